@@ -1,0 +1,171 @@
+"""Diagnostics as values, the sink that collects them, and the exceptions that carry them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from pgcompile.diagnostics.source import Source, Span
+
+
+class Severity(Enum):
+    """How much a diagnostic matters."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A mechanical cure: replace the text under `span` by `text`."""
+
+    span: Span
+    text: str
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One thing to tell the user about the program.
+
+    Args:
+        code: stable code such as `PGC203`, `W104` or `N101`.
+        span: the place that is wrong.
+        message: one sentence that names the user's own variables.
+        source: the program the span points into.
+        reasons: why it is so, a line each.
+        help: what to write instead.
+        related: further places, each with a short label.
+        edits: edits that cure it, if there is a mechanical cure.
+    """
+
+    code: str
+    span: Span
+    message: str
+    source: Source = field(repr=False)
+    reasons: tuple[str, ...] = ()
+    help: str | None = None
+    related: tuple[tuple[Span, str], ...] = ()
+    edits: tuple[Edit, ...] = ()
+
+    @property
+    def severity(self) -> Severity:
+        """Derived from the code: `W...` warns, `N...` notes, all others are errors."""
+        match self.code[0]:
+            case "W":
+                return Severity.WARNING
+            case "N":
+                return Severity.NOTE
+            case _:
+                return Severity.ERROR
+
+    @property
+    def line(self) -> int:
+        """Line of the place, from 1."""
+        return self.source.position(self.span.start)[1]
+
+    @property
+    def column(self) -> int:
+        """Column of the place, from 1."""
+        return self.source.position(self.span.start)[2]
+
+    def to_json(self) -> dict[str, object]:
+        """A plain dictionary for tools (`--json`)."""
+        name, line, column = self.source.position(self.span.start)
+        _, end_line, end_column = self.source.position(self.span.end)
+        return {
+            "code": self.code,
+            "severity": self.severity.value,
+            "message": self.message,
+            "file": name,
+            "line": line,
+            "column": column,
+            "end_line": end_line,
+            "end_column": end_column,
+            "reasons": list(self.reasons),
+            "help": self.help,
+            "related": [
+                {
+                    "line": self.source.position(span.start)[1],
+                    "column": self.source.position(span.start)[2],
+                    "label": label,
+                }
+                for span, label in self.related
+            ],
+            "edits": [{"start": e.span.start, "end": e.span.end, "text": e.text} for e in self.edits],
+        }
+
+
+class Sink:
+    """Collects the diagnostics of one compile."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self._found: dict[tuple[str, Span, str], Diagnostic] = {}
+
+    def add(
+        self,
+        code: str,
+        span: Span,
+        message: str,
+        *,
+        reasons: Iterable[str] = (),
+        help: str | None = None,
+        related: Iterable[tuple[Span, str]] = (),
+        edits: Iterable[Edit] = (),
+    ) -> None:
+        """Record a diagnostic; the same one at the same place is kept once."""
+        found = Diagnostic(code, span, message, self.source, tuple(reasons), help, tuple(related), tuple(edits))
+        self._found.setdefault((code, span, message), found)
+
+    @property
+    def diagnostics(self) -> list[Diagnostic]:
+        """Everything recorded, in source order, less the warnings allowed in place by `# pgc: allow CODE`."""
+        allowed = _allowed(self.source)
+        found = [d for d in self._found.values() if not _is_allowed(d, allowed)]
+        return sorted(found, key=lambda d: (d.span.start, d.span.end, d.code, d.message))
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether the program cannot be compiled."""
+        return any(d.severity is Severity.ERROR for d in self._found.values())
+
+
+def _allowed(source: Source) -> list[tuple[int, int, set[str]]]:
+    """`(start, end, codes)` for every allow comment: its own line, or the next one when it stands alone."""
+    ranges = []
+    at = source.text.find("# pgc: allow")
+    while at >= 0:
+        start, line = source.line_at(at)
+        codes = set(line[at - start + len("# pgc: allow") :].replace(",", " ").split())
+        end = start + len(line)
+        if not line[: at - start].strip() and end + 1 < len(source.text):
+            _, following = source.line_at(end + 1)
+            end += 1 + len(following)
+        ranges.append((start, end, codes))
+        at = source.text.find("# pgc: allow", at + 1)
+    return ranges
+
+
+def _is_allowed(found: Diagnostic, allowed: list[tuple[int, int, set[str]]]) -> bool:
+    if found.severity is Severity.ERROR:
+        return False
+    return any(start <= found.span.start <= end and found.code in codes for start, end, codes in allowed)
+
+
+class CompileError(Exception):
+    """The program has errors; `diagnostics` holds all of them, and the message shows each with its caret."""
+
+    def __init__(self, diagnostics: list[Diagnostic]) -> None:
+        from pgcompile.diagnostics.render import render_all
+
+        self.diagnostics = diagnostics
+        super().__init__("\n\n" + render_all(diagnostics, colour=False))
+
+
+class InternalError(Exception):
+    """A fault of pgcompile itself, not of the program."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what}\nThis is a fault of pgcompile, not of your program; please report it with the program."
+        )

@@ -1,0 +1,188 @@
+"""The rules by which distributions combine, one function a rule. Each reports what breaks it and returns None."""
+
+from collections.abc import Iterable, Mapping
+
+import networkx as nx
+
+from pgcompile.diagnostics import Sink, Span
+from pgcompile.model.values import Atom, Distribution
+
+
+def multiply(parts: Iterable[tuple[Distribution, Span]], sink: Sink, span: Span) -> Distribution | None:
+    """The product of distributions: their targets must be disjoint and the joint graph acyclic.
+
+    Hidden variables of the parts stay hidden; they cannot meet, because each carries a prime of its own.
+    """
+    parts = list(parts)
+    seen: dict[str, tuple[str, Span]] = {}
+    sound = True
+    for part, place in parts:
+        for target in part.targets:
+            if target in seen:
+                other, other_place = seen[target]
+                sink.add(
+                    "PGC202",
+                    place,
+                    f"these factors cannot be multiplied: {part.label} and {other} both generate {target}",
+                    related=[(other_place, f"{target} is generated here already")],
+                    help=f"condition one of them on {target}, rename it as in `{part.label}[{target} -> {target}_2]`, or leave one out",
+                )
+                sound = False
+            else:
+                seen[target] = (part.label, place)
+    if not sound:
+        return None
+    atoms: list[Atom] = []
+    hidden: list[str] = []
+    for part, _ in parts:
+        taken = set(hidden) | {v for atom in atoms for v in (*atom.targets, *atom.parents)}
+        fresh = {h: _prime(h, taken) for h in part.hidden if h in taken}
+        atoms.extend(_rename_atom(atom, fresh) for atom in part.atoms)
+        hidden.extend(fresh.get(h, h) for h in part.hidden)
+    product = Distribution(tuple(atoms), tuple(hidden))
+    cycle = find_cycle(product)
+    if cycle is None:
+        return product
+    places = [place for part, place in parts if set(part.targets) & set(cycle)]
+    pairs = (
+        f"{cycle[0]} and {cycle[1]} condition on each other"
+        if len(cycle) == 2
+        else f"{', '.join(cycle)} condition on each other in a ring"
+    )
+    if len(cycle) == 1:
+        pairs = f"{cycle[0]} conditions on itself"
+    sink.add(
+        "PGC203",
+        places[0].to(places[-1]) if places else span,
+        f"these factors cannot be multiplied: {pairs}",
+        reasons=[f"cycle: {' -> '.join([*cycle, cycle[0]])}"],
+        help=_order_help(product, cycle),
+    )
+    return None
+
+
+def find_cycle(distribution: Distribution) -> list[str] | None:
+    """The variables of a cycle, parent before child and starting at the smallest name, or None."""
+    graph = nx.DiGraph()
+    for atom in distribution.atoms:
+        graph.add_edges_from((parent, target) for parent in atom.parents for target in atom.targets)
+    if nx.is_directed_acyclic_graph(graph):
+        return None
+    variables = [edge[0] for edge in nx.find_cycle(graph, sorted(graph))]
+    start = variables.index(max(variables))
+    return variables[start:] + variables[:start]
+
+
+def _order_help(product: Distribution, cycle: list[str]) -> str:
+    if len(cycle) == 2:
+        name = product.atoms[0].factor.name
+        a, b = sorted(cycle)
+        return f"a joint needs an order; write {name}({a}|{b}) {name}({b}) or {name}({b}|{a}) {name}({a})"
+    return "a joint needs an order; remove one of the conditions"
+
+
+def marginalise(distribution: Distribution, variables: Iterable[tuple[str, Span]], sink: Sink) -> Distribution | None:
+    """Integrate variables out: each must be a target. Its name is free again afterwards."""
+    fresh: dict[str, str] = {}
+    sound = True
+    for variable, place in variables:
+        if variable in distribution.targets:
+            taken = set(distribution.hidden) | set(fresh.values()) | set(distribution.targets)
+            fresh[variable] = _prime(variable, taken)
+            continue
+        sound = False
+        known = ", ".join(distribution.targets)
+        if variable in distribution.parents:
+            sink.add(
+                "PGC204",
+                place,
+                f"{variable} cannot be integrated out: {distribution.spelled} is conditioned on it but does not generate it",
+                help=f"multiply by a factor that generates {variable}, such as p({variable}); here {known} can be integrated out",
+            )
+        else:
+            sink.add(
+                "PGC204",
+                place,
+                f"{variable} cannot be integrated out: it does not occur in {distribution.spelled}",
+                help=f"here {known} can be integrated out",
+            )
+    if not sound:
+        return None
+    atoms = tuple(_rename_atom(atom, fresh) for atom in distribution.atoms)
+    return Distribution(atoms, (*distribution.hidden, *fresh.values()))
+
+
+def rename(distribution: Distribution, pairs: Mapping[str, tuple[str, Span]], sink: Sink) -> Distribution | None:
+    """Rename variables, all at once. New names must not meet each other or a name that stays."""
+    visible = (*distribution.targets, *distribution.parents)
+    sound = True
+    for old, (_, place) in pairs.items():
+        if old not in visible:
+            sink.add(
+                "PGC207",
+                place,
+                f"{old} cannot be renamed: {distribution.label} has no such variable",
+                help=f"its variables are {', '.join(visible)}",
+            )
+            sound = False
+    staying = {v: v for v in visible if v not in pairs}
+    for old, (new, place) in pairs.items():
+        if new in staying:
+            sink.add(
+                "PGC206",
+                place,
+                f"{old} cannot be renamed to {new}: {distribution.label} already has "
+                + (f"a variable {new}" if staying[new] == new else f"{staying[new]} renamed to {new}"),
+                help=f"choose another name, or rename {new} too",
+            )
+            sound = False
+        staying[new] = old
+    if not sound:
+        return None
+    mapping = {old: new for old, (new, _) in pairs.items()}
+    clash = {
+        new: _prime(new, {*distribution.hidden, *visible}) for new in mapping.values() if new in distribution.hidden
+    }
+    atoms = tuple(_rename_atom(_rename_atom(atom, clash), mapping) for atom in distribution.atoms)
+    return Distribution(atoms, tuple(clash.get(h, h) for h in distribution.hidden))
+
+
+def _rename_atom(atom: Atom, mapping: Mapping[str, str]) -> Atom:
+    variables = (*atom.factor.targets, *atom.factor.parents)
+    now = {v: mapping.get(atom.mapping.get(v, v), atom.mapping.get(v, v)) for v in variables}
+    return Atom(atom.factor, tuple(sorted((old, new) for old, new in now.items() if old != new)))
+
+
+def _prime(name: str, taken: set[str]) -> str:
+    """A name with primes that nothing else has; programs cannot write primes, so it captures nothing."""
+    candidate = name.rstrip("′") + "′"
+    while candidate in taken:
+        candidate += "′"
+    return candidate
+
+
+def order_atoms(distribution: Distribution) -> list[Atom]:
+    """Atoms with parents before children; ties keep the written order."""
+    producer = {target: index for index, atom in enumerate(distribution.atoms) for target in atom.targets}
+    graph = nx.DiGraph()
+    graph.add_nodes_from(range(len(distribution.atoms)))
+    for index, atom in enumerate(distribution.atoms):
+        graph.add_edges_from((producer[parent], index) for parent in atom.parents if parent in producer)
+    return [distribution.atoms[i] for i in nx.lexicographical_topological_sort(graph)]
+
+
+def drop_barren(distribution: Distribution) -> Distribution:
+    """Without the hidden variables that no remaining factor conditions on: each integrates to one."""
+    atoms = list(distribution.atoms)
+    children: dict[str, int] = {}
+    for atom in atoms:
+        for parent in atom.parents:
+            children[parent] = children.get(parent, 0) + 1
+    hidden = set(distribution.hidden)
+    for atom in reversed(order_atoms(distribution)):
+        if all(t in hidden and not children.get(t) for t in atom.targets):
+            atoms.remove(atom)
+            for parent in atom.parents:
+                children[parent] -= 1
+    left = {t for atom in atoms for t in atom.targets}
+    return Distribution(tuple(atoms), tuple(h for h in distribution.hidden if h in left))

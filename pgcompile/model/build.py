@@ -1,0 +1,609 @@
+"""Builds the model of a program: collects what it declares, resolves names, checks every factor."""
+
+from fractions import Fraction
+
+from pgcompile.diagnostics import Sink, Span, nearest
+from pgcompile.model.distributions import Resolver, head_variables, label_key
+from pgcompile.model.expressions import Typer, names_in
+from pgcompile.model.families import check_factor
+from pgcompile.model.literals import evaluate, space
+from pgcompile.model.values import (
+    Atom,
+    Deterministic,
+    Distribution,
+    Extern,
+    ExternNetwork,
+    Factor,
+    FamilyUse,
+    Model,
+    NamedDistribution,
+    Net,
+    Objective,
+    OptimiseLine,
+    TensorValue,
+    Undefined,
+)
+from pgcompile.syntax import tree
+from pgcompile.vocabulary.families import families
+from pgcompile.vocabulary.layers import Value
+from pgcompile.vocabulary.optimisers import OPTIMISERS
+
+DEFAULT_OBJECTIVE = "objective"
+
+
+def build(program: tree.Program, sink: Sink, constants: dict[str, int | float] | None = None) -> tuple[Model, Resolver]:
+    """The model of a program and the resolver of its distributions. Faults are in the sink.
+
+    Args:
+        program: the tree.
+        sink: where faults go.
+        constants: values that replace those of `const` declarations, by name.
+    """
+    model = Model()
+    collector = _Collector(model, sink)
+    collector.constants(program, constants or {})
+    for statement in program.statements:
+        collector.declare(statement)
+    for statement in program.statements:
+        collector.define(statement)
+    collector.deterministic_or_objective()
+    resolver = collector.resolve_algebra()
+    typer = Typer(model, sink)
+    if not model.is_structure:
+        for factor in (*model.factors, *model.deterministic.values()):
+            check_factor(factor, typer)
+    collector.finish_optimise()
+    return model, resolver
+
+
+class _Collector:
+    """One pass over the statements for each kind of fact."""
+
+    def __init__(self, model: Model, sink: Sink) -> None:
+        self.model = model
+        self.sink = sink
+        self.taken: dict[str, Span] = {}
+        self.algebra: list[tuple[str, tuple[str, ...], tuple[str, ...], tree.Expr, Span]] = []
+        self.formulas: dict[str, tuple[tree.Expr, Span]] = {}
+        self.optimise: list[tree.Optimise] = []
+        self.structures: list[tree.Structure] = []
+
+    # --- sizes ---
+
+    def constants(self, program: tree.Program, overrides: dict[str, int | float]) -> None:
+        """Named sizes, in any order; values from outside replace those written."""
+        declared = {s.name.id: s for s in program.statements if isinstance(s, tree.ConstDeclaration)}
+        for name in overrides:
+            if name not in declared:
+                close = nearest(name, declared)
+                self.sink.add(
+                    "PGC101",
+                    Span(0, 0),
+                    f"the program has no constant {name} to set",
+                    help=f"did you mean {close}?" if close else f"declare it: `const {name} = 64`",
+                )
+        self.model.constants.update({k: Fraction(str(v)) for k, v in overrides.items() if k in declared})
+        waiting = [s for s in declared.values() if s.name.id not in self.model.constants]
+        while waiting:
+            left = []
+            for statement in waiting:
+                value = evaluate(statement.value, self.model.constants)
+                if isinstance(value, Fraction):
+                    self.model.constants[statement.name.id] = value
+                else:
+                    left.append(statement)
+            if len(left) == len(waiting):
+                for statement in left:
+                    text = self.sink.source.snippet(statement.value.span)
+                    self.sink.add(
+                        "PGC310",
+                        statement.value.span,
+                        f"`{text}` is not a number known at compile time",
+                        help="write `const D = 64`",
+                    )
+                return
+            waiting = left
+
+    def _take(self, name: tree.Name, what: str) -> bool:
+        """Reserve a name for one declaration."""
+        if name.id in self.taken:
+            self.sink.add(
+                "PGC107",
+                name.span,
+                f"{name.id} is declared twice",
+                related=[(self.taken[name.id], "first declared here")],
+                help=f"remove one, or call this {what} something else",
+            )
+            return False
+        self.taken[name.id] = name.span
+        return True
+
+    # --- declarations ---
+
+    def declare(self, statement: tree.Statement) -> None:
+        """Names that stand for spaces, sizes, tensors and nets."""
+        model, sink = self.model, self.sink
+        match statement:
+            case tree.ConstDeclaration(name, _):
+                self._take(name, "size")
+            case tree.SpaceDeclaration(names, expr):
+                found = space(expr, model.constants, sink)
+                for name in names:
+                    if self._take(name, "variable"):
+                        model.variables[name.id] = name.span
+                        if found is not None:
+                            model.spaces[name.id] = found
+            case tree.TensorDeclaration(kind, names, expr, initial):
+                found = space(expr, model.constants, sink)
+                for name in names:
+                    if self._take(name, kind) and found is not None:
+                        if kind == "input" and initial is not None:
+                            sink.add(
+                                "PGC112",
+                                initial.span,
+                                f"input {name.id} is given at call time, not here",
+                                help="use `param` or `const`",
+                            )
+                        model.tensors[name.id] = TensorValue(kind, name.id, found, initial, statement.span)
+            case tree.NetDeclaration(name, inputs, body):
+                if self._take(name, "net"):
+                    model.nets[name.id] = Net(name.id, inputs and tuple(n.id for n in inputs), body.stages, name.span)
+            case tree.ExternNet(name, inputs, outputs):
+                spaces = [(n and n.id, space(e, model.constants, sink)) for n, e in outputs]
+                if self._take(name, "net"):
+                    known = tuple((n, s) for n, s in spaces if s is not None)
+                    model.nets[name.id] = ExternNetwork(name.id, tuple(n.id for n in inputs), known, name.span)
+            case tree.Unsupported(what):
+                sink.add(
+                    "PGC010",
+                    statement.span,
+                    f"{what} are not part of this version",
+                    help="see docs/language.md for what is",
+                )
+            case tree.Optimise():
+                self.optimise.append(statement)
+            case tree.Structure():
+                self.structures.append(statement)
+            case _:
+                pass
+
+    def define(self, statement: tree.Statement) -> None:
+        """Factors, their algebra, deterministic variables and objectives."""
+        match statement:
+            case tree.Definition(tree.Call() as head, right):
+                self._factor(head, right, statement.span)
+            case tree.Definition(tree.Name(id=name) as left, right):
+                if name in self.formulas:
+                    self._take(left, "objective")
+                    return
+                if name in self.taken and name not in self.model.variables:
+                    self._take(left, "objective")
+                    return
+                self.formulas[name] = (right, left.span)
+            case tree.Definition(left, _):
+                text = self.sink.source.snippet(left.span)
+                self.sink.add(
+                    "PGC212",
+                    left.span,
+                    f"`{text}` cannot be defined",
+                    help="the left side is a factor such as p(x|z), or a name",
+                )
+            case tree.ExternFactor(head):
+                variables = head_variables(head, self.sink)
+                if variables is not None:
+                    self._add_factor(Factor(head.name, *variables, Extern(), head.span))
+            case _:
+                pass
+
+    def _factor(self, head: tree.Call, right: tree.Expr, span: Span) -> None:
+        variables = head_variables(head, self.sink)
+        if variables is None:
+            return
+        targets, parents = variables
+        value, bindings = (right.value, right.bindings) if isinstance(right, tree.Where) else (right, ())
+        if isinstance(value, tree.Call) and value.given is None and self._is_family(value, head):
+            definition = self._family_use(value, bindings)
+            if len(targets) != 1:
+                self.sink.add(
+                    "PGC212",
+                    head.span,
+                    f"{value.name} generates one variable, the left side has {len(targets)}",
+                    help="give each variable its factor and multiply them",
+                )
+                definition = None
+            if definition is not None:
+                self._add_factor(Factor(head.name, targets, parents, definition, head.span))
+            else:
+                for v in (*targets, *parents):
+                    self.model.variables.setdefault(v, head.span)
+                self._add_factor(Factor(head.name, targets, parents, Extern(), head.span))
+            return
+        if bindings:
+            self.sink.add(
+                "PGC212",
+                bindings[0].span,
+                "`where` belongs to a family's parameters",
+                help="as in `Normal(m, s) where (m, s) = f(x)`",
+            )
+        self.algebra.append((head.name, targets, parents, value, head.span))
+
+    def _is_family(self, value: tree.Call, head: tree.Call) -> bool:
+        """Whether the right side is a family rather than another factor."""
+        if value.name in families():
+            return True
+        if value.name in ("Flow", "LogDensity"):
+            return True
+        keyword = any(a.name is not None or not isinstance(a.value, tree.Name) for a in value.args)
+        return keyword or value.name[:1].isupper()
+
+    def _family_use(self, call: tree.Call, bindings: tuple[tree.Binding, ...]) -> FamilyUse | None:
+        known = families()
+        family = known.get(call.name)
+        if family is None:
+            if call.name in ("Flow", "LogDensity"):
+                self.sink.add(
+                    "PGC010",
+                    call.span,
+                    f"{call.name} is not part of this version",
+                    help="see docs/language.md for what is",
+                )
+                return None
+            also = {other: f.name for f in known.values() for other in f.also_called}
+            close = also.get(call.name) or nearest(call.name, {*known, *also})
+            close = also.get(close, close) if close else None
+            hint = f"did you mean {close}?" if close else f"families are {', '.join(known)}"
+            if call.name in also:
+                hint = f"{call.name} is called {close}"
+            self.sink.add("PGC102", call.name_span, f"there is no family called {call.name}", help=hint)
+            return None
+        found: dict[str, tree.Expr] = {}
+        sound = True
+        names = [p.name for p in family.parameters]
+        if len(call.args) == 1 and call.args[0].name is None and isinstance(call.args[0].value, tree.Call):
+            spread = self._spread(call.args[0].value, names)
+            if spread is not None:
+                binding, found = spread
+                return FamilyUse(family, tuple((n, found[n]) for n in names if n in found), (*bindings, binding))
+        for index, argument in enumerate(call.args):
+            if argument.name is None and index >= len(names):
+                self.sink.add(
+                    "PGC311", argument.span, f"{family.name} takes {len(names)} parameters: {', '.join(names)}"
+                )
+                return None
+            name = argument.name or names[index]
+            if name not in names:
+                hint = _PARAMETER_SYNONYMS.get(name)
+                close = hint if hint in names else nearest(name, names)
+                self.sink.add(
+                    "PGC104",
+                    argument.span,
+                    f"{family.name} has no parameter {name}",
+                    help=f"{name} is called {close}"
+                    if close == hint and close
+                    else f"did you mean {close}?"
+                    if close
+                    else f"its parameters are {', '.join(names)}",
+                )
+                sound = False
+                continue
+            if name in found:
+                self.sink.add("PGC313", argument.span, f"{name} is given twice", help="give it once")
+                sound = False
+            found[name] = argument.value
+        given = [name for name in family.one_of if name in found]
+        if len(given) > 1:
+            self.sink.add(
+                "PGC313",
+                call.span,
+                f"{family.name} takes one of {' and '.join(given)}, not both",
+                help=f"leave out {given[0]}",
+            )
+            sound = False
+        if family.one_of and not given and sound:
+            self.sink.add(
+                "PGC312",
+                call.span,
+                f"{family.name} needs {' or '.join(family.one_of)}",
+                help=f"write {family.name}({family.one_of[-1]} = ...)",
+            )
+            sound = False
+        for parameter in family.parameters:
+            if parameter.name in found or parameter.name in family.one_of:
+                continue
+            if parameter.default is not None:
+                found[parameter.name] = tree.Number(parameter.default, span=call.span)
+            elif sound:
+                self.sink.add(
+                    "PGC312",
+                    call.span,
+                    f"{family.name} needs {parameter.name}",
+                    help=f"its parameters are {', '.join(names)}",
+                )
+                sound = False
+        if not sound:
+            return None
+        return FamilyUse(family, tuple((n, found[n]) for n in names if n in found), bindings)
+
+    def _spread(self, call: tree.Call, names: list[str]) -> tuple[tree.Binding, dict[str, tree.Expr]] | None:
+        """`Normal(encoder(x))` where the extern net's results are named as the parameters are."""
+        net = self.model.nets.get(call.name)
+        if not isinstance(net, ExternNetwork) or len(net.outputs) < 2 or not all(n in names for n, _ in net.outputs):
+            return None
+        results = tuple(tree.Name(f"{name}", span=call.span) for name, _ in net.outputs if name)
+        return tree.Binding(results, call, span=call.span), {name.id: name for name in results}
+
+    def _add_factor(self, factor: Factor) -> None:
+        for other in self.model.factors:
+            if (
+                other.name == factor.name
+                and {*other.targets} == {*factor.targets}
+                and {*other.parents} == {*factor.parents}
+            ):
+                self.sink.add(
+                    "PGC107",
+                    factor.span,
+                    f"{factor.label} is defined twice",
+                    related=[(other.span, "first defined here")],
+                    help=f"remove one, or give it a subscript: `{factor.name}_2({factor.label.split('(', 1)[1]}`",
+                )
+                return
+        self.model.factors.append(factor)
+        for variable in (*factor.targets, *factor.parents):
+            self.model.variables.setdefault(variable, factor.span)
+
+    # --- names that stand for formulas ---
+
+    def deterministic_or_objective(self) -> None:
+        """`name = expr` is a variable if the model uses the name as one, else an objective."""
+        for name, (expr, span) in self.formulas.items():
+            if name in self.model.variables:
+                value, bindings = (expr.value, expr.bindings) if isinstance(expr, tree.Where) else (expr, ())
+                local = {n.id for b in bindings for n in b.names}
+                used = (names_in(value) | {n for b in bindings for n in names_in(b.value)}) - local
+                parents = tuple(sorted(used & ({*self.model.variables, *self.formulas} - {name})))
+                for parent in parents:
+                    self.model.variables.setdefault(parent, span)
+                self.model.deterministic[name] = Factor("", (name,), parents, Deterministic(value, bindings), span)
+                clash = next((f for f in self.model.factors if name in f.targets and f.name == "p"), None)
+                if clash is not None:
+                    self.sink.add(
+                        "PGC202",
+                        span,
+                        f"{name} is generated twice: by this formula and by {clash.label}",
+                        related=[(clash.span, "generated here too")],
+                        help="remove one",
+                    )
+            else:
+                self.model.objectives[name] = Objective(name, expr, span)
+
+    # --- algebra ---
+
+    def resolve_algebra(self) -> Resolver:
+        """Definitions by product, marginal and rename."""
+        resolver = Resolver(self.model, self.sink)
+        for name, targets, parents, expr, span in self.algebra:
+            key = label_key(name, targets, parents)
+            if key in resolver.pending:
+                self.sink.add(
+                    "PGC107",
+                    span,
+                    f"{key} is defined twice",
+                    related=[(resolver.pending[key][1], "first defined here")],
+                )
+                continue
+            resolver.pending[key] = (expr, span)
+            self._declare_free_factors(expr)
+        resolver = self._with(resolver)
+        for name, targets, parents, expr, span in self.algebra:
+            distribution = resolver.define(label_key(name, targets, parents), span)
+            if distribution is None:
+                continue
+            self._check_head(name, targets, parents, distribution, expr, span)
+            self.model.named.append(NamedDistribution(name, _in_order(distribution, targets), span))
+            for variable in (*targets, *parents):
+                self.model.variables.setdefault(variable, span)
+        for structure in self.structures:
+            self._structure(structure, resolver)
+        if self.structures:
+            resolver = self._with(resolver)
+        return resolver
+
+    def _with(self, resolver: Resolver) -> Resolver:
+        fresh = Resolver(self.model, self.sink)
+        fresh.pending = resolver.pending
+        return fresh
+
+    def _check_head(
+        self,
+        name: str,
+        targets: tuple[str, ...],
+        parents: tuple[str, ...],
+        found: Distribution,
+        expr: tree.Expr,
+        span: Span,
+    ) -> None:
+        if {*found.targets} == {*targets} and {*found.parents} == {*parents}:
+            return
+        means = label_key(name, found.targets, found.parents)
+        self.sink.add(
+            "PGC208",
+            span,
+            f"the left side is {label_key(name, targets, parents)}, but the right side is a distribution {means}",
+            related=[(expr.span, f"this is {means}")],
+            help=f"write {means} = ..., or change the right side",
+        )
+
+    def _declare_free_factors(self, expr: tree.Expr) -> None:
+        """In a program without families, factors of a product exist by being written."""
+        if self._has_families():
+            return
+        self._declare_structure(expr)
+
+    def _has_families(self) -> bool:
+        return any(not isinstance(f.definition, Undefined) for f in self.model.factors)
+
+    def _declare_structure(self, expr: tree.Expr) -> None:
+        defined = {label_key(n, t, p) for n, t, p, _, _ in self.algebra}
+        match expr:
+            case tree.Call():
+                head = head_variables(expr, self.sink)
+                known = head and any(
+                    f.name == expr.name and {*f.targets} == {*head[0]} and {*f.parents} == {*head[1]}
+                    for f in self.model.factors
+                )
+                if head is not None and not known and label_key(expr.name, *head) not in defined:
+                    self._add_factor(Factor(expr.name, *head, Undefined(), expr.span))
+            case tree.Product(factors):
+                for factor in factors:
+                    self._declare_structure(factor)
+            case tree.Integral(body, _):
+                self._declare_structure(body)
+            case tree.Rename(base, _):
+                self._declare_structure(base)
+            case _:
+                pass
+
+    def _structure(self, statement: tree.Structure, resolver: Resolver) -> None:
+        if not self._has_families():
+            self._declare_structure(statement.expr)
+            if self.sink.has_errors:
+                return
+            resolver = self._with(resolver)
+        if isinstance(statement.expr, tree.Call | tree.Product | tree.Integral | tree.Rename | tree.Name):
+            found = resolver.resolve(statement.expr)
+            if found is not None:
+                self.model.structure = found
+            return
+        text = " ".join(self.sink.source.snippet(statement.expr.span).split())
+        self.sink.add("PGC212", statement.span, f"`{text}` has no name", help=f"name it: `elbo = {text}`")
+
+    # --- optimisation ---
+
+    def finish_optimise(self) -> None:
+        """`maximize` lines; an expression that is not a name becomes an objective of its own."""
+        for number, line in enumerate(self.optimise, 1):
+            if isinstance(line.objective, tree.Name):
+                name = line.objective.id
+                if name not in self.model.objectives:
+                    close = nearest(name, self.model.objectives)
+                    self.sink.add(
+                        "PGC113",
+                        line.objective.span,
+                        f"there is no objective called {name}",
+                        help=f"did you mean {close}?" if close else f"define it: `{name} = E_q[log p] - KL[q || p]`",
+                    )
+                    continue
+            else:
+                name = DEFAULT_OBJECTIVE if len(self.optimise) == 1 else f"{DEFAULT_OBJECTIVE}_{number}"
+                self.model.objectives[name] = Objective(name, line.objective, line.objective.span)
+            optimiser, options = self._optimiser(line.optimiser)
+            self.model.optimise.append(
+                OptimiseLine(line.direction, name, self._wrt(line), optimiser, options, line.span)
+            )
+
+    def _wrt(self, line: tree.Optimise) -> tuple[str, ...] | None:
+        if line.wrt is None:
+            return None
+        names = []
+        known = {
+            *self.model.nets,
+            *self.model.tensors,
+            *(f.name for f in self.model.factors),
+            *(f.label for f in self.model.factors),
+        }
+        for item in line.wrt:
+            name = item.id if isinstance(item, tree.Name) else "".join(self.sink.source.snippet(item.span).split())
+            if name not in known:
+                close = nearest(name, known)
+                self.sink.add(
+                    "PGC410",
+                    item.span,
+                    f"there is nothing called {name} to be optimised",
+                    help=f"did you mean {close}?" if close else "name nets, params or distributions",
+                )
+            names.append(name)
+        return tuple(names)
+
+    def _optimiser(self, call: tree.Call | None) -> tuple[str, tuple[tuple[str, Value], ...]]:
+        if call is None:
+            return "Adam", ()
+        if call.name not in OPTIMISERS:
+            close = nearest(call.name, OPTIMISERS)
+            self.sink.add(
+                "PGC501",
+                call.name_span,
+                f"there is no optimiser called {call.name}",
+                help=f"did you mean {close}?" if close else f"optimisers are {', '.join(OPTIMISERS)}",
+            )
+            return "Adam", ()
+        options: list[tuple[str, Value]] = []
+        known = OPTIMISERS[call.name]
+        for index, argument in enumerate(call.args):
+            name = argument.name or (known[index] if index < len(known) else "")
+            if name not in known:
+                close = nearest(name, known)
+                self.sink.add(
+                    "PGC502",
+                    argument.span,
+                    f"{call.name} has no option {name}",
+                    help=f"did you mean {close}?" if close else f"its options are {', '.join(known)}",
+                )
+                continue
+            value = self._option(argument.value)
+            if value is None:
+                text = self.sink.source.snippet(argument.value.span)
+                self.sink.add(
+                    "PGC502",
+                    argument.span,
+                    f"`{text}` is not a value of {name}",
+                    help="write a number, a pair of numbers, true or false",
+                )
+                continue
+            options.append((name, value))
+        return call.name, tuple(options)
+
+    def _option(self, expr: tree.Expr) -> Value:
+        if isinstance(expr, tree.Name) and expr.id.lower() in ("true", "false"):
+            return expr.id.lower() == "true"
+        if isinstance(expr, tree.TupleLiteral | tree.ListLiteral):
+            values = [evaluate(item, self.model.constants) for item in expr.items]
+            numbers = tuple(float(v) for v in values if isinstance(v, Fraction))
+            return numbers if len(numbers) == len(values) else None  # type: ignore[return-value]
+        value = evaluate(expr, self.model.constants)
+        return float(value) if isinstance(value, Fraction) else None
+
+
+def _in_order(distribution: Distribution, targets: tuple[str, ...]) -> Distribution:
+    """Atoms in the order the head names their targets, where it says."""
+    rank = {target: index for index, target in enumerate(targets)}
+
+    def key(atom: Atom) -> int:
+        return min((rank[t] for t in atom.targets if t in rank), default=len(rank))
+
+    return Distribution(tuple(sorted(distribution.atoms, key=key)), distribution.hidden)
+
+
+_PARAMETER_SYNONYMS = {
+    "mean": "loc",
+    "mu": "loc",
+    "location": "loc",
+    "sigma": "scale",
+    "std": "scale",
+    "stddev": "scale",
+    "sd": "scale",
+    "var": "scale",
+    "variance": "scale",
+    "p": "probs",
+    "prob": "probs",
+    "logit": "logits",
+    "alpha": "concentration",
+    "beta": "rate",
+    "lam": "rate",
+    "lambda": "rate",
+    "cov": "covariance_matrix",
+    "covariance": "covariance_matrix",
+    "precision": "precision_matrix",
+    "n": "total_count",
+    "temp": "temperature",
+    "tau": "temperature",
+}

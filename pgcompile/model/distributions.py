@@ -1,0 +1,257 @@
+"""Which distribution a formula names: `q(z|x)`, `p(x,z)`, a bare `p`, a product, a marginal, a renamed factor."""
+
+from collections.abc import Iterable
+
+from pgcompile.diagnostics import Sink, Span, nearest
+from pgcompile.model.algebra import find_cycle, marginalise, multiply, rename
+from pgcompile.model.values import Atom, Data, Distribution, Factor, Model, base_name, factor_label
+from pgcompile.syntax import tree
+
+
+class Resolver:
+    """Finds distributions by their spelling. `named` holds algebraic definitions still to be resolved."""
+
+    def __init__(self, model: Model, sink: Sink) -> None:
+        self.model = model
+        self.sink = sink
+        self.pending: dict[str, tuple[tree.Expr, Span]] = {}
+        self._open: list[str] = []
+        self._found: dict[str, Distribution | None] = {}
+        self._by_label: dict[tuple[str, frozenset[str], frozenset[str]], Factor] = {}
+        for factor in model.factors:
+            self._by_label.setdefault((factor.name, frozenset(factor.targets), frozenset(factor.parents)), factor)
+
+    def quietly(self) -> "Resolver":
+        """The same resolver with a sink of its own, for a look ahead that must not report."""
+        other = Resolver(self.model, Sink(self.sink.source))
+        other.pending, other._found = self.pending, dict(self._found)
+        return other
+
+    # --- expressions of distributions ---
+
+    def resolve(self, expr: tree.Expr) -> Distribution | None:
+        """The distribution an expression stands for, or None after a report."""
+        match expr:
+            case tree.Call():
+                return self.call(expr)
+            case tree.Name(id):
+                return self.bare(id, expr.span)
+            case tree.Product(factors):
+                parts = [(self.resolve(factor), factor.span) for factor in factors]
+                if any(part is None for part, _ in parts):
+                    return None
+                return multiply([(part, span) for part, span in parts if part is not None], self.sink, expr.span)
+            case tree.Integral(body, variables):
+                inner = self.resolve(body)
+                return inner and marginalise(inner, [(v.id, v.span) for v in variables], self.sink)
+            case tree.Rename(base, pairs):
+                return self._rename(expr, base, pairs)
+            case _:
+                text = self.sink.source.snippet(expr.span)
+                self.sink.add(
+                    "PGC401",
+                    expr.span,
+                    f"`{text}` is not a distribution",
+                    help="write a factor such as q(z|x), a product of factors, or a marginal",
+                )
+                return None
+
+    def _rename(
+        self, expr: tree.Expr, base: tree.Expr, pairs: tuple[tuple[tree.Name, tree.Name], ...]
+    ) -> Distribution | None:
+        inner = self.resolve(base)
+        if inner is None:
+            return None
+        mapping: dict[str, tuple[str, Span]] = {}
+        for old, new in pairs:
+            if old.id in mapping:
+                self.sink.add("PGC206", old.span, f"{old.id} is renamed twice", help="rename it once")
+                return None
+            mapping[old.id] = (new.id, new.span if old.id in (*inner.targets, *inner.parents) else old.span)
+        return rename(inner, mapping, self.sink)
+
+    # --- factors ---
+
+    def call(self, call: tree.Call) -> Distribution | None:
+        """`p(x|z)`: a declared factor, a named marginal, or a product of declared factors with these variables."""
+        head = head_variables(call, self.sink)
+        if head is None:
+            return None
+        targets, parents = head
+        label = factor_label(call.name, targets, parents)
+        direct = self._declared(call.name, targets, parents, call.span)
+        if direct is not None:
+            return direct
+        if call.name == "data" and not parents:
+            return Distribution((Atom(Factor("data", targets, (), Data(), call.span)),))
+        wanted = label_key(call.name, targets, parents)
+        if wanted in self._found or wanted in self.pending:
+            return None  # its own fault has been reported
+        product = self._assemble(call.name, targets, parents)
+        if product is not None:
+            return product
+        self._report_unknown(call, targets, parents)
+        return None
+
+    def _declared(
+        self, name: str, targets: tuple[str, ...], parents: tuple[str, ...], span: Span
+    ) -> Distribution | None:
+        factor = self._by_label.get((name, frozenset(targets), frozenset(parents)))
+        if factor is not None:
+            return Distribution((Atom(factor),))
+        key = label_key(name, targets, parents)
+        if key in self.pending:
+            self.define(key, span)
+        found = self._found.get(key)
+        if found is not None:
+            return found
+        # The parameter subscript of a paper's notation, q_phi(z|x) for q(z|x), when that is the only difference.
+        loose = [
+            f
+            for f in self.model.factors
+            if base_name(f.name) == base_name(name) and {*f.targets} == {*targets} and {*f.parents} == {*parents}
+        ]
+        if len(loose) == 1 and (name == base_name(name) or loose[0].name == base_name(name)):
+            self.sink.add("N103", span, f"{factor_label(name, targets, parents)} is read as {loose[0].label}")
+            return Distribution((Atom(loose[0]),))
+        return None
+
+    def define(self, key: str, span: Span) -> Distribution | None:
+        """Resolve an algebraic definition when it is first needed."""
+        if key in self._open:
+            ring = [*self._open[self._open.index(key) :], key]
+            self.sink.add("PGC209", span, f"{key} is defined in terms of itself", reasons=[" -> ".join(ring)])
+            return None
+        if key not in self._found:
+            expr, _ = self.pending[key]
+            self._open.append(key)
+            self._found[key] = self.resolve(expr)
+            self._open.pop()
+        return self._found[key]
+
+    def _assemble(self, name: str, targets: tuple[str, ...], parents: tuple[str, ...]) -> Distribution | None:
+        """The product of declared factors that generates exactly these variables, if there is one."""
+        family = self.family(name)
+        chosen: list[Atom] = []
+        for target in targets:
+            makers = [atom for atom in family if target in atom.targets]
+            if len(makers) != 1:
+                return None
+            if makers[0] not in chosen:
+                chosen.append(makers[0])
+        product = Distribution(tuple(sorted(chosen, key=lambda a: family.index(a))))
+        same = set(product.targets) == set(targets) and set(product.parents) == set(parents)
+        return product if same and find_cycle(product) is None else None
+
+    def _report_unknown(self, call: tree.Call, targets: tuple[str, ...], parents: tuple[str, ...]) -> None:
+        label = factor_label(call.name, targets, parents)
+        known = list(dict.fromkeys([f.label for f in self.model.factors] + list(self.pending) + list(self._found)))
+        variables = {v for f in self.model.factors for v in (*f.targets, *f.parents)} | set(self.model.variables)
+        for argument in (*call.args, *(call.given or ())):
+            if isinstance(argument.value, tree.Name) and argument.value.id not in variables:
+                close = nearest(argument.value.id, variables)
+                self.sink.add(
+                    "PGC101",
+                    argument.span,
+                    f"{argument.value.id} is not a variable of the model",
+                    help=f"did you mean {close}?"
+                    if close
+                    else f"its variables are {', '.join(sorted(variables)) or 'none'}",
+                )
+                return
+        close = nearest(label, known)
+        listed = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "")
+        hint = f"did you mean {close}?" if close else f"the program defines {listed or 'no factors'}"
+        missing = [t for t in targets if not any(t in f.targets for f in self.model.factors)]
+        reasons = [f"no factor generates {', '.join(missing)}"] if missing else []
+        self.sink.add("PGC108", call.span, f"there is no factor {label}", reasons=reasons, help=hint)
+
+    # --- bare names ---
+
+    def family(self, name: str) -> list[Atom]:
+        """Every primitive factor that a bare `name` can mean: those of that name, or of that base name."""
+        if name == "p" and self.model.structure is not None:
+            return list(self.model.structure.atoms)
+        exact = [Atom(f) for f in self.model.factors if f.name == name]
+        renamed = [
+            a
+            for n in self.model.named
+            if n.name == name and self._is_rename(n.distribution)
+            for a in n.distribution.atoms
+        ]
+        loose = [Atom(f) for f in self.model.factors if base_name(f.name) == name and f.name != name]
+        if not exact and not loose and name != base_name(name):
+            return []
+        everything = [*exact, *renamed, *loose]
+        targets = [t for atom in everything for t in atom.targets]
+        return everything if len(set(targets)) == len(targets) else [*exact, *renamed] or loose
+
+    def _is_rename(self, distribution: Distribution) -> bool:
+        return not distribution.hidden and len(distribution.atoms) == 1 and bool(distribution.atoms[0].renaming)
+
+    def bare(self, name: str, span: Span) -> Distribution | None:
+        """`q`: the product of the factors of that name; more than one reading is an error that lists them."""
+        atoms = self.family(name)
+        if not atoms:
+            names = sorted({f.name for f in self.model.factors} | {base_name(f.name) for f in self.model.factors})
+            close = nearest(name, names)
+            self.sink.add(
+                "PGC108",
+                span,
+                f"there is no distribution called {name}",
+                help=f"did you mean {close}?"
+                if close
+                else f"the program defines {', '.join(f.label for f in self.model.factors) or 'no factors'}",
+            )
+            return None
+        product = Distribution(tuple(atoms))
+        if len(set(product.targets)) < len(product.targets) or find_cycle(product) is not None:
+            self.sink.add(
+                "PGC109",
+                span,
+                f"{name} could be any of {', '.join(a.label for a in atoms)}",
+                reasons=["together they are no product: they generate a variable twice or condition on each other"],
+                help=f"write the one you mean, such as {atoms[0].label}",
+            )
+            return None
+        return product
+
+
+def label_key(name: str, targets: Iterable[str], parents: Iterable[str]) -> str:
+    """A factor's label with its variables in a canonical order."""
+    return factor_label(name, tuple(sorted(targets)), tuple(sorted(parents)))
+
+
+def head_variables(call: tree.Call, sink: Sink) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    """Targets and parents of `p(x|z)` as names, or None after a report."""
+    targets = _variables(call.args, sink)
+    parents = _variables(call.given or (), sink)
+    if targets is None or parents is None:
+        return None
+    if not targets:
+        sink.add("PGC212", call.span, f"{call.name}() names no variable", help=f"write {call.name}(x), say")
+        return None
+    both = [*targets, *parents]
+    for name in both:
+        if both.count(name) > 1:
+            sink.add(
+                "PGC201",
+                call.span,
+                f"{name} stands twice in {factor_label(call.name, targets, parents)}",
+                help="name each variable once",
+            )
+            return None
+    return targets, parents
+
+
+def _variables(arguments: tuple[tree.Argument, ...], sink: Sink) -> tuple[str, ...] | None:
+    names = []
+    for argument in arguments:
+        if argument.name is not None or not isinstance(argument.value, tree.Name):
+            text = sink.source.snippet(argument.span)
+            sink.add(
+                "PGC212", argument.span, f"a factor is written over variables, `{text}` is not one", help="as in p(x|z)"
+            )
+            return None
+        names.append(argument.value.id)
+    return tuple(names)

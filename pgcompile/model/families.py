@@ -1,0 +1,354 @@
+"""Checks every factor: its parameters' shapes and supports against its family and its variable's space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+
+from pgcompile.diagnostics import InternalError, Sink
+from pgcompile.model.expressions import Scope, Typer, bind
+from pgcompile.model.literals import flatten
+from pgcompile.model.values import Data, Deterministic, Extern, Factor, FamilyUse, Model, Typed, Undefined
+from pgcompile.syntax import tree
+from pgcompile.vocabulary.family import Family, Parameter
+from pgcompile.vocabulary.layers import show
+from pgcompile.vocabulary.spaces import KINDS, Space, contains
+
+
+def check_factor(factor: Factor, typer: Typer) -> None:
+    """Type the parameters of a factor, settle its variable's space, and report what does not fit."""
+    if isinstance(factor.definition, Data | Undefined):
+        return
+    variables_of(factor, typer)
+    match factor.definition:
+        case FamilyUse():
+            _Check(factor, factor.definition, typer).run()
+        case Deterministic():
+            _deterministic(factor, factor.definition, typer)
+        case Extern():
+            for variable in factor.targets:
+                space_of(variable, typer, factor)
+        case _:
+            raise InternalError(f"no check for {type(factor.definition).__name__}")
+
+
+def variables_of(factor: Factor, typer: Typer) -> dict[str, Typed | None]:
+    """Types of a factor's parents."""
+    return {parent: space_of(parent, typer, factor) for parent in factor.parents}
+
+
+def space_of(variable: str, typer: Typer, factor: Factor) -> Typed | None:
+    """Type of a variable: as declared, or as its family and parameters determine it."""
+    known = typer.model.spaces.get(variable)
+    if known is not None:
+        return Typed(known)
+    if variable in typer.model.spaces_missing:
+        return None
+    typer.model.spaces_missing.add(variable)
+    maker = next(
+        (f for f in typer.model.factors if variable in f.targets and isinstance(f.definition, FamilyUse)), None
+    )
+    maker = typer.model.deterministic.get(variable, maker)
+    if maker is not None:
+        check_factor(maker, typer)
+        known = typer.model.spaces.get(variable)
+    if known is not None:
+        typer.model.spaces_missing.discard(variable)
+        return Typed(known)
+    if not typer.sink.has_errors:
+        span = typer.model.variables.get(variable, factor.span)
+        typer.sink.add(
+            "PGC307",
+            span,
+            f"the space of {variable} is not known",
+            help=f"declare it: `{variable} : real[64]`",
+        )
+    return None
+
+
+def scope_of(factor: Factor, typer: Typer, bindings: tuple[tree.Binding, ...]) -> Scope:
+    """What names mean in the parameters of a factor."""
+    label = factor.label if factor.name else factor.targets[0]
+    return Scope(label, variables_of(factor, typer), bind(bindings, typer.sink), _forbidden(factor, typer.model))
+
+
+def _forbidden(factor: Factor, model: Model) -> Callable[[str], str | None]:
+    def reason(name: str) -> str | None:
+        if name in factor.targets:
+            return f"{name} is what {factor.label} generates; it cannot depend on itself"
+        if name in model.variables:
+            inside = factor.label[:-1] + (f",{name})" if factor.parents else f"|{name})")
+            return f"write {inside} on the left side"
+        return None
+
+    return reason
+
+
+def _deterministic(factor: Factor, definition: Deterministic, typer: Typer) -> None:
+    variable = factor.targets[0]
+    value = typer.typed(definition.expr, scope_of(factor, typer, definition.bindings))
+    if value is None:
+        typer.model.spaces_missing.add(variable)
+        return
+    declared = typer.model.spaces.get(variable)
+    if declared is None:
+        typer.model.spaces[variable] = value.space
+    elif declared.shape != value.shape:
+        typer.sink.add(
+            "PGC301",
+            definition.expr.span,
+            f"{variable} is declared as `{declared}`, this is {show(value.shape)}",
+            help=f"declare {variable} as `{replace(declared, shape=value.shape)}`, or change the formula",
+        )
+
+
+class _Check:
+    """One factor against its family."""
+
+    def __init__(self, factor: Factor, use: FamilyUse, typer: Typer) -> None:
+        self.factor = factor
+        self.use = use
+        self.family: Family = use.family
+        self.typer = typer
+        self.sink: Sink = typer.sink
+
+    def run(self) -> None:
+        if self.use.types:
+            return
+        scope = scope_of(self.factor, self.typer, self.use.bindings)
+        types: dict[str, Typed] = {}
+        for name, expr in self.use.parameters:
+            value = self.typer.typed(expr, scope)
+            if value is not None:
+                types[name] = value
+        for name in scope.bindings:
+            self.typer.infer(tree.Name(name, span=scope.bindings[name][0].span), scope)
+        variable = self.factor.targets[0]
+        if len(types) < len(self.use.parameters):
+            self.typer.model.spaces_missing.add(variable)
+            return
+        assert isinstance(self.use.types, dict)
+        self.use.types.update(types)
+        space = self.typer.model.spaces.get(variable) or self._infer_space(types)
+        if space is None:
+            return
+        self.typer.model.spaces[variable] = space
+        if not self._support(space):
+            return
+        for name, expr in self.use.parameters:
+            self._parameter(self.family.parameter(name), expr, types[name], space)
+
+    # --- the variable ---
+
+    def _infer_space(self, types: dict[str, Typed]) -> Space | None:
+        variable = self.factor.targets[0]
+        shape: tuple[int, ...] = ()
+        categories = None
+        for name, value in types.items():
+            parameter = self.family.parameter(name)
+            own = (
+                value.shape
+                if not parameter.rank
+                else value.shape[: len(value.shape) - parameter.rank + self.family.event_rank]
+            )
+            if self.family.index_valued and parameter.rank == 1:
+                own, categories = value.shape[:-1], value.shape[-1] if value.shape else None
+            if len(own) > len(shape):
+                shape = own
+        support = "real" if self.family.support == "real" else self.family.support
+        if (self.family.index_valued and categories is None) or len(shape) < KINDS[support].event_rank:
+            self.sink.add(
+                "PGC307",
+                self.factor.span,
+                f"the space of {variable} is not known",
+                help=f"declare it, as in `{variable} : {support}[10]`",
+            )
+            return None
+        return Space(support, shape, categories)
+
+    def _support(self, space: Space) -> bool:
+        """Whether values of the variable can be scored by the family."""
+        variable, support = self.factor.targets[0], self.family.support
+        span = self.typer.model.variables.get(variable, self.factor.span)
+        if self.family.event_rank > len(space.shape):
+            self.sink.add(
+                "PGC304",
+                self.factor.span,
+                f"{self.family.name} is a distribution over vectors, and {variable} is `{space}`",
+                related=[(span, f"{variable} is declared here")],
+                help=f"declare `{variable} : {support}[3]`",
+            )
+            return False
+        if contains(support, space.kind):
+            return True
+        if contains(space.kind, support):
+            if not _scored(support, space.kind):
+                self._support_error(space, span)
+                return False
+            narrower = replace(space, kind=support, categories=None)
+            self.sink.add(
+                "W103",
+                self.factor.span,
+                f"{variable} is declared `{space}`, and {self.family.name} scores only values that are {KINDS[support].what}",
+                help=f"declare `{variable} : {narrower}`",
+            )
+            return True
+        if space.kind == "unit_interval" and support == "boolean":
+            self.sink.add(
+                "W101",
+                self.factor.span,
+                f"{self.family.name} scores 0 and 1, and {variable} is declared `{space}`",
+                reasons=["the cross-entropy of values between 0 and 1 is no normalised log-density"],
+                help=f"use ContinuousBernoulli, or declare {variable} boolean",
+            )
+            return True
+        self._support_error(space, span)
+        return False
+
+    def _support_error(self, space: Space, span: object) -> None:
+        from pgcompile.diagnostics import Span
+
+        assert isinstance(span, Span)
+        variable = self.factor.targets[0]
+        better = _FAMILIES_FOR.get(space.kind)
+        self.sink.add(
+            "PGC304",
+            self.factor.span,
+            f"{self.family.name} generates values that are {KINDS[self.family.support].what}, and {variable} is `{space}`",
+            related=[(span, f"{variable} is declared here")],
+            help=(f"use {better} for {variable}, or declare" if better else "declare")
+            + f" `{variable} : {replace(space, kind=self.family.support, categories=None)}`",
+        )
+
+    # --- parameters ---
+
+    def _parameter(self, parameter: Parameter, expr: tree.Expr, value: Typed, space: Space) -> None:
+        if parameter.literal and value.literal is None:
+            self.sink.add(
+                "PGC305",
+                expr.span,
+                f"{parameter.name} of {self.family.name} is a number known at compile time",
+                help="write a number",
+            )
+            return
+        if not self._shape(parameter, expr, value, space):
+            return
+        if value.literal is not None:
+            self._literal(parameter, expr, value)
+        elif not contains(parameter.constraint, value.space.kind):
+            self._constraint(parameter, expr, value)
+
+    def _shape(self, parameter: Parameter, expr: tree.Expr, value: Typed, space: Space) -> bool:
+        wanted = self._expected(parameter, value, space)
+        fits = value.shape == wanted or (not value.shape and parameter.rank == 0)
+        if fits or (parameter.rank and value.literal is not None and value.shape == wanted[-parameter.rank :]):
+            return True
+        text = " ".join(self.sink.source.snippet(expr.span).split())
+        variable = self.factor.targets[0]
+        self.sink.add(
+            "PGC305",
+            expr.span,
+            f"{parameter.name} of {self.factor.label} is {show(value.shape)}, and {variable} needs {show(wanted)}",
+            related=[(self.typer.model.variables.get(variable, self.factor.span), f"{variable} is `{space}`")],
+            help=f"make `{text}` end in {wanted[-1] if wanted else 1} numbers" if wanted else f"make `{text}` a scalar",
+        )
+        return False
+
+    def _expected(self, parameter: Parameter, value: Typed, space: Space) -> tuple[int, ...]:
+        if parameter.shared:
+            return ()
+        if self.family.index_valued and parameter.rank == 1:
+            return (*space.shape, space.categories or (value.shape[-1] if value.shape else 0))
+        if parameter.rank == 2:
+            return (*space.shape, space.shape[-1])
+        return space.shape
+
+    def _literal(self, parameter: Parameter, expr: tree.Expr, value: Typed) -> None:
+        assert value.literal is not None
+        numbers = flatten(value.literal)
+        bad = next((n for n in numbers if not _in_domain(parameter.constraint, n)), None)
+        if bad is None and parameter.constraint == "simplex" and sum(numbers) <= 0:
+            bad = sum(numbers, Fraction(0))
+        if bad is None:
+            return
+        self.sink.add(
+            "PGC306",
+            expr.span,
+            f"{parameter.name} of {self.factor.label} is {float(bad):g}, and it must be {KINDS[parameter.constraint].what}",
+            help=_domain_help(parameter),
+        )
+
+    def _constraint(self, parameter: Parameter, expr: tree.Expr, value: Typed) -> None:
+        text = " ".join(self.sink.source.snippet(expr.span).split())
+        fix = KINDS[parameter.constraint].fix
+        net = self._net_of(expr)
+        if net is not None and fix is not None:
+            cure = f"end it with {fix}: `net {net} = ... >> {fix}`"
+        elif parameter.constraint == "positive":
+            cure = f"write softplus({text})"
+        elif parameter.name == "probs":
+            cure = f"write logits = {text}"
+        else:
+            cure = f"declare it `{parameter.constraint}`"
+        self.sink.add(
+            "W102",
+            expr.span,
+            f"{parameter.name} of {self.factor.label} must be {KINDS[parameter.constraint].what}, and `{text}` need not be",
+            help=cure,
+        )
+
+    def _net_of(self, expr: tree.Expr) -> str | None:
+        """The net whose last layer makes the value, looking through `where`."""
+        if isinstance(expr, tree.Call) and expr.name in self.typer.model.nets:
+            return expr.name
+        if isinstance(expr, tree.Name):
+            for binding in self.use.bindings:
+                if len(binding.names) == 1 and binding.names[0].id == expr.id:
+                    return self._net_of(binding.value)
+        return None
+
+
+def _in_domain(constraint: str, value: Fraction) -> bool:
+    match constraint:
+        case "positive":
+            return value > 0
+        case "nonnegative" | "simplex":
+            return value >= 0
+        case "unit_interval":
+            return 0 <= value <= 1
+        case "nonnegative_integer":
+            return value >= 0 and value.denominator == 1
+        case "positive_integer":
+            return value > 0 and value.denominator == 1
+        case _:
+            return True
+
+
+def _domain_help(parameter: Parameter) -> str:
+    if parameter.name == "scale":
+        return "scale is a standard deviation: write a positive number"
+    if parameter.name == "probs":
+        return "give it as `logits = ...` if it is a log-odds"
+    return f"write a number that is {KINDS[parameter.constraint].what}"
+
+
+def _scored(support: str, kind: str) -> bool:
+    """Whether a family on `support` can score data of the wider `kind`: not when the data is continuous and it is not."""
+    return not (
+        support in ("boolean", "nonnegative_integer", "one_hot", "category")
+        and kind in ("real", "nonnegative", "positive", "unit_interval")
+    )
+
+
+_FAMILIES_FOR = {
+    "real": "Normal",
+    "positive": "Gamma or LogNormal",
+    "nonnegative": "Exponential",
+    "unit_interval": "Beta",
+    "boolean": "Bernoulli",
+    "category": "Categorical",
+    "one_hot": "OneHotCategorical",
+    "simplex": "Dirichlet",
+    "nonnegative_integer": "Poisson",
+}

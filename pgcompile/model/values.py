@@ -1,0 +1,317 @@
+"""The values of the model room: factors, nets, tensors and the model that holds them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+
+from pgcompile.diagnostics import NOWHERE, Span
+from pgcompile.syntax import tree
+from pgcompile.vocabulary.family import Family
+from pgcompile.vocabulary.layers import Layer, Value
+from pgcompile.vocabulary.spaces import Space
+
+Constant = Fraction | tuple["Constant", ...]
+
+
+@dataclass(frozen=True)
+class Typed:
+    """What is known of an expression before any tensor exists: its space, and its value if it is a literal."""
+
+    space: Space
+    literal: Constant | None = None
+    differentiable: bool = True
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Event shape."""
+        return self.space.shape
+
+
+@dataclass(frozen=True)
+class TypedMany:
+    """The results of a net with several outputs; names are None where they have none."""
+
+    names: tuple[str | None, ...]
+    items: tuple[Typed, ...]
+
+
+# --- nets ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class LayerUse:
+    """A layer with its constructor arguments, sizes filled in."""
+
+    layer: Layer
+    arguments: tuple[tuple[str | None, Value], ...]
+
+
+@dataclass(frozen=True)
+class ModuleSegment:
+    """Consecutive layers: one module of the emitted class, under the attribute `attribute`."""
+
+    attribute: str
+    layers: tuple[LayerUse, ...]
+    input_shape: tuple[int, ...]
+    output: Space
+
+    @property
+    def batch_rank(self) -> int | None:
+        """How many batch dimensions it takes, None for any number."""
+        return next((use.layer.batch_rank for use in self.layers if use.layer.batch_rank is not None), None)
+
+    @property
+    def cell_states(self) -> int:
+        """States of a recurrent cell, 0 for other modules."""
+        return self.layers[0].layer.cell_states if self.layers else 0
+
+
+@dataclass(frozen=True)
+class FunctionSegment:
+    """An elementwise function in a pipeline, such as `Linear(3) >> exp`."""
+
+    function: str
+
+
+@dataclass(frozen=True)
+class NetSegment:
+    """Another net in a pipeline."""
+
+    net: str
+
+
+@dataclass(frozen=True)
+class ExprSegment:
+    """An expression over the net's inputs, first in its pipeline."""
+
+    expr: tree.Expr
+
+
+Segment = ModuleSegment | FunctionSegment | NetSegment | ExprSegment
+
+
+@dataclass
+class Net:
+    """A net: declared once, its sizes settled by its first call.
+
+    `segments` and `output` are None until the net is called.
+    """
+
+    name: str
+    inputs: tuple[str, ...] | None
+    stages: tuple[tree.Expr, ...]
+    span: Span
+    input_spaces: tuple[Space, ...] | None = None
+    segments: tuple[Segment, ...] | None = None
+    output: Typed | TypedMany | None = None
+    first_call: Span = NOWHERE
+
+
+@dataclass(frozen=True)
+class ExternNetwork:
+    """A net supplied from Python, with its declared results."""
+
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[tuple[str | None, Space], ...]
+    span: Span
+
+
+@dataclass(frozen=True)
+class TensorValue:
+    """A `param`, `buffer` or `input`."""
+
+    kind: str
+    name: str
+    space: Space
+    initial: tree.Expr | None
+    span: Span
+
+
+# --- factors -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class FamilyUse:
+    """`Family(parameters) where bindings`; parameters are in the family's order."""
+
+    family: Family
+    parameters: tuple[tuple[str, tree.Expr], ...]
+    bindings: tuple[tree.Binding, ...] = ()
+    types: Mapping[str, Typed] = field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True)
+class Deterministic:
+    """`x = expr`."""
+
+    expr: tree.Expr
+    bindings: tuple[tree.Binding, ...] = ()
+
+
+@dataclass(frozen=True)
+class Extern:
+    """A factor supplied from Python."""
+
+
+@dataclass(frozen=True)
+class Undefined:
+    """A factor of a bare structure: known by its variables only."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """`data(x)`: the empirical distribution."""
+
+
+@dataclass(frozen=True, eq=False)
+class Factor:
+    """A factor as it was declared: `name(targets | parents)`. Compared by identity."""
+
+    name: str
+    targets: tuple[str, ...]
+    parents: tuple[str, ...]
+    definition: "FamilyUse | Deterministic | Extern | Undefined | Data"
+    span: Span
+
+    @cached_property
+    def label(self) -> str:
+        """As people write it: `q(z|x)`."""
+        return factor_label(self.name, self.targets, self.parents)
+
+
+def factor_label(name: str, targets: tuple[str, ...], parents: tuple[str, ...]) -> str:
+    """`name(targets|parents)`; a deterministic variable, which has no name, is `x = ...` elsewhere."""
+    bar = f"|{','.join(parents)}" if parents else ""
+    return f"{name}({','.join(targets)}{bar})"
+
+
+@dataclass(frozen=True)
+class Atom:
+    """A factor with its variables renamed: one piece of a distribution."""
+
+    factor: Factor
+    renaming: tuple[tuple[str, str], ...] = ()
+
+    @cached_property
+    def mapping(self) -> dict[str, str]:
+        """Old name to new one, for the variables that were renamed."""
+        return dict(self.renaming)
+
+    @cached_property
+    def targets(self) -> tuple[str, ...]:
+        """Variables it generates."""
+        return tuple(self.mapping.get(v, v) for v in self.factor.targets)
+
+    @cached_property
+    def parents(self) -> tuple[str, ...]:
+        """Variables it is conditioned on."""
+        return tuple(self.mapping.get(v, v) for v in self.factor.parents)
+
+    @cached_property
+    def label(self) -> str:
+        """As people write it, with the new names."""
+        return factor_label(self.factor.name, self.targets, self.parents)
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """A product of atoms with some of their targets integrated out.
+
+    `hidden` variables carry a prime, so that nothing outside can name them.
+    """
+
+    atoms: tuple[Atom, ...]
+    hidden: tuple[str, ...] = ()
+
+    @cached_property
+    def targets(self) -> tuple[str, ...]:
+        """Variables it generates and shows, in the atoms' order."""
+        return tuple(v for atom in self.atoms for v in atom.targets if v not in self.hidden)
+
+    @cached_property
+    def parents(self) -> tuple[str, ...]:
+        """Variables it is conditioned on."""
+        generated = {v for atom in self.atoms for v in atom.targets}
+        return tuple(dict.fromkeys(v for atom in self.atoms for v in atom.parents if v not in generated))
+
+    @cached_property
+    def label(self) -> str:
+        """`p(x,z)`, by its variables and the common base name of its factors."""
+        names = list(dict.fromkeys(base_name(atom.factor.name) for atom in self.atoms))
+        exact = list(dict.fromkeys(atom.factor.name for atom in self.atoms))
+        name = exact[0] if len(exact) == 1 else names[0] if len(names) == 1 else "·".join(names)
+        return factor_label(name, self.targets, self.parents)
+
+    @cached_property
+    def spelled(self) -> str:
+        """The product of its factors: `p(x|z) p(z)`."""
+        return " ".join(atom.label for atom in self.atoms)
+
+
+def base_name(name: str) -> str:
+    """`p` of `p_theta`."""
+    return name.split("_", 1)[0]
+
+
+# --- the model -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class NamedDistribution:
+    """A distribution the program named by an algebraic definition: `p(x) = ∫ p(x|z) p(z) dz`."""
+
+    name: str
+    distribution: Distribution
+    span: Span
+
+    @property
+    def label(self) -> str:
+        """As it was declared."""
+        return factor_label(self.name, self.distribution.targets, self.distribution.parents)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A named formula to be optimised or reported."""
+
+    name: str
+    expr: tree.Expr
+    span: Span
+
+
+@dataclass(frozen=True)
+class OptimiseLine:
+    """`maximize e wrt q using Adam(lr=1e-3)`, by the objective's name."""
+
+    direction: str
+    objective: str
+    wrt: tuple[str, ...] | None
+    optimiser: str
+    options: tuple[tuple[str, Value], ...]
+    span: Span
+
+
+@dataclass
+class Model:
+    """Everything a program declares, resolved and checked."""
+
+    title: str = "Model"
+    spaces: dict[str, Space] = field(default_factory=dict)
+    constants: dict[str, Fraction] = field(default_factory=dict)
+    nets: dict[str, Net | ExternNetwork] = field(default_factory=dict)
+    tensors: dict[str, TensorValue] = field(default_factory=dict)
+    factors: list[Factor] = field(default_factory=list)
+    named: list[NamedDistribution] = field(default_factory=list)
+    deterministic: dict[str, Factor] = field(default_factory=dict)
+    structure: Distribution | None = None
+    objectives: dict[str, Objective] = field(default_factory=dict)
+    optimise: list[OptimiseLine] = field(default_factory=list)
+    variables: dict[str, Span] = field(default_factory=dict)
+    spaces_missing: set[str] = field(default_factory=set)
+
+    @property
+    def is_structure(self) -> bool:
+        """Whether it is a bare structure: factors without families, which can be checked and drawn, not compiled."""
+        return any(isinstance(factor.definition, Undefined) for factor in self.factors)

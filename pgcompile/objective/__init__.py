@@ -1,0 +1,1 @@
+"""Objective formulas: resolved against the model (without sympy), then rewritten by named rules (with sympy)."""

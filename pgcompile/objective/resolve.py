@@ -1,0 +1,597 @@
+"""Objectives resolved against the model: which distribution each name means, which draw each variable comes from."""
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from pgcompile.diagnostics import Edit, Sink, Span, nearest
+from pgcompile.model.algebra import drop_barren
+from pgcompile.model.distributions import Resolver
+from pgcompile.model.expressions import Scope, Typer, names_in
+from pgcompile.model.families import space_of
+from pgcompile.model.literals import evaluate
+from pgcompile.model.values import Atom, Data, Distribution, FamilyUse, Model, Typed, base_name
+from pgcompile.objective import terms
+from pgcompile.objective.terms import OBSERVED, Draw, Env, Term
+from pgcompile.syntax import tree
+from pgcompile.vocabulary.functions import FUNCTIONS
+from pgcompile.vocabulary.layers import show
+from pgcompile.vocabulary.spaces import KINDS, contains
+
+FUNCTIONALS = ("KL", "H", "CE", "ELBO")
+_LATER = {
+    "IWAE": "the importance-weighted bound",
+    "MMD": "the maximum mean discrepancy",
+    "W": "the Wasserstein distance",
+}
+_TERM_FUNCTIONS = ("mean", "sum", "abs", "min", "max", "exp", "detach", "sqrt", "square", "softplus", "sigmoid", "tanh", "log1p", "relu")
+MAX_SAMPLES = 1_000_000
+
+
+def resolve_objectives(model: Model, resolver: Resolver, sink: Sink) -> dict[str, Term]:
+    """Every objective of the model as a term; those with faults are reported and left out."""
+    return _Objectives(model, resolver, sink).all()
+
+
+class _Objectives:
+    """Resolves objectives in any order; a ring of references is reported."""
+
+    def __init__(self, model: Model, resolver: Resolver, sink: Sink) -> None:
+        self.model = model
+        self.resolver = resolver
+        self.sink = sink
+        self.typer = Typer(model, sink)
+        self.open: list[str] = []
+        self.readings: dict[Span, str] = {}
+        self.reasons: list[str] = []
+
+    def all(self) -> dict[str, Term]:
+        found: dict[str, Term] = {}
+        for name, objective in self.model.objectives.items():
+            self.open = [name]
+            context = _Context(self._counted(objective.expr), self._options(objective.expr))
+            self.readings, self.reasons = {}, []
+            term = self.term(objective.expr, OBSERVED, context)
+            if term is not None:
+                found[name] = term
+                self._note_readings(name, objective.expr)
+        return found
+
+    def _note_readings(self, name: str, expr: tree.Expr) -> None:
+        """How the bare names of a formula were read, as one note with the full spelling."""
+        inside = sorted((s, text) for s, text in self.readings.items() if expr.span.start <= s.start and s.end <= expr.span.end)
+        if not inside:
+            return
+        pieces, at = [], expr.span.start
+        for span, text in inside:
+            before = self.sink.source.text[at : span.start]
+            pieces += [before, f"{{{text}}}" if before.endswith("_") else text]
+            at = span.end
+        pieces.append(self.sink.source.text[at : expr.span.end])
+        spelled = " ".join("".join(pieces).split())
+        self.sink.add("N101", expr.span, f"{name} is read as {spelled}", reasons=self.reasons)
+
+    # --- what the whole formula says about its bare names ---
+
+    def _counted(self, expr: tree.Expr) -> list[tuple[str, tuple[str, ...]]]:
+        """`(p, targets of q)` for every `KL[q || p]` of the formula, so that a bare `log p` is the rest of p."""
+        found = []
+        for node in _nodes(self._expanded(expr)):
+            if isinstance(node, tree.Functional) and node.kind == "KL" and node.right is not None:
+                left = self._quiet(node.left)
+                right = _dist_name(node.right)
+                if left is not None and right is not None:
+                    found.append((base_name(right), left.targets))
+        return found
+
+    def _options(self, expr: tree.Expr) -> list[tuple[Distribution, int]]:
+        """Sample counts of the expectations of the formula, which divergences over the same draw share."""
+        found = []
+        for node in _nodes(self._expanded(expr)):
+            if isinstance(node, tree.Expectation) and node.over is not None:
+                over = self._quiet(node.over)
+                samples = next((self._samples_quiet(o) for o in node.options if o.name == "samples"), 1)
+                if over is not None and samples is not None:
+                    found.append((over, samples))
+        return found
+
+    def _expanded(self, expr: tree.Expr) -> tuple[tree.Expr, ...]:
+        """The formula and those it names."""
+        seen: dict[str, tree.Expr] = {}
+        stack = [expr]
+        result = [expr]
+        while stack:
+            for name in names_in(stack.pop()):
+                objective = self.model.objectives.get(name)
+                if objective is not None and name not in seen:
+                    seen[name] = objective.expr
+                    stack.append(objective.expr)
+                    result.append(objective.expr)
+        return tuple(result)
+
+    def _quiet(self, expr: tree.Expr) -> Distribution | None:
+        """Resolve without reporting: the formula itself reports later."""
+        return self.resolver.quietly().resolve(expr)
+
+    def _samples_quiet(self, option: tree.Option) -> int | None:
+        value = evaluate(option.value, self.model.constants)
+        return int(value) if isinstance(value, Fraction) and value.denominator == 1 and value > 0 else None
+
+    # --- terms ---
+
+    def term(self, expr: tree.Expr, env: Env, context: "_Context") -> Term | None:
+        """A formula as a term, None after a report."""
+        if self._is_plain(expr):
+            return self._plain(expr, env)
+        match expr:
+            case tree.Name(id) if id in self.model.objectives:
+                return self._reference(expr, env, context)
+            case tree.Name() | tree.Call(given=tuple()) | tree.Integral() | tree.Rename():
+                return self._density(expr, env, context)
+            case tree.Negative(operand):
+                inner = self.term(operand, env, context)
+                return inner and terms.Add(((-1, inner),))
+            case tree.Sum(items):
+                found = [(sign, self.term(item, env, context)) for sign, item in items]
+                return None if any(t is None for _, t in found) else terms.Add(tuple((s, t) for s, t in found if t is not None))
+            case tree.Product(factors):
+                return self._product(factors, env, context)
+            case tree.Quotient(numerator, denominator):
+                return self._quotient(expr, numerator, denominator, env, context)
+            case tree.Power(base, exponent):
+                low, high = self.term(base, env, context), self.term(exponent, env, context)
+                return None if low is None or high is None else terms.Raise(low, high)
+            case tree.Log(operand):
+                return self._log(expr, operand, env, context)
+            case tree.Expectation():
+                return self._expectation(expr, env, context)
+            case tree.Functional():
+                return self._functional(expr, env, context)
+            case tree.Call():
+                return self._call(expr, env, context)
+            case _:
+                text = self._text(expr)
+                self.sink.add("PGC401", expr.span, f"`{text}` has no meaning in an objective", help="see docs/language.md, Objectives")
+                return None
+
+    def _text(self, expr: tree.Node) -> str:
+        return " ".join(self.sink.source.snippet(expr.span).split())
+
+    def _is_plain(self, expr: tree.Expr) -> bool:
+        """Whether an expression speaks of variables and nets only."""
+        for node in _nodes((expr,)):
+            match node:
+                case tree.Expectation() | tree.Functional() | tree.Integral() | tree.Rename():
+                    return False
+                case tree.Call(name=name, given=given):
+                    if given is not None or (name not in self.model.nets and name not in FUNCTIONS and self._is_distribution(name)):
+                        return False
+                case tree.Name(id):
+                    if id in self.model.objectives:
+                        return False
+                    known = id in self.model.variables or id in self.model.tensors or id in self.model.constants
+                    if not known and self._is_distribution(id):
+                        return False
+                case _:
+                    pass
+        return True
+
+    def _is_distribution(self, name: str) -> bool:
+        if name == "data":
+            return True
+        names = {f.name for f in self.model.factors} | {n.name for n in self.model.named}
+        return name in names or name in {base_name(n) for n in names} or base_name(name) in names
+
+    def _plain(self, expr: tree.Expr, env: Env) -> Term | None:
+        value = evaluate(expr, self.model.constants)
+        if isinstance(value, Fraction):
+            return terms.Constant(value)
+        scope = Scope("the objective", {v: self._space(v) for v in names_in(expr) if v in self.model.variables})
+        typed = self.typer.typed(expr, scope)
+        if typed is None:
+            return None
+        if typed.shape:
+            self.sink.add(
+                "PGC402",
+                expr.span,
+                f"`{self._text(expr)}` is {show(typed.shape)}: an objective is one number a data point",
+                help=f"write sum({self._text(expr)}) or mean({self._text(expr)})",
+            )
+            return None
+        return terms.Plain(expr, env, self._text(expr))
+
+    def _space(self, variable: str) -> Typed | None:
+        known = self.model.spaces.get(variable)
+        if known is not None:
+            return Typed(known)
+        holder = self.model.deterministic.get(variable) or next(
+            (f for f in self.model.factors if variable in (*f.targets, *f.parents)), None
+        )
+        return space_of(variable, self.typer, holder) if holder is not None else None
+
+    def _reference(self, expr: tree.Name, env: Env, context: "_Context") -> Term | None:
+        if expr.id in self.open:
+            ring = [*self.open[self.open.index(expr.id) :], expr.id]
+            self.sink.add("PGC406", expr.span, f"{expr.id} is defined in terms of itself", reasons=[" -> ".join(ring)])
+            return None
+        self.open.append(expr.id)
+        inner = self.term(self.model.objectives[expr.id].expr, env, context)
+        self.open.pop()
+        return inner and terms.Reference(expr.id, inner)
+
+    # --- densities ---
+
+    def _density(self, expr: tree.Expr, env: Env, context: "_Context") -> Term | None:
+        log = self._log_density(expr, env, context)
+        return log and terms.Apply("exp", (log,))
+
+    def _log(self, expr: tree.Log, operand: tree.Expr, env: Env, context: "_Context") -> Term | None:
+        if isinstance(operand, tree.Quotient) and self._is_density(operand.numerator) and self._is_density(operand.denominator):
+            top = self._log_density(operand.numerator, env, context)
+            bottom = self._log_density(operand.denominator, env, context)
+            return None if top is None or bottom is None else terms.Add(((1, top), (-1, bottom)))
+        if self._is_density(operand):
+            return self._log_density(operand, env, context)
+        inner = self.term(operand, env, context)
+        return inner and terms.Apply("log", (inner,))
+
+    def _is_density(self, expr: tree.Expr) -> bool:
+        match expr:
+            case tree.Call(name=name, given=given):
+                return given is not None or (name not in FUNCTIONS and name not in self.model.nets)
+            case tree.Name(id):
+                return id not in self.model.variables and id not in self.model.tensors and id not in self.model.objectives
+            case tree.Integral():
+                return True
+            case tree.Rename(base):
+                return self._is_density(base)
+            case tree.Product(factors):
+                return all(self._is_density(f) for f in factors)
+            case _:
+                return False
+
+    def _log_density(self, expr: tree.Expr, env: Env, context: "_Context") -> Term | None:
+        distribution = self._distribution(expr, env, context)
+        if distribution is None or not self._scorable(distribution, expr.span):
+            return None
+        return terms.LogDensity(drop_barren(distribution), env, expr.span)
+
+    def _distribution(self, expr: tree.Expr, env: Env, context: "_Context") -> Distribution | None:
+        """A distribution; a bare name inside an expectation means what the rest of the formula leaves of it."""
+        found = self.resolver.resolve(expr)
+        if found is None or not isinstance(expr, tree.Name):
+            return found
+        counted = {t for name, targets in context.counted if name == expr.id for t in targets}
+        rest = tuple(atom for atom in found.atoms if not counted & {*atom.targets})
+        if rest and len(rest) < len(found.atoms):
+            left = Distribution(rest, found.hidden)
+            kept = Distribution(tuple(atom for atom in found.atoms if atom not in rest))
+            self.readings[expr.span] = left.spelled
+            self.reasons.append(f"log {expr.id} leaves out {kept.spelled}, which the KL counts already")
+            return left
+        self.readings[expr.span] = found.spelled
+        return found
+
+    def _scorable(self, distribution: Distribution, span: Span) -> bool:
+        """Whether the log-density is exact: no hidden variable is left that a factor conditions on."""
+        left = drop_barren(distribution)
+        for atom in left.atoms:
+            if isinstance(atom.factor.definition, FamilyUse) and atom.factor.definition.family.name == "Delta":
+                self.sink.add(
+                    "PGC210",
+                    span,
+                    f"{atom.label} has no log-density: it is a point mass",
+                    help="it can be drawn and conditioned on; give it a family with a width to score it",
+                )
+                return False
+            if isinstance(atom.factor.definition, Data):
+                self.sink.add("PGC210", span, f"{atom.label} has no log-density: it is a set of points", help="it can be averaged over: E_{data(x)}[...]")
+                return False
+        if not left.hidden:
+            return True
+        names = ", ".join(h.rstrip("′") for h in left.hidden)
+        shown = Distribution(tuple(Atom(a.factor, tuple((o, n.rstrip("′")) for o, n in a.renaming if o != n.rstrip("′"))) for a in left.atoms))
+        self.sink.add(
+            "PGC210",
+            span,
+            f"{distribution.label} has no exact log-density here: {names} would have to be integrated out of {shown.spelled}",
+            help=f"use a bound: ELBO[{shown.spelled} || q({names}|{','.join(left.targets)})]",
+        )
+        return False
+
+    # --- expectations ---
+
+    def _expectation(self, expr: tree.Expectation, env: Env, context: "_Context") -> Term | None:
+        if expr.over is None:
+            self.sink.add("PGC407", expr.span, "this expectation does not say over what", help="write E_{q(z|x)}[...]")
+            return None
+        samples = self._samples(expr.options)
+        over = self._over(expr.over)
+        if over is None or samples is None:
+            return None
+        draw, inner = self._draw(over, samples, env, context)
+        body = self.term(expr.body, inner, context)
+        if body is None:
+            return None
+        drawn = {v for v in over.targets if inner.get(v) is draw}
+        if drawn and not drawn & _variables(body, self.model):
+            self.sink.add(
+                "W106",
+                expr.span,
+                f"the body of this expectation does not depend on {', '.join(sorted(drawn))}",
+                help="leave the expectation out",
+            )
+        return terms.Expectation(draw, body, expr.span)
+
+    def _over(self, expr: tree.Expr) -> Distribution | None:
+        found = self.resolver.resolve(expr)
+        if found is None:
+            return None
+        if isinstance(expr, tree.Name) and found.spelled != expr.id:
+            self.readings[expr.span] = found.spelled
+        return found
+
+    def _draw(self, over: Distribution, samples: int, env: Env, context: "_Context") -> tuple[Draw, Env]:
+        """The draw of a distribution in this context, shared with other terms of the same sum."""
+        key = (over, env, samples)
+        draw = context.pool.get(key)
+        if draw is None:
+            context.counter[0] += 1
+            draw = context.pool.setdefault(key, Draw(context.counter[0], over, samples, env))
+        drawn = tuple(t for atom in over.atoms if not isinstance(atom.factor.definition, Data) for t in atom.targets)
+        return draw, env.extended(drawn, draw)
+
+    def _samples(self, options: tuple[tree.Option, ...]) -> int | None:
+        samples = 1
+        for option in options:
+            if option.name != "samples":
+                known = ("samples", "grad", "baseline", "relax")
+                close = nearest(option.name, known)
+                if option.name in known:
+                    self.sink.add("PGC010", option.span, f"the option {option.name} is not part of this version", help="expectations are pathwise")
+                else:
+                    self.sink.add("PGC106", option.span, f"an expectation has no option {option.name}", help=f"did you mean {close or 'samples'}?")
+                return None
+            value = evaluate(option.value, self.model.constants)
+            if not isinstance(value, Fraction) or value.denominator != 1 or not 1 <= value <= MAX_SAMPLES:
+                self.sink.add("PGC310", option.value.span, f"samples is a whole number from 1 to {MAX_SAMPLES:,}", help="write samples=8")
+                return None
+            samples = int(value)
+        return samples
+
+    # --- divergences and bounds ---
+
+    def _functional(self, expr: tree.Functional, env: Env, context: "_Context") -> Term | None:
+        if expr.kind not in FUNCTIONALS:
+            what = _LATER.get(expr.kind, f"{expr.kind}[...]")
+            self.sink.add("PGC010", expr.span, f"{what} is not part of this version", help=f"divergences and bounds are {', '.join(FUNCTIONALS)}")
+            return None
+        for option in expr.options:
+            if option.name != "samples":
+                self.sink.add("PGC106", option.span, f"{expr.kind} has no option {option.name}", help="did you mean samples?")
+                return None
+        if expr.kind == "H":
+            return self._entropy(expr, env, context)
+        if expr.right is None:
+            self.sink.add("PGC311", expr.span, f"{expr.kind} compares two distributions", help=f"write {expr.kind}[q(z|x) || p(z)]")
+            return None
+        if expr.kind == "ELBO":
+            return self._elbo(expr, expr.left, expr.right, env, context)
+        left = self._over(expr.left)
+        if left is None:
+            return None
+        right = self._opposite(expr.right, left)
+        if right is None or not self._comparable(expr, left, right):
+            return None
+        if not self._scorable(right, expr.right.span) or (expr.kind == "KL" and not self._scorable(left, expr.left.span)):
+            return None
+        draw, _ = self._draw(left, self._samples(expr.options) if expr.options else self._shared(left, context), env, context)  # type: ignore[arg-type]
+        label = f"{expr.kind}[{left.spelled} || {right.spelled}]"
+        return terms.Divergence(expr.kind, draw, drop_barren(left), drop_barren(right), env, label, expr.span)
+
+    def _shared(self, left: Distribution, context: "_Context") -> int:
+        return next((samples for over, samples in context.options if over == left), 1)
+
+    def _entropy(self, expr: tree.Functional, env: Env, context: "_Context") -> Term | None:
+        if expr.right is not None:
+            self.sink.add("PGC311", expr.span, "H takes one distribution", help="the cross-entropy of two is CE[q || p]")
+            return None
+        left = self._over(expr.left)
+        if left is None or not self._scorable(left, expr.left.span):
+            return None
+        draw, _ = self._draw(left, self._shared(left, context), env, context)
+        return terms.Divergence("H", draw, drop_barren(left), None, env, f"H[{left.spelled}]", expr.span)
+
+    def _opposite(self, expr: tree.Expr, left: Distribution) -> Distribution | None:
+        """The right side; a bare name means the part over the left side's variables."""
+        found = self.resolver.resolve(expr)
+        if found is None or not isinstance(expr, tree.Name):
+            return found
+        part = tuple(atom for atom in found.atoms if {*atom.targets} & {*left.targets})
+        chosen = Distribution(part) if part else found
+        self.readings[expr.span] = chosen.spelled
+        return chosen
+
+    def _comparable(self, expr: tree.Functional, left: Distribution, right: Distribution) -> bool:
+        if {*left.targets} == {*right.targets}:
+            self._check_supports(expr, left, right)
+            return True
+        self.sink.add(
+            "PGC405",
+            expr.span,
+            f"{expr.kind} compares distributions of the same variables, and {left.label} is over {', '.join(left.targets)} "
+            f"while {right.label} is over {', '.join(right.targets)}",
+            help=f"compare {left.label} with a distribution of {', '.join(left.targets)}",
+        )
+        return False
+
+    def _check_supports(self, expr: tree.Functional, left: Distribution, right: Distribution) -> None:
+        """The divergence is infinite where the left side can go and the right side cannot."""
+        for variable in left.targets:
+            families = [
+                next((a.factor.definition.family for a in side.atoms if variable in a.targets and isinstance(a.factor.definition, FamilyUse)), None)
+                for side in (left, right)
+            ]
+            if families[0] is None or families[1] is None or contains(families[1].support, families[0].support):
+                continue
+            self.sink.add(
+                "W104",
+                expr.span,
+                f"{expr.kind} is infinite: {left.label} draws {variable} from {families[0].name}, "
+                f"whose values need not be {KINDS[families[1].support].what}, as {families[1].name} in {right.label} demands",
+                help=f"use a family for {left.label} whose values are {KINDS[families[1].support].what}",
+            )
+
+    def _elbo(self, expr: tree.Functional, model: tree.Expr, guide: tree.Expr, env: Env, context: "_Context") -> Term | None:
+        """`ELBO[p || q] = E_q[log p - log q]` (Jordan et al. 1999)."""
+        q = self._over(guide)
+        p = self._over(model)
+        samples = self._samples(expr.options)
+        if q is None or p is None or samples is None:
+            return None
+        missing = [t for t in q.targets if t not in p.targets]
+        if missing:
+            self.sink.add(
+                "PGC405",
+                expr.span,
+                f"{p.spelled} does not generate {', '.join(missing)}, which {q.label} infers",
+                help="ELBO[p || q] takes the model first and the approximate posterior second",
+            )
+            return None
+        if not self._scorable(p, model.span) or not self._scorable(q, guide.span):
+            return None
+        draw, inner = self._draw(q, samples, env, context)
+        body = terms.Add(((1, terms.LogDensity(drop_barren(p), inner, expr.span)), (-1, terms.LogDensity(drop_barren(q), inner, expr.span))))
+        return terms.Expectation(draw, body, expr.span)
+
+    # --- arithmetic ---
+
+    def _quotient(self, expr: tree.Quotient, top: tree.Expr, bottom: tree.Expr, env: Env, context: "_Context") -> Term | None:
+        if isinstance(top, tree.Log) and self._is_density(top.operand) and self._is_density(bottom):
+            inside = f"log({self._text(top.operand)} / {self._text(bottom)})"
+            self.sink.add(
+                "W105",
+                expr.span,
+                f"this divides the logarithm by {self._text(bottom)}",
+                reasons=["`log` takes the juxtaposed product to its right, and `/` ends it"],
+                help=f"if the logarithm of the ratio is meant, write {inside}",
+                edits=[Edit(expr.span, inside)],
+            )
+        numerator = self.term(top, env, context)
+        denominator = self.term(bottom, env, context.apart() if _samples(top) else context)
+        return None if numerator is None or denominator is None else terms.Divide(numerator, denominator)
+
+    def _product(self, factors: tuple[tree.Expr, ...], env: Env, context: "_Context") -> Term | None:
+        """Factors that sample draw independently of one another."""
+        found: list[Term] = []
+        sampled = False
+        for factor in factors:
+            term = self.term(factor, env, context.apart() if sampled else context)
+            if term is None:
+                return None
+            found.append(term)
+            sampled = sampled or _samples(factor)
+        return terms.Multiply(tuple(found))
+
+    def _call(self, expr: tree.Call, env: Env, context: "_Context") -> Term | None:
+        if self._is_distribution(expr.name) and expr.name not in FUNCTIONS and expr.name not in self.model.nets:
+            return self._density(expr, env, context)
+        if expr.name not in _TERM_FUNCTIONS:
+            known = {*_TERM_FUNCTIONS, "log", *(f.name for f in self.model.factors)}
+            close = nearest(expr.name, known)
+            self.sink.add(
+                "PGC103",
+                expr.name_span,
+                f"{expr.name} cannot be applied to a term of an objective",
+                help=f"did you mean {close}?" if close else f"functions of terms are {', '.join(_TERM_FUNCTIONS)}",
+            )
+            return None
+        wanted = 2 if expr.name in ("min", "max") else 1
+        if len(expr.args) != wanted or any(a.name for a in expr.args):
+            self.sink.add("PGC311", expr.span, f"{expr.name} takes {wanted} argument{'s' * (wanted > 1)}, not {len(expr.args)}")
+            return None
+        inner = [self.term(a.value, env, context) for a in expr.args]
+        return None if None in inner else terms.Apply(expr.name, tuple(t for t in inner if t is not None))
+
+
+@dataclass
+class _Context:
+    """What the terms of one sum share.
+
+    `pool` holds the draws they may share; factors of a product get pools of their own, because the expectation of a
+    product of independent draws is not that of a shared one.
+    """
+
+    counted: list[tuple[str, tuple[str, ...]]]
+    options: list[tuple[Distribution, int]]
+    pool: dict[tuple[Distribution, Env, int], Draw] = field(default_factory=dict)
+    counter: list[int] = field(default_factory=lambda: [0])
+
+    def apart(self) -> "_Context":
+        """The same, with draws of its own."""
+        return _Context(self.counted, self.options, {}, self.counter)
+
+
+def _samples(expr: tree.Expr) -> bool:
+    """Whether a formula averages over draws."""
+    return any(isinstance(n, tree.Expectation | tree.Functional) for n in _nodes((expr,)))
+
+
+def _variables(term: Term, model: Model) -> set[str]:
+    """Variables that a term speaks of, through deterministic ones too."""
+    match term:
+        case terms.Constant():
+            return set()
+        case terms.Plain(expr):
+            return closure(names_in(expr), model)
+        case terms.LogDensity(distribution):
+            return closure({*distribution.targets, *distribution.parents}, model)
+        case terms.Expectation(draw, body):
+            return _variables(body, model) | closure(set(draw.distribution.parents), model)
+        case terms.Divergence(left=left, right=right):
+            return closure({*left.parents, *(right.parents if right else ())}, model)
+        case terms.Add(items):
+            return set().union(*(_variables(t, model) for _, t in items))
+        case terms.Multiply(items) | terms.Apply(arguments=items):
+            return set().union(*(_variables(t, model) for t in items))
+        case terms.Divide(top, bottom) | terms.Raise(top, bottom):
+            return _variables(top, model) | _variables(bottom, model)
+        case terms.Reference(_, inner):
+            return _variables(inner, model)
+
+
+def closure(names: set[str], model: Model) -> set[str]:
+    """Names with everything that the deterministic variables among them are made of."""
+    found: set[str] = set()
+    stack = list(names)
+    while stack:
+        name = stack.pop()
+        if name not in found:
+            found.add(name)
+            if name in model.deterministic:
+                stack.extend(model.deterministic[name].parents)
+    return found
+
+
+def _nodes(roots: tuple[tree.Expr, ...]) -> list[tree.Node]:
+    found: list[tree.Node] = []
+    stack: list[object] = list(roots)
+    while stack:
+        node = stack.pop()
+        if isinstance(node, tree.Node):
+            found.append(node)
+            stack.extend(getattr(node, slot) for slot in node.__dataclass_fields__ if slot not in ("span", "name_span"))
+        elif isinstance(node, tuple):
+            stack.extend(node)
+    return found
+
+
+def _dist_name(expr: tree.Expr) -> str | None:
+    match expr:
+        case tree.Name(id):
+            return id
+        case tree.Call(name):
+            return name
+        case tree.Product(factors):
+            return _dist_name(factors[0])
+        case _:
+            return None

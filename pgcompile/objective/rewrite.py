@@ -1,0 +1,527 @@
+"""Objectives as sympy expressions over leaves, rewritten by named rules until only what must be sampled is sampled.
+
+Every rule that fires is recorded as a `Step`, so that `pgc explain` can print the derivation.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import networkx as nx
+import sympy
+from sympy import Add, Expr, Function, Integer, Mul, Rational, Symbol
+
+from pgcompile.diagnostics import InternalError, Sink
+from pgcompile.model.algebra import order_atoms
+from pgcompile.model.expressions import names_in
+from pgcompile.model.literals import evaluate
+from pgcompile.model.values import Atom, Distribution, FamilyUse, Model, factor_label
+from pgcompile.objective import terms
+from pgcompile.objective.closed_forms import entropy, expected_log_density
+from pgcompile.objective.terms import Draw, Env, Term
+from pgcompile.syntax import tree
+from pgcompile.vocabulary.symbols import Facts
+
+Minimum = Function("Minimum")
+Maximum = Function("Maximum")
+Detach = Function("Detach")
+BatchMean = Function("BatchMean")
+BatchSum = Function("BatchSum")
+MeanOver = Function("MeanOver")  # MeanOver(draw symbol, body): mean over the draws of one expectation
+_Expect = Function("Expect")  # before the expectation rules have been applied
+Softplus = Function("Softplus")
+Sigmoid = Function("Sigmoid")
+Tanh = Function("Tanh")
+Log1p = Function("Log1p")
+Relu = Function("Relu")
+
+
+@dataclass(frozen=True)
+class ParameterUse:
+    """A parameter of a factor in an environment: what a symbol of a formula stands for."""
+
+    atom: Atom
+    name: str
+    env: Env
+
+
+@dataclass(frozen=True)
+class LogDensityLeaf:
+    """log of one factor at the variables of an environment."""
+
+    atom: Atom
+    env: Env
+
+
+@dataclass(frozen=True)
+class ClosedLeaf:
+    """An expectation known in closed form.
+
+    Args:
+        kind: `KL`, `H` or `CE`, which names the value.
+        formula: in terms of the symbols of `parameters`; of one element of the variable, to be summed over the rest.
+        parameters: what the symbols stand for.
+        atom: the factor whose variable is averaged over.
+        label: `KL[q(z|x) || p(z)]`.
+        touches: variables (with their environments) that it depends on.
+    """
+
+    kind: str
+    formula: Expr
+    parameters: tuple[tuple[Symbol, ParameterUse], ...]
+    atom: Atom
+    label: str
+    touches: tuple[tuple[str, Env], ...]
+
+
+@dataclass(frozen=True)
+class PlainLeaf:
+    """An expression without distributions."""
+
+    expr: tree.Expr
+    env: Env
+    text: str
+
+
+@dataclass(frozen=True)
+class NamedLeaf:
+    """Another objective of the program, computed under its name."""
+
+    name: str
+    value: "Rewritten"
+
+
+Leaf = LogDensityLeaf | ClosedLeaf | PlainLeaf | NamedLeaf
+
+
+@dataclass(frozen=True)
+class Step:
+    """A rule that fired: its name, what it turned into what, and why it may."""
+
+    rule: str
+    before: str
+    after: str
+    why: str
+
+
+@dataclass(frozen=True, eq=False)
+class Rewritten:
+    """An objective ready to be planned."""
+
+    expr: Expr
+    leaves: dict[Symbol, Leaf]
+    draws: dict[Symbol, Draw]
+    steps: tuple[Step, ...]
+
+
+def rewrite(term: Term, model: Model, sink: Sink, name: str) -> Rewritten:
+    """Apply every rule to an objective; notes about what had to be sampled go to the sink."""
+    return _Rewriter(model, sink, name).run(term)
+
+
+@dataclass
+class _Rewriter:
+    model: Model
+    sink: Sink
+    name: str
+    leaves: dict[Symbol, Leaf] = field(default_factory=dict)
+    symbols: dict[Leaf, Symbol] = field(default_factory=dict)
+    draws: dict[Symbol, Draw] = field(default_factory=dict)
+    spans: dict[int, object] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
+    facts: dict[tuple[Atom, Env], tuple[Facts, tuple[tuple[Symbol, ParameterUse], ...]]] = field(default_factory=dict)
+
+    def run(self, term: Term) -> Rewritten:
+        expr = self._expectations(self._collect(self._sympy(term)))
+        used = expr.free_symbols
+        leaves = {s: leaf for s, leaf in self.leaves.items() if s in used}
+        return Rewritten(expr, leaves, {s: d for s, d in self.draws.items() if s in used}, tuple(self.steps))
+
+    def _symbol(self, leaf: Leaf) -> Symbol:
+        if leaf not in self.symbols:
+            symbol = Symbol(f"t{len(self.symbols):05d}", real=True)
+            self.symbols[leaf] = symbol
+            self.leaves[symbol] = leaf
+        return self.symbols[leaf]
+
+    # --- terms to sympy ---
+
+    def _sympy(self, term: Term) -> Expr:
+        match term:
+            case terms.Constant(value):
+                return Rational(value.numerator, value.denominator)
+            case terms.Plain(expr, env, text):
+                return self._symbol(PlainLeaf(expr, env, text))
+            case terms.LogDensity(distribution, env):
+                return self._log_product(distribution, env)
+            case terms.Expectation(draw, body):
+                return _Expect(self._draw(draw), self._collect(self._sympy(body)))
+            case terms.Divergence():
+                return self._divergence(term)
+            case terms.Add(items):
+                return Add(*(sign * self._sympy(item) for sign, item in items))
+            case terms.Multiply(items):
+                return Mul(*(self._sympy(item) for item in items))
+            case terms.Divide(top, bottom):
+                return self._sympy(top) / self._sympy(bottom)
+            case terms.Raise(base, exponent):
+                return self._sympy(base) ** self._sympy(exponent)
+            case terms.Apply(function, arguments):
+                return _apply(function, [self._collect(self._sympy(a)) for a in arguments])
+            case terms.Reference(name, inner):
+                return self._reference(name, inner)
+
+    def _reference(self, name: str, inner: Term) -> Expr:
+        """A named objective keeps its name as a value, unless taking it apart gives a better closed form."""
+        other = _Rewriter(self.model, Sink(self.sink.source), name)
+        value = other.run(inner)
+        partial = any(
+            (isinstance(leaf, ClosedLeaf) and leaf.kind in ("CE", "H")) or (isinstance(leaf, LogDensityLeaf) and _is_own(leaf))
+            for leaf in value.leaves.values()
+        )
+        if partial or isinstance(value.expr, Symbol) or value.expr.is_Number:
+            return self._sympy(inner)
+        other.sink = self.sink
+        self.sink_notes(other, inner)
+        self.steps.extend(value.steps)
+        return self._symbol(NamedLeaf(name, value))
+
+    def sink_notes(self, other: "_Rewriter", inner: Term) -> None:
+        """Repeat the notes of a nested rewrite in this one's sink."""
+        again = _Rewriter(self.model, self.sink, other.name)
+        again.run(inner)
+
+    def _draw(self, draw: Draw) -> Symbol:
+        symbol = Symbol(f"draw{draw.number:04d}")
+        self.draws[symbol] = draw
+        return symbol
+
+    def _log_product(self, distribution: Distribution, env: Env) -> Expr:
+        if len(distribution.atoms) > 1:
+            self._step("log of a product", f"log {distribution.label}", _joined("+", distribution.atoms), "factors multiply")
+        return Add(*(self._symbol(LogDensityLeaf(atom, env)) for atom in distribution.atoms))
+
+    def _divergence(self, term: terms.Divergence) -> Expr:
+        inner = term.env.extended(_drawn(term.draw), term.draw)
+        left = self._log_product(term.left, inner)
+        self.spans[term.draw.number] = term.span
+        match term.kind:
+            case "KL":
+                assert term.right is not None
+                body = left - self._log_product(term.right, inner)
+            case "CE":
+                assert term.right is not None
+                body = -self._log_product(term.right, inner)
+            case "H":
+                body = -left
+            case _:
+                raise InternalError(f"no definition of {term.kind}")
+        return _Expect(self._draw(term.draw), body)
+
+    # --- linearity ---
+
+    def _collect(self, expr: Expr) -> Expr:
+        """Expectations over one draw in a sum are one expectation of a sum."""
+        parts: dict[Symbol, list[Expr]] = {}
+        rest: list[Expr] = []
+        for term in Add.make_args(expr):
+            factors = Mul.make_args(term)
+            inside = [f for f in factors if isinstance(f, _Expect)]
+            coefficient = Mul(*(f for f in factors if not isinstance(f, _Expect)))
+            if len(inside) == 1 and not coefficient.has(_Expect):
+                parts.setdefault(inside[0].args[0], []).append(coefficient * inside[0].args[1])
+            else:
+                rest.append(term)
+        return Add(*rest, *(_Expect(draw, Add(*bodies)) for draw, bodies in parts.items()))
+
+    def _expectations(self, expr: Expr) -> Expr:
+        """Replace every expectation, innermost first."""
+        if isinstance(expr, _Expect):
+            return self._expectation(expr.args[0], self._expectations(expr.args[1]))
+        if not expr.has(_Expect):
+            return expr
+        return expr.func(*(self._expectations(arg) for arg in expr.args))
+
+    # --- expectations ---
+
+    def _expectation(self, symbol: Symbol, body: Expr) -> Expr:
+        draw = self.draws[symbol]
+        expanded = Add(*(sympy.expand_mul(arg, deep=False) for arg in Add.make_args(body)))
+        pieces = list(Add.make_args(expanded))
+        for atom in reversed(order_atoms(draw.distribution)):
+            if isinstance(atom.factor.definition, FamilyUse) and len(atom.targets) == 1:
+                pieces = self._close(draw, atom, pieces)
+        inside = [piece for piece in pieces if self._depends(piece, draw)]
+        outside = [piece for piece in pieces if not self._depends(piece, draw)]
+        if inside:
+            self._record_sampling(draw, inside)
+        if draw.samples > 1 and inside:
+            return Add(*outside, MeanOver(symbol, Add(*inside)))
+        return Add(*outside, *inside)
+
+    def _close(self, draw: Draw, atom: Atom, pieces: list[Expr]) -> list[Expr]:
+        """Replace the log-densities of one drawn variable whose expectation is known."""
+        variable = atom.targets[0]
+        groups: dict[Expr, list[tuple[int, LogDensityLeaf]]] = {}
+        rest: list[Expr] = []
+        for piece in pieces:
+            found = self._candidate(piece, draw, variable)
+            if found is None:
+                rest.append(piece)
+                continue
+            leaf, coefficient = found
+            sign = -1 if coefficient.could_extract_minus_sign() else 1
+            groups.setdefault(sign * coefficient, []).append((sign, leaf))
+        for coefficient, members in groups.items():
+            rest.extend(coefficient * value for value in self._close_group(draw, atom, members))
+        return rest
+
+    def _candidate(self, piece: Expr, draw: Draw, variable: str) -> tuple[LogDensityLeaf, Expr] | None:
+        """A log-density of `variable` times a coefficient that does not depend on it."""
+        factors = Mul.make_args(piece)
+        leaves = [(f, self.leaves[f]) for f in factors if isinstance(f, Symbol) and isinstance(self.leaves.get(f), LogDensityLeaf)]
+        if len(leaves) != 1:
+            return None
+        symbol, leaf = leaves[0]
+        assert isinstance(leaf, LogDensityLeaf)
+        if leaf.atom.targets != (variable,) or leaf.env.get(variable) is not draw:
+            return None
+        if not isinstance(leaf.atom.factor.definition, FamilyUse):
+            return None
+        coefficient = Mul(*(f for f in factors if f is not symbol))
+        if self._depends(coefficient, draw):
+            return None
+        blocked = self._downstream(draw, variable)
+        for parent in leaf.atom.parents:
+            if self._reaches(parent, leaf.env, draw, blocked):
+                self._note_sampled(draw, leaf, variable, parent)
+                return None
+        return leaf, coefficient
+
+    def _downstream(self, draw: Draw, variable: str) -> set[str]:
+        """The variable and those of the draw that descend from it."""
+        graph = nx.DiGraph()
+        graph.add_node(variable)
+        for atom in draw.distribution.atoms:
+            graph.add_edges_from((parent, target) for parent in atom.parents for target in atom.targets)
+        return {variable, *nx.descendants(graph, variable)}
+
+    def _reaches(self, name: str, env: Env, draw: Draw, blocked: set[str]) -> bool:
+        """Whether a variable, through deterministic ones and other draws, depends on a blocked variable of a draw."""
+        stack = [(name, env)]
+        seen: set[tuple[str, Env]] = set()
+        while stack:
+            here = stack.pop()
+            if here in seen:
+                continue
+            seen.add(here)
+            current, where = here
+            source = where.get(current)
+            if source is draw and current in blocked:
+                return True
+            if source is not None and source is not draw:
+                stack.extend((v, source.env.extended(_drawn(source), source)) for v in source.distribution.parents)
+                stack.extend((v, source.env) for v in source.distribution.parents)
+            if source is None and current in self.model.deterministic:
+                stack.extend((v, where) for v in self.model.deterministic[current].parents)
+        return False
+
+    def _close_group(self, draw: Draw, atom: Atom, members: list[tuple[int, LogDensityLeaf]]) -> list[Expr]:
+        """Expected log-densities with one coefficient: together if that is known, else those that are known alone."""
+        closed = self._closed(draw, atom, members)
+        if closed is not None:
+            sign, leaf = closed
+            return [sign * self._symbol(leaf)]
+        if len(members) == 1:
+            sign, leaf_ = members[0]
+            return [sign * self._symbol(leaf_)]
+        return [value for member in members for value in self._close_group(draw, atom, [member])]
+
+    def _closed(self, draw: Draw, atom: Atom, members: list[tuple[int, LogDensityLeaf]]) -> tuple[int, ClosedLeaf] | None:
+        inner = draw.env.extended(_drawn(draw), draw)
+        own, uses = self._facts(atom, inner)
+        parameters = list(uses)
+        others = [(sign, leaf) for sign, leaf in members if not (leaf.atom == atom and leaf.env.get(atom.targets[0]) is draw)]
+        mine = [sign for sign, leaf in members if (sign, leaf) not in others]
+        densities = [(sign, own.log_density) for sign in mine]
+        for sign, leaf in others:
+            facts, more = self._facts(leaf.atom, leaf.env)
+            densities.append((sign, facts.log_density))
+            parameters.extend(p for p in more if p not in parameters)
+        if not others and len(mine) == 1:
+            formula = entropy(own)
+            kind, label, flip = "H", f"H[{atom.label}]", -mine[0]
+        elif len(others) == 1 and len(mine) == 1 and mine[0] == -others[0][0]:
+            formula = expected_log_density([(1, own.log_density), (-1, densities[-1][1])], own)
+            kind, label, flip = "KL", f"KL[{atom.label} || {others[0][1].atom.label}]", mine[0]
+        else:
+            formula = expected_log_density(densities, own)
+            text = _joined("+", [leaf.atom for _, leaf in members])
+            kind, label, flip = "CE", f"E_{{{atom.label}}}[{text}]", 1
+        if formula is None:
+            self._step("closed form", label, label, "no closed form is known for these families: it is sampled")
+            return None
+        self._step("closed form", label, str(_readable(formula)), _families([atom, *(leaf.atom for _, leaf in others)]))
+        touches = [(p, inner) for p in atom.parents] + [(p, leaf.env) for _, leaf in others for p in leaf.atom.parents]
+        used = formula.free_symbols
+        kept = tuple(p for p in parameters if p[0] in used)
+        return flip, ClosedLeaf(kind, formula, kept, atom, label, tuple(dict.fromkeys(touches)))
+
+    def _facts(self, atom: Atom, env: Env) -> tuple[Facts, tuple[tuple[Symbol, ParameterUse], ...]]:
+        """A factor's facts over symbols of its parameters; literal numbers are put in at once."""
+        key = (atom, env)
+        if key not in self.facts:
+            definition = atom.factor.definition
+            assert isinstance(definition, FamilyUse)
+            values, uses = parameter_symbols(atom, env, self.model, f"f{len(self.facts)}")
+            self.facts[key] = (definition.family.facts(values), uses)
+        return self.facts[key]
+
+    # --- dependence ---
+
+    def _depends(self, expr: Expr, draw: Draw) -> bool:
+        for symbol in expr.free_symbols:
+            leaf = self.leaves.get(symbol)
+            if leaf is not None and self._leaf_depends(leaf, draw):
+                return True
+        return False
+
+    def _leaf_depends(self, leaf: Leaf, draw: Draw) -> bool:
+        match leaf:
+            case LogDensityLeaf(atom, env):
+                touched: Iterable[tuple[str, Env]] = [(v, env) for v in (*atom.targets, *atom.parents)]
+            case ClosedLeaf():
+                touched = leaf.touches
+            case PlainLeaf(expr, env):
+                touched = [(v, env) for v in sorted(names_in(expr))]
+            case NamedLeaf(_, value):
+                return any(self._leaf_depends(inner, draw) for inner in value.leaves.values())
+        everything = set(draw.distribution.targets)
+        return any(self._reaches(name, env, draw, everything) for name, env in touched)
+
+    # --- records ---
+
+    def _step(self, rule: str, before: str, after: str, why: str) -> None:
+        step = Step(rule, before, after, why)
+        if step not in self.steps:
+            self.steps.append(step)
+
+    def _record_sampling(self, draw: Draw, pieces: list[Expr]) -> None:
+        labels = [self._label(s) for piece in pieces for s in sorted(piece.free_symbols, key=str) if s in self.leaves]
+        count = "one pathwise sample" if draw.samples == 1 else f"{draw.samples} pathwise samples"
+        what = ", ".join(dict.fromkeys(labels))
+        self._step("pathwise sampling", f"E_{{{draw.distribution.spelled}}}[{what}]", count, "its expectation is not known in closed form")
+
+    def _label(self, symbol: Symbol) -> str:
+        leaf = self.leaves[symbol]
+        match leaf:
+            case LogDensityLeaf(atom):
+                return f"log {atom.label}"
+            case ClosedLeaf(label=label):
+                return label
+            case PlainLeaf(text=text):
+                return text
+            case NamedLeaf(name):
+                return name
+
+    def _note_sampled(self, draw: Draw, leaf: LogDensityLeaf, variable: str, parent: str) -> None:
+        span = self.spans.get(draw.number)
+        what = f"E_{{{draw.distribution.label}}}[log {leaf.atom.label}]"
+        why = f"{parent}, on which {leaf.atom.label} is conditioned, is drawn after {variable} in {draw.distribution.spelled}"
+        self._step("closed form", what, what, f"not valid: {why}; it is sampled")
+        if span is not None:
+            from pgcompile.diagnostics import Span
+
+            assert isinstance(span, Span)
+            self.sink.add("N102", span, f"{what} is sampled, not taken in closed form: {why}")
+
+
+def parameter_symbols(
+    atom: Atom, env: Env, model: Model, prefix: str
+) -> tuple[dict[str, Expr], tuple[tuple[Symbol, ParameterUse], ...]]:
+    """Symbols for the parameters of a factor, literal numbers in their place."""
+    definition = atom.factor.definition
+    assert isinstance(definition, FamilyUse)
+    values: dict[str, Expr] = {}
+    uses: list[tuple[Symbol, ParameterUse]] = []
+    for name, expr in definition.parameters:
+        literal = evaluate(expr, model.constants)
+        if isinstance(literal, Fraction) and definition.family.parameter(name).rank == 0:
+            values[name] = Rational(literal.numerator, literal.denominator)
+            continue
+        symbol = Symbol(f"{prefix}_{name}", real=True)
+        values[name] = symbol
+        uses.append((symbol, ParameterUse(atom, name, env)))
+    return values, tuple(uses)
+
+
+def _apply(function: str, arguments: list[Expr]) -> Expr:
+    first = arguments[0]
+    match function:
+        case "exp":
+            return sympy.exp(first)
+        case "log":
+            return sympy.log(first)
+        case "abs":
+            return sympy.Abs(first)
+        case "sqrt":
+            return sympy.sqrt(first)
+        case "square":
+            return first**2
+        case "min":
+            return Minimum(*arguments)
+        case "max":
+            return Maximum(*arguments)
+        case "detach":
+            return Detach(first)
+        case "mean":
+            return BatchMean(first)
+        case "sum":
+            return BatchSum(first)
+        case "softplus":
+            return Softplus(first)
+        case "sigmoid":
+            return Sigmoid(first)
+        case "tanh":
+            return Tanh(first)
+        case "log1p":
+            return Log1p(first)
+        case "relu":
+            return Relu(first)
+        case _:
+            raise InternalError(f"no rule for {function}")
+
+
+def _drawn(draw: Draw) -> tuple[str, ...]:
+    """Variables that a draw makes (data is observed, not drawn)."""
+    from pgcompile.model.values import Data
+
+    return tuple(t for atom in draw.distribution.atoms if not isinstance(atom.factor.definition, Data) for t in atom.targets)
+
+
+def _is_own(leaf: LogDensityLeaf) -> bool:
+    """Whether a log-density is of a variable that its own factor drew."""
+    draw = leaf.env.get(leaf.atom.targets[0])
+    return draw is not None and leaf.atom in draw.distribution.atoms
+
+
+def _joined(sign: str, atoms: Iterable[Atom]) -> str:
+    return f" {sign} ".join(f"log {atom.label}" for atom in atoms)
+
+
+def _families(atoms: list[Atom]) -> str:
+    names = [a.factor.definition.family.name for a in atoms if isinstance(a.factor.definition, FamilyUse)]
+    return f"known for {' | '.join(dict.fromkeys(names))}"
+
+
+def _readable(formula: Expr) -> Expr:
+    """A formula with its parameters' names, told apart as q's and p's."""
+    names = {}
+    for symbol in formula.free_symbols:
+        prefix, _, name = str(symbol).partition("_")
+        if prefix.startswith("f") and prefix[1:].isdigit() and name:
+            names[symbol] = Symbol(f"{'q' if prefix == 'f0' else 'p'}_{name}")
+    return formula.subs(names)
+
+
+__all__ = ["ClosedLeaf", "LogDensityLeaf", "NamedLeaf", "PlainLeaf", "Rewritten", "factor_label", "rewrite"]

@@ -1,0 +1,144 @@
+"""Resolved objectives: every name settled, every sampled variable tied to the draw that makes it."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from pgcompile.diagnostics import Span
+from pgcompile.model.values import Atom, Distribution
+from pgcompile.syntax import tree
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One sampling of a distribution under an expectation.
+
+    Args:
+        number: tells draws apart; terms that may share a draw have the same one.
+        distribution: what is drawn from.
+        samples: how many draws are averaged.
+        env: where its parents come from.
+    """
+
+    number: int
+    distribution: Distribution
+    samples: int
+    env: "Env"
+
+    def atom_of(self, variable: str) -> Atom | None:
+        """The factor that generates a variable of this draw."""
+        return next((atom for atom in self.distribution.atoms if variable in atom.targets), None)
+
+
+@dataclass(frozen=True)
+class Env:
+    """Which draw each variable comes from; a variable that is not listed is observed."""
+
+    bindings: tuple[tuple[str, Draw], ...] = ()
+
+    def get(self, variable: str) -> Draw | None:
+        """The draw of a variable, None where it is observed."""
+        return next((draw for name, draw in self.bindings if name == variable), None)
+
+    def extended(self, variables: tuple[str, ...], draw: Draw) -> "Env":
+        """With some variables coming from `draw`."""
+        kept = tuple((name, other) for name, other in self.bindings if name not in variables)
+        return Env(tuple(sorted((*kept, *((v, draw) for v in variables)), key=lambda b: b[0])))
+
+
+OBSERVED = Env()
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A number."""
+
+    value: Fraction
+
+
+@dataclass(frozen=True)
+class Plain:
+    """An expression without distributions, one number a data point."""
+
+    expr: tree.Expr
+    env: Env
+    text: str
+
+
+@dataclass(frozen=True)
+class LogDensity:
+    """log of a distribution at the variables of an environment."""
+
+    distribution: Distribution
+    env: Env
+    span: Span
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """The mean of `body` over a draw."""
+
+    draw: Draw
+    body: "Term"
+    span: Span
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """`KL`, `H` or `CE`, with the expectation of log-densities that defines it."""
+
+    kind: str
+    draw: Draw
+    left: Distribution
+    right: Distribution | None
+    env: Env
+    label: str
+    span: Span
+
+
+@dataclass(frozen=True)
+class Add:
+    """A sum of terms with signs."""
+
+    terms: tuple[tuple[int, "Term"], ...]
+
+
+@dataclass(frozen=True)
+class Multiply:
+    """A product of terms."""
+
+    factors: tuple["Term", ...]
+
+
+@dataclass(frozen=True)
+class Divide:
+    """A quotient of terms."""
+
+    numerator: "Term"
+    denominator: "Term"
+
+
+@dataclass(frozen=True)
+class Raise:
+    """A term to a power."""
+
+    base: "Term"
+    exponent: "Term"
+
+
+@dataclass(frozen=True)
+class Apply:
+    """An elementwise function, `detach`, or a reduction over the batch (`mean`, `sum`)."""
+
+    function: str
+    arguments: tuple["Term", ...]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Another objective, by name."""
+
+    name: str
+    term: "Term"
+
+
+Term = Constant | Plain | LogDensity | Expectation | Divergence | Add | Multiply | Divide | Raise | Apply | Reference

@@ -1,0 +1,71 @@
+"""Parses a program, one statement at a time, so that one bad statement does not hide the next."""
+
+from lark import Token, UnexpectedInput
+from lark.exceptions import VisitError
+
+from pgcompile.diagnostics import Sink, Span
+from pgcompile.syntax import tree
+from pgcompile.syntax.builder import NameError_, OperatorError
+from pgcompile.syntax.grammar import parser
+from pgcompile.syntax.lines import Line, span_of, split
+from pgcompile.syntax.messages import syntax_message
+
+MAX_SYNTAX_ERRORS = 50
+
+
+def parse(sink: Sink) -> tree.Program:
+    """The tree of `sink.source`; statements that cannot be read are reported and left out."""
+    lines, comments = split(sink)
+    statements: list[tree.Statement] = []
+    failures = 0
+    for line in lines:
+        statement = _parse_line(line, sink)
+        if statement is not None:
+            statements.append(statement)
+            continue
+        failures += 1
+        if failures == MAX_SYNTAX_ERRORS:
+            sink.add(
+                "PGC006",
+                span_of(line.tokens[0]),
+                f"{MAX_SYNTAX_ERRORS} statements cannot be read; the rest of the program was not looked at",
+                help="is this a pgc program?",
+            )
+            break
+    if not statements and not sink.has_errors:
+        sink.add("PGC004", Span(0, 0), "the program is empty", help="start with a model, such as `p(x|z) p(z)`")
+    return tree.Program(tuple(statements), comments)
+
+
+def _parse_line(line: Line, sink: Sink) -> tree.Statement | None:
+    state = parser().parse_interactive("")
+    token = line.tokens[0]
+    try:
+        for token in line.tokens:
+            state.feed_token(token)
+        result: tree.Statement = state.feed_token(Token.new_borrow_pos("$END", "", line.tokens[-1]))
+        return result
+    except UnexpectedInput as error:
+        at_end = getattr(error, "token", token).type == "$END"
+        message, help = syntax_message(line.tokens, None if at_end else token, set(state.accepts()))
+        place = span_of(line.tokens[-1]) if at_end else span_of(token)
+        sink.add("PGC006", place, message, help=help)
+    except (NameError_, OperatorError, VisitError) as error:
+        cause = error.orig_exc if isinstance(error, VisitError) else error
+        _report(cause, sink)
+    return None
+
+
+def _report(cause: Exception, sink: Sink) -> None:
+    match cause:
+        case NameError_():
+            sink.add(
+                "PGC111",
+                cause.span,
+                f"`{cause.text}` is not a name",
+                help="start with a letter; a subscript is letters and digits, as in `p_prior` or `z_{1}`",
+            )
+        case OperatorError():
+            sink.add("PGC010", cause.span, cause.message, help=cause.help)
+        case _:
+            raise cause

@@ -1,0 +1,37 @@
+"""Beta on the unit interval."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pgcompile.vocabulary.family import Family, Parameter
+
+if TYPE_CHECKING:
+    from pgcompile.vocabulary.symbols import Facts
+
+
+def facts(p: Mapping[str, Any]) -> "Facts":
+    """The formulas, in terms of the symbols of the parameters."""
+    from pgcompile.vocabulary.symbols import Facts, StandardGamma, X, digamma, log, loggamma
+
+    a, b = p["concentration1"], p["concentration0"]
+    one, other = StandardGamma(a, 1), StandardGamma(b, 2)
+    return Facts(
+        log_density=(a - 1) * log(X) + (b - 1) * log(1 - X) + loggamma(a + b) - loggamma(a) - loggamma(b),
+        draw=one / (one + other),
+        mean=a / (a + b),
+        moments={
+            "x": a / (a + b),
+            "log x": digamma(a) - digamma(a + b),
+            "log(1-x)": digamma(b) - digamma(a + b),
+        },
+    )
+
+
+FAMILY = Family(
+    name="Beta",
+    parameters=(Parameter("concentration1", "positive"), Parameter("concentration0", "positive")),
+    support="unit_interval",
+    torch_class="Beta",
+    equation="log p(x) = (a - 1) log x + (b - 1) log(1 - x) + log G(a + b) - log G(a) - log G(b)",
+    facts=facts,
+)

@@ -1,0 +1,32 @@
+"""Exponential with a rate."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pgcompile.vocabulary.family import Family, Parameter
+
+if TYPE_CHECKING:
+    from pgcompile.vocabulary.symbols import Facts
+
+
+def facts(p: Mapping[str, Any]) -> "Facts":
+    """The formulas, in terms of the symbols of the parameters."""
+    from pgcompile.vocabulary.symbols import Facts, StandardExponential, X, digamma, log
+
+    rate = p["rate"]
+    return Facts(
+        log_density=log(rate) - rate * X,
+        draw=StandardExponential(1) / rate,
+        mean=1 / rate,
+        moments={"x": 1 / rate, "log x": digamma(1) - log(rate)},
+    )
+
+
+FAMILY = Family(
+    name="Exponential",
+    parameters=(Parameter("rate", "positive"),),
+    support="nonnegative",
+    torch_class="Exponential",
+    equation="log p(x) = log rate - rate x",
+    facts=facts,
+)

@@ -1,0 +1,38 @@
+"""Geometric: failures before the first success."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pgcompile.vocabulary.family import Family, Parameter
+
+if TYPE_CHECKING:
+    from pgcompile.vocabulary.symbols import Facts
+
+
+def facts(p: Mapping[str, Any]) -> "Facts":
+    """The formulas, in terms of the symbols of the parameters."""
+    from pgcompile.vocabulary.symbols import Facts, Floor, Softplus, StandardExponential, X, exp, log
+
+    if "logits" in p:
+        logits = p["logits"]
+        log_density = logits - (X + 1) * Softplus(logits)
+        mean = exp(-logits)
+        draw = Floor(StandardExponential(1) / Softplus(logits))
+    else:
+        probs = p["probs"]
+        log_density = X * log(1 - probs) + log(probs)
+        mean = (1 - probs) / probs
+        draw = Floor(StandardExponential(1) / -log(1 - probs))
+    return Facts(log_density=log_density, draw=draw, mean=mean, moments={"x": mean})
+
+
+FAMILY = Family(
+    name="Geometric",
+    parameters=(Parameter("probs", "unit_interval"), Parameter("logits", "real")),
+    one_of=("probs", "logits"),
+    support="nonnegative_integer",
+    pathwise=False,
+    torch_class="Geometric",
+    equation="log p(x) = x log(1 - probs) + log probs",
+    facts=facts,
+)

@@ -1,0 +1,67 @@
+"""What a family of distributions states about itself."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pgcompile.vocabulary.symbols import Facts
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a family.
+
+    Args:
+        name: as in `torch.distributions`.
+        constraint: the kind of space it lives in (`spaces.KINDS`).
+        default: literal used where the program gives none; None makes it required.
+        rank: its event dimensions beyond the elementwise ones (1 a vector, 2 a matrix).
+        shared: one number for the whole variable (a temperature, the count of a multinomial).
+        literal: must be a number known at compile time.
+    """
+
+    name: str
+    constraint: str
+    default: str | None = None
+    rank: int = 0
+    shared: bool = False
+    literal: bool = False
+
+
+@dataclass(frozen=True)
+class Family:
+    """The facts of one family.
+
+    Args:
+        name: as in `torch.distributions`.
+        parameters: in torch's positional order.
+        one_of: names of which exactly one must be given.
+        support: kind of space of the values.
+        facts: from the symbols of the parameters given to the formulas; imports sympy when called.
+        event_rank: 0 for elementwise families, 1 for distributions over vectors.
+        pathwise: whether a draw is a differentiable function of the parameters.
+        index_valued: whether the value is an index into its parameters' last dimension.
+        torch_class: class of `torch.distributions`, or None where the emitted module brings its own.
+        also_called: other names people use, for proposals.
+        equation: one line for the documentation.
+    """
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    support: str
+    facts: "Callable[[Mapping[str, Any]], Facts]"
+    one_of: tuple[str, ...] = ()
+    event_rank: int = 0
+    pathwise: bool = True
+    index_valued: bool = False
+    torch_class: str | None = None
+    also_called: tuple[str, ...] = ()
+    equation: str = ""
+
+    def parameter(self, name: str) -> Parameter:
+        """The parameter of that name; KeyError if there is none."""
+        for parameter in self.parameters:
+            if parameter.name == name:
+                return parameter
+        raise KeyError(name)

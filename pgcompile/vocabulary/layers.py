@@ -1,0 +1,332 @@
+"""Layers of nets, named and spelled as in `torch.nn`, with the sizes that follow from their input.
+
+A layer's rule takes the event shape of its input and its arguments, and gives the event shape of its output and the
+arguments of the `torch.nn` constructor.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import floor, prod
+
+Shape = tuple[int, ...]
+Value = int | float | bool | str | tuple[int, ...] | None
+Arguments = dict[str, Value]
+Rule = Callable[[Shape, Arguments], tuple[Shape, list[tuple[str | None, Value]]]]
+
+
+class LayerError(Exception):
+    """A layer cannot take its input; `help` says what would do."""
+
+    def __init__(self, message: str, help: str | None = None) -> None:
+        self.message = message
+        self.help = help
+        super().__init__(message)
+
+
+@dataclass(frozen=True)
+class LayerParameter:
+    """An argument of a layer: its kind is `size`, `pair`, `number`, `flag` or `shape`."""
+
+    name: str
+    kind: str
+    default: Value = None
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer.
+
+    Args:
+        name: class of `torch.nn`.
+        parameters: arguments that programs may give, in order.
+        rule: shapes and constructor arguments.
+        lands: kind of space its outputs lie in; None keeps the input's.
+        batch_rank: None where any number of batch dimensions will do, else how many it takes.
+        cell_states: for recurrent cells, how many states follow the input.
+        stochastic: whether it draws noise in training.
+    """
+
+    name: str
+    parameters: tuple[LayerParameter, ...]
+    rule: Rule
+    lands: str | None = "real"
+    batch_rank: int | None = None
+    cell_states: int = 0
+    stochastic: bool = False
+
+
+def _elementwise(name: str, *parameters: LayerParameter, lands: str | None = "real", stochastic: bool = False) -> Layer:
+    def rule(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
+        return shape, _given(parameters, args)
+
+    return Layer(name, parameters, rule, lands, stochastic=stochastic)
+
+
+def _given(parameters: tuple[LayerParameter, ...], args: Arguments) -> list[tuple[str | None, Value]]:
+    """Constructor arguments that differ from torch's own defaults."""
+    return [(p.name, args[p.name]) for p in parameters if p.name in args and args[p.name] != p.default]
+
+
+def _size(args: Arguments, name: str) -> int:
+    value = args[name]
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise LayerError(f"`{name}` is a positive whole number", f"write `{name} = 64`, say")
+    return value
+
+
+def _pair(value: Value) -> tuple[int, int]:
+    if isinstance(value, tuple):
+        return value[0], value[-1]
+    if isinstance(value, int):
+        return value, value
+    raise LayerError(f"expected a whole number or a pair of them, found `{value}`")
+
+
+def _need_rank(shape: Shape, rank: int, name: str, example: str) -> None:
+    if len(shape) != rank:
+        raise LayerError(
+            f"`{name}` takes an input of {rank} dimensions ({example}), here the input is {show(shape)}",
+            "put `Unflatten(...)` or `Flatten` before it, or change the space",
+        )
+
+
+def show(shape: Shape) -> str:
+    """A shape for messages: `[3, 28]`, or `a scalar`."""
+    return f"[{', '.join(map(str, shape))}]" if shape else "a scalar"
+
+
+def _linear(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
+    size = _size(args, "out_features")
+    if not shape:
+        raise LayerError("`Linear` takes a vector, here the input is a scalar", "declare the input as `real[1]`")
+    return (*shape[:-1], size), [(None, shape[-1]), (None, size), *_given((_BIAS,), args)]
+
+
+def _convolution(dims: int, transpose: bool) -> Rule:
+    name = f"Conv{'Transpose' if transpose else ''}{dims}d"
+
+    def rule(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
+        _need_rank(shape, dims + 1, name, "channels, height, width" if dims == 2 else "channels, length")
+        channels = _size(args, "out_channels")
+        kernel, stride, padding, dilation = (_pair(args[k]) for k in ("kernel_size", "stride", "padding", "dilation"))
+        extra = _pair(args["output_padding"]) if transpose else (0, 0)
+        sizes = []
+        for axis, size in enumerate(shape[1:]):
+            window = dilation[axis] * (kernel[axis] - 1)
+            if transpose:
+                out = (size - 1) * stride[axis] - 2 * padding[axis] + window + extra[axis] + 1
+            else:
+                out = (size + 2 * padding[axis] - window - 1) // stride[axis] + 1
+            sizes.append(out)
+        if min(sizes) < 1:
+            raise LayerError(
+                f"`{name}` with kernel {show(kernel[:dims])} leaves nothing of an input of {show(shape)}",
+                "use a smaller kernel or stride, or padding",
+            )
+        groups = args.get("groups", 1)
+        if isinstance(groups, int) and (shape[0] % groups or channels % groups):
+            raise LayerError(f"`groups = {groups}` does not divide the channels {shape[0]} -> {channels}")
+        given = [(None, shape[0]), (None, channels), ("kernel_size", args["kernel_size"])]
+        return (channels, *sizes), given + [
+            a for a in _given(parameters, args) if a[0] not in ("out_channels", "kernel_size")
+        ]
+
+    parameters = _convolution_parameters(transpose)
+    return rule
+
+
+def _convolution_parameters(transpose: bool) -> tuple[LayerParameter, ...]:
+    more = (LayerParameter("output_padding", "pair", 0),) if transpose else ()
+    return (
+        LayerParameter("out_channels", "size", required=True),
+        LayerParameter("kernel_size", "pair", required=True),
+        LayerParameter("stride", "pair", 1),
+        LayerParameter("padding", "pair", 0),
+        *more,
+        LayerParameter("dilation", "pair", 1),
+        LayerParameter("groups", "size", 1),
+        _BIAS,
+    )
+
+
+def _pool(name: str) -> Rule:
+    def rule(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
+        _need_rank(shape, 3, name, "channels, height, width")
+        kernel, padding = _pair(args["kernel_size"]), _pair(args["padding"])
+        stride = kernel if args["stride"] is None else _pair(args["stride"])
+        sizes = [(shape[1 + a] + 2 * padding[a] - kernel[a]) // stride[a] + 1 for a in range(2)]
+        if min(sizes) < 1:
+            raise LayerError(f"`{name}` leaves nothing of an input of {show(shape)}", "use a smaller kernel")
+        return (shape[0], *sizes), _given(_POOL, args)
+
+    return rule
+
+
+def _batch_norm(name: str, ranks: tuple[int, ...]) -> Rule:
+    def rule(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
+        if len(shape) not in ranks:
+            _need_rank(shape, ranks[0], name, "features" if ranks[0] == 1 else "channels, height, width")
+        return shape, [(None, shape[0]), *_given(_NORM, args)]
+
+    return rule
+
+
+def _layer_norm(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
+    _need_vector(shape, "LayerNorm")
+    return shape, [(None, shape[-1] if len(shape) == 1 else shape), *_given((_EPS,), args)]
+
+
+def _group_norm(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
+    groups = _size(args, "num_groups")
+    _need_vector(shape, "GroupNorm")
+    if shape[0] % groups:
+        raise LayerError(f"`GroupNorm({groups})` does not divide {shape[0]} channels")
+    return shape, [(None, groups), (None, shape[0])]
+
+
+def _need_vector(shape: Shape, name: str) -> None:
+    if not shape:
+        raise LayerError(f"`{name}` takes a vector, here the input is a scalar", "declare the input as `real[1]`")
+
+
+def _embedding(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
+    number = args.get("num_embeddings")
+    if number is None:
+        raise LayerError("`Embedding` cannot tell how many indices there are", "give it a `category[K]` variable")
+    return (*shape, _size(args, "embedding_dim")), [(None, number), (None, args["embedding_dim"])]
+
+
+def _cell(states: int) -> Rule:
+    def rule(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
+        _need_rank(shape, 1, "GRUCell" if states == 1 else "LSTMCell", "features")
+        size = _size(args, "hidden_size")
+        return (size,), [(None, shape[0]), (None, size), *_given((_BIAS,), args)]
+
+    return rule
+
+
+def _flatten(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
+    return (prod(shape),), [(None, -len(shape)), (None, -1)] if shape else []
+
+
+def _unflatten(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
+    sizes = args["unflattened_size"]
+    if isinstance(sizes, int):
+        sizes = (sizes,)
+    assert isinstance(sizes, tuple)
+    _need_vector(shape, "Unflatten")
+    if prod(sizes) != shape[-1]:
+        raise LayerError(
+            f"`Unflatten` cannot shape {shape[-1]} numbers as {show(sizes)}, which holds {prod(sizes)}",
+            f"make the layer before it {prod(sizes)} wide",
+        )
+    return (*shape[:-1], *sizes), [(None, -1), (None, sizes)]
+
+
+def _upsample(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
+    _need_rank(shape, 3, "Upsample", "channels, height, width")
+    factor = args["scale_factor"]
+    if not isinstance(factor, int | float):
+        raise LayerError("`scale_factor` is a number")
+    sizes = [floor(size * factor) for size in shape[1:]]
+    mode = args["mode"]
+    return (shape[0], *sizes), [("scale_factor", factor), *([("mode", mode)] if mode != "nearest" else [])]
+
+
+def _adaptive_pool(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
+    _need_rank(shape, 3, "AdaptiveAvgPool2d", "channels, height, width")
+    return (shape[0], *_pair(args["output_size"])), [(None, args["output_size"])]
+
+
+def _pixel_shuffle(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
+    _need_rank(shape, 3, "PixelShuffle", "channels, height, width")
+    factor = _size(args, "upscale_factor")
+    if shape[0] % factor**2:
+        raise LayerError(
+            f"`PixelShuffle({factor})` needs a multiple of {factor**2} channels, here there are {shape[0]}"
+        )
+    return (shape[0] // factor**2, shape[1] * factor, shape[2] * factor), [(None, factor)]
+
+
+_BIAS = LayerParameter("bias", "flag", True)
+_EPS = LayerParameter("eps", "number", 1e-5)
+_NORM = (_EPS, LayerParameter("momentum", "number", 0.1), LayerParameter("affine", "flag", True))
+_POOL = (
+    LayerParameter("kernel_size", "pair", required=True),
+    LayerParameter("stride", "pair"),
+    LayerParameter("padding", "pair", 0),
+)
+_SLOPE = LayerParameter("negative_slope", "number", 0.01)
+_ALPHA = LayerParameter("alpha", "number", 1.0)
+_P = LayerParameter("p", "number", 0.5)
+
+_LAYERS = (
+    Layer("Linear", (LayerParameter("out_features", "size", required=True), _BIAS), _linear),
+    Layer("Conv1d", _convolution_parameters(False), _convolution(1, False), batch_rank=1),
+    Layer("Conv2d", _convolution_parameters(False), _convolution(2, False), batch_rank=1),
+    Layer("ConvTranspose2d", _convolution_parameters(True), _convolution(2, True), batch_rank=1),
+    Layer("BatchNorm1d", _NORM, _batch_norm("BatchNorm1d", (1, 2)), batch_rank=1),
+    Layer("BatchNorm2d", _NORM, _batch_norm("BatchNorm2d", (3,)), batch_rank=1),
+    Layer("InstanceNorm2d", (_EPS,), _batch_norm("InstanceNorm2d", (3,)), batch_rank=1),
+    Layer("LayerNorm", (_EPS,), _layer_norm),
+    Layer("GroupNorm", (LayerParameter("num_groups", "size", required=True),), _group_norm, batch_rank=1),
+    _elementwise("Dropout", _P, lands=None, stochastic=True),
+    Layer(
+        "Embedding",
+        (LayerParameter("embedding_dim", "size", required=True), LayerParameter("num_embeddings", "size")),
+        _embedding,
+    ),
+    Layer(
+        "GRUCell", (LayerParameter("hidden_size", "size", required=True), _BIAS), _cell(1), batch_rank=1, cell_states=1
+    ),
+    Layer(
+        "LSTMCell", (LayerParameter("hidden_size", "size", required=True), _BIAS), _cell(2), batch_rank=1, cell_states=2
+    ),
+    _elementwise("ReLU", lands="nonnegative"),
+    _elementwise("ReLU6", lands="nonnegative"),
+    _elementwise("LeakyReLU", _SLOPE),
+    _elementwise("ELU", _ALPHA),
+    _elementwise("SELU"),
+    _elementwise("GELU"),
+    _elementwise("SiLU"),
+    _elementwise("Mish"),
+    _elementwise("Tanh"),
+    _elementwise("Hardtanh"),
+    _elementwise("Softsign"),
+    _elementwise("LogSigmoid"),
+    _elementwise("Sigmoid", lands="unit_interval"),
+    _elementwise("Softplus", lands="positive"),
+    _elementwise("Identity", lands=None),
+    Layer("Softmax", (), lambda shape, args: (shape, [("dim", -1)]), lands="simplex"),
+    Layer("LogSoftmax", (), lambda shape, args: (shape, [("dim", -1)])),
+    Layer("Flatten", (), _flatten, lands=None),
+    Layer("Unflatten", (LayerParameter("unflattened_size", "shape", required=True),), _unflatten, lands=None),
+    Layer("MaxPool2d", _POOL, _pool("MaxPool2d"), lands=None, batch_rank=1),
+    Layer("AvgPool2d", _POOL, _pool("AvgPool2d"), lands=None, batch_rank=1),
+    Layer(
+        "AdaptiveAvgPool2d",
+        (LayerParameter("output_size", "pair", required=True),),
+        _adaptive_pool,
+        lands=None,
+        batch_rank=1,
+    ),
+    Layer(
+        "Upsample",
+        (LayerParameter("scale_factor", "number", required=True), LayerParameter("mode", "word", "nearest")),
+        _upsample,
+        lands=None,
+        batch_rank=1,
+    ),
+    Layer(
+        "PixelShuffle",
+        (LayerParameter("upscale_factor", "size", required=True),),
+        _pixel_shuffle,
+        lands=None,
+        batch_rank=1,
+    ),
+)
+LAYERS: dict[str, Layer] = {layer.name: layer for layer in _LAYERS}
+ACTIVATIONS = frozenset(
+    "ReLU ReLU6 LeakyReLU ELU SELU GELU SiLU Mish Tanh Hardtanh Softsign LogSigmoid Sigmoid Softplus".split()
+)

@@ -1,0 +1,87 @@
+"""Spaces: the sets that variables and parameters live in, named as `torch.distributions.constraints` names them."""
+
+from dataclasses import dataclass
+from math import prod
+
+
+@dataclass(frozen=True)
+class SpaceKind:
+    """One kind of space.
+
+    Args:
+        name: its name in programs.
+        inside: kinds that contain it, directly.
+        event_rank: dimensions that belong to one element (1 for a vector such as a simplex, 2 for a matrix).
+        fix: the layer that lands in it, if one does.
+        what: how to say it in a message.
+    """
+
+    name: str
+    inside: tuple[str, ...] = ()
+    event_rank: int = 0
+    fix: str | None = None
+    what: str = ""
+
+
+_KINDS = (
+    SpaceKind("real", what="a real number"),
+    SpaceKind("nonnegative", ("real",), fix="ReLU", what="nonnegative"),
+    SpaceKind("positive", ("nonnegative",), fix="Softplus", what="positive"),
+    SpaceKind("unit_interval", ("nonnegative",), fix="Sigmoid", what="between 0 and 1"),
+    SpaceKind("nonnegative_integer", ("nonnegative",), what="a nonnegative integer"),
+    SpaceKind("positive_integer", ("nonnegative_integer", "positive"), what="a positive integer"),
+    SpaceKind("boolean", ("unit_interval", "nonnegative_integer"), fix="Sigmoid", what="0 or 1"),
+    SpaceKind("category", ("nonnegative_integer",), what="an index"),
+    SpaceKind("simplex", ("unit_interval",), 1, fix="Softmax", what="nonnegative with sum 1"),
+    SpaceKind("one_hot", ("simplex", "boolean"), 1, what="a one-hot vector"),
+    SpaceKind("lower_triangular", ("real",), 2, what="a lower triangular matrix"),
+    SpaceKind("lower_cholesky", ("lower_triangular",), 2, what="a lower triangular matrix with a positive diagonal"),
+    SpaceKind("positive_definite", ("real",), 2, what="a positive definite matrix"),
+)
+KINDS: dict[str, SpaceKind] = {kind.name: kind for kind in _KINDS}
+
+
+@dataclass(frozen=True)
+class Space:
+    """A kind with its event shape; `categories` is K of `category[K]`."""
+
+    kind: str
+    shape: tuple[int, ...] = ()
+    categories: int | None = None
+
+    @property
+    def numel(self) -> int:
+        """Numbers in one element."""
+        return prod(self.shape)
+
+    @property
+    def is_discrete(self) -> bool:
+        """Whether its elements are isolated points."""
+        return contains("nonnegative_integer", self.kind) or self.kind == "one_hot"
+
+    def __str__(self) -> str:
+        dims = ", ".join(map(str, self.shape))
+        if self.kind == "category":
+            return f"category[{self.categories}]" + (f"[{dims}]" if dims else "")
+        return f"{self.kind}[{dims}]" if dims else self.kind
+
+
+def contains(outer: str, inner: str) -> bool:
+    """Whether every element of kind `inner` is one of kind `outer`."""
+    if outer == inner:
+        return True
+    return any(contains(outer, kind) for kind in KINDS[inner].inside)
+
+
+def join(left: str, right: str) -> str:
+    """The smallest listed kind that contains both."""
+    if contains(left, right):
+        return left
+    for kind in (left, *KINDS[left].inside):
+        if contains(kind, right):
+            return kind
+    for parent in KINDS[left].inside:
+        found = join(parent, right)
+        if contains(found, right):
+            return found
+    return "real"

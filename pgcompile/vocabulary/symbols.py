@@ -1,0 +1,140 @@
+"""The sympy vocabulary in which families state their facts.
+
+`X` is the value of the distribution. Vectors are written through their last dimension: `Total(f)` sums `f` over it and
+`DIM` is its size. Heads that sympy does not have (noise, matrix operations, stable special functions) are undefined
+functions; `pgcompile/plan/lowering.py` gives each its tensor code.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from sympy import Abs, Expr, Function, Rational, Symbol, cos, digamma, exp, log, loggamma, pi, sqrt, tan
+
+X = Symbol("X")
+DIM = Symbol("DIM", integer=True, positive=True)
+
+# Noise, each call site a fresh draw in the shape of the value (the argument tells two draws apart).
+StandardNormal = Function("StandardNormal")
+StandardUniform = Function("StandardUniform")
+StandardExponential = Function("StandardExponential")
+StandardGamma = Function("StandardGamma")  # of a concentration; differentiable by implicit reparameterisation
+BernoulliDraw = Function("BernoulliDraw")
+BinomialDraw = Function("BinomialDraw")
+PoissonDraw = Function("PoissonDraw")
+CategoryDraw = Function("CategoryDraw")  # of logits: an index
+MultinomialDraw = Function("MultinomialDraw")  # of a count and logits
+VonMisesDraw = Function("VonMisesDraw")
+ContinuousBernoulliDraw = Function("ContinuousBernoulliDraw")
+
+# Over the last dimension.
+Total = Function("Total")
+LogSumExp = Function("LogSumExp")
+LogSoftmax = Function("LogSoftmax")
+Pick = Function("Pick")  # Pick(v, k): entry k of the vector v
+OneHot = Function("OneHot")  # of an index, DIM wide
+ArgMax = Function("ArgMax")
+
+# Matrices in the last two dimensions.
+Cholesky = Function("Cholesky")
+CholeskyOfInverse = Function("CholeskyOfInverse")  # of a precision matrix: the Cholesky factor of the covariance
+Whiten = Function("Whiten")  # Whiten(L, v): L^-1 v
+WhitenMatrix = Function("WhitenMatrix")  # WhitenMatrix(L, M): L^-1 M
+MatVec = Function("MatVec")
+Diagonal = Function("Diagonal")
+TotalMatrix = Function("TotalMatrix")  # sum over the last two dimensions
+
+# Stable scalar functions.
+Softplus = Function("Softplus")
+Sigmoid = Function("Sigmoid")
+Log1p = Function("Log1p")
+Expm1 = Function("Expm1")
+LogBesselI0 = Function("LogBesselI0")
+BesselRatio = Function("BesselRatio")  # I1(k) / I0(k)
+LogExpm1Ratio = Function("LogExpm1Ratio")  # log((e^l - 1) / l)
+ContinuousBernoulliMean = Function("ContinuousBernoulliMean")
+Inside = Function("Inside")  # Inside(x, low, high): 0 where low <= x <= high, else -inf
+Point = Function("Point")  # Point(x, v): the log-density of a point mass, 0 where x = v, else -inf
+Floor = Function("Floor")
+Round = Function("Round")
+
+Moment = Expr | Callable[..., Expr]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a family knows of itself, in terms of `X` and its parameters' symbols.
+
+    Args:
+        log_density: log p(X), of one element (elementwise families) or of one vector.
+        draw: a draw, in terms of noise heads.
+        mean: E[X], or None where it does not exist.
+        moments: expectations by the spelling of their argument: `x`, `(x-c)^2`, `log x`, `log(1-x)`, `1/x`,
+            `|x-c|`, `(log x-c)^2`, `cos(x-c)`, `pick v`, `|L^-1(x-c)|^2`, `inside(x,a,b)`. Those with a free symbol
+            are functions of it.
+        entropy: the differential entropy where it does not follow from the moments.
+    """
+
+    log_density: Expr
+    draw: Expr
+    mean: Expr | None
+    moments: Mapping[str, Moment] = field(default_factory=dict)
+    entropy: Expr | None = None
+
+
+Parameters = Mapping[str, Expr]
+
+__all__ = [
+    "DIM",
+    "Abs",
+    "ArgMax",
+    "BernoulliDraw",
+    "BesselRatio",
+    "BinomialDraw",
+    "CategoryDraw",
+    "Cholesky",
+    "CholeskyOfInverse",
+    "ContinuousBernoulliDraw",
+    "ContinuousBernoulliMean",
+    "Diagonal",
+    "Expm1",
+    "Expr",
+    "Facts",
+    "Floor",
+    "Inside",
+    "Log1p",
+    "LogBesselI0",
+    "LogExpm1Ratio",
+    "LogSoftmax",
+    "LogSumExp",
+    "MatVec",
+    "Moment",
+    "MultinomialDraw",
+    "OneHot",
+    "Parameters",
+    "Pick",
+    "Point",
+    "PoissonDraw",
+    "Rational",
+    "Round",
+    "Sigmoid",
+    "Softplus",
+    "StandardExponential",
+    "StandardGamma",
+    "StandardNormal",
+    "StandardUniform",
+    "Symbol",
+    "Total",
+    "TotalMatrix",
+    "VonMisesDraw",
+    "Whiten",
+    "WhitenMatrix",
+    "X",
+    "cos",
+    "digamma",
+    "exp",
+    "log",
+    "loggamma",
+    "pi",
+    "sqrt",
+    "tan",
+]
