@@ -1,0 +1,79 @@
+"""pgcompile: deep generative models written as formulas, compiled to PyTorch.
+
+>>> import pgcompile as pgc
+>>> pgc.check("p(x|z) p(z)")
+[]
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pgcompile.diagnostics import CompileError, Diagnostic, InternalError
+
+if TYPE_CHECKING:
+    from pgcompile.program import Program
+
+__version__ = "0.1.0"
+__all__ = ["CompileError", "Diagnostic", "InternalError", "Program", "check", "compile"]
+
+Constants = dict[str, int | float]
+
+
+def compile(
+    program: str | Path | None = None,
+    name: str | None = None,
+    constants: Constants | None = None,
+    *,
+    model: str | None = None,
+    objective: str | None = None,
+    where: dict[str, str] | None = None,
+    link: bool = False,
+) -> Program:
+    """Compile a program.
+
+    Args:
+        program: its text, or the path of a `.pgc` file.
+        name: name of the emitted class; by default after the file, else `Model`.
+        constants: sizes that replace those of `const` declarations.
+        model: the quick form: a product of factors, `"p(x|z) p(z)"`.
+        objective: the quick form: a formula to maximise; `"elbo = ..."` names it.
+        where: the quick form: what each variable, factor and net is, by the left side of its statement.
+        link: import special functions from pgcompile instead of copying them.
+
+    Returns:
+        The `Program`.
+
+    Raises:
+        CompileError: the program has errors; `.diagnostics` lists all of them.
+        FileNotFoundError: there is no such file.
+    """
+    from pgcompile.program import compile_source
+    from pgcompile.sources import read_source, source_of_parts
+
+    if program is not None and (model or objective or where):
+        raise TypeError("give either a program, or model, objective and where")
+    source = read_source(program) if program is not None else source_of_parts(model, objective, where or {})
+    return compile_source(source, name, constants, link=link)
+
+
+def check(program: str | Path, constants: Constants | None = None) -> list[Diagnostic]:
+    """The diagnostics of a program, in source order; a bad program is not an exception.
+
+    Args:
+        program: its text, or the path of a `.pgc` file.
+        constants: sizes that replace those of `const` declarations.
+    """
+    from pgcompile.compiler import analyse
+    from pgcompile.sources import read_source
+
+    return analyse(read_source(program), constants).diagnostics
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Program":
+        from pgcompile.program import Program
+
+        return Program
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

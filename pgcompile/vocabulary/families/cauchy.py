@@ -18,6 +18,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         log_density=-log(scale) - log(pi) - Log1p(((X - loc) / scale) ** 2),
         draw=loc + scale * tan(pi * (StandardUniform(1) - Rational(1, 2))),
         mean=None,
+        centre=loc,
         entropy=log(scale) + log(4 * pi),
     )
 

@@ -21,6 +21,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         log_density=log(t) + gap - 2 * Softplus(gap) - log(X) - log(1 - X),
         draw=Sigmoid((logits + log(u) - log(1 - u)) / t),
         mean=None,
+        centre=Sigmoid(logits),
     )
 
 

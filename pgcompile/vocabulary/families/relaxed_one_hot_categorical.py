@@ -32,6 +32,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         # -log of a standard exponential is a Gumbel draw
         draw=exp(LogSoftmax((logits - log(StandardExponential(1))) / t)),
         mean=None,
+        centre=exp(LogSoftmax(logits)),
     )
 
 

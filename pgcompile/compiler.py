@@ -1,0 +1,61 @@
+"""The pipeline, from text to source, in one screen of code."""
+
+from dataclasses import dataclass
+
+from pgcompile.diagnostics import CompileError, Diagnostic, Severity, Sink, Source
+from pgcompile.model import Model, build
+from pgcompile.model.distributions import Resolver
+from pgcompile.objective.review import check_model, generative_part
+from pgcompile.objective.resolve import resolve_objectives
+from pgcompile.objective.terms import Term
+from pgcompile.syntax import parse, tree
+
+Constants = dict[str, int | float] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """A program that has been read and checked, before any code is made."""
+
+    source: Source
+    tree: tree.Program
+    model: Model
+    resolver: Resolver
+    objectives: dict[str, Term]
+    sink: Sink
+
+    @property
+    def diagnostics(self) -> list[Diagnostic]:
+        """Everything found so far, in source order."""
+        return self.sink.diagnostics
+
+    def raise_errors(self) -> None:
+        """Raise `CompileError` if the program has errors."""
+        if self.sink.has_errors:
+            raise CompileError([d for d in self.diagnostics if d.severity is not Severity.NOTE])
+
+
+def analyse(source: Source, constants: Constants = None) -> Analysis:
+    """Read and check a program. Never raises for a bad one."""
+    sink = Sink(source)
+    program = parse(sink)
+    model, resolver = build(program, sink, constants)
+    objectives = {} if model.is_structure else resolve_objectives(model, resolver, sink)
+    if not sink.has_errors:
+        check_model(model, resolver, objectives, sink)
+    return Analysis(source, program, model, resolver, objectives, sink)
+
+
+def generate(analysis: Analysis, class_name: str, *, link: bool = False) -> str:
+    """Source of the module of a checked program; errors found on the way are raised."""
+    from pgcompile.emit import emit
+    from pgcompile.objective.gradients import check_gradients
+    from pgcompile.objective.rewrite import rewrite
+    from pgcompile.plan.methods import Planner
+
+    model, sink = analysis.model, analysis.sink
+    rewritten = {name: rewrite(term, model, sink, name) for name, term in analysis.objectives.items()}
+    check_gradients(model, rewritten, sink)
+    analysis.raise_errors()
+    plan = Planner(model, generative_part(model, analysis.resolver)).run(rewritten)
+    return emit(plan, class_name, analysis.source.name, link=link)

@@ -1,0 +1,5 @@
+"""A plan becomes Python source: the module that its user reads, ships and keeps."""
+
+from pgcompile.emit.module import emit
+
+__all__ = ["emit"]

@@ -1,0 +1,241 @@
+"""The statements of one method: which values get a line, what they are called, and how the lines fit the page."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from pgcompile.diagnostics import InternalError
+from pgcompile.emit.operations import Text, Writer
+from pgcompile.plan.methods import live_values
+from pgcompile.plan.names import identifier
+from pgcompile.plan.values import Value
+
+WIDTH = 88
+_LEAVES = frozenset(("constant", "argument", "attribute"))
+_LONG = 46  # an inlined operand longer than this makes a line hard to read
+
+
+@dataclass
+class Body:
+    """Writes the values of one plan as statements.
+
+    Args:
+        outputs: values that must be computed.
+        taken: names that are in use already, such as arguments.
+        rename: Python name of an argument or attribute.
+        use: told of every special function used.
+        indent: spaces before each statement.
+    """
+
+    outputs: list[Value]
+    taken: Iterable[str]
+    rename: Callable[[str], str]
+    use: Callable[[str], None]
+    indent: int = 8
+    inline_outputs: bool = True
+    lines: list[str] = field(default_factory=list)
+    _texts: dict[int, Text] = field(default_factory=dict)
+    _named: set[int] = field(default_factory=set)
+    _names: dict[int, str] = field(default_factory=dict)
+
+    def write(self) -> list[Text]:
+        """Fill `lines`; the result is the source of each output."""
+        live = live_values(self.outputs)
+        self._choose(live)
+        for _ in range(len(live) + 1):
+            self._name_all(live)
+            long = self._attempt(live)
+            if long is None:
+                return [self._texts[value.number] for value in self.outputs]
+            self._named.add(long.number)
+        raise InternalError("the lines of a method could not be fitted")
+
+    def _choose(self, live: list[Value]) -> None:
+        """Values that get a line: those used more than once, and those whose name helps the reader."""
+        uses: dict[int, int] = {}
+        for value in live:
+            for arg in value.args:
+                uses[arg.number] = uses.get(arg.number, 0) + 1
+        outputs = {value.number for value in self.outputs}
+        for value in live:
+            if value.op in _LEAVES or (value.op == "attribute"):
+                continue
+            many = uses.get(value.number, 0) > 1
+            only_output = value.number in outputs and not uses.get(value.number)
+            if many and not _is_cheap(value):
+                self._named.add(value.number)
+            elif value.keep and not (only_output and self.inline_outputs):
+                self._named.add(value.number)
+
+    # --- names ---
+
+    def _name_all(self, live: list[Value]) -> None:
+        """Give every line its name: the shortest hint that no other value wants, then longer ones, then numbers."""
+        named = [value for value in live if value.number in self._named]
+        wants: dict[str, int] = {}
+        for value in named:
+            first = value.hints[0] if value.hints else _default_hint(value)
+            wants[first] = wants.get(first, 0) + 1
+        taken = set(self.taken)
+        self._names = {}
+        for value in named:
+            hints = value.hints or [_default_hint(value)]
+            if wants.get(hints[0], 0) > 1 and len(hints) > 1:
+                hints = hints[1:]
+            name = next((h for h in map(identifier, hints) if h not in taken), None)
+            count = 2
+            while name is None:
+                candidate = f"{identifier(hints[0])}_{count}"
+                name = candidate if candidate not in taken else None
+                count += 1
+            taken.add(name)
+            self._names[value.number] = name
+
+    # --- lines ---
+
+    def _attempt(self, live: list[Value]) -> Value | None:
+        """Write every line; the result is a value that must get a line of its own for the rest to fit."""
+        self.lines, self._texts = [], {}
+        section: str | None = None
+        writer = Writer(self.rename, self.use)
+        for value in live:
+            text = writer.write(value, [self._texts[arg.number] for arg in value.args])
+            if value.number not in self._named:
+                self._texts[value.number] = text
+                if value in self.outputs and self.indent + len("return ") + len(text.text) > WIDTH:
+                    culprit = self._longest_operand(value)
+                    if culprit is not None:
+                        return culprit
+                continue
+            name = self._names[value.number]
+            if self.indent + len(name) + 3 + len(text.text) > WIDTH or self._has_long_operand(value):
+                culprit = self._longest_operand(value)
+                if culprit is not None:
+                    return culprit
+            if value.section is not None and value.section != section:
+                self.lines.extend(_comment(value.section, self.indent))
+                section = value.section
+            self.lines.extend(_assignment(name, text.text, self.indent))
+            self._texts[value.number] = Text(name)
+        return None
+
+    def _longest_operand(self, value: Value) -> Value | None:
+        """The inlined value inside `value` whose source is longest."""
+        found: list[Value] = []
+        stack = list(value.args)
+        while stack:
+            arg = stack.pop()
+            if arg.number in self._named or arg.op in _LEAVES:
+                continue
+            found.append(arg)
+            stack.extend(arg.args)
+        whole = len(self._texts[value.number].text) if value.number in self._texts else WIDTH
+        usable = [v for v in found if 12 < len(self._texts[v.number].text) and v.op not in ("unsqueeze", "neg")]
+        if not usable:
+            return None
+        # About half the line is the best cut.
+        return min(usable, key=lambda v: (abs(len(self._texts[v.number].text) - whole / 2), v.number))
+
+    def _has_long_operand(self, value: Value) -> bool:
+        return any(len(self._texts[a.number].text) > 2 * _LONG for a in value.args if a.number not in self._named)
+
+
+def _is_cheap(value: Value) -> bool:
+    """Views and negations of a name: repeating them costs nothing worth a line."""
+    return value.op in ("neg", "unsqueeze") and value.args[0].op in ("constant",)
+
+
+def _default_hint(value: Value) -> str:
+    """A name for a value that nobody named."""
+    defaults = {
+        "special": "value",
+        "sub": "difference",
+        "add": "total",
+        "mul": "product",
+        "div": "ratio",
+        "sum": "total",
+        "log_softmax": "log_probs",
+        "chunk": "parts",
+        "cat": "joined",
+        "log": "log",
+        "expand": "full",
+        "expand_axes": "full",
+        "binary_cross_entropy": "cross_entropy",
+        "flatten_batch": "flat",
+        "module": "out",
+        "cholesky": "tril",
+        "cholesky_of_inverse": "tril",
+    }
+    name = defaults.get(value.op, re.sub(r"\W", "_", value.op))
+    if value.op == "log" and value.args[0].hints:
+        return f"log_{value.args[0].hints[0]}"
+    if value.op == "module":
+        return f"{str(value.attributes[0])}_out"
+    return name
+
+
+def safe_comment(text: str) -> str:
+    """Text that cannot end the comment or docstring it stands in."""
+    flat = " ".join(text.split())
+    return flat.replace("\\", "").replace('"""', "'''").replace('"', "'")
+
+
+def _comment(text: str, indent: int) -> list[str]:
+    """A comment, folded to the page."""
+    pad = " " * indent
+    words = safe_comment(text).split(" ")
+    lines, current = [], "#"
+    for word in words:
+        if len(pad) + len(current) + 1 + len(word) > WIDTH and current != "#":
+            lines.append(pad + current)
+            current = "#  "
+        current += f" {word}"
+    return [*lines, pad + current]
+
+
+def _assignment(name: str, text: str, indent: int) -> list[str]:
+    """`name = text`; a call that does not fit is written an argument a line, with the comma that keeps it so."""
+    pad = " " * indent
+    line = f"{pad}{name} = {text}"
+    if len(line) <= WIDTH:
+        return [line]
+    return [pad + part for part in split_call(f"{name} = {text}", WIDTH - indent)]
+
+
+def split_call(text: str, width: int) -> list[str]:
+    """A statement that ends in a call, an argument a line where it is wider than the page."""
+    if len(text) <= width or not text.endswith(")"):
+        return [text]
+    depth = 0
+    opening = None
+    for position in range(len(text) - 1, -1, -1):
+        depth += {")": 1, "]": 1, "}": 1, "(": -1, "[": -1, "{": -1}.get(text[position], 0)
+        if depth == 0:
+            opening = position
+            break
+    if opening is None:
+        return [text]
+    arguments = split_arguments(text[opening + 1 : -1])
+    if not arguments:
+        return [text]
+    lines = [text[: opening + 1]]
+    for argument in arguments:
+        inner = split_call(argument, width - 5)
+        inner[-1] += ","
+        lines += [f"    {part}" for part in inner]
+    return [*lines, ")"]
+
+
+def split_arguments(text: str) -> list[str]:
+    """The arguments of a call, split at its own commas."""
+    parts, depth, current, quoted = [], 0, "", False
+    for char in text:
+        if char == '"':
+            quoted = not quoted
+        depth += {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}.get(char, 0) * (not quoted)
+        if char == "," and depth == 0 and not quoted:
+            parts.append(current.strip())
+            current = ""
+        else:
+            current += char
+    return [*parts, current.strip()] if current.strip() else parts

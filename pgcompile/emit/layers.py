@@ -1,0 +1,124 @@
+"""The constructor of the emitted class: modules, parameters, buffers and tables."""
+
+from collections.abc import Callable
+from math import expm1, log, prod
+
+from pgcompile.diagnostics import InternalError
+from pgcompile.emit.body import WIDTH, split_call
+from pgcompile.emit.operations import number_text
+from pgcompile.model.values import LayerUse, ModuleSegment, TensorValue
+from pgcompile.plan.tensors import Tensors, attribute_name, initial_numbers, initialiser, is_mapped
+from pgcompile.vocabulary.layers import Value
+from pgcompile.vocabulary.spaces import Space
+
+_INITIALISERS = {
+    "zeros": "nn.init.zeros_",
+    "ones": "nn.init.ones_",
+    "eye": "nn.init.eye_",
+    "normal": "nn.init.normal_",
+    "uniform": "nn.init.uniform_",
+    "xavier_uniform": "nn.init.xavier_uniform_",
+    "xavier_normal": "nn.init.xavier_normal_",
+    "kaiming_uniform": "nn.init.kaiming_uniform_",
+    "kaiming_normal": "nn.init.kaiming_normal_",
+    "orthogonal": "nn.init.orthogonal_",
+}
+INITIALISERS = frozenset(_INITIALISERS)
+
+
+def module_lines(tensors: Tensors, rename: Callable[[str], str]) -> list[str]:
+    """`self.decoder = nn.Sequential(...)` for every net in use."""
+    lines: list[str] = []
+    for name, segment in tensors.modules.items():
+        lines += _assign(f"self.{rename(name)} = {_module(segment)}")
+    return lines
+
+
+def _module(segment: ModuleSegment) -> str:
+    layers = [_layer(use) for use in segment.layers]
+    return layers[0] if len(layers) == 1 else f"nn.Sequential({', '.join(layers)})"
+
+
+def _layer(use: LayerUse) -> str:
+    arguments = [f"{name}={_value(value)}" if name else _value(value) for name, value in use.arguments]
+    return f"nn.{use.layer.name}({', '.join(arguments)})"
+
+
+def _value(value: Value) -> str:
+    return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+def initial_lines(tensors: Tensors, rename: Callable[[str], str]) -> list[str]:
+    """Parameters with their initial values, buffers, and the tables of literal lists."""
+    lines: list[str] = []
+    for tensor in tensors.parameters.values():
+        name = rename(attribute_name(tensor))
+        value = _initial(tensor, tensors)
+        if tensor.kind == "param":
+            lines += _assign(f"self.{name} = nn.Parameter({value})")
+        else:
+            lines += _assign(f'self.register_buffer("{name}", {value})')
+    for name, table in tensors.constants.items():
+        lines += _assign(f'self.register_buffer("{rename(name)}", {_tensor(table.numbers, table.shape)})')
+    return lines
+
+
+def _assign(text: str) -> list[str]:
+    return [f"        {part}" for part in split_call(text, WIDTH - 8)]
+
+
+def _initial(tensor: TensorValue, tensors: Tensors) -> str:
+    shape = tensor.space.shape
+    found = initial_numbers(tensor, tensors.model)
+    if found is not None:
+        numbers, own = found
+        free = tuple(_unconstrained(tensor, x) for x in numbers)
+        if len(set(free)) == 1:
+            return f"torch.full({shape}, {number_text(free[0])})"
+        return _tensor(free, own)
+    named = initialiser(tensor, tensors.model)
+    if named is None:
+        named = ("xavier_uniform", ()) if len(shape) >= 2 and not is_mapped(tensor) else ("zeros", ())
+    name, arguments = named
+    if name == "zeros" or name == "ones":
+        return f"torch.{name}({shape})"
+    extra = "".join(f", {number_text(a)}" for a in (_centred(name, arguments)))
+    return f"{_INITIALISERS[name]}(torch.empty({shape}){extra})"
+
+
+def _centred(name: str, arguments: tuple[float, ...]) -> tuple[float, ...]:
+    """`normal(0.1)` gives the standard deviation alone; torch wants the mean first."""
+    return (0.0, *arguments) if name == "normal" and len(arguments) == 1 else arguments
+
+
+def _unconstrained(tensor: TensorValue, number: float) -> float:
+    """The free number that maps to an initial value."""
+    if not is_mapped(tensor):
+        return number
+    match tensor.space.kind:
+        case "positive" | "nonnegative":
+            # The inverse of softplus; far out it is the identity.
+            return log(expm1(number)) if number < 30 else number
+        case "unit_interval":
+            return log(number / (1 - number))
+        case "simplex":
+            return log(number)
+        case _:
+            raise InternalError(f"no inverse map for {tensor.space.kind}")
+
+
+def _tensor(numbers: tuple[float, ...], shape: tuple[int, ...]) -> str:
+    return f"torch.tensor({_nested(numbers, shape)})"
+
+
+def _nested(numbers: tuple[float, ...], shape: tuple[int, ...]) -> str:
+    if not shape:
+        return number_text(numbers[0])
+    step = prod(shape[1:])
+    rows = [_nested(numbers[i * step : (i + 1) * step], shape[1:]) for i in range(shape[0])]
+    return f"[{', '.join(rows)}]"
+
+
+def space_text(space: Space) -> str:
+    """A space in a comment."""
+    return str(space)

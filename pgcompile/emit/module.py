@@ -1,0 +1,448 @@
+"""The whole emitted file: imports, the special functions in use, and one class."""
+
+import ast
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from pgcompile.emit.body import WIDTH, Body, safe_comment, split_call
+from pgcompile.emit.layers import initial_lines, module_lines, space_text
+from pgcompile.emit.operations import Text
+from pgcompile.model.values import Extern, ExternNetwork, FamilyUse
+from pgcompile.plan.methods import Argument, FactorMethod, LossMethod, Method, ModulePlan, Sampler, SampleStep
+from pgcompile.plan.names import factor_attribute, identifier
+from pgcompile.plan.tensors import attribute_name
+
+VERSION = "0.1.0"
+_SPECIAL = Path(__file__).resolve().parent.parent / "special.py"
+_CLASSES = ("FactorizedBernoulli", "Delta")
+# Attributes of nn.Module that a net or parameter must not replace.
+_MODULE_ATTRIBUTES = frozenset(
+    "T_destination add_module apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches eval "
+    "extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu load_state_dict modules "
+    "mtia named_buffers named_children named_modules named_parameters parameters register_buffer register_module "
+    "requires_grad_ set_extra_state set_submodule share_memory state_dict to to_empty train training type xpu zero_grad "
+    "loss terms sample sample_mean log_prob log_prob_of factor".split()
+)
+
+
+def emit(plan: ModulePlan, class_name: str, origin: str, *, link: bool = False) -> str:
+    """Source of the module.
+
+    Args:
+        plan: what it computes.
+        class_name: name of its class.
+        origin: where the program came from, for the first line.
+        link: import the special functions from pgcompile instead of copying them.
+    """
+    return _Module(plan, class_name, origin, link).write()
+
+
+@dataclass
+class _Module:
+    plan: ModulePlan
+    class_name: str
+    origin: str
+    link: bool
+    used: dict[str, None] = field(default_factory=dict)
+
+    def write(self) -> str:
+        self._settle_names()
+        body = self._class()
+        text = "\n".join(body)
+        imports = self._imports(text)
+        special = self._special()
+        parts = [f'"""{self._title()}"""', "", *imports]
+        if special:
+            parts += ["", "", special]
+        return "\n".join([*parts, "", "", text]) + "\n"
+
+    def _title(self) -> str:
+        what = safe_comment(self._factorisation())
+        line = f"{self.class_name}: {what}."
+        return f"{line}\n\nCompiled by pgcompile {VERSION} from {safe_comment(self.origin)}.\n"
+
+    def _factorisation(self) -> str:
+        groups: dict[str, list[str]] = {}
+        for factor in self.plan.model.factors:
+            groups.setdefault(factor.name.split("_")[0], []).append(factor.label)
+        texts = [_shortened(" ".join(labels)) for labels in groups.values()]
+        return "; ".join(texts) or "a model"
+
+    # --- names ---
+
+    def _settle_names(self) -> None:
+        """Python names of attributes and arguments, none of which hides another."""
+        methods = {identifier(m.name) for m in self.plan.objectives}
+        methods |= {f.name for f in self.plan.factors} | {m.name for _, m in self.plan.log_densities}
+        taken = _MODULE_ATTRIBUTES | methods | {loss.name for loss in self.plan.losses}
+        owned = [*self.plan.tensors.modules, *self.plan.tensors.constants]
+        owned += [n for n in self.plan.tensors.externs if n in self.plan.model.nets]
+        owned += [attribute_name(t) for t in self.plan.tensors.parameters.values()]
+        self.attributes: dict[str, str] = {"_like": "_like"}
+        for name in owned:
+            wanted = identifier(name)
+            while wanted in taken:
+                wanted += "_net" if name in self.plan.tensors.modules else "_"
+            self.attributes[name] = wanted
+            taken = taken | {wanted}
+        for factor in self.plan.model.factors:
+            if isinstance(factor.definition, Extern):
+                self.attributes[factor_attribute(factor)] = f"extern_{factor_attribute(factor)}"
+
+    def rename(self, name: str) -> str:
+        """Python name of an attribute or argument."""
+        return self.attributes.get(name, identifier(name))
+
+    def _rename_for(self, arguments: set[str]) -> Callable[[str], str]:
+        def rename(name: str) -> str:
+            return identifier(name) if name in arguments else self.rename(name)
+
+        return rename
+
+    def _use(self, name: str) -> None:
+        self.used.setdefault(name)
+
+    # --- head ---
+
+    def _imports(self, text: str) -> list[str]:
+        lines = ["import torch"]
+        special = self._special()
+        if "F." in text:
+            lines.append("import torch.nn.functional as F")
+        if "D." in text or "D." in special:
+            lines.append("import torch.distributions as D")
+        lines.append("from torch import Tensor, nn")
+        if self.link and self.used:
+            lines += ["", f"from pgcompile.special import {', '.join(sorted(self.used))}"]
+        if "import torch.distributions as D" in lines and "import torch.nn.functional as F" in lines:
+            lines = ["import torch", "import torch.distributions as D", "import torch.nn.functional as F", *lines[3:]]
+        return lines
+
+    def _special(self) -> str:
+        if self.link or not self.used:
+            return ""
+        sources = special_sources()
+        return "\n\n\n".join(sources[name] for name in sources if name in self.used)
+
+    # --- the class ---
+
+    def _class(self) -> list[str]:
+        model = self.plan.model
+        lines = [f"class {self.class_name}(nn.Module):", f'    """{safe_comment(_shortened(self._factorisation()))}.', ""]
+        for name, space in model.spaces.items():
+            if name in model.variables:
+                lines.append(f"    {name}: {space}")
+        lines += ['    """', ""]
+        lines += self._init()
+        for method in self.plan.objectives:
+            lines += ["", *self._objective(method)]
+        for loss in self.plan.losses:
+            lines += ["", *self._loss(loss)]
+        lines += ["", *self._terms()] if self.plan.objectives else []
+        for sampler in self.plan.samplers:
+            lines += ["", *self._sampler(sampler)]
+        if self.plan.log_prob is not None:
+            lines += ["", *self._objective(self.plan.log_prob)]
+        lines += self._log_prob_of()
+        lines += self._factors()
+        return lines
+
+    def _init(self) -> list[str]:
+        tensors = self.plan.tensors
+        arguments = [self.rename(name) for name in tensors.externs]
+        owned = module_lines(tensors, self.rename) + initial_lines(tensors, self.rename)
+        head = f"    def __init__(self{''.join(f', {name}: nn.Module' for name in (a.removeprefix('extern_') for a in arguments))}) -> None:"
+        lines = split_definition(head)
+        lines.append("        super().__init__()")
+        for name in tensors.externs:
+            lines += self._extern(name)
+        lines += owned
+        if tensors.needs_like:
+            lines.append('        self.register_buffer("_like", torch.zeros(()), persistent=False)')
+        return lines
+
+    def _extern(self, name: str) -> list[str]:
+        net = self.plan.model.nets.get(name)
+        attribute = self.rename(name)
+        argument = attribute.removeprefix("extern_")
+        if isinstance(net, ExternNetwork):
+            results = ", ".join(f"{n}: {space_text(s)}" if n else space_text(s) for n, s in net.outputs)
+            signature = f"{name}({', '.join(net.inputs)}) -> {results}"
+            return [f"        # {safe_comment(signature)}", f"        self.{attribute} = {argument}"]
+        return [f"        self.{attribute} = {argument}"]
+
+    # --- methods of one value ---
+
+    def _objective(self, method: Method) -> list[str]:
+        names = [identifier(a.name) for a in method.arguments]
+        lines = split_definition(f"    def {identifier(method.name)}(self{_arguments(method.arguments)}) -> Tensor:")
+        lines += _docstring(f"{method.formula}{', per example' if method.batched else ''}", _shapes(method))
+        body = self._body([v for _, v in method.outputs], names, {a.name for a in method.arguments})
+        result = body.write()[0]
+        return [*lines, *body.lines, *_statement(f"return {result.text}", 8)]
+
+    def _body(self, outputs: list[object], taken: list[str], arguments: set[str], indent: int = 8) -> Body:
+        return Body(outputs, taken, self._rename_for(arguments), self._use, indent)  # type: ignore[arg-type]
+
+    def _loss(self, loss: LossMethod) -> list[str]:
+        method = loss.objective
+        sign = "-" if loss.line.direction == "maximize" else ""
+        call = f"self.{identifier(method.name)}({', '.join(identifier(a.name) for a in method.arguments)})"
+        mean = ".mean()" if method.batched else ""
+        what = f"{'minus ' if sign else ''}{'the batch mean of ' if mean else ''}{method.name}"
+        lines = split_definition(f"    def {loss.name}(self{_arguments(method.arguments)}) -> Tensor:")
+        return [*lines, f'        """The scalar to minimise: {what}."""', *_statement(f"return {sign}{call}{mean}", 8)]
+
+    def _terms(self) -> list[str]:
+        method = self.plan.terms or self.plan.objectives[0]
+        lines = split_definition(f"    def terms(self{_arguments(method.arguments)}) -> dict[str, Tensor]:")
+        if self.plan.terms is None:
+            call = f"self.{identifier(method.name)}({', '.join(identifier(a.name) for a in method.arguments)})"
+            return [*lines, '        """Every named term."""', f'        return {{"{method.name}": {call}}}']
+        lines.append('        """Every named term, in one pass."""')
+        names = [identifier(a.name) for a in method.arguments]
+        body = self._body([v for _, v in method.outputs], names, {a.name for a in method.arguments})
+        results = body.write()
+        entries = [f'"{name}": {text.text}' for (name, _), text in zip(method.outputs, results, strict=True)]
+        return [*lines, *body.lines, *_collection("return {", entries, "}", 8)]
+
+    # --- samplers ---
+
+    def _sampler(self, sampler: Sampler) -> list[str]:
+        drawn = [step.variable for step in sampler.steps if not step.deterministic]
+        lines = [
+            f"    def {sampler.name}(",
+            "        self,",
+            "        shape: tuple[int, ...] = (),",
+            "        given: dict[str, Tensor] | None = None,",
+            "    ) -> dict[str, Tensor]:",
+        ]
+        verb = "Draw" if sampler.name == "sample" else "Propagate means through"
+        what = safe_comment(_shortened(sampler.label))
+        lines += _docstring(f"{verb} {what}; what is given is kept and conditioned on", "")
+        self._use("condition")
+        ranks = [f'"{v}": {len(self.plan.model.spaces[v].shape)}' for v in (*drawn, *sampler.conditions)]
+        parents = [f'"{v}": {_tuple_text(above)}' for v, above in sampler.ancestors if above and v in drawn]
+        needed = [f'"{v}"' for v in sampler.conditions]
+        call = f"shape, known = condition(shape, given, {{{', '.join(ranks)}}}, {{{', '.join(parents)}}}"
+        call += f", ({', '.join(needed)}{',' * (len(needed) == 1)}))" if needed else ")"
+        lines += _statement(call, 8)
+        lines += [f'        {identifier(v)} = known["{v}"]' for v in sampler.conditions]
+        taken = [identifier(v) for v in (*drawn, *sampler.conditions)] + ["shape", "known"]
+        for step in sampler.steps:
+            lines += self._sample_step(step, taken)
+        shown = [step.variable for step in sampler.steps]
+        entries = [f'"{v}": {identifier(v)}' for v in (*shown, *sampler.conditions)]
+        return [*lines, *_collection("return {", entries, "}", 8)]
+
+    def _sample_step(self, step: SampleStep, taken: list[str]) -> list[str]:
+        target = identifier(step.variable)
+        others = [name for name in taken if name != target]
+        arguments = {str(v.attributes[0]) for v in step.builder.values if v.op == "argument"}
+        comment = f"        # {safe_comment(step.label)}"
+        if step.deterministic:
+            body = self._body([step.value], others, arguments)
+            text = body.write()[0]
+            assigned = [] if text.text == target else [f"        {target} = {text.text}"]
+            return [comment, *_bare(body.lines), *assigned]
+        body = self._body([step.value], others, arguments)
+        text = body.write()[0]
+        chosen = f'        {target} = known["{step.variable}"] if "{step.variable}" in known else {text.at(2)}'
+        if not _bare(body.lines) and len(chosen) <= WIDTH:
+            return [comment, chosen]
+        inner = self._body([step.value], others, arguments, 12)
+        text = inner.write()[0]
+        return [
+            comment,
+            f'        if "{step.variable}" in known:',
+            f'            {target} = known["{step.variable}"]',
+            "        else:",
+            *_bare(inner.lines),
+            *_statement(f"{target} = {text.text}", 12),
+        ]
+
+    # --- densities and factors by name ---
+
+    def _log_prob_of(self) -> list[str]:
+        densities = self.plan.log_densities
+        if not densities:
+            return []
+        lines: list[str] = []
+        joint = self.plan.log_prob
+        entries = []
+        for label, method in densities:
+            if joint is not None and len(densities) == 1 and joint.arguments == method.arguments:
+                entries.append(f'"{_canonical(label)}": self.log_prob')
+                continue
+            lines += ["", *self._objective(method)]
+            entries.append(f'"{_canonical(label)}": self.{method.name}')
+        self._use("lookup")
+        lines += [
+            "",
+            "    def log_prob_of(self, name: str, **values: Tensor) -> Tensor:",
+            '        """Log-density of a factor or model by its name, per example."""',
+            *_collection("densities = {", entries, "}", 8),
+            "        return lookup(densities, name)(**values)",
+        ]
+        return lines
+
+    def _factors(self) -> list[str]:
+        lines: list[str] = []
+        entries = []
+        for method in self.plan.factors:
+            lines += ["", *self._factor(method)]
+            entries.append(f'"{_canonical(method.label)}": self.{method.name}')
+        by_label = {m.label: m.name for m in self.plan.factors}
+        entries += [f'"{_canonical(alias)}": self.{by_label[label]}' for alias, label in self.plan.aliases.items() if label in by_label]
+        if not entries:
+            return []
+        self._use("lookup")
+        return [
+            *lines,
+            "",
+            "    def factor(self, name: str):",
+            '        """A factor by its name: call it with its parents for a distribution."""',
+            *_collection("factors = {", entries, "}", 8),
+            "        return lookup(factors, name)",
+        ]
+
+    def _factor(self, method: FactorMethod) -> list[str]:
+        names = [identifier(a.name) for a in method.arguments]
+        lines = split_definition(f"    def {method.name}(self{_arguments(method.arguments)}) -> D.Distribution:")
+        definition = method.factor.definition
+        if not isinstance(definition, FamilyUse):
+            lines.append(f'        """{safe_comment(method.label)}, as supplied."""')
+            return [*lines, f"        return self.{self.rename(method.name)}({', '.join(names)})"]
+        lines += _docstring(f"{method.label} = {method.formula}", "")
+        body = self._body([v for _, v in method.parameters], names, {a.name for a in method.arguments})
+        texts = body.write()
+        given = {name: text for (name, _), text in zip(method.parameters, texts, strict=True)}
+        shape = self.plan.model.spaces[method.factor.targets[0]].shape
+        result = self._distribution(definition, given, shape)
+        return [*lines, *_bare(body.lines), *_statement(f"return {result}", 8)]
+
+    def _distribution(self, use: FamilyUse, given: dict[str, Text], shape: tuple[int, ...]) -> str:
+        family = use.family
+        lead = len(shape) - family.event_rank
+        if family.name in _CLASSES:
+            self._use(family.name)
+        if family.name == "Delta":
+            return f"Delta({given['v'].text}, {len(shape)})"
+        head = f"D.{family.torch_class}" if family.torch_class else family.name
+        inner = ", ".join(f"{name}={self._plain_number(use, name, text)}" for name, text in given.items())
+        result = f"{head}({inner}, validate_args=False)"
+        return f"D.Independent({result}, {lead}, validate_args=False)" if lead else result
+
+    def _plain_number(self, use: FamilyUse, name: str, text: Text) -> str:
+        if use.family.parameter(name).literal:
+            return str(int(float(text.text)))
+        if use.family.parameter(name).shared and text.text.replace(".", "").isdigit():
+            self.plan.tensors.needs_like = True
+            return f"torch.full_like(self._like, {text.text})"
+        return text.text
+
+
+def _bare(lines: list[str]) -> list[str]:
+    """Without comments: a factor's docstring has its formula already."""
+    return [line for line in lines if not line.lstrip().startswith("#")]
+
+
+def _tuple_text(names: tuple[str, ...]) -> str:
+    inside = ", ".join(f'"{name}"' for name in names)
+    return f"({inside},)" if len(names) == 1 else f"({inside})"
+
+
+def _canonical(label: str) -> str:
+    return label.replace(" ", "")
+
+
+def _shortened(text: str, most: int = 70) -> str:
+    """A long product with its middle left out."""
+    if len(text) <= most:
+        return text
+    words = text.split(" ")
+    kept = [words[0]]
+    for word in words[1:]:
+        if sum(map(len, kept)) + len(kept) + len(word) > most:
+            return " ".join(kept) + " ..."
+        kept.append(word)
+    return " ".join(kept)
+
+
+def _arguments(arguments: tuple[Argument, ...]) -> str:
+    return "".join(f", {identifier(a.name)}: {'Tensor | float' if a.is_input else 'Tensor'}" for a in arguments)
+
+
+def _shapes(method: Method) -> str:
+    """`x: [..., 784] -> [...]`."""
+    parts = []
+    for argument in method.arguments:
+        dims = ", ".join([*([] if argument.is_input else ["..."]), *map(str, argument.shape)])
+        parts.append(f"{argument.name}: [{dims}]" if dims else f"{argument.name}: a number")
+    result = "[...]" if method.batched else "a scalar"
+    return f"{', '.join(parts)} -> {result}" if parts else f"-> {result}"
+
+
+def _docstring(text: str, more: str) -> list[str]:
+    """A docstring of one line, or folded when it is long."""
+    text = safe_comment(text)
+    line = f'        """{text}{f"; {more}" if more else ""}."""'
+    if len(line) <= WIDTH:
+        return [line]
+    folded = _fold(f"{text}{'' if more else '.'}", WIDTH - 11)
+    lines = [f'        """{folded[0]}', *(f"        {part}" for part in folded[1:])]
+    if more:
+        lines[-1] += ","
+        lines += [f"        {part}" for part in _fold(f"{more}.", WIDTH - 8)]
+    return [*lines, '        """']
+
+
+def _fold(text: str, width: int) -> list[str]:
+    lines, current = [], ""
+    for word in text.split(" "):
+        if current and len(current) + 1 + len(word) > width:
+            lines.append(current)
+            current = word
+        else:
+            current = f"{current} {word}".strip()
+    return [*lines, current]
+
+
+def split_definition(head: str) -> list[str]:
+    """A `def` line, an argument a line where it is too long."""
+    if len(head) <= WIDTH:
+        return [head]
+    start, rest = head.split("(", 1)
+    inside, result = rest.rsplit(") ->", 1)
+    return [f"{start}(", *(f"        {part}," for part in inside.split(", ")), f"    ) ->{result}"]
+
+
+def _statement(text: str, indent: int) -> list[str]:
+    return [" " * indent + part for part in split_call(text, WIDTH - indent)]
+
+
+def _collection(start: str, entries: list[str], end: str, indent: int) -> list[str]:
+    pad = " " * indent
+    line = f"{pad}{start}{', '.join(entries)}{end}"
+    if len(line) <= WIDTH:
+        return [line]
+    lines = [f"{pad}{start}"]
+    for entry in entries:
+        parts = split_call(entry, WIDTH - indent - 5)
+        parts[-1] += ","
+        lines += [f"{pad}    {part}" for part in parts]
+    return [*lines, f"{pad}{end}"]
+
+
+@cache
+def special_sources() -> dict[str, str]:
+    """Source of every special function, in the order of their file."""
+    text = _SPECIAL.read_text(encoding="utf-8")
+    lines = text.splitlines()
+    found = {}
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found[node.name] = "\n".join(lines[node.lineno - 1 : node.end_lineno])
+    return found

@@ -1,0 +1,294 @@
+"""How each plan operation is written in PyTorch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pgcompile.diagnostics import InternalError
+from pgcompile.plan.values import Attribute, Value
+
+ADD, MULTIPLY, UNARY, ATOM = 1, 2, 3, 4
+
+_METHODS = frozenset(
+    "exp log log1p expm1 sigmoid tanh sin cos tan sqrt rsqrt abs square reciprocal lgamma digamma round floor sign erf "
+    "logit relu detach".split()
+)
+_FUNCTIONS = {
+    "maximum": "torch.maximum",
+    "minimum": "torch.minimum",
+    "xlogy": "torch.xlogy",
+    "xlog1py": "torch.special.xlog1py",
+    "softplus": "F.softplus",
+    "standard_gamma": "torch._standard_gamma",
+    "bernoulli": "torch.bernoulli",
+    "poisson": "torch.poisson",
+    "binomial": "torch.binomial",
+    "cholesky": "torch.linalg.cholesky",
+    "randn_like": "torch.randn_like",
+    "rand_like": "torch.rand_like",
+    "linear": "F.linear",
+}
+_SPECIAL = {
+    "category": "draw_category",
+    "von_mises": "draw_von_mises",
+    "multinomial": "draw_multinomial",
+    "lower_cholesky": "lower_cholesky",
+    "positive_definite": "positive_definite",
+}
+_INFIX = {"add": ("+", ADD), "sub": ("-", ADD), "mul": ("*", MULTIPLY), "div": ("/", MULTIPLY), "matmul": ("@", MULTIPLY)}
+
+
+@dataclass(frozen=True)
+class Text:
+    """Source text and how tightly it binds."""
+
+    text: str
+    strength: int = ATOM
+
+    def at(self, strength: int) -> str:
+        """The text, in brackets where it binds looser than asked."""
+        return self.text if self.strength >= strength else f"({self.text})"
+
+
+class Writer:
+    """Writes one operation; remembers which special functions it used.
+
+    Args:
+        rename: Python name of a variable or attribute of the program.
+        use: called with the name of every special function.
+    """
+
+    def __init__(self, rename: Callable[[str], str], use: Callable[[str], None]) -> None:
+        self.rename = rename
+        self.use = use
+
+    def write(self, value: Value, args: list[Text]) -> Text:
+        """Source of a value from the sources of its arguments."""
+        op = value.op
+        if op in _METHODS:
+            return Text(f"{args[0].at(ATOM)}.{op}()")
+        if op in _FUNCTIONS:
+            return Text(f"{_FUNCTIONS[op]}({', '.join(a.text for a in args)})")
+        if op in _INFIX:
+            return self._infix(op, args)
+        if op in _SPECIAL:
+            self.use(_SPECIAL[op])
+            more = [str(a) for a in value.attributes]
+            return Text(f"{_SPECIAL[op]}({', '.join([a.text for a in args] + more)})")
+        handler = getattr(self, f"_{op}", None)
+        if handler is None:
+            raise InternalError(f"no source for the operation {op}")
+        written: Text = handler(value, args)
+        return written
+
+    def _infix(self, op: str, args: list[Text]) -> Text:
+        sign, strength = _INFIX[op]
+        right = strength if op == "add" else strength + 1
+        return Text(f"{args[0].at(strength)} {sign} {args[1].at(right)}", strength)
+
+    # --- leaves ---
+
+    def _constant(self, value: Value, args: list[Text]) -> Text:
+        number = float(value.attributes[0])  # type: ignore[arg-type]
+        return Text(number_text(number), ATOM if number >= 0 else UNARY)
+
+    def _argument(self, value: Value, args: list[Text]) -> Text:
+        return Text(self.rename(str(value.attributes[0])))
+
+    def _attribute(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"self.{self.rename(str(value.attributes[0]))}")
+
+    # --- elementwise ---
+
+    def _neg(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"-{args[0].at(UNARY)}", UNARY)
+
+    def _pow(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"{args[0].at(ATOM)}.pow({args[1].text})")
+
+    def _clamp_min(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"{args[0].at(ATOM)}.clamp(min={number_text(_float(value.attributes[0]))})")
+
+    def _clamp_max(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"{args[0].at(ATOM)}.clamp(max={number_text(_float(value.attributes[0]))})")
+
+    def _binary_cross_entropy(self, value: Value, args: list[Text]) -> Text:
+        return Text(f'F.binary_cross_entropy_with_logits({args[0].text}, {args[1].text}, reduction="none")')
+
+    def _special(self, value: Value, args: list[Text]) -> Text:
+        name = str(value.attributes[0])
+        self.use(name)
+        return Text(f"{name}({', '.join(a.text for a in args)})")
+
+    def _inside(self, value: Value, args: list[Text]) -> Text:
+        x, low, high = (a.at(MULTIPLY) for a in args)
+        return Text(f"torch.where(({x} < {low}) | ({x} > {high}), -torch.inf, 0.0)")
+
+    def _exponential_like(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"-torch.log1p(-torch.rand_like({args[0].text}))", UNARY)
+
+    def _full_like(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"torch.full_like({args[0].text}, {number_text(_float(value.attributes[0]))})")
+
+    # --- reductions ---
+
+    def _sum(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"{args[0].at(ATOM)}.sum({_dims(value.attributes[0])})")
+
+    def _mean(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"{args[0].at(ATOM)}.mean({_dims(value.attributes[0])})")
+
+    def _sum_keep(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"{args[0].at(ATOM)}.sum(-1, keepdim=True)")
+
+    def _mean_axis(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"{args[0].at(ATOM)}.mean({value.attributes[0]})")
+
+    def _batch_mean(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"{args[0].at(ATOM)}.mean()")
+
+    def _batch_sum(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"{args[0].at(ATOM)}.sum()")
+
+    def _logsumexp(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"{args[0].at(ATOM)}.logsumexp(-1)")
+
+    def _log_softmax(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"{args[0].at(ATOM)}.log_softmax(-1)")
+
+    def _softmax(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"{args[0].at(ATOM)}.softmax(-1)")
+
+    def _argmax(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"{args[0].at(ATOM)}.argmax(-1)")
+
+    # --- shapes ---
+
+    def _unsqueeze(self, value: Value, args: list[Text]) -> Text:
+        count = _int(value.attributes[0])
+        return Text(f"{args[0].at(ATOM)}{'.unsqueeze(-1)' * count}")
+
+    def _unsqueeze_axes(self, value: Value, args: list[Text]) -> Text:
+        return Text(args[0].at(ATOM) + "".join(f".unsqueeze({_int(at)})" for at in value.attributes))
+
+    def _squeeze(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"{args[0].at(ATOM)}.squeeze({value.attributes[0]})")
+
+    def _expand_as(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"{args[0].at(ATOM)}.expand_as({args[1].text})")
+
+    def _expand_axes(self, value: Value, args: list[Text]) -> Text:
+        sizes = ", ".join(str(size) for size in value.attributes)
+        return Text(f"{args[0].at(ATOM)}.expand({sizes}, *{args[0].at(ATOM)}.shape)")
+
+    def _expand_but_last(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"{args[0].at(ATOM)}.expand(*{args[1].at(ATOM)}.shape[:-1], -1)")
+
+    def _expand(self, value: Value, args: list[Text]) -> Text:
+        axes, shape = value.attributes
+        assert isinstance(axes, tuple)
+        assert isinstance(shape, tuple)
+        sizes = [str(size) for size in axes]
+        if len(args) > 1:
+            sizes.append("*" + batch_shape(args[1].at(ATOM), value.args[1].rank))
+        elif value.batched:
+            sizes.append("*shape")
+        sizes += [str(size) for size in shape]
+        inside = sizes[0][1:] if len(sizes) == 1 and sizes[0].startswith("*") else ", ".join(sizes)
+        return Text(f"{args[0].at(ATOM)}.expand({inside})") if sizes else args[0]
+
+    def _flatten_batch(self, value: Value, args: list[Text]) -> Text:
+        rank = _int(value.attributes[0])
+        return Text(f"{args[0].at(ATOM)}.flatten(0, {-rank - 1})")
+
+    def _unflatten_batch(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"{args[0].at(ATOM)}.unflatten(0, {batch_shape(args[1].at(ATOM), _int(value.attributes[0]))})")
+
+    def _chunk(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"{args[0].at(ATOM)}.chunk({value.attributes[0]}, -1)")
+
+    def _item(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"{args[0].at(ATOM)}[{value.attributes[0]}]")
+
+    def _cat(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"torch.cat(({', '.join(a.text for a in args)}), -1)")
+
+    def _select(self, value: Value, args: list[Text]) -> Text:
+        rank, *at = (_int(a) for a in value.attributes)
+        rest = ", :" * (rank - len(at))
+        return Text(f"{args[0].at(ATOM)}[..., {', '.join(map(str, at))}{rest}]")
+
+    def _index(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"{args[0].at(ATOM)}[{args[1].text}]")
+
+    def _gather(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"{args[0].at(ATOM)}.gather(-1, {args[1].text})")
+
+    def _one_hot(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"F.one_hot({args[0].text}, {value.attributes[0]}).to(torch.get_default_dtype())")
+
+    # --- matrices ---
+
+    def _diagonal(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"{args[0].at(ATOM)}.diagonal(dim1=-2, dim2=-1)")
+
+    def _cholesky_of_inverse(self, value: Value, args: list[Text]) -> Text:
+        self.use("cholesky_of_inverse")
+        return Text(f"cholesky_of_inverse({args[0].text})")
+
+    def _solve_vector(self, value: Value, args: list[Text]) -> Text:
+        self.use("solve_vector")
+        return Text(f"solve_vector({args[0].text}, {args[1].text})")
+
+    def _solve_matrix(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"torch.linalg.solve_triangular({args[0].text}, {args[1].text}, upper=False)")
+
+    def _matrix_vector(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"({args[0].at(MULTIPLY)} @ {args[1].at(ATOM)}.unsqueeze(-1)).squeeze(-1)")
+
+    def _vector_matrix(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"({args[0].at(ATOM)}.unsqueeze(-2) @ {args[1].at(ATOM)}).squeeze(-2)")
+
+    # --- modules ---
+
+    def _module(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"self.{self.rename(str(value.attributes[0]))}({', '.join(a.text for a in args)})")
+
+    _cell = _module
+
+    def _extern_log_prob(self, value: Value, args: list[Text]) -> Text:
+        name, rank = str(value.attributes[0]), _int(value.attributes[1])
+        self.use("sum_to_batch")
+        inner = f"self.{self.rename(name)}({', '.join(a.text for a in args[1:])}).log_prob({args[0].text})"
+        return Text(f"sum_to_batch({inner}, {args[0].text}, {rank})")
+
+    def _extern_draw(self, value: Value, args: list[Text]) -> Text:
+        name, sizes, rooted = value.attributes
+        assert isinstance(sizes, tuple)
+        self.use("draw_from")
+        shape = "shape" if rooted else f"({''.join(f'{size}, ' for size in sizes)})" if sizes else "()"
+        return Text(f"draw_from(self.{self.rename(str(name))}({', '.join(a.text for a in args)}), {shape})")
+
+
+def batch_shape(text: str, rank: int) -> str:
+    """Source of the batch shape of a tensor with `rank` event dimensions."""
+    return f"{text}.shape[:-{rank}]" if rank else f"{text}.shape"
+
+
+def number_text(number: float) -> str:
+    """A number as Python writes it; a whole one keeps its `.0`."""
+    return repr(float(number))
+
+
+def _dims(count: Attribute) -> str:
+    dims = [str(-d) for d in range(_int(count), 0, -1)]
+    return dims[0] if len(dims) == 1 else f"({', '.join(dims)})"
+
+
+def _int(attribute: Attribute) -> int:
+    assert isinstance(attribute, int)
+    return attribute
+
+
+def _float(attribute: Attribute) -> float:
+    assert isinstance(attribute, int | float)
+    return float(attribute)

@@ -1,0 +1,185 @@
+"""The whole model at a glance: its generative part, its graph, and what a careful reviewer would remark on."""
+
+from collections.abc import Mapping
+
+import networkx as nx
+
+from pgcompile.diagnostics import InternalError, Sink
+from pgcompile.model.algebra import find_cycle
+from pgcompile.model.distributions import Resolver
+from pgcompile.model.expressions import calls_in
+from pgcompile.model.values import (
+    Atom,
+    Data,
+    Deterministic,
+    Distribution,
+    Extern,
+    Factor,
+    FamilyUse,
+    Model,
+    Net,
+    Undefined,
+    base_name,
+)
+from pgcompile.objective import terms
+from pgcompile.objective.terms import Term
+
+
+def generative_part(model: Model, resolver: Resolver) -> Distribution | None:
+    """The product of all `p` factors (or, where none is called p, those named as the first factor is).
+
+    None where they are no product: a variable is generated twice, or they condition on each other.
+    """
+    if model.structure is not None:
+        return model.structure
+    if not model.factors:
+        return None
+    names = [base_name(f.name) for f in model.factors]
+    atoms = resolver.family("p" if "p" in names else names[0])
+    atoms = [a for a in atoms if not isinstance(a.factor.definition, Data)]
+    product = Distribution(tuple(atoms))
+    sound = len(set(product.targets)) == len(product.targets) and find_cycle(product) is None
+    return product if atoms and sound else None
+
+
+def graph_of(model: Model, distribution: Distribution | None) -> nx.DiGraph:
+    """Variables as nodes (each with the `factor` that generates it, if one does), edges from parent to child."""
+    graph = nx.DiGraph()
+    atoms: list[Atom | Factor] = list(distribution.atoms) if distribution is not None else [Atom(f) for f in model.factors]
+    mentioned = {v for atom in atoms for v in (*atom.targets, *atom.parents)}
+    atoms += [f for name, f in model.deterministic.items() if name in mentioned or {*f.parents} <= mentioned]
+    for atom in atoms:
+        for target in atom.targets:
+            label = atom.label if atom.label[0] != "(" else f"{target} = f({','.join(atom.parents)})"
+            graph.add_node(target, factor=label)
+        for parent in atom.parents:
+            if parent not in graph:
+                graph.add_node(parent, factor=None)
+            graph.add_edges_from((parent, target) for target in atom.targets)
+    return graph
+
+
+def check_model(model: Model, resolver: Resolver, objectives: Mapping[str, Term], sink: Sink) -> None:
+    """Warnings about the model as a whole."""
+    if model.is_structure:
+        return
+    _unused_nets(model, sink)
+    if objectives:
+        _unused_factors(model, resolver, objectives, sink)
+        _signs(model, objectives, sink)
+        _untrained(model, sink)
+
+
+def _unused_nets(model: Model, sink: Sink) -> None:
+    for net in model.nets.values():
+        if isinstance(net, Net) and net.input_spaces is None:
+            sink.add("W107", net.span, f"net {net.name} is never called, so its sizes are not known and it is left out", help="remove it, or call it")
+
+
+def _unused_factors(model: Model, resolver: Resolver, objectives: Mapping[str, Term], sink: Sink) -> None:
+    used = {atom.factor for term in objectives.values() for atom in atoms_in(term)}
+    generative = generative_part(model, resolver)
+    used |= {atom.factor for atom in generative.atoms} if generative is not None else set()
+    used |= {atom.factor for named in model.named for atom in named.distribution.atoms}
+    for factor in model.factors:
+        if factor not in used:
+            sink.add("W108", factor.span, f"no objective uses {factor.label}", help="remove it, or use it in an objective")
+
+
+def _signs(model: Model, objectives: Mapping[str, Term], sink: Sink) -> None:
+    for line in model.optimise:
+        term = objectives.get(line.objective)
+        for sign, inner in signed(term) if term is not None else ():
+            wrong = 1 if line.direction == "maximize" else -1
+            if isinstance(inner, terms.Divergence) and inner.kind == "KL" and sign == wrong:
+                sink.add(
+                    "W110",
+                    line.span,
+                    f"{line.direction} {line.objective} makes {inner.label} {'larger' if wrong > 0 else 'smaller than any bound'}",
+                    help=f"did you mean {'minimize' if wrong > 0 else 'maximize'}, or the other sign before the KL?",
+                )
+
+
+def _untrained(model: Model, sink: Sink) -> None:
+    lines = model.optimise
+    if not lines or any(line.wrt is None for line in lines):
+        return
+    named = {name for line in lines for name in line.wrt or ()}
+    covered = set(named)
+    for factor in model.factors:
+        if factor.name in named or factor.label in named:
+            covered |= learnables_of(factor, model)
+    for name, net in model.nets.items():
+        if name not in covered and isinstance(net, Net) and net.input_spaces is not None:
+            sink.add("W109", net.span, f"net {name} is in no `wrt`, so it is never trained", help=f"add {name} to one of them")
+    for name, tensor in model.tensors.items():
+        if tensor.kind == "param" and name not in covered:
+            sink.add("W109", tensor.span, f"param {name} is in no `wrt`, so it is never trained", help=f"add {name} to one of them")
+
+
+def learnables_of(factor: Factor, model: Model) -> set[str]:
+    """Nets and params that a factor's parameters are computed with."""
+    from pgcompile.model.expressions import names_in
+
+    match factor.definition:
+        case FamilyUse(parameters=parameters, bindings=bindings):
+            exprs = [e for _, e in parameters] + [b.value for b in bindings]
+        case Deterministic(expr, bindings):
+            exprs = [expr, *(b.value for b in bindings)]
+        case Extern():
+            return {factor.label}
+        case Undefined() | Data():
+            return set()
+        case _:
+            raise InternalError("an unknown kind of factor")
+    found: set[str] = set()
+    for expr in exprs:
+        found |= {call.name for call in calls_in(expr) if call.name in model.nets}
+        found |= {name for name in names_in(expr) if name in model.tensors and model.tensors[name].kind == "param"}
+    stack = list(found)
+    while stack:
+        net = model.nets.get(stack.pop())
+        if isinstance(net, Net):
+            inner = {c.name for stage in net.stages for c in calls_in(stage) if c.name in model.nets}
+            inner |= {n for stage in net.stages for n in names_in(stage) if n in model.nets}
+            stack += [n for n in inner if n not in found]
+            found |= inner
+    return found
+
+
+def signed(term: Term, sign: int = 1) -> list[tuple[int, Term]]:
+    """The terms of a sum with their signs, through references and constant factors."""
+    match term:
+        case terms.Add(items):
+            return [pair for s, item in items for pair in signed(item, sign * s)]
+        case terms.Reference(_, inner):
+            return signed(inner, sign)
+        case terms.Multiply(factors):
+            rest = [f for f in factors if not isinstance(f, terms.Constant | terms.Plain)]
+            constants = [f.value for f in factors if isinstance(f, terms.Constant)]
+            for value in constants:
+                sign = -sign if value < 0 else sign
+            return signed(rest[0], sign) if len(rest) == 1 else [(sign, term)]
+        case _:
+            return [(sign, term)]
+
+
+def atoms_in(term: Term) -> list[Atom]:
+    """Every factor that a term speaks of."""
+    match term:
+        case terms.LogDensity(distribution):
+            return list(distribution.atoms)
+        case terms.Expectation(draw, body):
+            return [*draw.distribution.atoms, *atoms_in(body)]
+        case terms.Divergence(draw=draw, left=left, right=right):
+            return [*draw.distribution.atoms, *left.atoms, *(right.atoms if right is not None else ())]
+        case terms.Add(items):
+            return [a for _, item in items for a in atoms_in(item)]
+        case terms.Multiply(items) | terms.Apply(arguments=items):
+            return [a for item in items for a in atoms_in(item)]
+        case terms.Divide(top, bottom) | terms.Raise(top, bottom):
+            return [*atoms_in(top), *atoms_in(bottom)]
+        case terms.Reference(_, inner):
+            return atoms_in(inner)
+        case _:
+            return []

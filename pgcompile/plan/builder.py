@@ -1,0 +1,315 @@
+"""Builds a plan. Equal computations become one value, numbers are folded, scalars are lined up with vectors."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from pgcompile.diagnostics import InternalError
+from pgcompile.plan.values import Attribute, Axis, Value
+
+_FOLDED: dict[str, Callable[[float], float]] = {
+    "exp": math.exp,
+    "log": math.log,
+    "log1p": math.log1p,
+    "expm1": math.expm1,
+    "sqrt": math.sqrt,
+    "square": lambda x: x * x,
+    "reciprocal": lambda x: 1.0 / x,
+    "abs": abs,
+    "neg": lambda x: -x,
+    "lgamma": math.lgamma,
+    "sin": math.sin,
+    "cos": math.cos,
+    "tan": math.tan,
+    "tanh": math.tanh,
+    "softplus": lambda x: max(x, 0.0) + math.log1p(math.exp(-abs(x))),
+    "sigmoid": lambda x: 1.0 / (1.0 + math.exp(-x)) if x > -700 else 0.0,
+}
+_FOLDED_PAIRS: dict[str, Callable[[float, float], float]] = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "div": lambda a, b: a / b,
+    "pow": lambda a, b: a**b,
+    "maximum": max,
+    "minimum": min,
+}
+# log(exp(x)) is x: a scale kept as its logarithm is not exponentiated and logged again.
+_INVERSES = {("log", "exp"), ("exp", "log"), ("logit", "sigmoid"), ("neg", "neg")}
+
+
+@dataclass
+class Builder:
+    """The values of one method of the emitted class.
+
+    Args:
+        sampler: whether the batch shape is the method's argument `shape`.
+        device: makes a value that says device and precision, where no other value does.
+    """
+
+    sampler: bool = False
+    device: Callable[[], Value] | None = None
+    values: list[Value] = field(default_factory=list)
+    _known: dict[tuple[object, ...], Value] = field(default_factory=dict)
+    _section: str | None = None
+
+    # --- creation ---
+
+    def make(
+        self,
+        op: str,
+        args: tuple[Value, ...] = (),
+        attributes: tuple[Attribute, ...] = (),
+        *,
+        shape: tuple[int, ...],
+        batched: bool | None = None,
+        axes: tuple[Axis, ...] | None = None,
+        fresh: object = None,
+    ) -> Value:
+        """The value of an operation; `fresh` sets draws apart that must not be shared."""
+        key = (op, tuple(id(a) for a in args), attributes, shape, fresh)
+        if key in self._known:
+            return self._known[key]
+        value = Value(
+            op,
+            args,
+            attributes,
+            shape,
+            any(a.batched for a in args) if batched is None else batched,
+            merge_axes(args) if axes is None else axes,
+            len(self.values),
+            self._section,
+        )
+        self.values.append(value)
+        self._known[key] = value
+        return value
+
+    @contextmanager
+    def section(self, comment: str) -> Iterator[None]:
+        """Values made inside belong to this formula, unless an outer section already claimed them."""
+        before, self._section = self._section, comment
+        try:
+            yield
+        finally:
+            self._section = before
+
+    def name(self, value: Value, *hints: str, keep: bool = False) -> Value:
+        """Propose names for a value; `keep` gives it a line of its own."""
+        if value.op in ("constant", "argument", "attribute"):
+            return value
+        value.hints.extend(h for h in hints if h not in value.hints)
+        value.keep = value.keep or keep
+        return value
+
+    # --- leaves ---
+
+    def constant(self, number: float) -> Value:
+        """A number."""
+        return self.make("constant", (), (float(number),), shape=(), batched=False, axes=())
+
+    def argument(self, name: str, shape: tuple[int, ...], *, batched: bool = True) -> Value:
+        """An argument of the method."""
+        return self.make("argument", (), (name,), shape=shape, batched=batched, axes=())
+
+    def attribute(self, name: str, shape: tuple[int, ...]) -> Value:
+        """A parameter or buffer of the class."""
+        return self.make("attribute", (), (name,), shape=shape, batched=False, axes=())
+
+    # --- elementwise ---
+
+    def unary(self, op: str, x: Value) -> Value:
+        """An elementwise function of one value."""
+        if x.constant is not None and op in _FOLDED:
+            folded = _fold(_FOLDED[op], x.constant)
+            if folded is not None:
+                return self.constant(folded)
+        if (op, x.op) in _INVERSES:
+            return x.args[0]
+        if op == "neg" and x.op == "sub":
+            return self.binary("sub", x.args[1], x.args[0])
+        return self.make(op, (x,), shape=x.shape)
+
+    def binary(self, op: str, a: Value, b: Value) -> Value:
+        """An elementwise function of two values; a scalar is lined up with a vector."""
+        if a.constant is not None and b.constant is not None and op in _FOLDED_PAIRS:
+            first, second = a.constant, b.constant
+            folded = _fold(lambda x: _FOLDED_PAIRS[op](x, second), first)
+            if folded is not None:
+                return self.constant(folded)
+        simple = self._simplified(op, a, b)
+        if simple is not None:
+            return simple
+        a, b = self.align(a, b)
+        return self.make(op, (a, b), shape=_common(a.shape, b.shape))
+
+    def _simplified(self, op: str, a: Value, b: Value) -> Value | None:
+        match op, a.constant, b.constant:
+            case ("add", 0.0, _):
+                return b
+            case ("add" | "sub", _, 0.0):
+                return a
+            case ("sub", 0.0, _):
+                return self.unary("neg", b)
+            case ("mul", 1.0, _):
+                return b
+            case ("mul" | "div" | "pow", _, 1.0):
+                return a
+            case ("mul", -1.0, _):
+                return self.unary("neg", b)
+            case ("mul" | "div", _, -1.0):
+                return self.unary("neg", a)
+            case ("pow", _, 2.0):
+                return self.unary("square", a)
+            case _:
+                pass
+        if op == "add" and b.op == "neg":
+            return self.binary("sub", a, b.args[0])
+        if op == "add" and a.op == "neg":
+            return self.binary("sub", b, a.args[0])
+        if op == "sub" and b.op == "neg":
+            return self.binary("add", a, b.args[0])
+        if op == "mul" and b.constant is not None and a.constant is None:
+            return self.binary("mul", b, a)
+        return None
+
+    def align(self, a: Value, b: Value) -> tuple[Value, Value]:
+        """Two values whose dimensions line up: fewer event dimensions get ones, missing inner draw axes too."""
+        rank = max(a.rank, b.rank)
+        a, b = self.raise_rank(a, rank), self.raise_rank(b, rank)
+        axes = merge_axes((a, b))
+        return self.spread_axes(a, axes), self.spread_axes(b, axes)
+
+    def raise_rank(self, x: Value, rank: int) -> Value:
+        """With ones appended to the event shape, where leading dimensions would otherwise be mistaken for it."""
+        missing = rank - x.rank
+        if missing <= 0 or (x.rank == 0 and not x.batched and not x.axes):
+            return x
+        return self.make("unsqueeze", (x,), (missing,), shape=(*x.shape, *([1] * missing)))
+
+    def spread_axes(self, x: Value, axes: tuple[Axis, ...]) -> Value:
+        """With a one for every axis of `axes` that stands inside one of its own and that it lacks."""
+        if not x.axes or x.axes == axes:
+            return x
+        missing = tuple(i for i, axis in enumerate(axes) if axis not in x.axes and i > axes.index(x.axes[0]))
+        if not missing:
+            return x
+        return self.make("unsqueeze_axes", (x,), missing, shape=x.shape)
+
+    def align_axes(self, a: Value, b: Value) -> tuple[Value, Value]:
+        """Two values whose draw axes line up; their event dimensions are left alone."""
+        axes = merge_axes((a, b))
+        return self.spread_axes(a, axes), self.spread_axes(b, axes)
+
+    # --- reductions ---
+
+    def sum_last(self, x: Value, dims: int = 1) -> Value:
+        """Sum over the last event dimensions."""
+        return self._reduce("sum", x, dims)
+
+    def _reduce(self, op: str, x: Value, dims: int) -> Value:
+        if dims == 0:
+            return x
+        return self.make(op, (x,), (dims,), shape=x.shape[: x.rank - dims])
+
+    def mean_last(self, x: Value, dims: int) -> Value:
+        """Mean over the last event dimensions."""
+        return self._reduce("mean", x, dims)
+
+    def sum_to_scalar(self, x: Value, shape: tuple[int, ...]) -> Value:
+        """Sum a quantity over an event shape, counting the entries that `x` shares between elements."""
+        if x.rank == 0:
+            return self.binary("mul", self.constant(math.prod(shape)), x)
+        if x.rank != len(shape):
+            raise InternalError(f"a quantity of shape {x.shape} is no field over {shape}")
+        shared = math.prod(n for n, m in zip(shape, x.shape, strict=True) if m == 1 and n != 1)
+        return self.binary("mul", self.constant(shared), self._reduce("sum", x, len(shape)))
+
+    # --- draws ---
+
+    def is_full(self, value: Value, shape: tuple[int, ...], axes: tuple[Axis, ...]) -> bool:
+        """Whether a value has every dimension of a draw: its axes, the batch if there is one, the event shape."""
+        whole = value.shape == shape and value.axes == axes
+        return value.constant is None and whole and (value.batched or not self.needs_batch)
+
+    def expand_full(self, value: Value, shape: tuple[int, ...], axes: tuple[Axis, ...], like: Value | None) -> Value:
+        """A value repeated over the dimensions of a draw that it lacks.
+
+        Args:
+            value: what to repeat.
+            shape: event shape of the draw.
+            axes: its draw axes.
+            like: a value that has all these dimensions, if there is one.
+        """
+        if self.is_full(value, shape, axes):
+            return value
+        if value.constant is not None:
+            whole = like if like is not None else self._template(shape, axes)
+            return self.make("full_like", (whole,), (value.constant,), shape=shape)
+        value = self.spread_axes(self.raise_rank(value, len(shape)), axes)
+        if like is not None and like is not value:
+            return self.make("expand_as", (value, like), shape=shape)
+        if value.shape == shape and (value.batched or not self.needs_batch) and not value.axes:
+            sizes = tuple(axis.samples for axis in axes)
+            return self.make("expand_axes", (value,), sizes, shape=shape, axes=axes)
+        return self._expand(value, shape, axes)
+
+    def _template(self, shape: tuple[int, ...], axes: tuple[Axis, ...]) -> Value:
+        """An expanded scalar with the dimensions of a draw, to make other tensors like."""
+        assert self.device is not None
+        return self._expand(self.device(), shape, axes)
+
+    def _expand(self, value: Value, shape: tuple[int, ...], axes: tuple[Axis, ...]) -> Value:
+        source = self.batch_source
+        sources = (source,) if source is not None and not self.sampler else ()
+        sizes = (tuple(axis.samples for axis in axes), shape)
+        return self.make("expand", (value, *sources), sizes, shape=shape, batched=self.needs_batch, axes=axes)
+
+    def noise(
+        self, kind: str, shape: tuple[int, ...], axes: tuple[Axis, ...], candidates: list[Value], fresh: object
+    ) -> Value:
+        """Standard noise with the dimensions of a draw, made like one of the candidates where one has them."""
+        like = next((v for v in candidates if self.is_full(v, shape, axes)), None)
+        if like is None:
+            near = next((v for v in candidates if self._lacks_axes_only(v, shape)), None)
+            like = self.expand_full(near, shape, axes, None) if near is not None else self._template(shape, axes)
+        return self.make(f"{kind}_like", (like,), shape=shape, fresh=fresh)
+
+    def _lacks_axes_only(self, value: Value, shape: tuple[int, ...]) -> bool:
+        return value.constant is None and value.shape == shape and not value.axes and (value.batched or not self.needs_batch)
+
+    @property
+    def batch_source(self) -> Value | None:
+        """An argument from which the batch shape can be read."""
+        return next((v for v in self.values if v.op == "argument" and v.batched), None)
+
+    @property
+    def needs_batch(self) -> bool:
+        """Whether draws have batch dimensions."""
+        return self.sampler or self.batch_source is not None
+
+
+def merge_axes(values: tuple[Value, ...]) -> tuple[Axis, ...]:
+    """All draw axes of some values, the innermost (latest) expectation first."""
+    found = {axis for value in values for axis in value.axes}
+    return tuple(sorted(found, key=lambda axis: -axis.draw))
+
+
+def _fold(function: Callable[[float], float], x: float) -> float | None:
+    try:
+        result = function(x)
+    except (ValueError, OverflowError, ZeroDivisionError):
+        return None
+    return result if math.isfinite(result) else None
+
+
+def _common(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
+    """The broadcast of two event shapes."""
+    longer, shorter = (a, b) if len(a) >= len(b) else (b, a)
+    padded = (1,) * (len(longer) - len(shorter)) + shorter
+    merged = []
+    for m, n in zip(longer, padded, strict=True):
+        if m != n and 1 not in (m, n):
+            raise InternalError(f"shapes {a} and {b} do not line up")
+        merged.append(max(m, n))
+    return tuple(merged)

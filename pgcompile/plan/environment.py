@@ -1,0 +1,339 @@
+"""What variables stand for while a method is planned: arguments, draws, deterministic values; and how factors are
+scored, drawn and averaged there."""
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from sympy import Add, Expr, Symbol
+
+from pgcompile.diagnostics import InternalError
+from pgcompile.model.literals import evaluate, flatten
+from pgcompile.model.values import Atom, Data, Deterministic, Extern, FamilyUse, Model
+from pgcompile.objective.rewrite import ClosedLeaf, ParameterUse, parameter_symbols
+from pgcompile.objective.terms import Draw, Env
+from pgcompile.plan.builder import Builder, merge_axes
+from pgcompile.plan.expressions import ExpressionLowering
+from pgcompile.plan.formulas import FormulaLowering
+from pgcompile.plan.names import factor_attribute
+from pgcompile.plan.tensors import Tensors
+from pgcompile.plan.values import Axis, Value
+from pgcompile.syntax import tree
+from pgcompile.vocabulary.family import Parameter
+from pgcompile.vocabulary.symbols import DIM, Facts, X
+
+
+@dataclass
+class Environment:
+    """The variables of one method.
+
+    Args:
+        builder: where values are made.
+        model: the model.
+        tensors: attributes of the class.
+        local: variables that are local names of the method already (the sampler's), instead of arguments.
+    """
+
+    builder: Builder
+    model: Model
+    tensors: Tensors
+    local: dict[str, Value] = field(default_factory=dict)
+    _variables: dict[tuple[str, object], Value] = field(default_factory=dict)
+    _parameters: dict[tuple[Atom, Env], dict[str, Value]] = field(default_factory=dict)
+    _facts: dict[Atom, tuple[Facts, tuple[tuple[Symbol, ParameterUse], ...]]] = field(default_factory=dict)
+
+    # --- variables ---
+
+    def variable(self, name: str, env: Env) -> Value:
+        """The value of a variable."""
+        if name in self.local:
+            return self.local[name]
+        draw = env.get(name)
+        if draw is not None:
+            key: tuple[str, object] = (name, draw)
+            if key not in self._variables:
+                self._variables[key] = self._drawn(draw, name)
+            return self._variables[key]
+        factor = self.model.deterministic.get(name)
+        if factor is not None:
+            key = (name, env)
+            if key not in self._variables:
+                assert isinstance(factor.definition, Deterministic)
+                with self.builder.section(f"{name} = {self._text(factor.definition.expr)}"):
+                    value = self._expressions(env, {}, factor.definition.bindings).lower(factor.definition.expr)
+                self._variables[key] = self.builder.name(value, name)
+            return self._variables[key]
+        return self.builder.argument(name, self.model.spaces[name].shape)
+
+    def _text(self, expr: tree.Expr) -> str:
+        from pgcompile.syntax.format import format_expr
+
+        return format_expr(expr)
+
+    def _expressions(self, env: Env, mapping: dict[str, str], bindings: tuple[tree.Binding, ...]) -> ExpressionLowering:
+        def lookup(name: str) -> Value:
+            return self.variable(mapping.get(name, name), env)
+
+        return ExpressionLowering(self.builder, self.model, self.tensors, lookup, bindings)
+
+    def plain(self, expr: tree.Expr, env: Env) -> Value:
+        """A formula of variables and nets."""
+        return self._expressions(env, {}, ()).lower(expr)
+
+    # --- factors ---
+
+    def parameters(self, atom: Atom, env: Env) -> dict[str, Value]:
+        """The parameters of a factor, named after it."""
+        key = (atom, env)
+        if key in self._parameters:
+            return self._parameters[key]
+        definition = atom.factor.definition
+        assert isinstance(definition, FamilyUse)
+        lowering = self._expressions(env, atom.mapping, definition.bindings)
+        target = atom.targets[0]
+        found: dict[str, Value] = {}
+        with self.builder.section(atom.label):
+            for name, expr in definition.parameters:
+                value = self._parameter(lowering, definition, definition.family.parameter(name), expr, target)
+                alone = value.op in ("module", "item", "cell", "unflatten_batch")
+                found[name] = self.builder.name(
+                    value, name, f"{name}_{target}", f"{atom.factor.name}_{name}_{target}", keep=alone
+                )
+        self._parameters[key] = found
+        return found
+
+    def _parameter(
+        self, lowering: ExpressionLowering, use: FamilyUse, parameter: Parameter, expr: tree.Expr, target: str
+    ) -> Value:
+        literal = evaluate(expr, self.model.constants)
+        if literal is None or (isinstance(literal, Fraction) and parameter.rank == 0):
+            value = lowering.lower(expr)
+            simplex = parameter.constraint == "simplex" and use.types[parameter.name].space.kind not in ("simplex", "one_hot")
+            return self._normalised(value) if simplex else value
+        shape = self.model.spaces[use_target(use, target, self.model)].shape
+        numbers = [float(x) for x in flatten(literal)]
+        if isinstance(literal, Fraction):
+            numbers, own = numbers * shape[-1], shape[-1:]
+        else:
+            own = use.types[parameter.name].shape
+        if parameter.constraint == "simplex":
+            width = own[-1]
+            rows = [numbers[i : i + width] for i in range(0, len(numbers), width)]
+            numbers = [x / sum(row) for row in rows for x in row]
+        return self.builder.attribute(self.tensors.constant(tuple(numbers), own), own)
+
+    def _normalised(self, probs: Value) -> Value:
+        """Probabilities that are not known to sum to one are divided by their sum, as torch does."""
+        total = self.builder.make("sum_keep", (probs,), shape=(*probs.shape[:-1], 1))
+        return self.builder.binary("div", probs, total)
+
+    def facts(self, atom: Atom) -> tuple[Facts, tuple[tuple[Symbol, ParameterUse], ...]]:
+        """A factor's formulas over symbols of its parameters."""
+        if atom not in self._facts:
+            definition = atom.factor.definition
+            assert isinstance(definition, FamilyUse)
+            values, uses = parameter_symbols(atom, Env(), self.model, "f")
+            self._facts[atom] = (definition.family.facts(values), uses)
+        return self._facts[atom]
+
+    def _bindings(self, atom: Atom, env: Env) -> dict[Symbol, Value]:
+        parameters = self.parameters(atom, env)
+        return {symbol: parameters[use.name] for symbol, use in self.facts(atom)[1]}
+
+    def _shape(self, atom: Atom) -> tuple[int, ...]:
+        return self.model.spaces[atom.factor.targets[0]].shape
+
+    def _lead(self, atom: Atom) -> tuple[int, ...]:
+        """Event dimensions that a formula does not sum itself: those of independent elements."""
+        definition = atom.factor.definition
+        assert isinstance(definition, FamilyUse)
+        shape = self._shape(atom)
+        return shape[: len(shape) - definition.family.event_rank]
+
+    def _dim(self, atom: Atom) -> int | None:
+        definition = atom.factor.definition
+        assert isinstance(definition, FamilyUse)
+        if definition.family.index_valued:
+            return self.model.spaces[atom.factor.targets[0]].categories
+        shape = self._shape(atom)
+        return shape[-1] if shape else None
+
+    # --- log-densities ---
+
+    def log_density(self, atom: Atom, env: Env) -> Value:
+        """log of a factor, summed over its event shape."""
+        if isinstance(atom.factor.definition, Extern):
+            return self._extern_log_density(atom, env)
+        facts, _ = self.facts(atom)
+        bindings = self._bindings(atom, env)
+        x = self.variable(atom.targets[0], env)
+        with self.builder.section(f"log {atom.label}"):
+            formula = FormulaLowering(self.builder, {**bindings, X: x}, self._dim(atom))
+            total = self._summed(formula, facts.log_density, self._lead(atom))
+        suffix = "".join(atom.targets)
+        return self.builder.name(total, f"log_{atom.factor.name}_{suffix}", keep=True)
+
+    def _summed(self, formula: FormulaLowering, expr: Expr, lead: tuple[int, ...]) -> Value:
+        """A density's formula summed over independent elements; its constant is counted once, outside the sum."""
+        build = self.builder
+        if formula.dim is not None:
+            expr = expr.subs(DIM, formula.dim)
+        constant = Add(*(term for term in Add.make_args(expr) if term.is_number))
+        value = formula.lower(expr - constant)
+        total = self._reduce(value, lead)
+        count = 1
+        for size in lead:
+            count *= size
+        number = float(constant.evalf(25)) * count
+        if number == 0:
+            return total
+        return build.binary("add" if number > 0 else "sub", total, build.constant(abs(number)))
+
+    def _reduce(self, value: Value, lead: tuple[int, ...]) -> Value:
+        """Sum over independent elements; a sign or a factor is taken out of the sum."""
+        build = self.builder
+        if not lead:
+            return value
+        if value.op == "neg":
+            return build.unary("neg", self._reduce(value.args[0], lead))
+        if value.op == "mul" and value.args[0].constant is not None:
+            return build.binary("mul", value.args[0], self._reduce(value.args[1], lead))
+        return build.sum_to_scalar(value, lead)
+
+    def _extern_log_density(self, atom: Atom, env: Env) -> Value:
+        parents = [self.variable(p, env) for p in atom.parents]
+        x = self.variable(atom.targets[0], env)
+        attribute = self.tensors.extern(factor_attribute(atom.factor))
+        with self.builder.section(f"log {atom.label}"):
+            value = self.builder.make("extern_log_prob", (x, *parents), (attribute, x.rank), shape=())
+        return self.builder.name(value, f"log_{atom.factor.name}_{''.join(atom.targets)}", keep=True)
+
+    def closed(self, leaf: ClosedLeaf) -> Value:
+        """A divergence, entropy or expected log-density in closed form."""
+        bindings = {symbol: self.parameters(use.atom, use.env)[use.name] for symbol, use in leaf.parameters}
+        with self.builder.section(f"{leaf.label}, closed form"):
+            formula = FormulaLowering(self.builder, bindings, self._dim(leaf.atom))
+            value = self._reduce_closed(formula.lower(leaf.formula), self._lead(leaf.atom))
+        name = {"KL": "kl", "H": "entropy", "CE": "expected"}[leaf.kind]
+        return self.builder.name(value, name, f"{name}_{leaf.atom.targets[0]}", keep=True)
+
+    def _reduce_closed(self, value: Value, lead: tuple[int, ...]) -> Value:
+        return self.builder.sum_to_scalar(value, lead) if lead else value
+
+    # --- draws ---
+
+    def _drawn(self, draw: Draw, name: str) -> Value:
+        atom = draw.atom_of(name)
+        if atom is None or isinstance(atom.factor.definition, Data):
+            return self.builder.argument(name, self.model.spaces[name].shape)
+        drawn = tuple(t for a in draw.distribution.atoms for t in a.targets if not isinstance(a.factor.definition, Data))
+        inner = draw.env.extended(drawn, draw)
+        axes = (Axis(draw.number, draw.samples),) if draw.samples > 1 else ()
+        pathwise = isinstance(atom.factor.definition, FamilyUse) and atom.factor.definition.family.pathwise
+        word = "pathwise sample" if pathwise else "sample"
+        count = f"one {word}" if draw.samples == 1 else f"{draw.samples} {word}s"
+        return self.draw(atom, inner, axes, f"E_{{{draw.distribution.label}}}: {count} of {name}", (draw.number, name))
+
+    def draw(self, atom: Atom, env: Env, axes: tuple[Axis, ...], comment: str, identity: object) -> Value:
+        """A draw from a factor, with the draw axes of its parameters and `axes`."""
+        name = atom.targets[0]
+        if isinstance(atom.factor.definition, Extern):
+            return self._extern_draw(atom, env, axes, comment, identity)
+        facts, _ = self.facts(atom)
+        bindings = self._bindings(atom, env)
+        with self.builder.section(comment):
+            value = self._from_noise(facts.draw, atom, bindings, axes, identity)
+        return self.builder.name(value, name, keep=True)
+
+    def _extern_draw(self, atom: Atom, env: Env, axes: tuple[Axis, ...], comment: str, identity: object) -> Value:
+        parents = [self.variable(p, env) for p in atom.parents]
+        attribute = self.tensors.extern(factor_attribute(atom.factor))
+        shape = self._shape(atom)
+        sizes = tuple(axis.samples for axis in axes)
+        with self.builder.section(comment):
+            value = self.builder.make(
+                "extern_draw",
+                tuple(parents),
+                (attribute, sizes, self.builder.sampler and not parents),
+                shape=shape,
+                batched=self.builder.sampler or any(p.batched for p in parents),
+                axes=(*axes, *merge_axes(tuple(parents))),
+                fresh=identity,
+            )
+        return self.builder.name(value, atom.targets[0], keep=True)
+
+    def mean(self, atom: Atom, env: Env, comment: str) -> Value:
+        """The mean of a factor (or its centre, where there is no mean)."""
+        facts, _ = self.facts(atom)
+        bindings = self._bindings(atom, env)
+        expr = facts.mean if facts.mean is not None else facts.centre
+        if expr is None:
+            raise InternalError(f"{atom.label} has neither mean nor centre")
+        with self.builder.section(comment):
+            value = FormulaLowering(self.builder, bindings, self._dim(atom)).lower(expr)
+            value = self.builder.expand_full(value, self._shape(atom), merge_axes((value,)), None)
+        return self.builder.name(value, atom.targets[0], keep=True)
+
+    def _from_noise(
+        self, expr: Expr, atom: Atom, bindings: dict[Symbol, Value], axes: tuple[Axis, ...], identity: object
+    ) -> Value:
+        """A draw's formula; its noise has the dimensions of the variable."""
+        build = self.builder
+        everything = merge_axes(tuple(bindings.values()))
+        wanted = tuple(sorted({*everything, *axes}, key=lambda axis: -axis.draw))
+        shape = self._shape(atom)
+        like = next((v for v in bindings.values() if build.is_full(v, shape, wanted)), None)
+
+        def noise(head: str, args: tuple[Expr, ...], lowering: FormulaLowering) -> Value:
+            fresh = (identity, head, str(args))
+            kinds = {"StandardNormal": "randn", "StandardUniform": "rand", "StandardExponential": "exponential"}
+            if head in kinds:
+                return build.noise(kinds[head], shape, wanted, list(bindings.values()), fresh)
+            values = [lowering.lower(arg) for arg in args if not (arg.is_Integer and head == "StandardGamma")]
+            return self._noise_of(head, values, shape, wanted, like, fresh)
+
+        return FormulaLowering(build, bindings, self._dim(atom), noise).lower(expr)
+
+    def _noise_of(
+        self,
+        head: str,
+        values: list[Value],
+        shape: tuple[int, ...],
+        axes: tuple[Axis, ...],
+        like: Value | None,
+        fresh: object,
+    ) -> Value:
+        """Draws that take their parameters directly."""
+        build = self.builder
+        match head:
+            case "CategoryDraw":
+                # The value is an index: the logits have one dimension more. For a one-hot value they have the same.
+                logits = values[0]
+                lead = logits.shape[:-1]
+                full = build.expand_full(logits, logits.shape, axes, None)
+                return build.make("category", (full,), shape=lead, fresh=fresh)
+            case "MultinomialDraw":
+                count, logits = values
+                full = build.expand_full(logits, shape, axes, like)
+                return build.make("multinomial", (full,), (int(count.constant or 0),), shape=shape, fresh=fresh)
+            case "ContinuousBernoulliDraw":
+                logits, uniform = values
+                logits, uniform = build.align(logits, uniform)
+                return build.make("special", (logits, uniform), ("continuous_bernoulli_draw",), shape=uniform.shape)
+            case _:
+                ops = {
+                    "StandardGamma": "standard_gamma",
+                    "BernoulliDraw": "bernoulli",
+                    "PoissonDraw": "poisson",
+                    "BinomialDraw": "binomial",
+                    "VonMisesDraw": "von_mises",
+                }
+                full_values = tuple(build.expand_full(v, shape, axes, like) for v in values)
+                return build.make(ops[head], full_values, shape=shape, fresh=fresh)
+
+
+def use_target(use: FamilyUse, target: str, model: Model) -> str:
+    """The variable whose space settles the shape of a factor's tables: the one it was declared for."""
+    for factor in model.factors:
+        if factor.definition is use:
+            return factor.targets[0]
+    return target

@@ -1,0 +1,295 @@
+"""Lowers parameter expressions (the tree the user wrote) to plan values in an environment of variables."""
+
+from collections.abc import Callable
+from fractions import Fraction
+
+from pgcompile.diagnostics import InternalError
+from pgcompile.model.expressions import names_in
+from pgcompile.model.literals import evaluate, flatten, shape_of
+from pgcompile.model.values import (
+    Constant,
+    ExprSegment,
+    ExternNetwork,
+    FunctionSegment,
+    Model,
+    ModuleSegment,
+    Net,
+    NetSegment,
+)
+from pgcompile.plan.builder import Builder
+from pgcompile.plan.formulas import pick
+from pgcompile.plan.tensors import Tensors
+from pgcompile.plan.values import Value
+from pgcompile.syntax import tree
+from pgcompile.vocabulary.functions import FUNCTIONS
+
+Lookup = Callable[[str], Value]
+Results = Value | tuple[Value, ...]
+
+
+class ExpressionLowering:
+    """Expressions of one formula.
+
+    Args:
+        builder: where values are made.
+        model: nets and tensors.
+        tensors: attributes of the emitted class.
+        variable: value of a variable by name.
+        bindings: the formula's `where` clauses.
+    """
+
+    def __init__(
+        self,
+        builder: Builder,
+        model: Model,
+        tensors: Tensors,
+        variable: Lookup,
+        bindings: tuple[tree.Binding, ...] = (),
+    ) -> None:
+        self.builder = builder
+        self.model = model
+        self.tensors = tensors
+        self.variable = variable
+        self.bindings = {name.id: (binding, i) for binding in bindings for i, name in enumerate(binding.names)}
+        self._known: dict[str, Results] = {}
+
+    def lower(self, expr: tree.Expr) -> Value:
+        """The value of an expression."""
+        found = self.results(expr)
+        if isinstance(found, tuple):
+            raise InternalError("an expression with several results was used as one")
+        return found
+
+    def results(self, expr: tree.Expr) -> Results:
+        """The value of an expression, or the values of a net with several results."""
+        literal = evaluate(expr, self.model.constants)
+        if literal is not None:
+            return self._literal(literal)
+        build = self.builder
+        match expr:
+            case tree.Name(id):
+                return self._name(id)
+            case tree.Negative(operand):
+                return build.unary("neg", self.lower(operand))
+            case tree.Sum(terms):
+                return self._sum(terms)
+            case tree.Product(factors):
+                result = self.lower(factors[0])
+                for factor in factors[1:]:
+                    result = build.binary("mul", result, self.lower(factor))
+                return result
+            case tree.Quotient(numerator, denominator):
+                return build.binary("div", self.lower(numerator), self.lower(denominator))
+            case tree.Power(base, exponent):
+                return build.binary("pow", self.lower(base), self.lower(exponent))
+            case tree.MatMul(left, right):
+                return self._matmul(self.lower(left), self.lower(right))
+            case tree.Log(operand):
+                return build.unary("log", self.lower(operand))
+            case tree.Index(base, indices):
+                return self._index(self.lower(base), indices)
+            case tree.Call():
+                return self._call(expr)
+            case _:
+                raise InternalError(f"no tensor code for {type(expr).__name__}")
+
+    def _literal(self, value: Constant) -> Value:
+        if isinstance(value, Fraction):
+            return self.builder.constant(float(value))
+        shape = shape_of(value)
+        assert shape is not None
+        name = self.tensors.constant(tuple(float(x) for x in flatten(value)), shape)
+        return self.builder.attribute(name, shape)
+
+    def _name(self, name: str) -> Results:
+        if name in self.bindings:
+            if name not in self._known:
+                self._known[name] = self._binding(name)
+            return self._known[name]
+        if name in self.model.tensors:
+            return self.tensors.value(self.builder, name)
+        if name == "pi" and name not in self.model.variables:
+            return self.builder.constant(3.141592653589793)
+        return self.variable(name)
+
+    def _binding(self, name: str) -> Results:
+        binding, position = self.bindings[name]
+        outer = self
+        if name in names_in(binding.value):
+            rest = tuple(b for b, _ in self.bindings.values() if b is not binding)
+            outer = ExpressionLowering(self.builder, self.model, self.tensors, self.variable, tuple(dict.fromkeys(rest)))
+        value = outer.results(binding.value)
+        wanted = len(binding.names)
+        if isinstance(value, tuple):
+            return value if wanted == 1 else self.builder.name(value[position], name)
+        if wanted == 1:
+            return self.builder.name(value, name)
+        size = value.shape[-1] // wanted
+        whole = self.builder.make("chunk", (value,), (wanted,), shape=(*value.shape[:-1], size))
+        part = self.builder.make("item", (whole,), (position,), shape=whole.shape)
+        return self.builder.name(part, name, keep=True)
+
+    def _sum(self, terms: tuple[tuple[int, tree.Expr], ...]) -> Value:
+        sign, first = terms[0]
+        result = self.lower(first) if sign > 0 else self.builder.unary("neg", self.lower(first))
+        for sign, term in terms[1:]:
+            result = self.builder.binary("add" if sign > 0 else "sub", result, self.lower(term))
+        return result
+
+    def _matmul(self, a: Value, b: Value) -> Value:
+        build = self.builder
+        shape = (*a.shape[:-1], *b.shape[1:])
+        if a.rank == 1 and b.rank == 1:
+            return build.sum_last(build.binary("mul", a, b))
+        free_a, free_b = not (a.batched or a.axes), not (b.batched or b.axes)
+        if a.rank == 2 and b.rank == 1:
+            # A matrix shared by the batch times a vector of it is a linear layer.
+            op = "linear" if free_a else "matrix_vector"
+            args = (b, a) if free_a else build.align_axes(a, b)
+            return build.make(op, args, shape=shape)
+        if a.rank == 1:
+            args = (a, b) if free_b else build.align_axes(a, b)
+            return build.make("matmul" if free_b else "vector_matrix", args, shape=shape)
+        return build.make("matmul", build.align_axes(a, b), shape=shape)
+
+    def _index(self, base: Value, indices: tuple[tree.Expr, ...]) -> Value:
+        build = self.builder
+        values = [self.lower(index) for index in indices]
+        if all(v.constant is not None for v in values):
+            at = tuple(int(v.constant or 0) for v in values)
+            return build.make("select", (base,), (base.rank, *at), shape=base.shape[len(at) :])
+        first, rest = values[0], values[1:]
+        if base.batched or base.axes:
+            if base.rank != 1:
+                raise InternalError("a batched matrix is indexed by a variable")
+            return pick(build, base, first)
+        rows = build.make("index", (base, first), shape=(*first.shape, *base.shape[1:]))
+        at = tuple(int(v.constant or 0) for v in rest)
+        return build.make("select", (rows,), (rows.rank - first.rank, *at), shape=(*first.shape, *base.shape[1 + len(at) :])) if at else rows
+
+    # --- calls ---
+
+    def _call(self, expr: tree.Call) -> Results:
+        if expr.name in self.model.nets:
+            return self.net(expr.name, [self.lower(a.value) for a in expr.args])
+        if expr.name == "one_hot":
+            return self._one_hot(expr.args[0].value)
+        args = [self.lower(a.value) for a in expr.args if a.name is None]
+        named = {a.name: self.lower(a.value) for a in expr.args if a.name is not None}
+        return self.function(expr.name, args, {k: v for k, v in named.items() if k is not None})
+
+    def function(self, name: str, args: list[Value], named: dict[str, Value]) -> Value:
+        """A function of the vocabulary."""
+        build = self.builder
+        function = FUNCTIONS[name]
+        first = args[0]
+        match function.shape:
+            case "elementwise":
+                return build.unary(function.op, first)
+            case "binary":
+                return build.binary(function.op, first, args[1])
+            case "clamp":
+                low = named.get("min", args[1] if len(args) > 1 else None)
+                high = named.get("max", args[2] if len(args) > 2 else None)
+                for op, bound in (("maximum", low), ("minimum", high)):
+                    if bound is not None:
+                        first = self._bounded(op, first, bound)
+                return first
+            case "reduce":
+                return build.sum_last(first, first.rank) if name == "sum" else build.mean_last(first, first.rank)
+            case "last":
+                return build.make(function.op, (first,), shape=first.shape[:-1])
+            case "keep":
+                return build.make(function.op, (first,), shape=first.shape)
+            case "cat":
+                return self.cat(args)
+            case _:
+                raise InternalError(f"no tensor code for {name}")
+
+    def _bounded(self, op: str, x: Value, bound: Value) -> Value:
+        if bound.constant is None:
+            return self.builder.binary(op, x, bound)
+        return self.builder.make("clamp_min" if op == "maximum" else "clamp_max", (x,), (bound.constant,), shape=x.shape)
+
+    def _one_hot(self, index: tree.Expr) -> Value:
+        value = self.lower(index)
+        space = self.model.spaces.get(index.id) if isinstance(index, tree.Name) else None
+        if space is None or space.categories is None:
+            raise InternalError("one_hot of something that is no category variable")
+        shape = (*value.shape, space.categories)
+        return self.builder.make("one_hot", (value,), (space.categories,), shape=shape)
+
+    def cat(self, args: list[Value]) -> Value:
+        """Joined along the last dimension; what lacks batch dimensions or draw axes is expanded."""
+        if len(args) == 1:
+            return args[0]
+        build = self.builder
+        full = max(args, key=lambda v: (len(v.axes), v.batched))
+        parts = []
+        for value in args:
+            if (value.axes, value.batched) != (full.axes, full.batched):
+                value = build.make("expand_but_last", (value, full), shape=value.shape, batched=full.batched, axes=full.axes)
+            parts.append(value)
+        shape = (*full.shape[:-1], sum(v.shape[-1] for v in args))
+        return build.make("cat", tuple(parts), shape=shape)
+
+    def net(self, name: str, args: list[Value]) -> Results:
+        """A net applied to values."""
+        net = self.model.nets[name]
+        build = self.builder
+        if isinstance(net, ExternNetwork):
+            return self._extern(net, args)
+        assert isinstance(net, Net)
+        assert net.segments is not None
+        inputs = dict(zip(net.inputs or (), args, strict=False))
+        value: Value | None = None
+        for segment in net.segments:
+            match segment:
+                case ExprSegment(expr):
+                    inner = ExpressionLowering(build, self.model, self.tensors, inputs.__getitem__)
+                    value = inner.lower(expr)
+                case ModuleSegment() if segment.cell_states:
+                    return self._cell(segment, args)
+                case ModuleSegment():
+                    value = self.cat(args) if value is None else value
+                    value = self._module(segment, value)
+                case FunctionSegment(function):
+                    value = self.function(function, [self.cat(args) if value is None else value], {})
+                case NetSegment(other):
+                    found = self.net(other, [self.cat(args) if value is None else value])
+                    assert isinstance(found, Value)
+                    value = found
+        return value if value is not None else self.cat(args)
+
+    def _module(self, segment: ModuleSegment, x: Value) -> Value:
+        build = self.builder
+        module = self.tensors.module(segment)
+        if segment.batch_rank is not None:
+            x_flat = build.make("flatten_batch", (x,), (x.rank,), shape=x.shape)
+            out = build.make("module", (x_flat,), (module,), shape=segment.output.shape, fresh=("flat", x.number))
+            return build.make("unflatten_batch", (out, x), (x.rank,), shape=segment.output.shape)
+        return build.make("module", (x,), (module,), shape=segment.output.shape)
+
+    def _cell(self, segment: ModuleSegment, args: list[Value]) -> Results:
+        build = self.builder
+        module = self.tensors.module(segment)
+        states = segment.cell_states
+        x, hidden = self.cat(args[:-states]), args[-states:]
+        shape = segment.output.shape
+        out = build.make("cell", (x, *hidden), (module,), shape=shape)
+        if states == 1:
+            return out
+        return tuple(build.make("item", (out,), (i,), shape=shape) for i in range(states))
+
+    def _extern(self, net: ExternNetwork, args: list[Value]) -> Results:
+        build = self.builder
+        self.tensors.extern(net.name)
+        batched = any(a.batched for a in args)
+        if len(net.outputs) == 1:
+            return build.make("module", tuple(args), (net.name,), shape=net.outputs[0][1].shape, batched=batched)
+        whole = build.make("module", tuple(args), (net.name,), shape=(), batched=batched)
+        parts = []
+        for position, (name, space) in enumerate(net.outputs):
+            part = build.make("item", (whole,), (position,), shape=space.shape, batched=batched)
+            parts.append(build.name(part, name or f"part_{position}", keep=True))
+        return tuple(parts)

@@ -1,0 +1,376 @@
+"""Lowers a family's sympy formula to plan values: the one place where mathematics becomes tensor operations."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import sympy
+from sympy import Add, Expr, Integer, Mul, Pow, Rational, Symbol
+from sympy.core.function import AppliedUndef
+
+from pgcompile.diagnostics import InternalError
+from pgcompile.plan.builder import Builder
+from pgcompile.plan.values import Value
+from pgcompile.vocabulary.symbols import DIM
+
+_UNARY = {
+    "exp": "exp",
+    "loggamma": "lgamma",
+    "cos": "cos",
+    "sin": "sin",
+    "tan": "tan",
+    "Abs": "abs",
+    "Softplus": "softplus",
+    "Sigmoid": "sigmoid",
+    "Tanh": "tanh",
+    "Relu": "relu",
+    "Log1p": "log1p",
+    "Expm1": "expm1",
+    "Floor": "floor",
+    "Round": "round",
+    "Detach": "detach",
+}
+_HELPERS = {
+    "LogBesselI0": "log_bessel_i0",
+    "BesselRatio": "bessel_ratio",
+    "LogExpm1Ratio": "log_expm1_ratio",
+    "ContinuousBernoulliMean": "continuous_bernoulli_mean",
+}
+Noise = Callable[[str, tuple[Expr, ...], "FormulaLowering"], Value]
+
+
+@dataclass
+class FormulaLowering:
+    """One formula over known symbols.
+
+    Args:
+        builder: where values are made.
+        bindings: values of the symbols.
+        dim: what `DIM` stands for.
+        noise: makes the value of a noise head.
+    """
+
+    builder: Builder
+    bindings: dict[Symbol, Value]
+    dim: int | None = None
+    noise: Noise | None = None
+    _known: dict[Expr, Value] = field(default_factory=dict)
+
+    def lower(self, expr: Expr) -> Value:
+        """The value of a formula."""
+        if self.dim is not None and expr.has(DIM):
+            expr = expr.subs(DIM, self.dim)
+        return self._lower(expr)
+
+    def _lower(self, expr: Expr) -> Value:
+        if expr not in self._known:
+            self._known[expr] = self._make(expr)
+        return self._known[expr]
+
+    def _make(self, expr: Expr) -> Value:
+        if expr.is_number:
+            return self.builder.constant(float(expr.evalf(25)))
+        match expr:
+            case Symbol():
+                return self.bindings[expr]
+            case Add():
+                return self._add(expr)
+            case Mul():
+                return self._mul(expr)
+            case Pow():
+                return self._pow(expr)
+            case sympy.log():
+                return self._log(expr.args[0])
+            case sympy.polygamma():
+                return self.builder.unary("digamma", self._lower(expr.args[1]))
+            case AppliedUndef():
+                return self._head(expr)
+            case _:
+                op = _UNARY.get(type(expr).__name__)
+                if op is None:
+                    raise InternalError(f"no tensor code for {expr}")
+                return self.builder.unary(op, self._lower(expr.args[0]))
+
+    def _log(self, argument: Expr) -> Value:
+        """`log(1 - u)` keeps its digits when u is small."""
+        one, rest = argument.as_coeff_Add()
+        if one == 1 and rest != 0:
+            return self.builder.unary("log1p", self._lower(rest))
+        return self.builder.unary("log", self._lower(argument))
+
+    # --- sums ---
+
+    def _add(self, expr: Expr) -> Value:
+        terms = [self._split(term) for term in expr.as_ordered_terms()]
+        values: list[tuple[Rational, Value]] = []
+        terms = self._cross_entropies(terms, values)
+        for number, group in _by_size(terms):
+            if number == 1 or len(group) == 1:
+                values.extend((coefficient, self._lower(body)) for coefficient, body in group)
+                continue
+            inner = [(Integer(1 if c > 0 else -1), self._lower(body)) for c, body in group]
+            sign, total = self._chain(inner)
+            values.append((sign * number, total))
+        sign, total = self._chain(values)
+        return total if sign > 0 else self.builder.unary("neg", total)
+
+    def _split(self, term: Expr) -> tuple[Rational, Expr]:
+        coefficient, body = term.as_coeff_Mul()
+        if not coefficient.is_Rational:
+            return Integer(1), term
+        return coefficient, body
+
+    def _cross_entropies(
+        self, terms: list[tuple[Rational, Expr]], values: list[tuple[Rational, Value]]
+    ) -> list[tuple[Rational, Expr]]:
+        """`x l - softplus(l)` is minus the binary cross-entropy of logits, one stable operation."""
+        left = list(terms)
+        for coefficient, body in terms:
+            if type(body).__name__ != "Softplus" or not isinstance(body.args[0], Symbol):
+                continue
+            logits = body.args[0]
+            partner = next(
+                (t for t in left if t[0] == -coefficient and isinstance(t[1], Mul) and len(t[1].args) == 2 and logits in t[1].args),
+                None,
+            )
+            if partner is None:
+                continue
+            target = next(a for a in partner[1].args if a != logits)
+            if not isinstance(target, Symbol):
+                continue
+            a, b = self._same_shape(self._lower(logits), self._lower(target))
+            values.append((coefficient, self.builder.make("binary_cross_entropy", (a, b), shape=a.shape)))
+            left.remove(partner)
+            left.remove((coefficient, body))
+        return left
+
+    def _same_shape(self, a: Value, b: Value) -> tuple[Value, Value]:
+        """Both expanded to their common dimensions, for operations that do not broadcast."""
+        a, b = self.builder.align(a, b)
+        if a.shape == b.shape and a.axes == b.axes and a.batched == b.batched:
+            return a, b
+        larger = self.builder.binary("add", a, b)
+        expanded = []
+        for value in (a, b):
+            whole = value.shape == larger.shape and value.axes == larger.axes and value.batched == larger.batched
+            other = b if value is a else a
+            fits = other.shape == larger.shape and other.axes == larger.axes and other.batched == larger.batched
+            source = other if fits else larger
+            expanded.append(value if whole else self.builder.make("expand_as", (value, source), shape=larger.shape))
+        return expanded[0], expanded[1]
+
+    def _chain(self, terms: list[tuple[Rational, Value]]) -> tuple[Rational, Value]:
+        """A sum from left to right, positive terms first; the sign is -1 where every term is negative."""
+        scaled: list[tuple[int, Value]] = []
+        for coefficient, value in terms:
+            if value.constant is not None and coefficient < 0:
+                scaled.append((-1, self._times(-coefficient, value)))
+            else:
+                scaled.append((1 if coefficient > 0 else -1, self._times(abs(coefficient), value)))
+        if all(value.constant is not None for _, value in scaled):
+            total = sum(sign * (value.constant or 0.0) for sign, value in scaled)
+            return Integer(1), self.builder.constant(total)
+        numbers = sum(sign * (value.constant or 0.0) for sign, value in scaled if value.constant is not None)
+        rest = [(sign, value) for sign, value in scaled if value.constant is None]
+        positive = [value for sign, value in rest if sign > 0]
+        negative = [value for sign, value in rest if sign < 0]
+        flip = not positive and not (len(negative) == 1 and negative[0].op == "mul")
+        if flip:
+            positive, negative, numbers = negative, [], -numbers
+        if not positive:
+            positive = [self.builder.unary("neg", negative.pop(0))]
+        total_value = positive[0]
+        for value in positive[1:]:
+            total_value = self.builder.binary("add", total_value, value)
+        for value in negative:
+            total_value = self.builder.binary("sub", total_value, value)
+        if numbers:
+            op = "add" if numbers > 0 else "sub"
+            total_value = self.builder.binary(op, total_value, self.builder.constant(abs(numbers)))
+        return Integer(-1 if flip else 1), total_value
+
+    def _times(self, coefficient: Rational, value: Value) -> Value:
+        return self.builder.binary("mul", self.builder.constant(float(coefficient)), value)
+
+    # --- products ---
+
+    def _mul(self, expr: Expr) -> Value:
+        coefficient, rest = expr.as_coeff_Mul()
+        if not coefficient.is_Rational:
+            coefficient, rest = Integer(1), expr
+        over: list[tuple[Expr, Expr]] = []
+        under: list[tuple[Expr, Expr]] = []
+        for factor in Mul.make_args(rest):
+            base, exponent = factor.as_base_exp() if isinstance(factor, Pow) else (factor, Integer(1))
+            if exponent.is_number and exponent < 0:
+                under.append((base, -exponent))
+            else:
+                over.append((base, exponent))
+        top = self._logs(over)
+        squares = self._ratio(over, under, Integer(2))
+        roots = self._ratio(over, under, Rational(1, 2))
+        values = [*top, *squares, *roots, *(self._power(b, e) for b, e in over)]
+        numbers = [v for v in values if v.constant is not None]
+        values = [v for v in values if v.constant is None]
+        number = float(coefficient.evalf(25))
+        for value in numbers:
+            number *= value.constant or 0.0
+        result = self._product(values)
+        below = self._product([self._power(b, e) for b, e in under])
+        if below is not None:
+            result = self.builder.binary("div", result if result is not None else self.builder.constant(number), below)
+            if not values:
+                return result
+        if result is None:
+            return self.builder.constant(number)
+        return self.builder.binary("mul", self.builder.constant(number), result)
+
+    def _logs(self, over: list[tuple[Expr, Expr]]) -> list[Value]:
+        """`a log(b)` as one operation that is 0 where a is 0, whatever b is."""
+        logs = [f for f in over if isinstance(f[0], sympy.log) and f[1] == 1]
+        others = [f for f in over if f not in logs]
+        if len(logs) != 1 or not others:
+            return []
+        weight = self._product([self._power(b, e) for b, e in others])
+        assert weight is not None
+        if weight.constant is not None:
+            return []
+        argument = logs[0][0].args[0]
+        over.clear()
+        one, rest = argument.as_coeff_Add()
+        if one == 1 and rest != 0:
+            return [self.builder.binary("xlog1py", weight, self._lower(rest))]
+        inner = self._lower(argument)
+        if inner.op == "exp":
+            return [self.builder.binary("mul", weight, inner.args[0])]
+        return [self.builder.binary("xlogy", weight, inner)]
+
+    def _ratio(self, over: list[tuple[Expr, Expr]], under: list[tuple[Expr, Expr]], exponent: Expr) -> list[Value]:
+        """`a^2 / b^2` as `(a / b)^2`: one operation less, and no overflow of the squares."""
+        tops = [b for b, e in over if e == exponent]
+        bottoms = [b for b, e in under if e == exponent]
+        if not tops or not bottoms:
+            return []
+        over[:] = [f for f in over if f[1] != exponent]
+        under[:] = [f for f in under if f[1] != exponent]
+        quotient = Mul(*tops, evaluate=False) if len(tops) > 1 else tops[0]
+        below = self._product([self._lower(b) for b in bottoms])
+        assert below is not None
+        ratio = self.builder.binary("div", self._lower(quotient), below)
+        return [self.builder.unary("square" if exponent == 2 else "sqrt", ratio)]
+
+    def _product(self, values: list[Value]) -> Value | None:
+        if not values:
+            return None
+        result = values[0]
+        for value in values[1:]:
+            result = self.builder.binary("mul", result, value)
+        return result
+
+    def _pow(self, expr: Expr) -> Value:
+        base, exponent = expr.as_base_exp()
+        if exponent.is_number and exponent < 0:
+            inner = self._power(base, -exponent)
+            if exponent == Rational(-1, 2):
+                return self.builder.unary("rsqrt", self._lower(base))
+            return self.builder.unary("reciprocal", inner)
+        return self._power(base, exponent)
+
+    def _power(self, base: Expr, exponent: Expr) -> Value:
+        value = self._lower(base)
+        if exponent == 1:
+            return value
+        if exponent == 2:
+            return self.builder.unary("square", value)
+        if exponent == Rational(1, 2):
+            return self.builder.unary("sqrt", value)
+        return self.builder.binary("pow", value, self._lower(exponent))
+
+    # --- heads ---
+
+    def _head(self, expr: Expr) -> Value:
+        name = expr.func.__name__
+        build = self.builder
+        if name in _UNARY:
+            return build.unary(_UNARY[name], self._lower(expr.args[0]))
+        if name in _HELPERS:
+            return build.make("special", (self._lower(expr.args[0]),), (_HELPERS[name],), shape=self._lower(expr.args[0]).shape)
+        if name.startswith("Standard") or name.endswith("Draw"):
+            assert self.noise is not None
+            return self.noise(name, expr.args, self)
+        args = [self._lower(arg) for arg in expr.args]
+        first = args[0]
+        match name:
+            case "Total":
+                return self._total(first)
+            case "TotalMatrix":
+                return build.sum_last(first, 2)
+            case "LogSumExp":
+                return build.make("logsumexp", (first,), shape=first.shape[:-1])
+            case "LogSoftmax":
+                return build.make("log_softmax", (first,), shape=first.shape)
+            case "Pick":
+                return pick(build, first, args[1])
+            case "OneHot":
+                assert self.dim is not None
+                return build.make("one_hot", (first,), (self.dim,), shape=(*first.shape, self.dim))
+            case "Cholesky" | "CholeskyOfInverse":
+                op = "cholesky" if name == "Cholesky" else "cholesky_of_inverse"
+                return build.make(op, (first,), shape=first.shape)
+            case "Diagonal":
+                return build.make("diagonal", (first,), shape=first.shape[:-1])
+            case "Whiten":
+                return build.make("solve_vector", tuple(args), shape=args[1].shape)
+            case "WhitenMatrix":
+                return build.make("solve_matrix", tuple(args), shape=args[1].shape)
+            case "MatVec":
+                return build.make("matrix_vector", tuple(args), shape=args[1].shape)
+            case "ArgMax":
+                return build.make("argmax", (first,), shape=first.shape[:-1])
+            case "Inside":
+                return build.make("inside", tuple(args), shape=first.shape)
+            case "Minimum" | "Maximum":
+                return build.binary(name.lower(), args[0], args[1])
+            case _:
+                raise InternalError(f"no tensor code for {name}")
+
+    def _total(self, value: Value) -> Value:
+        """Sum over the last dimension; a value that is the same for every entry counts `dim` times."""
+        assert self.dim is not None
+        if value.rank == 0 or value.shape[-1] == 1 != self.dim:
+            inner = value if value.rank == 0 else self.builder.sum_last(value)
+            return self.builder.binary("mul", self.builder.constant(self.dim), inner)
+        return self.builder.sum_last(value)
+
+
+def pick(build: Builder, vector: Value, index: Value) -> Value:
+    """Entry `index` of the last dimension of `vector`."""
+    vector, index = build.align(vector, build.make("unsqueeze", (index,), (1,), shape=(*index.shape, 1)))
+    if not vector.batched and not vector.axes and vector.rank == 1:
+        return build.make("index", (vector, index.args[0]), shape=index.args[0].shape)
+    lead = index.shape[:-1]
+    if (vector.batched, vector.axes) != (index.batched, index.axes):
+        like = vector if len(vector.axes) + vector.batched > len(index.axes) + index.batched else index
+        if vector is not like:
+            vector = build.make("expand_but_last", (vector, like), shape=(*lead, vector.shape[-1]))
+        else:
+            index = build.make("expand_but_last", (index, like), shape=index.shape)
+    gathered = build.make("gather", (vector, index), shape=index.shape)
+    return build.make("squeeze", (gathered,), (-1,), shape=lead)
+
+
+def _by_size(terms: list[tuple[Rational, Expr]]) -> list[tuple[Rational, list[tuple[Rational, Expr]]]]:
+    """Terms grouped by the size of their coefficient, numbers counted into a group of theirs when one exists."""
+    groups: dict[Rational, list[tuple[Rational, Expr]]] = {}
+    numbers: list[tuple[Rational, Expr]] = []
+    for coefficient, body in terms:
+        if body == 1 or body.is_number:
+            numbers.append((coefficient, body))
+        else:
+            groups.setdefault(abs(coefficient), []).append((coefficient, body))
+    for coefficient, body in numbers:
+        size = abs(coefficient) if body == 1 and abs(coefficient) in groups and len(groups[abs(coefficient)]) > 1 else Integer(1)
+        if size == 1 and coefficient != 0 and abs(coefficient) != 1:
+            groups.setdefault(Integer(1), []).append((Integer(1), coefficient * body))
+        else:
+            groups.setdefault(size, []).append((coefficient, body))
+    return list(groups.items())

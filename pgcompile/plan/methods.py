@@ -1,0 +1,448 @@
+"""Plans every method of the emitted class: objectives, loss, terms, log-densities, samplers, factors."""
+
+from dataclasses import dataclass, field
+
+import networkx as nx
+from sympy import Add, Expr, Mul, Symbol
+
+from pgcompile.diagnostics import InternalError
+from pgcompile.model.algebra import drop_barren, order_atoms
+from pgcompile.model.values import (
+    Atom,
+    Data,
+    Deterministic,
+    Distribution,
+    Extern,
+    Factor,
+    FamilyUse,
+    Model,
+    OptimiseLine,
+)
+from pgcompile.objective.rewrite import (
+    ClosedLeaf,
+    Leaf,
+    LogDensityLeaf,
+    NamedLeaf,
+    PlainLeaf,
+    Rewritten,
+)
+from pgcompile.objective.terms import OBSERVED
+from pgcompile.plan.builder import Builder
+from pgcompile.plan.environment import Environment
+from pgcompile.plan.formulas import FormulaLowering
+from pgcompile.plan.names import factor_attribute
+from pgcompile.plan.tensors import Tensors
+from pgcompile.plan.values import Value
+from pgcompile.syntax.format import format_expr
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An argument of a method: a variable of the model, or an `input`."""
+
+    name: str
+    shape: tuple[int, ...]
+    is_input: bool = False
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method that computes one value, or a named value for each of several formulas."""
+
+    name: str
+    formula: str
+    arguments: tuple[Argument, ...]
+    builder: Builder
+    outputs: tuple[tuple[str, Value], ...]
+    batched: bool
+
+
+@dataclass(frozen=True)
+class LossMethod:
+    """The scalar that one optimisation line minimises."""
+
+    name: str
+    line: OptimiseLine
+    objective: Method
+
+
+@dataclass(frozen=True)
+class SampleStep:
+    """One variable of a sampler: a plan of its own, because it is skipped where the variable is given."""
+
+    variable: str
+    label: str
+    builder: Builder
+    value: Value
+    deterministic: bool = False
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """`sample` or `sample_mean`."""
+
+    name: str
+    label: str
+    steps: tuple[SampleStep, ...]
+    conditions: tuple[str, ...]
+    ancestors: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True)
+class FactorMethod:
+    """A factor as a distribution object: its family's parameters in the environment of its parents."""
+
+    name: str
+    label: str
+    formula: str
+    factor: Factor
+    arguments: tuple[Argument, ...]
+    builder: Builder
+    parameters: tuple[tuple[str, Value], ...]
+
+
+@dataclass
+class ModulePlan:
+    """Everything the emitted class has."""
+
+    model: Model
+    tensors: Tensors
+    objectives: list[Method] = field(default_factory=list)
+    losses: list[LossMethod] = field(default_factory=list)
+    terms: Method | None = None
+    log_prob: Method | None = None
+    log_densities: list[tuple[str, Method]] = field(default_factory=list)
+    samplers: list[Sampler] = field(default_factory=list)
+    factors: list[FactorMethod] = field(default_factory=list)
+    aliases: dict[str, str] = field(default_factory=dict)
+    generative: Distribution | None = None
+
+
+class Planner:
+    """Plans a module from a model and its rewritten objectives."""
+
+    def __init__(self, model: Model, generative: Distribution | None) -> None:
+        self.model = model
+        self.tensors = Tensors(model)
+        self.plan = ModulePlan(model, self.tensors, generative=generative)
+        self.generative = generative
+
+    def run(self, objectives: dict[str, Rewritten]) -> ModulePlan:
+        """The whole plan."""
+        for name, rewritten in objectives.items():
+            formula = " ".join(format_expr(self.model.objectives[name].expr).split())
+            self.plan.objectives.append(self._method(name, formula, {name: rewritten}))
+        by_name = {method.name: method for method in self.plan.objectives}
+        lines = [line for line in self.model.optimise if line.objective in by_name]
+        for line in lines:
+            name = "loss" if len(lines) == 1 else f"loss_{line.objective}"
+            self.plan.losses.append(LossMethod(name, line, by_name[line.objective]))
+        if len(objectives) > 1:
+            self.plan.terms = self._method("terms", "every named term, in one pass", objectives)
+        if self.generative is not None:
+            self._log_densities(self.generative)
+            self._samplers(self.generative)
+        else:
+            self._log_densities(None)
+        self._factors()
+        return self.plan
+
+    # --- objectives ---
+
+    def _environment(self, *, sampler: bool = False) -> Environment:
+        builder = Builder(sampler=sampler)
+        builder.device = lambda: self.tensors.like(builder)
+        return Environment(builder, self.model, self.tensors)
+
+    def _method(self, name: str, formula: str, objectives: dict[str, Rewritten]) -> Method:
+        environment = self._environment()
+        for rewritten in objectives.values():
+            self._touch_arguments(environment, rewritten)
+        outputs = []
+        for key, rewritten in objectives.items():
+            value = _ObjectiveLowering(environment, rewritten).run()
+            environment.builder.name(value, key, keep=len(objectives) > 1)
+            outputs.append((key, value))
+        return self._finished(name, formula, environment, outputs)
+
+    def _touch_arguments(self, environment: Environment, rewritten: Rewritten) -> None:
+        """Observed variables exist before any draw, so that draws can take the batch shape from them."""
+        for name in self._observed(rewritten):
+            environment.variable(name, OBSERVED)
+
+    def _observed(self, rewritten: Rewritten) -> list[str]:
+        names: set[str] = set()
+        stack: list[Leaf] = list(rewritten.leaves.values())
+        from pgcompile.model.expressions import names_in
+        from pgcompile.objective.terms import Env
+
+        pending: list[tuple[str, Env]] = []
+        while stack:
+            match stack.pop():
+                case LogDensityLeaf(atom, env):
+                    pending += [(v, env) for v in (*atom.targets, *atom.parents)]
+                case ClosedLeaf(touches=touches):
+                    pending += list(touches)
+                case PlainLeaf(expr, env):
+                    pending += [(v, env) for v in names_in(expr)]
+                case NamedLeaf(_, value):
+                    stack.extend(value.leaves.values())
+        seen: set[tuple[str, Env]] = set()
+        while pending:
+            item = pending.pop()
+            if item in seen:
+                continue
+            seen.add(item)
+            name, env = item
+            draw = env.get(name)
+            if draw is not None:
+                atom = draw.atom_of(name)
+                drawn = tuple(t for a in draw.distribution.atoms for t in a.targets)
+                inner = draw.env.extended(drawn, draw)
+                pending += [(v, inner) for v in (atom.parents if atom else ())]
+            elif name in self.model.deterministic:
+                pending += [(v, env) for v in self.model.deterministic[name].parents]
+            elif name in self.model.variables and name in self.model.spaces:
+                names.add(name)
+        return [v for v in self.model.variables if v in names]
+
+    def _finished(self, name: str, formula: str, environment: Environment, outputs: list[tuple[str, Value]]) -> Method:
+        live = live_values([value for _, value in outputs])
+        used = {str(v.attributes[0]) for v in live if v.op == "argument"}
+        arguments = [Argument(v, self.model.spaces[v].shape) for v in self.model.variables if v in used and v not in self.model.tensors]
+        inputs = [Argument(t.name, t.space.shape, True) for t in self.model.tensors.values() if t.kind == "input" and t.name in used]
+        batched = any(value.batched for _, value in outputs)
+        return Method(name, formula, (*arguments, *inputs), environment.builder, tuple(outputs), batched)
+
+    # --- log-densities ---
+
+    def _log_densities(self, generative: Distribution | None) -> None:
+        if generative is not None and all(_scorable(atom) for atom in generative.atoms) and generative.atoms:
+            self.plan.log_prob = self._log_density("log_prob", f"log {generative.spelled}", generative)
+        seen: set[str] = set()
+        for factor in self.model.factors:
+            if _scorable(Atom(factor)) and factor.label not in seen:
+                seen.add(factor.label)
+                name = f"log_{factor_attribute(factor)}"
+                self.plan.log_densities.append((factor.label, self._log_density(name, f"log {factor.label}", Distribution((Atom(factor),)))))
+        for named in self.model.named:
+            reduced = drop_barren(named.distribution)
+            if not reduced.hidden and all(_scorable(a) for a in reduced.atoms) and named.label not in seen:
+                seen.add(named.label)
+                attribute = factor_attribute(Factor(named.name, named.distribution.targets, named.distribution.parents, Extern(), named.span))
+                self.plan.log_densities.append((named.label, self._log_density(f"log_{attribute}", f"log {reduced.spelled}", reduced)))
+
+    def _log_density(self, name: str, formula: str, distribution: Distribution) -> Method:
+        environment = self._environment()
+        for variable in self.model.variables:
+            if variable in {*distribution.targets, *distribution.parents} and variable not in self.model.deterministic:
+                environment.variable(variable, OBSERVED)
+        values = [environment.log_density(atom, OBSERVED) for atom in order_atoms(distribution)]
+        total = values[0]
+        for value in values[1:]:
+            total = environment.builder.binary("add", total, value)
+        return self._finished(name, formula, environment, [(name, total)])
+
+    # --- samplers ---
+
+    def _samplers(self, generative: Distribution) -> None:
+        atoms = order_atoms(generative)
+        generated = [t for atom in atoms for t in atom.targets]
+        order = self._with_deterministic(atoms, set(generated))
+        conditions = tuple(v for v in self.model.variables if v in self._conditions(order, set(generated)))
+        ancestors = self._ancestors(order)
+        for name in ("sample", "sample_mean"):
+            if name == "sample_mean" and any(isinstance(a.factor.definition, Extern) for a in atoms):
+                continue
+            steps = [self._step(name, item) for item in order]
+            self.plan.samplers.append(Sampler(name, generative.spelled, tuple(steps), conditions, ancestors))
+
+    def _with_deterministic(self, atoms: list[Atom], generated: set[str]) -> list[Atom | Factor]:
+        """Generated variables and the deterministic ones, each after what it is made from.
+
+        A deterministic variable belongs to the model if what it is made from is generated or a condition of it.
+        """
+        graph = nx.DiGraph()
+        items: dict[str, Atom | Factor] = {t: atom for atom in atoms for t in atom.targets}
+        reachable = set(generated) | {p for atom in atoms for p in atom.parents}
+        changed = True
+        while changed:
+            changed = False
+            for name, factor in self.model.deterministic.items():
+                needed = name in reachable or all(p in reachable for p in factor.parents)
+                if name not in items and needed:
+                    items[name] = factor
+                    reachable |= {name, *factor.parents}
+                    changed = True
+        index = {name: i for i, name in enumerate(items)}
+        graph.add_nodes_from(index.values())
+        for name, item in items.items():
+            graph.add_edges_from((index[p], index[name]) for p in item.parents if p in index)
+        ordered = [list(items.values())[i] for i in nx.lexicographical_topological_sort(graph)]
+        return list(dict.fromkeys(ordered))
+
+    def _conditions(self, order: list[Atom | Factor], generated: set[str]) -> set[str]:
+        made = generated | {f.targets[0] for f in order if isinstance(f, Factor)}
+        return {p for item in order for p in item.parents if p not in made}
+
+    def _ancestors(self, order: list[Atom | Factor]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """For every variable, the drawn variables that it depends on, through deterministic ones."""
+        found: dict[str, tuple[str, ...]] = {}
+        for item in order:
+            above: list[str] = []
+            for parent in item.parents:
+                if parent in found:
+                    drawn = parent not in self.model.deterministic
+                    above += [parent] if drawn else found[parent]
+            for target in item.targets:
+                found[target] = tuple(dict.fromkeys(above))
+        return tuple(found.items())
+
+    def _step(self, name: str, item: Atom | Factor) -> SampleStep:
+        environment = self._environment(sampler=True)
+        for parent in item.parents:
+            environment.local[parent] = environment.builder.argument(parent, self.model.spaces[parent].shape)
+        if isinstance(item, Factor):
+            assert isinstance(item.definition, Deterministic)
+            text = f"{item.targets[0]} = {format_expr(item.definition.expr)}"
+            with environment.builder.section(text):
+                value = environment._expressions(OBSERVED, {}, item.definition.bindings).lower(item.definition.expr)
+            environment.builder.name(value, item.targets[0], keep=True)
+            return SampleStep(item.targets[0], text, environment.builder, value, True)
+        comment = item.label
+        if name == "sample":
+            value = environment.draw(item, OBSERVED, (), comment, item.targets[0])
+        else:
+            value = environment.mean(item, OBSERVED, comment)
+        return SampleStep(item.targets[0], item.label, environment.builder, value)
+
+    # --- factors ---
+
+    def _factors(self) -> None:
+        for factor in self.model.factors:
+            definition = factor.definition
+            formula = ""
+            environment = self._environment()
+            parameters: dict[str, Value] = {}
+            for parent in factor.parents:
+                environment.variable(parent, OBSERVED)
+            if isinstance(definition, FamilyUse):
+                values = environment.parameters(Atom(factor), OBSERVED)
+                parameters = self._full_parameters(factor, definition, values, environment)
+                inner = ", ".join(f"{k}={format_expr(e)}" for k, e in definition.parameters)
+                formula = f"{definition.family.name}({inner})"
+                if definition.bindings:
+                    bound = [f"{', '.join(n.id for n in b.names)} = {format_expr(b.value)}" for b in definition.bindings]
+                    formula += f", {', '.join(bound)}"
+            elif isinstance(definition, Extern):
+                self.tensors.extern(factor_attribute(factor))
+            arguments = tuple(Argument(p, self.model.spaces[p].shape) for p in factor.parents)
+            self.plan.factors.append(
+                FactorMethod(factor_attribute(factor), factor.label, formula, factor, arguments, environment.builder, tuple(parameters.items()))
+            )
+        for named in self.model.named:
+            atoms = named.distribution.atoms
+            if len(atoms) == 1 and not named.distribution.hidden and atoms[0].renaming:
+                self.plan.aliases[named.label] = atoms[0].factor.label
+
+    def _full_parameters(
+        self, factor: Factor, definition: FamilyUse, values: dict[str, Value], environment: Environment
+    ) -> dict[str, Value]:
+        """Parameters with the event shape of the variable: the first one carries it for those that are scalars."""
+        shape = self.model.spaces[factor.targets[0]].shape
+        builder = environment.builder
+        found = dict(values)
+        elementwise = [p.name for p in definition.family.parameters if p.name in values and p.rank == 0 and not p.shared]
+        if definition.family.event_rank == 0 and elementwise and not definition.family.index_valued:
+            if not any(values[name].shape == shape and values[name].constant is None for name in elementwise):
+                first = elementwise[0]
+                found[first] = builder.expand_full(values[first], shape, (), None)
+            for name in elementwise:
+                if found[name].rank < len(shape) and found[name].constant is None:
+                    found[name] = builder.raise_rank(found[name], len(shape))
+        if definition.family.name == "MultivariateNormal" and values["loc"].constant is not None:
+            raise InternalError("a table was expected for the location")
+        return found
+
+
+def _scorable(atom: Atom) -> bool:
+    match atom.factor.definition:
+        case FamilyUse(family=family):
+            return family.name != "Delta"
+        case Data():
+            return False
+        case _:
+            return True
+
+
+def live_values(outputs: list[Value]) -> list[Value]:
+    """What the outputs need, in the order it was made."""
+    seen: dict[int, Value] = {}
+    stack = list(outputs)
+    while stack:
+        value = stack.pop()
+        if value.number not in seen:
+            seen[value.number] = value
+            stack.extend(value.args)
+    return [seen[number] for number in sorted(seen)]
+
+
+class _ObjectiveLowering:
+    """One rewritten objective in an environment."""
+
+    def __init__(self, environment: Environment, rewritten: Rewritten) -> None:
+        self.environment = environment
+        self.rewritten = rewritten
+        self.values: dict[Symbol, Value] = {}
+
+    def run(self) -> Value:
+        build = self.environment.builder
+        for symbol, leaf in self.rewritten.leaves.items():
+            self.values[symbol] = self._leaf(leaf)
+        expr = self._mean_over(self.rewritten.expr)
+        value = FormulaLowering(build, self.values).lower(expr)
+        if value.axes:
+            raise InternalError("a draw axis was left in an objective")
+        return value
+
+    def _leaf(self, leaf: Leaf) -> Value:
+        match leaf:
+            case LogDensityLeaf(atom, env):
+                return self.environment.log_density(atom, env)
+            case ClosedLeaf():
+                return self.environment.closed(leaf)
+            case PlainLeaf(expr, env):
+                return self.environment.plain(expr, env)
+            case NamedLeaf(name, inner):
+                value = _ObjectiveLowering(self.environment, inner).run()
+                return self.environment.builder.name(value, name, keep=True)
+
+    def _mean_over(self, expr: Expr) -> Expr:
+        """Means over draws and over the batch become values of their own, innermost first."""
+        if not expr.args:
+            return expr
+        args = [self._mean_over(arg) for arg in expr.args]
+        name = expr.func.__name__
+        build = self.environment.builder
+        if name == "MeanOver":
+            draw = self.rewritten.draws[expr.args[0]]
+            inner = FormulaLowering(build, self.values).lower(args[1])
+            axis = next((a for a in inner.axes if a.draw == draw.number), None)
+            if axis is None:
+                value = inner
+            else:
+                rest = tuple(a for a in inner.axes if a is not axis)
+                value = build.make("mean_axis", (inner,), (inner.axes.index(axis),), shape=inner.shape, axes=rest)
+            return self._as_symbol(expr, value)
+        if name in ("BatchMean", "BatchSum"):
+            inner = FormulaLowering(build, self.values).lower(args[0])
+            op = "batch_mean" if name == "BatchMean" else "batch_sum"
+            return self._as_symbol(expr, build.make(op, (inner,), shape=(), batched=False))
+        if isinstance(expr, Add | Mul) or args != list(expr.args):
+            return expr.func(*args)
+        return expr
+
+    def _as_symbol(self, expr: Expr, value: Value) -> Symbol:
+        symbol = Symbol(f"m{len(self.values):05d}", real=True)
+        self.values[symbol] = value
+        return symbol

@@ -1,0 +1,116 @@
+"""Attributes of the emitted class: modules, parameters, buffers and constant tables, in the order they are needed."""
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from pgcompile.diagnostics import InternalError
+from pgcompile.model.literals import evaluate, flatten, shape_of
+from pgcompile.model.values import Model, ModuleSegment, TensorValue
+from pgcompile.plan.builder import Builder
+from pgcompile.plan.values import Value
+from pgcompile.syntax import tree
+
+# Spaces that a free parameter reaches through a map from the reals, and the plan operation that is the map.
+UNCONSTRAINED = {
+    "positive": "softplus",
+    "nonnegative": "softplus",
+    "unit_interval": "sigmoid",
+    "simplex": "softmax",
+    "lower_cholesky": "lower_cholesky",
+    "positive_definite": "positive_definite",
+}
+
+
+@dataclass(frozen=True)
+class ConstantTable:
+    """A literal list of the program."""
+
+    numbers: tuple[float, ...]
+    shape: tuple[int, ...]
+
+
+@dataclass
+class Tensors:
+    """What the class owns. `used` keeps the order of first use; `constants` are named by the order they appear."""
+
+    model: Model
+    modules: dict[str, ModuleSegment] = field(default_factory=dict)
+    externs: list[str] = field(default_factory=list)
+    parameters: dict[str, TensorValue] = field(default_factory=dict)
+    constants: dict[str, ConstantTable] = field(default_factory=dict)
+    needs_like: bool = False
+
+    def module(self, segment: ModuleSegment) -> str:
+        """Attribute of a net's layers."""
+        self.modules.setdefault(segment.attribute, segment)
+        return segment.attribute
+
+    def extern(self, name: str) -> str:
+        """Attribute of a net or factor supplied from Python."""
+        if name not in self.externs:
+            self.externs.append(name)
+        return name
+
+    def constant(self, numbers: tuple[float, ...], shape: tuple[int, ...]) -> str:
+        """Attribute of a literal list; the same list is stored once."""
+        table = ConstantTable(numbers, shape)
+        for name, known in self.constants.items():
+            if known == table:
+                return name
+        name = f"table_{len(self.constants) + 1}"
+        self.constants[name] = table
+        return name
+
+    def value(self, builder: Builder, name: str) -> Value:
+        """A `param`, `buffer` or `input` as a value in its space."""
+        tensor = self.model.tensors[name]
+        shape = tensor.space.shape
+        if tensor.kind == "input":
+            return builder.argument(name, shape, batched=False)
+        self.parameters.setdefault(name, tensor)
+        raw = builder.attribute(attribute_name(tensor), shape)
+        if not is_mapped(tensor):
+            return raw
+        op = UNCONSTRAINED[tensor.space.kind]
+        mapped = builder.unary(op, raw) if op in ("softplus", "sigmoid") else builder.make(op, (raw,), shape=shape)
+        return builder.name(mapped, name)
+
+    def like(self, builder: Builder) -> Value:
+        """A tensor that says where and in which precision to make others."""
+        self.needs_like = True
+        return builder.attribute("_like", ())
+
+
+def is_mapped(tensor: TensorValue) -> bool:
+    """Whether a parameter is stored as free numbers and mapped into its space."""
+    return tensor.kind == "param" and tensor.space.kind in UNCONSTRAINED
+
+
+def attribute_name(tensor: TensorValue) -> str:
+    """`w`, or `free_w` where what is stored is not yet in the space."""
+    return f"free_{tensor.name}" if is_mapped(tensor) else tensor.name
+
+
+def initial_numbers(tensor: TensorValue, model: Model) -> tuple[tuple[float, ...], tuple[int, ...]] | None:
+    """The numbers of an initial value and their shape; None where it is an initialiser or not written."""
+    if tensor.initial is None:
+        return None
+    value = evaluate(tensor.initial, model.constants)
+    if value is None:
+        return None
+    shape = shape_of(value)
+    if shape is None:
+        raise InternalError("a ragged initial value was let through")
+    return tuple(float(x) for x in flatten(value)), shape
+
+
+def initialiser(tensor: TensorValue, model: Model) -> tuple[str, tuple[float, ...]] | None:
+    """Name and arguments of `normal(0.1)`, `zeros`, `xavier_uniform`; None where a number is written."""
+    match tensor.initial:
+        case tree.Name(id):
+            return id, ()
+        case tree.Call(name, args):
+            values = [evaluate(a.value, model.constants) for a in args]
+            return name, tuple(float(v) for v in values if isinstance(v, Fraction))
+        case _:
+            return None

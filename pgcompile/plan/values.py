@@ -1,0 +1,53 @@
+"""The values of a plan."""
+
+from dataclasses import dataclass, field
+
+Attribute = int | float | str | bool | None | tuple["Attribute", ...]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A leading dimension of independent draws: `samples` draws of the expectation with this number."""
+
+    draw: int
+    samples: int
+
+
+@dataclass(eq=False)
+class Value:
+    """One value of a plan; made by `Builder`, which gives equal computations the same value.
+
+    Args:
+        op: operation (`emit/operations.py` prints each).
+        args: values it is computed from.
+        attributes: static arguments.
+        shape: event shape.
+        batched: whether the batch dimensions stand before the event shape.
+        axes: draw axes, the innermost expectation first; they stand before the batch dimensions.
+        number: order of creation.
+        section: the formula that it belongs to, shown as a comment.
+        hints: names it would like, the shortest first.
+        keep: whether it gets a line of its own even when it is used once.
+    """
+
+    op: str
+    args: tuple["Value", ...]
+    attributes: tuple[Attribute, ...]
+    shape: tuple[int, ...]
+    batched: bool
+    axes: tuple[Axis, ...]
+    number: int
+    section: str | None = None
+    hints: list[str] = field(default_factory=list)
+    keep: bool = False
+
+    @property
+    def rank(self) -> int:
+        """Event dimensions."""
+        return len(self.shape)
+
+    @property
+    def constant(self) -> float | None:
+        """Its value, where it is a number known at compile time."""
+        found = self.attributes[0] if self.op == "constant" else None
+        return float(found) if isinstance(found, int | float) else None

@@ -1,0 +1,118 @@
+"""`Program`: what `pgcompile.compile` gives."""
+
+from __future__ import annotations
+
+import linecache
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pgcompile.compiler import Analysis, analyse, generate
+from pgcompile.diagnostics import Diagnostic, Source
+from pgcompile.model.values import Distribution, Objective
+from pgcompile.objective.review import generative_part, graph_of
+from pgcompile.syntax.format import format_expr
+from pgcompile.writing import write_atomically
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+_SERIAL = iter(range(1, 1_000_000_000))
+
+
+class Program:
+    """A compiled program: its emitted source, its class, its graph and its derivations."""
+
+    def __init__(self, analysis: Analysis, class_name: str, *, link: bool = False) -> None:
+        self.analysis = analysis
+        self.class_name = class_name
+        self.source: str = generate(analysis, class_name, link=link)
+        """The emitted module, as text."""
+
+    @property
+    def diagnostics(self) -> list[Diagnostic]:
+        """Warnings and notes, in source order."""
+        return self.analysis.diagnostics
+
+    @cached_property
+    def Model(self) -> type[Any]:  # noqa: N802
+        """The class of the emitted text; its lines appear in tracebacks."""
+        filename = f"<pgcompile {self.class_name} {next(_SERIAL)}>"
+        linecache.cache[filename] = (len(self.source), None, self.source.splitlines(keepends=True), filename)
+        namespace: dict[str, Any] = {"__name__": f"pgcompile.emitted.{self.class_name}"}
+        # The text is pgcompile's own, printed from a checked plan; nothing of the program reaches it unprinted.
+        exec(compile(self.source, filename, "exec"), namespace)  # noqa: S102
+        model: type[Any] = namespace[self.class_name]
+        return model
+
+    @property
+    def graph(self) -> nx.DiGraph:
+        """The generative graph: variables as nodes with their `factor`, edges from parent to child."""
+        return graph_of(self.analysis.model, self.generative)
+
+    @property
+    def generative(self) -> Distribution | None:
+        """The product of the model's generative factors."""
+        return generative_part(self.analysis.model, self.analysis.resolver)
+
+    def write(self, path: str | Path) -> Path:
+        """Write the emitted module; an existing file is replaced only when the new one is complete."""
+        return write_atomically(Path(path), self.source.encode("utf-8"))
+
+    def latex(self) -> str:
+        """The program's formulas for a paper."""
+        from pgcompile.views.latex import latex
+
+        return latex(self.analysis.tree)
+
+    def explain(self) -> str:
+        """Every rewrite of every objective, with the rule that allowed it."""
+        from pgcompile.views.explain import explain
+
+        return explain(self.analysis)
+
+    def __str__(self) -> str:
+        return describe(self.analysis)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        from pgcompile.views.notebook import notebook_html
+
+        return notebook_html(self.analysis)
+
+
+def describe(analysis: Analysis) -> str:
+    """A short text of a model: its variables, factorisation and objectives."""
+    model = analysis.model
+    lines = []
+    part = generative_part(model, analysis.resolver)
+    if part is not None:
+        lines.append(f"{part.label} = {part.spelled}")
+    others = [f for f in model.factors if part is None or all(a.factor is not f for a in part.atoms)]
+    if others:
+        lines.append("with " + ", ".join(f.label for f in others))
+    spaces = [f"{name} : {model.spaces[name]}" for name in model.variables if name in model.spaces]
+    lines += [f"  {text}" for text in spaces]
+    lines += [f"  {name} = {_objective_text(objective)}" for name, objective in model.objectives.items()]
+    lines += [f"  {line.direction} {line.objective} using {line.optimiser}" for line in model.optimise]
+    return "\n".join(lines)
+
+
+def _objective_text(objective: Objective) -> str:
+    return format_expr(objective.expr)
+
+
+def compile_source(source: Source, name: str | None, constants: dict[str, int | float] | None, *, link: bool) -> Program:
+    """Compile a program's text."""
+    analysis = analyse(source, constants)
+    analysis.raise_errors()
+    return Program(analysis, name or class_name_of(source.name), link=link)
+
+
+def class_name_of(origin: str) -> str:
+    """`Vae` for `models/vae.pgc`, `Model` where there is no name to go by."""
+    stem = Path(origin).stem if not origin.startswith("<") else ""
+    words = "".join(c if c.isascii() and c.isalnum() else " " for c in stem).split()
+    name = "".join(word[:1].upper() + word[1:] for word in words)
+    return name if name.isidentifier() else "Model"

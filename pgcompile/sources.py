@@ -1,0 +1,62 @@
+"""Where program text comes from: a file, a string, or the parts of the quick form."""
+
+import re
+from pathlib import Path
+
+from pgcompile.diagnostics import CompileError, Sink, Source, Span
+
+_NAMED = re.compile(r"\s*[^\W\d]\w*\s*=(?!=)")
+
+
+def read_source(program: str | Path) -> Source:
+    """The text of a program; a string that ends in `.pgc` and has one line is a path.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CompileError: the file is not UTF-8 text.
+    """
+    if isinstance(program, Path):
+        return _read(program)
+    if "\n" not in program and program.strip().endswith(".pgc"):
+        return _read(Path(program.strip()))
+    return Source(program)
+
+
+def _read(path: Path) -> Source:
+    data = path.read_bytes()
+    try:
+        return Source(data.decode("utf-8-sig"), str(path))
+    except UnicodeDecodeError as error:
+        sink = Sink(Source("", str(path)))
+        sink.add(
+            "PGC001",
+            Span(0, 0),
+            f"{path.name} is not UTF-8 text (byte {error.start} is {data[error.start]:#04x})",
+            help="save the program as plain UTF-8 text",
+        )
+        raise CompileError(sink.diagnostics) from None
+
+
+def source_of_parts(model: str | None, objective: str | None, where: dict[str, str]) -> Source:
+    """One text from the parts of the quick form, each part remembered by what the user called it."""
+    pieces: list[tuple[str, str]] = []
+    if model is not None:
+        pieces.append(("model", model))
+    for key, value in where.items():
+        sign = ":" if _is_variable(key) else " :" if key.split()[0] in ("param", "buffer", "input") else " ="
+        pieces.append((f'where["{key}"]', f"{key}{sign} {value}"))
+    if objective is not None:
+        text = objective if _NAMED.match(objective) else f"objective = {objective}"
+        name = text.split("=", 1)[0].strip()
+        pieces.append(("objective", text))
+        pieces.append(("objective", f"maximize {name}"))
+    text, parts = "", []
+    for label, piece in pieces:
+        parts.append((len(text), label))
+        # A part is one statement: its own lines must not be taken for several.
+        text += "\n  ".join(line.strip() for line in piece.strip().splitlines()) + "\n"
+    return Source(text, "<program>", tuple(parts))
+
+
+def _is_variable(key: str) -> bool:
+    return "(" not in key and " " not in key.strip()
