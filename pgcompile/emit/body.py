@@ -97,6 +97,7 @@ class Body:
         """Write every line; the result is a value that must get a line of its own for the rest to fit."""
         self.lines, self._texts = [], {}
         section: str | None = None
+        comment_at: int | None = None
         writer = Writer(self.rename, self.use)
         for value in live:
             text = writer.write(value, [self._texts[arg.number] for arg in value.args])
@@ -113,7 +114,12 @@ class Body:
                 if culprit is not None:
                     return culprit
             if value.section is not None and value.section != section:
-                self.lines.extend(_comment(value.section, self.indent))
+                if value.section == f"log {section}" and comment_at is not None:
+                    # `# p(x|z)` and at once `# log p(x|z)` would say one thing twice.
+                    self.lines[comment_at : comment_at + 1] = _comment(value.section, self.indent)
+                else:
+                    comment_at = len(self.lines)
+                    self.lines.extend(_comment(value.section, self.indent))
                 section = value.section
             self.lines.extend(_assignment(name, text.text, self.indent))
             self._texts[value.number] = Text(name)

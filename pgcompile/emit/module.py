@@ -1,6 +1,7 @@
 """The whole emitted file: imports, the special functions in use, and one class."""
 
 import ast
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -16,7 +17,7 @@ from pgcompile.plan.tensors import attribute_name
 
 VERSION = "0.1.0"
 _SPECIAL = Path(__file__).resolve().parent.parent / "special.py"
-_CLASSES = ("FactorizedBernoulli", "Delta")
+_CLASSES = {"FactorizedBernoulli": (), "Delta": (), "VonMises": ("draw_von_mises",)}
 # Attributes of nn.Module that a net or parameter must not replace.
 _MODULE_ATTRIBUTES = frozenset(
     "T_destination add_module apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches eval "
@@ -45,6 +46,7 @@ class _Module:
     class_name: str
     origin: str
     link: bool
+    text: str = ""
     used: dict[str, None] = field(default_factory=dict)
 
     def write(self) -> str:
@@ -54,14 +56,16 @@ class _Module:
         imports = self._imports(text)
         special = self._special()
         parts = [f'"""{self._title()}"""', "", *imports]
+        if "Values" in text:
+            parts += ["", "Values = dict[str, Tensor]"]
         if special:
             parts += ["", "", special]
         return "\n".join([*parts, "", "", text]) + "\n"
 
     def _title(self) -> str:
-        what = safe_comment(self._factorisation())
-        line = f"{self.class_name}: {what}."
-        return f"{line}\n\nCompiled by pgcompile {VERSION} from {safe_comment(self.origin)}.\n"
+        origin = Path(self.origin).name if not self.origin.startswith("<") else "a program"
+        what = safe_comment(_shortened(self._factorisation(), 56))
+        return f"{what}, compiled by pgcompile {VERSION} from {safe_comment(origin)}."
 
     def _factorisation(self) -> str:
         groups: dict[str, list[str]] = {}
@@ -80,7 +84,7 @@ class _Module:
         owned = [*self.plan.tensors.modules, *self.plan.tensors.constants]
         owned += [n for n in self.plan.tensors.externs if n in self.plan.model.nets]
         owned += [attribute_name(t) for t in self.plan.tensors.parameters.values()]
-        self.attributes: dict[str, str] = {"_like": "_like"}
+        self.attributes: dict[str, str] = {"_zero": "_zero"}
         for name in owned:
             wanted = identifier(name)
             while wanted in taken:
@@ -107,17 +111,16 @@ class _Module:
     # --- head ---
 
     def _imports(self, text: str) -> list[str]:
-        lines = ["import torch"]
+        lines = ["from collections.abc import Callable", ""] if "Callable[" in text else []
+        lines.append("import torch")
         special = self._special()
-        if "F." in text:
-            lines.append("import torch.nn.functional as F")
-        if "D." in text or "D." in special:
+        if " D." in text or "D." in special:
             lines.append("import torch.distributions as D")
+        if re.search(r"\bF\.", text):
+            lines.append("import torch.nn.functional as F")
         lines.append("from torch import Tensor, nn")
         if self.link and self.used:
-            lines += ["", f"from pgcompile.special import {', '.join(sorted(self.used))}"]
-        if "import torch.distributions as D" in lines and "import torch.nn.functional as F" in lines:
-            lines = ["import torch", "import torch.distributions as D", "import torch.nn.functional as F", *lines[3:]]
+            lines += ["", *_collection("from pgcompile.special import (", sorted(self.used), ")", 0)]
         return lines
 
     def _special(self) -> str:
@@ -130,24 +133,26 @@ class _Module:
 
     def _class(self) -> list[str]:
         model = self.plan.model
-        lines = [f"class {self.class_name}(nn.Module):", f'    """{safe_comment(_shortened(self._factorisation()))}.', ""]
-        for name, space in model.spaces.items():
-            if name in model.variables:
-                lines.append(f"    {name}: {space}")
-        lines += ['    """', ""]
-        lines += self._init()
+        spaces = [f"{name}: {space}" for name, space in model.spaces.items() if name in model.variables]
+        lines = [f"class {self.class_name}(nn.Module):"]
+        lines += _docstring(f"{_shortened(self._factorisation())}; {', '.join(spaces)}", "", 4)
+        lines.append("")
+        head, lines = lines, []
         for method in self.plan.objectives:
             lines += ["", *self._objective(method)]
         for loss in self.plan.losses:
             lines += ["", *self._loss(loss)]
         lines += ["", *self._terms()] if self.plan.objectives else []
-        for sampler in self.plan.samplers:
-            lines += ["", *self._sampler(sampler)]
+        if self.plan.sampler is not None:
+            lines += ["", *self._sampler("sample", self.plan.sampler)]
+            if not any(s.factor is not None and isinstance(s.factor.definition, Extern) for s in self.plan.sampler.steps):
+                lines += ["", *self._sampler("sample_mean", self.plan.sampler)]
         if self.plan.log_prob is not None:
             lines += ["", *self._objective(self.plan.log_prob)]
         lines += self._log_prob_of()
         lines += self._factors()
-        return lines
+        self.text = "\n".join(lines)
+        return [*head, *self._init(), *lines]
 
     def _init(self) -> list[str]:
         tensors = self.plan.tensors
@@ -159,8 +164,8 @@ class _Module:
         for name in tensors.externs:
             lines += self._extern(name)
         lines += owned
-        if tensors.needs_like:
-            lines.append('        self.register_buffer("_like", torch.zeros(()), persistent=False)')
+        if "self._zero" in self.text:
+            lines.append('        self.register_buffer("_zero", torch.zeros(()), persistent=False)')
         return lines
 
     def _extern(self, name: str) -> list[str]:
@@ -178,7 +183,7 @@ class _Module:
     def _objective(self, method: Method) -> list[str]:
         names = [identifier(a.name) for a in method.arguments]
         lines = split_definition(f"    def {identifier(method.name)}(self{_arguments(method.arguments)}) -> Tensor:")
-        lines += _docstring(f"{method.formula}{', per example' if method.batched else ''}", _shapes(method))
+        lines += _docstring(method.formula, _shapes(method))
         body = self._body([v for _, v in method.outputs], names, {a.name for a in method.arguments})
         result = body.write()[0]
         return [*lines, *body.lines, *_statement(f"return {result.text}", 8)]
@@ -197,7 +202,7 @@ class _Module:
 
     def _terms(self) -> list[str]:
         method = self.plan.terms or self.plan.objectives[0]
-        lines = split_definition(f"    def terms(self{_arguments(method.arguments)}) -> dict[str, Tensor]:")
+        lines = split_definition(f"    def terms(self{_arguments(method.arguments)}) -> Values:")
         if self.plan.terms is None:
             call = f"self.{identifier(method.name)}({', '.join(identifier(a.name) for a in method.arguments)})"
             return [*lines, '        """Every named term."""', f'        return {{"{method.name}": {call}}}']
@@ -210,83 +215,97 @@ class _Module:
 
     # --- samplers ---
 
-    def _sampler(self, sampler: Sampler) -> list[str]:
-        drawn = [step.variable for step in sampler.steps if not step.deterministic]
-        lines = [
-            f"    def {sampler.name}(",
-            "        self,",
-            "        shape: tuple[int, ...] = (),",
-            "        given: dict[str, Tensor] | None = None,",
-            "    ) -> dict[str, Tensor]:",
-        ]
-        verb = "Draw" if sampler.name == "sample" else "Propagate means through"
-        what = safe_comment(_shortened(sampler.label))
-        lines += _docstring(f"{verb} {what}; what is given is kept and conditioned on", "")
+    def _sampler(self, name: str, sampler: Sampler) -> list[str]:
+        lines = [f"    def {name}(self, shape: tuple = (), given: Values | None = None) -> Values:"]
+        verb = "Draw" if name == "sample" else "Means through"
+        lines += _docstring(f"{verb} {_shortened(sampler.label, 48)}; what is given is kept", "")
         self._use("condition")
-        ranks = [f'"{v}": {len(self.plan.model.spaces[v].shape)}' for v in (*drawn, *sampler.conditions)]
-        parents = [f'"{v}": {_tuple_text(above)}' for v, above in sampler.ancestors if above and v in drawn]
-        needed = [f'"{v}"' for v in sampler.conditions]
-        call = f"shape, known = condition(shape, given, {{{', '.join(ranks)}}}, {{{', '.join(parents)}}}"
-        call += f", ({', '.join(needed)}{',' * (len(needed) == 1)}))" if needed else ")"
-        lines += _statement(call, 8)
+        ancestors = dict(sampler.ancestors)
+        facts = [
+            f'"{step.variable}": ({self._rank(step.variable)}, {_tuple_text(ancestors[step.variable])})'
+            for step in sampler.steps
+            if step.factor is not None
+        ]
+        facts += [f'"{v}": ({self._rank(v)}, None)' for v in sampler.conditions]
+        whole = f"shape, known = condition(shape, given, {{{', '.join(facts)}}})"
+        if len(whole) + 8 <= WIDTH:
+            lines.append(f"        {whole}")
+        else:
+            lines += _collection("variables = {", facts, "}", 8)
+            lines.append("        shape, known = condition(shape, given, variables)")
         lines += [f'        {identifier(v)} = known["{v}"]' for v in sampler.conditions]
-        taken = [identifier(v) for v in (*drawn, *sampler.conditions)] + ["shape", "known"]
+        taken = [identifier(s.variable) for s in sampler.steps] + [identifier(v) for v in sampler.conditions]
         for step in sampler.steps:
-            lines += self._sample_step(step, taken)
-        shown = [step.variable for step in sampler.steps]
-        entries = [f'"{v}": {identifier(v)}' for v in (*shown, *sampler.conditions)]
+            lines += self._sample_step(name, step, [*taken, "shape", "known", "variables"])
+        entries = [f'"{v}": {identifier(v)}' for v in (*(s.variable for s in sampler.steps), *sampler.conditions)]
         return [*lines, *_collection("return {", entries, "}", 8)]
 
-    def _sample_step(self, step: SampleStep, taken: list[str]) -> list[str]:
+    def _rank(self, variable: str) -> int:
+        return len(self.plan.model.spaces[variable].shape)
+
+    def _sample_step(self, name: str, step: SampleStep, taken: list[str]) -> list[str]:
         target = identifier(step.variable)
-        others = [name for name in taken if name != target]
-        arguments = {str(v.attributes[0]) for v in step.builder.values if v.op == "argument"}
-        comment = f"        # {safe_comment(step.label)}"
-        if step.deterministic:
-            body = self._body([step.value], others, arguments)
+        if step.factor is None:
+            assert step.value is not None
+            body = self._body([step.value], [n for n in taken if n != target], set(step.parents))
             text = body.write()[0]
             assigned = [] if text.text == target else [f"        {target} = {text.text}"]
-            return [comment, *_bare(body.lines), *assigned]
-        body = self._body([step.value], others, arguments)
-        text = body.write()[0]
-        chosen = f'        {target} = known["{step.variable}"] if "{step.variable}" in known else {text.at(2)}'
-        if not _bare(body.lines) and len(chosen) <= WIDTH:
-            return [comment, chosen]
-        inner = self._body([step.value], others, arguments, 12)
-        text = inner.write()[0]
+            return [*_bare(body.lines), *assigned]
+        parents = ", ".join(identifier(p) for p in step.parents)
+        drawn = f"self.{factor_attribute(step.factor)}({parents})"
+        if name == "sample":
+            drawn += ".sample()" if step.batched else ".sample(shape)"
+        else:
+            drawn += self._centre(step)
+        line = f'{target} = known["{step.variable}"] if "{step.variable}" in known else {drawn}'
+        if len(line) + 8 <= WIDTH:
+            return [f"        {line}"]
         return [
-            comment,
             f'        if "{step.variable}" in known:',
             f'            {target} = known["{step.variable}"]',
             "        else:",
-            *_bare(inner.lines),
-            *_statement(f"{target} = {text.text}", 12),
+            *_statement(f"{target} = {drawn}", 12),
         ]
+
+    def _centre(self, step: SampleStep) -> str:
+        assert step.factor is not None
+        assert isinstance(step.factor.definition, FamilyUse)
+        family = step.factor.definition.family
+        shape = self.plan.model.spaces[step.factor.targets[0]].shape
+        wrapped = len(shape) > family.event_rank and family.centre not in ("mean", "mode")
+        text = f"{'.base_dist' if wrapped else ''}.{family.centre}"
+        if step.batched:
+            return text
+        sizes = ", ".join(["*shape", *map(str, shape)])
+        return f"{text}.expand({sizes})" if shape else f"{text}.expand(shape)"
 
     # --- densities and factors by name ---
 
     def _log_prob_of(self) -> list[str]:
-        densities = self.plan.log_densities
-        if not densities:
-            return []
         lines: list[str] = []
-        joint = self.plan.log_prob
-        entries = []
-        for label, method in densities:
-            if joint is not None and len(densities) == 1 and joint.arguments == method.arguments:
-                entries.append(f'"{_canonical(label)}": self.log_prob')
-                continue
+        methods = []
+        for label, method in self.plan.log_densities:
             lines += ["", *self._objective(method)]
-            entries.append(f'"{_canonical(label)}": self.{method.name}')
-        self._use("lookup")
+            methods.append(f'"{_canonical(label)}": self.{method.name}')
+        if not self.plan.factors:
+            return lines
         lines += [
             "",
             "    def log_prob_of(self, name: str, **values: Tensor) -> Tensor:",
             '        """Log-density of a factor or model by its name, per example."""',
-            *_collection("densities = {", entries, "}", 8),
-            "        return lookup(densities, name)(**values)",
         ]
-        return lines
+        if methods:
+            lines += [
+                *_collection("methods = {", methods, "}", 8),
+                '        if name.replace(" ", "") in methods:',
+                '            return methods[name.replace(" ", "")](**values)',
+            ]
+        return [
+            *lines,
+            '        variable, _, parents = name.split("(")[-1].rstrip(") ").partition("|")',
+            '        given = [values[p.strip()] for p in parents.split(",") if p]',
+            "        return self.factor(name)(*given).log_prob(values[variable.strip()])",
+        ]
 
     def _factors(self) -> list[str]:
         lines: list[str] = []
@@ -298,14 +317,15 @@ class _Module:
         entries += [f'"{_canonical(alias)}": self.{by_label[label]}' for alias, label in self.plan.aliases.items() if label in by_label]
         if not entries:
             return []
-        self._use("lookup")
         return [
             *lines,
             "",
-            "    def factor(self, name: str):",
+            "    def factor(self, name: str) -> Callable[..., D.Distribution]:",
             '        """A factor by its name: call it with its parents for a distribution."""',
             *_collection("factors = {", entries, "}", 8),
-            "        return lookup(factors, name)",
+            '        if name.replace(" ", "") not in factors:',
+            "            raise KeyError(f\"{name} is not one of {', '.join(factors)}\")",
+            '        return factors[name.replace(" ", "")]',
         ]
 
     def _factor(self, method: FactorMethod) -> list[str]:
@@ -320,28 +340,38 @@ class _Module:
         texts = body.write()
         given = {name: text for (name, _), text in zip(method.parameters, texts, strict=True)}
         shape = self.plan.model.spaces[method.factor.targets[0]].shape
-        result = self._distribution(definition, given, shape)
-        return [*lines, *_bare(body.lines), *_statement(f"return {result}", 8)]
+        inner, result = self._distribution(definition, given, shape)
+        lines += _bare(body.lines)
+        if inner and len(result.format(inner)) + 15 > WIDTH:
+            name = re.sub(r"(?<!^)(?=[A-Z])", "_", definition.family.name).lower()
+            return [*lines, *_statement(f"{name} = {inner}", 8), f"        return {result.format(name)}"]
+        return [*lines, *_statement(f"return {result.format(inner)}", 8)]
 
-    def _distribution(self, use: FamilyUse, given: dict[str, Text], shape: tuple[int, ...]) -> str:
+    def _distribution(self, use: FamilyUse, given: dict[str, Text], shape: tuple[int, ...]) -> tuple[str, str]:
+        """Source of the family's object, and of what is made of it (with `{}` in its place)."""
         family = use.family
         lead = len(shape) - family.event_rank
         if family.name in _CLASSES:
-            self._use(family.name)
+            for name in (family.name, *_CLASSES[family.name]):
+                self._use(name)
         if family.name == "Delta":
-            return f"Delta({given['v'].text}, {len(shape)})"
+            return f"Delta({given['v'].text}, {len(shape)})", "{}"
         head = f"D.{family.torch_class}" if family.torch_class else family.name
-        inner = ", ".join(f"{name}={self._plain_number(use, name, text)}" for name, text in given.items())
-        result = f"{head}({inner}, validate_args=False)"
-        return f"D.Independent({result}, {lead}, validate_args=False)" if lead else result
+        order = [p.name for p in family.parameters]
+        positional = list(given) == order[: len(given)]
+        inner = [self._parameter(use, name, text, positional) for name, text in given.items()]
+        result = f"{head}({', '.join(inner)}, validate_args=False)"
+        return result, f"D.Independent({{}}, {lead})" if lead else "{}"
 
-    def _plain_number(self, use: FamilyUse, name: str, text: Text) -> str:
-        if use.family.parameter(name).literal:
-            return str(int(float(text.text)))
-        if use.family.parameter(name).shared and text.text.replace(".", "").isdigit():
-            self.plan.tensors.needs_like = True
-            return f"torch.full_like(self._like, {text.text})"
-        return text.text
+    def _parameter(self, use: FamilyUse, name: str, text: Text, positional: bool) -> str:
+        """One constructor argument; torch wants whole counts as ints and temperatures as tensors."""
+        source = text.text
+        parameter = use.family.parameter(name)
+        if parameter.literal:
+            source = str(int(float(source)))
+        elif parameter.shared and source.replace(".", "").isdigit():
+            source = f"torch.full_like(self._zero, {source})"
+        return source if positional and name not in use.family.one_of else f"{name}={source}"
 
 
 def _bare(lines: list[str]) -> list[str]:
@@ -385,18 +415,19 @@ def _shapes(method: Method) -> str:
     return f"{', '.join(parts)} -> {result}" if parts else f"-> {result}"
 
 
-def _docstring(text: str, more: str) -> list[str]:
+def _docstring(text: str, more: str, indent: int = 8) -> list[str]:
     """A docstring of one line, or folded when it is long."""
+    pad = " " * indent
     text = safe_comment(text)
-    line = f'        """{text}{f"; {more}" if more else ""}."""'
+    line = f'{pad}"""{text}{f"; {more}" if more else ""}."""'
     if len(line) <= WIDTH:
         return [line]
-    folded = _fold(f"{text}{'' if more else '.'}", WIDTH - 11)
-    lines = [f'        """{folded[0]}', *(f"        {part}" for part in folded[1:])]
+    folded = _fold(f"{text}{'' if more else '.'}", WIDTH - indent - 4)
+    lines = [f'{pad}"""{folded[0]}', *(f"{pad}{part}" for part in folded[1:])]
     if more:
-        lines[-1] += ","
-        lines += [f"        {part}" for part in _fold(f"{more}.", WIDTH - 8)]
-    return [*lines, '        """']
+        lines[-1] += ";"
+        lines += [f"{pad}{part}" for part in _fold(f"{more}.", WIDTH - indent)]
+    return [*lines, f'{pad}"""']
 
 
 def _fold(text: str, width: int) -> list[str]:

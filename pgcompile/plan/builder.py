@@ -245,6 +245,8 @@ class Builder:
             return value
         if value.constant is not None:
             whole = like if like is not None else self._template(shape, axes)
+            if value.constant == 0.0 and like is None:
+                return whole  # the template is made of zeros
             return self.make("full_like", (whole,), (value.constant,), shape=shape)
         value = self.spread_axes(self.raise_rank(value, len(shape)), axes)
         if like is not None and like is not value:

@@ -75,6 +75,10 @@ class Environment:
 
         return ExpressionLowering(self.builder, self.model, self.tensors, lookup, bindings)
 
+    def formula(self, definition: Deterministic) -> Value:
+        """A deterministic variable's formula over observed and local variables."""
+        return self._expressions(Env(), {}, definition.bindings).lower(definition.expr)
+
     def plain(self, expr: tree.Expr, env: Env) -> Value:
         """A formula of variables and nets."""
         return self._expressions(env, {}, ()).lower(expr)
@@ -259,18 +263,6 @@ class Environment:
                 axes=(*axes, *merge_axes(tuple(parents))),
                 fresh=identity,
             )
-        return self.builder.name(value, atom.targets[0], keep=True)
-
-    def mean(self, atom: Atom, env: Env, comment: str) -> Value:
-        """The mean of a factor (or its centre, where there is no mean)."""
-        facts, _ = self.facts(atom)
-        bindings = self._bindings(atom, env)
-        expr = facts.mean if facts.mean is not None else facts.centre
-        if expr is None:
-            raise InternalError(f"{atom.label} has neither mean nor centre")
-        with self.builder.section(comment):
-            value = FormulaLowering(self.builder, bindings, self._dim(atom)).lower(expr)
-            value = self.builder.expand_full(value, self._shape(atom), merge_axes((value,)), None)
         return self.builder.name(value, atom.targets[0], keep=True)
 
     def _from_noise(

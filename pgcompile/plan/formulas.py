@@ -324,8 +324,6 @@ class FormulaLowering:
                 return build.make("solve_matrix", tuple(args), shape=args[1].shape)
             case "MatVec":
                 return build.make("matrix_vector", tuple(args), shape=args[1].shape)
-            case "ArgMax":
-                return build.make("argmax", (first,), shape=first.shape[:-1])
             case "Inside":
                 return build.make("inside", tuple(args), shape=first.shape)
             case "Minimum" | "Maximum":

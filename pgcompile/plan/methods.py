@@ -68,20 +68,21 @@ class LossMethod:
 
 @dataclass(frozen=True)
 class SampleStep:
-    """One variable of a sampler: a plan of its own, because it is skipped where the variable is given."""
+    """One variable of a sampler: drawn from its factor, or computed from its formula."""
 
     variable: str
     label: str
-    builder: Builder
-    value: Value
-    deterministic: bool = False
+    parents: tuple[str, ...]
+    factor: Factor | None = None
+    batched: bool = True
+    builder: Builder | None = None
+    value: Value | None = None
 
 
 @dataclass(frozen=True)
 class Sampler:
-    """`sample` or `sample_mean`."""
+    """What `sample` and `sample_mean` go through, parents first."""
 
-    name: str
     label: str
     steps: tuple[SampleStep, ...]
     conditions: tuple[str, ...]
@@ -112,7 +113,7 @@ class ModulePlan:
     terms: Method | None = None
     log_prob: Method | None = None
     log_densities: list[tuple[str, Method]] = field(default_factory=list)
-    samplers: list[Sampler] = field(default_factory=list)
+    sampler: Sampler | None = None
     factors: list[FactorMethod] = field(default_factory=list)
     aliases: dict[str, str] = field(default_factory=dict)
     generative: Distribution | None = None
@@ -139,12 +140,10 @@ class Planner:
             self.plan.losses.append(LossMethod(name, line, by_name[line.objective]))
         if len(objectives) > 1:
             self.plan.terms = self._method("terms", "every named term, in one pass", objectives)
-        if self.generative is not None:
-            self._log_densities(self.generative)
-            self._samplers(self.generative)
-        else:
-            self._log_densities(None)
         self._factors()
+        self._log_densities(self.generative)
+        if self.generative is not None:
+            self._sampler(self.generative)
         return self.plan
 
     # --- objectives ---
@@ -219,18 +218,15 @@ class Planner:
     def _log_densities(self, generative: Distribution | None) -> None:
         if generative is not None and all(_scorable(atom) for atom in generative.atoms) and generative.atoms:
             self.plan.log_prob = self._log_density("log_prob", f"log {generative.spelled}", generative)
-        seen: set[str] = set()
-        for factor in self.model.factors:
-            if _scorable(Atom(factor)) and factor.label not in seen:
-                seen.add(factor.label)
-                name = f"log_{factor_attribute(factor)}"
-                self.plan.log_densities.append((factor.label, self._log_density(name, f"log {factor.label}", Distribution((Atom(factor),)))))
+        seen = {factor.label for factor in self.model.factors}
         for named in self.model.named:
             reduced = drop_barren(named.distribution)
-            if not reduced.hidden and all(_scorable(a) for a in reduced.atoms) and named.label not in seen:
+            exact = not reduced.hidden and all(_scorable(a) for a in reduced.atoms)
+            if exact and named.label not in seen and named.label not in self.plan.aliases:
                 seen.add(named.label)
-                attribute = factor_attribute(Factor(named.name, named.distribution.targets, named.distribution.parents, Extern(), named.span))
-                self.plan.log_densities.append((named.label, self._log_density(f"log_{attribute}", f"log {reduced.spelled}", reduced)))
+                head = Factor(named.name, named.distribution.targets, named.distribution.parents, Extern(), named.span)
+                method = self._log_density(f"log_{factor_attribute(head)}", f"log {reduced.spelled}", reduced)
+                self.plan.log_densities.append((named.label, method))
 
     def _log_density(self, name: str, formula: str, distribution: Distribution) -> Method:
         environment = self._environment()
@@ -245,17 +241,13 @@ class Planner:
 
     # --- samplers ---
 
-    def _samplers(self, generative: Distribution) -> None:
+    def _sampler(self, generative: Distribution) -> None:
         atoms = order_atoms(generative)
         generated = [t for atom in atoms for t in atom.targets]
         order = self._with_deterministic(atoms, set(generated))
         conditions = tuple(v for v in self.model.variables if v in self._conditions(order, set(generated)))
-        ancestors = self._ancestors(order)
-        for name in ("sample", "sample_mean"):
-            if name == "sample_mean" and any(isinstance(a.factor.definition, Extern) for a in atoms):
-                continue
-            steps = [self._step(name, item) for item in order]
-            self.plan.samplers.append(Sampler(name, generative.spelled, tuple(steps), conditions, ancestors))
+        steps = tuple(self._step(item) for item in order)
+        self.plan.sampler = Sampler(generative.spelled, steps, conditions, self._ancestors(order))
 
     def _with_deterministic(self, atoms: list[Atom], generated: set[str]) -> list[Atom | Factor]:
         """Generated variables and the deterministic ones, each after what it is made from.
@@ -298,23 +290,20 @@ class Planner:
                 found[target] = tuple(dict.fromkeys(above))
         return tuple(found.items())
 
-    def _step(self, name: str, item: Atom | Factor) -> SampleStep:
+    def _step(self, item: Atom | Factor) -> SampleStep:
+        if isinstance(item, Atom):
+            method = next(f for f in self.plan.factors if f.factor is item.factor)
+            drawn_alone = bool(method.parameters) and not any(value.batched for _, value in method.parameters)
+            batched = bool(item.parents) and not drawn_alone
+            return SampleStep(item.targets[0], item.label, item.parents, item.factor, batched)
         environment = self._environment(sampler=True)
         for parent in item.parents:
             environment.local[parent] = environment.builder.argument(parent, self.model.spaces[parent].shape)
-        if isinstance(item, Factor):
-            assert isinstance(item.definition, Deterministic)
-            text = f"{item.targets[0]} = {format_expr(item.definition.expr)}"
-            with environment.builder.section(text):
-                value = environment._expressions(OBSERVED, {}, item.definition.bindings).lower(item.definition.expr)
-            environment.builder.name(value, item.targets[0], keep=True)
-            return SampleStep(item.targets[0], text, environment.builder, value, True)
-        comment = item.label
-        if name == "sample":
-            value = environment.draw(item, OBSERVED, (), comment, item.targets[0])
-        else:
-            value = environment.mean(item, OBSERVED, comment)
-        return SampleStep(item.targets[0], item.label, environment.builder, value)
+        assert isinstance(item.definition, Deterministic)
+        text = f"{item.targets[0]} = {format_expr(item.definition.expr)}"
+        value = environment.formula(item.definition)
+        environment.builder.name(value, item.targets[0], keep=True)
+        return SampleStep(item.targets[0], text, item.parents, builder=environment.builder, value=value)
 
     # --- factors ---
 

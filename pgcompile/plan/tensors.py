@@ -38,7 +38,6 @@ class Tensors:
     externs: list[str] = field(default_factory=list)
     parameters: dict[str, TensorValue] = field(default_factory=dict)
     constants: dict[str, ConstantTable] = field(default_factory=dict)
-    needs_like: bool = False
 
     def module(self, segment: ModuleSegment) -> str:
         """Attribute of a net's layers."""
@@ -77,8 +76,7 @@ class Tensors:
 
     def like(self, builder: Builder) -> Value:
         """A tensor that says where and in which precision to make others."""
-        self.needs_like = True
-        return builder.attribute("_like", ())
+        return builder.attribute("_zero", ())
 
 
 def is_mapped(tensor: TensorValue) -> bool:

@@ -43,6 +43,7 @@ class Family:
         pathwise: whether a draw is a differentiable function of the parameters.
         index_valued: whether the value is an index into its parameters' last dimension.
         torch_class: class of `torch.distributions`, or None where the emitted module brings its own.
+        centre: attribute of the torch class that `sample_mean` propagates: the mean where there is one.
         also_called: other names people use, for proposals.
         equation: one line for the documentation.
     """
@@ -56,6 +57,7 @@ class Family:
     pathwise: bool = True
     index_valued: bool = False
     torch_class: str | None = None
+    centre: str = "mean"
     also_called: tuple[str, ...] = ()
     equation: str = ""
 

@@ -32,7 +32,6 @@ LogSumExp = Function("LogSumExp")
 LogSoftmax = Function("LogSoftmax")
 Pick = Function("Pick")  # Pick(v, k): entry k of the vector v
 OneHot = Function("OneHot")  # of an index, DIM wide
-ArgMax = Function("ArgMax")
 
 # Matrices in the last two dimensions.
 Cholesky = Function("Cholesky")
@@ -68,7 +67,6 @@ class Facts:
         log_density: log p(X), of one element (elementwise families) or of one vector.
         draw: a draw, in terms of noise heads.
         mean: E[X], or None where it does not exist.
-        centre: what `sample_mean` propagates where there is no mean: the most probable index, a median.
         moments: expectations by the spelling of their argument: `x`, `(x-c)^2`, `log x`, `log(1-x)`, `1/x`,
             `|x-c|`, `(log x-c)^2`, `cos(x-c)`, `pick v`, `|L^-1(x-c)|^2`, `inside(x,a,b)`. Those with a free symbol
             are functions of it.
@@ -80,7 +78,6 @@ class Facts:
     mean: Expr | None
     moments: Mapping[str, Moment] = field(default_factory=dict)
     entropy: Expr | None = None
-    centre: Expr | None = None
 
 
 Parameters = Mapping[str, Expr]
@@ -88,7 +85,6 @@ Parameters = Mapping[str, Expr]
 __all__ = [
     "DIM",
     "Abs",
-    "ArgMax",
     "BernoulliDraw",
     "BesselRatio",
     "BinomialDraw",

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
-    from pgcompile.vocabulary.symbols import ArgMax, CategoryDraw, Facts, LogSoftmax, Pick, Total, X, exp, log
+    from pgcompile.vocabulary.symbols import CategoryDraw, Facts, LogSoftmax, Pick, Total, X, exp, log
 
     if "logits" in p:
         log_probs = LogSoftmax(p["logits"])
@@ -19,7 +19,6 @@ def facts(p: Mapping[str, Any]) -> "Facts":
             log_density=Pick(log_probs, X),
             draw=CategoryDraw(p["logits"]),
             mean=None,
-            centre=ArgMax(p["logits"]),
             moments={"pick v": lambda v: Total(exp(log_probs) * v)},
         )
     probs = p["probs"]
@@ -27,7 +26,6 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         log_density=Pick(log(probs), X),
         draw=CategoryDraw(log(probs)),
         mean=None,
-        centre=ArgMax(probs),
         moments={"pick v": lambda v: Total(probs * v)},
     )
 
@@ -40,6 +38,7 @@ FAMILY = Family(
     pathwise=False,
     index_valued=True,
     torch_class="Categorical",
+    centre="mode",
     also_called=("Discrete", "Multinoulli"),
     equation="log p(k) = log probs[k]",
     facts=facts,

@@ -18,7 +18,6 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         log_density=-log(scale) - log(pi) - Log1p(((X - loc) / scale) ** 2),
         draw=loc + scale * tan(pi * (StandardUniform(1) - Rational(1, 2))),
         mean=None,
-        centre=loc,
         entropy=log(scale) + log(4 * pi),
     )
 
@@ -28,6 +27,7 @@ FAMILY = Family(
     parameters=(Parameter("loc", "real"), Parameter("scale", "positive")),
     support="real",
     torch_class="Cauchy",
+    centre="mode",
     equation="log p(x) = -log(pi scale) - log(1 + ((x - loc) / scale)^2)",
     facts=facts,
 )

@@ -21,7 +21,6 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         log_density=log(t) + gap - 2 * Softplus(gap) - log(X) - log(1 - X),
         draw=Sigmoid((logits + log(u) - log(1 - u)) / t),
         mean=None,
-        centre=Sigmoid(logits),
     )
 
 
@@ -35,6 +34,7 @@ FAMILY = Family(
     one_of=("probs", "logits"),
     support="unit_interval",
     torch_class="RelaxedBernoulli",
+    centre="probs",
     also_called=("BinaryConcrete", "Concrete"),
     equation="log p(x) = log t + d - 2 softplus(d) - log x - log(1 - x), d = logits - t logit(x)",
     facts=facts,

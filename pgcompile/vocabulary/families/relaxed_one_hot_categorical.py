@@ -32,7 +32,6 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         # -log of a standard exponential is a Gumbel draw
         draw=exp(LogSoftmax((logits - log(StandardExponential(1))) / t)),
         mean=None,
-        centre=exp(LogSoftmax(logits)),
     )
 
 
@@ -47,6 +46,7 @@ FAMILY = Family(
     support="simplex",
     event_rank=1,
     torch_class="RelaxedOneHotCategorical",
+    centre="probs",
     also_called=("GumbelSoftmax", "ConcreteCategorical"),
     equation="log p(x) = log (K-1)! + (K-1) log t + sum(l - (t+1) log x) - K log sum exp(l - t log x), l = logits",
     facts=facts,

@@ -27,7 +27,6 @@ FAMILY = Family(
     parameters=(Parameter("loc", "real"), Parameter("concentration", "positive")),
     support="real",
     pathwise=False,
-    torch_class="VonMises",
     equation="log p(x) = k cos(x - loc) - log(2 pi I0(k))",
     facts=facts,
 )
