@@ -158,10 +158,9 @@ class Delta(D.Distribution):
         return self.v.expand(*sample_shape, *self.v.shape)
 
 
-def condition(shape: tuple, given: Values | None, variables: dict) -> tuple[tuple, Values]:
-    """Check what a sampler is given and expand it to the shape of the draws."""
+def condition(shape: tuple, given: Values | None, variables: dict) -> tuple:
+    """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
     given = given or {}
-    # Of each variable: its event rank, and those above it (None if it must be given).
     if unknown := given.keys() - variables.keys():
         raise KeyError(f"{min(unknown)} is not one of {', '.join(variables)}")
     for name, (_, above) in variables.items():

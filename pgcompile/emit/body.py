@@ -36,6 +36,7 @@ class Body:
     lines: list[str] = field(default_factory=list)
     _texts: dict[int, Text] = field(default_factory=dict)
     _named: set[int] = field(default_factory=set)
+    _items: dict[int, list[Value]] = field(default_factory=dict)
     _names: dict[int, str] = field(default_factory=dict)
 
     def write(self) -> list[Text]:
@@ -57,7 +58,15 @@ class Body:
             for arg in value.args:
                 uses[arg.number] = uses.get(arg.number, 0) + 1
         outputs = {value.number for value in self.outputs}
+        self._items = {}
         for value in live:
+            if value.op == "item":
+                self._items.setdefault(value.args[0].number, []).append(value)
+                self._named.add(value.number)
+        for value in live:
+            if value.number in self._items:
+                self._named.add(value.number)
+                continue
             if value.op in _LEAVES or (value.op == "attribute"):
                 continue
             many = uses.get(value.number, 0) > 1
@@ -71,25 +80,31 @@ class Body:
 
     def _name_all(self, live: list[Value]) -> None:
         """Give every line its name: the shortest hint that no other value wants, then longer ones, then numbers."""
-        named = [value for value in live if value.number in self._named]
-        wants: dict[str, int] = {}
-        for value in named:
-            first = value.hints[0] if value.hints else _default_hint(value)
-            wants[first] = wants.get(first, 0) + 1
+        named = [value for value in live if value.number in self._named and not self._unpacked(value)]
+        hints = {value.number: list(map(identifier, value.hints or [_default_hint(value)])) for value in named}
+        level = dict.fromkeys(hints, 0)
+        while True:
+            wanted: dict[str, list[int]] = {}
+            for number, options in hints.items():
+                wanted.setdefault(options[level[number]], []).append(number)
+            clashing = [n for numbers in wanted.values() if len(numbers) > 1 for n in numbers if level[n] + 1 < len(hints[n])]
+            if not clashing:
+                break
+            for number in clashing:
+                level[number] += 1
         taken = set(self.taken)
         self._names = {}
         for value in named:
-            hints = value.hints or [_default_hint(value)]
-            if wants.get(hints[0], 0) > 1 and len(hints) > 1:
-                hints = hints[1:]
-            name = next((h for h in map(identifier, hints) if h not in taken), None)
-            count = 2
-            while name is None:
-                candidate = f"{identifier(hints[0])}_{count}"
-                name = candidate if candidate not in taken else None
-                count += 1
+            first = hints[value.number][level[value.number]]
+            name, count = first, 2
+            while name in taken:
+                name, count = f"{first}_{count}", count + 1
             taken.add(name)
             self._names[value.number] = name
+
+    def _unpacked(self, value: Value) -> bool:
+        """Whether a value with several results is unpacked into names where it is made."""
+        return value.number in self._items
 
     # --- lines ---
 
@@ -98,8 +113,12 @@ class Body:
         self.lines, self._texts = [], {}
         section: str | None = None
         comment_at: int | None = None
+        previous: Value | None = None
         writer = Writer(self.rename, self.use)
         for value in live:
+            if value.op == "item":
+                self._texts[value.number] = Text(self._names[value.number])
+                continue
             text = writer.write(value, [self._texts[arg.number] for arg in value.args])
             if value.number not in self._named:
                 self._texts[value.number] = text
@@ -108,7 +127,7 @@ class Body:
                     if culprit is not None:
                         return culprit
                 continue
-            name = self._names[value.number]
+            name = self._names[value.number] if value.number in self._names else self._unpacking(value)
             if self.indent + len(name) + 3 + len(text.text) > WIDTH or self._has_long_operand(value):
                 culprit = self._longest_operand(value)
                 if culprit is not None:
@@ -121,9 +140,23 @@ class Body:
                     comment_at = len(self.lines)
                     self.lines.extend(_comment(value.section, self.indent))
                 section = value.section
-            self.lines.extend(_assignment(name, text.text, self.indent))
+            line = _assignment(name, text.text, self.indent)
+            pair = _paired(self.lines, line, previous, value)
+            if pair is not None:
+                self.lines[-1] = pair
+            else:
+                self.lines.extend(line)
+            previous = value if pair is None else None
             self._texts[value.number] = Text(name)
         return None
+
+    def _unpacking(self, value: Value) -> str:
+        """`m, s` for a value whose results are `m` and `s`; a result that nobody needs is `_`."""
+        items = {item.attributes[0]: self._names[item.number] for item in self._items[value.number]}
+        count = value.attributes[-1] if value.op != "cell" else 2
+        assert isinstance(count, int)
+        names = [items.get(position, "_") for position in range(count)]
+        return ", ".join(names) if len(names) > 1 else f"({names[0]},)"
 
     def _longest_operand(self, value: Value) -> Value | None:
         """The inlined value inside `value` whose source is longest."""
@@ -144,6 +177,19 @@ class Body:
 
     def _has_long_operand(self, value: Value) -> bool:
         return any(len(self._texts[a.number].text) > 2 * _LONG for a in value.args if a.number not in self._named)
+
+
+def _paired(lines: list[str], line: list[str], previous: Value | None, value: Value) -> str | None:
+    """`loc, scale = self.loc(h), self.scale(h)`: two heads of one net on one line."""
+    if previous is None or previous.op != "module" or value.op != "module" or previous.args != value.args:
+        return None
+    if len(line) != 1 or previous.section != value.section:
+        return None
+    first_name, first = lines[-1].strip().split(" = ", 1)
+    name, text = line[0].strip().split(" = ", 1)
+    pad = line[0][: len(line[0]) - len(line[0].lstrip())]
+    joined = f"{pad}{first_name}, {name} = {first}, {text}"
+    return joined if len(joined) <= WIDTH else None
 
 
 def _is_cheap(value: Value) -> bool:
@@ -167,6 +213,8 @@ def _default_hint(value: Value) -> str:
         "expand": "full",
         "expand_axes": "full",
         "binary_cross_entropy": "cross_entropy",
+        "binary_cross_entropy_sum": "cross_entropy",
+        "cross_entropy_sum": "cross_entropy",
         "flatten_batch": "flat",
         "module": "out",
         "cholesky": "tril",

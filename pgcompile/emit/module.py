@@ -111,8 +111,7 @@ class _Module:
     # --- head ---
 
     def _imports(self, text: str) -> list[str]:
-        lines = ["from collections.abc import Callable", ""] if "Callable[" in text else []
-        lines.append("import torch")
+        lines = ["import torch"]
         special = self._special()
         if " D." in text or "D." in special:
             lines.append("import torch.distributions as D")
@@ -148,7 +147,7 @@ class _Module:
             if not any(s.factor is not None and isinstance(s.factor.definition, Extern) for s in self.plan.sampler.steps):
                 lines += ["", *self._sampler("sample_mean", self.plan.sampler)]
         if self.plan.log_prob is not None:
-            lines += ["", *self._objective(self.plan.log_prob)]
+            lines += ["", *_bare(self._objective(self.plan.log_prob))]
         lines += self._log_prob_of()
         lines += self._factors()
         self.text = "\n".join(lines)
@@ -192,13 +191,15 @@ class _Module:
         return Body(outputs, taken, self._rename_for(arguments), self._use, indent)  # type: ignore[arg-type]
 
     def _loss(self, loss: LossMethod) -> list[str]:
-        method = loss.objective
-        sign = "-" if loss.line.direction == "maximize" else ""
-        call = f"self.{identifier(method.name)}({', '.join(identifier(a.name) for a in method.arguments)})"
-        mean = ".mean()" if method.batched else ""
-        what = f"{'minus ' if sign else ''}{'the batch mean of ' if mean else ''}{method.name}"
+        method = loss.mean
+        sign = "minus " if loss.line.direction == "maximize" else ""
+        mean = "the batch mean of " if loss.objective.batched else ""
         lines = split_definition(f"    def {loss.name}(self{_arguments(method.arguments)}) -> Tensor:")
-        return [*lines, f'        """The scalar to minimise: {what}."""', *_statement(f"return {sign}{call}{mean}", 8)]
+        lines.append(f'        """The scalar to minimise: {sign}{mean}{loss.objective.name}."""')
+        names = [identifier(a.name) for a in method.arguments]
+        body = self._body([v for _, v in method.outputs], names, {a.name for a in method.arguments})
+        result = body.write()[0]
+        return [*lines, *_bare(body.lines), *_statement(f"return {result.text}", 8)]
 
     def _terms(self) -> list[str]:
         method = self.plan.terms or self.plan.objectives[0]
@@ -320,7 +321,7 @@ class _Module:
         return [
             *lines,
             "",
-            "    def factor(self, name: str) -> Callable[..., D.Distribution]:",
+            "    def factor(self, name: str):",
             '        """A factor by its name: call it with its parents for a distribution."""',
             *_collection("factors = {", entries, "}", 8),
             '        if name.replace(" ", "") not in factors:',

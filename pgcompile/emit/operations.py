@@ -114,6 +114,22 @@ class Writer:
     def _binary_cross_entropy(self, value: Value, args: list[Text]) -> Text:
         return Text(f'F.binary_cross_entropy_with_logits({args[0].text}, {args[1].text}, reduction="none")')
 
+    def _binary_cross_entropy_sum(self, value: Value, args: list[Text]) -> Text:
+        return Text(f'F.binary_cross_entropy_with_logits({args[0].text}, {args[1].text}, reduction="sum")')
+
+    def _cross_entropy_sum(self, value: Value, args: list[Text]) -> Text:
+        return Text(f'F.cross_entropy({self._flat(value, args)}, reduction="sum")')
+
+    def _cross_entropy_mean(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"F.cross_entropy({self._flat(value, args)})")
+
+    def _flat(self, value: Value, args: list[Text]) -> str:
+        return f"{args[0].at(ATOM)}.flatten(0, -2), {args[1].at(ATOM)}.flatten()"
+
+    def _divide_by_batch(self, value: Value, args: list[Text]) -> Text:
+        size = f"{batch_shape(args[1].at(ATOM), _int(value.attributes[0]))}.numel()"
+        return Text(f"{args[0].at(MULTIPLY)} / {size}", MULTIPLY)
+
     def _special(self, value: Value, args: list[Text]) -> Text:
         name = str(value.attributes[0])
         self.use(name)
@@ -224,7 +240,7 @@ class Writer:
         return Text(f"{args[0].at(ATOM)}.gather(-1, {args[1].text})")
 
     def _one_hot(self, value: Value, args: list[Text]) -> Text:
-        return Text(f"F.one_hot({args[0].text}, {value.attributes[0]}).to(torch.get_default_dtype())")
+        return Text(f"F.one_hot({args[0].text}, {value.attributes[0]}).to(self._zero.dtype)")
 
     # --- matrices ---
 

@@ -235,7 +235,9 @@ class _Sizing:
         for index, stage in enumerate(stages):
             name = stage.id if isinstance(stage, tree.Name) else stage.name if isinstance(stage, tree.Call) else ""
             if isinstance(stage, tree.Call) and name == "mlp" and "mlp" not in self.typer.model.nets:
-                found.extend(self._mlp(stage, last=index == len(stages) - 1))
+                follower = stages[index + 1] if index + 1 < len(stages) else None
+                activated = getattr(follower, "id", getattr(follower, "name", None)) in ACTIVATIONS
+                found.extend(self._mlp(stage, last=follower is None or activated))
             else:
                 found.append((stage, name))
         return found

@@ -98,6 +98,9 @@ class Builder:
         """Propose names for a value; `keep` gives it a line of its own."""
         if value.op in ("constant", "argument", "attribute"):
             return value
+        if value.op == "neg" and value.args[0].op in ("add", "sub") and keep:
+            # A minus sign moves outwards through sums, and the name must not be lost with it.
+            self.name(value.args[0], *(f"minus_{hint}" for hint in hints), keep=True)
         value.hints.extend(h for h in hints if h not in value.hints)
         value.keep = value.keep or keep
         return value
@@ -163,6 +166,10 @@ class Builder:
                 return self.unary("square", a)
             case _:
                 pass
+        if op == "sub" and a.op == "neg":
+            return self.unary("neg", self.binary("add", a.args[0], b))
+        if op == "add" and a.op == "neg" and b.op == "neg":
+            return self.unary("neg", self.binary("add", a.args[0], b.args[0]))
         if op == "add" and b.op == "neg":
             return self.binary("sub", a, b.args[0])
         if op == "add" and a.op == "neg":

@@ -287,7 +287,7 @@ class ExpressionLowering:
         batched = any(a.batched for a in args)
         if len(net.outputs) == 1:
             return build.make("module", tuple(args), (net.name,), shape=net.outputs[0][1].shape, batched=batched)
-        whole = build.make("module", tuple(args), (net.name,), shape=(), batched=batched)
+        whole = build.make("module", tuple(args), (net.name, len(net.outputs)), shape=(), batched=batched)
         parts = []
         for position, (name, space) in enumerate(net.outputs):
             part = build.make("item", (whole,), (position,), shape=space.shape, batched=batched)

@@ -27,6 +27,7 @@ from pgcompile.objective.rewrite import (
     Rewritten,
 )
 from pgcompile.objective.terms import OBSERVED
+from pgcompile.plan.batch_mean import batch_mean
 from pgcompile.plan.builder import Builder
 from pgcompile.plan.environment import Environment
 from pgcompile.plan.formulas import FormulaLowering
@@ -64,6 +65,7 @@ class LossMethod:
     name: str
     line: OptimiseLine
     objective: Method
+    mean: Method
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,8 @@ class Planner:
         lines = [line for line in self.model.optimise if line.objective in by_name]
         for line in lines:
             name = "loss" if len(lines) == 1 else f"loss_{line.objective}"
-            self.plan.losses.append(LossMethod(name, line, by_name[line.objective]))
+            mean = self._mean(name, line, objectives[line.objective])
+            self.plan.losses.append(LossMethod(name, line, by_name[line.objective], mean))
         if len(objectives) > 1:
             self.plan.terms = self._method("terms", "every named term, in one pass", objectives)
         self._factors()
@@ -163,6 +166,14 @@ class Planner:
             environment.builder.name(value, key, keep=len(objectives) > 1)
             outputs.append((key, value))
         return self._finished(name, formula, environment, outputs)
+
+    def _mean(self, name: str, line: OptimiseLine, rewritten: Rewritten) -> Method:
+        """What a training step minimises: the objective's mean over the batch, with its sign."""
+        environment = self._environment()
+        self._touch_arguments(environment, rewritten)
+        value = _ObjectiveLowering(environment, rewritten).run()
+        mean = batch_mean(environment.builder, value, -1 if line.direction == "maximize" else 1)
+        return self._finished(name, line.objective, environment, [(name, mean)])
 
     def _touch_arguments(self, environment: Environment, rewritten: Rewritten) -> None:
         """Observed variables exist before any draw, so that draws can take the batch shape from them."""
