@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pgcompile.diagnostics import CompileError, Diagnostic, Severity, Sink, Source
 from pgcompile.model import Model, build
 from pgcompile.model.distributions import Resolver
-from pgcompile.objective.review import check_model, generative_part
+from pgcompile.model.values import Undefined
 from pgcompile.objective.resolve import resolve_objectives
+from pgcompile.objective.review import check_model, generative_part
 from pgcompile.objective.terms import Term
 from pgcompile.syntax import parse, tree
 
@@ -46,6 +47,15 @@ def analyse(source: Source, constants: Constants = None) -> Analysis:
     return Analysis(source, program, model, resolver, objectives, sink)
 
 
+def parse_only(source: Source) -> tree.Program:
+    """The tree of a program; faults of its text are raised."""
+    sink = Sink(source)
+    program = parse(sink)
+    if sink.has_errors:
+        raise CompileError(sink.diagnostics)
+    return program
+
+
 def generate(analysis: Analysis, class_name: str, *, link: bool = False) -> str:
     """Source of the module of a checked program; errors found on the way are raised."""
     from pgcompile.emit import emit
@@ -54,8 +64,22 @@ def generate(analysis: Analysis, class_name: str, *, link: bool = False) -> str:
     from pgcompile.plan.methods import Planner
 
     model, sink = analysis.model, analysis.sink
+    if model.is_structure:
+        _report_missing_families(analysis)
     rewritten = {name: rewrite(term, model, sink, name) for name, term in analysis.objectives.items()}
     check_gradients(model, rewritten, sink)
     analysis.raise_errors()
     plan = Planner(model, generative_part(model, analysis.resolver)).run(rewritten)
     return emit(plan, class_name, analysis.source.name, link=link)
+
+
+def _report_missing_families(analysis: Analysis) -> None:
+    for factor in analysis.model.factors:
+        if isinstance(factor.definition, Undefined):
+            analysis.sink.add(
+                "PGC211",
+                factor.span,
+                f"{factor.label} has no family, so no code can be made of it",
+                help=f"define it: `{factor.label} = Normal(...)`",
+            )
+    analysis.raise_errors()

@@ -35,7 +35,7 @@ class Program:
         return self.analysis.diagnostics
 
     @cached_property
-    def Model(self) -> type[Any]:  # noqa: N802
+    def Model(self) -> type[Any]:
         """The class of the emitted text; its lines appear in tracebacks."""
         filename = f"<pgcompile {self.class_name} {next(_SERIAL)}>"
         linecache.cache[filename] = (len(self.source), None, self.source.splitlines(keepends=True), filename)
@@ -103,7 +103,9 @@ def _objective_text(objective: Objective) -> str:
     return format_expr(objective.expr)
 
 
-def compile_source(source: Source, name: str | None, constants: dict[str, int | float] | None, *, link: bool) -> Program:
+def compile_source(
+    source: Source, name: str | None, constants: dict[str, int | float] | None, *, link: bool
+) -> Program:
     """Compile a program's text."""
     analysis = analyse(source, constants)
     analysis.raise_errors()

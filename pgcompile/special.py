@@ -124,7 +124,7 @@ def draw_from(distribution: D.Distribution, shape: tuple[int, ...]) -> Tensor:
 class VonMises(D.VonMises):
     """A von Mises distribution that draws without a loop."""
 
-    def sample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+    def sample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
         """Angles in [-pi, pi)."""
         shape = self._extended_shape(torch.Size(sample_shape))
         return draw_von_mises(self.loc.expand(shape), self.concentration.expand(shape))
@@ -141,7 +141,7 @@ class FactorizedBernoulli(D.Bernoulli):
 class Delta(D.Distribution):
     """All mass at the point `v`."""
 
-    arg_constraints = {}
+    arg_constraints = {}  # noqa: RUF012
     has_rsample = True
 
     def __init__(self, v: Tensor, event_dim: int) -> None:
@@ -153,7 +153,7 @@ class Delta(D.Distribution):
         """The point."""
         return self.v
 
-    def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+    def rsample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
         """The point, repeated."""
         return self.v.expand(*sample_shape, *self.v.shape)
 

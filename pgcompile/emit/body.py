@@ -71,9 +71,7 @@ class Body:
                 continue
             many = uses.get(value.number, 0) > 1
             only_output = value.number in outputs and not uses.get(value.number)
-            if many and not _is_cheap(value):
-                self._named.add(value.number)
-            elif value.keep and not (only_output and self.inline_outputs):
+            if (many and not _is_cheap(value)) or (value.keep and not (only_output and self.inline_outputs)):
                 self._named.add(value.number)
 
     # --- names ---
@@ -87,7 +85,9 @@ class Body:
             wanted: dict[str, list[int]] = {}
             for number, options in hints.items():
                 wanted.setdefault(options[level[number]], []).append(number)
-            clashing = [n for numbers in wanted.values() if len(numbers) > 1 for n in numbers if level[n] + 1 < len(hints[n])]
+            clashing = [
+                n for numbers in wanted.values() if len(numbers) > 1 for n in numbers if level[n] + 1 < len(hints[n])
+            ]
             if not clashing:
                 break
             for number in clashing:
@@ -169,7 +169,7 @@ class Body:
             found.append(arg)
             stack.extend(arg.args)
         whole = len(self._texts[value.number].text) if value.number in self._texts else WIDTH
-        usable = [v for v in found if 12 < len(self._texts[v.number].text) and v.op not in ("unsqueeze", "neg")]
+        usable = [v for v in found if len(self._texts[v.number].text) > 12 and v.op not in ("unsqueeze", "neg")]
         if not usable:
             return None
         # About half the line is the best cut.
@@ -224,7 +224,7 @@ def _default_hint(value: Value) -> str:
     if value.op == "log" and value.args[0].hints:
         return f"log_{value.args[0].hints[0]}"
     if value.op == "module":
-        return f"{str(value.attributes[0])}_out"
+        return f"{value.attributes[0]!s}_out"
     return name
 
 

@@ -20,10 +20,12 @@ _SPECIAL = Path(__file__).resolve().parent.parent / "special.py"
 _CLASSES = {"FactorizedBernoulli": (), "Delta": (), "VonMises": ("draw_von_mises",)}
 # Attributes of nn.Module that a net or parameter must not replace.
 _MODULE_ATTRIBUTES = frozenset(
-    "T_destination add_module apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches eval "
+    "T_destination add_module apply bfloat16 buffers call_super_init "
+    "children compile cpu cuda double dump_patches eval "
     "extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu load_state_dict modules "
     "mtia named_buffers named_children named_modules named_parameters parameters register_buffer register_module "
-    "requires_grad_ set_extra_state set_submodule share_memory state_dict to to_empty train training type xpu zero_grad "
+    "requires_grad_ set_extra_state set_submodule share_memory "
+    "state_dict to to_empty train training type xpu zero_grad "
     "loss terms sample sample_mean log_prob log_prob_of factor".split()
 )
 
@@ -144,7 +146,9 @@ class _Module:
         lines += ["", *self._terms()] if self.plan.objectives else []
         if self.plan.sampler is not None:
             lines += ["", *self._sampler("sample", self.plan.sampler)]
-            if not any(s.factor is not None and isinstance(s.factor.definition, Extern) for s in self.plan.sampler.steps):
+            if not any(
+                s.factor is not None and isinstance(s.factor.definition, Extern) for s in self.plan.sampler.steps
+            ):
                 lines += ["", *self._sampler("sample_mean", self.plan.sampler)]
         if self.plan.log_prob is not None:
             lines += ["", *_bare(self._objective(self.plan.log_prob))]
@@ -157,7 +161,10 @@ class _Module:
         tensors = self.plan.tensors
         arguments = [self.rename(name) for name in tensors.externs]
         owned = module_lines(tensors, self.rename) + initial_lines(tensors, self.rename)
-        head = f"    def __init__(self{''.join(f', {name}: nn.Module' for name in (a.removeprefix('extern_') for a in arguments))}) -> None:"
+        head = (
+            f"    def __init__(self{''.join(f', {name}: nn.Module' for name in (a.removeprefix('extern_') for a in arguments))}) "
+            "-> None:"
+        )
         lines = split_definition(head)
         lines.append("        super().__init__()")
         for name in tensors.externs:
@@ -315,7 +322,11 @@ class _Module:
             lines += ["", *self._factor(method)]
             entries.append(f'"{_canonical(method.label)}": self.{method.name}')
         by_label = {m.label: m.name for m in self.plan.factors}
-        entries += [f'"{_canonical(alias)}": self.{by_label[label]}' for alias, label in self.plan.aliases.items() if label in by_label]
+        entries += [
+            f'"{_canonical(alias)}": self.{by_label[label]}'
+            for alias, label in self.plan.aliases.items()
+            if label in by_label
+        ]
         if not entries:
             return []
         return [

@@ -34,7 +34,13 @@ _SPECIAL = {
     "lower_cholesky": "lower_cholesky",
     "positive_definite": "positive_definite",
 }
-_INFIX = {"add": ("+", ADD), "sub": ("-", ADD), "mul": ("*", MULTIPLY), "div": ("/", MULTIPLY), "matmul": ("@", MULTIPLY)}
+_INFIX = {
+    "add": ("+", ADD),
+    "sub": ("-", ADD),
+    "mul": ("*", MULTIPLY),
+    "div": ("/", MULTIPLY),
+    "matmul": ("@", MULTIPLY),
+}
 
 
 @dataclass(frozen=True)

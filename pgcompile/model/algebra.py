@@ -25,7 +25,10 @@ def multiply(parts: Iterable[tuple[Distribution, Span]], sink: Sink, span: Span)
                     place,
                     f"these factors cannot be multiplied: {part.label} and {other} both generate {target}",
                     related=[(other_place, f"{target} is generated here already")],
-                    help=f"condition one of them on {target}, rename it as in `{part.label}[{target} -> {target}_2]`, or leave one out",
+                    help=(
+                        f"condition one of them on {target}, rename it as in "
+                        f"`{part.label}[{target} -> {target}_2]`, or leave one out"
+                    ),
                 )
                 sound = False
             else:
@@ -96,8 +99,12 @@ def marginalise(distribution: Distribution, variables: Iterable[tuple[str, Span]
             sink.add(
                 "PGC204",
                 place,
-                f"{variable} cannot be integrated out: {distribution.spelled} is conditioned on it but does not generate it",
-                help=f"multiply by a factor that generates {variable}, such as p({variable}); here {known} can be integrated out",
+                f"{variable} cannot be integrated out: {distribution.spelled} "
+                "is conditioned on it but does not generate it",
+                help=(
+                    f"multiply by a factor that generates {variable}, such "
+                    f"as p({variable}); here {known} can be integrated out"
+                ),
             )
         else:
             sink.add(

@@ -147,9 +147,11 @@ class _Collector:
                         model.tensors[name.id] = TensorValue(kind, name.id, found, initial, statement.span)
             case tree.NetDeclaration(name, inputs, body):
                 if self._take(name, "net"):
-                    model.nets[name.id] = Net(name.id, inputs and tuple(n.id for n in inputs), body.stages, name.span)
+                    model.nets[name.id] = Net(
+                        name.id, None if inputs is None else tuple(n.id for n in inputs), body.stages, name.span
+                    )
             case tree.ExternNet(name, inputs, outputs):
-                spaces = [(n and n.id, space(e, model.constants, sink)) for n, e in outputs]
+                spaces = [(None if n is None else n.id, space(e, model.constants, sink)) for n, e in outputs]
                 if self._take(name, "net"):
                     known = tuple((n, s) for n, s in spaces if s is not None)
                     model.nets[name.id] = ExternNetwork(name.id, tuple(n.id for n in inputs), known, name.span)

@@ -78,7 +78,6 @@ class Resolver:
         if head is None:
             return None
         targets, parents = head
-        label = factor_label(call.name, targets, parents)
         direct = self._declared(call.name, targets, parents, call.span)
         if direct is not None:
             return direct

@@ -156,17 +156,12 @@ class Typer:
         if name in self.model.nets:
             return self._fail("PGC103", expr.span, f"{name} is a net; it needs an input here", f"write {name}(x), say")
         known = {*scope.variables, *scope.bindings, *self.model.tensors, *self.model.variables, *self.model.constants}
-        return self._unknown(expr.span, name, known)
-
-    def _unknown(self, span: Span, name: str, known: set[str]) -> None:
         close = nearest(name, known)
-        self.sink.add(
+        return self._fail(
             "PGC101",
-            span,
+            expr.span,
             f"{name} is not declared",
-            help=f"did you mean {close}?"
-            if close
-            else f"declare it, as in `{name} : real[3]` or `param {name} : real[3]`",
+            f"did you mean {close}?" if close else f"declare it, as in `{name} : real[3]` or `param {name} : real[3]`",
         )
 
     def _binding(self, expr: tree.Name, scope: Scope) -> Result:
@@ -294,10 +289,11 @@ class Typer:
         if a is None or b is None:
             return None
         if len(a.shape) not in (1, 2) or len(b.shape) not in (1, 2) or a.shape[-1] != b.shape[0]:
-            return self._fail_typed(
+            return self._fail(
                 "PGC301",
                 expr.span,
-                f"`{self._text(left)}` of shape {show(a.shape)} cannot be multiplied by `{self._text(right)}` of shape {show(b.shape)}",
+                f"`{self._text(left)}` of shape {show(a.shape)} cannot be "
+                f"multiplied by `{self._text(right)}` of shape {show(b.shape)}",
                 "the last dimension of the left side must be the first of the right side",
             )
         both = [a.space.kind, b.space.kind]
@@ -310,7 +306,7 @@ class Typer:
             return None
         shape = value.shape
         if len(indices) > len(shape):
-            return self._fail_typed(
+            return self._fail(
                 "PGC309",
                 expr.span,
                 f"`{self._text(base)}` is {show(shape)} and takes at most {len(shape)} indices, not {len(indices)}",
@@ -323,27 +319,29 @@ class Typer:
                 return None
             if isinstance(at.literal, Fraction):
                 if at.literal.denominator != 1 or not 0 <= at.literal < shape[dimension]:
-                    return self._fail_typed(
+                    return self._fail(
                         "PGC309",
                         index.span,
-                        f"index {self._text(index)} is outside `{self._text(base)}`, which has {shape[dimension]} entries",
+                        f"index {self._text(index)} is outside `{self._text(base)}`, "
+                        f"which has {shape[dimension]} entries",
                         f"indices go from 0 to {shape[dimension] - 1}",
                     )
             elif at.space.kind == "category":
                 if at.space.categories != shape[dimension]:
-                    return self._fail_typed(
+                    return self._fail(
                         "PGC309",
                         index.span,
-                        f"{self._text(index)} takes {at.space.categories} values, `{self._text(base)}` has {shape[dimension]} entries",
+                        f"{self._text(index)} takes {at.space.categories} values, "
+                        f"`{self._text(base)}` has {shape[dimension]} entries",
                         "make the two sizes equal",
                     )
                 if dimension:
-                    return self._fail_typed(
+                    return self._fail(
                         "PGC309", index.span, "a variable can index the first dimension only", "reorder the dimensions"
                     )
                 lead = at.shape
             else:
-                return self._fail_typed(
+                return self._fail(
                     "PGC309",
                     index.span,
                     f"`{self._text(index)}` is `{at.space}`, and an index is a number or a category variable",
@@ -400,14 +398,15 @@ class Typer:
             if name not in allowed:
                 close = nearest(name, allowed)
                 hint = f"did you mean {close}?" if close else f"write {function.name}(a)"
-                return self._fail_typed("PGC106", argument.span, f"{function.name} has no option {name}", hint)
+                return self._fail("PGC106", argument.span, f"{function.name} has no option {name}", hint)
         count = {"binary": 2, "cat": -1}.get(function.shape, 1)
         most = 3 if function.shape == "clamp" else count
         if (count >= 0 and not count <= len(positional) <= most) or not positional:
-            return self._fail_typed(
+            return self._fail(
                 "PGC311",
                 expr.span,
-                f"{function.name} takes {'at least one argument' if count < 0 else f'{count} argument' + 's' * (count > 1)}, not {len(positional)}",
+                f"{function.name} takes {'at least one argument' if count < 0 else f'{count} argument' + 's' * (count > 1)}, "
+                f"not {len(positional)}",
                 None,
             )
         found = [self.typed(a.value, scope) for a in (*positional, *keywords.values())]
@@ -486,7 +485,8 @@ class Typer:
                 self.sink.add(
                     "PGC301",
                     operand.span,
-                    f"`{self._text(first_expr)}` is {show(first.shape)} and `{self._text(operand)}` is {show(value.shape)}: "
+                    f"`{self._text(first_expr)}` is {show(first.shape)} "
+                    f"and `{self._text(operand)}` is {show(value.shape)}: "
                     "joined vectors may differ in their last dimension only",
                     related=[(first_expr.span, f"this is {show(first.shape)}")],
                     help="bring them to one shape with `Flatten` or `Unflatten` in a net",
@@ -500,10 +500,8 @@ class Typer:
     def _text(self, expr: tree.Node) -> str:
         return " ".join(self.sink.source.snippet(expr.span).split())
 
-    def _fail(self, code: str, span: Span, message: str, help: str | None) -> None:
-        self.sink.add(code, span, message, help=help)
-
-    def _fail_typed(self, code: str, span: Span, message: str, help: str | None) -> Typed | None:
+    def _fail(self, code: str, span: Span, message: str, help: str | None) -> Typed | None:
+        """Report, and give the type of what has no type."""
         self.sink.add(code, span, message, help=help)
         return None
 

@@ -190,7 +190,8 @@ class _Check:
             self.sink.add(
                 "W103",
                 self.factor.span,
-                f"{variable} is declared `{space}`, and {self.family.name} scores only values that are {KINDS[support].what}",
+                f"{variable} is declared `{space}`, and {self.family.name} "
+                f"scores only values that are {KINDS[support].what}",
                 help=f"declare `{variable} : {narrower}`",
             )
             return True
@@ -215,7 +216,8 @@ class _Check:
         self.sink.add(
             "PGC304",
             self.factor.span,
-            f"{self.family.name} generates values that are {KINDS[self.family.support].what}, and {variable} is `{space}`",
+            f"{self.family.name} generates values that are "
+            f"{KINDS[self.family.support].what}, and {variable} is `{space}`",
             related=[(span, f"{variable} is declared here")],
             help=(f"use {better} for {variable}, or declare" if better else "declare")
             + f" `{variable} : {replace(space, kind=self.family.support, categories=None)}`",
@@ -275,7 +277,8 @@ class _Check:
         self.sink.add(
             "PGC306",
             expr.span,
-            f"{parameter.name} of {self.factor.label} is {float(bad):g}, and it must be {KINDS[parameter.constraint].what}",
+            f"{parameter.name} of {self.factor.label} is {float(bad):g}, "
+            f"and it must be {KINDS[parameter.constraint].what}",
             help=_domain_help(parameter),
         )
 
@@ -294,7 +297,8 @@ class _Check:
         self.sink.add(
             "W102",
             expr.span,
-            f"{parameter.name} of {self.factor.label} must be {KINDS[parameter.constraint].what}, and `{text}` need not be",
+            f"{parameter.name} of {self.factor.label} must be "
+            f"{KINDS[parameter.constraint].what}, and `{text}` need not be",
             help=cure,
         )
 
@@ -334,7 +338,8 @@ def _domain_help(parameter: Parameter) -> str:
 
 
 def _scored(support: str, kind: str) -> bool:
-    """Whether a family on `support` can score data of the wider `kind`: not when the data is continuous and it is not."""
+    """Whether a family on `support` can score data of the wider "
+    "`kind`: not when the data is continuous and it is not."""
     return not (
         support in ("boolean", "nonnegative_integer", "one_hot", "category")
         and kind in ("real", "nonnegative", "positive", "unit_interval")

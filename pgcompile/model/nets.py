@@ -191,7 +191,8 @@ class _Sizing:
             self.typer.sink.add(
                 "PGC311",
                 self.call,
-                f"{self.net.name} is a {name}: it takes its inputs and then {'its state' if states == 1 else 'its two states'}",
+                f"{self.net.name} is a {name}: it takes its inputs and "
+                f"then {'its state' if states == 1 else 'its two states'}",
                 help=f"call it as {self.net.name}(x, {'h' if states == 1 else 'h, c'})",
             )
             return None

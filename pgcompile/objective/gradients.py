@@ -22,7 +22,8 @@ def check_gradients(model: Model, objectives: dict[str, Rewritten], sink: Sink) 
             sink.add(
                 "PGC403",
                 objective.span if objective is not None else NOWHERE,
-                f"{name} samples {', '.join(atom.targets)} from {atom.label}, and {definition.family.name} draws pass no gradient to "
+                f"{name} samples {', '.join(atom.targets)} from {atom.label}, "
+                f"and {definition.family.name} draws pass no gradient to "
                 f"{', '.join(sorted(learnable))}",
                 reasons=["the terms that depend on the draw would train with a zero gradient"],
                 help=_RELAXED.get(definition.family.name, "use a reparameterisable family, such as Normal"),

@@ -23,7 +23,22 @@ _LATER = {
     "MMD": "the maximum mean discrepancy",
     "W": "the Wasserstein distance",
 }
-_TERM_FUNCTIONS = ("mean", "sum", "abs", "min", "max", "exp", "detach", "sqrt", "square", "softplus", "sigmoid", "tanh", "log1p", "relu")
+_TERM_FUNCTIONS = (
+    "mean",
+    "sum",
+    "abs",
+    "min",
+    "max",
+    "exp",
+    "detach",
+    "sqrt",
+    "square",
+    "softplus",
+    "sigmoid",
+    "tanh",
+    "log1p",
+    "relu",
+)
 MAX_SAMPLES = 1_000_000
 
 
@@ -58,7 +73,9 @@ class _Objectives:
 
     def _note_readings(self, name: str, expr: tree.Expr) -> None:
         """How the bare names of a formula were read, as one note with the full spelling."""
-        inside = sorted((s, text) for s, text in self.readings.items() if expr.span.start <= s.start and s.end <= expr.span.end)
+        inside = sorted(
+            (s, text) for s, text in self.readings.items() if expr.span.start <= s.start and s.end <= expr.span.end
+        )
         if not inside:
             return
         pieces, at = [], expr.span.start
@@ -132,7 +149,11 @@ class _Objectives:
                 return inner and terms.Add(((-1, inner),))
             case tree.Sum(items):
                 found = [(sign, self.term(item, env, context)) for sign, item in items]
-                return None if any(t is None for _, t in found) else terms.Add(tuple((s, t) for s, t in found if t is not None))
+                return (
+                    None
+                    if any(t is None for _, t in found)
+                    else terms.Add(tuple((s, t) for s, t in found if t is not None))
+                )
             case tree.Product(factors):
                 return self._product(factors, env, context)
             case tree.Quotient(numerator, denominator):
@@ -150,7 +171,12 @@ class _Objectives:
                 return self._call(expr, env, context)
             case _:
                 text = self._text(expr)
-                self.sink.add("PGC401", expr.span, f"`{text}` has no meaning in an objective", help="see docs/language.md, Objectives")
+                self.sink.add(
+                    "PGC401",
+                    expr.span,
+                    f"`{text}` has no meaning in an objective",
+                    help="see docs/language.md, Objectives",
+                )
                 return None
 
     def _text(self, expr: tree.Node) -> str:
@@ -163,7 +189,9 @@ class _Objectives:
                 case tree.Expectation() | tree.Functional() | tree.Integral() | tree.Rename():
                     return False
                 case tree.Call(name=name, given=given):
-                    if given is not None or (name not in self.model.nets and name not in FUNCTIONS and self._is_distribution(name)):
+                    if given is not None or (
+                        name not in self.model.nets and name not in FUNCTIONS and self._is_distribution(name)
+                    ):
                         return False
                 case tree.Name(id):
                     if id in self.model.objectives:
@@ -225,7 +253,11 @@ class _Objectives:
         return log and terms.Apply("exp", (log,))
 
     def _log(self, expr: tree.Log, operand: tree.Expr, env: Env, context: "_Context") -> Term | None:
-        if isinstance(operand, tree.Quotient) and self._is_density(operand.numerator) and self._is_density(operand.denominator):
+        if (
+            isinstance(operand, tree.Quotient)
+            and self._is_density(operand.numerator)
+            and self._is_density(operand.denominator)
+        ):
             top = self._log_density(operand.numerator, env, context)
             bottom = self._log_density(operand.denominator, env, context)
             return None if top is None or bottom is None else terms.Add(((1, top), (-1, bottom)))
@@ -239,7 +271,9 @@ class _Objectives:
             case tree.Call(name=name, given=given):
                 return given is not None or (name not in FUNCTIONS and name not in self.model.nets)
             case tree.Name(id):
-                return id not in self.model.variables and id not in self.model.tensors and id not in self.model.objectives
+                return (
+                    id not in self.model.variables and id not in self.model.tensors and id not in self.model.objectives
+                )
             case tree.Integral():
                 return True
             case tree.Rename(base):
@@ -284,16 +318,27 @@ class _Objectives:
                 )
                 return False
             if isinstance(atom.factor.definition, Data):
-                self.sink.add("PGC210", span, f"{atom.label} has no log-density: it is a set of points", help="it can be averaged over: E_{data(x)}[...]")
+                self.sink.add(
+                    "PGC210",
+                    span,
+                    f"{atom.label} has no log-density: it is a set of points",
+                    help="it can be averaged over: E_{data(x)}[...]",
+                )
                 return False
         if not left.hidden:
             return True
         names = ", ".join(h.rstrip("′") for h in left.hidden)
-        shown = Distribution(tuple(Atom(a.factor, tuple((o, n.rstrip("′")) for o, n in a.renaming if o != n.rstrip("′"))) for a in left.atoms))
+        shown = Distribution(
+            tuple(
+                Atom(a.factor, tuple((o, n.rstrip("′")) for o, n in a.renaming if o != n.rstrip("′")))
+                for a in left.atoms
+            )
+        )
         self.sink.add(
             "PGC210",
             span,
-            f"{distribution.label} has no exact log-density here: {names} would have to be integrated out of {shown.spelled}",
+            f"{distribution.label} has no exact log-density here: "
+            f"{names} would have to be integrated out of {shown.spelled}",
             help=f"use a bound: ELBO[{shown.spelled} || q({names}|{','.join(left.targets)})]",
         )
         return False
@@ -347,13 +392,28 @@ class _Objectives:
                 known = ("samples", "grad", "baseline", "relax")
                 close = nearest(option.name, known)
                 if option.name in known:
-                    self.sink.add("PGC010", option.span, f"the option {option.name} is not part of this version", help="expectations are pathwise")
+                    self.sink.add(
+                        "PGC010",
+                        option.span,
+                        f"the option {option.name} is not part of this version",
+                        help="expectations are pathwise",
+                    )
                 else:
-                    self.sink.add("PGC106", option.span, f"an expectation has no option {option.name}", help=f"did you mean {close or 'samples'}?")
+                    self.sink.add(
+                        "PGC106",
+                        option.span,
+                        f"an expectation has no option {option.name}",
+                        help=f"did you mean {close or 'samples'}?",
+                    )
                 return None
             value = evaluate(option.value, self.model.constants)
             if not isinstance(value, Fraction) or value.denominator != 1 or not 1 <= value <= MAX_SAMPLES:
-                self.sink.add("PGC310", option.value.span, f"samples is a whole number from 1 to {MAX_SAMPLES:,}", help="write samples=8")
+                self.sink.add(
+                    "PGC310",
+                    option.value.span,
+                    f"samples is a whole number from 1 to {MAX_SAMPLES:,}",
+                    help="write samples=8",
+                )
                 return None
             samples = int(value)
         return samples
@@ -363,16 +423,28 @@ class _Objectives:
     def _functional(self, expr: tree.Functional, env: Env, context: "_Context") -> Term | None:
         if expr.kind not in FUNCTIONALS:
             what = _LATER.get(expr.kind, f"{expr.kind}[...]")
-            self.sink.add("PGC010", expr.span, f"{what} is not part of this version", help=f"divergences and bounds are {', '.join(FUNCTIONALS)}")
+            self.sink.add(
+                "PGC010",
+                expr.span,
+                f"{what} is not part of this version",
+                help=f"divergences and bounds are {', '.join(FUNCTIONALS)}",
+            )
             return None
         for option in expr.options:
             if option.name != "samples":
-                self.sink.add("PGC106", option.span, f"{expr.kind} has no option {option.name}", help="did you mean samples?")
+                self.sink.add(
+                    "PGC106", option.span, f"{expr.kind} has no option {option.name}", help="did you mean samples?"
+                )
                 return None
         if expr.kind == "H":
             return self._entropy(expr, env, context)
         if expr.right is None:
-            self.sink.add("PGC311", expr.span, f"{expr.kind} compares two distributions", help=f"write {expr.kind}[q(z|x) || p(z)]")
+            self.sink.add(
+                "PGC311",
+                expr.span,
+                f"{expr.kind} compares two distributions",
+                help=f"write {expr.kind}[q(z|x) || p(z)]",
+            )
             return None
         if expr.kind == "ELBO":
             return self._elbo(expr, expr.left, expr.right, env, context)
@@ -382,9 +454,14 @@ class _Objectives:
         right = self._opposite(expr.right, left)
         if right is None or not self._comparable(expr, left, right):
             return None
-        if not self._scorable(right, expr.right.span) or (expr.kind == "KL" and not self._scorable(left, expr.left.span)):
+        if not self._scorable(right, expr.right.span) or (
+            expr.kind == "KL" and not self._scorable(left, expr.left.span)
+        ):
             return None
-        draw, _ = self._draw(left, self._samples(expr.options) if expr.options else self._shared(left, context), env, context)  # type: ignore[arg-type]
+        samples = self._samples(expr.options) if expr.options else self._shared(left, context)
+        if samples is None:
+            return None
+        draw, _ = self._draw(left, samples, env, context)
         label = f"{expr.kind}[{left.spelled} || {right.spelled}]"
         return terms.Divergence(expr.kind, draw, drop_barren(left), drop_barren(right), env, label, expr.span)
 
@@ -393,7 +470,9 @@ class _Objectives:
 
     def _entropy(self, expr: tree.Functional, env: Env, context: "_Context") -> Term | None:
         if expr.right is not None:
-            self.sink.add("PGC311", expr.span, "H takes one distribution", help="the cross-entropy of two is CE[q || p]")
+            self.sink.add(
+                "PGC311", expr.span, "H takes one distribution", help="the cross-entropy of two is CE[q || p]"
+            )
             return None
         left = self._over(expr.left)
         if left is None or not self._scorable(left, expr.left.span):
@@ -418,7 +497,8 @@ class _Objectives:
         self.sink.add(
             "PGC405",
             expr.span,
-            f"{expr.kind} compares distributions of the same variables, and {left.label} is over {', '.join(left.targets)} "
+            f"{expr.kind} compares distributions of the same variables, "
+            f"and {left.label} is over {', '.join(left.targets)} "
             f"while {right.label} is over {', '.join(right.targets)}",
             help=f"compare {left.label} with a distribution of {', '.join(left.targets)}",
         )
@@ -428,7 +508,14 @@ class _Objectives:
         """The divergence is infinite where the left side can go and the right side cannot."""
         for variable in left.targets:
             families = [
-                next((a.factor.definition.family for a in side.atoms if variable in a.targets and isinstance(a.factor.definition, FamilyUse)), None)
+                next(
+                    (
+                        a.factor.definition.family
+                        for a in side.atoms
+                        if variable in a.targets and isinstance(a.factor.definition, FamilyUse)
+                    ),
+                    None,
+                )
                 for side in (left, right)
             ]
             if families[0] is None or families[1] is None or contains(families[1].support, families[0].support):
@@ -437,11 +524,14 @@ class _Objectives:
                 "W104",
                 expr.span,
                 f"{expr.kind} is infinite: {left.label} draws {variable} from {families[0].name}, "
-                f"whose values need not be {KINDS[families[1].support].what}, as {families[1].name} in {right.label} demands",
+                f"whose values need not be {KINDS[families[1].support].what}, "
+                f"as {families[1].name} in {right.label} demands",
                 help=f"use a family for {left.label} whose values are {KINDS[families[1].support].what}",
             )
 
-    def _elbo(self, expr: tree.Functional, model: tree.Expr, guide: tree.Expr, env: Env, context: "_Context") -> Term | None:
+    def _elbo(
+        self, expr: tree.Functional, model: tree.Expr, guide: tree.Expr, env: Env, context: "_Context"
+    ) -> Term | None:
         """`ELBO[p || q] = E_q[log p - log q]` (Jordan et al. 1999)."""
         q = self._over(guide)
         p = self._over(model)
@@ -460,12 +550,19 @@ class _Objectives:
         if not self._scorable(p, model.span) or not self._scorable(q, guide.span):
             return None
         draw, inner = self._draw(q, samples, env, context)
-        body = terms.Add(((1, terms.LogDensity(drop_barren(p), inner, expr.span)), (-1, terms.LogDensity(drop_barren(q), inner, expr.span))))
+        body = terms.Add(
+            (
+                (1, terms.LogDensity(drop_barren(p), inner, expr.span)),
+                (-1, terms.LogDensity(drop_barren(q), inner, expr.span)),
+            )
+        )
         return terms.Expectation(draw, body, expr.span)
 
     # --- arithmetic ---
 
-    def _quotient(self, expr: tree.Quotient, top: tree.Expr, bottom: tree.Expr, env: Env, context: "_Context") -> Term | None:
+    def _quotient(
+        self, expr: tree.Quotient, top: tree.Expr, bottom: tree.Expr, env: Env, context: "_Context"
+    ) -> Term | None:
         if isinstance(top, tree.Log) and self._is_density(top.operand) and self._is_density(bottom):
             inside = f"log({self._text(top.operand)} / {self._text(bottom)})"
             self.sink.add(
@@ -507,7 +604,9 @@ class _Objectives:
             return None
         wanted = 2 if expr.name in ("min", "max") else 1
         if len(expr.args) != wanted or any(a.name for a in expr.args):
-            self.sink.add("PGC311", expr.span, f"{expr.name} takes {wanted} argument{'s' * (wanted > 1)}, not {len(expr.args)}")
+            self.sink.add(
+                "PGC311", expr.span, f"{expr.name} takes {wanted} argument{'s' * (wanted > 1)}, not {len(expr.args)}"
+            )
             return None
         inner = [self.term(a.value, env, context) for a in expr.args]
         return None if None in inner else terms.Apply(expr.name, tuple(t for t in inner if t is not None))

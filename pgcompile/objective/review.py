@@ -45,7 +45,9 @@ def generative_part(model: Model, resolver: Resolver) -> Distribution | None:
 def graph_of(model: Model, distribution: Distribution | None) -> nx.DiGraph:
     """Variables as nodes (each with the `factor` that generates it, if one does), edges from parent to child."""
     graph = nx.DiGraph()
-    atoms: list[Atom | Factor] = list(distribution.atoms) if distribution is not None else [Atom(f) for f in model.factors]
+    atoms: list[Atom | Factor] = (
+        list(distribution.atoms) if distribution is not None else [Atom(f) for f in model.factors]
+    )
     mentioned = {v for atom in atoms for v in (*atom.targets, *atom.parents)}
     atoms += [f for name, f in model.deterministic.items() if name in mentioned or {*f.parents} <= mentioned]
     for atom in atoms:
@@ -73,7 +75,12 @@ def check_model(model: Model, resolver: Resolver, objectives: Mapping[str, Term]
 def _unused_nets(model: Model, sink: Sink) -> None:
     for net in model.nets.values():
         if isinstance(net, Net) and net.input_spaces is None:
-            sink.add("W107", net.span, f"net {net.name} is never called, so its sizes are not known and it is left out", help="remove it, or call it")
+            sink.add(
+                "W107",
+                net.span,
+                f"net {net.name} is never called, so its sizes are not known and it is left out",
+                help="remove it, or call it",
+            )
 
 
 def _unused_factors(model: Model, resolver: Resolver, objectives: Mapping[str, Term], sink: Sink) -> None:
@@ -83,7 +90,9 @@ def _unused_factors(model: Model, resolver: Resolver, objectives: Mapping[str, T
     used |= {atom.factor for named in model.named for atom in named.distribution.atoms}
     for factor in model.factors:
         if factor not in used:
-            sink.add("W108", factor.span, f"no objective uses {factor.label}", help="remove it, or use it in an objective")
+            sink.add(
+                "W108", factor.span, f"no objective uses {factor.label}", help="remove it, or use it in an objective"
+            )
 
 
 def _signs(model: Model, objectives: Mapping[str, Term], sink: Sink) -> None:
@@ -95,7 +104,8 @@ def _signs(model: Model, objectives: Mapping[str, Term], sink: Sink) -> None:
                 sink.add(
                     "W110",
                     line.span,
-                    f"{line.direction} {line.objective} makes {inner.label} {'larger' if wrong > 0 else 'smaller than any bound'}",
+                    f"{line.direction} {line.objective} makes {inner.label} "
+                    f"{'larger' if wrong > 0 else 'smaller than any bound'}",
                     help=f"did you mean {'minimize' if wrong > 0 else 'maximize'}, or the other sign before the KL?",
                 )
 
@@ -111,10 +121,20 @@ def _untrained(model: Model, sink: Sink) -> None:
             covered |= learnables_of(factor, model)
     for name, net in model.nets.items():
         if name not in covered and isinstance(net, Net) and net.input_spaces is not None:
-            sink.add("W109", net.span, f"net {name} is in no `wrt`, so it is never trained", help=f"add {name} to one of them")
+            sink.add(
+                "W109",
+                net.span,
+                f"net {name} is in no `wrt`, so it is never trained",
+                help=f"add {name} to one of them",
+            )
     for name, tensor in model.tensors.items():
         if tensor.kind == "param" and name not in covered:
-            sink.add("W109", tensor.span, f"param {name} is in no `wrt`, so it is never trained", help=f"add {name} to one of them")
+            sink.add(
+                "W109",
+                tensor.span,
+                f"param {name} is in no `wrt`, so it is never trained",
+                help=f"add {name} to one of them",
+            )
 
 
 def learnables_of(factor: Factor, model: Model) -> set[str]:

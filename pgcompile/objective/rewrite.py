@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import networkx as nx
 import sympy
-from sympy import Add, Expr, Function, Integer, Mul, Rational, Symbol
+from sympy import Add, Expr, Function, Mul, Rational, Symbol
 
 from pgcompile.diagnostics import InternalError, Sink
 from pgcompile.model.algebra import order_atoms
@@ -176,7 +176,8 @@ class _Rewriter:
         other = _Rewriter(self.model, Sink(self.sink.source), name)
         value = other.run(inner)
         partial = any(
-            (isinstance(leaf, ClosedLeaf) and leaf.kind in ("CE", "H")) or (isinstance(leaf, LogDensityLeaf) and _is_own(leaf))
+            (isinstance(leaf, ClosedLeaf) and leaf.kind in ("CE", "H"))
+            or (isinstance(leaf, LogDensityLeaf) and _is_own(leaf))
             for leaf in value.leaves.values()
         )
         if partial or isinstance(value.expr, Symbol) or value.expr.is_Number:
@@ -198,7 +199,9 @@ class _Rewriter:
 
     def _log_product(self, distribution: Distribution, env: Env) -> Expr:
         if len(distribution.atoms) > 1:
-            self._step("log of a product", f"log {distribution.label}", _joined("+", distribution.atoms), "factors multiply")
+            self._step(
+                "log of a product", f"log {distribution.label}", _joined("+", distribution.atoms), "factors multiply"
+            )
         return Add(*(self._symbol(LogDensityLeaf(atom, env)) for atom in distribution.atoms))
 
     def _divergence(self, term: terms.Divergence) -> Expr:
@@ -279,7 +282,11 @@ class _Rewriter:
     def _candidate(self, piece: Expr, draw: Draw, variable: str) -> tuple[LogDensityLeaf, Expr] | None:
         """A log-density of `variable` times a coefficient that does not depend on it."""
         factors = Mul.make_args(piece)
-        leaves = [(f, self.leaves[f]) for f in factors if isinstance(f, Symbol) and isinstance(self.leaves.get(f), LogDensityLeaf)]
+        leaves = [
+            (f, self.leaves[f])
+            for f in factors
+            if isinstance(f, Symbol) and isinstance(self.leaves.get(f), LogDensityLeaf)
+        ]
         if len(leaves) != 1:
             return None
         symbol, leaf = leaves[0]
@@ -337,11 +344,15 @@ class _Rewriter:
             return [sign * self._symbol(leaf_)]
         return [value for member in members for value in self._close_group(draw, atom, [member])]
 
-    def _closed(self, draw: Draw, atom: Atom, members: list[tuple[int, LogDensityLeaf]]) -> tuple[int, ClosedLeaf] | None:
+    def _closed(
+        self, draw: Draw, atom: Atom, members: list[tuple[int, LogDensityLeaf]]
+    ) -> tuple[int, ClosedLeaf] | None:
         inner = draw.env.extended(_drawn(draw), draw)
         own, uses = self._facts(atom, inner)
         parameters = list(uses)
-        others = [(sign, leaf) for sign, leaf in members if not (leaf.atom == atom and leaf.env.get(atom.targets[0]) is draw)]
+        others = [
+            (sign, leaf) for sign, leaf in members if not (leaf.atom == atom and leaf.env.get(atom.targets[0]) is draw)
+        ]
         mine = [sign for sign, leaf in members if (sign, leaf) not in others]
         densities = [(sign, own.log_density) for sign in mine]
         for sign, leaf in others:
@@ -410,7 +421,12 @@ class _Rewriter:
         labels = [self._label(s) for piece in pieces for s in sorted(piece.free_symbols, key=str) if s in self.leaves]
         count = "one pathwise sample" if draw.samples == 1 else f"{draw.samples} pathwise samples"
         what = ", ".join(dict.fromkeys(labels))
-        self._step("pathwise sampling", f"E_{{{draw.distribution.spelled}}}[{what}]", count, "its expectation is not known in closed form")
+        self._step(
+            "pathwise sampling",
+            f"E_{{{draw.distribution.spelled}}}[{what}]",
+            count,
+            "its expectation is not known in closed form",
+        )
 
     def _label(self, symbol: Symbol) -> str:
         leaf = self.leaves[symbol]
@@ -427,7 +443,10 @@ class _Rewriter:
     def _note_sampled(self, draw: Draw, leaf: LogDensityLeaf, variable: str, parent: str) -> None:
         span = self.spans.get(draw.number)
         what = f"E_{{{draw.distribution.label}}}[log {leaf.atom.label}]"
-        why = f"{parent}, on which {leaf.atom.label} is conditioned, is drawn after {variable} in {draw.distribution.spelled}"
+        why = (
+            f"{parent}, on which {leaf.atom.label} is conditioned, is "
+            f"drawn after {variable} in {draw.distribution.spelled}"
+        )
         self._step("closed form", what, what, f"not valid: {why}; it is sampled")
         if span is not None:
             from pgcompile.diagnostics import Span
@@ -496,7 +515,9 @@ def _drawn(draw: Draw) -> tuple[str, ...]:
     """Variables that a draw makes (data is observed, not drawn)."""
     from pgcompile.model.values import Data
 
-    return tuple(t for atom in draw.distribution.atoms if not isinstance(atom.factor.definition, Data) for t in atom.targets)
+    return tuple(
+        t for atom in draw.distribution.atoms if not isinstance(atom.factor.definition, Data) for t in atom.targets
+    )
 
 
 def _is_own(leaf: LogDensityLeaf) -> bool:

@@ -285,7 +285,12 @@ class Builder:
         return self.make(f"{kind}_like", (like,), shape=shape, fresh=fresh)
 
     def _lacks_axes_only(self, value: Value, shape: tuple[int, ...]) -> bool:
-        return value.constant is None and value.shape == shape and not value.axes and (value.batched or not self.needs_batch)
+        return (
+            value.constant is None
+            and value.shape == shape
+            and not value.axes
+            and (value.batched or not self.needs_batch)
+        )
 
     @property
     def batch_source(self) -> Value | None:

@@ -6,7 +6,6 @@ from fractions import Fraction
 
 from sympy import Add, Expr, Symbol
 
-from pgcompile.diagnostics import InternalError
 from pgcompile.model.literals import evaluate, flatten
 from pgcompile.model.values import Atom, Data, Deterministic, Extern, FamilyUse, Model
 from pgcompile.objective.rewrite import ClosedLeaf, ParameterUse, parameter_symbols
@@ -111,7 +110,10 @@ class Environment:
         literal = evaluate(expr, self.model.constants)
         if literal is None or (isinstance(literal, Fraction) and parameter.rank == 0):
             value = lowering.lower(expr)
-            simplex = parameter.constraint == "simplex" and use.types[parameter.name].space.kind not in ("simplex", "one_hot")
+            simplex = parameter.constraint == "simplex" and use.types[parameter.name].space.kind not in (
+                "simplex",
+                "one_hot",
+            )
             return self._normalised(value) if simplex else value
         shape = self.model.spaces[use_target(use, target, self.model)].shape
         numbers = [float(x) for x in flatten(literal)]
@@ -229,7 +231,9 @@ class Environment:
         atom = draw.atom_of(name)
         if atom is None or isinstance(atom.factor.definition, Data):
             return self.builder.argument(name, self.model.spaces[name].shape)
-        drawn = tuple(t for a in draw.distribution.atoms for t in a.targets if not isinstance(a.factor.definition, Data))
+        drawn = tuple(
+            t for a in draw.distribution.atoms for t in a.targets if not isinstance(a.factor.definition, Data)
+        )
         inner = draw.env.extended(drawn, draw)
         axes = (Axis(draw.number, draw.samples),) if draw.samples > 1 else ()
         pathwise = isinstance(atom.factor.definition, FamilyUse) and atom.factor.definition.family.pathwise

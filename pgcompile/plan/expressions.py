@@ -117,7 +117,9 @@ class ExpressionLowering:
         outer = self
         if name in names_in(binding.value):
             rest = tuple(b for b, _ in self.bindings.values() if b is not binding)
-            outer = ExpressionLowering(self.builder, self.model, self.tensors, self.variable, tuple(dict.fromkeys(rest)))
+            outer = ExpressionLowering(
+                self.builder, self.model, self.tensors, self.variable, tuple(dict.fromkeys(rest))
+            )
         value = outer.results(binding.value)
         wanted = len(binding.names)
         if isinstance(value, tuple):
@@ -165,7 +167,13 @@ class ExpressionLowering:
             return pick(build, base, first)
         rows = build.make("index", (base, first), shape=(*first.shape, *base.shape[1:]))
         at = tuple(int(v.constant or 0) for v in rest)
-        return build.make("select", (rows,), (rows.rank - first.rank, *at), shape=(*first.shape, *base.shape[1 + len(at) :])) if at else rows
+        return (
+            build.make(
+                "select", (rows,), (rows.rank - first.rank, *at), shape=(*first.shape, *base.shape[1 + len(at) :])
+            )
+            if at
+            else rows
+        )
 
     # --- calls ---
 
@@ -209,7 +217,9 @@ class ExpressionLowering:
     def _bounded(self, op: str, x: Value, bound: Value) -> Value:
         if bound.constant is None:
             return self.builder.binary(op, x, bound)
-        return self.builder.make("clamp_min" if op == "maximum" else "clamp_max", (x,), (bound.constant,), shape=x.shape)
+        return self.builder.make(
+            "clamp_min" if op == "maximum" else "clamp_max", (x,), (bound.constant,), shape=x.shape
+        )
 
     def _one_hot(self, index: tree.Expr) -> Value:
         value = self.lower(index)
@@ -228,7 +238,9 @@ class ExpressionLowering:
         parts = []
         for value in args:
             if (value.axes, value.batched) != (full.axes, full.batched):
-                value = build.make("expand_but_last", (value, full), shape=value.shape, batched=full.batched, axes=full.axes)
+                value = build.make(
+                    "expand_but_last", (value, full), shape=value.shape, batched=full.batched, axes=full.axes
+                )
             parts.append(value)
         shape = (*full.shape[:-1], sum(v.shape[-1] for v in args))
         return build.make("cat", tuple(parts), shape=shape)

@@ -129,7 +129,11 @@ class FormulaLowering:
                 continue
             logits = body.args[0]
             partner = next(
-                (t for t in left if t[0] == -coefficient and isinstance(t[1], Mul) and len(t[1].args) == 2 and logits in t[1].args),
+                (
+                    t
+                    for t in left
+                    if t[0] == -coefficient and isinstance(t[1], Mul) and len(t[1].args) == 2 and logits in t[1].args
+                ),
                 None,
             )
             if partner is None:
@@ -293,7 +297,9 @@ class FormulaLowering:
         if name in _UNARY:
             return build.unary(_UNARY[name], self._lower(expr.args[0]))
         if name in _HELPERS:
-            return build.make("special", (self._lower(expr.args[0]),), (_HELPERS[name],), shape=self._lower(expr.args[0]).shape)
+            return build.make(
+                "special", (self._lower(expr.args[0]),), (_HELPERS[name],), shape=self._lower(expr.args[0]).shape
+            )
         if name.startswith("Standard") or name.endswith("Draw"):
             assert self.noise is not None
             return self.noise(name, expr.args, self)
@@ -366,7 +372,11 @@ def _by_size(terms: list[tuple[Rational, Expr]]) -> list[tuple[Rational, list[tu
         else:
             groups.setdefault(abs(coefficient), []).append((coefficient, body))
     for coefficient, body in numbers:
-        size = abs(coefficient) if body == 1 and abs(coefficient) in groups and len(groups[abs(coefficient)]) > 1 else Integer(1)
+        size = (
+            abs(coefficient)
+            if body == 1 and abs(coefficient) in groups and len(groups[abs(coefficient)]) > 1
+            else Integer(1)
+        )
         if size == 1 and coefficient != 0 and abs(coefficient) != 1:
             groups.setdefault(Integer(1), []).append((Integer(1), coefficient * body))
         else:

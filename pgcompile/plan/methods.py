@@ -206,10 +206,10 @@ class Planner:
             name, env = item
             draw = env.get(name)
             if draw is not None:
-                atom = draw.atom_of(name)
+                source = draw.atom_of(name)
                 drawn = tuple(t for a in draw.distribution.atoms for t in a.targets)
                 inner = draw.env.extended(drawn, draw)
-                pending += [(v, inner) for v in (atom.parents if atom else ())]
+                pending += [(v, inner) for v in (source.parents if source else ())]
             elif name in self.model.deterministic:
                 pending += [(v, env) for v in self.model.deterministic[name].parents]
             elif name in self.model.variables and name in self.model.spaces:
@@ -219,8 +219,16 @@ class Planner:
     def _finished(self, name: str, formula: str, environment: Environment, outputs: list[tuple[str, Value]]) -> Method:
         live = live_values([value for _, value in outputs])
         used = {str(v.attributes[0]) for v in live if v.op == "argument"}
-        arguments = [Argument(v, self.model.spaces[v].shape) for v in self.model.variables if v in used and v not in self.model.tensors]
-        inputs = [Argument(t.name, t.space.shape, True) for t in self.model.tensors.values() if t.kind == "input" and t.name in used]
+        arguments = [
+            Argument(v, self.model.spaces[v].shape)
+            for v in self.model.variables
+            if v in used and v not in self.model.tensors
+        ]
+        inputs = [
+            Argument(t.name, t.space.shape, True)
+            for t in self.model.tensors.values()
+            if t.kind == "input" and t.name in used
+        ]
         batched = any(value.batched for _, value in outputs)
         return Method(name, formula, (*arguments, *inputs), environment.builder, tuple(outputs), batched)
 
@@ -332,13 +340,23 @@ class Planner:
                 inner = ", ".join(f"{k}={format_expr(e)}" for k, e in definition.parameters)
                 formula = f"{definition.family.name}({inner})"
                 if definition.bindings:
-                    bound = [f"{', '.join(n.id for n in b.names)} = {format_expr(b.value)}" for b in definition.bindings]
+                    bound = [
+                        f"{', '.join(n.id for n in b.names)} = {format_expr(b.value)}" for b in definition.bindings
+                    ]
                     formula += f", {', '.join(bound)}"
             elif isinstance(definition, Extern):
                 self.tensors.extern(factor_attribute(factor))
             arguments = tuple(Argument(p, self.model.spaces[p].shape) for p in factor.parents)
             self.plan.factors.append(
-                FactorMethod(factor_attribute(factor), factor.label, formula, factor, arguments, environment.builder, tuple(parameters.items()))
+                FactorMethod(
+                    factor_attribute(factor),
+                    factor.label,
+                    formula,
+                    factor,
+                    arguments,
+                    environment.builder,
+                    tuple(parameters.items()),
+                )
             )
         for named in self.model.named:
             atoms = named.distribution.atoms
@@ -352,7 +370,9 @@ class Planner:
         shape = self.model.spaces[factor.targets[0]].shape
         builder = environment.builder
         found = dict(values)
-        elementwise = [p.name for p in definition.family.parameters if p.name in values and p.rank == 0 and not p.shared]
+        elementwise = [
+            p.name for p in definition.family.parameters if p.name in values and p.rank == 0 and not p.shared
+        ]
         if definition.family.event_rank == 0 and elementwise and not definition.family.index_valued:
             if not any(values[name].shape == shape and values[name].constant is None for name in elementwise):
                 first = elementwise[0]

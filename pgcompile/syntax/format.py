@@ -14,7 +14,9 @@ def format_program(program: tree.Program, source: Source) -> str:
         pieces.append((statement.span.start, format_statement(statement)))
     trailing: dict[int, list[str]] = {}
     for comment in program.comments:
-        owner = next((i for i, s in enumerate(program.statements) if s.span.start <= comment.span.start <= s.span.end), None)
+        owner = next(
+            (i for i, s in enumerate(program.statements) if s.span.start <= comment.span.start <= s.span.end), None
+        )
         behind = [i for i, s in enumerate(program.statements) if s.span.end <= comment.span.start]
         if not comment.alone and behind and owner is None:
             trailing.setdefault(behind[-1], []).append(comment.text)

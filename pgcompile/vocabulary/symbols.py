@@ -5,8 +5,9 @@
 functions; `pgcompile/plan/lowering.py` gives each its tensor code.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from sympy import Abs, Expr, Function, Rational, Symbol, cos, digamma, exp, log, loggamma, pi, sqrt, tan
 
@@ -56,7 +57,8 @@ Point = Function("Point")  # Point(x, v): the log-density of a point mass, 0 whe
 Floor = Function("Floor")
 Round = Function("Round")
 
-Moment = Expr | Callable[..., Expr]
+# An expression, or a function of the free symbols of its spelling to one.
+Moment = Any
 
 
 @dataclass(frozen=True)

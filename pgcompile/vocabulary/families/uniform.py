@@ -22,9 +22,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
             "x": (low + high) / 2,
             "(x-c)^2": lambda c: (high - low) ** 2 / 12 + ((low + high) / 2 - c) ** 2,
             # All of the interval is inside another exactly when both ends are.
-            "inside(x,a,b)": lambda a, b: (
-                Inside(low, a, b) + Inside(high, a, b) if (a, b) != (low, high) else 0
-            ),
+            "inside(x,a,b)": lambda a, b: Inside(low, a, b) + Inside(high, a, b) if (a, b) != (low, high) else 0,
         },
         entropy=log(high - low),
     )

@@ -1,0 +1,5 @@
+"""`python -m pgcompile` is `pgc`."""
+
+from pgcompile.cli import main
+
+main()

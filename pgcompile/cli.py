@@ -1,0 +1,316 @@
+"""The command line: `pgc compile | check | explain | graph | latex | fmt | train | sample`.
+
+Exit status: 0 fine, 1 the program has errors, 2 the command was misused.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pgcompile.diagnostics import CompileError, Diagnostic, InternalError, Severity, Source
+
+if TYPE_CHECKING:
+    from pgcompile.compiler import Analysis
+
+_PROGRAM = click.argument("program")
+_SET = click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a const of the program.")
+_OUT = click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write.")
+
+
+class _Group(click.Group):
+    """Turns the product's own exceptions into messages and exit codes."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except CompileError as error:
+            _print(error.diagnostics, as_json=False)
+            sys.exit(1)
+        except InternalError as error:
+            click.echo(f"internal error: {error}", err=True)
+            sys.exit(3)
+        except OSError as error:
+            raise click.ClickException(
+                f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
+            ) from None
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="pgcompile")
+def main() -> None:
+    """Deep generative models written as formulas, compiled to PyTorch."""
+
+
+@main.command("compile")
+@_PROGRAM
+@_OUT
+@_SET
+@click.option("--name", help="Name of the emitted class.")
+@click.option("--link", is_flag=True, help="Import special functions from pgcompile instead of copying them.")
+@click.option("--quiet", is_flag=True, help="Do not print notes.")
+def compile_command(
+    program: str, output: Path | None, settings: tuple[str, ...], name: str | None, link: bool, quiet: bool
+) -> None:
+    """Compile PROGRAM to a PyTorch module."""
+    from pgcompile.program import compile_source
+    from pgcompile.writing import write_atomically
+
+    compiled = compile_source(_source(program), name, _constants(settings), link=link)
+    found = [d for d in compiled.diagnostics if not quiet or d.severity is Severity.WARNING]
+    _print(found, as_json=False)
+    if output is None:
+        click.echo(compiled.source, nl=False)
+    else:
+        write_atomically(output, compiled.source.encode())
+        click.echo(f"{output}: {compiled.source.count(chr(10))} lines, class {compiled.class_name}", err=True)
+
+
+@main.command()
+@_PROGRAM
+@_SET
+@click.option("--json", "as_json", is_flag=True, help="Print diagnostics as JSON.")
+@click.option("--warn", type=click.Choice(["default", "error"]), default="default", help="Treat warnings as errors.")
+def check(program: str, settings: tuple[str, ...], as_json: bool, warn: str) -> None:
+    """Check PROGRAM (a file, or formulas in quotes) and report every mistake."""
+    analysis = _analyse(program, settings)
+    found = analysis.diagnostics
+    _print(found, as_json=as_json)
+    failed = any(d.severity is Severity.ERROR or (warn == "error" and d.severity is Severity.WARNING) for d in found)
+    if failed:
+        sys.exit(1)
+    if not as_json:
+        from pgcompile.program import describe
+
+        click.echo(describe(analysis))
+        if analysis.model.is_structure:
+            from pgcompile.views.drawing import mermaid
+            from pgcompile.views.latex import latex
+
+            click.echo(f"\n{mermaid(_graph(analysis))}\n\n{latex(analysis.tree)}")
+
+
+@main.command()
+@_PROGRAM
+@_SET
+def explain(program: str, settings: tuple[str, ...]) -> None:
+    """Print every rewrite of PROGRAM's objectives with the rule that allowed it."""
+    from pgcompile.views.explain import explain as explain_text
+
+    analysis = _checked(program, settings)
+    click.echo(explain_text(analysis))
+
+
+@main.command()
+@_PROGRAM
+@_OUT
+@_SET
+@click.option(
+    "--format", "form", type=click.Choice(["svg", "dot", "mermaid"]), help="By default after the file's ending."
+)
+def graph(program: str, output: Path | None, settings: tuple[str, ...], form: str | None) -> None:
+    """Draw the graph of PROGRAM as SVG, DOT or Mermaid."""
+    from pgcompile.views import drawing
+    from pgcompile.writing import write_atomically
+
+    endings = {".svg": "svg", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".md": "mermaid"}
+    chosen = form or endings.get(output.suffix.lower() if output else "", "svg" if output else "mermaid")
+    text = {"svg": drawing.svg, "dot": drawing.dot, "mermaid": drawing.mermaid}[chosen](
+        _graph(_checked(program, settings))
+    )
+    if output is None:
+        click.echo(text)
+    else:
+        write_atomically(output, text.encode())
+
+
+@main.command()
+@_PROGRAM
+def latex(program: str) -> None:
+    """Print the formulas of PROGRAM in LaTeX."""
+    from pgcompile.views.latex import latex as latex_text
+
+    click.echo(latex_text(_checked(program, ()).tree))
+
+
+@main.command()
+@_PROGRAM
+@click.option("--check", "only_check", is_flag=True, help="Change nothing; exit 1 if the file is not formatted.")
+def fmt(program: str, only_check: bool) -> None:
+    """Format PROGRAM in place (formulas in quotes are printed)."""
+    from pgcompile.compiler import parse_only
+    from pgcompile.syntax.format import format_program
+    from pgcompile.writing import write_atomically
+
+    source = _source(program)
+    text = format_program(parse_only(source), source)
+    path = Path(program)
+    if not path.is_file():
+        click.echo(text, nl=False)
+    elif only_check:
+        sys.exit(0 if text == source.text else 1)
+    elif text != source.text:
+        write_atomically(path, text.encode())
+        click.echo(f"formatted {path}", err=True)
+
+
+@main.command()
+@_PROGRAM
+@_SET
+@click.option(
+    "--data", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help="An .npz or .npy file."
+)
+@click.option(
+    "--out", default="runs/latest", type=click.Path(file_okay=False, path_type=Path), help="Folder for the results."
+)
+@click.option("--epochs", default=50, show_default=True, type=click.IntRange(min=1))
+@click.option("--batch-size", default=128, show_default=True, type=click.IntRange(min=1))
+@click.option(
+    "--validation", default=0.1, show_default=True, type=click.FloatRange(0.0, 0.9), help="Share of the data held out."
+)
+@click.option("--seed", default=0, show_default=True)
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, mps or auto.")
+@click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE", help="Value of an `input` of the program.")
+def train(
+    program: str,
+    settings: tuple[str, ...],
+    data: Path,
+    out: Path,
+    epochs: int,
+    batch_size: int,
+    validation: float,
+    seed: int,
+    device: str,
+    inputs: tuple[str, ...],
+) -> None:
+    """Train PROGRAM on DATA: a checkpoint, a loss curve and samples."""
+    from pgcompile.program import compile_source
+    from pgcompile.training import DataError, Settings, fit
+
+    compiled = compile_source(_source(program), None, _constants(settings), link=False)
+    _print([d for d in compiled.diagnostics if d.severity is Severity.WARNING], as_json=False)
+    numbers = {name: float(value) for name, value in _pairs(inputs).items()}
+    chosen = Settings(epochs, batch_size, validation, seed, device, numbers)
+    try:
+        result = fit(compiled, data, out, chosen, progress=True)
+    except DataError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(result.summary())
+
+
+@main.command()
+@_PROGRAM
+@_SET
+@click.option("--checkpoint", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("-n", "--number", default=64, show_default=True, type=click.IntRange(min=1))
+@click.option("--mean", is_flag=True, help="Propagate means instead of drawing.")
+@click.option("--seed", default=0, show_default=True)
+@click.option(
+    "--given",
+    "given",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="An .npz of variables to condition on.",
+)
+@click.option(
+    "-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="An .npz or .png file."
+)
+def sample(
+    program: str,
+    settings: tuple[str, ...],
+    checkpoint: Path,
+    number: int,
+    mean: bool,
+    seed: int,
+    given: Path | None,
+    output: Path,
+) -> None:
+    """Draw from a trained PROGRAM."""
+    from pgcompile.program import compile_source
+    from pgcompile.training import DataError, draw
+
+    compiled = compile_source(_source(program), None, _constants(settings), link=False)
+    try:
+        draw(compiled, checkpoint, output, number=number, mean=mean, seed=seed, given=given)
+    except DataError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"wrote {output}", err=True)
+
+
+# --- shared pieces ---
+
+
+def _source(program: str) -> Source:
+    from pgcompile.sources import read_source
+
+    path = Path(program)
+    looks_like_path = program.endswith(".pgc") or (os.sep in program and "|" not in program and "(" not in program)
+    if looks_like_path or (len(program) < 200 and path.is_file()):
+        if not path.is_file():
+            raise click.UsageError(f"there is no file {program}")
+        return read_source(path)
+    return Source(program)
+
+
+def _pairs(settings: tuple[str, ...]) -> dict[str, str]:
+    pairs = {}
+    for setting in settings:
+        name, sign, value = setting.partition("=")
+        if not sign or not _is_number(value):
+            raise click.UsageError(f"`{setting}` is not NAME=NUMBER")
+        pairs[name.strip()] = value
+    return pairs
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _constants(settings: tuple[str, ...]) -> dict[str, int | float]:
+    return {
+        name: float(value) if "." in value or "e" in value.lower() else int(value)
+        for name, value in _pairs(settings).items()
+    }
+
+
+def _analyse(program: str, settings: tuple[str, ...]) -> Analysis:
+    from pgcompile.compiler import analyse
+
+    return analyse(_source(program), _constants(settings))
+
+
+def _checked(program: str, settings: tuple[str, ...]) -> Analysis:
+    analysis = _analyse(program, settings)
+    analysis.raise_errors()
+    return analysis
+
+
+def _graph(analysis: Analysis):  # type: ignore[no-untyped-def]  # networkx has no types
+    from pgcompile.objective.review import generative_part, graph_of
+
+    return graph_of(analysis.model, generative_part(analysis.model, analysis.resolver))
+
+
+def _print(found: list[Diagnostic], *, as_json: bool) -> None:
+    from pgcompile.diagnostics.render import render_all
+
+    if as_json:
+        click.echo(json.dumps([d.to_json() for d in found], indent=2))
+    elif found:
+        colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+        click.echo(render_all(found, colour=colour) + "\n", err=True)
+        errors = sum(d.severity is Severity.ERROR for d in found)
+        if errors:
+            click.echo(f"{errors} error{'s' * (errors > 1)}", err=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""Checkpoints: safetensors, written atomically, checked before anything is loaded."""
+
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import nn
+
+from pgcompile.training.data import DataError
+from pgcompile.writing import write_atomically
+
+
+def save(model: nn.Module, path: Path) -> Path:
+    """Write the model's parameters and buffers."""
+    state = {name: value.detach().contiguous().cpu() for name, value in model.state_dict().items()}
+    return write_atomically(path, save_tensors(state, metadata={"format": "pt", "class": type(model).__name__}))
+
+
+def restore(model: nn.Module, path: Path) -> None:
+    """Load a checkpoint.
+
+    Raises:
+        DataError: it is no checkpoint, or of another model; the model is then unchanged.
+    """
+    try:
+        state: dict[str, Any] = load_tensors(path.read_bytes())
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"{path.name} is not a checkpoint: {error}") from None
+    own = model.state_dict()
+    wrong = [n for n in own if n not in state or state[n].shape != own[n].shape] + [n for n in state if n not in own]
+    if wrong:
+        raise DataError(f"{path.name} is of another model: {wrong[0]} does not fit {type(model).__name__}")
+    model.load_state_dict(state)

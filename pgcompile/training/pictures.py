@@ -1,0 +1,66 @@
+"""Pictures of a run: a grid of samples and the loss curve."""
+
+from io import BytesIO
+from math import isqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from pgcompile.writing import write_atomically
+
+
+def image_shape(shape: tuple[int, ...]) -> tuple[int, int] | None:
+    """Height and width of a picture of an event: a matrix, or a vector whose length is a square."""
+    match shape:
+        case (height, width) | (1, height, width):
+            return height, width
+        case (size,) if size > 3 and isqrt(size) ** 2 == size:
+            return isqrt(size), isqrt(size)
+        case _:
+            return None
+
+
+def save_grid(values: np.ndarray, size: tuple[int, int], path: Path, columns: int = 8) -> Path:
+    """Images side by side.
+
+    Args:
+        values: `[n, ...]`, each row an image of `size` numbers.
+        size: height and width of an image.
+        path: a PNG file.
+        columns: images in a row.
+    """
+    height, width = size
+    images = values.reshape(-1, height, width)
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    canvas = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1), np.nan)
+    for index, image in enumerate(images):
+        top, left = index // columns * (height + 1) + 1, index % columns * (width + 1) + 1
+        canvas[top : top + height, left : left + width] = image
+    figure = Figure(figsize=(columns * 0.8, rows * 0.8), dpi=120)
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.imshow(canvas, cmap="gray_r", interpolation="nearest")
+    axes.set_axis_off()
+    return _write(figure, path)
+
+
+def save_curves(curves: dict[str, list[float]], path: Path) -> Path:
+    """Losses by epoch."""
+    figure = Figure(figsize=(6, 4), dpi=120, layout="tight")
+    axes = figure.add_subplot()
+    for name, values in curves.items():
+        axes.plot(range(1, len(values) + 1), values, label=name)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("loss")
+    axes.legend()
+    return _write(figure, path)
+
+
+def _write(figure: Any, path: Path) -> Path:
+    FigureCanvasAgg(figure)
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png")
+    return write_atomically(path, buffer.getvalue())

@@ -1,0 +1,72 @@
+"""`pgc sample`: draws of a trained model into a file."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pgcompile.program import Program
+from pgcompile.training import checkpoint
+from pgcompile.training.data import DataError, load
+from pgcompile.training.pictures import image_shape, save_grid
+from pgcompile.writing import write_atomically
+
+
+def draw(
+    program: Program, weights: Path, output: Path, *, number: int, mean: bool, seed: int, given: Path | None = None
+) -> Path:
+    """Draw from a trained program.
+
+    Args:
+        program: the program.
+        weights: its checkpoint.
+        output: an `.npz` with every variable, or a `.png` grid of the first one that can be shown as images.
+        number: how many draws.
+        mean: propagate means instead of drawing.
+        seed: of the noise.
+        given: an `.npz` of variables to condition on.
+
+    Raises:
+        DataError: the checkpoint, the condition or the output does not fit.
+    """
+    if program.generative is None or not hasattr(program.Model, "sample"):
+        raise DataError("the program has no model to draw from")
+    model = program.Model()
+    checkpoint.restore(model, weights)
+    model.eval()
+    torch.manual_seed(seed)
+    conditions = _conditions(program, given)
+    sampler = model.sample_mean if mean else model.sample
+    with torch.no_grad():
+        try:
+            values = sampler(() if conditions else (number,), conditions)
+        except (KeyError, ValueError) as error:
+            raise DataError(str(error).strip("'\"")) from None
+    if output.suffix.lower() == ".png":
+        return _picture(program, values, output)
+    from io import BytesIO
+
+    buffer = BytesIO()
+    np.savez_compressed(buffer, **{name: value.cpu().numpy() for name, value in values.items()})
+    return write_atomically(output, buffer.getvalue())
+
+
+def _conditions(program: Program, given: Path | None) -> dict[str, torch.Tensor]:
+    if given is None:
+        return {}
+    try:
+        with np.load(given, allow_pickle=False) as content:
+            names = [name for name in content.files if name in program.analysis.model.spaces]
+    except (OSError, ValueError, AttributeError) as error:
+        raise DataError(f"{given.name} cannot be read as .npz: {error}") from None
+    return load(given, names, program.analysis.model)
+
+
+def _picture(program: Program, values: dict[str, torch.Tensor], output: Path) -> Path:
+    for name, value in values.items():
+        size = image_shape(program.analysis.model.spaces[name].shape)
+        if size is not None:
+            if program.generative is not None and name not in program.generative.targets[-1:]:
+                continue
+            return save_grid(value.float().cpu().numpy(), size, output)
+    raise DataError(f"no variable of the program can be shown as images: write an .npz instead of {output.name}")

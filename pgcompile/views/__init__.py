@@ -1,0 +1,1 @@
+"""What people look at: LaTeX, drawn graphs, derivations, notebooks."""

@@ -1,0 +1,117 @@
+"""A program's formulas for a paper."""
+
+from pgcompile.diagnostics import InternalError
+from pgcompile.syntax import tree
+from pgcompile.syntax.spelling import latex_name
+
+_SPACES = {"real": r"\mathbb{R}", "boolean": r"\{0, 1\}", "positive": r"\mathbb{R}_{>0}", "unit_interval": "[0, 1]"}
+_FUNCTIONS = frozenset(("exp", "sin", "cos", "tan", "min", "max", "tanh"))
+
+
+def latex(program: tree.Program) -> str:
+    """Spaces, factors and objectives as an `align*` block; nets and sizes are left to the text around it."""
+    rows = [row for statement in program.statements if (row := _statement(statement)) is not None]
+    body = " \\\\\n".join(f"  {row}" for row in rows)
+    return f"\\begin{{align*}}\n{body}\n\\end{{align*}}"
+
+
+def _statement(statement: tree.Statement) -> str | None:
+    match statement:
+        case tree.SpaceDeclaration(names, space):
+            joined = ", ".join(latex_name(n.id) for n in names)
+            return rf"{joined} &\in {_space(space)}"
+        case tree.Definition(left, right):
+            return f"{_latex(left)} &= {_latex(right)}"
+        case tree.Optimise(direction, objective):
+            return rf"&\{direction[:3]} \; {_latex(objective)}"
+        case tree.Structure(expr):
+            return f"&{_latex(expr)}"
+        case _:
+            return None
+
+
+def _space(space: tree.SpaceExpr) -> str:
+    sizes = r" \times ".join(_latex(item) for group in space.groups for item in group)
+    base = _SPACES.get(space.name)
+    if base is None:
+        return (
+            rf"\mathrm{{{space.name.replace('_', ' ')}}}({sizes})"
+            if sizes
+            else rf"\mathrm{{{space.name.replace('_', ' ')}}}"
+        )
+    return f"{base}^{{{sizes}}}" if sizes else base
+
+
+def _latex(expr: tree.Expr) -> str:
+    match expr:
+        case tree.Number(text):
+            mantissa, _, exponent = text.lower().partition("e")
+            return rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if exponent else text
+        case tree.Name(id):
+            return latex_name(id)
+        case tree.Call(name, args, given):
+            inner = ", ".join(_argument(a) for a in args)
+            bar = rf" \mid {', '.join(_argument(a) for a in given)}" if given else ""
+            head = f"\\{name}" if name in _FUNCTIONS else latex_name(name)
+            return f"{head}({inner}{bar})"
+        case tree.Index(base, indices):
+            return f"{_bracketed(base)}_{{{', '.join(map(_latex, indices))}}}"
+        case tree.Rename(base, pairs):
+            renamed = ", ".join(rf"{latex_name(o.id)} \to {latex_name(n.id)}" for o, n in pairs)
+            return f"{_bracketed(base)}[{renamed}]"
+        case tree.ListLiteral(items):
+            return f"[{', '.join(map(_latex, items))}]"
+        case tree.TupleLiteral(items):
+            return f"({', '.join(map(_latex, items))})"
+        case tree.Negative(operand):
+            return f"-{_bracketed(operand)}"
+        case tree.Sum(terms):
+            text = "".join(f" {'-' if sign < 0 else '+'} {_inner_sum(term)}" for sign, term in terms)
+            return text[3:] if text.startswith(" + ") else "-" + text[3:]
+        case tree.Product(factors):
+            return r" \, ".join(_bracketed(f) for f in factors)
+        case tree.Quotient(numerator, denominator):
+            return rf"\frac{{{_latex(numerator)}}}{{{_latex(denominator)}}}"
+        case tree.MatMul(left, right):
+            return rf"{_bracketed(left)} \, {_bracketed(right)}"
+        case tree.Power(base, exponent):
+            return f"{_bracketed(base)}^{{{_latex(exponent)}}}"
+        case tree.Log(operand):
+            simple = isinstance(operand, tree.Call | tree.Name | tree.Product)
+            return rf"\log {_latex(operand)}" if simple else rf"\log\left({_latex(operand)}\right)"
+        case tree.Expectation(over, body):
+            subscript = f"_{{{_latex(over)}}}" if over is not None else ""
+            return rf"\mathbb{{E}}{subscript}\left[{_latex(body)}\right]"
+        case tree.Functional(kind, left, right):
+            head = r"D_{\mathrm{KL}}" if kind == "KL" else rf"\mathrm{{{kind}}}"
+            other = rf" \,\|\, {_latex(right)}" if right is not None else ""
+            return rf"{head}\left[{_latex(left)}{other}\right]"
+        case tree.Integral(body, variables):
+            differentials = " ".join(rf"\, d{latex_name(v.id)}" for v in variables)
+            return rf"\int {_latex(body)} {differentials}"
+        case tree.Pipeline(stages):
+            return r" \gg ".join(map(_latex, stages))
+        case tree.Where(value, bindings):
+            bound = ", ".join(f"{_names(b)} = {_latex(b.value)}" for b in bindings)
+            return rf"{_latex(value)}, \quad {bound}"
+        case _:
+            raise InternalError(f"no LaTeX for {type(expr).__name__}")
+
+
+def _names(binding: tree.Binding) -> str:
+    names = ", ".join(latex_name(n.id) for n in binding.names)
+    return f"({names})" if len(binding.names) > 1 else names
+
+
+def _argument(argument: tree.Argument) -> str:
+    value = _latex(argument.value)
+    return f"{latex_name(argument.name)} = {value}" if argument.name else value
+
+
+def _inner_sum(expr: tree.Expr) -> str:
+    return rf"\left({_latex(expr)}\right)" if isinstance(expr, tree.Sum) else _latex(expr)
+
+
+def _bracketed(expr: tree.Expr) -> str:
+    loose = tree.Sum | tree.Negative | tree.Product | tree.Log | tree.Integral
+    return rf"\left({_latex(expr)}\right)" if isinstance(expr, loose) else _latex(expr)

@@ -1,0 +1,14 @@
+"""What a notebook shows of a program: its formulas typeset, and its graph."""
+
+from html import escape
+
+from pgcompile.compiler import Analysis
+from pgcompile.objective.review import generative_part, graph_of
+from pgcompile.views.drawing import svg
+from pgcompile.views.latex import latex
+
+
+def notebook_html(analysis: Analysis) -> str:
+    """Formulas for MathJax, and the graph as SVG."""
+    graph = graph_of(analysis.model, generative_part(analysis.model, analysis.resolver))
+    return f"<div>$${escape(latex(analysis.tree), quote=False)}$$</div>\n{svg(graph)}"
