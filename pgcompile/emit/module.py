@@ -161,10 +161,8 @@ class _Module:
         tensors = self.plan.tensors
         arguments = [self.rename(name) for name in tensors.externs]
         owned = module_lines(tensors, self.rename) + initial_lines(tensors, self.rename)
-        head = (
-            f"    def __init__(self{''.join(f', {name}: nn.Module' for name in (a.removeprefix('extern_') for a in arguments))}) "
-            "-> None:"
-        )
+        supplied = "".join(f", {name.removeprefix('extern_')}: nn.Module" for name in arguments)
+        head = f"    def __init__(self{supplied}) -> None:"
         lines = split_definition(head)
         lines.append("        super().__init__()")
         for name in tensors.externs:

@@ -266,13 +266,13 @@ class _Collector:
             if spread is not None:
                 binding, found = spread
                 return FamilyUse(family, tuple((n, found[n]) for n in names if n in found), (*bindings, binding))
-        for index, argument in enumerate(call.args):
-            if argument.name is None and index >= len(names):
+        for position, argument in enumerate(call.args):
+            if argument.name is None and position >= len(names):
                 self.sink.add(
                     "PGC311", argument.span, f"{family.name} takes {len(names)} parameters: {', '.join(names)}"
                 )
                 return None
-            name = argument.name or names[index]
+            name: str = argument.name or names[position]
             if name not in names:
                 hint = _PARAMETER_SYNONYMS.get(name)
                 close = hint if hint in names else nearest(name, names)

@@ -405,8 +405,7 @@ class Typer:
             return self._fail(
                 "PGC311",
                 expr.span,
-                f"{function.name} takes {'at least one argument' if count < 0 else f'{count} argument' + 's' * (count > 1)}, "
-                f"not {len(positional)}",
+                f"{function.name} takes {_counted(count)}, not {len(positional)}",
                 None,
             )
         found = [self.typed(a.value, scope) for a in (*positional, *keywords.values())]
@@ -504,6 +503,10 @@ class Typer:
         """Report, and give the type of what has no type."""
         self.sink.add(code, span, message, help=help)
         return None
+
+
+def _counted(count: int) -> str:
+    return "at least one argument" if count < 0 else f"{count} argument{'s' * (count > 1)}"
 
 
 def _kind_of_number(value: Fraction) -> str:

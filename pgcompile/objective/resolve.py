@@ -1,5 +1,6 @@
 """Objectives resolved against the model: which distribution each name means, which draw each variable comes from."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -656,6 +657,38 @@ def _variables(term: Term, model: Model) -> set[str]:
             return _variables(top, model) | _variables(bottom, model)
         case terms.Reference(_, inner):
             return _variables(inner, model)
+
+
+def observed_variables(term: Term, model: Model) -> set[str]:
+    """Variables that a formula speaks of and nothing draws: the arguments of its method."""
+
+    def observed(names: Iterable[str], env: Env) -> set[str]:
+        found: set[str] = set()
+        for name in closure(set(names), model):
+            if env.get(name) is None and name not in model.deterministic and name in model.variables:
+                found.add(name)
+        return found
+
+    match term:
+        case terms.Constant():
+            return set()
+        case terms.Plain(expr, env):
+            return observed(names_in(expr), env)
+        case terms.LogDensity(distribution, env):
+            return observed((*distribution.targets, *distribution.parents), env)
+        case terms.Expectation(draw, body):
+            data = [t for a in draw.distribution.atoms if isinstance(a.factor.definition, Data) for t in a.targets]
+            return observed((*draw.distribution.parents, *data), draw.env) | observed_variables(body, model)
+        case terms.Divergence(left=left, right=right, env=env):
+            return observed((*left.parents, *(right.parents if right else ())), env) - set(left.targets)
+        case terms.Add(items):
+            return set().union(*(observed_variables(t, model) for _, t in items))
+        case terms.Multiply(items) | terms.Apply(arguments=items):
+            return set().union(*(observed_variables(t, model) for t in items))
+        case terms.Divide(top, bottom) | terms.Raise(top, bottom):
+            return observed_variables(top, model) | observed_variables(bottom, model)
+        case terms.Reference(_, inner):
+            return observed_variables(inner, model)
 
 
 def closure(names: set[str], model: Model) -> set[str]:

@@ -18,6 +18,7 @@ from pgcompile.model.literals import evaluate
 from pgcompile.model.values import Atom, Distribution, FamilyUse, Model, factor_label
 from pgcompile.objective import terms
 from pgcompile.objective.closed_forms import entropy, expected_log_density
+from pgcompile.objective.resolve import observed_variables
 from pgcompile.objective.terms import Draw, Env, Term
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.symbols import Facts
@@ -112,6 +113,7 @@ class Rewritten:
     leaves: dict[Symbol, Leaf]
     draws: dict[Symbol, Draw]
     steps: tuple[Step, ...]
+    observed: frozenset[str] = frozenset()
 
 
 def rewrite(term: Term, model: Model, sink: Sink, name: str) -> Rewritten:
@@ -135,7 +137,8 @@ class _Rewriter:
         expr = self._expectations(self._collect(self._sympy(term)))
         used = expr.free_symbols
         leaves = {s: leaf for s, leaf in self.leaves.items() if s in used}
-        return Rewritten(expr, leaves, {s: d for s, d in self.draws.items() if s in used}, tuple(self.steps))
+        draws = {s: d for s, d in self.draws.items() if s in used}
+        return Rewritten(expr, leaves, draws, tuple(self.steps), frozenset(observed_variables(term, self.model)))
 
     def _symbol(self, leaf: Leaf) -> Symbol:
         if leaf not in self.symbols:

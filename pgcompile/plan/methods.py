@@ -177,48 +177,12 @@ class Planner:
 
     def _touch_arguments(self, environment: Environment, rewritten: Rewritten) -> None:
         """Observed variables exist before any draw, so that draws can take the batch shape from them."""
-        for name in self._observed(rewritten):
-            environment.variable(name, OBSERVED)
-
-    def _observed(self, rewritten: Rewritten) -> list[str]:
-        names: set[str] = set()
-        stack: list[Leaf] = list(rewritten.leaves.values())
-        from pgcompile.model.expressions import names_in
-        from pgcompile.objective.terms import Env
-
-        pending: list[tuple[str, Env]] = []
-        while stack:
-            match stack.pop():
-                case LogDensityLeaf(atom, env):
-                    pending += [(v, env) for v in (*atom.targets, *atom.parents)]
-                case ClosedLeaf(touches=touches):
-                    pending += list(touches)
-                case PlainLeaf(expr, env):
-                    pending += [(v, env) for v in names_in(expr)]
-                case NamedLeaf(_, value):
-                    stack.extend(value.leaves.values())
-        seen: set[tuple[str, Env]] = set()
-        while pending:
-            item = pending.pop()
-            if item in seen:
-                continue
-            seen.add(item)
-            name, env = item
-            draw = env.get(name)
-            if draw is not None:
-                source = draw.atom_of(name)
-                drawn = tuple(t for a in draw.distribution.atoms for t in a.targets)
-                inner = draw.env.extended(drawn, draw)
-                pending += [(v, inner) for v in (source.parents if source else ())]
-            elif name in self.model.deterministic:
-                pending += [(v, env) for v in self.model.deterministic[name].parents]
-            elif name in self.model.variables and name in self.model.spaces:
-                names.add(name)
-        return [v for v in self.model.variables if v in names]
+        for name in self.model.variables:
+            if name in rewritten.observed:
+                environment.variable(name, OBSERVED)
 
     def _finished(self, name: str, formula: str, environment: Environment, outputs: list[tuple[str, Value]]) -> Method:
-        live = live_values([value for _, value in outputs])
-        used = {str(v.attributes[0]) for v in live if v.op == "argument"}
+        used = {str(v.attributes[0]) for v in environment.builder.values if v.op == "argument"}
         arguments = [
             Argument(v, self.model.spaces[v].shape)
             for v in self.model.variables
