@@ -8,22 +8,9 @@ from pgcompile.emit.body import WIDTH, split_call
 from pgcompile.emit.operations import number_text
 from pgcompile.model.values import LayerUse, ModuleSegment, TensorValue
 from pgcompile.plan.tensors import Tensors, attribute_name, initial_numbers, initialiser, is_mapped
+from pgcompile.vocabulary.initialisers import INITIALISERS
 from pgcompile.vocabulary.layers import Value
 from pgcompile.vocabulary.spaces import Space
-
-_INITIALISERS = {
-    "zeros": "nn.init.zeros_",
-    "ones": "nn.init.ones_",
-    "eye": "nn.init.eye_",
-    "normal": "nn.init.normal_",
-    "uniform": "nn.init.uniform_",
-    "xavier_uniform": "nn.init.xavier_uniform_",
-    "xavier_normal": "nn.init.xavier_normal_",
-    "kaiming_uniform": "nn.init.kaiming_uniform_",
-    "kaiming_normal": "nn.init.kaiming_normal_",
-    "orthogonal": "nn.init.orthogonal_",
-}
-INITIALISERS = frozenset(_INITIALISERS)
 
 
 def module_lines(tensors: Tensors, rename: Callable[[str], str]) -> list[str]:
@@ -83,7 +70,7 @@ def _initial(tensor: TensorValue, tensors: Tensors) -> str:
     if name == "zeros" or name == "ones":
         return f"torch.{name}({shape})"
     extra = "".join(f", {number_text(a)}" for a in (_centred(name, arguments)))
-    return f"{_INITIALISERS[name]}(torch.empty({shape}){extra})"
+    return f"{INITIALISERS[name]}(torch.empty({shape}){extra})"
 
 
 def _centred(name: str, arguments: tuple[float, ...]) -> tuple[float, ...]:

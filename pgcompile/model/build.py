@@ -6,6 +6,7 @@ from pgcompile.diagnostics import Sink, Span, nearest
 from pgcompile.model.distributions import Resolver, head_variables, label_key
 from pgcompile.model.expressions import Typer, names_in
 from pgcompile.model.families import check_factor
+from pgcompile.model.initial import check_initial
 from pgcompile.model.literals import evaluate, space
 from pgcompile.model.values import (
     Atom,
@@ -25,6 +26,7 @@ from pgcompile.model.values import (
 )
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.families import families
+from pgcompile.vocabulary.family import Family
 from pgcompile.vocabulary.layers import Value
 from pgcompile.vocabulary.optimisers import OPTIMISERS
 
@@ -144,7 +146,9 @@ class _Collector:
                                 f"input {name.id} is given at call time, not here",
                                 help="use `param` or `const`",
                             )
-                        model.tensors[name.id] = TensorValue(kind, name.id, found, initial, statement.span)
+                        tensor = TensorValue(kind, name.id, found, initial, statement.span)
+                        check_initial(tensor, model.constants, sink)
+                        model.tensors[name.id] = tensor
             case tree.NetDeclaration(name, inputs, body):
                 if self._take(name, "net"):
                     model.nets[name.id] = Net(
@@ -269,29 +273,28 @@ class _Collector:
         for position, argument in enumerate(call.args):
             if argument.name is None and position >= len(names):
                 self.sink.add(
-                    "PGC311", argument.span, f"{family.name} takes {len(names)} parameters: {', '.join(names)}"
+                    "PGC311",
+                    argument.span,
+                    f"{family.name} takes {len(names)} parameters: {', '.join(names)}",
+                    help="leave this one out",
                 )
                 return None
             name: str = argument.name or names[position]
             if name not in names:
-                hint = _PARAMETER_SYNONYMS.get(name)
-                close = hint if hint in names else nearest(name, names)
-                self.sink.add(
-                    "PGC104",
-                    argument.span,
-                    f"{family.name} has no parameter {name}",
-                    help=f"{name} is called {close}"
-                    if close == hint and close
-                    else f"did you mean {close}?"
-                    if close
-                    else f"its parameters are {', '.join(names)}",
-                )
+                synonym = _PARAMETER_SYNONYMS.get(name)
+                close = nearest(name, names)
+                if synonym in names:
+                    cure = f"{name} is called {synonym}"
+                else:
+                    cure = f"did you mean {close}?" if close else f"its parameters are {', '.join(names)}"
+                self.sink.add("PGC104", argument.span, f"{family.name} has no parameter {name}", help=cure)
                 sound = False
                 continue
             if name in found:
                 self.sink.add("PGC313", argument.span, f"{name} is given twice", help="give it once")
                 sound = False
             found[name] = argument.value
+        self._keep_logits(family, found)
         given = [name for name in family.one_of if name in found]
         if len(given) > 1:
             self.sink.add(
@@ -325,6 +328,17 @@ class _Collector:
         if not sound:
             return None
         return FamilyUse(family, tuple((n, found[n]) for n in names if n in found), bindings)
+
+    def _keep_logits(self, family: Family, found: dict[str, tree.Expr]) -> None:
+        """`probs = sigmoid(l)` is `logits = l`: probabilities would lose digits and be logged again."""
+        probs = found.get("probs")
+        inverse = "softmax" if "logits" in family.one_of and family.parameter("logits").rank else "sigmoid"
+        if "logits" in found or not isinstance(probs, tree.Call) or probs.name != inverse or len(probs.args) != 1:
+            return
+        found["logits"] = probs.args[0].value
+        del found["probs"]
+        text = self.sink.source.snippet(probs.args[0].value.span)
+        self.sink.add("N104", probs.span, f"probs = {inverse}({text}) is kept as logits = {text}")
 
     def _spread(self, call: tree.Call, names: list[str]) -> tuple[tree.Binding, dict[str, tree.Expr]] | None:
         """`Normal(encoder(x))` where the extern net's results are named as the parameters are."""

@@ -152,7 +152,7 @@ class Typer:
             return Typed(Space("positive"))
         reason = scope.forbidden(name)
         if reason is not None:
-            return self._fail("PGC105", expr.span, f"{scope.where} uses {name}, but is not conditioned on it", reason)
+            return self._fail("PGC114", expr.span, f"{scope.where} uses {name}, but is not conditioned on it", reason)
         if name in self.model.nets:
             return self._fail("PGC103", expr.span, f"{name} is a net; it needs an input here", f"write {name}(x), say")
         known = {*scope.variables, *scope.bindings, *self.model.tensors, *self.model.variables, *self.model.constants}

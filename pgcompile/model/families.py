@@ -9,7 +9,7 @@ from fractions import Fraction
 from pgcompile.diagnostics import InternalError, Sink
 from pgcompile.model.expressions import Scope, Typer, bind
 from pgcompile.model.literals import flatten
-from pgcompile.model.values import Data, Deterministic, Extern, Factor, FamilyUse, Model, Typed, Undefined
+from pgcompile.model.values import Data, Deterministic, Extern, Factor, FamilyUse, Model, Typed, Undefined, base_name
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.family import Family, Parameter
 from pgcompile.vocabulary.layers import show
@@ -182,6 +182,15 @@ class _Check:
             return False
         if contains(support, space.kind):
             return True
+        if space.kind == "unit_interval" and support == "boolean":
+            self.sink.add(
+                "W101",
+                self.factor.span,
+                f"{self.family.name} scores 0 and 1, and {variable} is declared `{space}`",
+                reasons=["the cross-entropy of values between 0 and 1 is no normalised log-density"],
+                help=f"use ContinuousBernoulli, or declare {variable} boolean",
+            )
+            return True
         if contains(space.kind, support):
             if not _scored(support, space.kind):
                 self._support_error(space, span)
@@ -193,15 +202,6 @@ class _Check:
                 f"{variable} is declared `{space}`, and {self.family.name} "
                 f"scores only values that are {KINDS[support].what}",
                 help=f"declare `{variable} : {narrower}`",
-            )
-            return True
-        if space.kind == "unit_interval" and support == "boolean":
-            self.sink.add(
-                "W101",
-                self.factor.span,
-                f"{self.family.name} scores 0 and 1, and {variable} is declared `{space}`",
-                reasons=["the cross-entropy of values between 0 and 1 is no normalised log-density"],
-                help=f"use ContinuousBernoulli, or declare {variable} boolean",
             )
             return True
         self._support_error(space, span)
@@ -236,10 +236,27 @@ class _Check:
             return
         if not self._shape(parameter, expr, value, space):
             return
+        if not value.differentiable:
+            self._step(parameter, expr)
         if value.literal is not None:
             self._literal(parameter, expr, value)
         elif not contains(parameter.constraint, value.space.kind):
             self._constraint(parameter, expr, value)
+
+    def _step(self, parameter: Parameter, expr: tree.Expr) -> None:
+        """A step function of a variable that another distribution samples: no gradient reaches that distribution."""
+        mine = base_name(self.factor.name)
+        for parent in self.factor.parents:
+            makers = [f for f in self.typer.model.factors if parent in f.targets and base_name(f.name) != mine]
+            if makers:
+                self.sink.add(
+                    "W111",
+                    expr.span,
+                    f"no gradient passes from {self.factor.label} through {parameter.name} to {makers[0].label}",
+                    reasons=["round, floor and sign have the slope zero everywhere"],
+                    help="use a smooth function, or leave the step out",
+                )
+                return
 
     def _shape(self, parameter: Parameter, expr: tree.Expr, value: Typed, space: Space) -> bool:
         wanted = self._expected(parameter, value, space)

@@ -204,7 +204,7 @@ def quadrature_divergence(case: Case, p: dict[str, torch.Tensor], q: dict[str, t
     elif case.family == "NegativeBinomial":
         grid, weight = torch.arange(0, 60_000, dtype=torch.float64).unsqueeze(-1), 1.0
     elif case.family == "Multinomial":
-        base = [D.Categorical(**{k: v for k, v in side.items()}) for side in (q, p)]
+        base = [D.Categorical(**side) for side in (q, p)]
         return 7 * D.kl_divergence(base[0], base[1])
     else:
         raise AssertionError(f"no reference divergence for {case.family}")
