@@ -12,6 +12,8 @@ from pgcompile.plan.values import Value
 
 WIDTH = 88
 _LEAVES = frozenset(("constant", "argument", "attribute"))
+_LONGEST = 400  # an estimate of characters, past which a value is named before any text is made
+_PASSES = 100
 _LONG = 46  # an inlined operand longer than this makes a line hard to read
 
 
@@ -43,12 +45,12 @@ class Body:
         """Fill `lines`; the result is the source of each output."""
         live = live_values(self.outputs)
         self._choose(live)
-        for _ in range(len(live) + 1):
+        for _ in range(_PASSES):
             self._name_all(live)
             long = self._attempt(live)
-            if long is None:
+            if not long:
                 return [self._texts[value.number] for value in self.outputs]
-            self._named.add(long.number)
+            self._named |= long
         raise InternalError("the lines of a method could not be fitted")
 
     def _choose(self, live: list[Value]) -> None:
@@ -73,6 +75,21 @@ class Body:
             only_output = value.number in outputs and not uses.get(value.number)
             if (many and not _is_cheap(value)) or (value.keep and not (only_output and self.inline_outputs)):
                 self._named.add(value.number)
+
+        self._cut_long(live)
+
+    def _cut_long(self, live: list[Value]) -> None:
+        """Name what would make a line far too long, so that no text grows with the size of the program."""
+        size: dict[int, int] = {}
+        for value in live:
+            own = 12 + sum(size[arg.number] for arg in value.args)
+            if own > _LONGEST and value.op not in _LEAVES:
+                largest = max(value.args, key=lambda arg: size[arg.number])
+                if largest.op not in _LEAVES and largest.number not in self._named:
+                    self._named.add(largest.number)
+                    size[largest.number] = 12
+                    own = 12 + sum(size[arg.number] for arg in value.args)
+            size[value.number] = 12 if value.number in self._named else own
 
     # --- names ---
 
@@ -108,13 +125,15 @@ class Body:
 
     # --- lines ---
 
-    def _attempt(self, live: list[Value]) -> Value | None:
-        """Write every line; the result is a value that must get a line of its own for the rest to fit."""
+    def _attempt(self, live: list[Value]) -> set[int]:
+        """Write every line; the result is the values that must get lines of their own for the others to fit."""
         self.lines, self._texts = [], {}
         section: str | None = None
         comment_at: int | None = None
         previous: Value | None = None
         writer = Writer(self.rename, self.use)
+        outputs = {value.number for value in self.outputs}
+        long: set[int] = set()
         for value in live:
             if value.op == "item":
                 self._texts[value.number] = Text(self._names[value.number])
@@ -122,16 +141,12 @@ class Body:
             text = writer.write(value, [self._texts[arg.number] for arg in value.args])
             if value.number not in self._named:
                 self._texts[value.number] = text
-                if value in self.outputs and self.indent + len("return ") + len(text.text) > WIDTH:
-                    culprit = self._longest_operand(value)
-                    if culprit is not None:
-                        return culprit
+                if value.number in outputs and self.indent + len("return ") + len(text.text) > WIDTH:
+                    long |= self._longest_operand(value)
                 continue
             name = self._names[value.number] if value.number in self._names else self._unpacking(value)
             if self.indent + len(name) + 3 + len(text.text) > WIDTH or self._has_long_operand(value):
-                culprit = self._longest_operand(value)
-                if culprit is not None:
-                    return culprit
+                long |= self._longest_operand(value)
             if value.section is not None and value.section != section:
                 if value.section == f"log {section}" and comment_at is not None:
                     # `# p(x|z)` and at once `# log p(x|z)` would say one thing twice.
@@ -148,7 +163,7 @@ class Body:
                 self.lines.extend(line)
             previous = value if pair is None else None
             self._texts[value.number] = Text(name)
-        return None
+        return long
 
     def _unpacking(self, value: Value) -> str:
         """`m, s` for a value whose results are `m` and `s`; a result that nobody needs is `_`."""
@@ -158,8 +173,8 @@ class Body:
         names = [items.get(position, "_") for position in range(count)]
         return ", ".join(names) if len(names) > 1 else f"({names[0]},)"
 
-    def _longest_operand(self, value: Value) -> Value | None:
-        """The inlined value inside `value` whose source is longest."""
+    def _longest_operand(self, value: Value) -> set[int]:
+        """The inlined value inside `value` that cuts its line best, near the middle; empty where there is none."""
         found: list[Value] = []
         stack = list(value.args)
         while stack:
@@ -168,12 +183,11 @@ class Body:
                 continue
             found.append(arg)
             stack.extend(arg.args)
-        whole = len(self._texts[value.number].text) if value.number in self._texts else WIDTH
         usable = [v for v in found if len(self._texts[v.number].text) > 12 and v.op not in ("unsqueeze", "neg")]
         if not usable:
-            return None
-        # About half the line is the best cut.
-        return min(usable, key=lambda v: (abs(len(self._texts[v.number].text) - whole / 2), v.number))
+            return set()
+        whole = len(self._texts[value.number].text) if value.number in self._texts else WIDTH
+        return {min(usable, key=lambda v: (abs(len(self._texts[v.number].text) - whole / 2), v.number)).number}
 
     def _has_long_operand(self, value: Value) -> bool:
         return any(len(self._texts[a.number].text) > 2 * _LONG for a in value.args if a.number not in self._named)

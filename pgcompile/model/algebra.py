@@ -186,10 +186,14 @@ def drop_barren(distribution: Distribution) -> Distribution:
         for parent in atom.parents:
             children[parent] = children.get(parent, 0) + 1
     hidden = set(distribution.hidden)
+    if not hidden:
+        return distribution
+    dropped: set[Atom] = set()
     for atom in reversed(order_atoms(distribution)):
         if all(t in hidden and not children.get(t) for t in atom.targets):
-            atoms.remove(atom)
+            dropped.add(atom)
             for parent in atom.parents:
                 children[parent] -= 1
-    left = {t for atom in atoms for t in atom.targets}
-    return Distribution(tuple(atoms), tuple(h for h in distribution.hidden if h in left))
+    kept = tuple(atom for atom in atoms if atom not in dropped)
+    left = {t for atom in kept for t in atom.targets}
+    return Distribution(kept, tuple(h for h in distribution.hidden if h in left))

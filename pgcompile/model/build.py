@@ -65,10 +65,12 @@ class _Collector:
         self.model = model
         self.sink = sink
         self.taken: dict[str, Span] = {}
+        self.factors: dict[tuple[str, frozenset[str], frozenset[str]], Factor] = {}
         self.algebra: list[tuple[str, tuple[str, ...], tuple[str, ...], tree.Expr, Span]] = []
         self.formulas: dict[str, tuple[tree.Expr, Span]] = {}
         self.optimise: list[tree.Optimise] = []
         self.structures: list[tree.Structure] = []
+        self.defined: set[str] = set()
 
     # --- sizes ---
 
@@ -232,6 +234,7 @@ class _Collector:
                 help="as in `Normal(m, s) where (m, s) = f(x)`",
             )
         self.algebra.append((head.name, targets, parents, value, head.span))
+        self.defined.add(label_key(head.name, targets, parents))
 
     def _is_family(self, value: tree.Call, head: tree.Call) -> bool:
         """Whether the right side is a family rather than another factor."""
@@ -349,20 +352,17 @@ class _Collector:
         return tree.Binding(results, call, span=call.span), {name.id: name for name in results}
 
     def _add_factor(self, factor: Factor) -> None:
-        for other in self.model.factors:
-            if (
-                other.name == factor.name
-                and {*other.targets} == {*factor.targets}
-                and {*other.parents} == {*factor.parents}
-            ):
-                self.sink.add(
-                    "PGC107",
-                    factor.span,
-                    f"{factor.label} is defined twice",
-                    related=[(other.span, "first defined here")],
-                    help=f"remove one, or give it a subscript: `{factor.name}_2({factor.label.split('(', 1)[1]}`",
-                )
-                return
+        key = (factor.name, frozenset(factor.targets), frozenset(factor.parents))
+        other = self.factors.setdefault(key, factor)
+        if other is not factor:
+            self.sink.add(
+                "PGC107",
+                factor.span,
+                f"{factor.label} is defined twice",
+                related=[(other.span, "first defined here")],
+                help=f"remove one, or give it a subscript: `{factor.name}_2({factor.label.split('(', 1)[1]}`",
+            )
+            return
         self.model.factors.append(factor)
         for variable in (*factor.targets, *factor.parents):
             self.model.variables.setdefault(variable, factor.span)
@@ -459,15 +459,11 @@ class _Collector:
         return any(not isinstance(f.definition, Undefined) for f in self.model.factors)
 
     def _declare_structure(self, expr: tree.Expr) -> None:
-        defined = {label_key(n, t, p) for n, t, p, _, _ in self.algebra}
         match expr:
             case tree.Call():
                 head = head_variables(expr, self.sink)
-                known = head and any(
-                    f.name == expr.name and {*f.targets} == {*head[0]} and {*f.parents} == {*head[1]}
-                    for f in self.model.factors
-                )
-                if head is not None and not known and label_key(expr.name, *head) not in defined:
+                known = head is not None and (expr.name, frozenset(head[0]), frozenset(head[1])) in self.factors
+                if head is not None and not known and label_key(expr.name, *head) not in self.defined:
                     self._add_factor(Factor(expr.name, *head, Undefined(), expr.span))
             case tree.Product(factors):
                 for factor in factors:

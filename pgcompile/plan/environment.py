@@ -96,7 +96,9 @@ class Environment:
         found: dict[str, Value] = {}
         with self.builder.section(atom.label):
             for name, expr in definition.parameters:
-                value = self._parameter(lowering, definition, definition.family.parameter(name), expr, target)
+                value = self._parameter(
+                    lowering, definition, definition.family.parameter(name), expr, atom.factor.targets[0]
+                )
                 alone = value.op in ("module", "item", "cell", "unflatten_batch")
                 found[name] = self.builder.name(
                     value, name, f"{name}_{target}", f"{atom.factor.name}_{name}_{target}", keep=alone
@@ -115,7 +117,7 @@ class Environment:
                 "one_hot",
             )
             return self._normalised(value) if simplex else value
-        shape = self.model.spaces[use_target(use, target, self.model)].shape
+        shape = self.model.spaces[target].shape
         numbers = [float(x) for x in flatten(literal)]
         if isinstance(literal, Fraction):
             numbers, own = numbers * shape[-1], shape[-1:]
@@ -325,11 +327,3 @@ class Environment:
                 }
                 full_values = tuple(build.expand_full(v, shape, axes, like) for v in values)
                 return build.make(ops[head], full_values, shape=shape, fresh=fresh)
-
-
-def use_target(use: FamilyUse, target: str, model: Model) -> str:
-    """The variable whose space settles the shape of a factor's tables: the one it was declared for."""
-    for factor in model.factors:
-        if factor.definition is use:
-            return factor.targets[0]
-    return target

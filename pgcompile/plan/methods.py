@@ -225,10 +225,12 @@ class Planner:
     # --- samplers ---
 
     def _sampler(self, generative: Distribution) -> None:
+        self.by_factor = {method.factor: method for method in self.plan.factors}
         atoms = order_atoms(generative)
         generated = [t for atom in atoms for t in atom.targets]
         order = self._with_deterministic(atoms, set(generated))
-        conditions = tuple(v for v in self.model.variables if v in self._conditions(order, set(generated)))
+        conditioned = self._conditions(order, set(generated))
+        conditions = tuple(v for v in self.model.variables if v in conditioned)
         steps = tuple(self._step(item) for item in order)
         self.plan.sampler = Sampler(generative.spelled, steps, conditions, self._ancestors(order))
 
@@ -275,7 +277,7 @@ class Planner:
 
     def _step(self, item: Atom | Factor) -> SampleStep:
         if isinstance(item, Atom):
-            method = next(f for f in self.plan.factors if f.factor is item.factor)
+            method = self.by_factor[item.factor]
             drawn_alone = bool(method.parameters) and not any(value.batched for _, value in method.parameters)
             batched = bool(item.parents) and not drawn_alone
             return SampleStep(item.targets[0], item.label, item.parents, item.factor, batched)

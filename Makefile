@@ -1,0 +1,30 @@
+# Everything runs in a virtual environment of the checkout.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test lint docs clean
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,docs]"
+	touch $(READY)
+
+demo: $(READY)  ## compile the VAE, train it on the digits, write runs/demo
+	$(BIN)/pgc train examples/vae.pgc --data examples/data/digits.npz --epochs 200 --out runs/demo
+
+test: $(READY)  ## run the tests
+	$(BIN)/python -m pytest -n auto
+
+lint: $(READY)  ## style, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(READY)  ## build the documentation
+	$(BIN)/mkdocs build --strict
+
+clean:
+	rm -rf .venv runs site
