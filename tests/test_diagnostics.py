@@ -84,3 +84,10 @@ def test_json_form() -> None:
     assert data["code"] == "PGC203"
     assert (data["line"], data["column"]) == (1, 1)
     assert data["severity"] == "error"
+
+
+def test_the_documentation_is_up_to_date() -> None:
+    import subprocess
+    import sys
+
+    subprocess.run([sys.executable, str(ROOT / "docs" / "generate.py"), "--check"], check=True, capture_output=True)

@@ -32,6 +32,8 @@ def render(found: Diagnostic, *, colour: bool) -> str:
     lines.append(f"{margin}{paint('-->', '34')} {name}:{line}:{column}")
     lines.extend(_frame(found, found.span, tone, margin, paint))
     for span, label in found.related:
+        if not label:
+            continue
         _, other, other_column = found.source.position(span.start)
         lines.append(f"{margin}{paint(':::', '34')} {label} (line {other}, column {other_column})")
         if other != line:
@@ -65,11 +67,19 @@ def _frame(found: Diagnostic, span: Span, tone: str, margin: str, paint: _painte
     end = max(min(span.end - start, len(text)), begin + 1)
     if len(text) > _MAX_LINE:
         text, begin, end = _window(text, begin, end)
+    # Places without a label of their own belong to the same caret line.
+    more = [
+        s for s, label in found.related if not label and span is found.span and start <= s.start <= start + len(text)
+    ]
     bar = paint("|", "34")
     head = _printable(text[:begin])
     marked = _printable(text[begin:end])
     number = paint(str(line).rjust(len(margin)), "34")
-    carets = " " * _width(head) + paint("^" * max(_width(marked), 1), tone, bold=True)
+    under = " " * _width(head) + "^" * max(_width(marked), 1)
+    for other in sorted(more):
+        under = under.ljust(_width(_printable(text[: other.start - start])))
+        under += "^" * max(_width(_printable(text[other.start - start : other.end - start])), 1)
+    carets = " " * (len(under) - len(under.lstrip())) + paint(under.lstrip(), tone, bold=True)
     return [f"{margin} {bar}", f"{number} {bar} {_printable(text)}", f"{margin} {bar} {carets}"]
 
 

@@ -34,7 +34,7 @@ class Diagnostic:
         source: the program the span points into.
         reasons: why it is so, a line each.
         help: what to write instead.
-        related: further places, each with a short label.
+        related: further places, each with a short label; one without a label shares the caret line.
         edits: edits that cure it, if there is a mechanical cure.
     """
 

@@ -297,7 +297,7 @@ class _Module:
             return lines
         lines += [
             "",
-            "    def log_prob_of(self, name: str, **values: Tensor) -> Tensor:",
+            "    def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:",
             '        """Log-density of a factor or model by its name, per example."""',
         ]
         if methods:

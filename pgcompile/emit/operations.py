@@ -130,7 +130,7 @@ class Writer:
         return Text(f"F.cross_entropy({self._flat(value, args)})")
 
     def _flat(self, value: Value, args: list[Text]) -> str:
-        return f"{args[0].at(ATOM)}.flatten(0, -2), {args[1].at(ATOM)}.flatten()"
+        return f"torch.atleast_2d({args[0].text}).flatten(0, -2), {args[1].at(ATOM)}.flatten()"
 
     def _divide_by_batch(self, value: Value, args: list[Text]) -> Text:
         size = f"{batch_shape(args[1].at(ATOM), _int(value.attributes[0]))}.numel()"

@@ -42,13 +42,15 @@ def multiply(parts: Iterable[tuple[Distribution, Span]], sink: Sink, span: Span)
         fresh = {h: _prime(h, taken) for h in part.hidden if h in taken}
         atoms.extend(_rename_atom(atom, fresh) for atom in part.atoms)
         hidden.extend(fresh.get(h, h) for h in part.hidden)
+    # The order in which a product is written says nothing: keep that in which the factors were declared.
+    atoms.sort(key=lambda atom: (atom.factor.span, atom.label))
     product = Distribution(tuple(atoms), tuple(hidden))
     cycle = find_cycle(product)
     if cycle is None:
         return product
     places = [place for part, place in parts if set(part.targets) & set(cycle)]
     pairs = (
-        f"{cycle[0]} and {cycle[1]} condition on each other"
+        f"{' and '.join(sorted(cycle))} condition on each other"
         if len(cycle) == 2
         else f"{', '.join(cycle)} condition on each other in a ring"
     )
@@ -56,8 +58,9 @@ def multiply(parts: Iterable[tuple[Distribution, Span]], sink: Sink, span: Span)
         pairs = f"{cycle[0]} conditions on itself"
     sink.add(
         "PGC203",
-        places[0].to(places[-1]) if places else span,
+        places[0] if places else span,
         f"these factors cannot be multiplied: {pairs}",
+        related=[(place, "") for place in places[1:]],
         reasons=[f"cycle: {' -> '.join([*cycle, cycle[0]])}"],
         help=_order_help(product, cycle),
     )

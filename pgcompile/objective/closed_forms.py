@@ -4,9 +4,9 @@
 each function is one of q's moments. Second moments are taken about p's location, so that nothing cancels.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from sympy import Abs, Add, Expr, Integer, Mul, Pow, S, cos, log
+from sympy import Abs, Add, Dummy, Expr, Integer, Mul, Pow, S, cos, expand_mul, log
 from sympy.core.function import AppliedUndef
 
 from pgcompile.vocabulary.symbols import Facts, Inside, Pick, Total, Whiten, X
@@ -54,9 +54,10 @@ def _moment(atom: Expr, facts: Facts) -> Expr | None:
     if isinstance(atom, Pow) and atom.exp == 2:
         return _square(atom.base, known)
     if isinstance(atom, Abs):
-        return _apply(known.get("|x-c|"), _centre(atom.args[0], X))
+        return _scaled(known.get("|x-c|"), _linear(atom.args[0], X), lambda slope: Abs(slope))
     if isinstance(atom, cos):
-        return _apply(known.get("cos(x-c)"), _centre(atom.args[0], X))
+        found = _linear(atom.args[0], X)
+        return _apply(known.get("cos(x-c)"), found[1]) if found is not None and found[0] in (1, -1) else None
     if isinstance(atom, AppliedUndef) and atom.func == Pick and not atom.args[0].has(X) and atom.args[1] == X:
         return _apply(known.get("pick v"), atom.args[0])
     if isinstance(atom, AppliedUndef) and atom.func == Inside and atom.args[0] == X:
@@ -77,21 +78,37 @@ def _total(body: Expr, facts: Facts) -> Expr | None:
 
 
 def _square(base: Expr, known: Mapping[str, object]) -> Expr | None:
-    if base == X and "x^2" in known:
-        return known["x^2"]
-    centre = _centre(base, X)
-    if centre is not None:
-        return _apply(known.get("(x-c)^2"), centre)
-    return _apply(known.get("(log x-c)^2"), _centre(base, log(X)))
+    found = _linear(base, X)
+    if found is None:
+        return _scaled(known.get("(log x-c)^2"), _linear(base, log(X)), lambda slope: slope**2)
+    slope, centre = found
+    if centre == 0 and "x^2" in known:
+        return slope**2 * known["x^2"]
+    return _scaled(known.get("(x-c)^2"), found, lambda slope: slope**2)
+
+
+def _linear(expr: Expr, variable: Expr) -> tuple[Expr, Expr] | None:
+    """`(a, c)` of `a * (variable - c)`; None for anything else."""
+    t = Dummy("t")
+    line = expr.subs(variable, t)
+    slope = line.diff(t)
+    if slope == 0 or slope.has(t) or line.has(X):
+        return None
+    return slope, expand_mul(t - line / slope)
+
+
+def _scaled(moment: object, line: tuple[Expr, Expr] | None, power: Callable[[Expr], Expr]) -> Expr | None:
+    """A moment about a centre, times what the slope contributes."""
+    if line is None:
+        return None
+    found = _apply(moment, line[1])
+    return None if found is None else power(line[0]) * found
 
 
 def _centre(expr: Expr, variable: Expr) -> Expr | None:
-    """c of `variable - c` or `c - variable`, None for anything else."""
-    for sign in (1, -1):
-        centre = variable - sign * expr
-        if not centre.has(X):
-            return centre
-    return None
+    """c of `variable - c`, None for anything else."""
+    found = _linear(expr, variable)
+    return found[1] if found is not None and found[0] == 1 else None
 
 
 def _apply(moment: object, argument: Expr | None) -> Expr | None:

@@ -368,6 +368,9 @@ class _Rewriter:
         elif len(others) == 1 and len(mine) == 1 and mine[0] == -others[0][0]:
             formula = expected_log_density([(1, own.log_density), (-1, densities[-1][1])], own)
             kind, label, flip = "KL", f"KL[{atom.label} || {others[0][1].atom.label}]", mine[0]
+        elif len(members) == 1:
+            formula = expected_log_density([(1, densities[0][1])], own)
+            kind, label, flip = "CE", f"E_{{{atom.label}}}[log {members[0][1].atom.label}]", members[0][0]
         else:
             formula = expected_log_density(densities, own)
             text = _joined("+", [leaf.atom for _, leaf in members])

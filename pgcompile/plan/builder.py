@@ -162,6 +162,10 @@ class Builder:
                 return self.unary("neg", b)
             case ("mul" | "div", _, -1.0):
                 return self.unary("neg", a)
+            case ("maximum" | "minimum", None, float(bound)):
+                return self.make("clamp_min" if op == "maximum" else "clamp_max", (a,), (bound,), shape=a.shape)
+            case ("maximum" | "minimum", float(), None):
+                return self.binary(op, b, a)
             case ("pow", _, 2.0):
                 return self.unary("square", a)
             case _:

@@ -3,6 +3,7 @@ scored, drawn and averaged there."""
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import prod
 
 from sympy import Add, Expr, Symbol
 
@@ -39,6 +40,9 @@ class Environment:
     _variables: dict[tuple[str, object], Value] = field(default_factory=dict)
     _parameters: dict[tuple[Atom, Env], dict[str, Value]] = field(default_factory=dict)
     _facts: dict[Atom, tuple[Facts, tuple[tuple[Symbol, ParameterUse], ...]]] = field(default_factory=dict)
+
+    _patterns: dict[tuple[str, tuple[tuple[str, Expr], ...]], Facts] = field(default_factory=dict)
+    _constants: dict[Expr, tuple[Expr, float]] = field(default_factory=dict)
 
     # --- variables ---
 
@@ -140,7 +144,11 @@ class Environment:
             definition = atom.factor.definition
             assert isinstance(definition, FamilyUse)
             values, uses = parameter_symbols(atom, Env(), self.model, "f")
-            self._facts[atom] = (definition.family.facts(values), uses)
+            # Factors of one family with the same literals share their formulas.
+            pattern = (definition.family.name, tuple(values.items()))
+            if pattern not in self._patterns:
+                self._patterns[pattern] = definition.family.facts(values)
+            self._facts[atom] = (self._patterns[pattern], uses)
         return self._facts[atom]
 
     def _bindings(self, atom: Atom, env: Env) -> dict[Symbol, Value]:
@@ -185,13 +193,13 @@ class Environment:
         build = self.builder
         if formula.dim is not None:
             expr = expr.subs(DIM, formula.dim)
-        constant = Add(*(term for term in Add.make_args(expr) if term.is_number))
-        value = formula.lower(expr - constant)
+        if expr not in self._constants:
+            constant = Add(*(term for term in Add.make_args(expr) if term.is_number))
+            self._constants[expr] = (expr - constant, float(constant.evalf(25)))
+        rest, number = self._constants[expr]
+        value = formula.lower(rest)
         total = self._reduce(value, lead)
-        count = 1
-        for size in lead:
-            count *= size
-        number = float(constant.evalf(25)) * count
+        number *= prod(lead)
         if number == 0:
             return total
         return build.binary("add" if number > 0 else "sub", total, build.constant(abs(number)))

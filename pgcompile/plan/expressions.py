@@ -199,10 +199,8 @@ class ExpressionLowering:
             case "clamp":
                 low = named.get("min", args[1] if len(args) > 1 else None)
                 high = named.get("max", args[2] if len(args) > 2 else None)
-                for op, bound in (("maximum", low), ("minimum", high)):
-                    if bound is not None:
-                        first = self._bounded(op, first, bound)
-                return first
+                first = first if low is None else build.binary("maximum", first, low)
+                return first if high is None else build.binary("minimum", first, high)
             case "reduce":
                 return build.sum_last(first, first.rank) if name == "sum" else build.mean_last(first, first.rank)
             case "last":
@@ -213,13 +211,6 @@ class ExpressionLowering:
                 return self.cat(args)
             case _:
                 raise InternalError(f"no tensor code for {name}")
-
-    def _bounded(self, op: str, x: Value, bound: Value) -> Value:
-        if bound.constant is None:
-            return self.builder.binary(op, x, bound)
-        return self.builder.make(
-            "clamp_min" if op == "maximum" else "clamp_max", (x,), (bound.constant,), shape=x.shape
-        )
 
     def _one_hot(self, index: tree.Expr) -> Value:
         value = self.lower(index)

@@ -213,8 +213,9 @@ class Planner:
 
     def _log_density(self, name: str, formula: str, distribution: Distribution) -> Method:
         environment = self._environment()
+        touched = {*distribution.targets, *distribution.parents}
         for variable in self.model.variables:
-            if variable in {*distribution.targets, *distribution.parents} and variable not in self.model.deterministic:
+            if variable in touched and variable not in self.model.deterministic:
                 environment.variable(variable, OBSERVED)
         values = [environment.log_density(atom, OBSERVED) for atom in order_atoms(distribution)]
         total = values[0]

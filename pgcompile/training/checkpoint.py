@@ -15,7 +15,7 @@ from pgcompile.writing import write_atomically
 def save(model: nn.Module, path: Path) -> Path:
     """Write the model's parameters and buffers."""
     state = {name: value.detach().contiguous().cpu() for name, value in model.state_dict().items()}
-    return write_atomically(path, save_tensors(state, metadata={"format": "pt", "class": type(model).__name__}))
+    return write_atomically(path, save_tensors(state, metadata={"format": "pt"}))
 
 
 def restore(model: nn.Module, path: Path) -> None:

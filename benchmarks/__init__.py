@@ -1,0 +1,1 @@
+"""Measurements, as ratios in one run. `python -m benchmarks` writes `docs/benchmarks.md`."""

@@ -1,0 +1,78 @@
+"""Writes the parts of the documentation that are made from the code: `python docs/generate.py [--check]`."""
+
+import sys
+from pathlib import Path
+
+from pgcompile.diagnostics.catalogue import CATALOGUE, Entry
+from pgcompile.vocabulary.families import families
+from pgcompile.vocabulary.functions import FUNCTIONS
+from pgcompile.vocabulary.initialisers import INITIALISERS
+from pgcompile.vocabulary.layers import LAYERS
+from pgcompile.writing import write_atomically
+
+DOCS = Path(__file__).parent
+_LONGEST = 400
+
+
+def diagnostics() -> str:
+    """The catalogue as a page."""
+    blocks = [
+        "# Diagnostics",
+        "",
+        "Every code, with a program that gets it and the same program mended. Made from `pgcompile/diagnostics/catalogue.py` "
+        "by `python docs/generate.py`; a test compiles every example.",
+        "",
+        "Errors are `PGC...`, warnings `W...`, notes `N...`. A warning is allowed in place by a comment `# pgc: allow W102` on its "
+        "line or on the line before; `pgc check --warn error` makes warnings errors.",
+        "",
+        "| code | means |",
+        "| --- | --- |",
+        *(f"| [{e.code}](#{e.code.lower()}) | {e.title} |" for e in CATALOGUE),
+    ]
+    for entry in CATALOGUE:
+        blocks += ["", f"## {entry.code}", "", f"{entry.title[0].upper()}{entry.title[1:]}.", "", *_examples(entry)]
+    return "\n".join(blocks) + "\n"
+
+
+def _examples(entry: Entry) -> list[str]:
+    return ["Wrong:", "", "```", _shown(entry.wrong), "```", "", "Right:", "", "```", _shown(entry.right), "```"]
+
+
+def _shown(program: str) -> str:
+    """A program as the page prints it: control characters visible, endless ones cut."""
+    text = program.replace("\0", "\\0").strip("\n")
+    return text if len(text) < _LONGEST else f"{text[:60]} ... ({len(text):,} characters)"
+
+
+def families_table() -> str:
+    """One row a family."""
+    rows = []
+    for family in families().values():
+        names = ", ".join(p.name for p in family.parameters)
+        equation = family.equation.replace("|", "\\|")
+        rows.append(f"| `{family.name}({names})` | `{equation}` |")
+    return "\n".join(rows)
+
+
+def language() -> str:
+    """The language page with its lists filled in."""
+    text = (DOCS / "language.template.md").read_text(encoding="utf-8")
+    filled = text.replace("FAMILIES\n", families_table() + "\n\n").replace("`FUNCTIONS`", f"`{' '.join(FUNCTIONS)}`")
+    filled = filled.replace("`LAYERS`", f"`{' '.join(LAYERS)}`")
+    return filled.replace("INITIALISERS", ", ".join(f"`{name}`" for name in sorted(INITIALISERS)))
+
+
+def main() -> int:
+    """Write the pages, or say which are out of date."""
+    pages = {"diagnostics.md": diagnostics(), "language.md": language()}
+    stale = [n for n, t in pages.items() if not (DOCS / n).is_file() or (DOCS / n).read_text(encoding="utf-8") != t]
+    if "--check" in sys.argv:
+        print("out of date:", ", ".join(stale)) if stale else print("up to date")
+        return int(bool(stale))
+    for name in stale:
+        write_atomically(DOCS / name, pages[name].encode())
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,272 @@
+"""Laws of every emitted module: style, determinism, one net call, and every way torch can run it."""
+
+import ast
+import inspect
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import pgcompile as pgc
+from tests.conftest import compiled
+from tests.programs import EXAMPLES, SMALL
+
+NAMES = sorted(EXAMPLES)
+
+
+def observed(name: str, batch: tuple[int, ...] = (4,), device: str = "cpu") -> dict[str, Tensor]:
+    """Data for an example's arguments, in their spaces."""
+    program = compiled(EXAMPLES[name])
+    values: dict[str, Tensor] = {}
+    for variable, space in program.analysis.model.spaces.items():
+        if space.kind == "category":
+            values[variable] = torch.randint(0, space.categories or 1, batch)
+        elif space.kind == "boolean":
+            values[variable] = (torch.rand(*batch, *space.shape) > 0.5).float()
+        else:
+            values[variable] = torch.randn(*batch, *space.shape)
+    return {k: v.to(device) for k, v in values.items()}
+
+
+def call(method, name: str, **extra):  # type: ignore[no-untyped-def]
+    """Call a method with the observed values it asks for."""
+    wanted = inspect.signature(method).parameters
+    values = {**observed(name), "beta": torch.tensor(0.5), **extra}
+    return method(**{k: v for k, v in values.items() if k in wanted})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_golden_source(name: str, golden) -> None:  # type: ignore[no-untyped-def]
+    golden(f"emitted/{name}.py", pgc.compile(EXAMPLES[name], name=name.title().replace("_", "")).source)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_ruff_passes_whatever_the_line_length(name: str, tmp_path: Path) -> None:
+    path = tmp_path / f"{name}.py"
+    path.write_text(compiled(EXAMPLES[name]).source, encoding="utf-8")
+    for arguments in (["check"], ["format", "--check"], ["format", "--check", "--line-length", "120"]):
+        subprocess.run(
+            [sys.executable, "-m", "ruff", *arguments, "--isolated", str(path)], check=True, capture_output=True
+        )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_imports_torch_and_nothing_else(name: str) -> None:
+    module = ast.parse(compiled(EXAMPLES[name]).source)
+    imported = {n.name for node in module.body if isinstance(node, ast.Import) for n in node.names}
+    imported |= {node.module or "" for node in module.body if isinstance(node, ast.ImportFrom)}
+    assert {name.split(".")[0] for name in imported} == {"torch"}
+
+
+def test_the_vae_of_the_paper_is_at_most_120_lines() -> None:
+    text = EXAMPLES["vae"].replace("Linear(64)", "Linear(784)").replace("boolean[64]", "boolean[784]")
+    text = text.replace("real[8]", "real[64]").replace("Linear(8)", "Linear(64)").replace("Linear(128)", "Linear(512)")
+    assert pgc.compile(text).source.count("\n") <= 120
+
+
+@pytest.mark.parametrize("seed", ["0", "1", "12345"])
+def test_the_same_bytes_whatever_the_hash_seed(seed: str) -> None:
+    code = "import sys, pgcompile as pgc\nsys.stdout.write(pgc.compile(sys.stdin.read()).source)"
+    for name in ("hierarchical_vae", "beta_vae"):
+        run = subprocess.run(
+            [sys.executable, "-c", code],
+            input=EXAMPLES[name].encode(),
+            capture_output=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        )
+        assert run.stdout.decode() == pgc.compile(EXAMPLES[name]).source
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_net_runs_once_in_the_loss(name: str) -> None:
+    model = compiled(EXAMPLES[name]).Model()
+    calls: dict[str, int] = {}
+    for key, child in model.named_children():
+        child.register_forward_hook(lambda *_, key=key: calls.__setitem__(key, calls.get(key, 0) + 1))
+    call(model.loss, name)
+    assert set(calls.values()) == {1}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_full_graph(name: str) -> None:
+    model = compiled(EXAMPLES[name]).Model()
+    methods = [m for m in ("loss", "terms", "log_prob") if hasattr(model, m)]
+    for method in methods:
+        torch._dynamo.reset()
+        call_compiled = torch.compile(getattr(model, method), fullgraph=True, backend="eager")
+        wanted = inspect.signature(getattr(model, method)).parameters
+        values = {**observed(name), "beta": torch.tensor(0.5)}
+        call_compiled(**{k: v for k, v in values.items() if k in wanted})
+    given = {k: v for k, v in observed(name).items() if k in conditions(name)}
+    for method in ("sample", "sample_mean"):
+        torch._dynamo.reset()
+        torch.compile(getattr(model, method), fullgraph=True, backend="eager")(() if given else (3,), given)
+
+
+def conditions(name: str) -> set[str]:
+    part = compiled(EXAMPLES[name]).generative
+    return set(part.parents) if part is not None else set()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_compiled_equals_eager(name: str) -> None:
+    """Through inductor too, on a program without noise between the two runs."""
+    model = compiled(EXAMPLES[name]).Model().eval()
+    values = observed(name)
+    wanted = inspect.signature(model.log_prob).parameters
+    chosen = {k: v for k, v in values.items() if k in wanted}
+    torch._dynamo.reset()
+    torch.testing.assert_close(
+        torch.compile(model.log_prob, fullgraph=True, backend="aot_eager")(**chosen), model.log_prob(**chosen)
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_export(name: str) -> None:
+    class Density(nn.Module):
+        def __init__(self, inner: nn.Module) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, **values: Tensor) -> Tensor:
+            return self.inner.log_prob(**values)
+
+    model = compiled(EXAMPLES[name]).Model().eval()
+    values = {k: v for k, v in observed(name).items() if k in inspect.signature(model.log_prob).parameters}
+    exported = torch.export.export(Density(model), (), kwargs=values)
+    torch.testing.assert_close(exported.module()(**values), model.log_prob(**values))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_vmap(name: str) -> None:
+    model = compiled(EXAMPLES[name]).Model().eval()
+    wanted = list(inspect.signature(model.log_prob).parameters)
+    values = observed(name, (5,))
+    mapped = torch.func.vmap(lambda *args: model.log_prob(*args))(*(values[k] for k in wanted))
+    torch.testing.assert_close(mapped, model.log_prob(**{k: values[k] for k in wanted}))
+    losses = torch.func.vmap(lambda *args: call_loss(model, wanted_loss(model), args), randomness="different")
+    names = wanted_loss(model)
+    assert losses(*({**values, "beta": torch.ones(5)}[k] for k in names)).shape == (5,)
+
+
+def wanted_loss(model: nn.Module) -> list[str]:
+    return list(inspect.signature(model.loss).parameters)
+
+
+def call_loss(model: nn.Module, names: list[str], args: tuple[Tensor, ...]) -> Tensor:
+    return model.loss(**dict(zip(names, args, strict=True)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_tensor_is_made_on_a_device_of_its_own_choosing(name: str) -> None:
+    model = compiled(EXAMPLES[name]).Model().to("meta")
+    values = {**observed(name, device="meta"), "beta": torch.tensor(0.5, device="meta")}
+    for method in (model.loss, model.terms, model.log_prob):
+        wanted = inspect.signature(method).parameters
+        found = method(**{k: v for k, v in values.items() if k in wanted})
+        tensors = found.values() if isinstance(found, dict) else [found]
+        assert all(t.device.type == "meta" for t in tensors)
+    given = {k: v for k, v in values.items() if k in conditions(name)}
+    drawn = model.sample(() if given else (3,), given)
+    assert all(t.device.type == "meta" for t in drawn.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_bf16_autocast(name: str) -> None:
+    torch.manual_seed(0)
+    model = compiled(EXAMPLES[name]).Model().eval()
+    torch.manual_seed(1)
+    full = call_seeded(model, name)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = call_seeded(model, name)
+    half.backward()
+    assert float((half - full).abs()) < 0.05 * (1 + float(full.abs()))
+
+
+def call_seeded(model: nn.Module, name: str) -> Tensor:
+    torch.manual_seed(2)
+    return call(model.loss, name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_double(name: str) -> None:
+    model = compiled(EXAMPLES[name]).Model().double()
+    values = {k: v.double() if v.is_floating_point() else v for k, v in observed(name).items()}
+    wanted = inspect.signature(model.loss).parameters
+    loss = model.loss(**{k: v for k, v in {**values, "beta": 0.5}.items() if k in wanted})
+    assert loss.dtype == torch.float64
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_samples_have_the_shapes_of_their_spaces(name: str) -> None:
+    program = compiled(EXAMPLES[name])
+    model = program.Model()
+    given = {k: v for k, v in observed(name, (3,)).items() if k in conditions(name)}
+    drawn = model.sample((2,), given)
+    batch = (2, 3) if given else (2,)
+    for variable, value in drawn.items():
+        assert value.shape == (*batch, *program.analysis.model.spaces[variable].shape)
+    means = model.sample_mean((2,), given)
+    assert {k: v.shape for k, v in means.items()} == {k: v.shape for k, v in drawn.items()}
+
+
+def test_what_is_given_is_kept_and_conditioned_on() -> None:
+    model = compiled(SMALL + "e = KL[q || p]").Model()
+    z = torch.full((3,), 2.0)
+    drawn = model.sample((5,), given={"z": z})
+    assert drawn["z"].shape == (5, 3)
+    assert (drawn["z"] == 2).all()
+    torch.testing.assert_close(model.sample_mean((5,), given={"z": z})["x"], model.dec(z).sigmoid().expand(5, 6))
+    with pytest.raises(ValueError, match="x is given, but z above it is not"):
+        model.sample((5,), given={"x": torch.ones(6)})
+    with pytest.raises(KeyError, match="y is not one of z, x"):
+        model.sample((5,), given={"y": z})
+
+
+def test_an_unknown_factor_lists_the_known_ones() -> None:
+    model = compiled(SMALL + "e = KL[q || p]").Model()
+    with pytest.raises(KeyError, match=r"p\(x\) is not one of p\(z\), p\(x\|z\), q\(z\|x\)"):
+        model.log_prob_of("p(x)", x=torch.ones(6))
+    torch.testing.assert_close(
+        model.log_prob_of("p(x | z)", x=torch.ones(2, 6), z=torch.ones(2, 3)),
+        model.factor("p(x|z)")(torch.ones(2, 3)).log_prob(torch.ones(2, 6)),
+    )
+
+
+def test_link_imports_instead_of_copying() -> None:
+    source = pgc.compile(SMALL + "e = KL[q || p]", link=True).source
+    assert "from pgcompile.special import" in source
+    assert "def condition(" not in source
+    namespace: dict[str, object] = {}
+    exec(compile(source, "linked", "exec"), namespace)  # noqa: S102
+    assert namespace["Model"]().sample((2,))["x"].shape == (2, 6)  # type: ignore[operator]
+
+
+def test_emitted_lines_appear_in_tracebacks() -> None:
+    import traceback
+
+    model = compiled(SMALL + "e = KL[q || p]").Model()
+    with pytest.raises(RuntimeError) as caught:
+        model.e(x=torch.ones(2, 7))
+    lines = "".join(traceback.format_exception(caught.value))
+    assert "h = self.enc(x)" in lines
+
+
+def test_the_checkpoint_holds_every_constant() -> None:
+    text = (
+        "x : real[2]\nk : category[3]\np(k) = Categorical([0.2, 0.3, 0.5])\np(x|k) = "
+        "Normal(m[k], 1)\nbuffer m : real[3, 2] = [[0, 0], [1, 0], [2, 0]]\ns = log p"
+    )
+    model = compiled(text).Model()
+    state = model.state_dict()
+    assert set(state) == {"m", "table_1"}
+    torch.testing.assert_close(state["table_1"], torch.tensor([0.2, 0.3, 0.5]))
+    k = torch.tensor([0, 2])
+    x = torch.zeros(2, 2)
+    expected = torch.tensor([0.2, 0.5]).log() + torch.distributions.Normal(model.m[k], 1.0).log_prob(x).sum(-1)
+    torch.testing.assert_close(model.s(x=x, k=k), expected)
