@@ -158,6 +158,20 @@ class Delta(D.Distribution):
         return self.v.expand(*sample_shape, *self.v.shape)
 
 
+def check_net(net: torch.nn.Module, inputs: tuple, outputs: dict[str, tuple]) -> None:
+    """Compare what a supplied net gives, on the meta device, with what was declared."""
+    state = {**dict(net.named_parameters()), **dict(net.named_buffers())}
+    meta = {n: torch.empty_like(v, device="meta") for n, v in state.items()}
+    found = torch.func.functional_call(net, meta, inputs)
+    found = found if isinstance(found, tuple | list) else (found,)
+    if len(found) != len(outputs):
+        raise ValueError(f"{len(found)} results, declared are {', '.join(outputs)}")
+    for (name, shape), value in zip(outputs.items(), found, strict=True):
+        if value.shape[1:] != shape:
+            shown = f"{list(shape)}, the net gives {list(value.shape[1:])}"
+            raise ValueError(f"{name} is declared with the event shape {shown}")
+
+
 def condition(shape: tuple, given: Values | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
     given = given or {}

@@ -179,7 +179,18 @@ class _Module:
         if isinstance(net, ExternNetwork):
             results = ", ".join(f"{n}: {space_text(s)}" if n else space_text(s) for n, s in net.outputs)
             signature = f"{name}({', '.join(net.inputs)}) -> {results}"
-            return [f"        # {safe_comment(signature)}", f"        self.{attribute} = {argument}"]
+            self._use("check_net")
+            inputs = [
+                f'torch.empty(2{"".join(f", {n}" for n in shape)}, device="meta")' + (".long()" if index else "")
+                for shape, index in self.plan.tensors.externs[name]
+            ]
+            outputs = [f'"{n or name}": {s.shape}' for n, s in net.outputs]
+            check = f"check_net({argument}, ({', '.join(inputs)},), {{{', '.join(outputs)}}})"
+            return [
+                f"        # {safe_comment(signature)}",
+                f"        self.{attribute} = {argument}",
+                *_statement(check, 8),
+            ]
         return [f"        self.{attribute} = {argument}"]
 
     # --- methods of one value ---

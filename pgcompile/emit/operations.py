@@ -275,7 +275,10 @@ class Writer:
     def _module(self, value: Value, args: list[Text]) -> Text:
         return Text(f"self.{self.rename(str(value.attributes[0]))}({', '.join(a.text for a in args)})")
 
-    _cell = _module
+    def _cell(self, value: Value, args: list[Text]) -> Text:
+        x, *states = (a.text for a in args)
+        hidden = states[0] if len(states) == 1 else f"({', '.join(states)})"
+        return Text(f"self.{self.rename(str(value.attributes[0]))}({x}, {hidden})")
 
     def _extern_log_prob(self, value: Value, args: list[Text]) -> Text:
         name, rank = str(value.attributes[0]), _int(value.attributes[1])

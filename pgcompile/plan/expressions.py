@@ -277,16 +277,29 @@ class ExpressionLowering:
         build = self.builder
         module = self.tensors.module(segment)
         states = segment.cell_states
-        x, hidden = self.cat(args[:-states]), args[-states:]
+        joined = [self.cat(args[:-states]), *args[-states:]]
+        full = max(joined, key=lambda v: (len(v.axes), v.batched))
+        flat = []
+        for value in joined:
+            if (value.axes, value.batched) != (full.axes, full.batched):
+                value = build.make(
+                    "expand_but_last", (value, full), shape=value.shape, batched=full.batched, axes=full.axes
+                )
+            flat.append(build.make("flatten_batch", (value,), (1,), shape=value.shape) if full.batched else value)
         shape = segment.output.shape
-        out = build.make("cell", (x, *hidden), (module,), shape=shape)
-        if states == 1:
-            return out
-        return tuple(build.make("item", (out,), (i,), shape=shape) for i in range(states))
+        out = build.make("cell", tuple(flat), (module,), shape=shape)
+        parts = [out] if states == 1 else [build.make("item", (out,), (i,), shape=shape) for i in range(states)]
+        if full.batched:
+            parts = [build.make("unflatten_batch", (part, full), (1,), shape=shape) for part in parts]
+        return parts[0] if states == 1 else tuple(parts)
+
+    def _is_index(self, value: Value) -> bool:
+        space = self.model.spaces.get(str(value.attributes[0])) if value.op == "argument" else None
+        return value.op in ("category", "argmax") or (space is not None and space.kind == "category")
 
     def _extern(self, net: ExternNetwork, args: list[Value]) -> Results:
         build = self.builder
-        self.tensors.extern(net.name)
+        self.tensors.extern(net.name, tuple((a.shape, self._is_index(a)) for a in args))
         batched = any(a.batched for a in args)
         if len(net.outputs) == 1:
             return build.make("module", tuple(args), (net.name,), shape=net.outputs[0][1].shape, batched=batched)

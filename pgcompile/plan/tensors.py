@@ -35,7 +35,7 @@ class Tensors:
 
     model: Model
     modules: dict[str, ModuleSegment] = field(default_factory=dict)
-    externs: list[str] = field(default_factory=list)
+    externs: dict[str, tuple[tuple[tuple[int, ...], bool], ...]] = field(default_factory=dict)
     parameters: dict[str, TensorValue] = field(default_factory=dict)
     constants: dict[str, ConstantTable] = field(default_factory=dict)
 
@@ -44,10 +44,10 @@ class Tensors:
         self.modules.setdefault(segment.attribute, segment)
         return segment.attribute
 
-    def extern(self, name: str) -> str:
-        """Attribute of a net or factor supplied from Python."""
-        if name not in self.externs:
-            self.externs.append(name)
+    def extern(self, name: str, inputs: tuple[tuple[tuple[int, ...], bool], ...] = ()) -> str:
+        """Attribute of a net or factor supplied from Python, with "
+        "the shapes it is called with (and which are indices)."""
+        self.externs.setdefault(name, inputs)
         return name
 
     def constant(self, numbers: tuple[float, ...], shape: tuple[int, ...]) -> str:
