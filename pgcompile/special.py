@@ -26,7 +26,8 @@ def log_expm1_ratio(x: Tensor) -> Tensor:
     near = h < 0.1
     far = torch.where(near, 1.0, h)
     square = h.square()
-    series = square * (1 / 6 - square * (1 / 180 - square * (1 / 2835 - square / 37800)))
+    tail = 1 / 180 - square * (1 / 2835 - square / 37800)
+    series = square * (1 / 6 - square * tail)
     exact = far + torch.log(-torch.expm1(-2 * far)) - torch.log(2 * far)
     return x / 2 + torch.where(near, series, exact)
 
@@ -36,7 +37,8 @@ def continuous_bernoulli_mean(logits: Tensor) -> Tensor:
     near = logits.abs() < 0.2
     far = torch.where(near, 1.0, logits)
     square = logits.square()
-    series = 0.5 + logits * (1 / 12 - square * (1 / 720 - square * (1 / 30240 - square / 1209600)))
+    tail = 1 / 720 - square * (1 / 30240 - square / 1209600)
+    series = 0.5 + logits * (1 / 12 - square * tail)
     return torch.where(near, series, -1 / torch.expm1(-far) - 1 / far)
 
 
@@ -85,30 +87,34 @@ def draw_von_mises(loc: Tensor, concentration: Tensor) -> Tensor:
     accepted = (c * (2 - c) > u2) | (torch.log(c / u2) + 1 - c >= 0)
     first = accepted.to(torch.int8).argmax(0, keepdim=True)
     angle = ((u3 - 0.5).sign() * f.acos()).gather(0, first).squeeze(0)
-    return torch.remainder(angle + torch.pi + loc.double(), 2 * torch.pi).sub(torch.pi).to(concentration.dtype)
+    turned = torch.remainder(angle + torch.pi + loc.double(), 2 * torch.pi)
+    return (turned - torch.pi).to(concentration.dtype)
 
 
 def lower_cholesky(free: Tensor) -> Tensor:
     """A lower triangular matrix with positive diagonal from free numbers."""
-    return free.tril(-1) + torch.diag_embed(torch.nn.functional.softplus(free.diagonal(dim1=-2, dim2=-1)))
+    diagonal = torch.nn.functional.softplus(free.diagonal(dim1=-2, dim2=-1))
+    return free.tril(-1) + torch.diag_embed(diagonal)
 
 
 def positive_definite(free: Tensor) -> Tensor:
     """A positive definite matrix from free numbers, through its Cholesky factor."""
-    tril = free.tril(-1) + torch.diag_embed(torch.nn.functional.softplus(free.diagonal(dim1=-2, dim2=-1)))
+    diagonal = torch.nn.functional.softplus(free.diagonal(dim1=-2, dim2=-1))
+    tril = free.tril(-1) + torch.diag_embed(diagonal)
     return tril @ tril.mT
 
 
 def cholesky_of_inverse(precision: Tensor) -> Tensor:
     """Cholesky factor of the inverse of a precision matrix, without inverting it."""
     flipped = torch.linalg.cholesky(precision.flip((-2, -1))).flip((-2, -1)).mT
-    identity = torch.eye(precision.shape[-1], dtype=precision.dtype, device=precision.device)
+    identity = torch.diag_embed(torch.ones_like(precision[..., 0, :]))
     return torch.linalg.solve_triangular(flipped, identity, upper=False)
 
 
 def solve_vector(tril: Tensor, vector: Tensor) -> Tensor:
     """L^-1 v for a lower triangular L, over all batch dimensions of both."""
-    return torch.linalg.solve_triangular(tril, vector.unsqueeze(-1), upper=False).squeeze(-1)
+    column = vector.unsqueeze(-1)
+    return torch.linalg.solve_triangular(tril, column, upper=False).squeeze(-1)
 
 
 def sum_to_batch(log_prob: Tensor, x: Tensor, rank: int) -> Tensor:
@@ -118,13 +124,15 @@ def sum_to_batch(log_prob: Tensor, x: Tensor, rank: int) -> Tensor:
 
 def draw_from(distribution: D.Distribution, shape: tuple[int, ...]) -> Tensor:
     """A draw, pathwise where the distribution can."""
-    return distribution.rsample(shape) if distribution.has_rsample else distribution.sample(shape)
+    if distribution.has_rsample:
+        return distribution.rsample(shape)
+    return distribution.sample(shape)
 
 
 class VonMises(D.VonMises):
     """A von Mises distribution that draws without a loop."""
 
-    def sample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
+    def sample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
         """Angles in [-pi, pi)."""
         shape = self._extended_shape(torch.Size(sample_shape))
         return draw_von_mises(self.loc.expand(shape), self.concentration.expand(shape))
@@ -146,14 +154,15 @@ class Delta(D.Distribution):
 
     def __init__(self, v: Tensor, event_dim: int) -> None:
         self.v = v
-        super().__init__(v.shape[: v.ndim - event_dim], v.shape[v.ndim - event_dim :], validate_args=False)
+        batch, event = v.shape[: v.ndim - event_dim], v.shape[v.ndim - event_dim :]
+        super().__init__(batch, event, validate_args=False)
 
     @property
     def mean(self) -> Tensor:
         """The point."""
         return self.v
 
-    def rsample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
+    def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
         """The point, repeated."""
         return self.v.expand(*sample_shape, *self.v.shape)
 
