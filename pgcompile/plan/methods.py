@@ -300,7 +300,7 @@ class Planner:
             environment = self._environment()
             parameters: dict[str, Value] = {}
             for parent in factor.parents:
-                environment.variable(parent, OBSERVED)
+                environment.local[parent] = environment.builder.argument(parent, self.model.spaces[parent].shape)
             if isinstance(definition, FamilyUse):
                 values = environment.parameters(Atom(factor), OBSERVED)
                 parameters = self._full_parameters(factor, definition, values, environment)
