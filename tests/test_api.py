@@ -62,9 +62,7 @@ def test_the_quick_form_means_the_same() -> None:
     assert quick.source.split("class Model")[1] == full.source.split("class Model")[1]
     named = pgc.compile(model="p(x|z) p(z)", objective="bound = ELBO[p || q]", where=where)
     assert named.Model().bound(x=torch.ones(2, 6)).shape == (2,)
-    assert any(
-        d.code == "N101" and "E_{q(z|x)}[log p(x|z)] - KL[q(z|x)||p(z)]" in d.message for d in quick.diagnostics
-    )
+    assert any(d.code == "N101" and "E_{q(z|x)}[log p(x|z)] - KL[q(z|x)||p(z)]" in d.message for d in quick.diagnostics)
 
 
 def test_quick_form_with_params() -> None:
@@ -131,7 +129,7 @@ s = log p(x|h) p(y|h,z) p(z)
     drawn = model.sample((4,))
     assert set(drawn) == {"z", "h", "x", "y"}
     torch.testing.assert_close(drawn["h"], model.f(drawn["z"]) + 1)
-    D = torch.distributions  # noqa: N806
+    D = torch.distributions
     h = drawn["h"]
     expected = D.Normal(h, 1.0).log_prob(drawn["x"]) + D.Normal(h * drawn["z"], 1.0).log_prob(drawn["y"])
     expected = (expected + D.Normal(0.0, 1.0).log_prob(drawn["z"])).sum(-1)
@@ -154,7 +152,7 @@ s = log p(x|k) + log p(k)
     model = compiled(fixed).Model()
     k = torch.tensor([0, 1, 2, 2])
     x = torch.randn(4, 2)
-    D = torch.distributions  # noqa: N806
+    D = torch.distributions
     expected = D.Normal(model.means[k], 0.5).log_prob(x).sum(-1) + torch.tensor([0.0, 0.0, 1.0]).log_softmax(0)[k]
     torch.testing.assert_close(model.s(k=k, x=x), expected)
     drawn = model.sample((1000,))

@@ -59,18 +59,34 @@ def _initial(tensor: TensorValue, tensors: Tensors) -> str:
     found = initial_numbers(tensor, tensors.model)
     if found is not None:
         numbers, own = found
-        free = tuple(_unconstrained(tensor, x) for x in numbers)
+        if own and tensor.space.kind == "lower_cholesky" and tensor.kind == "param":
+            free = _free_triangle(numbers, own[-1])
+        else:
+            free = tuple(_unconstrained(tensor, x) for x in numbers)
         if len(set(free)) == 1:
             return f"torch.full({shape}, {number_text(free[0])})"
         return _tensor(free, own)
     named = initialiser(tensor, tensors.model)
     if named is None:
-        named = ("xavier_uniform", ()) if len(shape) >= 2 and not is_mapped(tensor) else ("zeros", ())
+        named = _default(tensor)
     name, arguments = named
+    if is_mapped(tensor) and name in ("ones", "eye"):
+        # The value that is meant is the mapped one: softplus of this number is 1.
+        return f"torch.{_ONE[name].format(shape=shape, size=shape[-1] if shape else 1)}"
     if name == "zeros" or name == "ones":
         return f"torch.{name}({shape})"
     extra = "".join(f", {number_text(a)}" for a in (_centred(name, arguments)))
     return f"{INITIALISERS[name]}(torch.empty({shape}){extra})"
+
+
+_ONE = {"ones": "full({shape}, 0.5413248546129181)", "eye": "eye({size}).mul(0.5413248546129181)"}
+
+
+def _default(tensor: TensorValue) -> tuple[str, tuple[float, ...]]:
+    """Where a parameter starts when the program does not say."""
+    if is_mapped(tensor) and tensor.space.kind in ("lower_cholesky", "positive_definite"):
+        return "eye", ()
+    return ("xavier_uniform", ()) if len(tensor.space.shape) >= 2 and not is_mapped(tensor) else ("zeros", ())
 
 
 def _centred(name: str, arguments: tuple[float, ...]) -> tuple[float, ...]:
@@ -92,6 +108,14 @@ def _unconstrained(tensor: TensorValue, number: float) -> float:
             return log(number)
         case _:
             raise InternalError(f"no inverse map for {tensor.space.kind}")
+
+
+def _free_triangle(numbers: tuple[float, ...], size: int) -> tuple[float, ...]:
+    """Free numbers of a triangular matrix: its diagonal is stored before softplus."""
+    diagonal = {i * (size + 1) for i in range(size)}
+    return tuple(
+        (log(expm1(x)) if x < 30 else x) if i % (size * size) in diagonal else x for i, x in enumerate(numbers)
+    )
 
 
 def _tensor(numbers: tuple[float, ...], shape: tuple[int, ...]) -> str:

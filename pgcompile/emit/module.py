@@ -204,7 +204,8 @@ class _Module:
         return [*lines, *body.lines, *_statement(f"return {result.text}", 8)]
 
     def _body(self, outputs: list[object], taken: list[str], arguments: set[str], indent: int = 8) -> Body:
-        return Body(outputs, taken, self._rename_for(arguments), self._use, indent)  # type: ignore[arg-type]
+        reserved = [*taken, *special_sources()]
+        return Body(outputs, reserved, self._rename_for(arguments), self._use, indent)  # type: ignore[arg-type]
 
     def _loss(self, loss: LossMethod) -> list[str]:
         method = loss.mean

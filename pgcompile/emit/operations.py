@@ -1,5 +1,6 @@
 """How each plan operation is written in PyTorch."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -109,7 +110,12 @@ class Writer:
         return Text(f"-{args[0].at(UNARY)}", UNARY)
 
     def _pow(self, value: Value, args: list[Text]) -> Text:
+        if value.args[0].constant is not None:
+            return Text(f"torch.pow({args[0].text}, {args[1].text})")
         return Text(f"{args[0].at(ATOM)}.pow({args[1].text})")
+
+    def _as_tensor(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"torch.as_tensor({args[0].text})")
 
     def _clamp_min(self, value: Value, args: list[Text]) -> Text:
         return Text(f"{args[0].at(ATOM)}.clamp(min={number_text(_float(value.attributes[0]))})")
@@ -301,6 +307,8 @@ def batch_shape(text: str, rank: int) -> str:
 
 def number_text(number: float) -> str:
     """A number as Python writes it; a whole one keeps its `.0`."""
+    if math.isinf(number):
+        return "torch.inf" if number > 0 else "-torch.inf"
     return repr(float(number))
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from pgcompile.diagnostics import InternalError, Sink
-from pgcompile.model.expressions import Scope, Typer, bind
+from pgcompile.model.expressions import Scope, Typer, bind, names_in
 from pgcompile.model.literals import flatten
 from pgcompile.model.values import Data, Deterministic, Extern, Factor, FamilyUse, Model, Typed, Undefined, base_name
 from pgcompile.syntax import tree
@@ -236,6 +236,14 @@ class _Check:
             return
         if not self._shape(parameter, expr, value, space):
             return
+        if parameter.shared and self.family.event_rank and names_in(expr) & set(self.factor.parents):
+            self.sink.add(
+                "PGC305",
+                expr.span,
+                f"{parameter.name} of {self.factor.label} is one number for all examples, and this depends on the data",
+                help=f"make {parameter.name} a number, a `param` or an `input`",
+            )
+            return
         if not value.differentiable:
             self._step(parameter, expr)
         if value.literal is not None:
@@ -260,7 +268,8 @@ class _Check:
 
     def _shape(self, parameter: Parameter, expr: tree.Expr, value: Typed, space: Space) -> bool:
         wanted = self._expected(parameter, value, space)
-        fits = value.shape == wanted or (not value.shape and parameter.rank == 0)
+        filled = value.literal is not None and parameter.rank == 1 and parameter.constraint in ("real", "positive")
+        fits = value.shape == wanted or (not value.shape and (parameter.rank == 0 or filled))
         if fits or (parameter.rank and value.literal is not None and value.shape == wanted[-parameter.rank :]):
             return True
         text = " ".join(self.sink.source.snippet(expr.span).split())

@@ -29,6 +29,9 @@ def check_initial(tensor: TensorValue, constants: dict[str, Fraction], sink: Sin
                 help="give one number for all entries, or one for each",
             )
             return
+        if tensor.kind == "param" and tensor.space.kind in ("lower_cholesky", "positive_definite"):
+            _check_matrix(tensor, shape, flatten(value), expr, sink)
+            return
         bad = next((x for x in flatten(value) if not _inside(tensor, x)), None)
         if bad is not None:
             sink.add(
@@ -39,6 +42,15 @@ def check_initial(tensor: TensorValue, constants: dict[str, Fraction], sink: Sin
             )
         return
     name = expr.id if isinstance(expr, tree.Name) else expr.name if isinstance(expr, tree.Call) else None
+    mapped = tensor.space.kind not in ("real", "lower_triangular")
+    if (name == "zeros" and mapped) or (name == "ones" and tensor.space.kind in ("unit_interval", "simplex")):
+        sink.add(
+            "PGC315",
+            expr.span,
+            f"{tensor.name} cannot start at {name}: `{tensor.space}` is {KINDS[tensor.space.kind].what}",
+            help="start it inside its space, or leave the start out",
+        )
+        return
     if name in INITIALISERS and isinstance(expr, tree.Call):
         arguments = [evaluate(a.value, constants) for a in expr.args]
         if any(not isinstance(a, Fraction) for a in arguments) or any(a.name for a in expr.args):
@@ -51,6 +63,24 @@ def check_initial(tensor: TensorValue, constants: dict[str, Fraction], sink: Sin
             f"`{text}` is not an initial value",
             help=f"did you mean {close}?" if close else f"write a number, or one of {', '.join(sorted(INITIALISERS))}",
         )
+
+
+def _check_matrix(
+    tensor: TensorValue, shape: tuple[int, ...] | None, numbers: list[Fraction], expr: tree.Expr, sink: Sink
+) -> None:
+    """A free matrix can start at a triangle with a positive diagonal, or at the identity."""
+    size = tensor.space.shape[-1]
+    rows = [numbers[i : i + size] for i in range(0, len(numbers), size)]
+    if shape == tensor.space.shape and tensor.space.kind == "lower_cholesky":
+        upper = any(x for i, row in enumerate(rows) for x in row[i % size + 1 :])
+        if not upper and all(row[i % size] > 0 for i, row in enumerate(rows)):
+            return
+    sink.add(
+        "PGC315",
+        expr.span,
+        f"{tensor.name} cannot start there: `{tensor.space}` is {KINDS[tensor.space.kind].what}",
+        help="start it at `eye`" + (", or at a lower triangle" if tensor.space.kind == "lower_cholesky" else ""),
+    )
 
 
 def _inside(tensor: TensorValue, value: Fraction) -> bool:

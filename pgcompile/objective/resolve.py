@@ -159,6 +159,9 @@ class _Objectives:
                 return self._product(factors, env, context)
             case tree.Quotient(numerator, denominator):
                 return self._quotient(expr, numerator, denominator, env, context)
+            case tree.Power(base, tree.Number(text)) if text in ("2", "3", "4") and _samples(base):
+                # A power of an estimate is biased; a product of independent estimates is not.
+                return self._product((base,) * int(text), env, context)
             case tree.Power(base, exponent):
                 low, high = self.term(base, env, context), self.term(exponent, env, context)
                 return None if low is None or high is None else terms.Raise(low, high)
@@ -190,6 +193,8 @@ class _Objectives:
                 case tree.Expectation() | tree.Functional() | tree.Integral() | tree.Rename():
                     return False
                 case tree.Call(name=name, given=given):
+                    if name in ("mean", "sum") and self._is_per_example(node):
+                        return False
                     if given is not None or (
                         name not in self.model.nets and name not in FUNCTIONS and self._is_distribution(name)
                     ):
@@ -203,6 +208,16 @@ class _Objectives:
                 case _:
                     pass
         return True
+
+    def _is_per_example(self, call: tree.Call) -> bool:
+        """Whether `mean(f)` is over the batch: f is one number a data point already."""
+        if len(call.args) != 1 or evaluate(call.args[0].value, self.model.constants) is not None:
+            return False
+        quiet = Typer(self.model, Sink(self.sink.source))
+        names = names_in(call.args[0].value)
+        scope = Scope("the objective", {v: self._space(v) for v in names if v in self.model.variables})
+        typed = quiet.typed(call.args[0].value, scope)
+        return typed is not None and not typed.shape
 
     def _is_distribution(self, name: str) -> bool:
         if name == "data":

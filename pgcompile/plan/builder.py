@@ -111,6 +111,14 @@ class Builder:
         """A number."""
         return self.make("constant", (), (float(number),), shape=(), batched=False, axes=())
 
+    def tensor(self, value: Value) -> Value:
+        """A tensor, for functions that take no bare number."""
+        if value.constant is None:
+            return value
+        assert self.device is not None
+        zero = self.device()
+        return zero if value.constant == 0.0 else self.make("full_like", (zero,), (value.constant,), shape=())
+
     def argument(self, name: str, shape: tuple[int, ...], *, batched: bool = True) -> Value:
         """An argument of the method."""
         return self.make("argument", (), (name,), shape=shape, batched=batched, axes=())
@@ -206,6 +214,13 @@ class Builder:
         if not missing:
             return x
         return self.make("unsqueeze_axes", (x,), missing, shape=x.shape)
+
+    def align_all(self, values: list[Value]) -> list[Value]:
+        """Values whose dimensions all line up."""
+        rank = max(value.rank for value in values)
+        raised = [self.raise_rank(value, rank) for value in values]
+        axes = merge_axes(tuple(raised))
+        return [self.spread_axes(value, axes) for value in raised]
 
     def align_axes(self, a: Value, b: Value) -> tuple[Value, Value]:
         """Two values whose draw axes line up; their event dimensions are left alone."""

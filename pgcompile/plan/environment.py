@@ -123,15 +123,26 @@ class Environment:
             return self._normalised(value) if simplex else value
         shape = self.model.spaces[target].shape
         numbers = [float(x) for x in flatten(literal)]
+        wide = self._table_shape(use, parameter, shape)
+        own = wide[len(wide) - max(parameter.rank, len(use.types[parameter.name].shape)) :]
         if isinstance(literal, Fraction):
-            numbers, own = numbers * shape[-1], shape[-1:]
-        else:
-            own = use.types[parameter.name].shape
+            numbers = numbers * prod(own)
         if parameter.constraint == "simplex":
             width = own[-1]
             rows = [numbers[i : i + width] for i in range(0, len(numbers), width)]
             numbers = [x / sum(row) for row in rows for x in row]
-        return self.builder.attribute(self.tensors.constant(tuple(numbers), own), own)
+        # Every element of the variable has the same table: written out, so that dimensions need no lining up.
+        table = tuple(numbers * (prod(wide) // prod(own)))
+        return self.builder.attribute(self.tensors.constant(table, wide), wide)
+
+    def _table_shape(self, use: FamilyUse, parameter: Parameter, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of a literal parameter that every element of a variable has for itself."""
+        own = use.types[parameter.name].shape
+        if use.family.index_valued and parameter.rank == 1:
+            return (*shape, own[-1])
+        if parameter.rank == 2:
+            return (*shape, shape[-1])
+        return shape
 
     def _normalised(self, probs: Value) -> Value:
         """Probabilities that are not known to sum to one are divided by their sum, as torch does."""
@@ -185,6 +196,8 @@ class Environment:
         with self.builder.section(f"log {atom.label}"):
             formula = FormulaLowering(self.builder, {**bindings, X: x}, self._dim(atom))
             total = self._summed(formula, facts.log_density, self._lead(atom))
+            if x.batched and not total.batched and total.constant is not None:
+                total = self.builder.expand_full(self.builder.tensor(total), (), x.axes, None)
         suffix = "".join(atom.targets)
         return self.builder.name(total, f"log_{atom.factor.name}_{suffix}", keep=True)
 
@@ -294,7 +307,9 @@ class Environment:
             kinds = {"StandardNormal": "randn", "StandardUniform": "rand", "StandardExponential": "exponential"}
             if head in kinds:
                 return build.noise(kinds[head], shape, wanted, list(bindings.values()), fresh)
-            values = [lowering.lower(arg) for arg in args if not (arg.is_Integer and head == "StandardGamma")]
+            # A second argument of a gamma only tells two draws apart.
+            taken = args[:1] if head == "StandardGamma" else args
+            values = [lowering.lower(arg) for arg in taken]
             return self._noise_of(head, values, shape, wanted, like, fresh)
 
         return FormulaLowering(build, bindings, self._dim(atom), noise).lower(expr)
@@ -323,7 +338,7 @@ class Environment:
                 return build.make("multinomial", (full,), (int(count.constant or 0),), shape=shape, fresh=fresh)
             case "ContinuousBernoulliDraw":
                 logits, uniform = values
-                logits, uniform = build.align(logits, uniform)
+                logits, uniform = build.align(build.tensor(logits), uniform)
                 return build.make("special", (logits, uniform), ("continuous_bernoulli_draw",), shape=uniform.shape)
             case _:
                 ops = {

@@ -297,9 +297,8 @@ class FormulaLowering:
         if name in _UNARY:
             return build.unary(_UNARY[name], self._lower(expr.args[0]))
         if name in _HELPERS:
-            return build.make(
-                "special", (self._lower(expr.args[0]),), (_HELPERS[name],), shape=self._lower(expr.args[0]).shape
-            )
+            argument = build.tensor(self._lower(expr.args[0]))
+            return build.make("special", (argument,), (_HELPERS[name],), shape=argument.shape)
         if name.startswith("Standard") or name.endswith("Draw"):
             assert self.noise is not None
             return self.noise(name, expr.args, self)
@@ -331,11 +330,23 @@ class FormulaLowering:
             case "MatVec":
                 return build.make("matrix_vector", tuple(args), shape=args[1].shape)
             case "Inside":
-                return build.make("inside", tuple(args), shape=first.shape)
+                return self._inside(args)
             case "Minimum" | "Maximum":
                 return build.binary(name.lower(), args[0], args[1])
             case _:
                 raise InternalError(f"no tensor code for {name}")
+
+    def _inside(self, args: list[Value]) -> Value:
+        """0 where `low <= x <= high`, else -inf."""
+        build = self.builder
+        numbers = [value.constant for value in args]
+        if None not in numbers:
+            x, low, high = (number or 0.0 for number in numbers)
+            if low <= x <= high:
+                return build.constant(0.0)
+            args[0] = build.tensor(args[0])
+        lined = build.align_all(args)
+        return build.make("inside", tuple(lined), shape=max((v.shape for v in lined), key=lambda s: (len(s), s)))
 
     def _total(self, value: Value) -> Value:
         """Sum over the last dimension; a value that is the same for every entry counts `dim` times."""
@@ -348,9 +359,9 @@ class FormulaLowering:
 
 def pick(build: Builder, vector: Value, index: Value) -> Value:
     """Entry `index` of the last dimension of `vector`."""
-    vector, index = build.align(vector, build.make("unsqueeze", (index,), (1,), shape=(*index.shape, 1)))
     if not vector.batched and not vector.axes and vector.rank == 1:
-        return build.make("index", (vector, index.args[0]), shape=index.args[0].shape)
+        return build.make("index", (vector, index), shape=index.shape)
+    vector, index = build.align(vector, build.make("unsqueeze", (index,), (1,), shape=(*index.shape, 1)))
     lead = index.shape[:-1]
     if (vector.batched, vector.axes) != (index.batched, index.axes):
         like = vector if len(vector.axes) + vector.batched > len(index.axes) + index.batched else index

@@ -182,6 +182,7 @@ class Planner:
                 environment.variable(name, OBSERVED)
 
     def _finished(self, name: str, formula: str, environment: Environment, outputs: list[tuple[str, Value]]) -> Method:
+        outputs = [(key, self._as_tensor(environment.builder, value)) for key, value in outputs]
         used = {str(v.attributes[0]) for v in environment.builder.values if v.op == "argument"}
         arguments = [
             Argument(v, self.model.spaces[v].shape)
@@ -195,6 +196,12 @@ class Planner:
         ]
         batched = any(value.batched for _, value in outputs)
         return Method(name, formula, (*arguments, *inputs), environment.builder, tuple(outputs), batched)
+
+    def _as_tensor(self, builder: Builder, value: Value) -> Value:
+        """A method gives a tensor, also where its formula folds to a number or to an input."""
+        if value.op == "argument" and str(value.attributes[0]) in self.model.tensors:
+            return builder.make("as_tensor", (value,), shape=value.shape)
+        return builder.tensor(value)
 
     # --- log-densities ---
 
@@ -340,13 +347,16 @@ class Planner:
         elementwise = [
             p.name for p in definition.family.parameters if p.name in values and p.rank == 0 and not p.shared
         ]
-        if definition.family.event_rank == 0 and elementwise and not definition.family.index_valued:
-            if not any(values[name].shape == shape and values[name].constant is None for name in elementwise):
-                first = elementwise[0]
-                found[first] = builder.expand_full(values[first], shape, (), None)
-            for name in elementwise:
-                if found[name].rank < len(shape) and found[name].constant is None:
-                    found[name] = builder.raise_rank(found[name], len(shape))
+        lined = elementwise if definition.family.event_rank == 0 and not definition.family.index_valued else []
+        if lined and not any(values[name].shape == shape and values[name].constant is None for name in lined):
+            found[lined[0]] = builder.expand_full(values[lined[0]], shape, (), None)
+        shared = [p.name for p in definition.family.parameters if p.name in values and p.shared and not p.literal]
+        for name in shared:
+            if found[name].constant is None:
+                found[name] = builder.raise_rank(found[name], len(shape))
+        for name in lined:
+            if found[name].rank < len(shape) and found[name].constant is None:
+                found[name] = builder.raise_rank(found[name], len(shape))
         if definition.family.name == "MultivariateNormal" and values["loc"].constant is not None:
             raise InternalError("a table was expected for the location")
         return found
