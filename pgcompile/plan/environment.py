@@ -196,7 +196,7 @@ class Environment:
         with self.builder.section(f"log {atom.label}"):
             formula = FormulaLowering(self.builder, {**bindings, X: x}, self._dim(atom))
             total = self._summed(formula, facts.log_density, self._lead(atom))
-            if x.batched and not total.batched and total.constant is not None:
+            if x.batched and not total.batched:
                 total = self.builder.expand_full(self.builder.tensor(total), (), x.axes, None)
         suffix = "".join(atom.targets)
         return self.builder.name(total, f"log_{atom.factor.name}_{suffix}", keep=True)

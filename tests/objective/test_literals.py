@@ -32,9 +32,8 @@ def test_a_temperature_for_each_example() -> None:
     torch.testing.assert_close(model.e(x=x, t=t, l=l), expected)
     torch.testing.assert_close(model.factor("p(x|t,l)")(t, l).log_prob(x), expected)
     assert model.sample((5,), {"t": t, "l": l})["x"].shape == (5, 3, 3)
-    assert [
-        d.code for d in pgc.check(text.replace("unit_interval", "simplex").replace("Bernoulli", "OneHotCategorical"))
-    ] == ["PGC305"]
+    vector = text.replace("unit_interval", "simplex").replace("Bernoulli", "OneHotCategorical")
+    assert "PGC305" in {d.code for d in pgc.check(vector)}
 
 
 @pytest.mark.parametrize(
