@@ -162,6 +162,31 @@ def fmt(program: str, only_check: bool) -> None:
 @main.command()
 @_PROGRAM
 @_SET
+@click.option("--extern", "externs", multiple=True, metavar="NAME=PKG.MOD:CLASS", help="An extern part of the program.")
+@click.option("--seed", default=0, show_default=True, help="Of parameters, data and noise.")
+@click.option("--runs", default=240, show_default=True, type=click.IntRange(min=48), help="Evaluations if sampled.")
+def verify(program: str, settings: tuple[str, ...], externs: tuple[str, ...], seed: int, runs: int) -> None:
+    """Compare the emitted module of PROGRAM with the reference interpreter."""
+    from pgcompile.program import compile_source
+
+    compiled = compile_source(_source(program), None, _constants(settings), link=False)
+    _print([d for d in compiled.diagnostics if d.severity is Severity.WARNING], as_json=False)
+    supplied = {name: _supplied(name, place) for name, place in (_assignment(e) for e in externs)}
+    missing = [n for n in compiled.supplied if n not in supplied]
+    if missing:
+        raise click.UsageError(
+            f"the program has the extern part {missing[0]}: give --extern {missing[0]}=pkg.mod:Class"
+        )
+    checks = compiled.verify(supplied, seed=seed, runs=runs)
+    for check in checks:
+        click.echo(str(check))
+    if not all(check.passed for check in checks):
+        sys.exit(1)
+
+
+@main.command()
+@_PROGRAM
+@_SET
 @click.option(
     "--data", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help="An .npz or .npy file."
 )
@@ -254,6 +279,28 @@ def _source(program: str) -> Source:
             raise click.UsageError(f"there is no file {program}")
         return read_source(path)
     return Source(program)
+
+
+def _assignment(setting: str) -> tuple[str, str]:
+    name, sign, value = setting.partition("=")
+    if not sign:
+        raise click.UsageError(f"`{setting}` is not NAME=PACKAGE.MODULE:CLASS")
+    return name.strip(), value.strip()
+
+
+def _supplied(name: str, place: str) -> object:
+    """An extern part, made by calling what `package.module:Class` names."""
+    import importlib
+
+    module, _, attribute = place.partition(":")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        made: object = getattr(importlib.import_module(module), attribute)()
+    except (ImportError, AttributeError) as error:
+        raise click.UsageError(f"--extern {name}: {error}") from None
+    finally:
+        sys.path.pop(0)
+    return made
 
 
 def _pairs(settings: tuple[str, ...]) -> dict[str, str]:

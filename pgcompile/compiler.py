@@ -1,6 +1,9 @@
 """The pipeline, from text to source, in one screen of code."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pgcompile.diagnostics import CompileError, Diagnostic, Severity, Sink, Source
 from pgcompile.model import Model, build
@@ -10,6 +13,9 @@ from pgcompile.objective.resolve import resolve_objectives
 from pgcompile.objective.review import check_model, generative_part
 from pgcompile.objective.terms import Term
 from pgcompile.syntax import parse, tree
+
+if TYPE_CHECKING:
+    from pgcompile.emit import Emitted
 
 Constants = dict[str, int | float] | None
 
@@ -56,8 +62,8 @@ def parse_only(source: Source) -> tree.Program:
     return program
 
 
-def generate(analysis: Analysis, class_name: str, *, link: bool = False) -> str:
-    """Source of the module of a checked program; errors found on the way are raised."""
+def generate(analysis: Analysis, class_name: str, *, link: bool = False) -> Emitted:
+    """The module of a checked program; errors found on the way are raised."""
     from pgcompile.emit import emit
     from pgcompile.objective.gradients import check_gradients
     from pgcompile.objective.rewrite import rewrite

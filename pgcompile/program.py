@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import linecache
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,8 @@ from pgcompile.writing import write_atomically
 if TYPE_CHECKING:
     import networkx as nx
 
+    from pgcompile.verify import Check
+
 _SERIAL = iter(range(1, 1_000_000_000))
 
 
@@ -26,8 +30,11 @@ class Program:
     def __init__(self, analysis: Analysis, class_name: str, *, link: bool = False) -> None:
         self.analysis = analysis
         self.class_name = class_name
-        self.source: str = generate(analysis, class_name, link=link)
+        emitted = generate(analysis, class_name, link=link)
+        self.source: str = emitted.source
         """The emitted module, as text."""
+        self.attributes = emitted.attributes
+        """Python names of the class's nets, params and tables, by what the program calls them."""
 
     @property
     def diagnostics(self) -> list[Diagnostic]:
@@ -58,6 +65,17 @@ class Program:
     def write(self, path: str | Path) -> Path:
         """Write the emitted module; an existing file is replaced only when the new one is complete."""
         return write_atomically(Path(path), self.source.encode("utf-8"))
+
+    @property
+    def supplied(self) -> tuple[str, ...]:
+        """Names of the constructor's arguments: the program's extern parts."""
+        return tuple(inspect.signature(self.Model).parameters)
+
+    def verify(self, supplied: Mapping[str, Any] | None = None, *, seed: int = 0, runs: int = 240) -> list[Check]:
+        """Compare the emitted module with the reference interpreter; see `pgcompile.verify.verify`."""
+        from pgcompile.verify import verify
+
+        return verify(self, supplied, seed=seed, runs=runs)
 
     def latex(self) -> str:
         """The program's formulas for a paper."""

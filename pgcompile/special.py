@@ -54,6 +54,17 @@ def continuous_bernoulli_draw(logits: Tensor, uniform: Tensor) -> Tensor:
     return torch.where(logits > 0, 1 - draw, draw)
 
 
+def clipped_unit(x: Tensor) -> Tensor:
+    """Draws in the unit interval kept off its ends, where rounding would put them."""
+    limits = torch.finfo(x.dtype)
+    return x.clamp(limits.tiny, 1 - limits.eps)
+
+
+def clipped_positive(x: Tensor) -> Tensor:
+    """Positive draws kept off zero, to which rounding would send them."""
+    return x.clamp(torch.finfo(x.dtype).tiny)
+
+
 def draw_category(logits: Tensor) -> Tensor:
     """Index drawn with probability softmax(logits), as the place of the largest Gumbel-perturbed logit."""
     uniform = torch.rand_like(logits)
@@ -117,9 +128,10 @@ def solve_vector(tril: Tensor, vector: Tensor) -> Tensor:
     return torch.linalg.solve_triangular(tril, column, upper=False).squeeze(-1)
 
 
-def sum_to_batch(log_prob: Tensor, x: Tensor, rank: int) -> Tensor:
-    """A log-density of x, which has `rank` event dimensions, summed over those that its distribution left."""
-    return log_prob.reshape(*x.shape[: x.ndim - rank], -1).sum(-1)
+def as_event(distribution: D.Distribution, rank: int) -> D.Distribution:
+    """A supplied distribution with `rank` event dimensions, whatever it left to its batch."""
+    left = rank - len(distribution.event_shape)
+    return D.Independent(distribution, left) if left > 0 else distribution
 
 
 def draw_from(distribution: D.Distribution, shape: tuple[int, ...]) -> Tensor:
@@ -164,7 +176,7 @@ class Delta(D.Distribution):
 
     def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
         """The point, repeated."""
-        return self.v.expand(*sample_shape, *self.v.shape)
+        return self.v.expand((*sample_shape, *self.v.shape))
 
 
 def check_net(net: torch.nn.Module, inputs: tuple, outputs: dict[str, tuple]) -> None:

@@ -30,8 +30,16 @@ _MODULE_ATTRIBUTES = frozenset(
 )
 
 
-def emit(plan: ModulePlan, class_name: str, origin: str, *, link: bool = False) -> str:
-    """Source of the module.
+@dataclass(frozen=True)
+class Emitted:
+    """The source of a module, and the Python names of its attributes by what the program calls them."""
+
+    source: str
+    attributes: dict[str, str]
+
+
+def emit(plan: ModulePlan, class_name: str, origin: str, *, link: bool = False) -> Emitted:
+    """The module.
 
     Args:
         plan: what it computes.
@@ -39,7 +47,8 @@ def emit(plan: ModulePlan, class_name: str, origin: str, *, link: bool = False) 
         origin: where the program came from, for the first line.
         link: import the special functions from pgcompile instead of copying them.
     """
-    return _Module(plan, class_name, origin, link).write()
+    module = _Module(plan, class_name, origin, link)
+    return Emitted(module.write(), module.attributes)
 
 
 @dataclass
@@ -146,10 +155,7 @@ class _Module:
         lines += ["", *self._terms()] if self.plan.objectives else []
         if self.plan.sampler is not None:
             lines += ["", *self._sampler("sample", self.plan.sampler)]
-            if not any(
-                s.factor is not None and isinstance(s.factor.definition, Extern) for s in self.plan.sampler.steps
-            ):
-                lines += ["", *self._sampler("sample_mean", self.plan.sampler)]
+            lines += ["", *self._sampler("sample_mean", self.plan.sampler)]
         if self.plan.log_prob is not None:
             lines += ["", *_bare(self._objective(self.plan.log_prob))]
         lines += self._log_prob_of()
@@ -287,7 +293,8 @@ class _Module:
 
     def _centre(self, step: SampleStep) -> str:
         assert step.factor is not None
-        assert isinstance(step.factor.definition, FamilyUse)
+        if not isinstance(step.factor.definition, FamilyUse):
+            return ".mean"
         family = step.factor.definition.family
         shape = self.plan.model.spaces[step.factor.targets[0]].shape
         wrapped = len(shape) > family.event_rank and family.centre not in ("mean", "mode")
@@ -356,7 +363,10 @@ class _Module:
         definition = method.factor.definition
         if not isinstance(definition, FamilyUse):
             lines.append(f'        """{safe_comment(method.label)}, as supplied."""')
-            return [*lines, f"        return self.{self.rename(method.name)}({', '.join(names)})"]
+            self._use("as_event")
+            rank = self._rank(method.factor.targets[0])
+            result = f"as_event(self.{self.rename(method.name)}({', '.join(names)}), {rank})"
+            return [*lines, *_statement(f"return {result}", 8)]
         lines += _docstring(f"{method.label} = {method.formula}", "")
         body = self._body([v for _, v in method.parameters], names, {a.name for a in method.arguments})
         texts = body.write()

@@ -142,6 +142,13 @@ class Writer:
         size = f"{batch_shape(args[1].at(ATOM), _int(value.attributes[0]))}.numel()"
         return Text(f"{args[0].at(MULTIPLY)} / {size}", MULTIPLY)
 
+    def _tensor_mean(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"torch.as_tensor({args[0].text}).mean()")
+
+    def _tensor_total(self, value: Value, args: list[Text]) -> Text:
+        shape = batch_shape(args[1].at(ATOM), _int(value.attributes[0]))
+        return Text(f"torch.as_tensor({args[0].text}).expand({shape}).sum()")
+
     def _special(self, value: Value, args: list[Text]) -> Text:
         name = str(value.attributes[0])
         self.use(name)
@@ -225,11 +232,12 @@ class Writer:
         return Text(f"{args[0].at(ATOM)}.expand({inside})") if sizes else args[0]
 
     def _flatten_batch(self, value: Value, args: list[Text]) -> Text:
-        rank = _int(value.attributes[0])
-        return Text(f"{args[0].at(ATOM)}.flatten(0, {-rank - 1})")
+        sizes = "".join(f", {size}" for size in value.shape)
+        return Text(f"{args[0].at(ATOM)}.reshape(-1{sizes})")
 
     def _unflatten_batch(self, value: Value, args: list[Text]) -> Text:
-        return Text(f"{args[0].at(ATOM)}.unflatten(0, {batch_shape(args[1].at(ATOM), _int(value.attributes[0]))})")
+        sizes = "".join(f", {size}" for size in value.shape)
+        return Text(f"{args[0].at(ATOM)}.reshape(*{batch_shape(args[1].at(ATOM), _int(value.attributes[0]))}{sizes})")
 
     def _chunk(self, value: Value, args: list[Text]) -> Text:
         return Text(f"{args[0].at(ATOM)}.chunk({value.attributes[0]}, -1)")
@@ -287,17 +295,15 @@ class Writer:
         return Text(f"self.{self.rename(str(value.attributes[0]))}({x}, {hidden})")
 
     def _extern_log_prob(self, value: Value, args: list[Text]) -> Text:
-        name, rank = str(value.attributes[0]), _int(value.attributes[1])
-        self.use("sum_to_batch")
-        inner = f"self.{self.rename(name)}({', '.join(a.text for a in args[1:])}).log_prob({args[0].text})"
-        return Text(f"sum_to_batch({inner}, {args[0].text}, {rank})")
+        name = str(value.attributes[0])
+        return Text(f"self.{name}({', '.join(a.text for a in args[1:])}).log_prob({args[0].text})")
 
     def _extern_draw(self, value: Value, args: list[Text]) -> Text:
         name, sizes, rooted = value.attributes
         assert isinstance(sizes, tuple)
         self.use("draw_from")
         shape = "shape" if rooted else f"({''.join(f'{size}, ' for size in sizes)})" if sizes else "()"
-        return Text(f"draw_from(self.{self.rename(str(name))}({', '.join(a.text for a in args)}), {shape})")
+        return Text(f"draw_from(self.{name}({', '.join(a.text for a in args)}), {shape})")
 
 
 def batch_shape(text: str, rank: int) -> str:

@@ -10,13 +10,14 @@ from pgcompile.plan.values import Value
 
 def batch_mean(build: Builder, value: Value, sign: int) -> Value:
     """`sign` times the mean of a per-example value over the batch."""
-    total, direct = _split(build, value, sign)
     source = build.batch_source
-    if total is not None and source is None:
-        total = None
+    if source is None:
+        signed = value if sign > 0 else build.unary("neg", value)
+        # Nothing is observed, but an input may be one number for each data point.
+        return build.make("tensor_mean", (signed,), shape=(), batched=False) if _has_input(value) else signed
+    total, direct = _split(build, value, sign)
     if total is None:
         return direct if direct is not None else build.constant(0.0)
-    assert source is not None
     mean = _mean_of(build, total, source)
     return mean if direct is None else build.binary("add", mean, direct)
 
@@ -32,7 +33,7 @@ def _mean_of(build: Builder, total: Value, source: Value) -> Value:
 
 def _split(build: Builder, value: Value, sign: int) -> tuple[Value | None, Value | None]:
     """`sign * value` as a total over the batch (still to be divided by its size) and a part without a batch."""
-    if not value.batched:
+    if not value.batched and not _has_input(value):
         return None, value if sign > 0 else build.unary("neg", value)
     match value.op:
         case "neg":
@@ -41,11 +42,23 @@ def _split(build: Builder, value: Value, sign: int) -> tuple[Value | None, Value
             left = _split(build, value.args[0], sign)
             right = _split(build, value.args[1], sign if value.op == "add" else -sign)
             return _plus(build, left[0], right[0]), _plus(build, left[1], right[1])
-        case "mul" if not value.args[0].batched or not value.args[1].batched:
-            factor, body = value.args if not value.args[0].batched else value.args[::-1]
+        case "mul" if any(_is_number(arg) for arg in value.args):
+            factor, body = value.args if _is_number(value.args[0]) else value.args[::-1]
             total, direct = _split(build, body, sign)
             return _times(build, factor, total), _times(build, factor, direct)
     return (_total(build, value) if sign > 0 else _negated(build, _total(build, value))), None
+
+
+def _has_input(value: Value) -> bool:
+    """Whether an `input` is in it: that may be given as one number for each data point."""
+    if value.op == "argument":
+        return not value.batched
+    return any(_has_input(arg) for arg in value.args if not arg.batched)
+
+
+def _is_number(value: Value) -> bool:
+    """Whether it is the same for every data point."""
+    return not value.batched and not _has_input(value)
 
 
 def _negated(build: Builder, total: Value) -> Value:
@@ -74,12 +87,17 @@ def _total(build: Builder, value: Value) -> Value:
 
 def _total_over(build: Builder, value: Value) -> Value:
     """The sum of everything in a value."""
+    assert build.batch_source is not None
     if value.op == "neg":
         return build.unary("neg", _total_over(build, value.args[0]))
     if value.op in ("add", "sub") and all(a.batched and a.axes == value.axes for a in value.args):
         return build.binary(value.op, _total_over(build, value.args[0]), _total_over(build, value.args[1]))
     if value.op == "mul" and value.args[0].constant is not None:
         return build.binary("mul", value.args[0], _total_over(build, value.args[1]))
+    if not value.batched:
+        return build.make(
+            "tensor_total", (value, build.batch_source), (build.batch_source.rank,), shape=(), batched=False
+        )
     inner = value.args[0] if value.op == "sum" and value.args[0].rank == value.attributes[0] else value
     if inner.op == "sum" and inner.rank == 0:
         inner = inner.args[0]

@@ -135,6 +135,8 @@ class Builder:
             folded = _fold(_FOLDED[op], x.constant)
             if folded is not None:
                 return self.constant(folded)
+        if op in ("square", "abs") and x.op == "neg":
+            return self.unary(op, x.args[0])
         if (op, x.op) in _INVERSES:
             return x.args[0]
         if op == "neg" and x.op == "sub":
@@ -178,6 +180,14 @@ class Builder:
                 return self.unary("square", a)
             case _:
                 pass
+        if op == "mul" and a.constant is not None and b.op == "neg":
+            return self.binary("mul", self.constant(-a.constant), b.args[0])
+        if op == "mul" and a.constant is not None and b.op == "mul" and b.args[0].constant is not None:
+            return self.binary("mul", self.constant(a.constant * b.args[0].constant), b.args[1])
+        if op in ("add", "sub") and _is_negative(b):
+            return self.binary("sub" if op == "add" else "add", a, self._flipped(b))
+        if op == "add" and _is_negative(a):
+            return self.binary("sub", b, self._flipped(a))
         if op == "sub" and a.op == "neg":
             return self.unary("neg", self.binary("add", a.args[0], b))
         if op == "add" and a.op == "neg" and b.op == "neg":
@@ -191,6 +201,12 @@ class Builder:
         if op == "mul" and b.constant is not None and a.constant is None:
             return self.binary("mul", b, a)
         return None
+
+    def _flipped(self, value: Value) -> Value:
+        """Minus a value whose sign stands in a number."""
+        if value.constant is not None:
+            return self.constant(-value.constant)
+        return self.binary("mul", self.constant(-(value.args[0].constant or 0.0)), value.args[1])
 
     def align(self, a: Value, b: Value) -> tuple[Value, Value]:
         """Two values whose dimensions line up: fewer event dimensions get ones, missing inner draw axes too."""
@@ -320,6 +336,12 @@ class Builder:
     def needs_batch(self) -> bool:
         """Whether draws have batch dimensions."""
         return self.sampler or self.batch_source is not None
+
+
+def _is_negative(value: Value) -> bool:
+    """Whether a value is a negative number, or a negative number times something."""
+    number = value.args[0].constant if value.op == "mul" else value.constant
+    return number is not None and number < 0
 
 
 def merge_axes(values: tuple[Value, ...]) -> tuple[Axis, ...]:

@@ -273,6 +273,8 @@ class Environment:
         bindings = self._bindings(atom, env)
         with self.builder.section(comment):
             value = self._from_noise(facts.draw, atom, bindings, axes, identity)
+            if value.constant is not None:
+                value = self.builder.expand_full(value, self._shape(atom), axes, None)
         return self.builder.name(value, name, keep=True)
 
     def _extern_draw(self, atom: Atom, env: Env, axes: tuple[Axis, ...], comment: str, identity: object) -> Value:

@@ -1,6 +1,6 @@
 """Lowers parameter expressions (the tree the user wrote) to plan values in an environment of variables."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 
 from pgcompile.diagnostics import InternalError
@@ -22,6 +22,7 @@ from pgcompile.plan.tensors import Tensors
 from pgcompile.plan.values import Value
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.functions import FUNCTIONS
+from pgcompile.vocabulary.spaces import Space
 
 Lookup = Callable[[str], Value]
 Results = Value | tuple[Value, ...]
@@ -36,6 +37,7 @@ class ExpressionLowering:
         tensors: attributes of the emitted class.
         variable: value of a variable by name.
         bindings: the formula's `where` clauses.
+        spaces: spaces of the variables, where they are not the model's: the inputs of a net.
     """
 
     def __init__(
@@ -45,11 +47,13 @@ class ExpressionLowering:
         tensors: Tensors,
         variable: Lookup,
         bindings: tuple[tree.Binding, ...] = (),
+        spaces: Mapping[str, Space] | None = None,
     ) -> None:
         self.builder = builder
         self.model = model
         self.tensors = tensors
         self.variable = variable
+        self.spaces = model.spaces if spaces is None else spaces
         self.bindings = {name.id: (binding, i) for binding in bindings for i, name in enumerate(binding.names)}
         self._known: dict[str, Results] = {}
 
@@ -214,7 +218,7 @@ class ExpressionLowering:
 
     def _one_hot(self, index: tree.Expr) -> Value:
         value = self.lower(index)
-        space = self.model.spaces.get(index.id) if isinstance(index, tree.Name) else None
+        space = self.spaces.get(index.id) if isinstance(index, tree.Name) else None
         if space is None or space.categories is None:
             raise InternalError("one_hot of something that is no category variable")
         shape = (*value.shape, space.categories)
@@ -249,7 +253,8 @@ class ExpressionLowering:
         for segment in net.segments:
             match segment:
                 case ExprSegment(expr):
-                    inner = ExpressionLowering(build, self.model, self.tensors, inputs.__getitem__)
+                    spaces = dict(zip(net.inputs or (), net.input_spaces or (), strict=False))
+                    inner = ExpressionLowering(build, self.model, self.tensors, inputs.__getitem__, spaces=spaces)
                     value = inner.lower(expr)
                 case ModuleSegment() if segment.cell_states:
                     return self._cell(segment, args)

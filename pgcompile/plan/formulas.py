@@ -34,6 +34,8 @@ _HELPERS = {
     "BesselRatio": "bessel_ratio",
     "LogExpm1Ratio": "log_expm1_ratio",
     "ContinuousBernoulliMean": "continuous_bernoulli_mean",
+    "ClippedUnit": "clipped_unit",
+    "ClippedPositive": "clipped_positive",
 }
 Noise = Callable[[str, tuple[Expr, ...], "FormulaLowering"], Value]
 

@@ -139,6 +139,8 @@ class Planner:
         lines = [line for line in self.model.optimise if line.objective in by_name]
         for line in lines:
             name = "loss" if len(lines) == 1 else f"loss_{line.objective}"
+            if any(loss.name == name for loss in self.plan.losses):
+                continue  # two lines that train different parts by one objective
             mean = self._mean(name, line, objectives[line.objective])
             self.plan.losses.append(LossMethod(name, line, by_name[line.objective], mean))
         if len(objectives) > 1:

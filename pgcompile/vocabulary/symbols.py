@@ -53,6 +53,8 @@ BesselRatio = Function("BesselRatio")  # I1(k) / I0(k)
 LogExpm1Ratio = Function("LogExpm1Ratio")  # log((e^l - 1) / l)
 ContinuousBernoulliMean = Function("ContinuousBernoulliMean")
 Inside = Function("Inside")  # Inside(x, low, high): 0 where low <= x <= high, else -inf
+ClippedUnit = Function("ClippedUnit")  # kept off 0 and 1, where rounding would put a draw
+ClippedPositive = Function("ClippedPositive")
 Point = Function("Point")  # Point(x, v): the log-density of a point mass, 0 where x = v, else -inf
 Floor = Function("Floor")
 Round = Function("Round")
@@ -93,6 +95,8 @@ __all__ = [
     "CategoryDraw",
     "Cholesky",
     "CholeskyOfInverse",
+    "ClippedPositive",
+    "ClippedUnit",
     "ContinuousBernoulliDraw",
     "ContinuousBernoulliMean",
     "Diagonal",

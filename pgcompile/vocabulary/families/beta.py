@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
-    from pgcompile.vocabulary.symbols import Facts, StandardGamma, X, digamma, log, loggamma
+    from pgcompile.vocabulary.symbols import ClippedUnit, Facts, StandardGamma, X, digamma, log, loggamma
 
     a, b = p["concentration1"], p["concentration0"]
     one, other = StandardGamma(a, 1), StandardGamma(b, 2)
     return Facts(
         log_density=(a - 1) * log(X) + (b - 1) * log(1 - X) + loggamma(a + b) - loggamma(a) - loggamma(b),
-        draw=one / (one + other),
+        draw=ClippedUnit(one / (one + other)),
         mean=a / (a + b),
         moments={
             "x": a / (a + b),

@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
-    from pgcompile.vocabulary.symbols import Facts, StandardGamma, Total, X, digamma, log, loggamma
+    from pgcompile.vocabulary.symbols import ClippedPositive, Facts, StandardGamma, Total, X, digamma, log, loggamma
 
     a = p["concentration"]
     gammas = StandardGamma(a)
     return Facts(
         log_density=Total((a - 1) * log(X) - loggamma(a)) + loggamma(Total(a)),
-        draw=gammas / Total(gammas),
+        draw=ClippedPositive(gammas / Total(gammas)),
         mean=a / Total(a),
         moments={"x": a / Total(a), "log x": digamma(a) - digamma(Total(a))},
     )

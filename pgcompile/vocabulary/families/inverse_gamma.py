@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
-    from pgcompile.vocabulary.symbols import Facts, StandardGamma, X, digamma, log, loggamma
+    from pgcompile.vocabulary.symbols import ClippedPositive, Facts, StandardGamma, X, digamma, log, loggamma
 
     a, b = p["concentration"], p["rate"]
     return Facts(
         log_density=a * log(b) - (a + 1) * log(X) - b / X - loggamma(a),
-        draw=b / StandardGamma(a),
+        draw=b / ClippedPositive(StandardGamma(a)),
         mean=b / (a - 1),  # for a > 1
         moments={"1/x": a / b, "log x": log(b) - digamma(a)},
     )

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
-    from pgcompile.vocabulary.symbols import Facts, Sigmoid, Softplus, StandardUniform, X, log
+    from pgcompile.vocabulary.symbols import ClippedUnit, Facts, Sigmoid, Softplus, StandardUniform, X, log
 
     t = p["temperature"]
     logits = p["logits"] if "logits" in p else log(p["probs"]) - log(1 - p["probs"])
@@ -19,7 +19,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
     u = StandardUniform(1)
     return Facts(
         log_density=log(t) + gap - 2 * Softplus(gap) - log(X) - log(1 - X),
-        draw=Sigmoid((logits + log(u) - log(1 - u)) / t),
+        draw=ClippedUnit(Sigmoid((logits + log(u) - log(1 - u)) / t)),
         mean=None,
     )
 

@@ -84,9 +84,9 @@ class BetaVae(nn.Module):
         loc, scale = self.loc(h), self.scale(h)
         z = loc + scale * torch.randn_like(loc)
         logits = self.decoder(z)
+        kl = (0.5 * (loc.square() + scale.square() - 1.0) - scale.log()).sum(-1)
         cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
-        kl = (0.5 * (loc.square() + scale.square() - 1.0) - scale.log()).sum()
-        return (cross_entropy + beta * kl) / x.shape[:-1].numel()
+        return (cross_entropy + (beta * kl).sum()) / x.shape[:-1].numel()
 
     def terms(self, x: Tensor, beta: Tensor | float) -> Values:
         """Every named term, in one pass."""

@@ -1,0 +1,507 @@
+"""The reference interpreter: a model and its objectives computed directly with `torch.distributions`, in float64.
+
+It is what the compiler is checked against, so it shares nothing with it: no rewriting, no closed forms beyond
+`log_prob`, no plan, no emitted code. An expectation is a mean over draws, a divergence the mean of a difference of
+log-densities. It is slow, and plain enough to be checked by reading.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import torch
+import torch.distributions as D
+from torch import Tensor
+
+from pgcompile.diagnostics import InternalError
+from pgcompile.model.literals import evaluate, flatten, shape_of
+from pgcompile.model.values import (
+    Atom,
+    Constant,
+    Data,
+    Distribution,
+    ExprSegment,
+    Extern,
+    ExternNetwork,
+    FamilyUse,
+    FunctionSegment,
+    Model,
+    ModuleSegment,
+    NetSegment,
+)
+from pgcompile.objective import terms
+from pgcompile.objective.terms import Draw, Env, Term
+from pgcompile.syntax import tree
+from pgcompile.vocabulary.functions import FUNCTIONS
+from pgcompile.vocabulary.spaces import Space, contains
+
+Modules = Mapping[str, Callable[..., Tensor | tuple[Tensor, ...]]]
+
+
+@dataclass(frozen=True)
+class Field:
+    """A tensor of `[..., event shape]`; `rank` counts its event dimensions."""
+
+    tensor: Tensor
+    rank: int
+
+
+def aligned(a: Field, b: Field) -> tuple[Tensor, Tensor, int]:
+    """Two fields with event dimensions appended to the one that has fewer: a scalar combines with each entry."""
+    rank = max(a.rank, b.rank)
+    return raised(a.tensor, rank - a.rank), raised(b.tensor, rank - b.rank), rank
+
+
+def raised(value: Tensor, count: int) -> Tensor:
+    """With ones appended to its shape."""
+    return value[(..., *[None] * max(count, 0))]
+
+
+@dataclass
+class Reference:
+    """Interprets a model.
+
+    Args:
+        model: the model.
+        modules: the layers of each segment of a net, by its attribute, and supplied nets by their name.
+        tensors: values of params, buffers and inputs, by name.
+        observed: values of observed variables, `[batch, event]`.
+        replicates: independent runs of every estimator, as a leading dimension.
+        inner: draws with which a divergence or entropy is averaged.
+        externs: supplied factors by label: a function of the parents that gives a distribution.
+    """
+
+    model: Model
+    modules: Modules
+    tensors: Mapping[str, Tensor]
+    observed: Mapping[str, Tensor]
+    replicates: int = 1
+    inner: int = 1
+    externs: Mapping[str, Callable[..., D.Distribution]] = field(default_factory=dict)
+    _drawn: dict[tuple[Draw, str], Field] = field(default_factory=dict)
+
+    # --- variables ---
+
+    def variable(self, name: str, env: Env) -> Field:
+        """A variable: drawn, deterministic or observed."""
+        draw = env.get(name)
+        if draw is not None:
+            return self._draw(draw, name)
+        if name in self.model.deterministic:
+            definition = self.model.deterministic[name].definition
+            return self._evaluate(definition.expr, self._scope(env, {}, definition.bindings))  # type: ignore[union-attr]
+        rank = len(self.model.spaces[name].shape)
+        return Field(self.observed[name], rank)
+
+    def _draw(self, draw: Draw, name: str) -> Field:
+        """One variable of a draw, the same for every term that speaks of it."""
+        key = (draw, name)
+        if key not in self._drawn:
+            atom = draw.atom_of(name)
+            assert atom is not None
+            targets = tuple(
+                t for a in draw.distribution.atoms for t in a.targets if not isinstance(a.factor.definition, Data)
+            )
+            distribution = self.distribution(atom, draw.env.extended(targets, draw))
+            rank = len(self.model.spaces[atom.factor.targets[0]].shape)
+            lead = self._lead(draw)
+            # Dimensions that its parents bring along (a nested draw, an earlier variable) are not drawn again.
+            shape = torch.Size(lead[: max(len(lead) - len(distribution.batch_shape), 0)])
+            value = distribution.rsample(shape) if distribution.has_rsample else distribution.sample(shape)
+            self._drawn[key] = Field(value.double() if value.is_floating_point() else value, rank)
+        return self._drawn[key]
+
+    def _lead(self, draw: Draw) -> tuple[int, ...]:
+        """Leading dimensions of a draw: its samples, those of the draws around it, the replicates, the batch."""
+        around = [self._lead(outer) for outer in {d for _, d in draw.env.bindings}]
+        return (draw.samples, *max(around, key=len, default=(self.replicates, *self._batch())))
+
+    def _batch(self) -> tuple[int, ...]:
+        for name, value in self.observed.items():
+            return tuple(value.shape[: value.ndim - len(self.model.spaces[name].shape)])
+        return ()
+
+    # --- factors ---
+
+    def distribution(self, atom: Atom, env: Env) -> D.Distribution:
+        """A factor at the values of its parents, its event dimensions declared."""
+        definition = atom.factor.definition
+        if not isinstance(definition, FamilyUse):
+            parents = [self.variable(p, env).tensor for p in atom.parents]
+            return self.externs[atom.factor.label](*parents)
+        scope = self._scope(env, atom.mapping, definition.bindings)
+        space = self.model.spaces[atom.factor.targets[0]]
+        found: dict[str, Tensor] = {}
+        for name, expr in definition.parameters:
+            parameter = definition.family.parameter(name)
+            value = self._evaluate(expr, scope)
+            if parameter.literal:
+                found[name] = int(value.tensor)  # type: ignore[assignment]
+                continue
+            wanted = 0 if parameter.shared else len(space.shape) + (definition.family.index_valued and parameter.rank)
+            wanted += 1 if parameter.rank == 2 else 0
+            unbatched = value.tensor.ndim == value.rank
+            # A literal vector serves every element: its dimensions line up from the right.
+            missing = 0 if unbatched and value.rank else wanted - value.rank
+            found[name] = raised(value.tensor, missing)
+            if parameter.rank and value.rank == 0:
+                found[name] = found[name].expand(*found[name].shape[:-1], space.shape[-1])
+        lead = len(space.shape) - definition.family.event_rank
+        base = _family(definition.family.name, found, space.shape)
+        if lead and definition.family.event_rank == 0:
+            base = base.expand(torch.broadcast_shapes(base.batch_shape, space.shape))
+        return D.Independent(base, lead, validate_args=False) if lead else base
+
+    def log_density(self, distribution: Distribution, env: Env) -> Tensor:
+        """log of a product of factors."""
+        total = torch.zeros((), dtype=torch.float64)
+        for atom in distribution.atoms:
+            x = self.variable(atom.targets[0], env)
+            distribution_ = self.distribution(atom, env)
+            log_prob = distribution_.log_prob(x.tensor)
+            # A supplied factor may have left event dimensions to its batch shape.
+            left = x.rank - len(distribution_.event_shape) if isinstance(atom.factor.definition, Extern) else 0
+            total = total + (log_prob.flatten(-left).sum(-1) if left else log_prob)
+        return total
+
+    # --- objectives ---
+
+    def term(self, term: Term) -> Tensor:
+        """A term for every replicate and data point."""
+        match term:
+            case terms.Constant(value):
+                return torch.tensor(float(value), dtype=torch.float64)
+            case terms.Plain(expr, env):
+                return self._evaluate(expr, self._scope(env, {}, ())).tensor
+            case terms.LogDensity(distribution, env):
+                return self.log_density(distribution, env)
+            case terms.Expectation(draw, body):
+                return self._mean_over(self.term(body), draw)
+            case terms.Divergence():
+                return self._divergence(term)
+            case terms.Add(items):
+                return sum((sign * self.term(t) for sign, t in items), torch.zeros((), dtype=torch.float64))
+            case terms.Multiply(factors):
+                product = torch.ones((), dtype=torch.float64)
+                for factor in factors:
+                    product = product * self.term(factor)
+                return product
+            case terms.Divide(top, bottom):
+                return self.term(top) / self.term(bottom)
+            case terms.Raise(base, exponent):
+                return self.term(base) ** self.term(exponent)
+            case terms.Apply(function, arguments):
+                return self._apply(function, [self.term(a) for a in arguments])
+            case terms.Reference(_, inner):
+                return self.term(inner)
+
+    def _mean_over(self, value: Tensor, draw: Draw) -> Tensor:
+        """The mean over the samples of a draw, which are its first dimension; what has none of them is its own mean."""
+        lead = self._lead(draw)
+        return value.mean(0) if value.ndim == len(lead) else value
+
+    def _divergence(self, term: terms.Divergence) -> Tensor:
+        """`E_q[log q - log p]` and its kin, by many draws of their own."""
+        draw = Draw(-term.draw.number - 1, term.draw.distribution, self.inner, term.draw.env)
+        targets = tuple(
+            t for a in draw.distribution.atoms for t in a.targets if not isinstance(a.factor.definition, Data)
+        )
+        inner = term.env.extended(targets, draw)
+        left = self.log_density(term.left, inner)
+        match term.kind:
+            case "KL":
+                assert term.right is not None
+                value = left - self.log_density(term.right, inner)
+            case "CE":
+                assert term.right is not None
+                value = -self.log_density(term.right, inner)
+            case _:
+                value = -left
+        return self._mean_over(value, draw)
+
+    def _apply(self, function: str, arguments: list[Tensor]) -> Tensor:
+        first = arguments[0]
+        batch = tuple(range(-len(self._batch()), 0))
+        match function:
+            case "mean" | "sum" if batch and first.ndim >= len(batch):
+                return first.mean(batch, keepdim=True) if function == "mean" else first.sum(batch, keepdim=True)
+            case "mean" | "sum":
+                return first
+            case "min":
+                return torch.minimum(*torch.broadcast_tensors(*arguments))
+            case "max":
+                return torch.maximum(*torch.broadcast_tensors(*arguments))
+            case _:
+                return _ELEMENTWISE[function](first)
+
+    # --- expressions ---
+
+    def _scope(self, env: Env, mapping: Mapping[str, str], bindings: tuple[tree.Binding, ...]) -> "_Scope":
+        return _Scope(lambda name: self.variable(mapping.get(name, name), env), bindings)
+
+    def _evaluate(self, expr: tree.Expr, scope: "_Scope") -> Field:
+        literal = evaluate(expr, self.model.constants)
+        if literal is not None:
+            return _literal(literal)
+        match expr:
+            case tree.Name(id):
+                return self._name(id, scope)
+            case tree.Negative(operand):
+                inner = self._evaluate(operand, scope)
+                return Field(-inner.tensor, inner.rank)
+            case tree.Sum(items):
+                total = _literal(Fraction(0))
+                for sign, item in items:
+                    a, b, rank = aligned(total, self._evaluate(item, scope))
+                    total = Field(a + sign * b, rank)
+                return total
+            case tree.Product(factors):
+                product = self._evaluate(factors[0], scope)
+                for factor in factors[1:]:
+                    a, b, rank = aligned(product, self._evaluate(factor, scope))
+                    product = Field(a * b, rank)
+                return product
+            case tree.Quotient(top, bottom):
+                a, b, rank = aligned(self._evaluate(top, scope), self._evaluate(bottom, scope))
+                return Field(a / b, rank)
+            case tree.Power(base, exponent):
+                a, b, rank = aligned(self._evaluate(base, scope), self._evaluate(exponent, scope))
+                return Field(a**b, rank)
+            case tree.MatMul(left, right):
+                return _matmul(self._evaluate(left, scope), self._evaluate(right, scope))
+            case tree.Log(operand):
+                inner = self._evaluate(operand, scope)
+                return Field(inner.tensor.log(), inner.rank)
+            case tree.Index(base, indices):
+                return self._index(self._evaluate(base, scope), [self._evaluate(i, scope) for i in indices])
+            case tree.Call():
+                return self._call(expr, scope)
+            case _:
+                raise InternalError(f"the reference cannot interpret {type(expr).__name__}")
+
+    def _name(self, name: str, scope: "_Scope") -> Field:
+        if name in scope.bound:
+            binding, position = scope.bound[name]
+            # `where x = f(x)` means the outer x on the right.
+            others = tuple(dict.fromkeys(b for b, _ in scope.bound.values() if b is not binding))
+            return self._bound(binding, position, _Scope(scope.variable, others, scope.spaces))
+        if name in self.model.tensors:
+            return Field(self.tensors[name], len(self.model.tensors[name].space.shape))
+        if name == "pi" and name not in self.model.variables:
+            return Field(torch.tensor(torch.pi, dtype=torch.float64), 0)
+        return scope.variable(name)
+
+    def _bound(self, binding: tree.Binding, position: int, scope: "_Scope") -> Field:
+        if isinstance(binding.value, tree.Call) and binding.value.name in self.model.nets:
+            results = self._net(binding.value, scope)
+            if isinstance(results, tuple):
+                return results[position]
+            whole = results
+        else:
+            whole = self._evaluate(binding.value, scope)
+        if len(binding.names) == 1:
+            return whole
+        return Field(whole.tensor.chunk(len(binding.names), -1)[position], whole.rank)
+
+    def _index(self, base: Field, indices: list[Field]) -> Field:
+        first = indices[0].tensor
+        if base.tensor.ndim == base.rank:
+            rows = base.tensor[first.long()]
+            rank = base.rank - 1 + indices[0].rank
+        else:
+            moved = base.tensor.movedim(-base.rank, -1)
+            at = first.long().expand(moved.shape[:-1]) if first.ndim < moved.ndim else first.long()
+            rows, rank = moved.gather(-1, at.unsqueeze(-1)).squeeze(-1), base.rank - 1
+        for index in indices[1:]:
+            rows, rank = rows.select(-rank, int(index.tensor)), rank - 1
+        return Field(rows, rank)
+
+    def _call(self, call: tree.Call, scope: "_Scope") -> Field:
+        if call.name in self.model.nets:
+            result = self._net(call, scope)
+            assert isinstance(result, Field)
+            return result
+        arguments = [self._evaluate(a.value, scope) for a in call.args if a.name is None]
+        named = {a.name: self._evaluate(a.value, scope) for a in call.args if a.name is not None}
+        first = arguments[0]
+        match call.name:
+            case "min" | "max":
+                a, b, rank = aligned(*arguments)
+                a, b = torch.broadcast_tensors(a, b)
+                return Field(torch.minimum(a, b) if call.name == "min" else torch.maximum(a, b), rank)
+            case "clamp":
+                low = named.get("min", arguments[1] if len(arguments) > 1 else None)
+                high = named.get("max", arguments[2] if len(arguments) > 2 else None)
+                bounds = [None if f is None else f.tensor for f in (low, high)]
+                return Field(first.tensor.clamp(*bounds), first.rank)
+            case "sum" | "mean":
+                dims = tuple(range(-first.rank, 0))
+                reduced = getattr(first.tensor, call.name)(dims) if dims else first.tensor
+                return Field(reduced, 0)
+            case "softmax" | "log_softmax":
+                return Field(getattr(torch, call.name)(first.tensor, -1), first.rank)
+            case "logsumexp":
+                return Field(first.tensor.logsumexp(-1), first.rank - 1)
+            case "one_hot":
+                assert isinstance(call.args[0].value, tree.Name)
+                index = call.args[0].value.id
+                size = (scope.spaces.get(index) or self.model.spaces[index]).categories or 0
+                return Field(torch.nn.functional.one_hot(first.tensor.long(), size).double(), first.rank + 1)
+            case "cat":
+                lead = torch.broadcast_shapes(*(f.tensor.shape[:-1] for f in arguments))
+                return Field(torch.cat([f.tensor.expand(*lead, -1) for f in arguments], -1), first.rank)
+            case name if name in FUNCTIONS:
+                return Field(_ELEMENTWISE[name](first.tensor), first.rank)
+            case _:
+                raise InternalError(f"the reference does not know {call.name}")
+
+    def _net(self, call: tree.Call, scope: "_Scope") -> Field | tuple[Field, ...]:
+        """A net on its inputs; leading dimensions are flattened, so that any layer can take them."""
+        arguments = [self._evaluate(a.value, scope) for a in call.args]
+        leads = [f.tensor.shape[: f.tensor.ndim - f.rank] for f in arguments]
+        lead = torch.broadcast_shapes(*leads)
+        flat = [
+            f.tensor.expand(*lead, *f.tensor.shape[f.tensor.ndim - f.rank :]).flatten(0, len(lead) - 1)
+            if lead
+            else f.tensor.unsqueeze(0)
+            for f in arguments
+        ]
+        result = self._apply_net(call.name, [Field(t, f.rank) for t, f in zip(flat, arguments, strict=True)])
+
+        def restored(value: Tensor) -> Field:
+            return Field(value.reshape(*lead, *value.shape[1:]), value.ndim - 1)
+
+        return tuple(map(restored, result)) if isinstance(result, tuple) else restored(result)
+
+    def _apply_net(self, name: str, inputs: list[Field]) -> Tensor | tuple[Tensor, ...]:
+        """A net on inputs of one batch dimension, segment by segment."""
+        net = self.model.nets[name]
+        if isinstance(net, ExternNetwork):
+            return self.modules[name](*(f.tensor for f in inputs))
+        value: Tensor | None = None
+        for segment in net.segments or ():
+            match segment:
+                case ExprSegment(expr):
+                    local = dict(zip(net.inputs or (), inputs, strict=True))
+                    spaces = dict(zip(net.inputs or (), net.input_spaces or (), strict=True))
+                    found = self._evaluate(expr, _Scope(local.__getitem__, (), spaces))
+                    value = found.tensor
+                case ModuleSegment(attribute=attribute) if segment.cell_states:
+                    states = [f.tensor for f in inputs[-segment.cell_states :]]
+                    joined = torch.cat([f.tensor for f in inputs[: -segment.cell_states]], -1)
+                    return self.modules[attribute](joined, states[0] if len(states) == 1 else tuple(states))
+                case ModuleSegment(attribute=attribute):
+                    given = _joined(inputs) if value is None else value
+                    result = self.modules[attribute](given)
+                    assert isinstance(result, Tensor)
+                    value = result
+                case FunctionSegment("softmax" | "log_softmax" as function):
+                    value = getattr(torch, function)(_joined(inputs) if value is None else value, -1)
+                case FunctionSegment(function):
+                    value = _ELEMENTWISE[function](_joined(inputs) if value is None else value)
+                case NetSegment(other):
+                    given = _joined(inputs) if value is None else value
+                    inner = self._apply_net(other, [Field(given, given.ndim - 1)])
+                    assert isinstance(inner, Tensor)
+                    value = inner
+        return _joined(inputs) if value is None else value
+
+
+def _joined(inputs: list[Field]) -> Tensor:
+    """The input of a bare pipeline: its arguments side by side."""
+    return inputs[0].tensor if len(inputs) == 1 else torch.cat([f.tensor for f in inputs], -1)
+
+
+@dataclass(frozen=True)
+class _Scope:
+    """What names mean in one formula."""
+
+    variable: Callable[[str], Field]
+    bindings: tuple[tree.Binding, ...]
+    spaces: Mapping[str, Space] = field(default_factory=dict)
+
+    @property
+    def bound(self) -> dict[str, tuple[tree.Binding, int]]:
+        return {name.id: (b, i) for b in self.bindings for i, name in enumerate(b.names)}
+
+
+def _literal(value: Constant) -> Field:
+    shape = shape_of(value)
+    assert shape is not None
+    numbers = torch.tensor([float(x) for x in flatten(value)], dtype=torch.float64)
+    return Field(numbers.reshape(shape), len(shape))
+
+
+def _matmul(a: Field, b: Field) -> Field:
+    left = a.tensor.unsqueeze(-2) if a.rank == 1 else a.tensor
+    right = b.tensor.unsqueeze(-1) if b.rank == 1 else b.tensor
+    product = left @ right
+    product = product.squeeze(-1) if b.rank == 1 else product
+    product = product.squeeze(-1 if b.rank == 1 else -2) if a.rank == 1 else product
+    return Field(product, a.rank + b.rank - 2)
+
+
+def _family(name: str, found: dict[str, Tensor], shape: tuple[int, ...]) -> D.Distribution:
+    """torch's distribution of that name."""
+    if name == "FactorizedBernoulli":
+        return _OnesOnly(**found, validate_args=False)
+    if name == "Delta":
+        return D.Independent(D.Normal(found["v"], 0.0, validate_args=False), 0, validate_args=False)
+    made: D.Distribution = getattr(D, name)(**found, validate_args=False)
+    return made
+
+
+class _OnesOnly(D.Bernoulli):
+    """Vedantam et al. 2017: only the ones count."""
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log p where the value is one, else nothing."""
+        return torch.where(value == 1, super().log_prob(torch.ones_like(value)), 0.0)
+
+
+_ELEMENTWISE: dict[str, Callable[[Tensor], Tensor]] = {
+    "exp": torch.exp,
+    "log": torch.log,
+    "log1p": torch.log1p,
+    "expm1": torch.expm1,
+    "softplus": lambda x: torch.logaddexp(x, torch.zeros_like(x)),
+    "sigmoid": torch.sigmoid,
+    "logit": torch.logit,
+    "tanh": torch.tanh,
+    "sin": torch.sin,
+    "cos": torch.cos,
+    "tan": torch.tan,
+    "erf": torch.erf,
+    "relu": torch.relu,
+    "sqrt": torch.sqrt,
+    "abs": torch.abs,
+    "square": torch.square,
+    "round": torch.round,
+    "floor": torch.floor,
+    "sign": torch.sign,
+    "detach": torch.Tensor.detach,
+}
+
+
+def values_in(space_kind: str, shape: tuple[int, ...], categories: int | None, generator: torch.Generator) -> Tensor:
+    """Random values of a space, for trying a program where no data is at hand."""
+    if space_kind == "category":
+        return torch.randint(0, categories or 1, shape, generator=generator)
+    real = torch.randn(shape, generator=generator, dtype=torch.float64)
+    if space_kind == "one_hot":
+        return torch.nn.functional.one_hot(real.argmax(-1), shape[-1]).double()
+    if contains("boolean", space_kind):
+        return (real > 0).double()
+    if space_kind == "simplex":
+        return real.softmax(-1)
+    if contains("unit_interval", space_kind):
+        return real.sigmoid()
+    if contains("nonnegative_integer", space_kind):
+        return (real.abs() * 2).floor() + float(space_kind == "positive_integer")
+    if contains("nonnegative", space_kind):
+        return real.exp()
+    if space_kind in ("lower_cholesky", "lower_triangular"):
+        return real.tril(-1) + torch.diag_embed(real.diagonal(dim1=-2, dim2=-1).exp())
+    if space_kind == "positive_definite":
+        return real @ real.mT + torch.eye(shape[-1], dtype=torch.float64)
+    return real
