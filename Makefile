@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test fuzz lint docs clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -16,6 +16,9 @@ demo: $(READY)  ## compile the VAE, train it on the digits, write runs/demo
 
 test: $(READY)  ## run the tests
 	$(BIN)/python -m pytest -n auto
+
+fuzz: $(READY)  ## random programs against the reference interpreter, for a while
+	$(BIN)/python -m tests.fuzz.check 0 2000
 
 lint: $(READY)  ## style, types, layers
 	$(BIN)/ruff format --check .

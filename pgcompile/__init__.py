@@ -7,16 +7,18 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pgcompile.diagnostics import CompileError, Diagnostic, InternalError
+from pgcompile.diagnostics import CompileError, Diagnostic, InternalError, ProgramWarning, Severity
+from pgcompile.diagnostics.render import render
 
 if TYPE_CHECKING:
     from pgcompile.program import Program
 
 __version__ = "0.1.0"
-__all__ = ["CompileError", "Diagnostic", "InternalError", "Program", "check", "compile"]
+__all__ = ["CompileError", "Diagnostic", "InternalError", "Program", "ProgramWarning", "check", "compile"]
 
 Constants = dict[str, int | float]
 
@@ -43,7 +45,7 @@ def compile(
         link: import special functions from pgcompile instead of copying them.
 
     Returns:
-        The `Program`.
+        The `Program`. Warnings about it are issued as `ProgramWarning`s, and are in its `.diagnostics`.
 
     Raises:
         CompileError: the program has errors; `.diagnostics` lists all of them.
@@ -55,7 +57,11 @@ def compile(
     if program is not None and (model or objective or where):
         raise TypeError("give either a program, or model, objective and where")
     source = read_source(program) if program is not None else source_of_parts(model, objective, where or {})
-    return compile_source(source, name, constants, link=link)
+    compiled = compile_source(source, name, constants, link=link)
+    for found in compiled.diagnostics:
+        if found.severity is Severity.WARNING:
+            warnings.warn(f"\n{render(found, colour=False)}", ProgramWarning, stacklevel=2)
+    return compiled
 
 
 def check(program: str | Path, constants: Constants | None = None) -> list[Diagnostic]:

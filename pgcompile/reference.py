@@ -148,8 +148,8 @@ class Reference:
                 found[name] = found[name].expand(*found[name].shape[:-1], space.shape[-1])
         lead = len(space.shape) - definition.family.event_rank
         base = _family(definition.family.name, found, space.shape)
-        if lead and definition.family.event_rank == 0:
-            base = base.expand(torch.broadcast_shapes(base.batch_shape, space.shape))
+        if lead:
+            base = base.expand(torch.broadcast_shapes(base.batch_shape, space.shape[:lead]))
         return D.Independent(base, lead, validate_args=False) if lead else base
 
     def log_density(self, distribution: Distribution, env: Env) -> Tensor:

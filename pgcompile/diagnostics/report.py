@@ -162,6 +162,10 @@ class CompileError(Exception):
         super().__init__("\n\n" + render_all(diagnostics, colour=False))
 
 
+class ProgramWarning(UserWarning):
+    """A program compiles, and a careful reviewer would remark on it."""
+
+
 class InternalError(Exception):
     """A fault of pgcompile itself, not of the program."""
 

@@ -6,6 +6,7 @@ from pgcompile.diagnostics import Sink, Span, nearest
 from pgcompile.model.distributions import Resolver, head_variables, label_key
 from pgcompile.model.expressions import Typer, names_in
 from pgcompile.model.families import check_factor
+from pgcompile.model.functionals import declared_names_win
 from pgcompile.model.initial import check_initial
 from pgcompile.model.literals import evaluate, space
 from pgcompile.model.values import (
@@ -42,6 +43,7 @@ def build(program: tree.Program, sink: Sink, constants: dict[str, int | float] |
         constants: values that replace those of `const` declarations, by name.
     """
     model = Model()
+    program = declared_names_win(program)
     collector = _Collector(model, sink)
     collector.constants(program, constants or {})
     for statement in program.statements:
@@ -178,6 +180,9 @@ class _Collector:
     def define(self, statement: tree.Statement) -> None:
         """Factors, their algebra, deterministic variables and objectives."""
         match statement:
+            case tree.Definition(tree.Call(given=None) as head, right) if _is_formula(right):
+                # `L(theta, phi; x) = E_q[...]`: papers write what an objective depends on.
+                self.define(tree.Definition(tree.Name(head.name, span=head.name_span), right, span=statement.span))
             case tree.Definition(tree.Call() as head, right):
                 self._factor(head, right, statement.span)
             case tree.Definition(tree.Name(id=name) as left, right):
@@ -325,7 +330,7 @@ class _Collector:
                     "PGC312",
                     call.span,
                     f"{family.name} needs {parameter.name}",
-                    help=f"its parameters are {', '.join(names)}",
+                    help=_comma_help(call, self.sink) or f"its parameters are {', '.join(names)}",
                 )
                 sound = False
         if not sound:
@@ -583,6 +588,33 @@ class _Collector:
             return numbers if len(numbers) == len(values) else None  # type: ignore[return-value]
         value = evaluate(expr, self.model.constants)
         return float(value) if isinstance(value, Fraction) else None
+
+
+def _is_formula(expr: tree.Expr) -> bool:
+    """Whether an expression is an objective: expectations, divergences, logarithms and their sums."""
+    match expr:
+        case tree.Expectation() | tree.Functional() | tree.Log():
+            return True
+        case tree.Sum(items):
+            return any(_is_formula(item) for _, item in items)
+        case tree.Product(items):
+            return any(_is_formula(item) for item in items)
+        case tree.Negative(operand):
+            return _is_formula(operand)
+        case tree.Quotient(top, _):
+            return _is_formula(top)
+        case _:
+            return False
+
+
+def _comma_help(call: tree.Call, sink: Sink) -> str | None:
+    """Values side by side where a parameter is missing: the comma was forgotten."""
+    for argument in call.args:
+        if isinstance(argument.value, tree.Product):
+            first, second = (" ".join(sink.source.snippet(f.span).split()) for f in argument.value.factors[:2])
+            if "*" not in sink.source.snippet(argument.value.span):
+                return f"is a comma missing between `{first}` and `{second}`?"
+    return None
 
 
 def _in_order(distribution: Distribution, targets: tuple[str, ...]) -> Distribution:

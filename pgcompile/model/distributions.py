@@ -158,7 +158,8 @@ class Resolver:
                     else f"its variables are {', '.join(sorted(variables)) or 'none'}",
                 )
                 return
-        close = nearest(label, known)
+        near = [k for k in known if {*k.split("(")[-1].rstrip(")").split("|")[0].split(",")} == {*targets}]
+        close = nearest(label, near)
         listed = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "")
         hint = f"did you mean {close}?" if close else f"the program defines {listed or 'no factors'}"
         missing = [t for t in targets if not any(t in f.targets for f in self.model.factors)]

@@ -134,8 +134,8 @@ class Typer:
         if not numbers:
             self._fail("PGC308", expr.span, "this list is empty", "write its numbers")
             return None
-        kind = "boolean"
-        for entry in numbers:
+        kind = _kind_of_number(numbers[0])
+        for entry in numbers[1:]:
             kind = join(kind, _kind_of_number(entry))
         return Typed(Space(kind, shape), value)
 
@@ -157,6 +157,10 @@ class Typer:
             return self._fail("PGC103", expr.span, f"{name} is a net; it needs an input here", f"write {name}(x), say")
         known = {*scope.variables, *scope.bindings, *self.model.tensors, *self.model.variables, *self.model.constants}
         close = nearest(name, known)
+        if name == "I":
+            return self._fail(
+                "PGC101", expr.span, "I is not declared", "a scalar is expanded: write 1 for the identity"
+            )
         return self._fail(
             "PGC101",
             expr.span,

@@ -312,12 +312,14 @@ class _Check:
         text = " ".join(self.sink.source.snippet(expr.span).split())
         fix = KINDS[parameter.constraint].fix
         net = self._net_of(expr)
-        if net is not None and fix is not None:
+        if parameter.name == "probs":
+            cure = f"write logits = {text}" + (
+                f", or end {net} with {fix}" if net is not None and fix is not None else ""
+            )
+        elif net is not None and fix is not None:
             cure = f"end it with {fix}: `net {net} = ... >> {fix}`"
         elif parameter.constraint == "positive":
             cure = f"write softplus({text})"
-        elif parameter.name == "probs":
-            cure = f"write logits = {text}"
         else:
             cure = f"declare it `{parameter.constraint}`"
         self.sink.add(

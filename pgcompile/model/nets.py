@@ -361,7 +361,7 @@ class _Sizing:
                     "PGC312",
                     stage.span,
                     f"{layer.name} needs {parameter.name}",
-                    help=f"write {layer.name}(64{', 3' if 'Conv' in layer.name else ''})",
+                    help=f"write {_example(layer)}",
                 )
                 sound = False
         return values if sound else None
@@ -376,6 +376,14 @@ class _Sizing:
                 if isinstance(expr, tree.Name) and expr.id.lower() in ("true", "false"):
                     return expr.id.lower() == "true"
                 wanted = "true or false"
+                if argument.name is None and evaluate(expr, self.typer.model.constants) is not None:
+                    sink.add(
+                        "PGC310",
+                        argument.span,
+                        f"`{text}` is one size too many: {layer.name} infers the size of its input",
+                        help=f"write {layer.name}({text})",
+                    )
+                    return None
             case "word":
                 if isinstance(expr, tree.Name) and expr.id in ("nearest", "bilinear", "bicubic"):
                     return expr.id
@@ -396,3 +404,15 @@ class _Sizing:
                 )
         sink.add("PGC310", argument.span, f"`{text}` is not {wanted}, which `{parameter.name}` of {layer.name} is")
         return None
+
+
+def _example(layer: Layer) -> str:
+    """How a layer is written."""
+    known = {"Unflatten": "Unflatten((16, 4, 4))", "GroupNorm": "GroupNorm(4)", "Upsample": "Upsample(2)"}
+    if layer.name in known:
+        return known[layer.name]
+    return (
+        f"{layer.name}(64, 3)"
+        if "Conv" in layer.name
+        else f"{layer.name}({64 if layer.parameters[0].kind == 'size' else 2})"
+    )

@@ -287,6 +287,12 @@ class Builder(Transformer[Token, Any]):
         given = next(x for x in c if isinstance(x, _Given))
         return self._call([x for x in c if not isinstance(x, _Given)], given.items, span=_span(c))
 
+    def parametrised(self, c: list[Any]) -> tree.Call:
+        """`L(theta, phi; x)`: a formula with its parameters before the semicolon."""
+        groups = [x.items for x in c if isinstance(x, _Many)]
+        name = _name(c[0])
+        return tree.Call(name.id, (*groups[0], *groups[1]), span=_span(c), name_span=name.span)
+
     def _call(self, c: list[Any], given: tuple[tree.Argument, ...] | None, span: Span | None = None) -> tree.Call:
         args = next((x.items for x in c if isinstance(x, _Many)), ())
         name = _name(c[0])

@@ -54,7 +54,8 @@ _FUNCTIONS = (
     Function("log_softmax", "log_softmax", "keep"),
     Function("logsumexp", "logsumexp", "last"),
     Function("cat", "cat", "cat", lands=None),
-    Function("one_hot", "one_hot", "one_hot", lands="one_hot", differentiable=False),
+    # A category has no gradient to lose.
+    Function("one_hot", "one_hot", "one_hot", lands="one_hot"),
     Function("detach", "detach", lands=None),
 )
 FUNCTIONS: dict[str, Function] = {function.name: function for function in _FUNCTIONS}
