@@ -19,9 +19,9 @@ LIKELIHOODS = {
 PARAMETERS = {
     "Normal": [("loc", "real"), ("scale", "positive")],
     "Laplace": [("loc", "real"), ("scale", "positive")],
-    "StudentT": [("df", "big"), ("loc", "real"), ("scale", "positive")],
+    "StudentT": [("df", "huge"), ("loc", "real"), ("scale", "positive")],
     "Gamma": [("concentration", "big"), ("rate", "positive")],
-    "InverseGamma": [("concentration", "big"), ("rate", "positive")],
+    "InverseGamma": [("concentration", "huge"), ("rate", "positive")],
     "LogNormal": [("loc", "real"), ("scale", "small")],
     "Beta": [("concentration1", "big"), ("concentration0", "big")],
     "ContinuousBernoulli": [("logits", "real")],
@@ -105,7 +105,8 @@ class ProgramMaker:
         choices = ["literal", "param"] + (["net", "net", "scalar"] if parents else [])
         match pick.choice(choices):
             case "literal":
-                numbers = {"real": ["0", "0.5", "-1"], "small": ["0.5"], "big": ["3", "4.5"]}
+                # Tails heavy enough for an infinite variance would make the z-scores meaningless.
+                numbers = {"real": ["0", "0.5", "-1"], "small": ["0.5"], "big": ["3", "4.5"], "huge": ["12"]}
                 return pick.choice(numbers.get(kind, ["1", "2", "3.5"]))
             case "param":
                 value = self._param(shape if pick.random() < 0.5 else ())
@@ -114,7 +115,7 @@ class ProgramMaker:
             case _:
                 value = self._net((), parents)
         landed = {"real": value, "positive": f"exp({value} / 4)", "small": f"softplus({value} / 4) / 2"}
-        return landed.get(kind, f"softplus({value}) + 3")
+        return landed.get(kind, f"softplus({value}) + {12 if kind == 'huge' else 3}")
 
     def _param(self, shape: tuple[int, ...]) -> str:
         self.nets += 1
