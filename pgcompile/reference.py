@@ -18,7 +18,6 @@ from pgcompile.model.literals import evaluate, flatten, shape_of
 from pgcompile.model.values import (
     Atom,
     Constant,
-    Data,
     Distribution,
     ExprSegment,
     Extern,
@@ -99,10 +98,7 @@ class Reference:
         if key not in self._drawn:
             atom = draw.atom_of(name)
             assert atom is not None
-            targets = tuple(
-                t for a in draw.distribution.atoms for t in a.targets if not isinstance(a.factor.definition, Data)
-            )
-            distribution = self.distribution(atom, draw.env.extended(targets, draw))
+            distribution = self.distribution(atom, draw.inside)
             rank = len(self.model.spaces[atom.factor.targets[0]].shape)
             lead = self._lead(draw)
             # Dimensions that its parents bring along (a nested draw, an earlier variable) are not drawn again.
@@ -203,10 +199,7 @@ class Reference:
     def _divergence(self, term: terms.Divergence) -> Tensor:
         """`E_q[log q - log p]` and its kin, by many draws of their own."""
         draw = Draw(-term.draw.number - 1, term.draw.distribution, self.inner, term.draw.env)
-        targets = tuple(
-            t for a in draw.distribution.atoms for t in a.targets if not isinstance(a.factor.definition, Data)
-        )
-        inner = term.env.extended(targets, draw)
+        inner = term.env.extended(draw.variables, draw)
         left = self.log_density(term.left, inner)
         match term.kind:
             case "KL":

@@ -84,8 +84,7 @@ def sampled_atoms(model: Model, rewritten: Rewritten) -> list[tuple[Draw, Atom]]
             drawn = draw.atom_of(name)
             if drawn is not None:
                 found.setdefault((draw.number, drawn), (draw, drawn))
-                targets = tuple(t for a in draw.distribution.atoms for t in a.targets)
-                pending += [(v, draw.env.extended(targets, draw)) for v in drawn.parents]
+                pending += [(v, draw.inside) for v in drawn.parents]
         elif name in model.deterministic:
             pending += [(v, env) for v in model.deterministic[name].parents]
     return list(found.values())

@@ -398,8 +398,7 @@ class _Objectives:
         if draw is None:
             context.counter[0] += 1
             draw = context.pool.setdefault(key, Draw(context.counter[0], over, samples, env))
-        drawn = tuple(t for atom in over.atoms if not isinstance(atom.factor.definition, Data) for t in atom.targets)
-        return draw, env.extended(drawn, draw)
+        return draw, env.extended(draw.variables, draw)
 
     def _samples(self, options: tuple[tree.Option, ...]) -> int | None:
         samples = 1

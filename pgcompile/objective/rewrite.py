@@ -208,7 +208,7 @@ class _Rewriter:
         return Add(*(self._symbol(LogDensityLeaf(atom, env)) for atom in distribution.atoms))
 
     def _divergence(self, term: terms.Divergence) -> Expr:
-        inner = term.env.extended(_drawn(term.draw), term.draw)
+        inner = term.env.extended(term.draw.variables, term.draw)
         left = self._log_product(term.left, inner)
         self.spans[term.draw.number] = term.span
         match term.kind:
@@ -330,7 +330,7 @@ class _Rewriter:
             if source is draw and current in blocked:
                 return True
             if source is not None and source is not draw:
-                stack.extend((v, source.env.extended(_drawn(source), source)) for v in source.distribution.parents)
+                stack.extend((v, source.inside) for v in source.distribution.parents)
                 stack.extend((v, source.env) for v in source.distribution.parents)
             if source is None and current in self.model.deterministic:
                 stack.extend((v, where) for v in self.model.deterministic[current].parents)
@@ -350,7 +350,7 @@ class _Rewriter:
     def _closed(
         self, draw: Draw, atom: Atom, members: list[tuple[int, LogDensityLeaf]]
     ) -> tuple[int, ClosedLeaf] | None:
-        inner = draw.env.extended(_drawn(draw), draw)
+        inner = draw.inside
         own, uses = self._facts(atom, inner)
         parameters = list(uses)
         others = [
@@ -515,15 +515,6 @@ def _apply(function: str, arguments: list[Expr]) -> Expr:
             return Relu(first)
         case _:
             raise InternalError(f"no rule for {function}")
-
-
-def _drawn(draw: Draw) -> tuple[str, ...]:
-    """Variables that a draw makes (data is observed, not drawn)."""
-    from pgcompile.model.values import Data
-
-    return tuple(
-        t for atom in draw.distribution.atoms if not isinstance(atom.factor.definition, Data) for t in atom.targets
-    )
 
 
 def _is_own(leaf: LogDensityLeaf) -> bool:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from pgcompile.diagnostics import Span
-from pgcompile.model.values import Atom, Distribution
+from pgcompile.model.values import Atom, Data, Distribution
 from pgcompile.syntax import tree
 
 
@@ -23,6 +23,17 @@ class Draw:
     distribution: Distribution
     samples: int
     env: "Env"
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Variables that it makes; those of `data(x)` are observed, not drawn."""
+        atoms = (a for a in self.distribution.atoms if not isinstance(a.factor.definition, Data))
+        return tuple(t for atom in atoms for t in atom.targets)
+
+    @property
+    def inside(self) -> "Env":
+        """The environment of its own factors: what it makes, over that of its parents."""
+        return self.env.extended(self.variables, self)
 
     def atom_of(self, variable: str) -> Atom | None:
         """The factor that generates a variable of this draw."""

@@ -254,10 +254,7 @@ class Environment:
         atom = draw.atom_of(name)
         if atom is None or isinstance(atom.factor.definition, Data):
             return self.builder.argument(name, self.model.spaces[name].shape)
-        drawn = tuple(
-            t for a in draw.distribution.atoms for t in a.targets if not isinstance(a.factor.definition, Data)
-        )
-        inner = draw.env.extended(drawn, draw)
+        inner = draw.inside
         axes = (Axis(draw.number, draw.samples),) if draw.samples > 1 else ()
         pathwise = isinstance(atom.factor.definition, FamilyUse) and atom.factor.definition.family.pathwise
         word = "pathwise sample" if pathwise else "sample"

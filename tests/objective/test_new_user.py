@@ -53,7 +53,8 @@ def test_a_tensor_may_be_called_w() -> None:
 
 
 def test_the_line_that_papers_write() -> None:
-    line = r"\mathcal{L}(\theta, \phi; x) = \mathbb{E}_{q_\phi(z|x)}\left[\log p_\theta(x|z)\right] - D_{KL}\left[q_\phi(z|x) \| p(z)\right]"
+    line = r"\mathcal{L}(\theta, \phi; x) = \mathbb{E}_{q_\phi(z|x)}\left[\log p_\theta(x|z)\right]"
+    line += r" - D_{KL}\left[q_\phi(z|x) \| p(z)\right]"
     model = compiled(SMALL + line).Model()
     assert model.L(x=torch.ones(2, 6)).shape == (2,)
 
