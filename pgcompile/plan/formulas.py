@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import sympy
 from sympy import Add, Expr, Integer, Mul, Pow, Rational, Symbol
@@ -102,7 +103,7 @@ class FormulaLowering:
     # --- sums ---
 
     def _add(self, expr: Expr) -> Value:
-        terms = [self._split(term) for term in expr.as_ordered_terms()]
+        terms = [self._split(term) for term in _ordered_terms(expr)]
         values: list[tuple[Rational, Value]] = []
         terms = self._cross_entropies(terms, values)
         for number, group in _by_size(terms):
@@ -357,6 +358,12 @@ class FormulaLowering:
             inner = value if value.rank == 0 else self.builder.sum_last(value)
             return self.builder.binary("mul", self.builder.constant(self.dim), inner)
         return self.builder.sum_last(value)
+
+
+@lru_cache(maxsize=1024)
+def _ordered_terms(expr: Add) -> tuple[Expr, ...]:
+    """The terms of a sum in sympy's printing order, which is slow to find and the same for every factor of a family."""
+    return tuple(expr.as_ordered_terms())
 
 
 def pick(build: Builder, vector: Value, index: Value) -> Value:

@@ -52,6 +52,8 @@ _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 
 def canonical_name(text: str) -> str | None:
     """The one ASCII-where-possible spelling of a name as it was typed; None where a subscript is not a plain name."""
+    if text.isascii() and text.isidentifier() and not text.startswith("_"):
+        return text
     text = _STYLED.sub(r"\1", text)
     text = _COMMAND.sub(lambda m: m[1].removeprefix("var"), text)
     text = re.sub(r"(?<![_₀-₉])([₀-₉]+)", r"_\1", text).translate(_SUBSCRIPT_DIGITS)
