@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pgcompile.diagnostics import CompileError, Sink, Source, Span
 
+_SPACE = re.compile(r"[a-z_]+(\s*\[[^\]]*\])*")
 _NAMED = re.compile(r"\s*[^\W\d]\w*\s*=(?!=)")
 
 
@@ -43,8 +44,7 @@ def source_of_parts(model: str | None, objective: str | None, where: dict[str, s
     if model is not None:
         pieces.append(("model", model))
     for key, value in where.items():
-        sign = ":" if _is_variable(key) else " :" if key.split()[0] in ("param", "buffer", "input") else " ="
-        pieces.append((f'where["{key}"]', f"{key}{sign} {value}"))
+        pieces.append((f'where["{key}"]', f"{key}{_sign(key, value)}{value}"))
     if objective is not None:
         text = objective if _NAMED.match(objective) else f"objective = {objective}"
         name = text.split("=", 1)[0].strip()
@@ -58,5 +58,12 @@ def source_of_parts(model: str | None, objective: str | None, where: dict[str, s
     return Source(text, "<program>", tuple(parts))
 
 
-def _is_variable(key: str) -> bool:
-    return "(" not in key and " " not in key.strip()
+def _sign(key: str, value: str) -> str:
+    """What stands between the left side of a statement and its right."""
+    word = key.split()[0] if key.strip() else ""
+    if word == "extern":
+        return " -> " if value.strip() else ""
+    if word in ("param", "buffer", "input"):
+        return " : "
+    # `"x": "boolean[784]"` declares, `"y": "f(z)"` defines.
+    return " : " if "(" not in key and " " not in key.strip() and _SPACE.fullmatch(value.strip()) else " = "

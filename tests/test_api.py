@@ -74,6 +74,22 @@ def test_quick_form_with_params() -> None:
     assert program.Model().objective(x=torch.zeros(3, 2), s=torch.tensor(1.0)).shape == (3,)
 
 
+def test_quick_form_with_parts_from_python() -> None:
+    program = pgc.compile(
+        model="p(x|y) p(z)",
+        objective="log p",
+        where={
+            "x": "real[2]",
+            "z": "real[2]",
+            "y": "tanh(f(z))",
+            "extern net f(z)": "real[2]",
+            "extern p(x|y)": "",
+            "p(z)": "Normal(0, 1)",
+        },
+    )
+    assert program.supplied == ("f", "p_x_given_y")
+
+
 def test_wrong_use() -> None:
     with pytest.raises(TypeError):
         pgc.compile("p(x)", model="p(x)")

@@ -158,10 +158,18 @@ class Resolver:
                     else f"its variables are {', '.join(sorted(variables)) or 'none'}",
                 )
                 return
-        near = [k for k in known if {*k.split("(")[-1].rstrip(")").split("|")[0].split(",")} == {*targets}]
+        near = [
+            f.label
+            for f in self.model.factors
+            if base_name(f.name) == base_name(call.name) or {*f.targets} == {*targets} == {*f.parents, *targets}
+        ]
         close = nearest(label, near)
         listed = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "")
-        hint = f"did you mean {close}?" if close else f"the program defines {listed or 'no factors'}"
+        hint = (
+            f"did you mean {close}?"
+            if close
+            else f"define it: `{label} = Normal(...)`; the program has {listed or 'none'}"
+        )
         missing = [t for t in targets if not any(t in f.targets for f in self.model.factors)]
         reasons = [f"no factor generates {', '.join(missing)}"] if missing else []
         self.sink.add("PGC108", call.span, f"there is no factor {label}", reasons=reasons, help=hint)

@@ -1,0 +1,60 @@
+"""The judge is judged: emitted modules broken on purpose must fail verification; sound ones must pass."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import pgcompile as pgc
+from pgcompile.cli import main
+from tests.programs import EXAMPLES, ROOT
+
+MUTATIONS = [
+    ("sign of the divergence", "vae", "(cross_entropy.sum(-1) + kl)", "(cross_entropy.sum(-1) - kl)"),
+    ("half forgotten", "vae", "kl = (0.5 * (loc.square()", "kl = (1.0 * (loc.square()"),
+    ("log-scale forgotten", "vae", " - scale.log()).sum(-1)", ").sum(-1)"),
+    ("mean instead of sum", "vae", 'reduction="none")\n        # KL', 'reduction="none") / 64\n        # KL'),
+    ("noise not scaled", "vae", "z = loc + scale * torch.randn_like(loc)", "z = loc + torch.randn_like(loc)"),
+    (
+        "shared noise",
+        "hierarchical_vae",
+        "z_2 = loc_z_2 + scale_z_2 * torch.randn_like(loc_z_2)",
+        "z_2 = loc_z_2 + scale_z_2 * z_1[..., :4]",
+    ),
+    ("gradient cut", "vae", "z = loc + scale *", "z = loc.detach() + scale *"),
+    ("parents swapped", "conditional_vae", "torch.cat((z, one_hot), -1)", "torch.cat((one_hot, z), -1)"),
+    ("constant forgotten", "factor_analysis", "58.81206612509906", "0.0"),
+    ("next class", "classifier", "gather(-1, y.unsqueeze(-1))", "gather(-1, (y.unsqueeze(-1) + 1) % 10)"),
+    ("weight forgotten", "beta_vae", "beta * kl", "1.0 * kl"),
+    ("prior of the factor", "vae", "D.Normal(self._zero.expand(8), 1.0", "D.Normal(self._zero.expand(8), 2.0"),
+]
+
+
+@pytest.mark.parametrize(("what", "name", "right", "wrong"), MUTATIONS, ids=[m[0] for m in MUTATIONS])
+def test_a_broken_module_fails(what: str, name: str, right: str, wrong: str) -> None:
+    program = pgc.compile(EXAMPLES[name])
+    assert right in program.source, f"the mutation `{what}` has lost its target"
+    program.source = program.source.replace(right, wrong)
+    assert not all(check.passed for check in program.verify(runs=480))
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+def test_examples_pass(name: str) -> None:
+    checks = pgc.compile(EXAMPLES[name]).verify()
+    assert [str(c) for c in checks if not c.passed] == []
+
+
+def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = CliRunner().invoke(main, ["verify", str(ROOT / "examples" / "vae.pgc")])
+    assert run.exit_code == 0
+    assert "gradient of elbo" in run.output
+    program = tmp_path / "e.pgc"
+    program.write_text(
+        "x : real[2]\nz : real[2]\nextern net f(z) -> real[2]\np(x|z) = Normal(f(z), 1)\np(z) = Normal(0, 1)\ns = log p"
+    )
+    assert CliRunner().invoke(main, ["verify", str(program)]).exit_code == 2
+    (tmp_path / "parts.py").write_text("import torch\n\n\ndef make():\n    return torch.nn.Linear(2, 2)\n")
+    monkeypatch.chdir(tmp_path)
+    run = CliRunner().invoke(main, ["verify", str(program), "--extern", "f=parts:make"])
+    assert run.exit_code == 0, run.output
+    assert CliRunner().invoke(main, ["verify", str(program), "--extern", "f=nowhere:make"]).exit_code == 2
