@@ -152,9 +152,8 @@ class ProgramMaker:
 
     def _objectives(self, latents: list[Variable]) -> None:
         pick = self.random
-        samples = pick.choice(["", "", "; samples=2", "; samples=3"])
-        over = "q" if not samples else "q(" + ",".join(z.name for z in latents) + ")"
-        sums = " + ".join(f"sum({z.name})" for z in latents)
+        # The sum of one number a data point would be over the batch.
+        sums = " + ".join(f"sum({z.name})" if z.shape else z.name for z in latents)
         bounds = [
             "ELBO[p || q]",
             "E_q[log p - log q]",
@@ -164,7 +163,6 @@ class ProgramMaker:
             f"E_q[log p] - 0.5 * KL[q || p] + E_q[{sums}]",
             f"max(E_q[{sums}], -3) - KL[q || p]",
         ]
-        del samples, over
         self.lines.append(f"bound = {pick.choice(bounds)}")
         extra = ["KL[q || p]", "CE[q || p]", "H[q]", f"E_q[{sums}]", "2 * bound - 1", "detach(bound)"]
         self.lines.append(f"other = {pick.choice(extra)}")
