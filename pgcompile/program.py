@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import inspect
 import linecache
 from collections.abc import Iterator, Mapping
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     import networkx as nx
 
     from pgcompile.verify import Check
-
-_SERIAL = iter(range(1, 1_000_000_000))
 
 
 class Program:
@@ -46,7 +45,8 @@ class Program:
     @cached_property
     def Model(self) -> type[Any]:
         """The class of the emitted text; its lines appear in tracebacks."""
-        filename = f"<pgcompile {self.class_name} {next(_SERIAL)}>"
+        digest = hashlib.sha256(self.source.encode()).hexdigest()[:12]
+        filename = f"<pgcompile {self.class_name} {digest}>"
         linecache.cache[filename] = (len(self.source), None, self.source.splitlines(keepends=True), filename)
         namespace: dict[str, Any] = {"__name__": f"pgcompile.emitted.{self.class_name}"}
         # The text is pgcompile's own, printed from a checked plan; nothing of the program reaches it unprinted.

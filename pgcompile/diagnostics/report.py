@@ -117,6 +117,11 @@ class Sink:
         found = Diagnostic(code, span, message, self.source, tuple(reasons), help, tuple(related), tuple(edits))
         self._found.setdefault((code, span, message), found)
 
+    def absorb(self, other: "Sink") -> None:
+        """Take over what another sink of the same program recorded."""
+        for key, found in other._found.items():
+            self._found.setdefault(key, found)
+
     @property
     def diagnostics(self) -> list[Diagnostic]:
         """Everything recorded, in source order, less the warnings allowed in place by `# pgc: allow CODE`."""

@@ -34,7 +34,6 @@ class Body:
     rename: Callable[[str], str]
     use: Callable[[str], None]
     indent: int = 8
-    inline_outputs: bool = True
     lines: list[str] = field(default_factory=list)
     _texts: dict[int, Text] = field(default_factory=dict)
     _named: set[int] = field(default_factory=set)
@@ -73,7 +72,7 @@ class Body:
                 continue
             many = uses.get(value.number, 0) > 1
             only_output = value.number in outputs and not uses.get(value.number)
-            if (many and not _is_cheap(value)) or (value.keep and not (only_output and self.inline_outputs)):
+            if many or (value.keep and not only_output):
                 self._named.add(value.number)
 
         self._cut_long(live)
@@ -204,11 +203,6 @@ def _paired(lines: list[str], line: list[str], previous: Value | None, value: Va
     pad = line[0][: len(line[0]) - len(line[0].lstrip())]
     joined = f"{pad}{first_name}, {name} = {first}, {text}"
     return joined if len(joined) <= WIDTH else None
-
-
-def _is_cheap(value: Value) -> bool:
-    """Views and negations of a name: repeating them costs nothing worth a line."""
-    return value.op in ("neg", "unsqueeze") and value.args[0].op in ("constant",)
 
 
 def _default_hint(value: Value) -> str:

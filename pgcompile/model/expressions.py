@@ -543,29 +543,10 @@ def _quotient_kind(kinds: list[str], values: list[Typed]) -> str:
 
 def names_in(expr: tree.Node) -> set[str]:
     """Every bare name in an expression; names of called functions and nets are not among them."""
-    found: set[str] = set()
-    stack: list[object] = [expr]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, tree.Name):
-            found.add(node.id)
-        elif isinstance(node, tree.Node):
-            stack.extend(getattr(node, slot) for slot in node.__dataclass_fields__ if slot not in ("span", "name_span"))
-        elif isinstance(node, tuple):
-            stack.extend(node)
-    return found
+    return {node.id for node in tree.walk(expr) if isinstance(node, tree.Name)}
 
 
 def calls_in(expr: tree.Node) -> list[tree.Call]:
     """Every call in an expression, in the order written."""
-    found: list[tree.Call] = []
-    stack: list[object] = [expr]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, tree.Call):
-            found.append(node)
-        if isinstance(node, tree.Node):
-            stack.extend(getattr(node, slot) for slot in node.__dataclass_fields__ if slot not in ("span", "name_span"))
-        elif isinstance(node, tuple):
-            stack.extend(node)
+    found = [node for node in tree.walk(expr) if isinstance(node, tree.Call)]
     return sorted(found, key=lambda call: call.span)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
-from pgcompile.diagnostics import InternalError, Sink
+from pgcompile.diagnostics import InternalError, Sink, Span
 from pgcompile.model.expressions import Scope, Typer, bind, names_in
 from pgcompile.model.literals import flatten
 from pgcompile.model.values import Data, Deterministic, Extern, Factor, FamilyUse, Model, Typed, Undefined, base_name
@@ -207,10 +207,7 @@ class _Check:
         self._support_error(space, span)
         return False
 
-    def _support_error(self, space: Space, span: object) -> None:
-        from pgcompile.diagnostics import Span
-
-        assert isinstance(span, Span)
+    def _support_error(self, space: Space, span: Span) -> None:
         variable = self.factor.targets[0]
         better = _FAMILIES_FOR.get(space.kind)
         self.sink.add(

@@ -93,7 +93,7 @@ class _Objectives:
     def _counted(self, expr: tree.Expr) -> list[tuple[str, tuple[str, ...]]]:
         """`(p, targets of q)` for every `KL[q || p]` of the formula, so that a bare `log p` is the rest of p."""
         found = []
-        for node in _nodes(self._expanded(expr)):
+        for node in tree.walk(self._expanded(expr)):
             if isinstance(node, tree.Functional) and node.kind == "KL" and node.right is not None:
                 left = self._quiet(node.left)
                 right = _dist_name(node.right)
@@ -104,7 +104,7 @@ class _Objectives:
     def _options(self, expr: tree.Expr) -> list[tuple[Distribution, int]]:
         """Sample counts of the expectations of the formula, which divergences over the same draw share."""
         found = []
-        for node in _nodes(self._expanded(expr)):
+        for node in tree.walk(self._expanded(expr)):
             if isinstance(node, tree.Expectation) and node.over is not None:
                 over = self._quiet(node.over)
                 samples = next((self._samples_quiet(o) for o in node.options if o.name == "samples"), 1)
@@ -188,7 +188,7 @@ class _Objectives:
 
     def _is_plain(self, expr: tree.Expr) -> bool:
         """Whether an expression speaks of variables and nets only."""
-        for node in _nodes((expr,)):
+        for node in tree.walk(expr):
             match node:
                 case tree.Expectation() | tree.Functional() | tree.Integral() | tree.Rename():
                     return False
@@ -647,7 +647,7 @@ class _Context:
 
 def _samples(expr: tree.Expr) -> bool:
     """Whether a formula averages over draws."""
-    return any(isinstance(n, tree.Expectation | tree.Functional) for n in _nodes((expr,)))
+    return any(isinstance(n, tree.Expectation | tree.Functional) for n in tree.walk(expr))
 
 
 def _variables(term: Term, model: Model) -> set[str]:
@@ -715,19 +715,6 @@ def closure(names: set[str], model: Model) -> set[str]:
             found.add(name)
             if name in model.deterministic:
                 stack.extend(model.deterministic[name].parents)
-    return found
-
-
-def _nodes(roots: tuple[tree.Expr, ...]) -> list[tree.Node]:
-    found: list[tree.Node] = []
-    stack: list[object] = list(roots)
-    while stack:
-        node = stack.pop()
-        if isinstance(node, tree.Node):
-            found.append(node)
-            stack.extend(getattr(node, slot) for slot in node.__dataclass_fields__ if slot not in ("span", "name_span"))
-        elif isinstance(node, tuple):
-            stack.extend(node)
     return found
 
 

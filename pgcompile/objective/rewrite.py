@@ -11,11 +11,11 @@ import networkx as nx
 import sympy
 from sympy import Add, Expr, Function, Mul, Rational, Symbol
 
-from pgcompile.diagnostics import InternalError, Sink
+from pgcompile.diagnostics import InternalError, Sink, Span
 from pgcompile.model.algebra import order_atoms
 from pgcompile.model.expressions import names_in
 from pgcompile.model.literals import evaluate
-from pgcompile.model.values import Atom, Distribution, FamilyUse, Model, factor_label
+from pgcompile.model.values import Atom, Distribution, FamilyUse, Model
 from pgcompile.objective import terms
 from pgcompile.objective.closed_forms import entropy, expected_log_density
 from pgcompile.objective.resolve import observed_variables
@@ -129,7 +129,7 @@ class _Rewriter:
     leaves: dict[Symbol, Leaf] = field(default_factory=dict)
     symbols: dict[Leaf, Symbol] = field(default_factory=dict)
     draws: dict[Symbol, Draw] = field(default_factory=dict)
-    spans: dict[int, object] = field(default_factory=dict)
+    spans: dict[int, Span] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
     facts: dict[tuple[Atom, Env], tuple[Facts, tuple[tuple[Symbol, ParameterUse], ...]]] = field(default_factory=dict)
 
@@ -185,15 +185,9 @@ class _Rewriter:
         )
         if partial or isinstance(value.expr, Symbol) or value.expr.is_Number:
             return self._sympy(inner)
-        other.sink = self.sink
-        self.sink_notes(other, inner)
+        self.sink.absorb(other.sink)
         self.steps.extend(value.steps)
         return self._symbol(NamedLeaf(name, value))
-
-    def sink_notes(self, other: "_Rewriter", inner: Term) -> None:
-        """Repeat the notes of a nested rewrite in this one's sink."""
-        again = _Rewriter(self.model, self.sink, other.name)
-        again.run(inner)
 
     def _draw(self, draw: Draw) -> Symbol:
         symbol = Symbol(f"draw{draw.number:04d}")
@@ -455,9 +449,6 @@ class _Rewriter:
         )
         self._step("closed form", what, what, f"not valid: {why}; it is sampled")
         if span is not None:
-            from pgcompile.diagnostics import Span
-
-            assert isinstance(span, Span)
             self.sink.add("N102", span, f"{what} is sampled, not taken in closed form: {why}")
 
 
@@ -540,6 +531,3 @@ def _readable(formula: Expr) -> Expr:
         if prefix.startswith("f") and prefix[1:].isdigit() and name:
             names[symbol] = Symbol(f"{'q' if prefix == 'f0' else 'p'}_{name}")
     return formula.subs(names)
-
-
-__all__ = ["ClosedLeaf", "LogDensityLeaf", "NamedLeaf", "PlainLeaf", "Rewritten", "factor_label", "rewrite"]

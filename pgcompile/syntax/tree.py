@@ -3,6 +3,7 @@
 Spans and comments take no part in equality: two spellings of one formula give equal trees.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from pgcompile.diagnostics import NOWHERE, Span
@@ -13,6 +14,18 @@ class Node:
     """Anything that stands at a place in the program."""
 
     span: Span = field(default=NOWHERE, compare=False, repr=False, kw_only=True)
+
+
+def walk(*roots: object) -> Iterator[Node]:
+    """Every node below some nodes (or tuples of them), those included, in no particular order."""
+    stack = list(roots)
+    while stack:
+        node = stack.pop()
+        if isinstance(node, Node):
+            yield node
+            stack.extend(getattr(node, slot) for slot in node.__dataclass_fields__ if slot not in ("span", "name_span"))
+        elif isinstance(node, tuple):
+            stack.extend(node)
 
 
 # --- expressions ---------------------------------------------------------------------------------------------------

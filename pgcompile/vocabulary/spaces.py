@@ -54,11 +54,6 @@ class Space:
         """Numbers in one element."""
         return prod(self.shape)
 
-    @property
-    def is_discrete(self) -> bool:
-        """Whether its elements are isolated points."""
-        return contains("nonnegative_integer", self.kind) or self.kind == "one_hot"
-
     def __str__(self) -> str:
         dims = ", ".join(map(str, self.shape))
         if self.kind == "category":
