@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test fuzz lint docs clean
+.PHONY: demo test fuzz mutants lint docs clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -17,8 +17,11 @@ demo: $(READY)  ## compile the VAE, train it on the digits, write runs/demo
 test: $(READY)  ## run the tests
 	$(BIN)/python -m pytest -n auto
 
-fuzz: $(READY)  ## random programs against the reference interpreter, for a while
+fuzz: $(READY)  ## random, damaged and meaningless programs, for an hour or so; faults are kept in runs/fuzz
 	$(BIN)/python -m tests.fuzz.check 0 2000
+
+mutants: $(READY)  ## break the compiler on purpose, a fault at a time, and show that a test notices each
+	$(BIN)/python -m tests.fuzz.mutants
 
 lint: $(READY)  ## style, types, layers
 	$(BIN)/ruff format --check .

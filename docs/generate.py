@@ -10,6 +10,9 @@ from pgcompile.vocabulary.initialisers import INITIALISERS
 from pgcompile.vocabulary.layers import LAYERS
 from pgcompile.writing import write_atomically
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from tests.fuzz.mutants import MUTANTS  # the repository's own tests, which are not installed
+
 DOCS = Path(__file__).parent
 _LONGEST = 400
 
@@ -62,9 +65,16 @@ def language() -> str:
     return filled.replace("INITIALISERS", ", ".join(f"`{name}`" for name in sorted(INITIALISERS)))
 
 
+def testing() -> str:
+    """The testing page with the compiler's mutants."""
+    rows = [f"| {m.what} | `{m.caught_by.removeprefix('tests/')}` |" for m in MUTANTS]
+    text = (DOCS / "testing.template.md").read_text(encoding="utf-8")
+    return text.replace("MUTANTS\n", "\n".join(rows) + "\n")
+
+
 def main() -> int:
     """Write the pages, or say which are out of date."""
-    pages = {"diagnostics.md": diagnostics(), "language.md": language()}
+    pages = {"diagnostics.md": diagnostics(), "language.md": language(), "testing.md": testing()}
     stale = [n for n, t in pages.items() if not (DOCS / n).is_file() or (DOCS / n).read_text(encoding="utf-8") != t]
     if "--check" in sys.argv:
         print("out of date:", ", ".join(stale)) if stale else print("up to date")

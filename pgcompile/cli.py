@@ -164,7 +164,7 @@ def fmt(program: str, only_check: bool) -> None:
 @_SET
 @click.option("--extern", "externs", multiple=True, metavar="NAME=PKG.MOD:CLASS", help="An extern part of the program.")
 @click.option("--seed", default=0, show_default=True, help="Of parameters, data and noise.")
-@click.option("--runs", default=240, show_default=True, type=click.IntRange(min=48), help="Evaluations if sampled.")
+@click.option("--runs", default=2400, show_default=True, type=click.IntRange(min=48), help="Evaluations if sampled.")
 def verify(program: str, settings: tuple[str, ...], externs: tuple[str, ...], seed: int, runs: int) -> None:
     """Compare the emitted module of PROGRAM with the reference interpreter."""
     from pgcompile.program import compile_source
@@ -177,9 +177,19 @@ def verify(program: str, settings: tuple[str, ...], externs: tuple[str, ...], se
         raise click.UsageError(
             f"the program has the extern part {missing[0]}: give --extern {missing[0]}=pkg.mod:Class"
         )
-    checks = compiled.verify(supplied, seed=seed, runs=runs)
+    from tqdm import tqdm
+
+    with tqdm(desc="verifying", unit=" checks", leave=False, disable=not sys.stderr.isatty()) as bar:
+
+        def tell(what: str) -> None:
+            bar.set_postfix_str(what)
+            bar.update()
+
+        checks = compiled.verify(supplied, seed=seed, runs=runs, progress=tell)
     for check in checks:
         click.echo(str(check))
+    failed = sum(not check.passed for check in checks)
+    click.echo(f"{len(checks) - failed} of {len(checks)} checks passed")
     if not all(check.passed for check in checks):
         sys.exit(1)
 

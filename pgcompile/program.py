@@ -6,7 +6,7 @@ import gc
 import hashlib
 import inspect
 import linecache
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ from pgcompile.writing import write_atomically
 if TYPE_CHECKING:
     import networkx as nx
 
-    from pgcompile.verify import Check
+    from pgcompile.verification import Check
 
 
 class Program:
@@ -36,6 +36,11 @@ class Program:
         """The emitted module, as text."""
         self.attributes = emitted.attributes
         """Python names of the class's nets, params and tables, by what the program calls them."""
+        self.noise = emitted.noise
+        """What each method draws, in the order in which it draws it."""
+        self.scored = emitted.scored
+        """Named models whose log-density the class computes."""
+        self._closed = emitted.closed
 
     @property
     def diagnostics(self) -> list[Diagnostic]:
@@ -68,16 +73,28 @@ class Program:
         """Write the emitted module; an existing file is replaced only when the new one is complete."""
         return write_atomically(Path(path), self.source.encode("utf-8"))
 
+    def closed_in(self, method: str) -> bool:
+        """Whether a method of the class computes an expectation by a closed form."""
+        lines = {"loss", *(f"loss_{name}" for name in self._closed), *self._closed}
+        return bool(self._closed) and (method == "terms" or method in lines)
+
     @property
     def supplied(self) -> tuple[str, ...]:
         """Names of the constructor's arguments: the program's extern parts."""
         return tuple(inspect.signature(self.Model).parameters)
 
-    def verify(self, supplied: Mapping[str, Any] | None = None, *, seed: int = 0, runs: int = 240) -> list[Check]:
-        """Compare the emitted module with the reference interpreter; see `pgcompile.verify.verify`."""
-        from pgcompile.verify import verify
+    def verify(
+        self,
+        supplied: Mapping[str, Any] | None = None,
+        *,
+        seed: int = 0,
+        runs: int = 2400,
+        progress: Callable[[str], None] = lambda what: None,
+    ) -> list[Check]:
+        """Compare the emitted module with the reference interpreter; see `pgcompile.verification.verify`."""
+        from pgcompile.verification import verify
 
-        return verify(self, supplied, seed=seed, runs=runs)
+        return verify(self, supplied, seed=seed, runs=runs, progress=progress)
 
     def latex(self) -> str:
         """The program's formulas for a paper."""

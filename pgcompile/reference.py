@@ -5,6 +5,7 @@ It is what the compiler is checked against, so it shares nothing with it: no rew
 log-densities. It is slow, and plain enough to be checked by reading.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -29,7 +30,8 @@ from pgcompile.model.values import (
     NetSegment,
 )
 from pgcompile.objective import terms
-from pgcompile.objective.terms import Draw, Env, Term
+from pgcompile.objective.terms import Draw, DrawKey, Env, Term, draw_key
+from pgcompile.reference_draws import Noise, draw_from_noise
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.functions import FUNCTIONS
 from pgcompile.vocabulary.spaces import Space, contains
@@ -68,6 +70,11 @@ class Reference:
         replicates: independent runs of every estimator, as a leading dimension.
         inner: draws with which a divergence or entropy is averaged.
         externs: supplied factors by label: a function of the parents that gives a distribution.
+        noise: noise of some draws; the others draw for themselves.
+        shared: whether divergences use that noise too, as an estimator does that samples them.
+
+    After use, `own_draws` are the variables that it drew for itself, and `compared` what given noise was drawn with
+    beside what it should have been drawn with, by variable.
     """
 
     model: Model
@@ -77,6 +84,10 @@ class Reference:
     replicates: int = 1
     inner: int = 1
     externs: Mapping[str, Callable[..., D.Distribution]] = field(default_factory=dict)
+    noise: Mapping[DrawKey, tuple[Noise, ...]] = field(default_factory=dict)
+    shared: bool = False
+    own_draws: set[str] = field(default_factory=set)
+    compared: list[tuple[str, Tensor, Tensor]] = field(default_factory=list)
     _drawn: dict[tuple[Draw, str], Field] = field(default_factory=dict)
 
     # --- variables ---
@@ -100,12 +111,35 @@ class Reference:
             assert atom is not None
             distribution = self.distribution(atom, draw.inside)
             rank = len(self.model.spaces[atom.factor.targets[0]].shape)
-            lead = self._lead(draw)
-            # Dimensions that its parents bring along (a nested draw, an earlier variable) are not drawn again.
-            shape = torch.Size(lead[: max(len(lead) - len(distribution.batch_shape), 0)])
-            value = distribution.rsample(shape) if distribution.has_rsample else distribution.sample(shape)
+            given = self.noise.get(draw_key(draw, name))
+            value = (
+                self._own(draw, name, distribution) if given is None else self._given(draw, name, distribution, given)
+            )
             self._drawn[key] = Field(value.double() if value.is_floating_point() else value, rank)
         return self._drawn[key]
+
+    def _own(self, draw: Draw, name: str, distribution: D.Distribution) -> Tensor:
+        """A draw with torch's own noise."""
+        if not _is_point(distribution):
+            self.own_draws.add(name)
+        lead = self._lead(draw)
+        # Dimensions that its parents bring along (a nested draw, an earlier variable) are not drawn again.
+        shape = torch.Size(lead[: max(len(lead) - len(distribution.batch_shape), 0)])
+        return distribution.rsample(shape) if distribution.has_rsample else distribution.sample(shape)
+
+    def _given(self, draw: Draw, name: str, distribution: D.Distribution, noise: tuple[Noise, ...]) -> Tensor:
+        """A draw from given noise."""
+        numbers = self._numbers(draw)
+        placed = [n.placed(numbers, len(self._batch())) for n in noise]
+        base = distribution.base_dist if isinstance(distribution, D.Independent) else distribution
+        drawn = draw_from_noise(base, placed)
+        self.compared += [(name, found, expected) for found, expected in drawn.compared]
+        return drawn.value.expand(*self._lead(draw), *distribution.event_shape)
+
+    def _numbers(self, draw: Draw) -> tuple[int, ...]:
+        """The draws that the leading dimensions of a draw belong to, its own first."""
+        around = [self._numbers(outer) for outer in {d for _, d in draw.env.bindings}]
+        return (draw.number, *max(around, key=len, default=()))
 
     def _lead(self, draw: Draw) -> tuple[int, ...]:
         """Leading dimensions of a draw: its samples, those of the draws around it, the replicates, the batch."""
@@ -147,6 +181,42 @@ class Reference:
         if lead:
             base = base.expand(torch.broadcast_shapes(base.batch_shape, space.shape[:lead]))
         return D.Independent(base, lead, validate_args=False) if lead else base
+
+    def centre(self, draw: Draw, name: str) -> Field:
+        """The mean of a variable's factor (its mode where it has none) at the centres of its parents."""
+        key = (draw, name)
+        if key not in self._drawn:
+            atom = draw.atom_of(name)
+            assert atom is not None
+            pending = list(atom.parents)
+            while pending:
+                parent = pending.pop()
+                if draw.atom_of(parent) is not None:
+                    self.centre(draw, parent)
+                elif parent in self.model.deterministic:
+                    pending += self.model.deterministic[parent].parents
+            distribution = self.distribution(atom, draw.inside)
+            definition = atom.factor.definition
+            attribute = definition.family.centre if isinstance(definition, FamilyUse) else "mean"
+            if isinstance(distribution, D.Independent) and not hasattr(distribution, attribute):
+                value = getattr(distribution.base_dist, attribute)
+            else:
+                value = getattr(distribution, attribute)
+            value = value.expand(*self._lead(draw), *distribution.event_shape)
+            self._drawn[key] = Field(value, len(self.model.spaces[atom.factor.targets[0]].shape))
+        return self._drawn[key]
+
+    def log_marginal(self, distribution: Distribution, env: Env) -> Tensor:
+        """log of a product some of whose variables are integrated out: those that nothing is conditioned on are one."""
+        atoms, hidden = list(distribution.atoms), set(distribution.hidden)
+        while barren := [
+            a for a in atoms if set(a.targets) <= hidden and not any(set(a.targets) & set(b.parents) for b in atoms)
+        ]:
+            atoms = [a for a in atoms if a not in barren]
+            hidden -= {t for a in barren for t in a.targets}
+        if hidden:
+            raise InternalError(f"the reference cannot integrate {', '.join(sorted(hidden))} out")
+        return self.log_density(Distribution(tuple(atoms)), env)
 
     def log_density(self, distribution: Distribution, env: Env) -> Tensor:
         """log of a product of factors."""
@@ -198,7 +268,9 @@ class Reference:
 
     def _divergence(self, term: terms.Divergence) -> Tensor:
         """`E_q[log q - log p]` and its kin, by many draws of their own."""
-        draw = Draw(-term.draw.number - 1, term.draw.distribution, self.inner, term.draw.env)
+        draw = term.draw
+        if not (self.shared and any(draw_key(draw, v) in self.noise for v in draw.variables)):
+            draw = Draw(-draw.number - 1, draw.distribution, self.inner, draw.env)
         inner = term.env.extended(draw.variables, draw)
         left = self.log_density(term.left, inner)
         match term.kind:
@@ -438,10 +510,31 @@ def _family(name: str, found: dict[str, Tensor], shape: tuple[int, ...]) -> D.Di
     """torch's distribution of that name."""
     if name == "FactorizedBernoulli":
         return _OnesOnly(**found, validate_args=False)
+    if name == "VonMises":
+        return _VonMises(**found, validate_args=False)
     if name == "Delta":
         return D.Independent(D.Normal(found["v"], 0.0, validate_args=False), 0, validate_args=False)
+    if name == "ContinuousBernoulli":
+        # torch's expansion around 1/2 is good to 1e-8 only at the ends of its default range.
+        return D.ContinuousBernoulli(**found, lims=(0.5 - 1e-5, 0.5 + 1e-5), validate_args=False)
     made: D.Distribution = getattr(D, name)(**found, validate_args=False)
     return made
+
+
+def _is_point(distribution: D.Distribution) -> bool:
+    """Whether a draw is certain."""
+    base = distribution.base_dist if isinstance(distribution, D.Independent) else distribution
+    return isinstance(base, D.Independent) and isinstance(base.base_dist, D.Normal)
+
+
+class _VonMises(D.VonMises):
+    """Von Mises with the Bessel function to full precision: torch's polynomial is good to 1e-7."""
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log density."""
+        log_i0 = torch.special.i0e(self.concentration).log() + self.concentration
+        density: Tensor = self.concentration * torch.cos(value - self.loc) - log_i0 - math.log(2 * math.pi)
+        return density
 
 
 class _OnesOnly(D.Bernoulli):

@@ -1,6 +1,6 @@
 """Functions and distributions that torch does not have, written to be copied into emitted modules.
 
-Each stands alone: it uses torch and nothing else of this file, so that the emitter can take just those in use.
+The emitter copies those in use, and those that they use.
 """
 
 import torch
@@ -65,10 +65,36 @@ def clipped_positive(x: Tensor) -> Tensor:
     return x.clamp(torch.finfo(x.dtype).tiny)
 
 
+def standard_gamma(concentration: Tensor) -> Tensor:
+    """Draws of a standard gamma, at least in single precision: torch has no other."""
+    narrow = torch.finfo(concentration.dtype).bits < 32
+    return torch._standard_gamma(concentration.float() if narrow else concentration)
+
+
 def draw_category(logits: Tensor) -> Tensor:
     """Index drawn with probability softmax(logits), as the place of the largest Gumbel-perturbed logit."""
     uniform = torch.rand_like(logits)
     return (logits - torch.log(-torch.log1p(-uniform))).argmax(-1)
+
+
+def draw_binomial(count: Tensor, probs: Tensor, steps: int = 24) -> Tensor:
+    """Successes of `count` trials, by the order statistics of their uniforms (Devroye 1986, chapter X.4.3).
+
+    A step halves the trials that are left: `steps` of them serve counts below 2^steps.
+    """
+    n, p = torch.broadcast_tensors(count.to(probs.dtype), probs)
+    found = torch.zeros_like(p)
+    for _ in range(steps):
+        a = torch.floor(n / 2) + 1
+        one, other = standard_gamma(a), standard_gamma((n + 1 - a).clamp(min=1.0))
+        middle = one / (one + other)
+        going = n > 0
+        below = going & (middle <= p)
+        found = found + torch.where(below, a, 0.0)
+        left = torch.where(below, n - a, a - 1)
+        inside = torch.where(below, (p - middle) / (1 - middle), p / middle).clamp(0, 1)
+        n, p = torch.where(going, left, 0.0), torch.where(going, inside, p)
+    return found
 
 
 def draw_multinomial(logits: Tensor, total_count: int) -> Tensor:
@@ -142,12 +168,57 @@ def draw_from(distribution: D.Distribution, shape: tuple[int, ...]) -> Tensor:
 
 
 class VonMises(D.VonMises):
-    """A von Mises distribution that draws without a loop."""
+    """A von Mises distribution that draws without a loop and scores to full precision."""
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """k cos(x - loc) - log(2 pi I0(k))."""
+        cosine = self.concentration * torch.cos(value - self.loc)
+        return cosine - log_bessel_i0(self.concentration) - 1.8378770664093453
 
     def sample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
         """Angles in [-pi, pi)."""
         shape = self._extended_shape(torch.Size(sample_shape))
         return draw_von_mises(self.loc.expand(shape), self.concentration.expand(shape))
+
+
+class Dirichlet(D.Dirichlet):
+    """A Dirichlet distribution that draws by gammas, which have kernels everywhere."""
+
+    def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+        """Points of the simplex, pathwise."""
+        shape = self._extended_shape(torch.Size(sample_shape))
+        gammas = standard_gamma(self.concentration.expand(shape))
+        return clipped_positive(gammas / gammas.sum(-1, keepdim=True))
+
+
+class Beta(D.Beta):
+    """A beta distribution that draws by gammas, which have kernels everywhere."""
+
+    def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+        """Numbers of the unit interval, pathwise."""
+        shape = self._extended_shape(torch.Size(sample_shape))
+        one = standard_gamma(self.concentration1.expand(shape))
+        other = standard_gamma(self.concentration0.expand(shape))
+        return clipped_unit(one / (one + other))
+
+
+class Binomial(D.Binomial):
+    """A binomial distribution that draws without a kernel of its own."""
+
+    def sample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+        """Counts of successes."""
+        shape = self._extended_shape(torch.Size(sample_shape))
+        count, probs = self.total_count.expand(shape), self.probs.expand(shape)
+        with torch.no_grad():
+            return draw_binomial(count, probs)
+
+
+class ContinuousBernoulli(D.ContinuousBernoulli):
+    """A continuous Bernoulli scored to full precision also near probability 1/2."""
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """logits x - log((exp(logits) - 1) / logits)."""
+        return self.logits * value - log_expm1_ratio(self.logits)
 
 
 class FactorizedBernoulli(D.Bernoulli):
@@ -206,4 +277,4 @@ def condition(shape: tuple, given: Values | None, variables: dict) -> tuple:
     batches = [v.shape[: v.ndim - variables[name][0]] for name, v in given.items()]
     shape = (*shape, *torch.broadcast_shapes(*batches))
     events = {name: v.shape[v.ndim - variables[name][0] :] for name, v in given.items()}
-    return shape, {name: v.expand(*shape, *events[name]) for name, v in given.items()}
+    return shape, {name: v.expand((*shape, *events[name])) for name, v in given.items()}

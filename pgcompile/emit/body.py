@@ -8,7 +8,7 @@ from pgcompile.diagnostics import InternalError
 from pgcompile.emit.operations import Text, Writer
 from pgcompile.plan.methods import live_values
 from pgcompile.plan.names import identifier
-from pgcompile.plan.values import Value
+from pgcompile.plan.values import NOISE, Value
 
 WIDTH = 88
 _LEAVES = frozenset(("constant", "argument", "attribute"))
@@ -27,6 +27,7 @@ class Body:
         rename: Python name of an argument or attribute.
         use: told of every special function used.
         indent: spaces before each statement.
+        before: characters that stand on the line of an output besides it.
     """
 
     outputs: list[Value]
@@ -34,11 +35,15 @@ class Body:
     rename: Callable[[str], str]
     use: Callable[[str], None]
     indent: int = 8
+    before: int = len("return ")
     lines: list[str] = field(default_factory=list)
     _texts: dict[int, Text] = field(default_factory=dict)
     _named: set[int] = field(default_factory=set)
     _items: dict[int, list[Value]] = field(default_factory=dict)
     _names: dict[int, str] = field(default_factory=dict)
+    _pending: dict[int, list[Value]] = field(default_factory=dict)
+    noise: list[Value] = field(default_factory=list)
+    """Every draw of the method, in the order in which the written statements run."""
 
     def write(self) -> list[Text]:
         """Fill `lines`; the result is the source of each output."""
@@ -48,6 +53,8 @@ class Body:
             self._name_all(live)
             long = self._attempt(live)
             if not long:
+                for value in self.outputs:
+                    self.noise += self._pending.pop(value.number, [])
                 return [self._texts[value.number] for value in self.outputs]
             self._named |= long
         raise InternalError("the lines of a method could not be fitted")
@@ -127,6 +134,7 @@ class Body:
     def _attempt(self, live: list[Value]) -> set[int]:
         """Write every line; the result is the values that must get lines of their own for the others to fit."""
         self.lines, self._texts = [], {}
+        self.noise, self._pending = [], {}
         section: str | None = None
         comment_at: int | None = None
         previous: Value | None = None
@@ -138,9 +146,10 @@ class Body:
                 self._texts[value.number] = Text(self._names[value.number])
                 continue
             text = writer.write(value, [self._texts[arg.number] for arg in value.args])
+            self._order_noise(value, text)
             if value.number not in self._named:
                 self._texts[value.number] = text
-                if value.number in outputs and self.indent + len("return ") + len(text.text) > WIDTH:
+                if value.number in outputs and self.indent + self.before + len(text.text) > WIDTH:
                     long |= self._longest_operand(value)
                 continue
             name = self._names[value.number] if value.number in self._names else self._unpacking(value)
@@ -162,7 +171,17 @@ class Body:
                 self.lines.extend(line)
             previous = value if pair is None else None
             self._texts[value.number] = Text(name)
+            self.noise += self._pending.pop(value.number, [])
         return long
+
+    def _order_noise(self, value: Value, text: Text) -> None:
+        """The draws inside an expression, in the order in which its operands stand in the text."""
+        operands = sorted(value.args, key=lambda arg: text.text.find(self._texts[arg.number].text))
+        inside = [noise for arg in operands for noise in self._pending.pop(arg.number, [])]
+        if value.op in NOISE:
+            inside.append(value)
+        if inside:
+            self._pending[value.number] = inside
 
     def _unpacking(self, value: Value) -> str:
         """`m, s` for a value whose results are `m` and `s`; a result that nobody needs is `_`."""
@@ -183,6 +202,7 @@ class Body:
             found.append(arg)
             stack.extend(arg.args)
         usable = [v for v in found if len(self._texts[v.number].text) > 12 and v.op not in ("unsqueeze", "neg")]
+        usable = usable or [v for v in found if len(self._texts[v.number].text) > 24]
         if not usable:
             return set()
         whole = len(self._texts[value.number].text) if value.number in self._texts else WIDTH
@@ -275,8 +295,8 @@ def split_call(text: str, width: int) -> list[str]:
         if depth == 0:
             opening = position
             break
-    if opening is None:
-        return [text]
+    if not opening or not (text[opening - 1].isalnum() or text[opening - 1] in "_])"):
+        return [text]  # brackets around a sum are no call: a comma would make a tuple of it
     arguments = split_arguments(text[opening + 1 : -1])
     if not arguments:
         return [text]

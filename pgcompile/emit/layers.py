@@ -119,7 +119,17 @@ def _free_triangle(numbers: tuple[float, ...], size: int) -> tuple[float, ...]:
 
 
 def _tensor(numbers: tuple[float, ...], shape: tuple[int, ...]) -> str:
+    own = next(i for i in range(len(shape), -1, -1) if _repeats(numbers, prod(shape[i:])) or i == 0)
+    if 0 < own < len(shape):
+        # Every element of the variable has the same table.
+        sizes = ", ".join(map(str, (*shape[:own], *(1 for _ in shape[own:]))))
+        return f"torch.tensor({_nested(numbers[: prod(shape[own:])], shape[own:])}).repeat({sizes})"
     return f"torch.tensor({_nested(numbers, shape)})"
+
+
+def _repeats(numbers: tuple[float, ...], step: int) -> bool:
+    """Whether numbers are the first `step` of them again and again."""
+    return step > 1 and numbers == numbers[:step] * (len(numbers) // step)
 
 
 def _nested(numbers: tuple[float, ...], shape: tuple[int, ...]) -> str:

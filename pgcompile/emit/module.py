@@ -14,10 +14,10 @@ from pgcompile.model.values import Extern, ExternNetwork, FamilyUse
 from pgcompile.plan.methods import Argument, FactorMethod, LossMethod, Method, ModulePlan, Sampler, SampleStep
 from pgcompile.plan.names import factor_attribute, identifier
 from pgcompile.plan.tensors import attribute_name
+from pgcompile.plan.values import Value
 
 VERSION = "0.1.0"
 _SPECIAL = Path(__file__).resolve().parent.parent / "special.py"
-_CLASSES = {"FactorizedBernoulli": (), "Delta": (), "VonMises": ("draw_von_mises",)}
 # Attributes of nn.Module that a net or parameter must not replace.
 _MODULE_ATTRIBUTES = frozenset(
     "T_destination add_module apply bfloat16 buffers call_super_init "
@@ -32,10 +32,21 @@ _MODULE_ATTRIBUTES = frozenset(
 
 @dataclass(frozen=True)
 class Emitted:
-    """The source of a module, and the Python names of its attributes by what the program calls them."""
+    """The source of a module, and what its judge must know of it.
+
+    Args:
+        source: the text.
+        attributes: Python names of its attributes by what the program calls them.
+        noise: of each method, its draws in the order in which they are made.
+        scored: named models whose log-density it computes.
+        closed: objectives that use a closed form.
+    """
 
     source: str
     attributes: dict[str, str]
+    noise: dict[str, tuple[Value, ...]]
+    scored: frozenset[str]
+    closed: frozenset[str]
 
 
 def emit(plan: ModulePlan, class_name: str, origin: str, *, link: bool = False) -> Emitted:
@@ -48,7 +59,8 @@ def emit(plan: ModulePlan, class_name: str, origin: str, *, link: bool = False) 
         link: import the special functions from pgcompile instead of copying them.
     """
     module = _Module(plan, class_name, origin, link)
-    return Emitted(module.write(), module.attributes)
+    scored = frozenset([*(label for label, _ in plan.log_densities), *plan.aliases])
+    return Emitted(module.write(), module.attributes, module.noise, scored, plan.closed)
 
 
 @dataclass
@@ -59,6 +71,7 @@ class _Module:
     link: bool
     text: str = ""
     used: dict[str, None] = field(default_factory=dict)
+    noise: dict[str, tuple[Value, ...]] = field(default_factory=dict)
 
     def write(self) -> str:
         self._settle_names()
@@ -137,7 +150,14 @@ class _Module:
         if self.link or not self.used:
             return ""
         sources = special_sources()
-        return "\n\n\n".join(sources[name] for name in sources if name in self.used)
+        needed: set[str] = set()
+        pending = list(self.used)
+        while pending:
+            name = pending.pop()
+            if name not in needed:
+                needed.add(name)
+                pending += special_uses()[name]
+        return "\n\n\n".join(sources[name] for name in sources if name in needed)
 
     # --- the class ---
 
@@ -207,6 +227,7 @@ class _Module:
         lines += _docstring(method.formula, _shapes(method))
         body = self._body([v for _, v in method.outputs], names, {a.name for a in method.arguments})
         result = body.write()[0]
+        self.noise[method.name] = tuple(body.noise)
         return [*lines, *body.lines, *_statement(f"return {result.text}", 8)]
 
     def _body(self, outputs: list[object], taken: list[str], arguments: set[str], indent: int = 8) -> Body:
@@ -222,6 +243,7 @@ class _Module:
         names = [identifier(a.name) for a in method.arguments]
         body = self._body([v for _, v in method.outputs], names, {a.name for a in method.arguments})
         result = body.write()[0]
+        self.noise[loss.name] = tuple(body.noise)
         return [*lines, *_bare(body.lines), *_statement(f"return {result.text}", 8)]
 
     def _terms(self) -> list[str]:
@@ -233,7 +255,9 @@ class _Module:
         lines.append('        """Every named term, in one pass."""')
         names = [identifier(a.name) for a in method.arguments]
         body = self._body([v for _, v in method.outputs], names, {a.name for a in method.arguments})
+        body.before = max(len(f'    "{name}": ,') for name, _ in method.outputs)
         results = body.write()
+        self.noise["terms"] = tuple(body.noise)
         entries = [f'"{name}": {text.text}' for (name, _), text in zip(method.outputs, results, strict=True)]
         return [*lines, *body.lines, *_collection("return {", entries, "}", 8)]
 
@@ -369,6 +393,7 @@ class _Module:
             return [*lines, *_statement(f"return {result}", 8)]
         lines += _docstring(f"{method.label} = {method.formula}", "")
         body = self._body([v for _, v in method.parameters], names, {a.name for a in method.arguments})
+        body.before = max((len(f"    {name}=,") for name, _ in method.parameters), default=0)
         texts = body.write()
         given = {name: text for (name, _), text in zip(method.parameters, texts, strict=True)}
         shape = self.plan.model.spaces[method.factor.targets[0]].shape
@@ -383,9 +408,8 @@ class _Module:
         """Source of the family's object, and of what is made of it (with `{}` in its place)."""
         family = use.family
         lead = len(shape) - family.event_rank
-        if family.name in _CLASSES:
-            for name in (family.name, *_CLASSES[family.name]):
-                self._use(name)
+        if family.torch_class is None:
+            self._use(family.name)
         if family.name == "Delta":
             return f"Delta({given['v'].text}, {len(shape)})", "{}"
         head = f"D.{family.torch_class}" if family.torch_class else family.name
@@ -454,7 +478,11 @@ def _docstring(text: str, more: str, indent: int = 8) -> list[str]:
     line = f'{pad}"""{text}{f"; {more}" if more else ""}."""'
     if len(line) <= WIDTH:
         return [line]
-    folded = _fold(f"{text}{'' if more else '.'}", WIDTH - indent - 4)
+    whole = f"{text}{'' if more else '.'}"
+    folded = _fold(whole, WIDTH - indent - 4)
+    if len(folded) == 1 and not more:
+        # Only the quotes do not fit: ruff would put them back on the line.
+        folded = _fold(whole, len(whole) - 1)
     lines = [f'{pad}"""{folded[0]}', *(f"{pad}{part}" for part in folded[1:])]
     if more:
         lines[-1] += ";"
@@ -509,3 +537,14 @@ def special_sources() -> dict[str, str]:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found[node.name] = "\n".join(lines[node.lineno - 1 : node.end_lineno])
     return found
+
+
+@cache
+def special_uses() -> dict[str, list[str]]:
+    """The special functions that each special function uses."""
+    sources = special_sources()
+    names = {
+        name: {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
+        for name, source in sources.items()
+    }
+    return {name: [other for other in sources if other in used and other != name] for name, used in names.items()}

@@ -335,7 +335,8 @@ class _Collector:
                 sound = False
         if not sound:
             return None
-        return FamilyUse(family, tuple((n, found[n]) for n in names if n in found), bindings)
+        literal = {n: _literal_behind(expr, bindings, self.model.constants) for n, expr in found.items()}
+        return FamilyUse(family, tuple((n, literal[n]) for n in names if n in literal), bindings)
 
     def _keep_logits(self, family: Family, found: dict[str, tree.Expr]) -> None:
         """`probs = sigmoid(l)` is `logits = l`: probabilities would lose digits and be logged again."""
@@ -651,3 +652,12 @@ _PARAMETER_SYNONYMS = {
     "temp": "temperature",
     "tau": "temperature",
 }
+
+
+def _literal_behind(expr: tree.Expr, bindings: tuple[tree.Binding, ...], constants: dict[str, Fraction]) -> tree.Expr:
+    """The literal that a name of `where` stands for: a table of numbers is one, named or not."""
+    named = {b.names[0].id: b.value for b in bindings if len(b.names) == 1}
+    value = expr
+    while isinstance(value, tree.Name) and value.id in named:
+        value = named.pop(value.id)
+    return expr if value is expr or evaluate(value, constants) is None else value

@@ -180,6 +180,10 @@ class _Check:
                 help=f"declare `{variable} : {support}[3]`",
             )
             return False
+        if space.kind == "category" and not contains("nonnegative_integer", support):
+            # An index is a number, and no value of a continuous scale.
+            self._support_error(space, span)
+            return False
         if contains(support, space.kind):
             return True
         if space.kind == "unit_interval" and support == "boolean":

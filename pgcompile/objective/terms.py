@@ -40,6 +40,15 @@ class Draw:
         return next((atom for atom in self.distribution.atoms if variable in atom.targets), None)
 
 
+DrawKey = tuple[int, str, int, str]
+
+
+def draw_key(draw: Draw, variable: str) -> DrawKey:
+    """What a variable of a draw is known by; equal in two objectives that draw it alike."""
+    atom = draw.atom_of(variable)
+    return draw.number, variable, draw.samples, atom.label if atom is not None else ""
+
+
 @dataclass(frozen=True)
 class Env:
     """Which draw each variable comes from; a variable that is not listed is observed."""

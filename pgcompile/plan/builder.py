@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pgcompile.diagnostics import InternalError
-from pgcompile.plan.values import Attribute, Axis, Value
+from pgcompile.plan.values import NOISE, Attribute, Axis, Value
 
 _FOLDED: dict[str, Callable[[float], float]] = {
     "exp": math.exp,
@@ -81,6 +81,8 @@ class Builder:
             len(self.values),
             self._section,
         )
+        if op in NOISE and isinstance(fresh, tuple):
+            value.source = fresh
         self.values.append(value)
         self._known[key] = value
         return value

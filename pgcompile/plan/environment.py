@@ -10,7 +10,7 @@ from sympy import Add, Expr, Symbol
 from pgcompile.model.literals import evaluate, flatten
 from pgcompile.model.values import Atom, Data, Deterministic, Extern, FamilyUse, Model
 from pgcompile.objective.rewrite import ClosedLeaf, ParameterUse, parameter_symbols
-from pgcompile.objective.terms import Draw, Env
+from pgcompile.objective.terms import Draw, Env, draw_key
 from pgcompile.plan.builder import Builder, merge_axes
 from pgcompile.plan.expressions import ExpressionLowering
 from pgcompile.plan.formulas import FormulaLowering
@@ -259,7 +259,7 @@ class Environment:
         pathwise = isinstance(atom.factor.definition, FamilyUse) and atom.factor.definition.family.pathwise
         word = "pathwise sample" if pathwise else "sample"
         count = f"one {word}" if draw.samples == 1 else f"{draw.samples} {word}s"
-        return self.draw(atom, inner, axes, f"E_{{{draw.distribution.label}}}: {count} of {name}", (draw.number, name))
+        return self.draw(atom, inner, axes, f"E_{{{draw.distribution.label}}}: {count} of {name}", draw_key(draw, name))
 
     def draw(self, atom: Atom, env: Env, axes: tuple[Axis, ...], comment: str, identity: object) -> Value:
         """A draw from a factor, with the draw axes of its parameters and `axes`."""
@@ -287,7 +287,7 @@ class Environment:
                 shape=shape,
                 batched=self.builder.sampler or any(p.batched for p in parents),
                 axes=(*axes, *merge_axes(tuple(parents))),
-                fresh=identity,
+                fresh=(identity, "extern"),
             )
         return self.builder.name(value, atom.targets[0], keep=True)
 

@@ -119,6 +119,7 @@ class ModulePlan:
     factors: list[FactorMethod] = field(default_factory=list)
     aliases: dict[str, str] = field(default_factory=dict)
     generative: Distribution | None = None
+    closed: frozenset[str] = frozenset()
 
 
 class Planner:
@@ -135,6 +136,7 @@ class Planner:
         for name, rewritten in objectives.items():
             formula = " ".join(format_expr(self.model.objectives[name].expr).split())
             self.plan.objectives.append(self._method(name, formula, {name: rewritten}))
+        self.plan.closed = frozenset(name for name, rewritten in objectives.items() if _has_closed_form(rewritten))
         by_name = {method.name: method for method in self.plan.objectives}
         lines = [line for line in self.model.optimise if line.objective in by_name]
         for line in lines:
@@ -384,6 +386,13 @@ def live_values(outputs: list[Value]) -> list[Value]:
             seen[value.number] = value
             stack.extend(value.args)
     return [seen[number] for number in sorted(seen)]
+
+
+def _has_closed_form(rewritten: Rewritten) -> bool:
+    return any(
+        isinstance(leaf, ClosedLeaf) or (isinstance(leaf, NamedLeaf) and _has_closed_form(leaf.value))
+        for leaf in rewritten.leaves.values()
+    )
 
 
 class _ObjectiveLowering:

@@ -1,6 +1,13 @@
 """The values of a plan."""
 
 from dataclasses import dataclass, field
+from typing import Any
+
+# Operations that draw; the rest of a plan is deterministic.
+NOISE = frozenset(
+    "randn_like rand_like exponential_like standard_gamma bernoulli poisson binomial category von_mises multinomial "
+    "extern_draw".split()
+)
 
 Attribute = int | float | str | bool | None | tuple["Attribute", ...]
 
@@ -28,6 +35,7 @@ class Value:
         section: the formula that it belongs to, shown as a comment.
         hints: names it would like, the shortest first.
         keep: whether it gets a line of its own even when it is used once.
+        source: of noise, what it is for: number and variable of the draw, then what tells its own noises apart.
     """
 
     op: str
@@ -40,6 +48,7 @@ class Value:
     section: str | None = None
     hints: list[str] = field(default_factory=list)
     keep: bool = False
+    source: tuple[Any, ...] | None = None
 
     @property
     def rank(self) -> int:

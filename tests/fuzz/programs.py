@@ -1,38 +1,64 @@
-"""Random valid programs: spaces, families with legal parents, nets, products, renames, objectives."""
+"""Random valid programs: spaces, families with legal parents, nets, products, marginals, renames, objectives."""
 
 from dataclasses import dataclass, field
 from random import Random
 
 PRIORS = {
-    "real": ["Normal", "Laplace", "StudentT"],
+    "real": ["Normal", "Laplace", "StudentT", "Uniform"],
     "positive": ["Gamma", "LogNormal", "InverseGamma"],
-    "unit_interval": ["Beta", "ContinuousBernoulli"],
+    "nonnegative": ["Exponential", "HalfNormal"],
+    "unit_interval": ["Beta", "ContinuousBernoulli", "RelaxedBernoulli"],
+    "simplex": ["Dirichlet", "RelaxedOneHotCategorical"],
 }
 LIKELIHOODS = {
     **PRIORS,
+    "real": ["Normal", "Laplace", "StudentT", "Cauchy", "VonMises"],
     "boolean": ["Bernoulli", "FactorizedBernoulli"],
-    "nonnegative_integer": ["Poisson", "Geometric", "NegativeBinomial"],
+    "nonnegative_integer": ["Poisson", "Geometric", "NegativeBinomial", "Binomial"],
     "category[4]": ["Categorical"],
     "one_hot": ["OneHotCategorical"],
-    "simplex": ["Dirichlet"],
 }
+# A posterior covers its prior's support: its moments exist.
+POSTERIORS = {**PRIORS, "real": ["Normal", "Laplace", "StudentT"]}
 PARAMETERS = {
     "Normal": [("loc", "real"), ("scale", "positive")],
+    "MultivariateNormal": [("loc", "vector"), ("scale_tril", "tril")],
     "Laplace": [("loc", "real"), ("scale", "positive")],
     "StudentT": [("df", "huge"), ("loc", "real"), ("scale", "positive")],
+    "Cauchy": [("loc", "real"), ("scale", "positive")],
+    "VonMises": [("loc", "real"), ("concentration", "positive")],
+    "Uniform": [("low", "far below"), ("high", "far above")],
     "Gamma": [("concentration", "big"), ("rate", "positive")],
     "InverseGamma": [("concentration", "huge"), ("rate", "positive")],
-    "LogNormal": [("loc", "real"), ("scale", "small")],
+    "LogNormal": [("loc", "bounded"), ("scale", "small")],
+    "Exponential": [("rate", "positive")],
+    "HalfNormal": [("scale", "positive")],
     "Beta": [("concentration1", "big"), ("concentration0", "big")],
     "ContinuousBernoulli": [("logits", "real")],
+    "RelaxedBernoulli": [("temperature", "one"), ("logits", "real")],
     "Bernoulli": [("logits", "real")],
     "FactorizedBernoulli": [("logits", "real")],
     "Poisson": [("rate", "positive")],
     "Geometric": [("logits", "real")],
     "NegativeBinomial": [("total_count", "big"), ("logits", "real")],
+    "Binomial": [("total_count", "count"), ("logits", "real")],
     "Categorical": [("logits", "vector")],
     "OneHotCategorical": [("logits", "vector")],
+    "RelaxedOneHotCategorical": [("temperature", "one"), ("logits", "vector")],
     "Dirichlet": [("concentration", "big_vector")],
+}
+# Numbers of each kind. Tails heavy enough for an infinite variance would make z-scores meaningless.
+NUMBERS = {
+    "real": ["0", "0.5", "-1"],
+    "positive": ["1", "2", "3.5"],
+    "small": ["0.5"],
+    "bounded": ["0", "0.5"],
+    "big": ["3", "4.5"],
+    "huge": ["12"],
+    "one": ["1", "0.8"],
+    "count": ["40"],
+    "far below": ["-60"],
+    "far above": ["60"],
 }
 
 
@@ -45,9 +71,12 @@ class Variable:
     shape: tuple[int, ...]
 
     @property
+    def sizes(self) -> str:
+        return f"[{', '.join(map(str, self.shape))}]" if self.shape else ""
+
+    @property
     def declaration(self) -> str:
-        sizes = f"[{', '.join(map(str, self.shape))}]" if self.shape else ""
-        return f"{self.name} : {self.kind}{sizes}"
+        return f"{self.name} : {self.kind}{self.sizes}"
 
 
 @dataclass
@@ -56,6 +85,8 @@ class ProgramMaker:
 
     random: Random
     lines: list[str] = field(default_factory=list)
+    labels: dict[str, str] = field(default_factory=dict)
+    parents: dict[str, list[str]] = field(default_factory=dict)
     nets: int = 0
 
     def make(self) -> str:
@@ -65,14 +96,17 @@ class ProgramMaker:
         self.lines = [v.declaration for v in (*latents, *observed)]
         for i, latent in enumerate(latents):
             self._factor("p", latent, self._some(latents[:i]), PRIORS)
+        made = [self._deterministic(pick.choice(latents))] if pick.random() < 0.25 else []
         for i, x in enumerate(observed):
-            self._factor("p", x, self._some(latents) or latents[:1] if i == 0 else self._some(latents), LIKELIHOODS)
+            some = self._some([*latents, *made])
+            self._factor("p", x, some or latents[:1] if i == 0 else some, LIKELIHOODS)
         order = list(latents)
         pick.shuffle(order)
         usable = [x for x in observed if not x.kind.startswith("category") or pick.random() < 0.5]
         for i, latent in enumerate(order):
-            self._factor("q", latent, self._some(usable) + self._some(order[:i]), PRIORS)
-        self._objectives(latents)
+            self._factor("q", latent, self._some(usable) + self._some(order[:i]), POSTERIORS)
+        self._named(latents)
+        self._objectives(latents, order)
         pick.shuffle(self.lines)
         return "\n".join(self.lines) + "\n"
 
@@ -85,11 +119,31 @@ class ProgramMaker:
     def _some(self, variables: list[Variable]) -> list[Variable]:
         return [v for v in variables if self.random.random() < 0.6]
 
+    def _deterministic(self, latent: Variable) -> Variable:
+        """A variable that is computed from another."""
+        made = Variable("d", "real", latent.shape)
+        self.lines.append(made.declaration)
+        self.lines.append(f"d = {self.random.choice(['2 * {} + 1', 'tanh({})', 'exp(-abs({}))']).format(latent.name)}")
+        return made
+
     def _factor(self, name: str, target: Variable, parents: list[Variable], families: dict[str, list[str]]) -> None:
-        family = self.random.choice(families[target.kind])
+        options = list(families[target.kind])
+        if target.kind == "real" and len(target.shape) == 1:
+            options.append("MultivariateNormal")
+        family = self.random.choice(options)
         given = [f"{p} = {self._parameter(kind, target, parents)}" for p, kind in PARAMETERS[family]]
         bar = f"|{','.join(p.name for p in parents)}" if parents else ""
-        self.lines.append(f"{name}({target.name}{bar}) = {family}({', '.join(given)})")
+        label = f"{name}({target.name}{bar})"
+        self.labels[f"{name} {target.name}"] = label
+        self.parents[f"{name} {target.name}"] = [p.name for p in parents]
+        where = ""
+        if parents and self.random.random() < 0.2:
+            # A value of its own line, which a parameter may then use.
+            where = f" where w = {given[0].split(' = ', 1)[1]}"
+            given[0] = f"{given[0].split(' = ', 1)[0]} = w"
+        self.lines.append(f"{label} = {family}({', '.join(given)}){where}")
+
+    # --- parameters ---
 
     def _parameter(self, kind: str, target: Variable, parents: list[Variable]) -> str:
         """An expression of the parents that lands in the parameter's constraint."""
@@ -102,25 +156,34 @@ class ProgramMaker:
                 return f"[{', '.join(str(pick.choice([0.5, 1, 2, 3])) for _ in range(width))}]"
             value = self._net(shape, parents)
             return value if kind == "vector" else f"softplus({value}) + 1"
+        if kind == "tril":
+            return self._tensor("param", "lower_cholesky", (shape[-1], shape[-1]), "eye")
+        if kind in ("one", "count", "far below", "far above"):
+            return pick.choice(NUMBERS[kind])
         choices = ["literal", "param"] + (["net", "net", "scalar"] if parents else [])
         match pick.choice(choices):
             case "literal":
-                # Tails heavy enough for an infinite variance would make the z-scores meaningless.
-                numbers = {"real": ["0", "0.5", "-1"], "small": ["0.5"], "big": ["3", "4.5"], "huge": ["12"]}
-                return pick.choice(numbers.get(kind, ["1", "2", "3.5"]))
+                return pick.choice(NUMBERS[kind])
             case "param":
-                value = self._param(shape if pick.random() < 0.5 else ())
+                value = self._tensor(
+                    pick.choice(["param", "param", "buffer"]), "real", shape if pick.random() < 0.5 else (), "0.3"
+                )
             case "net":
                 value = self._net(shape, parents)
             case _:
                 value = self._net((), parents)
-        landed = {"real": value, "positive": f"exp({value} / 4)", "small": f"softplus({value} / 4) / 2"}
+        landed = {
+            "real": value,
+            "positive": f"softplus({value} / 4) + 0.2",
+            "bounded": f"tanh({value})",
+            "small": f"softplus({value} / 4) / 2",
+        }
         return landed.get(kind, f"softplus({value}) + {12 if kind == 'huge' else 3}")
 
-    def _param(self, shape: tuple[int, ...]) -> str:
+    def _tensor(self, what: str, kind: str, shape: tuple[int, ...], initial: str) -> str:
         self.nets += 1
         sizes = f"[{', '.join(map(str, shape))}]" if shape else ""
-        self.lines.append(f"param w_{self.nets} : real{sizes} = 0.3")
+        self.lines.append(f"{what} w_{self.nets} : {kind}{sizes} = {initial}")
         return f"w_{self.nets}"
 
     def _net(self, shape: tuple[int, ...], parents: list[Variable]) -> str:
@@ -134,7 +197,15 @@ class ProgramMaker:
             text = f"one_hot({parent.name})" if parent.kind.startswith("category") else parent.name
             rank = len(parent.shape) + parent.kind.startswith("category")
             parts.append(self._flat(text, rank))
-        middle = self.random.choice(["", "Tanh >> ", "Linear(4) >> Tanh >> ", "Linear(3) >> ELU >> "])
+        if len(shape) == 1 and self.random.random() < 0.15:
+            # A matrix product in place of a net, of one parent that is a vector.
+            vectors = [p for p in parents if len(p.shape) == 1 and not p.kind.startswith("category")]
+            if vectors:
+                chosen = self.random.choice(vectors)
+                return f"{chosen.name} @ {self._tensor('param', 'real', (chosen.shape[0], size), 'normal(0.3)')}"
+        middle = self.random.choice(
+            ["", "Tanh >> ", "Linear(4) >> Tanh >> ", "Linear(3) >> ELU >> ", "LayerNorm >> ", "mlp(3, act = SiLU) >> "]
+        )
         end = f" >> Unflatten(({', '.join(map(str, shape))}))" if len(shape) > 1 else ""
         self.lines.append(f"net f_{self.nets} = {middle}Linear({size}){end}")
         call = f"f_{self.nets}({', '.join(parts)})"
@@ -150,10 +221,32 @@ class ProgramMaker:
         self.lines.append(f"net flat_{self.nets} = Flatten")
         return f"flat_{self.nets}({text})"
 
-    def _objectives(self, latents: list[Variable]) -> None:
+    # --- algebra and objectives ---
+
+    def _named(self, latents: list[Variable]) -> None:
+        """Marginals and renames, which the program names and objectives need not use."""
+        pick = self.random
+        childless = [
+            z
+            for z in latents
+            if all(z.name not in self.parents[f"p {w.name}"] for w in latents) and not self.parents[f"p {z.name}"]
+        ]
+        if len(childless) > 1 and pick.random() < 0.5:
+            kept, gone = childless[:2]
+            product = f"{self.labels[f'p {kept.name}']} {self.labels[f'p {gone.name}']}"
+            self.lines.append(f"r({kept.name}) = {pick.choice(['int', '∫'])} {product} d{gone.name}")
+        if pick.random() < 0.3:
+            target = pick.choice(latents)
+            parents = self.parents[f"p {target.name}"]
+            if not parents:
+                self.lines.append(f"u : {target.kind}{target.sizes}")
+                self.lines.append(f"s(u) = {self.labels[f'p {target.name}']}[{target.name} -> u]")
+
+    def _objectives(self, latents: list[Variable], order: list[Variable]) -> None:
         pick = self.random
         # The sum of one number a data point would be over the batch.
         sums = " + ".join(f"sum({z.name})" if z.shape else z.name for z in latents)
+        joint = " ".join(self.labels[f"q {z.name}"] for z in order)
         bounds = [
             "ELBO[p || q]",
             "E_q[log p - log q]",
@@ -162,11 +255,17 @@ class ProgramMaker:
             f"E_q[log p + {sums}] - 2 * H[q]",
             f"E_q[log p] - 0.5 * KL[q || p] + E_q[{sums}]",
             f"max(E_q[{sums}], -3) - KL[q || p]",
+            "E_{" + joint + "; samples = 3}[log p - log q]",
+            "E_{" + joint + "; samples = 2}[log p] + H[q]",
+            "E_q[log p] - beta * KL[q || p]",
         ]
-        self.lines.append(f"bound = {pick.choice(bounds)}")
+        bound = pick.choice(bounds)
+        if "beta" in bound:
+            self.lines.append("input beta : positive")
+        self.lines.append(f"bound = {bound}")
         extra = ["KL[q || p]", "CE[q || p]", "H[q]", f"E_q[{sums}]", "2 * bound - 1", "detach(bound)"]
         self.lines.append(f"other = {pick.choice(extra)}")
-        self.lines.append("maximize bound using Adam(lr = 0.01)")
+        self.lines.append(f"maximize bound using {pick.choice(['Adam', 'SGD'])}(lr = 0.01)")
 
 
 def random_program(seed: int) -> str:

@@ -1,6 +1,8 @@
 """Random programs against the reference interpreter: a short run; `make fuzz` is the long one."""
 
 import warnings
+from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -8,19 +10,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pgcompile as pgc
-from pgcompile.diagnostics import CompileError
-from tests.fuzz.check import check_program
+from tests.fuzz.check import check_damage, check_program, check_soup
 from tests.fuzz.programs import ProgramMaker, random_program
 
-# Seeds whose programs showed faults once.
-REGRESSIONS = [1, 10, 16, 18, 23]
+# Programs that showed faults once, each with its story in its first line.
+REGRESSIONS = sorted((Path(__file__).parent / "regressions").glob("*.pgc"))
 
 
-@pytest.mark.parametrize("seed", [*REGRESSIONS, *range(2000, 2012)])
-def test_a_random_program(seed: int) -> None:
+@pytest.fixture(autouse=True)
+def _no_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", pgc.ProgramWarning)
-        assert check_program(random_program(seed), seed, full=True) == []
+        yield
+
+
+@pytest.mark.parametrize("path", REGRESSIONS, ids=lambda path: path.stem)
+def test_a_program_that_failed_once(path: Path) -> None:
+    assert check_program(path.read_text(encoding="utf-8"), 0, full=True) == []
+
+
+@pytest.mark.parametrize("seed", range(2000, 2016))
+def test_a_random_program(seed: int) -> None:
+    assert check_program(random_program(seed), seed, full=True) == []
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
@@ -30,40 +41,13 @@ def test_random_programs_are_valid(random: Random) -> None:
     assert errors == []
 
 
-def damaged(text: str, random: Random) -> tuple[str, str]:
-    """A valid program with one thing broken, and what was broken."""
-    lines = text.splitlines()
-    factors = [i for i, line in enumerate(lines) if line.startswith(("p(", "q("))]
-    spaces = [i for i, line in enumerate(lines) if line[:2] in ("x_", "z_")]
-    at = random.choice(factors)
-    match random.choice(["drop", "rename", "swap", "duplicate"]):
-        case "drop":
-            prior = next(i for i in factors if lines[i].startswith("p(z_"))
-            del lines[prior]
-            return "\n".join(lines), "drop"
-        case "rename":
-            lines[at] = lines[at].replace("(", "(un", 1)
-            return "\n".join(lines), "rename"
-        case "swap":
-            index = random.choice(spaces)
-            lines[index] = lines[index].split(":")[0] + ": one_hot[7]"
-            return "\n".join(lines), "swap"
-        case _:
-            lines.append(lines[at])
-            return "\n".join(lines), "duplicate"
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.integers(0, 2**32))
+def test_a_damaged_program_is_refused_at_the_damage(seed: int) -> None:
+    assert check_damage(seed) == []
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
-@given(st.randoms(use_true_random=False))
-def test_a_damaged_program_is_refused(random: Random) -> None:
-    """Dropped, renamed, swapped or doubled: an error, and never another exception."""
-    text, what = damaged(ProgramMaker(random).make(), random)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", pgc.ProgramWarning)
-        try:
-            pgc.compile(text)
-        except CompileError as error:
-            assert error.diagnostics, what
-            return
-    # Without its prior a latent can still be drawn by q and scored by what is left.
-    assert what in ("drop", "swap", "rename"), f"a program with a {what} was accepted"
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.integers(0, 2**32))
+def test_soup_is_answered_with_diagnostics(seed: int) -> None:
+    assert check_soup(seed) == []

@@ -31,7 +31,6 @@ FAMILY = Family(
     name="Beta",
     parameters=(Parameter("concentration1", "positive"), Parameter("concentration0", "positive")),
     support="unit_interval",
-    torch_class="Beta",
     equation="log p(x) = (a - 1) log x + (b - 1) log(1 - x) + log G(a + b) - log G(a) - log G(b)",
     facts=facts,
 )

@@ -34,7 +34,6 @@ FAMILY = Family(
     one_of=("probs", "logits"),
     support="nonnegative_integer",
     pathwise=False,
-    torch_class="Binomial",
     equation="log p(x) = log C(n, x) + x log probs + (n - x) log(1 - probs)",
     facts=facts,
 )

@@ -36,7 +36,6 @@ FAMILY = Family(
     parameters=(Parameter("probs", "unit_interval"), Parameter("logits", "real")),
     one_of=("probs", "logits"),
     support="unit_interval",
-    torch_class="ContinuousBernoulli",
     equation="log p(x) = logits x - log((exp(logits) - 1) / logits)",
     facts=facts,
 )

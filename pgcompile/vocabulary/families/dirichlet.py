@@ -28,7 +28,6 @@ FAMILY = Family(
     parameters=(Parameter("concentration", "positive", rank=1),),
     support="simplex",
     event_rank=1,
-    torch_class="Dirichlet",
     equation="log p(x) = sum (a - 1) log x + log G(sum a) - sum log G(a)",
     facts=facts,
 )

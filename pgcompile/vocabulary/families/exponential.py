@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
-    from pgcompile.vocabulary.symbols import Facts, StandardExponential, X, digamma, log
+    from pgcompile.vocabulary.symbols import ClippedPositive, Facts, StandardExponential, X, digamma, log
 
     rate = p["rate"]
     return Facts(
         log_density=log(rate) - rate * X,
-        draw=StandardExponential(1) / rate,
+        draw=ClippedPositive(StandardExponential(1)) / rate,
         mean=1 / rate,
         moments={"x": 1 / rate, "log x": digamma(1) - log(rate)},
     )

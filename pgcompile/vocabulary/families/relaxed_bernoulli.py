@@ -16,7 +16,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
     t = p["temperature"]
     logits = p["logits"] if "logits" in p else log(p["probs"]) - log(1 - p["probs"])
     gap = logits - t * (log(X) - log(1 - X))
-    u = StandardUniform(1)
+    u = ClippedUnit(StandardUniform(1))  # a uniform draw may be 0
     return Facts(
         log_density=log(t) + gap - 2 * Softplus(gap) - log(X) - log(1 - X),
         draw=ClippedUnit(Sigmoid((logits + log(u) - log(1 - u)) / t)),

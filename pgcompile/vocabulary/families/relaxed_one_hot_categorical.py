@@ -31,7 +31,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
     return Facts(
         log_density=loggamma(DIM) + (DIM - 1) * log(t) + Total(scores - log(X)) - DIM * LogSumExp(scores),
         # -log of a standard exponential is a Gumbel draw
-        draw=ClippedPositive(exp(LogSoftmax((logits - log(StandardExponential(1))) / t))),
+        draw=ClippedPositive(exp(LogSoftmax((logits - log(ClippedPositive(StandardExponential(1)))) / t))),
         mean=None,
     )
 

@@ -21,7 +21,7 @@ def condition(shape: tuple, given: Values | None, variables: dict) -> tuple:
     batches = [v.shape[: v.ndim - variables[name][0]] for name, v in given.items()]
     shape = (*shape, *torch.broadcast_shapes(*batches))
     events = {name: v.shape[v.ndim - variables[name][0] :] for name, v in given.items()}
-    return shape, {name: v.expand(*shape, *events[name]) for name, v in given.items()}
+    return shape, {name: v.expand((*shape, *events[name])) for name, v in given.items()}
 
 
 class Classifier(nn.Module):

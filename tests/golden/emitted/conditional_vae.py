@@ -21,7 +21,7 @@ def condition(shape: tuple, given: Values | None, variables: dict) -> tuple:
     batches = [v.shape[: v.ndim - variables[name][0]] for name, v in given.items()]
     shape = (*shape, *torch.broadcast_shapes(*batches))
     events = {name: v.shape[v.ndim - variables[name][0] :] for name, v in given.items()}
-    return shape, {name: v.expand(*shape, *events[name]) for name, v in given.items()}
+    return shape, {name: v.expand((*shape, *events[name])) for name, v in given.items()}
 
 
 class ConditionalVae(nn.Module):
@@ -102,10 +102,9 @@ class ConditionalVae(nn.Module):
 
     def p_x_given_z_y(self, z: Tensor, y: Tensor) -> D.Distribution:
         """p(x|z,y) = Bernoulli(logits=decoder(z, y))."""
+        one_hot = F.one_hot(y, 10).to(self._zero.dtype)
         bernoulli = D.Bernoulli(
-            logits=self.decoder(
-                torch.cat((z, F.one_hot(y, 10).to(self._zero.dtype)), -1),
-            ),
+            logits=self.decoder(torch.cat((z, one_hot), -1)),
             validate_args=False,
         )
         return D.Independent(bernoulli, 1)

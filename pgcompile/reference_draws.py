@@ -1,0 +1,182 @@
+"""Draws of the reference interpreter from noise that somebody else drew.
+
+Two interpreters that draw for themselves agree in distribution only. Given the same noise they must agree draw by draw,
+value and pathwise gradient, so that a comparison needs no statistics. Each family's draw is written here from its
+textbook form and torch's own distribution; nothing of the compiler is used.
+
+Noise that depends on a parameter (a standard gamma of its concentration, a draw of a discrete family) comes with the
+parameter that it was drawn with, to be compared with the reference's own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributions as D
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Noise:
+    """One recorded call of a random number generator.
+
+    Args:
+        kind: `normal`, `uniform`, `gamma` (standard), or `draw` for the value of a family without a pathwise gradient.
+        value: what came out: `[replicates, *axes, *batch, ...]`.
+        arguments: what it was drawn with, dimensions as in `value`.
+        axes: numbers of the draws of several samples that it has a dimension for, in their order.
+        batched: whether it has the batch dimensions.
+    """
+
+    kind: str
+    value: Tensor
+    arguments: tuple[Tensor, ...] = ()
+    axes: tuple[int, ...] = ()
+    batched: bool = True
+
+    def placed(self, lead: Sequence[int], batch_rank: int) -> "Noise":
+        """With the dimensions of a draw: one for each number of `lead`, the replicates, the batch."""
+
+        def place(tensor: Tensor) -> Tensor:
+            own = 1 + len(self.axes)
+            order = [1 + self.axes.index(number) for number in lead if number in self.axes]
+            tensor = tensor.permute(*order, 0, *range(own, tensor.ndim))
+            for position, number in enumerate(lead):
+                if number not in self.axes:
+                    tensor = tensor.unsqueeze(position)
+            for _ in range(0 if self.batched else batch_rank):
+                tensor = tensor.unsqueeze(len(lead) + 1)
+            return tensor
+
+        return Noise(self.kind, place(self.value), tuple(map(place, self.arguments)))
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A draw, and pairs of what noise was drawn with and what it should have been drawn with."""
+
+    value: Tensor
+    compared: tuple[tuple[Tensor, Tensor], ...] = ()
+
+
+class _Gamma(torch.autograd.Function):
+    """A given standard gamma draw with its implicit pathwise gradient (Figurnov, Mohamed & Mnih 2018)."""
+
+    @staticmethod
+    def forward(ctx: Any, concentration: Tensor, value: Tensor) -> Tensor:
+        ctx.save_for_backward(concentration, value)
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        concentration, value = ctx.saved_tensors
+        return gradients[0] * torch._standard_gamma_grad(concentration, value), None
+
+
+def draw_from_noise(base: D.Distribution, noise: Sequence[Noise]) -> Drawn:
+    """A draw of a distribution of `torch.distributions` from recorded noise.
+
+    Args:
+        base: the distribution, without the declaration of its event dimensions.
+        noise: its noise, in the order of the family's definition.
+
+    Raises:
+        LookupError: no draw of this family from noise of these kinds is known.
+    """
+    kinds = " ".join(n.kind for n in noise)
+    first = noise[0].value
+    match base, kinds:
+        case D.LogNormal(), "normal":
+            return Drawn(torch.exp(base.loc + base.scale * first))
+        case D.HalfNormal(), "normal":
+            return Drawn(base.scale * first.abs())
+        case D.MultivariateNormal(), "normal":
+            return Drawn(base.loc + (base.scale_tril @ first.unsqueeze(-1)).squeeze(-1))
+        case D.Normal(), "normal":
+            return Drawn(base.loc + base.scale * first)
+        case D.Laplace(), "uniform uniform":
+            return Drawn(base.loc + base.scale * (_exponential(first) - _exponential(noise[1].value)))
+        case D.Exponential(), "uniform":
+            return Drawn(_positive(_exponential(first)) / base.rate)
+        case D.RelaxedBernoulli(), "uniform":
+            logistic = _unit(first).log() - (1 - _unit(first)).log()
+            return Drawn(_unit(torch.sigmoid((base.logits + logistic) / base.temperature)))
+        case D.RelaxedOneHotCategorical(), "uniform":
+            gumbel = -_positive(_exponential(first)).log()
+            return Drawn(_positive(torch.softmax((base.logits + gumbel) / base.temperature, -1)))
+        case D.Geometric(), "uniform":
+            return Drawn(torch.floor(_exponential(first) / -torch.log1p(-base.probs)))
+        case D.Uniform() | D.Cauchy(), "uniform":
+            return Drawn(base.icdf(first))
+        case D.ContinuousBernoulli(), "uniform":
+            return Drawn(_continuous_bernoulli(base.logits, first))
+        case D.InverseGamma(), "gamma":
+            gamma, compared = _gamma(base.concentration, noise[0])
+            return Drawn(base.rate / gamma, compared)
+        case D.Gamma(), "gamma":
+            gamma, compared = _gamma(base.concentration, noise[0])
+            return Drawn(_positive(gamma / base.rate), compared)
+        case D.Beta(), "gamma gamma":
+            one, compared = _gamma(base.concentration1, noise[0])
+            other, more = _gamma(base.concentration0, noise[1])
+            return Drawn(_unit(one / (one + other)), compared + more)
+        case D.Dirichlet(), "gamma":
+            gammas, compared = _gamma(base.concentration, noise[0])
+            return Drawn(_positive(gammas / gammas.sum(-1, keepdim=True)), compared)
+        case D.StudentT(), "gamma normal":
+            gamma, compared = _gamma(base.df / 2, noise[0])
+            return Drawn(base.loc + base.scale * noise[1].value * torch.sqrt(base.df / 2 / gamma), compared)
+        case D.NegativeBinomial(), "draw gamma":
+            (rate,) = noise[0].arguments
+            gamma, compared = _gamma(base.total_count, noise[1])
+            return Drawn(first, (*compared, (rate, gamma * base.logits.exp())))
+        case D.Categorical(), "draw":
+            (logits,) = noise[0].arguments
+            return Drawn(first, ((logits.log_softmax(-1), base.logits.log_softmax(-1)),))
+        case D.OneHotCategorical(), "draw":
+            (logits,) = noise[0].arguments
+            value = torch.nn.functional.one_hot(first, base.logits.shape[-1]).double()
+            return Drawn(value, ((logits.log_softmax(-1), base.logits.log_softmax(-1)),))
+        case D.Multinomial(), "draw":
+            (logits,) = noise[0].arguments
+            return Drawn(first, ((logits.log_softmax(-1), base.logits.log_softmax(-1)),))
+        case D.Binomial(), "draw":
+            count, probs = noise[0].arguments
+            return Drawn(first, ((count, base.total_count.expand(count.shape)), (probs, base.probs)))
+        case D.Bernoulli(), "draw":
+            return Drawn(first, ((noise[0].arguments[0], base.probs),))
+        case D.Poisson(), "draw":
+            return Drawn(first, ((noise[0].arguments[0], base.rate),))
+        case D.VonMises(), "draw":
+            loc, concentration = noise[0].arguments
+            return Drawn(first, ((loc, base.loc), (concentration, base.concentration)))
+        case _:
+            raise LookupError(f"{type(base).__name__} from {kinds}")
+
+
+def _exponential(uniform: Tensor) -> Tensor:
+    """A standard exponential draw by its inverse distribution function."""
+    return -torch.log1p(-uniform)
+
+
+def _continuous_bernoulli(logits: Tensor, uniform: Tensor) -> Tensor:
+    """Inverse distribution function log(1 + u (e^l - 1)) / l, by its expansion where l is small."""
+    near = logits.abs() < 1e-5
+    slope = torch.where(near, 1.0, logits)
+    exact = torch.log1p(uniform * torch.expm1(slope)) / slope
+    return torch.where(near, uniform + logits * uniform * (1 - uniform) / 2, exact)
+
+
+def _gamma(concentration: Tensor, noise: Noise) -> tuple[Tensor, tuple[tuple[Tensor, Tensor], ...]]:
+    wide, value = torch.broadcast_tensors(concentration, noise.value)
+    drawn: Tensor = _Gamma.apply(wide, value)
+    return drawn, ((noise.arguments[0], concentration),)
+
+
+def _unit(x: Tensor) -> Tensor:
+    return x.clamp(torch.finfo(x.dtype).tiny, 1 - torch.finfo(x.dtype).eps)
+
+
+def _positive(x: Tensor) -> Tensor:
+    return x.clamp(torch.finfo(x.dtype).tiny)

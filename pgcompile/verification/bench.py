@@ -1,0 +1,171 @@
+"""A module and a reference with the same weights and the same data."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pgcompile.model.values import Extern, ExternNetwork, Model, ModuleSegment, Net
+from pgcompile.objective.terms import DrawKey
+from pgcompile.plan.names import factor_attribute, identifier
+from pgcompile.reference import Reference, values_in
+from pgcompile.reference_draws import Noise
+from pgcompile.verification.recording import Call, noise_of, recording
+
+if TYPE_CHECKING:
+    from pgcompile.program import Program
+
+BATCH = 3
+
+
+class Bench:
+    """An emitted module in float64 at random parameters, random data, and references that see the same."""
+
+    def __init__(self, program: Program, supplied: Mapping[str, nn.Module] | None, seed: int) -> None:
+        torch.manual_seed(seed)
+        self.program = program
+        self.model: Model = program.analysis.model
+        self.module: Any = program.Model(**(supplied or {})).double().eval()
+        with torch.no_grad():
+            for parameter in self.module.parameters():
+                parameter.add_(0.1 * torch.randn_like(parameter))
+        self.parameters = {n: p for n, p in self.module.named_parameters() if p.requires_grad}
+        self.directions = {name: torch.randn_like(p) for name, p in self.parameters.items()}
+        generator = torch.Generator().manual_seed(seed)
+        self.observed = {
+            name: values_in(space.kind, (BATCH, *space.shape), space.categories, generator)
+            for name, space in self.model.spaces.items()
+        }
+        self.inputs = {
+            t.name: values_in(t.space.kind, t.space.shape, None, generator)
+            for t in self.model.tensors.values()
+            if t.kind == "input"
+        }
+
+    def reference(
+        self,
+        replicates: int = 1,
+        inner: int = 1,
+        noise: Mapping[DrawKey, tuple[Noise, ...]] | None = None,
+        observed: Mapping[str, Tensor] | None = None,
+        *,
+        shared: bool = False,
+    ) -> Reference:
+        """A fresh reference: it remembers its draws."""
+        return Reference(
+            self.model,
+            self._modules(),
+            self._tensors(),
+            self.observed if observed is None else observed,
+            replicates,
+            inner,
+            self._extern_factors(),
+            noise or {},
+            shared,
+        )
+
+    # --- the module ---
+
+    def call(self, name: str, replicates: int = 0) -> Any:
+        """A method by its name, on the data and inputs that it asks for; the data repeated if `replicates` is not 0."""
+        method = getattr(self.module, identifier(name))
+        wanted = inspect.signature(method).parameters
+        observed = {k: v.expand(replicates, *v.shape) if replicates else v for k, v in self.observed.items()}
+        values = {identifier(k): v for k, v in {**observed, **self.inputs}.items()}
+        return method(**{k: v for k, v in values.items() if k in wanted})
+
+    def runs(self, name: str, count: int) -> tuple[list[Any], list[list[Call]]]:
+        """Results of several runs of a method, and what each drew."""
+        results: list[Any] = []
+        calls: list[list[Call]] = []
+        for _ in range(count):
+            with recording(self.module) as made:
+                results.append(self.call(name))
+            calls.append(made)
+        return results, calls
+
+    def replicated(self, name: str, count: int) -> tuple[Any, dict[DrawKey, tuple[Noise, ...]]]:
+        """One run of a method on the data repeated along a dimension of its own, which its noise has too."""
+        with recording(self.module) as made:
+            result = self.call(name, count)
+        return result, noise_of(self.program.noise[name], [made], replicated=True)
+
+    def noise(self, name: str, calls: Sequence[Sequence[Call]]) -> dict[DrawKey, tuple[Noise, ...]]:
+        """The noise of runs of a method, for a reference."""
+        return noise_of(self.program.noise[name], calls)
+
+    def slopes(self, value: Tensor) -> Tensor:
+        """The derivative of a scalar along the direction of each parameter."""
+        zero = torch.zeros((), dtype=torch.float64)
+        if not value.requires_grad or not self.parameters:
+            return zero.expand(len(self.parameters))
+        found = torch.autograd.grad(value, list(self.parameters.values()), allow_unused=True)
+        directions = self.directions.values()
+        return torch.stack([zero if g is None else (g * d).sum() for g, d in zip(found, directions, strict=True)])
+
+    def conditions(self) -> dict[str, Tensor]:
+        """What the sampler must be given, a value of each without batch dimensions."""
+        part = self.program.generative
+        assert part is not None
+        wanted = [v for v in part.parents if v not in self.model.deterministic]
+        for name, factor in self.model.deterministic.items():
+            if name in part.parents:
+                wanted += [p for p in factor.parents if p not in self.model.deterministic]
+        return {v: self.observed[v][0] for v in dict.fromkeys(wanted) if v not in part.targets}
+
+    # --- what both share ---
+
+    def _attribute(self, name: str) -> Any:
+        return getattr(self.module, self.program.attributes.get(name, identifier(name)))
+
+    def _modules(self) -> dict[str, Callable[..., Any]]:
+        found: dict[str, Callable[..., Any]] = {}
+        for net in self.model.nets.values():
+            if isinstance(net, ExternNetwork):
+                if hasattr(self.module, self.program.attributes.get(net.name, net.name)):
+                    found[net.name] = self._attribute(net.name)
+                continue
+            assert isinstance(net, Net)
+            for segment in net.segments or ():
+                if isinstance(segment, ModuleSegment) and segment.attribute in self.program.attributes:
+                    found[segment.attribute] = self._attribute(segment.attribute)
+        return found
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """Params in their spaces, mapped here by hand."""
+        found = dict(self.inputs)
+        for tensor in self.model.tensors.values():
+            plain = self.program.attributes.get(tensor.name)
+            if tensor.kind == "input":
+                continue
+            if plain is not None:
+                found[tensor.name] = getattr(self.module, plain)
+            elif f"free_{tensor.name}" in self.program.attributes:
+                found[tensor.name] = _mapped(tensor.space.kind, self._attribute(f"free_{tensor.name}"))
+        return found
+
+    def _extern_factors(self) -> dict[str, Callable[..., torch.distributions.Distribution]]:
+        return {
+            f.label: getattr(self.module, f"extern_{factor_attribute(f)}")
+            for f in self.model.factors
+            if isinstance(f.definition, Extern)
+        }
+
+
+def _mapped(kind: str, free: Tensor) -> Tensor:
+    """A free parameter in its space."""
+    match kind:
+        case "positive" | "nonnegative":
+            return F.softplus(free)
+        case "unit_interval":
+            return torch.sigmoid(free)
+        case "simplex":
+            return free.softmax(-1)
+        case _:
+            tril = free.tril(-1) + torch.diag_embed(F.softplus(free.diagonal(dim1=-2, dim2=-1)))
+            return tril if kind == "lower_cholesky" else tril @ tril.mT

@@ -1,0 +1,73 @@
+"""Comparisons of two computations, and what each may deviate."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+# torch takes softplus(x) for x beyond 20, which is wrong by 2e-9.
+EXACT = 1e-7
+Z_BOUND = 5.0
+# Student's t of 23 degrees exceeds 5 once in 20,000 comparisons and that of 95 once in 300,000. A check fails only if
+# it exceeds the bound in a first run and again in a longer one, which a right program does less than once in 10^9.
+GROUPS, MORE_GROUPS = 24, 96
+KS_ALPHA = 1e-6
+
+
+@dataclass(frozen=True)
+class Check:
+    """One comparison.
+
+    Args:
+        what: what was compared.
+        deviation: the worst relative deviation, z-score, or distance of two samples.
+        bound: what it may be at most.
+        unit: `relative`, `z` or `KS`.
+        detail: where the deviation was worst, if that helps.
+    """
+
+    what: str
+    deviation: float
+    bound: float
+    unit: str = "relative"
+    detail: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the two sides agree; a deviation that is no number does not."""
+        return self.deviation <= self.bound
+
+    def __str__(self) -> str:
+        verdict = "ok  " if self.passed else "FAIL"
+        detail = f"  {self.detail}" if self.detail and not self.passed else ""
+        return f"{verdict}  {self.what:<44} {self.deviation:10.2e} {self.unit} (<= {self.bound:.3g}){detail}"
+
+
+def relative(found: Tensor, expected: Tensor) -> float:
+    """The worst deviation relative to the size of what is compared."""
+    found, expected = torch.broadcast_tensors(found.detach(), expected.detach())
+    if not found.numel():
+        return 0.0
+    same = (found == expected) | (found.isnan() & expected.isnan())
+    error = (found - expected).abs() / expected.abs().clamp(min=1.0)
+    worst = float(torch.where(same, 0.0, error).max())
+    return math.inf if math.isnan(worst) else worst
+
+
+def score(differences: Tensor, size: Tensor) -> Tensor:
+    """z-scores of the means of groups (the first dimension) of paired differences; rounding is not a fault."""
+    if not differences.numel():
+        return torch.zeros(())
+    gap = differences.mean(0).abs()
+    error = differences.std(0) / len(differences) ** 0.5
+    found = torch.where(gap <= EXACT * size.clamp(min=1.0), torch.zeros_like(gap), gap / error.clamp(min=1e-300))
+    return torch.where(found.isnan(), torch.full_like(found, math.inf), found)
+
+
+def kolmogorov_smirnov(a: Tensor, b: Tensor) -> tuple[float, float]:
+    """The largest distance of two empirical distribution functions, and its bound at `KS_ALPHA` (Massey 1951)."""
+    points = torch.cat((a, b)).sort().values
+    below = [torch.searchsorted(x.sort().values.contiguous(), points, right=True) / len(x) for x in (a, b)]
+    bound = math.sqrt(-math.log(KS_ALPHA / 2) / 2 * (len(a) + len(b)) / (len(a) * len(b)))
+    return float((below[0] - below[1]).abs().max()), bound

@@ -1,0 +1,331 @@
+"""Every claim of an emitted module, checked: log-densities, objectives, gradients, losses, samplers.
+
+What is deterministic given its noise must agree to rounding: the reference is given the noise that the module drew.
+Where the module knows a closed form the reference draws for itself, and the means of paired differences must vanish.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from pgcompile.model.values import Atom, Distribution, Extern, ExternNetwork, FamilyUse
+from pgcompile.objective import terms
+from pgcompile.objective.terms import OBSERVED, Draw, DrawKey, Term
+from pgcompile.reference_draws import Noise
+from pgcompile.verification.bench import BATCH, Bench
+from pgcompile.verification.checks import (
+    EXACT,
+    GROUPS,
+    MORE_GROUPS,
+    Z_BOUND,
+    Check,
+    kolmogorov_smirnov,
+    relative,
+    score,
+)
+from pgcompile.verification.recording import DrawsDiffer
+
+if TYPE_CHECKING:
+    from pgcompile.program import Program
+
+_TRIES = 6  # runs compared draw by draw
+_FEW = 10  # runs of a group where they must be made one by one
+_INNER = 2000  # draws with which the reference averages a divergence, over the runs of a group
+_MANY_INNER = 20_000  # the same where something nonlinear acts on the divergence, so that its bias is below the noise
+_SAMPLES = 4000
+_COORDINATES = 8
+
+
+def verify(
+    program: Program,
+    supplied: Mapping[str, nn.Module] | None = None,
+    *,
+    seed: int = 0,
+    runs: int = 2400,
+    progress: Callable[[str], None] = lambda what: None,
+) -> list[Check]:
+    """Compare a program's emitted module with the reference interpreter.
+
+    Args:
+        program: the compiled program.
+        supplied: its extern parts, by the names of the constructor's arguments.
+        seed: of parameters, data and noise.
+        runs: evaluations of each sampled quantity on either side.
+        progress: told what is about to be checked.
+    """
+    with torch.random.fork_rng():
+        judge = _Judge(Bench(program, supplied, seed), max(runs // GROUPS, 1))
+        checks: list[Check] = []
+        for what, found in judge.claims():
+            progress(what)
+            checks += found()
+        return checks
+
+
+@dataclass
+class _Judge:
+    bench: Bench
+    each: int
+
+    def claims(self) -> Iterator[tuple[str, Callable[[], list[Check]]]]:
+        """What the module claims, each with its checks."""
+        program, module = self.bench.program, self.bench.module
+        analysis = program.analysis
+        for factor in analysis.model.factors:
+            if not _is_point(factor.definition):
+                yield factor.label, partial(self._density, factor.label, Distribution((Atom(factor),)))
+        for named in analysis.model.named:
+            if named.label in program.scored:
+                yield named.label, partial(self._density, named.label, named.distribution)
+        if hasattr(module, "log_prob"):
+            yield "log_prob", self._joint
+        for name, term in analysis.objectives.items():
+            yield name, partial(self._sampled, name, name, term)
+        for name, term, sign in self._losses():
+            yield name, partial(self._sampled, name, name, term, sign)
+        if "terms" in program.noise:
+            for name, term in analysis.objectives.items():
+                yield f"terms: {name}", partial(self._sampled, f"terms: {name}", "terms", term, 0, name)
+        if hasattr(module, "sample"):
+            yield "sample", self._sampler
+            yield "sample_mean", self._means
+
+    def _losses(self) -> Iterator[tuple[str, Term, int]]:
+        objectives = self.bench.program.analysis.objectives
+        lines = [line for line in self.bench.model.optimise if line.objective in objectives]
+        for line in {line.objective: line for line in reversed(lines)}.values():
+            name = "loss" if len(lines) == 1 else f"loss_{line.objective}"
+            yield name, objectives[line.objective], -1 if line.direction == "maximize" else 1
+
+    # --- exact quantities ---
+
+    def _density(self, label: str, distribution: Distribution) -> list[Check]:
+        reference = self.bench.reference()
+        values = {v: reference.variable(v, OBSERVED).tensor for v in (*distribution.targets, *distribution.parents)}
+        found = self.bench.module.log_prob_of(label, **values)
+        expected = reference.log_marginal(distribution, OBSERVED)
+        return [Check(f"log {label}", relative(found, expected), EXACT)]
+
+    def _joint(self) -> list[Check]:
+        part = self.bench.program.generative
+        assert part is not None
+        found, expected = self.bench.call("log_prob"), self.bench.reference().log_density(part, OBSERVED)
+        return [Check("log_prob", relative(found, expected), EXACT), self._exact_slopes("log_prob", found, expected)]
+
+    def _exact_slopes(self, what: str, found: Tensor, expected: Tensor) -> Check:
+        """Gradients of all entries at once, each with a weight of its own."""
+        found, expected = torch.broadcast_tensors(found, expected)
+        weights = torch.randn(found.shape, dtype=torch.float64)
+        mine, theirs = (self.bench.slopes((weights * value).sum()) for value in (found, expected))
+        worst = [relative(a, b) for a, b in zip(mine, theirs, strict=True)]
+        return Check(f"gradient of {what}", max(worst, default=0.0), EXACT, detail=self._worst(worst))
+
+    def _worst(self, deviations: list[float]) -> str:
+        names = list(self.bench.parameters)
+        return f"worst for {names[deviations.index(max(deviations))]}" if names else ""
+
+    # --- sampled quantities ---
+
+    def _sampled(self, what: str, method: str, term: Term, sign: int = 0, key: str = "") -> list[Check]:
+        """An objective, or (with a sign) the loss made of it, or (with a key) one of the terms.
+
+        Compared draw by draw, and by the means of paired differences where a closed form makes that impossible.
+        """
+        results, calls = self.bench.runs(method, _TRIES)
+        try:
+            noise = self.bench.noise(method, calls)
+        except DrawsDiffer as difference:
+            return [Check(what, float("inf"), EXACT, detail=str(difference))]
+        reference = self.bench.reference(_TRIES, 1, noise, shared=True)
+        expected = _shaped(reference.term(term), _TRIES, sign)
+        found = torch.stack([_one(result[key] if key else result, sign) for result in results])
+        checks = [
+            Check(f"what {variable} of {what} is drawn with", relative(a, b), EXACT)
+            for variable, a, b in reference.compared
+        ]
+        checks = [check for check in checks if not check.passed]
+        exact = [Check(what, relative(found, expected), EXACT), self._exact_slopes(what, found, expected)]
+        closed = self.bench.program.closed_in(method)
+        if not (closed or reference.own_draws) or all(check.passed for check in exact):
+            return [*checks, *exact]
+        first = self._by_means(what, method, term, sign, key, GROUPS)
+        if all(check.passed for check in first):
+            return [*checks, *first]
+        return [*checks, *self._by_means(what, method, term, sign, key, MORE_GROUPS)]
+
+    def _by_means(self, what: str, method: str, term: Term, sign: int, key: str, groups: int) -> list[Check]:
+        each = self.each if self._by_rows(term) else min(self.each, _FEW)
+        inner = _MANY_INNER if _nonlinear(term) else max(_INNER // each, 20)
+        differences, slopes, sizes, slope_sizes = [], [], [], []
+        for _ in range(groups):
+            found, noise = self._mean_of_runs(method, key, sign, each, rows=self._by_rows(term))
+            # Where the module draws nothing there is nothing to pair: the reference may as well draw more.
+            replicates = each if noise else max(each, 80)
+            expected = _shaped(self.bench.reference(replicates, inner, noise).term(term), replicates, sign).mean(0)
+            mine, theirs = self.bench.slopes(found.mean()), self.bench.slopes(expected.mean())
+            differences.append((found - expected).detach())
+            slopes.append(mine - theirs)
+            sizes.append(expected.detach())
+            slope_sizes.append(theirs)
+        values = score(torch.stack(differences), torch.stack(sizes).mean(0).abs())
+        gradients = score(torch.stack(slopes), torch.stack(slope_sizes).mean(0).abs())
+        worst = [float(g) for g in gradients]
+        return [
+            Check(what, float(values.max()), Z_BOUND, "z"),
+            Check(f"gradient of {what}", max(worst, default=0.0), Z_BOUND, "z", self._worst(worst)),
+        ]
+
+    def _by_rows(self, term: Term) -> bool:
+        """Whether each data point has its value to itself, so that many runs are one run of more data."""
+        bench = self.bench
+        supplied = any(isinstance(f.definition, Extern) for f in bench.model.factors)
+        supplied = supplied or any(isinstance(net, ExternNetwork) for net in bench.model.nets.values())
+        return not (supplied or bench.inputs or _over_batch(term))
+
+    def _mean_of_runs(
+        self, method: str, key: str, sign: int, count: int, *, rows: bool
+    ) -> tuple[Tensor, dict[DrawKey, tuple[Noise, ...]]]:
+        """The mean of several runs of a method, and their noise."""
+        if rows:
+            result, noise = self.bench.replicated(method, count)
+            value = result[key] if key else result
+            return (value if sign else value.expand(count, BATCH).mean(0)), noise
+        results, calls = self.bench.runs(method, count)
+        values = [_one(result[key] if key else result, sign) for result in results]
+        return torch.stack(values).mean(0), self.bench.noise(method, calls)
+
+    # --- samplers ---
+
+    def _sampler(self) -> list[Check]:
+        """Draws of every variable, and of random combinations of all, against the reference's own."""
+        part = self.bench.program.generative
+        assert part is not None
+        given = self.bench.conditions()
+        with torch.no_grad():
+            found = self.bench.module.sample((_SAMPLES,), given=given or None)
+            reference = self.bench.reference(observed={v: value.unsqueeze(0) for v, value in given.items()})
+            draw = Draw(0, part, _SAMPLES, OBSERVED)
+            expected = {
+                v: reference.variable(v, OBSERVED.extended(draw.variables, draw)).tensor.reshape(_SAMPLES, -1)
+                for v in part.targets
+            }
+        checks = []
+        columns: list[tuple[Tensor, Tensor]] = []
+        for name, theirs in expected.items():
+            mine = found[name].reshape(_SAMPLES, -1)
+            pairs = [(mine[:, i].double(), theirs[:, i].double()) for i in range(min(mine.shape[1], _COORDINATES))]
+            columns += pairs
+            checks.append(self._distance(f"sample: {name}", pairs))
+        if len(columns) > 1:
+            checks.append(self._distance("sample: jointly", list(_combined(columns))))
+        return checks
+
+    def _distance(self, what: str, pairs: list[tuple[Tensor, Tensor]]) -> Check:
+        found = [kolmogorov_smirnov(a, b) for a, b in pairs]
+        return Check(what, max(d for d, _ in found), found[0][1], "KS")
+
+    def _means(self) -> list[Check]:
+        """Means passed from parents to children."""
+        part = self.bench.program.generative
+        assert part is not None
+        given = self.bench.conditions()
+        with torch.no_grad():
+            found = self.bench.module.sample_mean((), given=given or None)
+            reference = self.bench.reference(observed={v: value.unsqueeze(0) for v, value in given.items()})
+            draw = Draw(0, part, 1, OBSERVED)
+            expected = {v: reference.centre(draw, v).tensor.reshape(-1) for v in part.targets}
+        return [
+            Check(f"sample_mean: {v}", relative(found[v].reshape(-1).double(), e.double()), EXACT)
+            for v, e in expected.items()
+        ]
+
+
+def _shaped(value: Tensor, replicates: int, sign: int) -> Tensor:
+    """A term of the reference as `[replicates, batch]`, or the loss that is made of it as `[replicates]`."""
+    while value.ndim < 2:
+        value = value.unsqueeze(0)
+    whole = value.expand(replicates, BATCH)
+    return sign * whole.mean(1) if sign else whole
+
+
+def _one(value: Tensor, sign: int) -> Tensor:
+    return value if sign else value.expand(BATCH)
+
+
+def _combined(columns: list[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Random combinations of coordinates, each brought to its ranks first so that none outweighs the others."""
+    generator = torch.Generator().manual_seed(0)
+    ranked = []
+    for mine, theirs in columns:
+        points = theirs.sort().values
+        scaled = [torch.searchsorted(points, x.contiguous(), right=True) / len(points) for x in (mine, theirs)]
+        ranked.append(scaled)
+    for _ in range(_COORDINATES):
+        weights = torch.randn(len(ranked), generator=generator, dtype=torch.float64)
+        sides = [sum((w * pair[i] for w, pair in zip(weights, ranked, strict=True)), torch.zeros(())) for i in (0, 1)]
+        yield sides[0], sides[1]
+
+
+def _nonlinear(term: Term) -> bool:
+    """Whether something nonlinear acts on a divergence, so that an average of it is not the value of its average."""
+    match term:
+        case terms.Add(items):
+            return any(_nonlinear(inner) for _, inner in items)
+        case terms.Multiply(factors):
+            return sum(_has_divergence(f) for f in factors) > 1 or any(map(_nonlinear, factors))
+        case terms.Apply(function, arguments):
+            acts = function not in ("mean", "sum", "detach")
+            return any((acts and _has_divergence(a)) or _nonlinear(a) for a in arguments)
+        case terms.Divide(top, bottom):
+            return _nonlinear(top) or _has_divergence(bottom)
+        case terms.Raise(base, exponent):
+            return _has_divergence(base) or _has_divergence(exponent)
+        case terms.Expectation(_, body):
+            return _nonlinear(body)
+        case terms.Reference(_, inner):
+            return _nonlinear(inner)
+        case _:
+            return False
+
+
+def _over_batch(term: Term) -> bool:
+    """Whether a term takes a mean or a sum over the batch."""
+    match term:
+        case terms.Apply(function, arguments):
+            return function in ("mean", "sum") or any(map(_over_batch, arguments))
+        case terms.Add(items):
+            return any(_over_batch(inner) for _, inner in items)
+        case terms.Multiply(parts):
+            return any(map(_over_batch, parts))
+        case terms.Divide(a, b) | terms.Raise(a, b):
+            return _over_batch(a) or _over_batch(b)
+        case terms.Expectation(_, inner) | terms.Reference(_, inner):
+            return _over_batch(inner)
+        case _:
+            return False
+
+
+def _has_divergence(term: Term) -> bool:
+    match term:
+        case terms.Divergence():
+            return True
+        case terms.Add(items):
+            return any(_has_divergence(inner) for _, inner in items)
+        case terms.Multiply(parts) | terms.Apply(_, parts):
+            return any(map(_has_divergence, parts))
+        case terms.Divide(a, b) | terms.Raise(a, b):
+            return _has_divergence(a) or _has_divergence(b)
+        case terms.Expectation(_, inner) | terms.Reference(_, inner):
+            return _has_divergence(inner)
+        case _:
+            return False
+
+
+def _is_point(definition: object) -> bool:
+    return isinstance(definition, FamilyUse) and definition.family.name == "Delta"

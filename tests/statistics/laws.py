@@ -1,0 +1,124 @@
+"""One literal parameterisation of every family, with what scipy knows of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.stats as st
+
+Cdf = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Law:
+    """A distribution of literal parameters.
+
+    Args:
+        family: as the program spells it.
+        space: of the variable.
+        statistics: functions of draws `[n, ...]` to scalars `[n]`, each with the distribution function it must follow.
+        discrete: whether the statistics are integers.
+        support: where a density of one variable is integrated, or the integers over which a mass is summed.
+    """
+
+    family: str
+    space: str
+    statistics: tuple[tuple[Callable[[np.ndarray], np.ndarray], Any], ...]
+    discrete: bool = False
+    support: tuple[float, float] | None = None
+
+    @property
+    def pathwise(self) -> bool:
+        return not self.discrete and "VonMises" not in self.family
+
+
+def itself(x: np.ndarray) -> np.ndarray:
+    return x
+
+
+def logit(x: np.ndarray) -> np.ndarray:
+    return np.log(x) - np.log1p(-x)
+
+
+@dataclass(frozen=True)
+class Tilted:
+    """The continuous Bernoulli's distribution function, (e^(l x) - 1) / (e^l - 1)."""
+
+    logits: float
+
+    def cdf(self, x: np.ndarray) -> np.ndarray:
+        return np.expm1(self.logits * x) / np.expm1(self.logits)
+
+
+def one(family: str, space: str, frozen: Any, support: tuple[float, float], *, discrete: bool = False) -> Law:
+    return Law(family, space, ((itself, frozen),), discrete, support)
+
+
+WEIGHTS = np.exp([1.0, 0.5, -0.5]) / np.exp([1.0, 0.5, -0.5]).sum()
+ALPHA = np.array([2.0, 0.7, 3.0])
+COVARIANCE = np.array([[2.0, 0.6], [0.6, 1.0]])
+SLANT = np.array([1.0, -2.0])
+LAWS = [
+    one("Normal(0.5, 2)", "real", st.norm(0.5, 2), (-30, 30)),
+    one("Laplace(0.5, 2)", "real", st.laplace(0.5, 2), (-60, 60)),
+    one("StudentT(4, 0.5, 2)", "real", st.t(4, 0.5, 2), (-np.inf, np.inf)),
+    one("Cauchy(0.5, 2)", "real", st.cauchy(0.5, 2), (-np.inf, np.inf)),
+    one("Uniform(-1, 3)", "real", st.uniform(-1, 4), (-1, 3)),
+    one("VonMises(0.5, 3)", "real", st.vonmises(3, 0.5), (-np.pi, np.pi)),
+    one("VonMises(0, 0.01)", "real", st.vonmises(0.01, 0), (-np.pi, np.pi)),
+    one("LogNormal(0.5, 0.7)", "positive", st.lognorm(0.7, scale=np.exp(0.5)), (0, np.inf)),
+    one("Gamma(0.7, 2)", "positive", st.gamma(0.7, scale=0.5), (0, np.inf)),
+    one("Gamma(5, 2)", "positive", st.gamma(5, scale=0.5), (0, np.inf)),
+    one("InverseGamma(3, 2)", "positive", st.invgamma(3, scale=2), (0, np.inf)),
+    one("Exponential(2)", "nonnegative", st.expon(scale=0.5), (0, np.inf)),
+    one("HalfNormal(2)", "nonnegative", st.halfnorm(scale=2), (0, np.inf)),
+    one("Beta(2, 0.6)", "unit_interval", st.beta(2, 0.6), (0, 1)),
+    one("ContinuousBernoulli(logits = 1.5)", "unit_interval", Tilted(1.5), (0, 1)),
+    one("ContinuousBernoulli(logits = -4)", "unit_interval", Tilted(-4.0), (0, 1)),
+    # logit(x) is logistic around logits / temperature.
+    Law("RelaxedBernoulli(0.5, logits = 1)", "unit_interval", ((logit, st.logistic(2, 2)),), False, (0, 1)),
+    one("Bernoulli(logits = 1)", "boolean", st.bernoulli(1 / (1 + np.exp(-1))), (0, 1), discrete=True),
+    one("Poisson(3.5)", "nonnegative_integer", st.poisson(3.5), (0, 60), discrete=True),
+    one("Geometric(0.3)", "nonnegative_integer", st.geom(0.3, loc=-1), (0, 200), discrete=True),
+    one("Binomial(7, 0.3)", "nonnegative_integer", st.binom(7, 0.3), (0, 7), discrete=True),
+    one("NegativeBinomial(2.5, 0.4)", "nonnegative_integer", st.nbinom(2.5, 0.6), (0, 200), discrete=True),
+    one(
+        "Categorical(logits = [1, 0.5, -0.5])",
+        "category[3]",
+        st.rv_discrete(values=(range(3), WEIGHTS)),
+        (0, 2),
+        discrete=True,
+    ),
+    Law(
+        "OneHotCategorical(logits = [1, 0.5, -0.5])",
+        "one_hot[3]",
+        tuple((lambda x, i=i: x[:, i], st.bernoulli(WEIGHTS[i])) for i in range(3)),
+        True,
+    ),
+    Law(
+        "Multinomial(6, logits = [1, 0.5, -0.5])",
+        "nonnegative_integer[3]",
+        tuple((lambda x, i=i: x[:, i], st.binom(6, WEIGHTS[i])) for i in range(3)),
+        True,
+    ),
+    Law(
+        "Dirichlet([2, 0.7, 3])",
+        "simplex[3]",
+        tuple((lambda x, i=i: x[:, i], st.beta(ALPHA[i], ALPHA.sum() - ALPHA[i])) for i in range(3)),
+    ),
+    # t (log x_0 - log x_1) is the difference of two Gumbel draws around their logits: logistic.
+    Law(
+        "RelaxedOneHotCategorical(0.5, logits = [1, 0.5, -0.5])",
+        "simplex[3]",
+        ((lambda x: 0.5 * (np.log(x[:, 0]) - np.log(x[:, 1])), st.logistic(0.5, 1)),),
+    ),
+    Law(
+        "MultivariateNormal([1, -1], covariance_matrix = [[2, 0.6], [0.6, 1]])",
+        "real[2]",
+        (
+            (lambda x: x[:, 0], st.norm(1, np.sqrt(2))),
+            (lambda x: x @ SLANT, st.norm(3, np.sqrt(SLANT @ COVARIANCE @ SLANT))),
+        ),
+    ),
+]
