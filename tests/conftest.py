@@ -5,9 +5,13 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import torch
 
 import pgcompile as pgc
 from pgcompile.program import Program
+
+# Tests run side by side already: threads inside each would fight for the same cores.
+torch.set_num_threads(1)
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -5,11 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from math import prod
 
 from pgcompile.diagnostics import InternalError, Sink, Span
 from pgcompile.model.expressions import Scope, Typer, bind, names_in
 from pgcompile.model.literals import flatten
-from pgcompile.model.values import Data, Deterministic, Extern, Factor, FamilyUse, Model, Typed, Undefined, base_name
+from pgcompile.model.values import (
+    Data,
+    Deterministic,
+    Extern,
+    Factor,
+    FamilyUse,
+    Model,
+    TensorValue,
+    Typed,
+    Undefined,
+    base_name,
+)
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.family import Family, Parameter
 from pgcompile.vocabulary.layers import show
@@ -273,16 +285,38 @@ class _Check:
         fits = value.shape == wanted or (not value.shape and (parameter.rank == 0 or filled))
         if fits or (parameter.rank and value.literal is not None and value.shape == wanted[-parameter.rank :]):
             return True
-        text = " ".join(self.sink.source.snippet(expr.span).split())
         variable = self.factor.targets[0]
+        blamed = self._tensor_in(expr, value.shape)
+        related = [(self.typer.model.variables.get(variable, self.factor.span), f"{variable} is `{space}`")]
+        if blamed is not None:
+            related.append((blamed.span, f"{blamed.name} is declared `{blamed.space}`"))
         self.sink.add(
             "PGC305",
             expr.span,
             f"{parameter.name} of {self.factor.label} is {show(value.shape)}, and {variable} needs {show(wanted)}",
-            related=[(self.typer.model.variables.get(variable, self.factor.span), f"{variable} is `{space}`")],
-            help=f"make `{text}` end in {wanted[-1] if wanted else 1} numbers" if wanted else f"make `{text}` a scalar",
+            related=related,
+            help=self._shape_help(expr, wanted, blamed),
         )
         return False
+
+    def _tensor_in(self, expr: tree.Expr, shape: tuple[int, ...]) -> TensorValue | None:
+        """The param or buffer in an expression that gives it its shape, if one does."""
+        bound = {name.id: b.value for b in self.use.bindings for name in b.names}
+        names = names_in(expr) | {n for name in names_in(expr) if name in bound for n in names_in(bound[name])}
+        tensors = [self.typer.model.tensors[n] for n in sorted(names) if n in self.typer.model.tensors]
+        return next((t for t in tensors if t.space.shape == shape), None)
+
+    def _shape_help(self, expr: tree.Expr, wanted: tuple[int, ...], blamed: TensorValue | None) -> str:
+        text = " ".join(self.sink.source.snippet(expr.span).split())
+        net = self._net_of(expr)
+        if blamed is not None:
+            return f"declare `{blamed.name} : {replace(blamed.space, shape=wanted)}`"
+        if net is not None and wanted:
+            size = prod(wanted)
+            return f"end {net} with Linear({size})" + (f" >> Unflatten({wanted})" if len(wanted) > 1 else "")
+        if net is not None:
+            return f"end {net} with Linear(1) and write `{text}[0]`"
+        return f"give `{text}` the shape {show(wanted)}" if wanted else f"make `{text}` a scalar"
 
     def _expected(self, parameter: Parameter, value: Typed, space: Space) -> tuple[int, ...]:
         if parameter.shared:

@@ -12,6 +12,8 @@ Z_BOUND = 5.0
 # Student's t of 23 degrees exceeds 5 once in 20,000 comparisons and that of 95 once in 300,000. A check fails only if
 # it exceeds the bound in a first run and again in a longer one, which a right program does less than once in 10^9.
 GROUPS, MORE_GROUPS = 24, 96
+# A z-score that no second run needs to confirm: its chance is below 10^-16.
+CERTAIN = 25.0
 KS_ALPHA = 1e-6
 
 
