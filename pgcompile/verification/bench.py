@@ -30,7 +30,12 @@ class Bench:
         torch.manual_seed(seed)
         self.program = program
         self.model: Model = program.analysis.model
-        self.module: Any = program.Model(**(supplied or {})).double().eval()
+        before = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float64)  # tables of literal numbers are made in it
+        try:
+            self.module: Any = program.Model(**(supplied or {})).double().eval()
+        finally:
+            torch.set_default_dtype(before)
         with torch.no_grad():
             for parameter in self.module.parameters():
                 parameter.add_(0.1 * torch.randn_like(parameter))
