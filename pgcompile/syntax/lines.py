@@ -4,6 +4,7 @@ A statement ends with its line, unless the line ends inside brackets or after a 
 or the next line is indented deeper or begins with a binary operator. The whole program may be indented uniformly.
 """
 
+import re
 from dataclasses import dataclass, field
 
 from lark import Token
@@ -195,10 +196,27 @@ def _close(token: Token, opened: list[Token], line: Line, sink: Sink) -> None:
         line.broken = True
 
 
+_OPENED = {
+    "NAME": "the bracket of `{}`",
+    "EXPECT": "the expectation",
+    "EXPECT_BARE": "the expectation",
+    "RBRACE": "the body of the expectation",
+    "FUNCTIONAL": "the bracket of {}",
+}
+
+
 def _report_unclosed(opened: list[Token], line: Line, sink: Sink) -> None:
     if not line.broken:
+        opener = opened[-1]
+        position = next(i for i, t in enumerate(line.tokens) if t is opener)
+        before = line.tokens[position - 1] if position else None
+        what = _OPENED.get(before.type, "") if before is not None else ""
+        closer = {"LPAR": ")", "LSQB": "]", "LBRACE": "}"}[opener.type]
         sink.add(
-            "PGC007", span_of(opened[-1]), f"this `{opened[-1]}` is never closed", help="close it on this statement"
+            "PGC007",
+            span_of(opener),
+            f"{what.format(before)} is not closed" if what else f"this `{opener}` is never closed",
+            help=f"write `{closer}` where it ends, on this statement",
         )
     line.broken = True
 
@@ -232,14 +250,42 @@ def _report_unknown(line: Line, sink: Sink) -> bool:
     for token in line.tokens:
         if token.type == "UNKNOWN":
             if not line.broken:
-                sink.add(
-                    "PGC005",
-                    span_of(token),
-                    f"`{token}` (U+{ord(token):04X}) has no meaning in a formula",
-                    help="remove it; text belongs behind a `#`",
-                )
+                _report_character(token, sink)
             return True
     return line.broken
+
+
+# Characters that other languages use, and what this one writes instead.
+_CHARACTERS = {
+    '"': "there are no strings: write names and formulas without quotes",
+    "'": "there are no strings: write names and formulas without quotes",
+    ".": "functions and layers are named alone: `exp(z)`, `Linear(64)`; batch dimensions are never written",
+    ">": "layers are joined by `>>`; there are no comparisons",
+    "<": "there are no comparisons; this looks like another language",
+    "%": "there is no remainder; a comment begins with `#`",
+    "!": "there is no negation; `log x!` is part of a family",
+    "?": "remove it; text belongs behind a `#`",
+    "&": "factors are multiplied by writing them side by side, terms are added with `+`",
+    "\\": "this LaTeX command is not known; names are letters and Greek, fonts such as \\mathbf{x} are allowed",
+    "`": "write the formula without backquotes",
+}
+
+
+def _report_character(token: Token, sink: Sink) -> None:
+    span = span_of(token)
+    text = str(token)
+    if text == "\\":
+        # The whole command is wrong, not only its first character.
+        word = re.match(r"\\[a-zA-Z]*", sink.source.text[span.start :])
+        assert word is not None
+        text, span = word[0], Span(span.start, span.start + len(word[0]))
+    number = f" (U+{ord(text):04X})" if len(text) == 1 and not text.isascii() else ""
+    sink.add(
+        "PGC005",
+        span,
+        f"`{text}`{number} has no meaning in a formula",
+        help=_CHARACTERS.get(str(token)[0], "remove it; text belongs behind a `#`"),
+    )
 
 
 def _comments(text: str) -> tuple[Comment, ...]:

@@ -8,7 +8,7 @@ from pgcompile.syntax import tree
 from pgcompile.syntax.builder import NameError_, OperatorError
 from pgcompile.syntax.grammar import parser
 from pgcompile.syntax.lines import Line, span_of, split
-from pgcompile.syntax.messages import syntax_message
+from pgcompile.syntax.messages import foreign_tail, foreign_word, syntax_message
 
 MAX_SYNTAX_ERRORS = 50
 
@@ -38,6 +38,10 @@ def parse(sink: Sink) -> tree.Program:
 
 
 def _parse_line(line: Line, sink: Sink) -> tree.Statement | None:
+    foreign = foreign_word(line.tokens) or foreign_tail(line.tokens)
+    if foreign is not None:
+        sink.add("PGC006", foreign.at or span_of(line.tokens[0]), foreign.text, help=foreign.help, edits=foreign.edits)
+        return None
     state = parser().parse_interactive("")
     token = line.tokens[0]
     try:
@@ -47,9 +51,9 @@ def _parse_line(line: Line, sink: Sink) -> tree.Statement | None:
         return result
     except UnexpectedInput as error:
         at_end = getattr(error, "token", token).type == "$END"
-        message, help = syntax_message(line.tokens, None if at_end else token, set(state.accepts()))
+        message = syntax_message(line.tokens, None if at_end else token, set(state.accepts()))
         place = span_of(line.tokens[-1]) if at_end else span_of(token)
-        sink.add("PGC006", place, message, help=help)
+        sink.add("PGC006", message.at or place, message.text, help=message.help, edits=message.edits)
     except (NameError_, OperatorError, VisitError) as error:
         cause = error.orig_exc if isinstance(error, VisitError) else error
         _report(cause, sink)

@@ -60,7 +60,7 @@ def relative(found: Tensor, expected: Tensor) -> float:
 def score(differences: Tensor, size: Tensor) -> Tensor:
     """z-scores of the means of groups (the first dimension) of paired differences; rounding is not a fault."""
     if not differences.numel():
-        return torch.zeros(())
+        return torch.zeros(differences.shape[1:])
     gap = differences.mean(0).abs()
     error = differences.std(0) / len(differences) ** 0.5
     found = torch.where(gap <= EXACT * size.clamp(min=1.0), torch.zeros_like(gap), gap / error.clamp(min=1e-300))
