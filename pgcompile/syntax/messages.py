@@ -2,8 +2,8 @@
 
 A statement stops being readable at one token. `Place` is what is known there: the tokens before it, the bracket it
 stands in, and the terminals that could have stood in its place. Rules are tried in order, the most particular first;
-the last one says what could have followed, from a table that names every set of terminals the grammar can ask for (a test
-walks all states of the parser and fails when one has no words).
+the last one says what could have followed, from a table that names every set of terminals the grammar can ask for (a
+test walks all states of the parser and fails when one has no words).
 """
 
 from __future__ import annotations
