@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 _PROGRAM = click.argument("program")
 _SET = click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a const of the program.")
 _OUT = click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write.")
+
+
+_CODE = re.compile(r"(PGC|W|N)\d{3}")
+_FIXES = 20  # runs of `--fix`: a cure may bring the next mistake to light
 
 
 class _Group(click.Group):
@@ -76,8 +81,11 @@ def compile_command(
 @_SET
 @click.option("--json", "as_json", is_flag=True, help="Print diagnostics as JSON.")
 @click.option("--warn", type=click.Choice(["default", "error"]), default="default", help="Treat warnings as errors.")
-def check(program: str, settings: tuple[str, ...], as_json: bool, warn: str) -> None:
+@click.option("--fix", is_flag=True, help="Apply the cures that are mechanical to the file (formulas are printed).")
+def check(program: str, settings: tuple[str, ...], as_json: bool, warn: str, fix: bool) -> None:
     """Check PROGRAM (a file, or formulas in quotes) and report every mistake."""
+    if fix:
+        _fix(program, settings)
     analysis = _analyse(program, settings)
     found = analysis.diagnostics
     _print(found, as_json=as_json)
@@ -99,8 +107,19 @@ def check(program: str, settings: tuple[str, ...], as_json: bool, warn: str) -> 
 @_PROGRAM
 @_SET
 def explain(program: str, settings: tuple[str, ...]) -> None:
-    """Print every rewrite of PROGRAM's objectives with the rule that allowed it."""
+    """Print every rewrite of PROGRAM's objectives with the rule that allowed it.
+
+    Given a code such as PGC203 instead of a program, print what it means, with a wrong and a right example.
+    """
     from pgcompile.views.explain import explain as explain_text
+    from pgcompile.views.explain import explain_code
+
+    if _CODE.fullmatch(program.upper()):
+        page = explain_code(program.upper())
+        if page is None:
+            raise click.UsageError(f"there is no code {program.upper()}; `docs/diagnostics.md` lists all")
+        click.echo(page)
+        return
 
     analysis = _checked(program, settings)
     click.echo(explain_text(analysis))
@@ -336,6 +355,30 @@ def _constants(settings: tuple[str, ...]) -> dict[str, int | float]:
         name: float(value) if "." in value or "e" in value.lower() else int(value)
         for name, value in _pairs(settings).items()
     }
+
+
+def _fix(program: str, settings: tuple[str, ...]) -> None:
+    """Apply mechanical cures until none is left; the file is replaced only when all are in."""
+    from pgcompile.compiler import analyse
+    from pgcompile.diagnostics.fixes import apply_edits
+    from pgcompile.writing import write_atomically
+
+    source = _source(program)
+    text, made = source.text, 0
+    for _ in range(_FIXES):
+        found = [d for d in analyse(Source(text, source.name), _constants(settings)).diagnostics if d.edits]
+        changed = apply_edits(text, found)
+        if not found or changed == text:
+            break
+        text, made = changed, made + len(found)
+    path = Path(program)
+    if not path.is_file():
+        click.echo(text)
+    elif text != source.text:
+        write_atomically(path, text.encode())
+    click.echo(f"{made} mistake{'s' * (made != 1)} mended", err=True)
+    if not path.is_file():
+        sys.exit(0)
 
 
 def _analyse(program: str, settings: tuple[str, ...]) -> Analysis:

@@ -9,6 +9,7 @@ from pgcompile.diagnostics import CompileError, Diagnostic, Severity, Sink, Sour
 from pgcompile.model import Model, build
 from pgcompile.model.distributions import Resolver
 from pgcompile.model.values import Undefined
+from pgcompile.objective.remarks import remark
 from pgcompile.objective.resolve import resolve_objectives
 from pgcompile.objective.review import check_model, generative_part
 from pgcompile.objective.terms import Term
@@ -50,6 +51,7 @@ def analyse(source: Source, constants: Constants = None) -> Analysis:
     objectives = {} if model.is_structure else resolve_objectives(model, resolver, sink)
     if not sink.has_errors:
         check_model(model, resolver, objectives, sink)
+        remark(program, model, objectives, sink)
     return Analysis(source, program, model, resolver, objectives, sink)
 
 

@@ -6,7 +6,7 @@ every mistake. Only the edges of the API (`pgcompile.compile`, the command line)
 
 from pgcompile.diagnostics.report import CompileError, Diagnostic, Edit, InternalError, ProgramWarning, Severity, Sink
 from pgcompile.diagnostics.source import NOWHERE, Source, Span
-from pgcompile.diagnostics.spelling import nearest
+from pgcompile.diagnostics.spelling import cure, nearest
 
 __all__ = [
     "NOWHERE",
@@ -19,5 +19,6 @@ __all__ = [
     "Sink",
     "Source",
     "Span",
+    "cure",
     "nearest",
 ]

@@ -26,6 +26,10 @@ class Entry:
     compiled: bool = False
 
 
+_LADDER = (
+    "x : real[3]\na, b : real[2]\nnet enc = Linear(2)\nnet dec = Linear(3)\n"
+    "p(b) = Normal(0, 1)\np(a|b) = Normal(b, 1)\np(x|a) = Normal(dec(a), 1)\n"
+)
 _VAE = """x : boolean[784]
 z : real[64]
 net enc = Linear(64)
@@ -295,7 +299,7 @@ CATALOGUE: tuple[Entry, ...] = (
     Entry(
         "W104",
         "a divergence is infinite",
-        "y : positive\np(y) = Gamma(1, 1)\nq(y) = Normal(1, 1)\ne = KL[q(y) || p(y)]",
+        "y : positive\np(y) = Gamma(1, 1)\nq(y) = Normal(1, 1)  # pgc: allow W112\ne = KL[q(y) || p(y)]",
         "y : positive\np(y) = Gamma(1, 1)\nq(y) = Gamma(2, 1)\ne = KL[q(y) || p(y)]",
     ),
     Entry(
@@ -341,6 +345,61 @@ CATALOGUE: tuple[Entry, ...] = (
         _VAE + "e = ELBO[p(x|z) p(z) || q(z|x)]",
     ),
     Entry(
+        "W112",
+        "a family draws outside the variable's space",
+        "x : positive\np(x) = Normal(0, 1)",
+        "x : positive\np(x) = LogNormal(0, 1)",
+    ),
+    Entry(
+        "W113",
+        "nothing samples a latent variable",
+        _LADDER + "q(a|x) = Normal(enc(x), 1)\ne = E_q[log p - log q]\nmaximize e",
+        _LADDER + "q(a|x) = Normal(enc(x), 1)\nq(b|a) = Normal(a, 1)\ne = E_q[log p - log q]\nmaximize e",
+    ),
+    Entry(
+        "W114",
+        "a net hides a function",
+        "x, z : real[3]\nnet exp = Linear(3)\np(x|z) = Normal(exp(z), 1)",
+        "x, z : real[3]\nnet f = Linear(3)\np(x|z) = Normal(f(z), 1)",
+    ),
+    Entry(
+        "W115",
+        "an index is used as a number",
+        "x : real\nk : category[3]\np(x|k) = Normal(2 * k, 1)\np(k) = Categorical([1, 1, 1])",
+        "x : real\nk : category[3]\nbuffer m : real[3] = [0, 2, 4]\np(x|k) = Normal(m[k], 1)\n"
+        "p(k) = Categorical([1, 1, 1])",
+    ),
+    Entry(
+        "W116",
+        "an objective adds a density",
+        _VAE + "e = E_{q(z|x)}[p(x|z)] - KL[q(z|x) || p(z)]",
+        _VAE + "e = E_{q(z|x)}[log p(x|z)] - KL[q(z|x) || p(z)]",
+    ),
+    Entry(
+        "W117",
+        "a divergence of a distribution from itself",
+        _VAE + "e = log p(x|z) - KL[q(z|x) || q(z|x)]",
+        _VAE + "e = log p(x|z) - KL[q(z|x) || p(z)]",
+    ),
+    Entry(
+        "W118",
+        "a divergence with its sides exchanged",
+        _VAE + "e = E_{q(z|x)}[log p(x|z)] - KL[p(z) || q(z|x)]",
+        _VAE + "e = E_{q(z|x)}[log p(x|z)] - KL[q(z|x) || p(z)]",
+    ),
+    Entry(
+        "W119",
+        "an objective with nothing to learn",
+        "x : real\np(x) = Normal(0, 1)\ne = log p(x)\nmaximize e",
+        "x : real\nparam m : real\np(x) = Normal(m, 1)\ne = log p(x)\nmaximize e",
+    ),
+    Entry(
+        "W120",
+        "a declaration that nothing uses",
+        "x : real\nparam m : real\np(x) = Normal(0, 1)\ne = log p(x)",
+        "x : real\nparam m : real\np(x) = Normal(m, 1)\ne = log p(x)",
+    ),
+    Entry(
         "N101",
         "how bare names were read",
         _VAE + "e = E_q[log p] - KL[q || p]",
@@ -366,5 +425,11 @@ CATALOGUE: tuple[Entry, ...] = (
         "probabilities are kept as logits",
         "x : boolean[3]\nz : real[3]\np(x|z) = Bernoulli(sigmoid(z))",
         "x : boolean[3]\nz : real[3]\np(x|z) = Bernoulli(logits = z)",
+    ),
+    Entry(
+        "N105",
+        "a covariance is decomposed at every call",
+        "x : real[2]\nparam S : positive_definite[2, 2] = eye\np(x) = MultivariateNormal([0, 0], S)",
+        "x : real[2]\nparam L : lower_cholesky[2, 2] = eye\np(x) = MultivariateNormal([0, 0], scale_tril = L)",
     ),
 )

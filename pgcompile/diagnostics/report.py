@@ -1,5 +1,6 @@
 """Diagnostics as values, the sink that collects them, and the exceptions that carry them."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -95,12 +96,18 @@ class Diagnostic:
         }
 
 
+# Codes that say that a name is missing.
+_MISSING = frozenset(("PGC101", "PGC103", "PGC108", "PGC113", "PGC307", "PGC310", "PGC410"))
+
+
 class Sink:
     """Collects the diagnostics of one compile."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
         self._found: dict[tuple[str, Span, str], Diagnostic] = {}
+        self.unread: set[str] = set()
+        """Names whose declaration could not be read; that they are missing is no error of its own."""
 
     def add(
         self,
@@ -113,7 +120,11 @@ class Sink:
         related: Iterable[tuple[Span, str]] = (),
         edits: Iterable[Edit] = (),
     ) -> None:
-        """Record a diagnostic; the same one at the same place is kept once."""
+        """Record a diagnostic: once at its place, and not if it only follows from a statement that was not read."""
+        if code in _MISSING and self.unread:
+            named = re.match(r"[^\W\d]\w*", self.source.snippet(span).strip())
+            if named is not None and named[0] in self.unread:
+                return
         found = Diagnostic(code, span, message, self.source, tuple(reasons), help, tuple(related), tuple(edits))
         self._found.setdefault((code, span, message), found)
 

@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from pgcompile.diagnostics import Sink, Span, nearest
+from pgcompile.diagnostics import Sink, Span, cure, nearest
 from pgcompile.model.distributions import Resolver, head_variables, label_key
 from pgcompile.model.expressions import Typer, names_in
 from pgcompile.model.families import check_factor
@@ -28,8 +28,10 @@ from pgcompile.model.values import (
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.families import families
 from pgcompile.vocabulary.family import Family
-from pgcompile.vocabulary.layers import Value
+from pgcompile.vocabulary.functions import FUNCTIONS
+from pgcompile.vocabulary.layers import LAYERS, Value
 from pgcompile.vocabulary.optimisers import OPTIMISERS
+from pgcompile.vocabulary.synonyms import OPTIMISER_OPTIONS, PARAMETERS
 
 DEFAULT_OBJECTIVE = "objective"
 
@@ -129,6 +131,14 @@ class _Collector:
     def declare(self, statement: tree.Statement) -> None:
         """Names that stand for spaces, sizes, tensors and nets."""
         model, sink = self.model, self.sink
+        if isinstance(statement, tree.NetDeclaration | tree.ExternNet) and statement.name.id in FUNCTIONS:
+            hidden = statement.name.id
+            sink.add(
+                "W114",
+                statement.name.span,
+                f"net {hidden} hides the function {hidden} in this program",
+                help=f"call it something else, such as {hidden}_net",
+            )
         match statement:
             case tree.ConstDeclaration(name, _):
                 self._take(name, "size")
@@ -151,6 +161,13 @@ class _Collector:
                                 help="use `param` or `const`",
                             )
                         tensor = TensorValue(kind, name.id, found, initial, statement.span)
+                        if kind == "buffer" and initial is None:
+                            sink.add(
+                                "PGC112",
+                                statement.span,
+                                f"buffer {name.id} has no value, and nothing will give it one",
+                                help=f"write `{self.sink.source.snippet(statement.span)} = ...`, or make it a param",
+                            )
                         check_initial(tensor, model.constants, sink)
                         model.tensors[name.id] = tensor
             case tree.NetDeclaration(name, inputs, body):
@@ -187,7 +204,13 @@ class _Collector:
                 self._factor(head, right, statement.span)
             case tree.Definition(tree.Name(id=name) as left, right):
                 if name in self.formulas:
-                    self._take(left, "objective")
+                    self.sink.add(
+                        "PGC107",
+                        left.span,
+                        f"{name} is defined twice",
+                        related=[(self.formulas[name][1], "first defined here")],
+                        help="remove one, or call this one something else",
+                    )
                     return
                 if name in self.taken and name not in self.model.variables:
                     self._take(left, "objective")
@@ -224,6 +247,8 @@ class _Collector:
                     help="give each variable its factor and multiply them",
                 )
                 definition = None
+            if definition is None and value.name not in ("Flow", "LogDensity"):
+                self._undeclared(value, head, bindings)
             if definition is not None:
                 self._add_factor(Factor(head.name, targets, parents, definition, head.span))
             else:
@@ -245,6 +270,8 @@ class _Collector:
         """Whether the right side is a family rather than another factor."""
         if value.name in families():
             return True
+        if value.name in self.model.nets or value.name in FUNCTIONS:
+            return not any(value.name == f.name for f in self.model.factors)
         if value.name in ("Flow", "LogDensity"):
             return True
         keyword = any(a.name is not None or not isinstance(a.value, tree.Name) for a in value.args)
@@ -262,13 +289,7 @@ class _Collector:
                     help="see docs/language.md for what is",
                 )
                 return None
-            also = {other: f.name for f in known.values() for other in f.also_called}
-            close = also.get(call.name) or nearest(call.name, {*known, *also})
-            close = also.get(close, close) if close else None
-            hint = f"did you mean {close}?" if close else f"families are {', '.join(known)}"
-            if call.name in also:
-                hint = f"{call.name} is called {close}"
-            self.sink.add("PGC102", call.name_span, f"there is no family called {call.name}", help=hint)
+            self._unknown_family(call)
             return None
         found: dict[str, tree.Expr] = {}
         sound = True
@@ -289,13 +310,14 @@ class _Collector:
                 return None
             name: str = argument.name or names[position]
             if name not in names:
-                synonym = _PARAMETER_SYNONYMS.get(name)
-                close = nearest(name, names)
-                if synonym in names:
-                    cure = f"{name} is called {synonym}"
-                else:
-                    cure = f"did you mean {close}?" if close else f"its parameters are {', '.join(names)}"
-                self.sink.add("PGC104", argument.span, f"{family.name} has no parameter {name}", help=cure)
+                also = {**PARAMETERS[""], **PARAMETERS.get(family.name, {})}
+                place = Span(argument.span.start, argument.span.start + len(name))
+                self.sink.add(
+                    "PGC104",
+                    argument.span,
+                    f"{family.name} has no parameter {name}",
+                    **cure(name, place, names, f"its parameters are {', '.join(names)}", also),
+                )
                 sound = False
                 continue
             if name in found:
@@ -337,6 +359,60 @@ class _Collector:
             return None
         literal = {n: _literal_behind(expr, bindings, self.model.constants) for n, expr in found.items()}
         return FamilyUse(family, tuple((n, literal[n]) for n in names if n in literal), bindings)
+
+    def _unknown_family(self, call: tree.Call) -> None:
+        """A name that is no family, and what else is wrong in its brackets."""
+        known = families()
+        also = {other: f.name for f in known.values() for other in f.also_called}
+        if call.name in self.model.nets:
+            text = " ".join(self.sink.source.snippet(call.span).split())
+            self.sink.add(
+                "PGC102",
+                call.name_span,
+                f"{call.name} is a net, and a factor is a family of distributions",
+                help=f"write Normal({text}, 1), say, or Delta({text}) for the value itself",
+            )
+            return
+        if call.name in FUNCTIONS:
+            text = " ".join(self.sink.source.snippet(call.span).split())
+            self.sink.add(
+                "PGC102",
+                call.name_span,
+                f"{call.name} is a function, and a factor is a family of distributions",
+                help=f"write Delta({text}) for the value itself, or Normal({text}, 1), say",
+            )
+            return
+        otherwise = f"families are {', '.join(known)}"
+        if call.name in LAYERS:
+            otherwise = f"{call.name} is a layer: declare `net f = {call.name}(...)` and write Normal(f(z), 1), say"
+        self.sink.add(
+            "PGC102",
+            call.name_span,
+            f"there is no family called {call.name}",
+            **cure(call.name, call.name_span, () if call.name in LAYERS else known, otherwise, also),
+        )
+
+    def _undeclared(self, call: tree.Call, head: tree.Call, bindings: tuple[tree.Binding, ...]) -> None:
+        """Names that the parameters of an unsound factor use and nothing declares: its types are never looked at."""
+        nets = {*self.model.nets, *FUNCTIONS}
+        variables = [a.value.id for a in (*head.args, *(head.given or ())) if isinstance(a.value, tree.Name)]
+        declared = {*self.model.variables, *self.model.tensors, *self.model.constants, *variables, "pi"}
+        bound = {n.id for b in bindings for n in b.names}
+        for node in tree.walk(*(a.value for a in call.args), *(b.value for b in bindings)):
+            if isinstance(node, tree.Name) and node.id not in declared | bound | nets:
+                self.sink.add(
+                    "PGC101",
+                    node.span,
+                    f"{node.id} is not declared",
+                    **cure(node.id, node.span, declared, f"declare it, as in `param {node.id} : real`"),
+                )
+            if isinstance(node, tree.Call) and node.given is None and node.name not in nets | LAYERS.keys():
+                self.sink.add(
+                    "PGC103",
+                    node.name_span,
+                    f"there is no function or net called {node.name}",
+                    **cure(node.name, node.name_span, nets, f"declare it: `net {node.name} = Linear(64)`"),
+                )
 
     def _keep_logits(self, family: Family, found: dict[str, tree.Expr]) -> None:
         """`probs = sigmoid(l)` is `logits = l`: probabilities would lose digits and be logged again."""
@@ -500,21 +576,25 @@ class _Collector:
     def finish_optimise(self) -> None:
         """`maximize` lines; an expression that is not a name becomes an objective of its own."""
         for number, line in enumerate(self.optimise, 1):
+            optimiser, options = self._optimiser(line.optimiser)
             if isinstance(line.objective, tree.Name):
                 name = line.objective.id
                 if name not in self.model.objectives:
-                    close = nearest(name, self.model.objectives)
                     self.sink.add(
                         "PGC113",
                         line.objective.span,
                         f"there is no objective called {name}",
-                        help=f"did you mean {close}?" if close else f"define it: `{name} = E_q[log p] - KL[q || p]`",
+                        **cure(
+                            name,
+                            line.objective.span,
+                            self.model.objectives,
+                            f"define it: `{name} = E_q[log p] - KL[q || p]`",
+                        ),
                     )
                     continue
             else:
                 name = DEFAULT_OBJECTIVE if len(self.optimise) == 1 else f"{DEFAULT_OBJECTIVE}_{number}"
                 self.model.objectives[name] = Objective(name, line.objective, line.objective.span)
-            optimiser, options = self._optimiser(line.optimiser)
             self.model.optimise.append(
                 OptimiseLine(line.direction, name, self._wrt(line), optimiser, options, line.span)
             )
@@ -532,12 +612,14 @@ class _Collector:
         for item in line.wrt:
             name = item.id if isinstance(item, tree.Name) else "".join(self.sink.source.snippet(item.span).split())
             if name not in known:
-                close = nearest(name, known)
+                otherwise = f"name nets, params or distributions: {', '.join(sorted(known))}"
+                if name in self.model.variables:
+                    otherwise = f"{name} is a variable; {otherwise}"
                 self.sink.add(
                     "PGC410",
                     item.span,
                     f"there is nothing called {name} to be optimised",
-                    help=f"did you mean {close}?" if close else "name nets, params or distributions",
+                    **cure(name, item.span, () if name in self.model.variables else known, otherwise),
                 )
             names.append(name)
         return tuple(names)
@@ -546,12 +628,11 @@ class _Collector:
         if call is None:
             return "Adam", ()
         if call.name not in OPTIMISERS:
-            close = nearest(call.name, OPTIMISERS)
             self.sink.add(
                 "PGC501",
                 call.name_span,
                 f"there is no optimiser called {call.name}",
-                help=f"did you mean {close}?" if close else f"optimisers are {', '.join(OPTIMISERS)}",
+                **cure(call.name, call.name_span, OPTIMISERS, f"optimisers are {', '.join(OPTIMISERS)}"),
             )
             return "Adam", ()
         options: list[tuple[str, Value]] = []
@@ -559,12 +640,12 @@ class _Collector:
         for index, argument in enumerate(call.args):
             name = argument.name or (known[index] if index < len(known) else "")
             if name not in known:
-                close = nearest(name, known)
+                place = Span(argument.span.start, argument.span.start + len(name))
                 self.sink.add(
                     "PGC502",
                     argument.span,
                     f"{call.name} has no option {name}",
-                    help=f"did you mean {close}?" if close else f"its options are {', '.join(known)}",
+                    **cure(name, place, known, f"its options are {', '.join(known)}", OPTIMISER_OPTIONS),
                 )
                 continue
             value = self._option(argument.value)
@@ -575,6 +656,11 @@ class _Collector:
                     argument.span,
                     f"`{text}` is not a value of {name}",
                     help="write a number, a pair of numbers, true or false",
+                )
+                continue
+            if name in ("lr", "eps", "weight_decay", "momentum") and isinstance(value, float) and value < 0:
+                self.sink.add(
+                    "PGC502", argument.span, f"{name} is {value:g}, and it must not be negative", help="drop the sign"
                 )
                 continue
             options.append((name, value))
@@ -626,32 +712,6 @@ def _in_order(distribution: Distribution, targets: tuple[str, ...]) -> Distribut
         return min((rank[t] for t in atom.targets if t in rank), default=len(rank))
 
     return Distribution(tuple(sorted(distribution.atoms, key=key)), distribution.hidden)
-
-
-_PARAMETER_SYNONYMS = {
-    "mean": "loc",
-    "mu": "loc",
-    "location": "loc",
-    "sigma": "scale",
-    "std": "scale",
-    "stddev": "scale",
-    "sd": "scale",
-    "var": "scale",
-    "variance": "scale",
-    "p": "probs",
-    "prob": "probs",
-    "logit": "logits",
-    "alpha": "concentration",
-    "beta": "rate",
-    "lam": "rate",
-    "lambda": "rate",
-    "cov": "covariance_matrix",
-    "covariance": "covariance_matrix",
-    "precision": "precision_matrix",
-    "n": "total_count",
-    "temp": "temperature",
-    "tau": "temperature",
-}
 
 
 def _literal_behind(expr: tree.Expr, bindings: tuple[tree.Binding, ...], constants: dict[str, Fraction]) -> tree.Expr:

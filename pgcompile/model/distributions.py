@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 
-from pgcompile.diagnostics import Sink, Span, nearest
+from pgcompile.diagnostics import Edit, Sink, Span, cure
 from pgcompile.model.algebra import find_cycle, marginalise, multiply, rename
 from pgcompile.model.values import Atom, Data, Distribution, Factor, Model, base_name, factor_label
 from pgcompile.syntax import tree
+from pgcompile.vocabulary.families import families
 
 
 class Resolver:
@@ -148,22 +149,17 @@ class Resolver:
         variables = {v for f in self.model.factors for v in (*f.targets, *f.parents)} | set(self.model.variables)
         for argument in (*call.args, *(call.given or ())):
             if isinstance(argument.value, tree.Name) and argument.value.id not in variables:
-                close = nearest(argument.value.id, variables)
+                name = argument.value.id
                 self.sink.add(
                     "PGC101",
                     argument.span,
-                    f"{argument.value.id} is not a variable of the model",
-                    help=f"did you mean {close}?"
-                    if close
-                    else f"its variables are {', '.join(sorted(variables)) or 'none'}",
+                    f"{name} is not a variable of the model",
+                    **cure(
+                        name, argument.span, variables, f"its variables are {', '.join(sorted(variables)) or 'none'}"
+                    ),
                 )
                 return
-        near = [
-            f.label
-            for f in self.model.factors
-            if base_name(f.name) == base_name(call.name) or {*f.targets} == {*targets} == {*f.parents, *targets}
-        ]
-        close = nearest(label, near)
+        close = self._nearest_factor(call.name, targets, parents)
         listed = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "")
         hint = (
             f"did you mean {close}?"
@@ -172,7 +168,22 @@ class Resolver:
         )
         missing = [t for t in targets if not any(t in f.targets for f in self.model.factors)]
         reasons = [f"no factor generates {', '.join(missing)}"] if missing else []
-        self.sink.add("PGC108", call.span, f"there is no factor {label}", reasons=reasons, help=hint)
+        edits = (Edit(call.span, close),) if close is not None else ()
+        self.sink.add("PGC108", call.span, f"there is no factor {label}", reasons=reasons, help=hint, edits=edits)
+
+    def _nearest_factor(self, name: str, targets: tuple[str, ...], parents: tuple[str, ...]) -> str | None:
+        """The factor of another name over the same variables, or the one of this name turned round."""
+        same = [f for f in self.model.factors if {*f.targets} == {*targets} and {*f.parents} == {*parents}]
+        turned = [
+            f
+            for f in self.model.factors
+            if {*f.targets} == {*parents} and {*f.parents} == {*targets} and base_name(f.name) == base_name(name)
+        ]
+        half = [f for f in self.model.factors if {*f.targets} == {*targets} and base_name(f.name) == base_name(name)]
+        for candidates in (same, turned, half):
+            if len(candidates) == 1:
+                return candidates[0].label
+        return None
 
     # --- bare names ---
 
@@ -202,14 +213,18 @@ class Resolver:
         atoms = self.family(name)
         if not atoms:
             names = sorted({f.name for f in self.model.factors} | {base_name(f.name) for f in self.model.factors})
-            close = nearest(name, names)
+            defined = f"the program defines {', '.join(f.label for f in self.model.factors) or 'no factors'}"
+            if name in families():
+                defined = f"{name} needs its parameters: {name}({', '.join(_needed(name))})"
+            elif name == "sum":
+                defined = "a sum over a variable is written `sum_k p(x|k) p(k)`"
             self.sink.add(
                 "PGC108",
                 span,
-                f"there is no distribution called {name}",
-                help=f"did you mean {close}?"
-                if close
-                else f"the program defines {', '.join(f.label for f in self.model.factors) or 'no factors'}",
+                f"{name} is a family without its parameters"
+                if name in families()
+                else f"there is no distribution called {name}",
+                **cure(name, span, () if name in families() else names, defined),
             )
             return None
         product = Distribution(tuple(atoms))
@@ -223,6 +238,12 @@ class Resolver:
             )
             return None
         return product
+
+
+def _needed(family: str) -> list[str]:
+    """Parameters that a family must be given."""
+    found = families()[family]
+    return [p.name for p in found.parameters if p.default is None and p.name not in found.one_of[:-1]]
 
 
 def label_key(name: str, targets: Iterable[str], parents: Iterable[str]) -> str:

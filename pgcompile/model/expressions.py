@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from pgcompile.diagnostics import InternalError, Sink, Span, nearest
+from pgcompile.diagnostics import InternalError, Sink, Span, cure, nearest
+from pgcompile.diagnostics.spelling import Cure
 from pgcompile.model import nets
 from pgcompile.model.literals import evaluate, flatten, shape_of
 from pgcompile.model.values import Constant, Model, Typed, TypedMany
@@ -13,6 +14,7 @@ from pgcompile.vocabulary.families import families
 from pgcompile.vocabulary.functions import FUNCTIONS, lands_in
 from pgcompile.vocabulary.layers import LAYERS, show
 from pgcompile.vocabulary.spaces import Space, contains, join
+from pgcompile.vocabulary.synonyms import FUNCTIONS as SYNONYMS
 
 Result = Typed | TypedMany | None
 
@@ -92,6 +94,8 @@ class Typer:
                 return self._sum(expr, terms, scope)
             case tree.Product(factors):
                 return self._elementwise(expr, list(factors), scope, _product_kind)
+            case tree.Quotient(_, denominator) if evaluate(denominator, self.model.constants) == 0:
+                return self._fail("PGC306", expr.span, f"`{self._text(expr)}` divides by zero", "change the divisor")
             case tree.Quotient(numerator, denominator):
                 return self._elementwise(expr, [numerator, denominator], scope, _quotient_kind)
             case tree.Power(base, exponent):
@@ -100,6 +104,14 @@ class Typer:
                 return self._matmul(expr, left, right, scope)
             case tree.Log(operand):
                 inner = self.typed(operand, scope)
+                value = evaluate(operand, self.model.constants)
+                if isinstance(value, Fraction) and value <= 0:
+                    return self._fail(
+                        "PGC306",
+                        expr.span,
+                        f"`{self._text(expr)}` is not a number: the logarithm of {float(value):g}",
+                        "take the logarithm of something positive",
+                    )
                 return inner and Typed(Space("real", inner.shape), differentiable=inner.differentiable)
             case tree.Index(base, indices):
                 return self._index(expr, base, indices, scope)
@@ -156,17 +168,21 @@ class Typer:
         if name in self.model.nets:
             return self._fail("PGC103", expr.span, f"{name} is a net; it needs an input here", f"write {name}(x), say")
         known = {*scope.variables, *scope.bindings, *self.model.tensors, *self.model.variables, *self.model.constants}
-        close = nearest(name, known)
+        special = None
         if name == "I":
-            return self._fail(
-                "PGC101", expr.span, "I is not declared", "a scalar is expanded: write 1 for the identity"
-            )
-        return self._fail(
-            "PGC101",
+            special = "a scalar is expanded: write 1 for the identity"
+        elif name in FUNCTIONS:
+            special = f"{name} is a function: write {name}(...) with its argument in brackets"
+        elif name == "E":
+            special = "an expectation says over what: E_{q(z|x)}[...]"
+        found = cure(
+            name,
             expr.span,
-            f"{name} is not declared",
-            f"did you mean {close}?" if close else f"declare it, as in `{name} : real[3]` or `param {name} : real[3]`",
+            () if special else known,
+            special or f"declare it, as in `{name} : real[3]` or `param {name} : real[3]`",
         )
+        self.sink.add("PGC101", expr.span, f"{name} is not declared", **found)
+        return None
 
     def _binding(self, expr: tree.Name, scope: Scope) -> Result:
         name = expr.id
@@ -248,6 +264,15 @@ class Typer:
         shape = self.broadcast(list(zip(operands, values, strict=True)))
         if shape is None:
             return None
+        for operand, value in zip(operands, values, strict=True):
+            if value.space.kind == "category":
+                text = self._text(operand)
+                self.sink.add(
+                    "W115",
+                    operand.span,
+                    f"`{text}` is an index, and its number has no size",
+                    help=f"write one_hot({text}), or an entry of a table: `means[{text}]`",
+                )
         space = Space(kind([v.space.kind for v in values], values), shape)
         return Typed(space, differentiable=all(v.differentiable for v in values))
 
@@ -370,16 +395,25 @@ class Typer:
         function = FUNCTIONS.get(expr.name)
         if function is not None:
             return self._function(expr, scope)
-        kind, known = "function or net", {*FUNCTIONS, *self.model.nets}
-        close = nearest(expr.name, known)
-        hint = f"did you mean {close}?" if close else f"declare it: `net {expr.name} = Linear(64)`"
+        found: Cure | None = None
         if expr.name in families():
             hint = "a family stands alone on the right side of a factor"
         elif expr.name in LAYERS:
             hint = f"a layer belongs in a net: `net f = {self._text(expr)}`"
         elif expr.name in self.model.tensors or expr.name in scope.variables:
             hint = f"{expr.name} is a variable; write `{expr.name} * (...)` to multiply"
-        self._fail("PGC103", expr.name_span, f"there is no {kind} called {expr.name}", hint)
+        else:
+            known = {*FUNCTIONS, *self.model.nets}
+            otherwise = f"declare it: `net {expr.name} = Linear(64)`"
+            found = cure(expr.name, expr.name_span, known, otherwise, SYNONYMS)
+            hint = found["help"]
+        self.sink.add(
+            "PGC103",
+            expr.name_span,
+            f"there is no function or net called {expr.name}",
+            help=hint,
+            edits=found["edits"] if found is not None else (),
+        )
         for argument in expr.args:
             self.infer(argument.value, scope)
         return None

@@ -11,6 +11,7 @@ from pgcompile.diagnostics import InternalError, Sink, Span
 from pgcompile.model.expressions import Scope, Typer, bind, names_in
 from pgcompile.model.literals import flatten
 from pgcompile.model.values import (
+    Constant,
     Data,
     Deterministic,
     Extern,
@@ -97,8 +98,34 @@ def _forbidden(factor: Factor, model: Model) -> Callable[[str], str | None]:
     return reason
 
 
+def _circle(factor: Factor, model: Model) -> list[str] | None:
+    """The variables through which a deterministic one is defined by itself."""
+    paths = [[factor.targets[0]]]
+    seen: set[str] = set()
+    while paths:
+        path = paths.pop()
+        for parent in model.deterministic[path[-1]].parents:
+            if parent == factor.targets[0]:
+                return [*path, parent]
+            if parent in model.deterministic and parent not in seen:
+                seen.add(parent)
+                paths.append([*path, parent])
+    return None
+
+
 def _deterministic(factor: Factor, definition: Deterministic, typer: Typer) -> None:
     variable = factor.targets[0]
+    circle = _circle(factor, typer.model)
+    if circle is not None:
+        typer.sink.add(
+            "PGC209",
+            factor.span,
+            f"{variable} is defined in terms of itself",
+            reasons=[" -> ".join(circle)],
+            help="define one of them without the others",
+        )
+        typer.model.spaces_missing.add(variable)
+        return
     value = typer.typed(definition.expr, scope_of(factor, typer, definition.bindings))
     if value is None:
         typer.model.spaces_missing.add(variable)
@@ -150,6 +177,35 @@ class _Check:
             return
         for name, expr in self.use.parameters:
             self._parameter(self.family.parameter(name), expr, types[name], space)
+        self._together(types)
+
+    def _together(self, types: dict[str, Typed]) -> None:
+        """Conditions on several parameters, and on matrices."""
+        low, high = (types[n].literal if n in types else None for n in ("low", "high"))
+        exprs = dict(self.use.parameters)
+        if isinstance(low, Fraction) and isinstance(high, Fraction) and low >= high:
+            self.sink.add(
+                "PGC306",
+                exprs["low"].span.to(exprs["high"].span),
+                f"the interval of {self.factor.label} is empty: low is {float(low):g} and high is {float(high):g}",
+                help="write the smaller number first",
+            )
+        for name in ("covariance_matrix", "precision_matrix"):
+            literal = types[name].literal if name in types else None
+            if literal is not None and not _is_positive_definite(literal):
+                self.sink.add(
+                    "PGC306",
+                    exprs[name].span,
+                    f"{name} of {self.factor.label} is not symmetric and positive definite",
+                    help="its eigenvalues must be positive; `scale_tril = L` takes a lower triangle with diagonal > 0",
+                )
+        if "covariance_matrix" in types and types["covariance_matrix"].literal is None:
+            self.sink.add(
+                "N105",
+                exprs["covariance_matrix"].span,
+                f"the covariance of {self.factor.label} is decomposed at every call",
+                help="a Cholesky factor is used as it is: `scale_tril = L`, with `L : lower_cholesky[D, D]`",
+            )
 
     # --- the variable ---
 
@@ -197,6 +253,7 @@ class _Check:
             self._support_error(space, span)
             return False
         if contains(support, space.kind):
+            self._wider(space)
             return True
         if space.kind == "unit_interval" and support == "boolean":
             self.sink.add(
@@ -223,6 +280,22 @@ class _Check:
         self._support_error(space, span)
         return False
 
+    def _wider(self, space: Space) -> None:
+        """A family that draws values outside the variable's space."""
+        variable, support = self.factor.targets[0], self.family.support
+        if contains(space.kind, support) or self.family.index_valued or self.family.name == "Delta":
+            return
+        better = _FAMILIES_FOR.get(space.kind)
+        self.sink.add(
+            "W112",
+            self.factor.span,
+            f"{self.family.name} draws values that need not be {KINDS[space.kind].what}, and {variable} is `{space}`",
+            related=[(self.typer.model.variables.get(variable, self.factor.span), f"{variable} is declared here")],
+            help=f"use {better}, or declare `{variable} : {replace(space, kind=support, categories=None)}`"
+            if better
+            else f"declare `{variable} : {replace(space, kind=support, categories=None)}`",
+        )
+
     def _support_error(self, space: Space, span: Span) -> None:
         variable = self.factor.targets[0]
         better = _FAMILIES_FOR.get(space.kind)
@@ -233,8 +306,16 @@ class _Check:
             f"{KINDS[self.family.support].what}, and {variable} is `{space}`",
             related=[(span, f"{variable} is declared here")],
             help=(f"use {better} for {variable}, or declare" if better else "declare")
-            + f" `{variable} : {replace(space, kind=self.family.support, categories=None)}`",
+            + f" `{variable} : {self._declared(space)}`",
         )
+
+    def _declared(self, space: Space) -> Space:
+        """The variable's space as the family would have it."""
+        if self.family.index_valued:
+            wide = space.kind in ("one_hot", "simplex")
+            categories = space.shape[-1] if wide and space.shape else 2
+            return Space(self.family.support, space.shape[:-1] if wide else space.shape, categories)
+        return replace(space, kind=self.family.support, categories=None)
 
     # --- parameters ---
 
@@ -374,6 +455,25 @@ class _Check:
                 if len(binding.names) == 1 and binding.names[0].id == expr.id:
                     return self._net_of(binding.value)
         return None
+
+
+def _is_positive_definite(literal: Constant) -> bool:
+    """Whether a matrix of exact numbers is symmetric with positive pivots."""
+    if not isinstance(literal, tuple) or not all(isinstance(row, tuple) for row in literal):
+        return True  # its shape is reported elsewhere
+    rows = [[x for x in row if isinstance(x, Fraction)] for row in literal if isinstance(row, tuple)]
+    size = len(rows)
+    if any(len(row) != size for row in rows):
+        return True
+    if any(rows[i][j] != rows[j][i] for i in range(size) for j in range(i)):
+        return False
+    for k in range(size):
+        if rows[k][k] <= 0:
+            return False
+        for i in range(k + 1, size):
+            factor = rows[i][k] / rows[k][k]
+            rows[i] = [a - factor * b for a, b in zip(rows[i], rows[k], strict=True)]
+    return True
 
 
 def _in_domain(constraint: str, value: Fraction) -> bool:

@@ -2,14 +2,15 @@
 
 from fractions import Fraction
 
-from pgcompile.diagnostics import Sink, nearest
+from pgcompile.diagnostics import Sink, Span, cure, nearest
 from pgcompile.model.values import Constant
 from pgcompile.syntax import tree
+from pgcompile.vocabulary.families import families
 from pgcompile.vocabulary.spaces import KINDS, Space
+from pgcompile.vocabulary.synonyms import SPACES
 
 MAX_SIZE = 1_000_000_000
 MAX_EXPONENT = 400
-_SYNONYMS = {"int": "nonnegative_integer", "binary": "boolean", "bool": "boolean", "float": "real", "reals": "real"}
 
 
 def number(text: str) -> Fraction:
@@ -105,12 +106,15 @@ def space(expr: tree.SpaceExpr, constants: dict[str, Fraction], sink: Sink) -> S
     """The space that was written, or a report."""
     kind = KINDS.get(expr.name)
     if kind is None:
-        close = _SYNONYMS.get(expr.name.lower()) or nearest(expr.name, KINDS)
+        place = Span(expr.span.start, expr.span.start + len(expr.name))
+        otherwise = f"spaces are {', '.join(KINDS)}"
+        if expr.name in families():
+            otherwise = f"{expr.name} is a family: declare the space, and the factor as `p(x) = {expr.name}(...)`"
         sink.add(
             "PGC110",
             expr.span,
             f"there is no space called {expr.name}",
-            help=f"did you mean {close}?" if close else f"spaces are {', '.join(KINDS)}",
+            **cure(expr.name, place, () if expr.name in families() else KINDS, otherwise, SPACES),
         )
         return None
     groups = [[size(item, constants, sink) for item in group] for group in expr.groups]

@@ -7,7 +7,7 @@ from fractions import Fraction
 from math import prod
 from typing import TYPE_CHECKING
 
-from pgcompile.diagnostics import Span, nearest
+from pgcompile.diagnostics import Span, cure, nearest
 from pgcompile.model.literals import evaluate
 from pgcompile.model.values import (
     ExprSegment,
@@ -25,6 +25,7 @@ from pgcompile.syntax import tree
 from pgcompile.vocabulary.functions import FUNCTIONS, lands_in
 from pgcompile.vocabulary.layers import ACTIVATIONS, LAYERS, Layer, LayerError, LayerParameter, Value, show
 from pgcompile.vocabulary.spaces import Space
+from pgcompile.vocabulary.synonyms import LAYERS as SYNONYMS
 
 if TYPE_CHECKING:
     from pgcompile.model.expressions import Typer
@@ -224,7 +225,9 @@ class _Sizing:
     def _is_expression(self, stage: tree.Expr) -> bool:
         match stage:
             case tree.Call(name):
-                return name not in LAYERS and name not in self.typer.model.nets
+                # `Dense(64)` is a layer that does not exist, not a function of the inputs.
+                layer = name in LAYERS or name in SYNONYMS or (name[:1].isupper() and name not in FUNCTIONS)
+                return not layer and name not in self.typer.model.nets
             case tree.Name(id):
                 return bool(self.net.inputs) and id in (self.net.inputs or ())
             case _:
@@ -280,14 +283,12 @@ class _Sizing:
                 "mlp",
                 *(f for f in FUNCTIONS if FUNCTIONS[f].shape == "elementwise"),
             }
-            close = nearest(name, known) if name else None
+            place = stage.name_span if isinstance(stage, tree.Call) else stage.span
             sink.add(
                 "PGC105",
                 stage.span,
                 f"there is no layer called {name}" if name else "this is not a layer",
-                help=f"did you mean {close}?"
-                if close
-                else "layers are spelled as in torch.nn, such as Linear(64) or ReLU",
+                **cure(name, place, known, "layers are spelled as in torch.nn, such as Linear(64) or ReLU", SYNONYMS),
             )
             return None
         arguments = self._arguments(layer, stage)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from pgcompile.diagnostics import Edit, Sink, Span, nearest
+from pgcompile.diagnostics import Edit, Sink, Span, cure, nearest
 from pgcompile.model.algebra import drop_barren
 from pgcompile.model.distributions import Resolver
 from pgcompile.model.expressions import Scope, Typer, names_in
@@ -17,6 +17,7 @@ from pgcompile.syntax import tree
 from pgcompile.vocabulary.functions import FUNCTIONS
 from pgcompile.vocabulary.layers import show
 from pgcompile.vocabulary.spaces import KINDS, contains
+from pgcompile.vocabulary.synonyms import FUNCTIONALS as SYNONYMS
 
 FUNCTIONALS = ("KL", "H", "CE", "ELBO")
 _LATER = {
@@ -179,7 +180,7 @@ class _Objectives:
                     "PGC401",
                     expr.span,
                     f"`{text}` has no meaning in an objective",
-                    help="see docs/language.md, Objectives",
+                    help=_functional_help(expr),
                 )
                 return None
 
@@ -609,12 +610,13 @@ class _Objectives:
             return self._density(expr, env, context)
         if expr.name not in _TERM_FUNCTIONS:
             known = {*_TERM_FUNCTIONS, "log", *(f.name for f in self.model.factors)}
-            close = nearest(expr.name, known)
+            also = {name: f"{what}" for name, what in SYNONYMS.items()}
+            known |= set(SYNONYMS.values())
             self.sink.add(
                 "PGC103",
                 expr.name_span,
                 f"{expr.name} cannot be applied to a term of an objective",
-                help=f"did you mean {close}?" if close else f"functions of terms are {', '.join(_TERM_FUNCTIONS)}",
+                **cure(expr.name, expr.name_span, known, f"functions of terms are {', '.join(_TERM_FUNCTIONS)}", also),
             )
             return None
         wanted = 2 if expr.name in ("min", "max") else 1
@@ -625,6 +627,15 @@ class _Objectives:
             return None
         inner = [self.term(a.value, env, context) for a in expr.args]
         return None if None in inner else terms.Apply(expr.name, tuple(t for t in inner if t is not None))
+
+
+def _functional_help(expr: tree.Expr) -> str:
+    """What `Entropy[q]` is called here, where a name before square brackets is known."""
+    known = "divergences and bounds are KL[q || p], H[q], CE[q || p], ELBO[p || q]"
+    if isinstance(expr, tree.Index) and isinstance(expr.base, tree.Name):
+        called = SYNONYMS.get(expr.base.id)
+        return f"{expr.base.id} is {'' if ' ' in called else 'called '}{called}" if called else known
+    return known
 
 
 @dataclass

@@ -68,7 +68,6 @@ def check_model(model: Model, resolver: Resolver, objectives: Mapping[str, Term]
     _unused_nets(model, sink)
     if objectives:
         _unused_factors(model, resolver, objectives, sink)
-        _signs(model, objectives, sink)
         _untrained(model, sink)
 
 
@@ -93,21 +92,6 @@ def _unused_factors(model: Model, resolver: Resolver, objectives: Mapping[str, T
             sink.add(
                 "W108", factor.span, f"no objective uses {factor.label}", help="remove it, or use it in an objective"
             )
-
-
-def _signs(model: Model, objectives: Mapping[str, Term], sink: Sink) -> None:
-    for line in model.optimise:
-        term = objectives.get(line.objective)
-        for sign, inner in signed(term) if term is not None else ():
-            wrong = 1 if line.direction == "maximize" else -1
-            if isinstance(inner, terms.Divergence) and inner.kind == "KL" and sign == wrong:
-                sink.add(
-                    "W110",
-                    line.span,
-                    f"{line.direction} {line.objective} makes {inner.label} "
-                    f"{'larger' if wrong > 0 else 'smaller than any bound'}",
-                    help=f"did you mean {'minimize' if wrong > 0 else 'maximize'}, or the other sign before the KL?",
-                )
 
 
 def _untrained(model: Model, sink: Sink) -> None:

@@ -50,7 +50,24 @@ def split(sink: Sink) -> tuple[list[Line], tuple[Comment, ...]]:
         return [], ()
     tokens = list(parser().lex(text))
     lines = _mark_differentials(_group(tokens, sink))
-    return [line for line in lines if not _report_unknown(line, sink)], _comments(text)
+    read = []
+    for line in lines:
+        if _report_unknown(line, sink):
+            sink.unread |= declared_names(line.tokens)
+        else:
+            read.append(line)
+    return read, _comments(text)
+
+
+def declared_names(tokens: list[Token]) -> set[str]:
+    """What a statement that cannot be read would have declared: its first names, up to a colon, bracket or `=`."""
+    found = set()
+    for token in tokens:
+        if token.type == "NAME":
+            found.add(str(token))
+        elif token.type not in _STATEMENT_WORDS and token.type not in ("COMMA", "IN"):
+            break
+    return found
 
 
 def _is_text(sink: Sink) -> bool:

@@ -155,7 +155,7 @@ def foreign_word(tokens: list[Token]) -> Message | None:
         return None
     following = tokens[1].type
     word = str(first)
-    if word in _PYTHON and following in ("NAME", "NUMBER", "COLON", "LBRACE", "EXPECT", "FUNCTIONAL", "LOG"):
+    if word in _PYTHON and following in ("NAME", "NUMBER", "LBRACE", "EXPECT", "FUNCTIONAL", "LOG"):
         what = (
             "is no statement of this language" if word not in ("model", "data", "parameters") else "opens no block here"
         )
@@ -543,6 +543,7 @@ _PHRASES: tuple[tuple[frozenset[str], str], ...] = (
     (frozenset(("NUMBER",)), "a number"),
     (frozenset(("COLON", "COMMA")), "`:` and a space, or another name,"),
     (frozenset(("COLON",)), "`:` and a space"),
+    (frozenset(("SIM",)), "`~` and a distribution"),
     (frozenset(("DOTS",)), "`..` and the end of the range"),
     (frozenset(("ARROW",)), "an arrow and what comes out"),
     (frozenset(("SHIFT",)), "`>>` and a layer"),

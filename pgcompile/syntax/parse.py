@@ -7,7 +7,7 @@ from pgcompile.diagnostics import Sink, Span
 from pgcompile.syntax import tree
 from pgcompile.syntax.builder import NameError_, OperatorError
 from pgcompile.syntax.grammar import parser
-from pgcompile.syntax.lines import Line, span_of, split
+from pgcompile.syntax.lines import Line, declared_names, span_of, split
 from pgcompile.syntax.messages import foreign_tail, foreign_word, syntax_message
 
 MAX_SYNTAX_ERRORS = 50
@@ -23,6 +23,7 @@ def parse(sink: Sink) -> tree.Program:
         if statement is not None:
             statements.append(statement)
             continue
+        sink.unread |= declared_names(line.tokens)
         failures += 1
         if failures == MAX_SYNTAX_ERRORS:
             sink.add(

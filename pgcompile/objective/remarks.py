@@ -1,0 +1,217 @@
+"""What a careful reviewer would remark on an objective: signs, unsampled latents, densities without a logarithm."""
+
+from collections.abc import Iterator, Mapping
+
+from pgcompile.diagnostics import NOWHERE, Sink
+from pgcompile.model.expressions import calls_in, names_in
+from pgcompile.model.values import Atom, Data, Model, OptimiseLine, base_name
+from pgcompile.objective import terms
+from pgcompile.objective.review import atoms_in, learnables_of, signed
+from pgcompile.objective.terms import Term
+from pgcompile.syntax import tree
+
+_STEPS = frozenset(("round", "floor", "sign"))
+
+
+def remark(program: tree.Program, model: Model, objectives: Mapping[str, Term], sink: Sink) -> None:
+    """Warnings about the objectives of a program, and about declarations that nothing uses."""
+    for line in model.optimise:
+        term = objectives.get(line.objective)
+        if term is None:
+            continue
+        _signs(line, term, sink)
+        _unsampled(line, term, model, sink)
+        _nothing_learned(line, term, model, sink)
+        _steps(line, term, model, sink)
+    for name, term in objectives.items():
+        _divergences(term, sink)
+        _densities(name, term, model, sink)
+    if objectives:
+        _unused(program, model, sink)
+
+
+def parts(term: Term, sign: int = 1) -> Iterator[tuple[int, Term]]:
+    """The summands of an objective with their signs, those of its expectations too."""
+    for s, inner in signed(term, sign):
+        if isinstance(inner, terms.Expectation):
+            yield from parts(inner.body, s)
+        else:
+            yield s, inner
+
+
+def below(term: Term) -> Iterator[Term]:
+    """A term and everything in it."""
+    yield term
+    match term:
+        case terms.Add(items):
+            inner = [item for _, item in items]
+        case terms.Multiply(factors):
+            inner = list(factors)
+        case terms.Apply(_, arguments):
+            inner = list(arguments)
+        case terms.Divide(a, b) | terms.Raise(a, b):
+            inner = [a, b]
+        case terms.Expectation(_, body):
+            inner = [body]
+        case terms.Reference(_, named):
+            inner = [named]
+        case _:
+            inner = []
+    for item in inner:
+        yield from below(item)
+
+
+def _signs(line: OptimiseLine, term: Term, sink: Sink) -> None:
+    """A divergence or a log-likelihood that the line pushes the wrong way."""
+    up = 1 if line.direction == "maximize" else -1
+    other = "minimize" if up > 0 else "maximize"
+    for sign, inner in parts(term):
+        if isinstance(inner, terms.Divergence) and inner.kind == "KL" and sign * up > 0:
+            what = f"makes {inner.label} {'larger' if up > 0 else 'smaller than any bound'}"
+        elif isinstance(inner, terms.LogDensity) and sign * up < 0 and _is_likelihood(inner):
+            what = f"makes {inner.distribution.spelled} smaller: the data become less likely"
+        else:
+            continue
+        sink.add(
+            "W110",
+            line.span,
+            f"{line.direction} {line.objective} {what}",
+            help=f"did you mean {other}, or the other sign before it?",
+        )
+        return
+
+
+def _is_likelihood(term: terms.LogDensity) -> bool:
+    """Whether it is a log-density of the model at data."""
+    atoms = term.distribution.atoms
+    observed = any(term.env.get(t) is None for atom in atoms for t in atom.targets)
+    return observed and all(base_name(atom.factor.name) == "p" for atom in atoms)
+
+
+def _unsampled(line: OptimiseLine, term: Term, model: Model, sink: Sink) -> None:
+    """A variable that p generates and conditions on, that no q draws and none is given: it would be taken for data."""
+    drawn: set[str] = set()
+    conditions: set[str] = set()
+    scored: list[tuple[Atom, terms.LogDensity | terms.Divergence]] = []
+    for inner in below(term):
+        if isinstance(inner, terms.Expectation | terms.Divergence):
+            drawn |= set(inner.draw.variables)
+            conditions |= set(inner.draw.distribution.parents)
+        if isinstance(inner, terms.LogDensity):
+            scored += [(atom, inner) for atom in inner.distribution.atoms]
+    if not drawn:
+        return
+    parents = {p for atom, _ in scored for p in atom.parents}
+    for atom, _ in scored:
+        for target in atom.targets:
+            made = base_name(atom.factor.name) == "p" and not isinstance(atom.factor.definition, Data)
+            if made and target in parents and target not in drawn | conditions:
+                sink.add(
+                    "W113",
+                    atom.factor.span,
+                    f"{line.objective} scores {atom.label}, and nothing samples {target}: it is taken from the data",
+                    help=f"write a q that generates {target}, or condition on it: `q(...|{target})` if it is data",
+                )
+
+
+def _nothing_learned(line: OptimiseLine, term: Term, model: Model, sink: Sink) -> None:
+    found: set[str] = set()
+    for atom in atoms_in(term):
+        found |= learnables_of(atom.factor, model)
+    for inner in below(term):
+        if isinstance(inner, terms.Plain):
+            found |= {c.name for c in calls_in(inner.expr) if c.name in model.nets}
+            found |= {n for n in names_in(inner.expr) if n in model.tensors and model.tensors[n].kind == "param"}
+    deterministic = {p for atom in atoms_in(term) for p in atom.parents if p in model.deterministic}
+    for name in deterministic:
+        found |= learnables_of(model.deterministic[name], model)
+    if not found:
+        sink.add(
+            "W119",
+            line.span,
+            f"{line.direction} {line.objective} has nothing to learn: no net or param is in it",
+            help="use one in a factor of the objective, or leave the line out",
+        )
+
+
+def _steps(line: OptimiseLine, term: Term, model: Model, sink: Sink) -> None:
+    """A step function of a drawn variable in the objective itself: its gradient is zero everywhere."""
+    for inner in below(term):
+        if not isinstance(inner, terms.Plain):
+            continue
+        for call in calls_in(inner.expr):
+            names = {n for a in call.args for n in names_in(a.value)}
+            drawn = sorted(n for n in names if inner.env.get(n) is not None)
+            if call.name in _STEPS and drawn:
+                sink.add(
+                    "W111",
+                    call.span,
+                    f"no gradient passes through {call.name} to what makes {', '.join(drawn)}",
+                    reasons=["round, floor and sign have the slope zero everywhere"],
+                    help="use a smooth function, or leave the step out",
+                )
+
+
+def _divergences(term: Term, sink: Sink) -> None:
+    over_q = any(
+        base_name(a.factor.name) == "q"
+        for inner in below(term)
+        if isinstance(inner, terms.Expectation)
+        for a in inner.draw.distribution.atoms
+    )
+    for inner in below(term):
+        if not isinstance(inner, terms.Divergence) or inner.kind != "KL" or inner.right is None:
+            continue
+        if set(inner.left.atoms) == set(inner.right.atoms):
+            sink.add(
+                "W117",
+                inner.span,
+                f"{inner.label} is zero: both sides are the same distribution",
+                help="compare it with another, such as KL[q(z|x) || p(z)]",
+            )
+        left = {base_name(a.factor.name) for a in inner.left.atoms}
+        right = {base_name(a.factor.name) for a in inner.right.atoms}
+        if over_q and left == {"p"} and right == {"q"} and inner.right.parents:
+            sink.add(
+                "W118",
+                inner.span,
+                f"{inner.label} averages over {inner.left.label}; the bound has the posterior first",
+                help=f"write KL[{inner.right.label} || {inner.left.label}], unless the other divergence is meant",
+            )
+
+
+def _densities(name: str, term: Term, model: Model, sink: Sink) -> None:
+    """A density as a summand: a bound has its logarithm."""
+    for _, inner in parts(term):
+        if isinstance(inner, terms.Apply) and inner.function == "exp":
+            (argument,) = inner.arguments
+            if isinstance(argument, terms.LogDensity) and _is_likelihood(argument):
+                label = argument.distribution.spelled
+                span = model.objectives[name].span if name in model.objectives else NOWHERE
+                sink.add(
+                    "W116",
+                    argument.span if argument.span != NOWHERE else span,
+                    f"{name} adds the density {label}, not its logarithm",
+                    help=f"write log {label}, unless the density itself is meant",
+                )
+
+
+def _unused(program: tree.Program, model: Model, sink: Sink) -> None:
+    """Params, buffers, inputs and variables that are declared and never named again."""
+    used: set[str] = set()
+    declared: dict[str, tuple[str, tree.Name]] = {}
+    for statement in program.statements:
+        own: tuple[tree.Name, ...] = ()
+        if isinstance(statement, tree.TensorDeclaration):
+            own = statement.names
+            declared |= {n.id: (statement.kind, n) for n in own}
+        elif isinstance(statement, tree.SpaceDeclaration):
+            own = statement.names
+            declared |= {n.id: ("variable", n) for n in own}
+        elif isinstance(statement, tree.NetDeclaration) and statement.inputs is not None:
+            own = statement.inputs
+        kept = {id(n) for n in own}
+        used |= {n.id for n in tree.walk(statement) if isinstance(n, tree.Name) and id(n) not in kept}
+    for name, (kind, node) in declared.items():
+        if name not in used:
+            sink.add("W120", node.span, f"{kind} {name} is declared, and nothing uses it", help="remove it, or use it")
