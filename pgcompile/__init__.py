@@ -32,6 +32,7 @@ def compile(
     objective: str | None = None,
     where: dict[str, str] | None = None,
     link: bool = False,
+    debug: bool = False,
 ) -> Program:
     """Compile a program.
 
@@ -43,6 +44,8 @@ def compile(
         objective: the quick form: a formula to maximise; `"elbo = ..."` names it.
         where: the quick form: what each variable, factor and net is, by the left side of its statement.
         link: import special functions from pgcompile instead of copying them.
+        debug: the module checks that its variables lie in their spaces, and stops at the first value that is not
+            finite, naming it and its formula. It waits for the device at every line.
 
     Returns:
         The `Program`. Warnings about it are issued as `ProgramWarning`s, and are in its `.diagnostics`.
@@ -57,7 +60,7 @@ def compile(
     if program is not None and (model or objective or where):
         raise TypeError("give either a program, or model, objective and where")
     source = read_source(program) if program is not None else source_of_parts(model, objective, where or {})
-    compiled = compile_source(source, name, constants, link=link)
+    compiled = compile_source(source, name, constants, link=link, debug=debug)
     for found in compiled.diagnostics:
         if found.severity is Severity.WARNING:
             warnings.warn(f"\n{render(found, colour=False)}", ProgramWarning, stacklevel=2)

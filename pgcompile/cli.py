@@ -58,15 +58,16 @@ def main() -> None:
 @_SET
 @click.option("--name", help="Name of the emitted class.")
 @click.option("--link", is_flag=True, help="Import special functions from pgcompile instead of copying them.")
+@click.option("--debug", is_flag=True, help="Emit a module that checks values, and names the first that is not finite.")
 @click.option("--quiet", is_flag=True, help="Do not print notes.")
 def compile_command(
-    program: str, output: Path | None, settings: tuple[str, ...], name: str | None, link: bool, quiet: bool
+    program: str, output: Path | None, settings: tuple[str, ...], name: str | None, link: bool, debug: bool, quiet: bool
 ) -> None:
     """Compile PROGRAM to a PyTorch module."""
     from pgcompile.program import compile_source
     from pgcompile.writing import write_atomically
 
-    compiled = compile_source(_source(program), name, _constants(settings), link=link)
+    compiled = compile_source(_source(program), name, _constants(settings), link=link, debug=debug)
     found = [d for d in compiled.diagnostics if not quiet or d.severity is Severity.WARNING]
     _print(found, as_json=False)
     if output is None:

@@ -64,7 +64,7 @@ def parse_only(source: Source) -> tree.Program:
     return program
 
 
-def generate(analysis: Analysis, class_name: str, *, link: bool = False) -> Emitted:
+def generate(analysis: Analysis, class_name: str, *, link: bool = False, debug: bool = False) -> Emitted:
     """The module of a checked program; errors found on the way are raised."""
     from pgcompile.emit import emit
     from pgcompile.objective.gradients import check_gradients
@@ -78,7 +78,7 @@ def generate(analysis: Analysis, class_name: str, *, link: bool = False) -> Emit
     check_gradients(model, rewritten, sink)
     analysis.raise_errors()
     plan = Planner(model, generative_part(model, analysis.resolver)).run(rewritten)
-    return emit(plan, class_name, analysis.source.name, link=link)
+    return emit(plan, class_name, analysis.source.name, link=link, debug=debug)
 
 
 def _report_missing_families(analysis: Analysis) -> None:

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 class Program:
     """A compiled program: its emitted source, its class, its graph and its derivations."""
 
-    def __init__(self, analysis: Analysis, class_name: str, *, link: bool = False) -> None:
+    def __init__(self, analysis: Analysis, class_name: str, *, link: bool = False, debug: bool = False) -> None:
         self.analysis = analysis
         self.class_name = class_name
-        emitted = generate(analysis, class_name, link=link)
+        emitted = generate(analysis, class_name, link=link, debug=debug)
         self.source: str = emitted.source
         """The emitted module, as text."""
         self.attributes = emitted.attributes
@@ -141,13 +141,13 @@ def _objective_text(objective: Objective) -> str:
 
 
 def compile_source(
-    source: Source, name: str | None, constants: dict[str, int | float] | None, *, link: bool
+    source: Source, name: str | None, constants: dict[str, int | float] | None, *, link: bool, debug: bool = False
 ) -> Program:
     """Compile a program's text."""
     with _collector_paused():
         analysis = analyse(source, constants)
         analysis.raise_errors()
-        return Program(analysis, name or class_name_of(source.name), link=link)
+        return Program(analysis, name or class_name_of(source.name), link=link, debug=debug)
 
 
 @contextmanager

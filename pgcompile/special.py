@@ -7,8 +7,6 @@ import torch
 import torch.distributions as D
 from torch import Tensor
 
-Values = dict[str, Tensor]
-
 
 def log_bessel_i0(x: Tensor) -> Tensor:
     """log I0(x) for x >= 0, the modified Bessel function of order 0, without overflow."""
@@ -264,7 +262,44 @@ def check_net(net: torch.nn.Module, inputs: tuple, outputs: dict[str, tuple]) ->
             raise ValueError(f"{name} is declared with the event shape {shown}")
 
 
-def condition(shape: tuple, given: Values | None, variables: dict) -> tuple:
+def expect(formula: str, **variables: tuple) -> None:
+    """Check variables: each with its event shape, and True where it is an index."""
+    for name, (value, shape, *index) in variables.items():
+        found = tuple(value.shape)
+        if found[len(found) - len(shape) :] != shape:
+            raise ValueError(f"{name} of {formula} ends in {shape}, not {found}")
+        if value.is_floating_point() == bool(index):
+            raise TypeError(f"{name} of {formula} cannot be {value.dtype}")
+
+
+def belongs(name: str, value: Tensor, space: str, size: int | None) -> None:
+    """Check that values lie in their space (debug modules only: this waits for the device)."""
+    whole = value == value.round()
+    total = value.sum(-1, keepdim=True) if value.ndim else value
+    inside = {
+        "boolean": (value == 0) | (value == 1),
+        "unit_interval": (value >= 0) & (value <= 1),
+        "nonnegative": value >= 0,
+        "positive": value > 0,
+        "nonnegative_integer": (value >= 0) & whole,
+        "positive_integer": (value > 0) & whole,
+        "category": (value >= 0) & (value < (size or 0)),
+        "one_hot": ((value == 0) | (value == 1)) & ((total - 1).abs() < 1e-4),
+        "simplex": (value >= 0) & ((total - 1).abs() < 1e-4),
+    }.get(space, value.isfinite())
+    if not inside.all():
+        found = value[~inside][0].item()
+        raise ValueError(f"{name} has the value {found:g}, which is not in {space}")
+
+
+def watch(formula: str, name: str, value: Tensor) -> None:
+    """Stop at a value that is not finite (debug modules only: this waits for the device)."""
+    if not value.isfinite().all():
+        found = value[~value.isfinite()][0].item()
+        raise FloatingPointError(f"{name} of {formula} is {found}")
+
+
+def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
     given = given or {}
     if unknown := given.keys() - variables.keys():

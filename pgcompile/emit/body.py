@@ -28,6 +28,7 @@ class Body:
         use: told of every special function used.
         indent: spaces before each statement.
         before: characters that stand on the line of an output besides it.
+        watched: whether every named value is checked to be finite.
     """
 
     outputs: list[Value]
@@ -36,6 +37,7 @@ class Body:
     use: Callable[[str], None]
     indent: int = 8
     before: int = len("return ")
+    watched: bool = False
     lines: list[str] = field(default_factory=list)
     _texts: dict[int, Text] = field(default_factory=dict)
     _named: set[int] = field(default_factory=set)
@@ -170,6 +172,11 @@ class Body:
             else:
                 self.lines.extend(line)
             previous = value if pair is None else None
+            if self.watched and value.number in self._names:
+                self.use("watch")
+                formula = safe_comment(value.section or name)
+                self.lines.extend(_call_line(f'watch("{formula}", "{name}", {name})', self.indent))
+                previous = None
             self._texts[value.number] = Text(name)
             self.noise += self._pending.pop(value.number, [])
         return long
@@ -282,6 +289,10 @@ def _assignment(name: str, text: str, indent: int) -> list[str]:
     if len(line) <= WIDTH:
         return [line]
     return [pad + part for part in split_call(f"{name} = {text}", WIDTH - indent)]
+
+
+def _call_line(text: str, indent: int) -> list[str]:
+    return [" " * indent + part for part in split_call(text, WIDTH - indent)]
 
 
 def split_call(text: str, width: int) -> list[str]:

@@ -15,6 +15,7 @@ from pgcompile.plan.methods import Argument, FactorMethod, LossMethod, Method, M
 from pgcompile.plan.names import factor_attribute, identifier
 from pgcompile.plan.tensors import attribute_name
 from pgcompile.plan.values import Value
+from pgcompile.vocabulary.spaces import Space
 
 VERSION = "0.1.0"
 _SPECIAL = Path(__file__).resolve().parent.parent / "special.py"
@@ -49,7 +50,7 @@ class Emitted:
     closed: frozenset[str]
 
 
-def emit(plan: ModulePlan, class_name: str, origin: str, *, link: bool = False) -> Emitted:
+def emit(plan: ModulePlan, class_name: str, origin: str, *, link: bool = False, debug: bool = False) -> Emitted:
     """The module.
 
     Args:
@@ -57,8 +58,9 @@ def emit(plan: ModulePlan, class_name: str, origin: str, *, link: bool = False) 
         class_name: name of its class.
         origin: where the program came from, for the first line.
         link: import the special functions from pgcompile instead of copying them.
+        debug: check the values of variables, and stop at the first value that is not finite.
     """
-    module = _Module(plan, class_name, origin, link)
+    module = _Module(plan, class_name, origin, link, debug)
     scored = frozenset([*(label for label, _ in plan.log_densities), *plan.aliases])
     return Emitted(module.write(), module.attributes, module.noise, scored, plan.closed)
 
@@ -69,6 +71,7 @@ class _Module:
     class_name: str
     origin: str
     link: bool
+    debug: bool = False
     text: str = ""
     used: dict[str, None] = field(default_factory=dict)
     noise: dict[str, tuple[Value, ...]] = field(default_factory=dict)
@@ -80,8 +83,6 @@ class _Module:
         imports = self._imports(text)
         special = self._special()
         parts = [f'"""{self._title()}"""', "", *imports]
-        if "Values" in text:
-            parts += ["", "Values = dict[str, Tensor]"]
         if special:
             parts += ["", "", special]
         return "\n".join([*parts, "", "", text]) + "\n"
@@ -225,14 +226,37 @@ class _Module:
         names = [identifier(a.name) for a in method.arguments]
         lines = split_definition(f"    def {identifier(method.name)}(self{_arguments(method.arguments)}) -> Tensor:")
         lines += _docstring(method.formula, _shapes(method))
+        lines += self._checks(method.name, method.arguments)
         body = self._body([v for _, v in method.outputs], names, {a.name for a in method.arguments})
         result = body.write()[0]
         self.noise[method.name] = tuple(body.noise)
         return [*lines, *body.lines, *_statement(f"return {result.text}", 8)]
 
+    def _checks(self, formula: str, arguments: tuple[Argument, ...]) -> list[str]:
+        """The statement that checks the variables a method is given; inputs may have any batch."""
+        model = self.plan.model
+        given = [a for a in arguments if not a.is_input]
+        if not given:
+            return []
+        self._use("expect")
+        entries = [
+            f"{identifier(a.name)}=({identifier(a.name)}, {a.shape}{_index_flag(model.spaces[a.name])})" for a in given
+        ]
+        lines = _collection("expect(", [f'"{formula}"', *entries], ")", 8)
+        if self.debug:
+            for argument in given:
+                self._use("belongs")
+                space = model.spaces[argument.name]
+                size = space.categories if space.kind == "category" else None
+                call = f'belongs("{argument.name}", {identifier(argument.name)}, "{space.kind}", {size})'
+                lines += _statement(call, 8)
+        return lines
+
     def _body(self, outputs: list[object], taken: list[str], arguments: set[str], indent: int = 8) -> Body:
         reserved = [*taken, *special_sources()]
-        return Body(outputs, reserved, self._rename_for(arguments), self._use, indent)  # type: ignore[arg-type]
+        body = Body(outputs, reserved, self._rename_for(arguments), self._use, indent)  # type: ignore[arg-type]
+        body.watched = self.debug
+        return body
 
     def _loss(self, loss: LossMethod) -> list[str]:
         method = loss.mean
@@ -240,6 +264,7 @@ class _Module:
         mean = "the batch mean of " if loss.objective.batched else ""
         lines = split_definition(f"    def {loss.name}(self{_arguments(method.arguments)}) -> Tensor:")
         lines.append(f'        """The scalar to minimise: {sign}{mean}{loss.objective.name}."""')
+        lines += self._checks(loss.name, method.arguments)
         names = [identifier(a.name) for a in method.arguments]
         body = self._body([v for _, v in method.outputs], names, {a.name for a in method.arguments})
         result = body.write()[0]
@@ -248,11 +273,12 @@ class _Module:
 
     def _terms(self) -> list[str]:
         method = self.plan.terms or self.plan.objectives[0]
-        lines = split_definition(f"    def terms(self{_arguments(method.arguments)}) -> Values:")
+        lines = split_definition(f"    def terms(self{_arguments(method.arguments)}) -> dict:")
         if self.plan.terms is None:
             call = f"self.{identifier(method.name)}({', '.join(identifier(a.name) for a in method.arguments)})"
             return [*lines, '        """Every named term."""', f'        return {{"{method.name}": {call}}}']
         lines.append('        """Every named term, in one pass."""')
+        lines += self._checks("terms", method.arguments)
         names = [identifier(a.name) for a in method.arguments]
         body = self._body([v for _, v in method.outputs], names, {a.name for a in method.arguments})
         body.before = max(len(f'    "{name}": ,') for name, _ in method.outputs)
@@ -264,7 +290,7 @@ class _Module:
     # --- samplers ---
 
     def _sampler(self, name: str, sampler: Sampler) -> list[str]:
-        lines = [f"    def {name}(self, shape: tuple = (), given: Values | None = None) -> Values:"]
+        lines = [f"    def {name}(self, shape: tuple = (), given: dict | None = None) -> dict:"]
         verb = "Draw" if name == "sample" else "Means through"
         lines += _docstring(f"{verb} {_shortened(sampler.label, 48)}; what is given is kept", "")
         self._use("condition")
@@ -428,6 +454,11 @@ class _Module:
         elif parameter.shared and source.replace(".", "").isdigit():
             source = f"torch.full_like(self._zero, {source})"
         return source if positional and name not in use.family.one_of else f"{name}={source}"
+
+
+def _index_flag(space: Space) -> str:
+    """Marks the variables that are indices, whose numbers are whole."""
+    return ", True" if space.kind == "category" else ""
 
 
 def _bare(lines: list[str]) -> list[str]:

@@ -58,6 +58,7 @@ def build(program: tree.Program, sink: Sink, constants: dict[str, int | float] |
     if not model.is_structure:
         for factor in (*model.factors, *model.deterministic.values()):
             check_factor(factor, typer)
+        collector.check_renames()
     collector.finish_optimise()
     return model, resolver
 
@@ -570,6 +571,21 @@ class _Collector:
             return
         text = " ".join(self.sink.source.snippet(statement.expr.span).split())
         self.sink.add("PGC212", statement.span, f"`{text}` has no name", help=f"name it: `elbo = {text}`")
+
+    def check_renames(self) -> None:
+        """A variable that takes another's place has its space."""
+        for named in self.model.named:
+            for atom in named.distribution.atoms:
+                for old, new in atom.renaming:
+                    spaces = self.model.spaces.get(old), self.model.spaces.get(new)
+                    if None not in spaces and spaces[0] != spaces[1]:
+                        self.sink.add(
+                            "PGC206",
+                            named.span,
+                            f"{new} takes the place of {old}, and is `{spaces[1]}` where {old} is `{spaces[0]}`",
+                            related=[(self.model.variables.get(new, named.span), f"{new} is declared here")],
+                            help=f"declare `{new} : {spaces[0]}`",
+                        )
 
     # --- optimisation ---
 

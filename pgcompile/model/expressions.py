@@ -339,7 +339,7 @@ class Typer:
                 "PGC309",
                 expr.span,
                 f"`{self._text(base)}` is {show(shape)} and takes at most {len(shape)} indices, not {len(indices)}",
-                None,
+                f"write `{self._text(base)}` alone" if not shape else "an index is one number; a slice is not written",
             )
         lead: tuple[int, ...] = ()
         for dimension, index in enumerate(indices):
@@ -444,7 +444,7 @@ class Typer:
                 "PGC311",
                 expr.span,
                 f"{function.name} takes {_counted(count)}, not {len(positional)}",
-                None,
+                f"write `{function.name}({', '.join('ab'[: abs(count)]) or 'a'})`",
             )
         found = [self.typed(a.value, scope) for a in (*positional, *keywords.values())]
         values = [v for v in found if v is not None]

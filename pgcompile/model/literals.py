@@ -88,8 +88,10 @@ def size(expr: tree.Expr, constants: dict[str, Fraction], sink: Sink) -> int | N
     value = evaluate(expr, constants)
     text = sink.source.snippet(expr.span)
     if value is None:
-        hint = None
-        if isinstance(expr, tree.Name):
+        hint = "a size is a number or a const; several stand side by side: `real[3, 4]`"
+        if isinstance(expr, tree.Name) and expr.id in ("None", "N", "B", "batch", "batch_size"):
+            hint = "batch dimensions are never written: the shape is that of one data point"
+        elif isinstance(expr, tree.Name):
             close = nearest(expr.id, constants)
             hint = f"did you mean {close}?" if close else f"name the size first: `const {expr.id} = 64`"
         sink.add("PGC310", expr.span, f"`{text}` is not a size known at compile time", help=hint)

@@ -7,7 +7,7 @@ from fractions import Fraction
 from math import prod
 from typing import TYPE_CHECKING
 
-from pgcompile.diagnostics import Span, cure, nearest
+from pgcompile.diagnostics import Span, cure
 from pgcompile.model.literals import evaluate
 from pgcompile.model.values import (
     ExprSegment,
@@ -52,6 +52,7 @@ def apply(typer: Typer, call: tree.Call, values: list[Typed]) -> Typed | TypedMa
             call.span,
             f"{call.name} is called with {len(values)} inputs, it takes {wanted}",
             related=[(net.span, "declared here")],
+            help="give it as many as its declaration names",
         )
         return None
     spaces = tuple(value.space for value in values)
@@ -98,6 +99,7 @@ def _apply_extern(typer: Typer, net: ExternNetwork, call: tree.Call, values: lis
             call.span,
             f"{call.name} is called with {len(values)} inputs, it takes {len(net.inputs)} ({', '.join(net.inputs)})",
             related=[(net.span, "declared here")],
+            help="give it as many as its declaration names",
         )
         return None
     smooth = all(v.differentiable for v in values)
@@ -209,6 +211,7 @@ class _Sizing:
                     self.call,
                     f"the state of {self.net.name} is {show(out.shape)}, here it is given {show(state.shape)}",
                     related=[(self.net.span, "declared here")],
+                    help=f"write {name}({state.shape[-1] if state.shape else 1}), or change the size of the state",
                 )
                 return None
         assert joined is not None
@@ -341,14 +344,19 @@ class _Sizing:
                     "PGC311",
                     argument.span,
                     f"{layer.name} takes {len(positional)} arguments at most: {', '.join(positional) or 'none'}",
+                    help="leave this one out",
                 )
                 return None
             name = argument.name or positional[index]
             parameter = next((p for p in layer.parameters if p.name == name), None)
             if parameter is None:
-                close = nearest(name, positional)
-                hint = f"did you mean {close}?" if close else f"its arguments are {', '.join(positional) or 'none'}"
-                sink.add("PGC106", argument.span, f"{layer.name} has no argument {name}", help=hint)
+                place = Span(argument.span.start, argument.span.start + len(name))
+                sink.add(
+                    "PGC106",
+                    argument.span,
+                    f"{layer.name} has no argument {name}",
+                    **cure(name, place, positional, f"its arguments are {', '.join(positional) or 'none'}"),
+                )
                 sound = False
                 continue
             value = self._value(layer, parameter, argument)
@@ -403,7 +411,12 @@ class _Sizing:
                 wanted = {"size": "a positive whole number", "pair": "a whole number or a pair"}.get(
                     parameter.kind, "a shape such as (8, 4, 4)"
                 )
-        sink.add("PGC310", argument.span, f"`{text}` is not {wanted}, which `{parameter.name}` of {layer.name} is")
+        sink.add(
+            "PGC310",
+            argument.span,
+            f"`{text}` is not {wanted}, which `{parameter.name}` of {layer.name} is",
+            help=f"write {wanted}",
+        )
         return None
 
 

@@ -622,7 +622,10 @@ class _Objectives:
         wanted = 2 if expr.name in ("min", "max") else 1
         if len(expr.args) != wanted or any(a.name for a in expr.args):
             self.sink.add(
-                "PGC311", expr.span, f"{expr.name} takes {wanted} argument{'s' * (wanted > 1)}, not {len(expr.args)}"
+                "PGC311",
+                expr.span,
+                f"{expr.name} takes {wanted} argument{'s' * (wanted > 1)}, not {len(expr.args)}",
+                help=f"write `{expr.name}({', '.join('ab'[:wanted])})`",
             )
             return None
         inner = [self.term(a.value, env, context) for a in expr.args]

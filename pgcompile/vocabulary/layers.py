@@ -58,6 +58,9 @@ class Layer:
 
 def _elementwise(name: str, *parameters: LayerParameter, lands: str | None = "real", stochastic: bool = False) -> Layer:
     def rule(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
+        rate = args.get("p")
+        if stochastic and isinstance(rate, int | float) and not 0 <= rate < 1:
+            raise LayerError(f"`{name}` drops a share of its input, and {rate:g} is none", "write a number from 0 to 1")
         return shape, _given(parameters, args)
 
     return Layer(name, parameters, rule, lands, stochastic=stochastic)

@@ -72,10 +72,11 @@ def test_it_imports_torch_and_nothing_else(name: str) -> None:
     assert {name.split(".")[0] for name in imported} == {"torch"}
 
 
-def test_the_vae_of_the_paper_is_at_most_120_lines() -> None:
+def test_the_vae_of_the_paper_is_at_most_130_lines() -> None:
+    """Ten of them check what the methods are given."""
     text = EXAMPLES["vae"].replace("Linear(64)", "Linear(784)").replace("boolean[64]", "boolean[784]")
     text = text.replace("real[8]", "real[64]").replace("Linear(8)", "Linear(64)").replace("Linear(128)", "Linear(512)")
-    assert pgc.compile(text).source.count("\n") <= 120
+    assert pgc.compile(text).source.count("\n") <= 130
 
 
 @pytest.mark.parametrize("seed", ["0", "1", "12345"])
@@ -262,7 +263,7 @@ def test_emitted_lines_appear_in_tracebacks() -> None:
 
     model = compiled(SMALL + "e = KL[q || p]").Model()
     with pytest.raises(RuntimeError) as caught:
-        model.e(x=torch.ones(2, 7))
+        model.e(x=torch.ones(2, 6, dtype=torch.float64))
     lines = "".join(traceback.format_exception(caught.value))
     assert "h = self.enc(x)" in lines
 

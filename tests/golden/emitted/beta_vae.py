@@ -5,10 +5,18 @@ import torch.distributions as D
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Values = dict[str, Tensor]
+
+def expect(formula: str, **variables: tuple) -> None:
+    """Check variables: each with its event shape, and True where it is an index."""
+    for name, (value, shape, *index) in variables.items():
+        found = tuple(value.shape)
+        if found[len(found) - len(shape) :] != shape:
+            raise ValueError(f"{name} of {formula} ends in {shape}, not {found}")
+        if value.is_floating_point() == bool(index):
+            raise TypeError(f"{name} of {formula} cannot be {value.dtype}")
 
 
-def condition(shape: tuple, given: Values | None, variables: dict) -> tuple:
+def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
     given = given or {}
     if unknown := given.keys() - variables.keys():
@@ -48,6 +56,7 @@ class BetaVae(nn.Module):
 
     def rec(self, x: Tensor) -> Tensor:
         """E_q[log p(x|z)]; x: [..., 64] -> [...]."""
+        expect("rec", x=(x, (64,)))
         # q(z|x)
         h = self.hidden(x)
         loc, scale = self.loc(h), self.scale(h)
@@ -59,6 +68,7 @@ class BetaVae(nn.Module):
 
     def kl(self, x: Tensor) -> Tensor:
         """KL[q || p]; x: [..., 64] -> [...]."""
+        expect("kl", x=(x, (64,)))
         # q(z|x)
         h = self.hidden(x)
         loc, scale = self.loc(h), self.scale(h)
@@ -66,6 +76,7 @@ class BetaVae(nn.Module):
 
     def objective(self, x: Tensor, beta: Tensor | float) -> Tensor:
         """rec - beta * kl; x: [..., 64], beta: a number -> [...]."""
+        expect("objective", x=(x, (64,)))
         # q(z|x)
         h = self.hidden(x)
         loc, scale = self.loc(h), self.scale(h)
@@ -80,6 +91,7 @@ class BetaVae(nn.Module):
 
     def loss(self, x: Tensor, beta: Tensor | float) -> Tensor:
         """The scalar to minimise: minus the batch mean of objective."""
+        expect("loss", x=(x, (64,)))
         h = self.hidden(x)
         loc, scale = self.loc(h), self.scale(h)
         z = loc + scale * torch.randn_like(loc)
@@ -88,8 +100,9 @@ class BetaVae(nn.Module):
         cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
         return (cross_entropy + (beta * kl).sum()) / x.shape[:-1].numel()
 
-    def terms(self, x: Tensor, beta: Tensor | float) -> Values:
+    def terms(self, x: Tensor, beta: Tensor | float) -> dict:
         """Every named term, in one pass."""
+        expect("terms", x=(x, (64,)))
         # q(z|x)
         h = self.hidden(x)
         loc, scale = self.loc(h), self.scale(h)
@@ -103,14 +116,14 @@ class BetaVae(nn.Module):
         minus_objective = total + beta * kl
         return {"rec": -total, "kl": kl, "objective": -minus_objective}
 
-    def sample(self, shape: tuple = (), given: Values | None = None) -> Values:
+    def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw p(z) p(x|z); what is given is kept."""
         shape, known = condition(shape, given, {"z": (1, ()), "x": (1, ("z",))})
         z = known["z"] if "z" in known else self.p_z().sample(shape)
         x = known["x"] if "x" in known else self.p_x_given_z(z).sample()
         return {"z": z, "x": x}
 
-    def sample_mean(self, shape: tuple = (), given: Values | None = None) -> Values:
+    def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Means through p(z) p(x|z); what is given is kept."""
         shape, known = condition(shape, given, {"z": (1, ()), "x": (1, ("z",))})
         z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 8)
@@ -119,6 +132,7 @@ class BetaVae(nn.Module):
 
     def log_prob(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(z) p(x|z); x: [..., 64], z: [..., 8] -> [...]."""
+        expect("log_prob", x=(x, (64,)), z=(z, (8,)))
         log_p_z = -0.5 * z.square().sum(-1) - 7.351508265637382
         logits = self.decoder(z)
         cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")

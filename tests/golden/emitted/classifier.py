@@ -5,10 +5,18 @@ import torch.distributions as D
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Values = dict[str, Tensor]
+
+def expect(formula: str, **variables: tuple) -> None:
+    """Check variables: each with its event shape, and True where it is an index."""
+    for name, (value, shape, *index) in variables.items():
+        found = tuple(value.shape)
+        if found[len(found) - len(shape) :] != shape:
+            raise ValueError(f"{name} of {formula} ends in {shape}, not {found}")
+        if value.is_floating_point() == bool(index):
+            raise TypeError(f"{name} of {formula} cannot be {value.dtype}")
 
 
-def condition(shape: tuple, given: Values | None, variables: dict) -> tuple:
+def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
     given = given or {}
     if unknown := given.keys() - variables.keys():
@@ -38,27 +46,29 @@ class Classifier(nn.Module):
 
     def likelihood(self, x: Tensor, y: Tensor) -> Tensor:
         """log p(y|x); x: [..., 64], y: [...] -> [...]."""
+        expect("likelihood", x=(x, (64,)), y=(y, (), True))
         # p(y|x)
         logits = self.logits(x)
         return logits.log_softmax(-1).gather(-1, y.unsqueeze(-1)).squeeze(-1)
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of likelihood."""
+        expect("loss", x=(x, (64,)), y=(y, (), True))
         logits = self.logits(x)
         return F.cross_entropy(torch.atleast_2d(logits).flatten(0, -2), y.flatten())
 
-    def terms(self, x: Tensor, y: Tensor) -> Values:
+    def terms(self, x: Tensor, y: Tensor) -> dict:
         """Every named term."""
         return {"likelihood": self.likelihood(x, y)}
 
-    def sample(self, shape: tuple = (), given: Values | None = None) -> Values:
+    def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw p(y|x); what is given is kept."""
         shape, known = condition(shape, given, {"y": (0, ()), "x": (1, None)})
         x = known["x"]
         y = known["y"] if "y" in known else self.p_y_given_x(x).sample()
         return {"y": y, "x": x}
 
-    def sample_mean(self, shape: tuple = (), given: Values | None = None) -> Values:
+    def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Means through p(y|x); what is given is kept."""
         shape, known = condition(shape, given, {"y": (0, ()), "x": (1, None)})
         x = known["x"]
@@ -67,6 +77,7 @@ class Classifier(nn.Module):
 
     def log_prob(self, x: Tensor, y: Tensor) -> Tensor:
         """log p(y|x); x: [..., 64], y: [...] -> [...]."""
+        expect("log_prob", x=(x, (64,)), y=(y, (), True))
         logits = self.logits(x)
         return logits.log_softmax(-1).gather(-1, y.unsqueeze(-1)).squeeze(-1)
 

@@ -5,10 +5,18 @@ import torch.distributions as D
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Values = dict[str, Tensor]
+
+def expect(formula: str, **variables: tuple) -> None:
+    """Check variables: each with its event shape, and True where it is an index."""
+    for name, (value, shape, *index) in variables.items():
+        found = tuple(value.shape)
+        if found[len(found) - len(shape) :] != shape:
+            raise ValueError(f"{name} of {formula} ends in {shape}, not {found}")
+        if value.is_floating_point() == bool(index):
+            raise TypeError(f"{name} of {formula} cannot be {value.dtype}")
 
 
-def condition(shape: tuple, given: Values | None, variables: dict) -> tuple:
+def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
     given = given or {}
     if unknown := given.keys() - variables.keys():
@@ -36,6 +44,7 @@ class ConditionalVae(nn.Module):
 
     def elbo(self, x: Tensor, y: Tensor) -> Tensor:
         """ELBO[p(x|z,y) p(z) || q(z|x,y)]; x: [..., 64], y: [...] -> [...]."""
+        expect("elbo", x=(x, (64,)), y=(y, (), True))
         # q(z|x,y)
         one_hot = F.one_hot(y, 10).to(self._zero.dtype)
         m, s = self.head(self.hidden(torch.cat((x, one_hot), -1))).chunk(2, -1)
@@ -51,6 +60,7 @@ class ConditionalVae(nn.Module):
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of elbo."""
+        expect("loss", x=(x, (64,)), y=(y, (), True))
         one_hot = F.one_hot(y, 10).to(self._zero.dtype)
         m, s = self.head(self.hidden(torch.cat((x, one_hot), -1))).chunk(2, -1)
         scale = F.softplus(s)
@@ -60,11 +70,11 @@ class ConditionalVae(nn.Module):
         kl = (0.5 * (m.square() + scale.square() - 1.0) - scale.log()).sum()
         return (cross_entropy + kl) / x.shape[:-1].numel()
 
-    def terms(self, x: Tensor, y: Tensor) -> Values:
+    def terms(self, x: Tensor, y: Tensor) -> dict:
         """Every named term."""
         return {"elbo": self.elbo(x, y)}
 
-    def sample(self, shape: tuple = (), given: Values | None = None) -> Values:
+    def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw p(z) p(x|z,y); what is given is kept."""
         variables = {"z": (1, ()), "x": (1, ("z",)), "y": (0, None)}
         shape, known = condition(shape, given, variables)
@@ -73,7 +83,7 @@ class ConditionalVae(nn.Module):
         x = known["x"] if "x" in known else self.p_x_given_z_y(z, y).sample()
         return {"z": z, "x": x, "y": y}
 
-    def sample_mean(self, shape: tuple = (), given: Values | None = None) -> Values:
+    def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Means through p(z) p(x|z,y); what is given is kept."""
         variables = {"z": (1, ()), "x": (1, ("z",)), "y": (0, None)}
         shape, known = condition(shape, given, variables)
@@ -84,6 +94,7 @@ class ConditionalVae(nn.Module):
 
     def log_prob(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
         """log p(z) p(x|z,y); x: [..., 64], y: [...], z: [..., 8] -> [...]."""
+        expect("log_prob", x=(x, (64,)), y=(y, (), True), z=(z, (8,)))
         log_p_z = -0.5 * z.square().sum(-1) - 7.351508265637382
         logits = self.decoder(torch.cat((z, F.one_hot(y, 10).to(self._zero.dtype)), -1))
         cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")

@@ -5,10 +5,18 @@ import torch.distributions as D
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Values = dict[str, Tensor]
+
+def expect(formula: str, **variables: tuple) -> None:
+    """Check variables: each with its event shape, and True where it is an index."""
+    for name, (value, shape, *index) in variables.items():
+        found = tuple(value.shape)
+        if found[len(found) - len(shape) :] != shape:
+            raise ValueError(f"{name} of {formula} ends in {shape}, not {found}")
+        if value.is_floating_point() == bool(index):
+            raise TypeError(f"{name} of {formula} cannot be {value.dtype}")
 
 
-def condition(shape: tuple, given: Values | None, variables: dict) -> tuple:
+def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
     given = given or {}
     if unknown := given.keys() - variables.keys():
@@ -40,6 +48,7 @@ class FactorAnalysis(nn.Module):
         """E_{q(z|grey)}[log p(grey|z)] - KL[q(z|grey) || p(z)];
         grey: [..., 64] -> [...].
         """
+        expect("elbo", grey=(grey, (64,)))
         # q(z|grey)
         loc_z = self.loc(grey)
         spread = F.softplus(self.free_spread)
@@ -56,6 +65,7 @@ class FactorAnalysis(nn.Module):
 
     def loss(self, grey: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of elbo."""
+        expect("loss", grey=(grey, (64,)))
         loc_z = self.loc(grey)
         spread = F.softplus(self.free_spread)
         z = loc_z + spread * torch.randn_like(loc_z)
@@ -66,18 +76,18 @@ class FactorAnalysis(nn.Module):
         total = (noise.log() + product).sum() + kl
         return total / grey.shape[:-1].numel() + 58.81206612509906
 
-    def terms(self, grey: Tensor) -> Values:
+    def terms(self, grey: Tensor) -> dict:
         """Every named term."""
         return {"elbo": self.elbo(grey)}
 
-    def sample(self, shape: tuple = (), given: Values | None = None) -> Values:
+    def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw p(z) p(grey|z); what is given is kept."""
         shape, known = condition(shape, given, {"z": (1, ()), "grey": (1, ("z",))})
         z = known["z"] if "z" in known else self.p_z().sample(shape)
         grey = known["grey"] if "grey" in known else self.p_grey_given_z(z).sample()
         return {"z": z, "grey": grey}
 
-    def sample_mean(self, shape: tuple = (), given: Values | None = None) -> Values:
+    def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Means through p(z) p(grey|z); what is given is kept."""
         shape, known = condition(shape, given, {"z": (1, ()), "grey": (1, ("z",))})
         z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 8)
@@ -86,6 +96,7 @@ class FactorAnalysis(nn.Module):
 
     def log_prob(self, grey: Tensor, z: Tensor) -> Tensor:
         """log p(z) p(grey|z); grey: [..., 64], z: [..., 8] -> [...]."""
+        expect("log_prob", grey=(grey, (64,)), z=(z, (8,)))
         log_p_z = -0.5 * z.square().sum(-1) - 7.351508265637382
         loc = F.linear(z, self.loadings) + self.centre
         noise = F.softplus(self.free_noise)

@@ -5,10 +5,18 @@ import torch.distributions as D
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Values = dict[str, Tensor]
+
+def expect(formula: str, **variables: tuple) -> None:
+    """Check variables: each with its event shape, and True where it is an index."""
+    for name, (value, shape, *index) in variables.items():
+        found = tuple(value.shape)
+        if found[len(found) - len(shape) :] != shape:
+            raise ValueError(f"{name} of {formula} ends in {shape}, not {found}")
+        if value.is_floating_point() == bool(index):
+            raise TypeError(f"{name} of {formula} cannot be {value.dtype}")
 
 
-def condition(shape: tuple, given: Values | None, variables: dict) -> tuple:
+def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
     given = given or {}
     if unknown := given.keys() - variables.keys():
@@ -41,6 +49,7 @@ class HierarchicalVae(nn.Module):
         """E_q[log p(x|z_1)] - KL[q(z_1|x) q(z_2|z_1) || p(z_1|z_2) p(z_2)];
         x: [..., 64] -> [...].
         """
+        expect("elbo", x=(x, (64,)))
         # q(z_1|x)
         q_loc_z_1, s = self.encode_1(x).chunk(2, -1)
         q_scale_z_1 = F.softplus(s)
@@ -69,6 +78,7 @@ class HierarchicalVae(nn.Module):
 
     def loss(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of elbo."""
+        expect("loss", x=(x, (64,)))
         q_loc_z_1, s = self.encode_1(x).chunk(2, -1)
         q_scale_z_1 = F.softplus(s)
         z_1 = q_loc_z_1 + q_scale_z_1 * torch.randn_like(q_loc_z_1)
@@ -87,11 +97,11 @@ class HierarchicalVae(nn.Module):
         total = cross_entropy + batch_sum - entropy + kl
         return total / x.shape[:-1].numel() + 14.703016531274764
 
-    def terms(self, x: Tensor) -> Values:
+    def terms(self, x: Tensor) -> dict:
         """Every named term."""
         return {"elbo": self.elbo(x)}
 
-    def sample(self, shape: tuple = (), given: Values | None = None) -> Values:
+    def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw p(z_2) p(z_1|z_2) p(x|z_1); what is given is kept."""
         variables = {"z_2": (1, ()), "z_1": (1, ("z_2",)), "x": (1, ("z_1",))}
         shape, known = condition(shape, given, variables)
@@ -100,7 +110,7 @@ class HierarchicalVae(nn.Module):
         x = known["x"] if "x" in known else self.p_x_given_z_1(z_1).sample()
         return {"z_2": z_2, "z_1": z_1, "x": x}
 
-    def sample_mean(self, shape: tuple = (), given: Values | None = None) -> Values:
+    def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Means through p(z_2) p(z_1|z_2) p(x|z_1); what is given is kept."""
         variables = {"z_2": (1, ()), "z_1": (1, ("z_2",)), "x": (1, ("z_1",))}
         shape, known = condition(shape, given, variables)
@@ -113,6 +123,7 @@ class HierarchicalVae(nn.Module):
         """log p(z_2) p(z_1|z_2) p(x|z_1);
         x: [..., 64], z_1: [..., 16], z_2: [..., 4] -> [...].
         """
+        expect("log_prob", x=(x, (64,)), z_1=(z_1, (16,)), z_2=(z_2, (4,)))
         log_p_z_2 = -0.5 * z_2.square().sum(-1) - 3.675754132818691
         m, s = self.decode_1(z_2).chunk(2, -1)
         scale = F.softplus(s)

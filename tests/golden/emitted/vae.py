@@ -5,10 +5,18 @@ import torch.distributions as D
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Values = dict[str, Tensor]
+
+def expect(formula: str, **variables: tuple) -> None:
+    """Check variables: each with its event shape, and True where it is an index."""
+    for name, (value, shape, *index) in variables.items():
+        found = tuple(value.shape)
+        if found[len(found) - len(shape) :] != shape:
+            raise ValueError(f"{name} of {formula} ends in {shape}, not {found}")
+        if value.is_floating_point() == bool(index):
+            raise TypeError(f"{name} of {formula} cannot be {value.dtype}")
 
 
-def condition(shape: tuple, given: Values | None, variables: dict) -> tuple:
+def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
     given = given or {}
     if unknown := given.keys() - variables.keys():
@@ -37,6 +45,7 @@ class Vae(nn.Module):
 
     def elbo(self, x: Tensor) -> Tensor:
         """E_{q(z|x)}[log p(x|z)] - KL[q(z|x) || p(z)]; x: [..., 64] -> [...]."""
+        expect("elbo", x=(x, (64,)))
         # q(z|x)
         h = self.hidden(x)
         loc, scale = self.loc(h), self.scale(h)
@@ -51,6 +60,7 @@ class Vae(nn.Module):
 
     def loss(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of elbo."""
+        expect("loss", x=(x, (64,)))
         h = self.hidden(x)
         loc, scale = self.loc(h), self.scale(h)
         z = loc + scale * torch.randn_like(loc)
@@ -59,18 +69,18 @@ class Vae(nn.Module):
         kl = (0.5 * (loc.square() + scale.square() - 1.0) - scale.log()).sum()
         return (cross_entropy + kl) / x.shape[:-1].numel()
 
-    def terms(self, x: Tensor) -> Values:
+    def terms(self, x: Tensor) -> dict:
         """Every named term."""
         return {"elbo": self.elbo(x)}
 
-    def sample(self, shape: tuple = (), given: Values | None = None) -> Values:
+    def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw p(z) p(x|z); what is given is kept."""
         shape, known = condition(shape, given, {"z": (1, ()), "x": (1, ("z",))})
         z = known["z"] if "z" in known else self.p_z().sample(shape)
         x = known["x"] if "x" in known else self.p_x_given_z(z).sample()
         return {"z": z, "x": x}
 
-    def sample_mean(self, shape: tuple = (), given: Values | None = None) -> Values:
+    def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Means through p(z) p(x|z); what is given is kept."""
         shape, known = condition(shape, given, {"z": (1, ()), "x": (1, ("z",))})
         z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 8)
@@ -79,6 +89,7 @@ class Vae(nn.Module):
 
     def log_prob(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(z) p(x|z); x: [..., 64], z: [..., 8] -> [...]."""
+        expect("log_prob", x=(x, (64,)), z=(z, (8,)))
         log_p_z = -0.5 * z.square().sum(-1) - 7.351508265637382
         logits = self.decoder(z)
         cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")

@@ -1,0 +1,104 @@
+"""What a module says of wrong inputs, and what a debug module says of wrong values."""
+
+import pytest
+import torch
+
+import pgcompile as pgc
+from tests.conftest import compiled
+from tests.programs import EXAMPLES, SMALL
+
+TEXT = SMALL + "elbo = ELBO[p || q]\nmaximize elbo"
+
+
+@pytest.mark.parametrize("method", ["elbo", "loss", "terms"])
+@pytest.mark.parametrize("shape", [(), (7,), (2, 1), (6, 2), (2, 7)])
+def test_a_wrong_shape_names_the_variable_and_the_formula(method: str, shape: tuple[int, ...]) -> None:
+    model = compiled(TEXT).Model()
+    formula = "elbo" if method == "terms" else method
+    with pytest.raises(ValueError, match=rf"x of {formula} ends in \(6,\), not \({', '.join(map(str, shape))}"):
+        getattr(model, method)(x=torch.zeros(shape))
+
+
+def test_a_value_one_wide_does_not_broadcast() -> None:
+    """The density of a normal would take it for all entries."""
+    model = compiled(
+        "x, z : real[3]\nnet f = Linear(3)\np(x|z) = Normal(f(z), 1)\np(z) = Normal(0, 1)\ne = log p"
+    ).Model()
+    with pytest.raises(ValueError, match=r"x of e ends in \(3,\), not \(2, 1\)"):
+        model.e(x=torch.zeros(2, 1), z=torch.zeros(2, 3))
+    with pytest.raises(ValueError, match=r"z of log_prob ends in \(3,\), not \(3, 2\)"):
+        model.log_prob(x=torch.zeros(2, 3), z=torch.zeros(3, 2))
+
+
+def test_a_wrong_kind_of_number_is_named() -> None:
+    with pytest.raises(TypeError, match=r"x of elbo cannot be torch.int64"):
+        compiled(TEXT).Model().elbo(x=torch.ones(2, 6, dtype=torch.long))
+    model = compiled(EXAMPLES["classifier"]).Model()
+    with pytest.raises(TypeError, match=r"y of likelihood cannot be torch.float32"):
+        model.likelihood(x=torch.zeros(2, 64), y=torch.zeros(2))
+
+
+def test_a_missing_variable_is_named_by_python() -> None:
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'x'"):
+        compiled(TEXT).Model().elbo()
+
+
+def test_checks_cost_no_operation() -> None:
+    """They read shapes and dtypes: nothing is dispatched, nothing waits for the device."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Nothing(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+            raise AssertionError(f"{func} was called")
+
+    expect = compiled(TEXT).Model.elbo.__globals__["expect"]
+    x = torch.zeros(2, 6)
+    with Nothing():
+        expect("elbo", x=(x, (6,)))
+
+
+def debug(text: str) -> torch.nn.Module:
+    return pgc.compile(text, debug=True).Model()
+
+
+@pytest.mark.parametrize(
+    ("space", "value"),
+    [
+        ("boolean[3]", [0.0, 0.5, 1.0]),
+        ("unit_interval[3]", [0.0, 0.5, 1.5]),
+        ("positive[3]", [1.0, 0.0, 1.0]),
+        ("nonnegative[3]", [1.0, -1.0, 1.0]),
+        ("nonnegative_integer[3]", [1.0, 0.5, 1.0]),
+        ("simplex[3]", [0.5, 0.4, 0.3]),
+        ("one_hot[3]", [1.0, 1.0, 0.0]),
+        ("real[3]", [0.0, float("nan"), 0.0]),
+    ],
+)
+def test_a_debug_module_checks_values(space: str, value: list[float]) -> None:
+    model = debug(f"x : {space}\nparam m : real[3] = 0\nq : real[3]\np(q|x) = Normal(x + m, 1)\ne = log p\nmaximize e")
+    with pytest.raises(ValueError, match=f"x has the value .*, which is not in {space[:-3]}"):
+        model.e(x=torch.tensor([value]), q=torch.zeros(1, 3))
+
+
+def test_a_debug_module_checks_indices() -> None:
+    model = debug("k : category[3]\nx : real\nbuffer m : real[3] = [0, 1, 2]\np(x|k) = Normal(m[k], 1)\ne = log p")
+    with pytest.raises(ValueError, match="k has the value 3, which is not in category"):
+        model.e(x=torch.zeros(2), k=torch.tensor([0, 3]))
+
+
+def test_a_debug_module_names_the_first_term_that_is_not_finite() -> None:
+    model = debug(TEXT)
+    with torch.no_grad():
+        model.dec.weight.fill_(float("inf"))
+    with pytest.raises(FloatingPointError, match=r"logits of p\(x\|z\) is (nan|inf|-inf)"):
+        model.loss(x=torch.ones(2, 6))
+    with torch.no_grad():
+        model.loc.weight.fill_(float("nan"))
+    with pytest.raises(FloatingPointError, match=r"loc of q\(z\|x\) is nan"):
+        model.elbo(x=torch.ones(2, 6))
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+def test_a_debug_module_computes_the_same(name: str) -> None:
+    program = pgc.compile(EXAMPLES[name], debug=True)
+    assert [str(check) for check in program.verify() if not check.passed] == []
