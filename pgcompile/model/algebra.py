@@ -25,10 +25,9 @@ def multiply(parts: Iterable[tuple[Distribution, Span]], sink: Sink, span: Span)
                     place,
                     f"these factors cannot be multiplied: {part.label} and {other} both generate {target}",
                     related=[(other_place, f"{target} is generated here already")],
-                    help=(
-                        f"condition one of them on {target}, rename it as in "
-                        f"`{part.label}[{target} -> {target}_2]`, or leave one out"
-                    ),
+                    help=f"leave {part.label} out"
+                    if part.label == other
+                    else f"leave one out, or rename it: `{part.label}[{target} -> {target}_2]`",
                 )
                 sound = False
             else:

@@ -1,5 +1,6 @@
 """Builds the model of a program: collects what it declares, resolves names, checks every factor."""
 
+import re
 from fractions import Fraction
 
 from pgcompile.diagnostics import Sink, Span, cure, nearest
@@ -305,8 +306,8 @@ class _Collector:
                 self.sink.add(
                     "PGC311",
                     argument.span,
-                    f"{family.name} takes {len(names)} parameters: {', '.join(names)}",
-                    help="leave this one out",
+                    f"{family.name} takes {len(names)} parameters ({', '.join(names)}), and this is one more",
+                    help=_decimal_help(call, self.sink) or f"write {family.name}({', '.join(names)})",
                 )
                 return None
             name: str = argument.name or names[position]
@@ -529,7 +530,7 @@ class _Collector:
             span,
             f"the left side is {label_key(name, targets, parents)}, but the right side is a distribution {means}",
             related=[(expr.span, f"this is {means}")],
-            help=f"write {means} = ..., or change the right side",
+            help=_head_help(name, targets, found, self.sink.source.snippet(expr.span), means),
         )
 
     def _declare_free_factors(self, expr: tree.Expr) -> None:
@@ -718,6 +719,21 @@ def _comma_help(call: tree.Call, sink: Sink) -> str | None:
             if "*" not in sink.source.snippet(argument.value.span):
                 return f"is a comma missing between `{first}` and `{second}`?"
     return None
+
+
+def _head_help(name: str, targets: tuple[str, ...], found: Distribution, text: str, means: str) -> str:
+    """The cure of a head that is not what its right side is: often an integral was forgotten."""
+    left = [t for t in found.targets if t not in targets]
+    if left and {*targets} < {*found.targets} and not found.hidden:
+        gone = " ".join(f"d{t}" for t in left)
+        return f"integrate {', '.join(left)} out: `∫ {text} {gone}`, or write {means} = ..."
+    return f"write {means} = ..., or change the right side"
+
+
+def _decimal_help(call: tree.Call, sink: Sink) -> str | None:
+    """`0,5` where too many parameters are given: a decimal has a point."""
+    found = re.search(r"(\d+),(\d+)", sink.source.snippet(call.span))
+    return f"if `{found[0]}` is a decimal, write `{found[1]}.{found[2]}`" if found is not None else None
 
 
 def _in_order(distribution: Distribution, targets: tuple[str, ...]) -> Distribution:

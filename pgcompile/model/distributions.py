@@ -47,6 +47,14 @@ class Resolver:
                 return inner and marginalise(inner, [(v.id, v.span) for v in variables], self.sink)
             case tree.Rename(base, pairs):
                 return self._rename(expr, base, pairs)
+            case tree.Quotient():
+                self.sink.add(
+                    "PGC010",
+                    expr.span,
+                    "posteriors by division are not part of this version",
+                    help="approximate it: define q(z|x) and use ELBO[p || q]",
+                )
+                return None
             case _:
                 text = self.sink.source.snippet(expr.span)
                 self.sink.add(
@@ -166,6 +174,31 @@ class Resolver:
             if close
             else f"define it: `{label} = Normal(...)`; the program has {listed or 'none'}"
         )
+        made = [t for t in targets if t in self.model.deterministic]
+        if made:
+            self.sink.add(
+                "PGC108",
+                call.span,
+                f"{made[0]} is a deterministic variable, and has no density",
+                related=[(self.model.deterministic[made[0]].span, "defined here")],
+                help="give it noise instead: a factor of a family with a width, such as Normal",
+            )
+            return
+        both = [
+            f.label
+            for f in self.model.factors
+            if {*f.targets, *f.parents} == {*targets, *parents} and f.targets and f.parents and parents
+        ]
+        if close is None and len(both) == 2:
+            hint = f"did you mean {both[0]} or {both[1]}?"
+        wider = [f for f in self.model.factors if {*f.targets} == {*targets} and {*parents} < {*f.parents}]
+        if close is None and len(wider) == 1:
+            gone = [p for p in wider[0].parents if p not in parents]
+            joint = " ".join([wider[0].label, *(f.label for f in self.model.factors if {*f.targets} & {*gone})][:2])
+            hint = (
+                f"{label} is a marginal: name it, `{label} = ∫ {joint} {' '.join('d' + g for g in gone)}`, "
+                f"or use a bound, `ELBO[{joint} || q]`"
+            )
         missing = [t for t in targets if not any(t in f.targets for f in self.model.factors)]
         reasons = [f"no factor generates {', '.join(missing)}"] if missing else []
         edits = (Edit(call.span, close),) if close is not None else ()
@@ -179,7 +212,13 @@ class Resolver:
             for f in self.model.factors
             if {*f.targets} == {*parents} and {*f.parents} == {*targets} and base_name(f.name) == base_name(name)
         ]
-        half = [f for f in self.model.factors if {*f.targets} == {*targets} and base_name(f.name) == base_name(name)]
+        half = [
+            f
+            for f in self.model.factors
+            if {*f.targets} == {*targets} and base_name(f.name) == base_name(name) and {*f.parents} < {*parents}
+        ]
+        if same and turned:
+            return None
         for candidates in (same, turned, half):
             if len(candidates) == 1:
                 return candidates[0].label
@@ -253,6 +292,15 @@ def label_key(name: str, targets: Iterable[str], parents: Iterable[str]) -> str:
 
 def head_variables(call: tree.Call, sink: Sink) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
     """Targets and parents of `p(x|z)` as names, or None after a report."""
+    if call.name in families() and call.given is None:
+        text = " ".join(sink.source.snippet(call.span).split())
+        sink.add(
+            "PGC212",
+            call.name_span,
+            f"{call.name} is a family, and no factor of a product",
+            help=f"give it a factor of its own: `p(x) = {text}`; a definition has `=` before its family",
+        )
+        return None
     targets = _variables(call.args, sink)
     parents = _variables(call.given or (), sink)
     if targets is None or parents is None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from pgcompile.diagnostics import InternalError, Sink, Span, cure, nearest
+from pgcompile.diagnostics import Edit, InternalError, Sink, Span, cure, nearest
 from pgcompile.diagnostics.spelling import Cure
 from pgcompile.model import nets
 from pgcompile.model.literals import evaluate, flatten, shape_of
@@ -166,7 +166,12 @@ class Typer:
         if reason is not None:
             return self._fail("PGC114", expr.span, f"{scope.where} uses {name}, but is not conditioned on it", reason)
         if name in self.model.nets:
-            return self._fail("PGC103", expr.span, f"{name} is a net; it needs an input here", f"write {name}(x), say")
+            return self._fail(
+                "PGC103",
+                expr.span,
+                f"{name} is a net; it needs an input here",
+                f"write {name}({', '.join(scope.variables) or 'x'})",
+            )
         known = {*scope.variables, *scope.bindings, *self.model.tensors, *self.model.variables, *self.model.constants}
         special = None
         if name == "I":
@@ -346,6 +351,13 @@ class Typer:
             at = self.typed(index, scope)
             if at is None:
                 return None
+            if isinstance(at.literal, Fraction) and at.literal.denominator != 1:
+                return self._fail(
+                    "PGC309",
+                    index.span,
+                    f"an index is a whole number, and {self._text(index)} is none",
+                    f"indices of `{self._text(base)}` go from 0 to {shape[dimension] - 1}",
+                )
             if isinstance(at.literal, Fraction):
                 if at.literal.denominator != 1 or not 0 <= at.literal < shape[dimension]:
                     return self._fail(
@@ -397,7 +409,13 @@ class Typer:
             return self._function(expr, scope)
         found: Cure | None = None
         if expr.name in families():
-            hint = "a family stands alone on the right side of a factor"
+            hint = f"a parameter is a value: name the random one, `p(m) = {self._text(expr)}`, and condition on m"
+        elif expr.name in LAYERS and expr.name.lower() in FUNCTIONS:
+            low = expr.name.lower()
+            hint = f"{expr.name} is a layer; the function is {low}"
+            found = Cure(help=hint, edits=(Edit(expr.name_span, low),))
+        elif any(expr.name == f.name for f in self.model.factors):
+            hint = f"{self._text(expr)} is a factor, and a parameter is computed from values: use the variable itself"
         elif expr.name in LAYERS:
             hint = f"a layer belongs in a net: `net f = {self._text(expr)}`"
         elif expr.name in self.model.tensors or expr.name in scope.variables:
@@ -410,7 +428,9 @@ class Typer:
         self.sink.add(
             "PGC103",
             expr.name_span,
-            f"there is no function or net called {expr.name}",
+            f"{expr.name} is a family, and no value"
+            if expr.name in families()
+            else f"there is no function or net called {expr.name}",
             help=hint,
             edits=found["edits"] if found is not None else (),
         )

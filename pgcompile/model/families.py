@@ -18,6 +18,7 @@ from pgcompile.model.values import (
     Factor,
     FamilyUse,
     Model,
+    Net,
     TensorValue,
     Typed,
     Undefined,
@@ -25,7 +26,7 @@ from pgcompile.model.values import (
 )
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.family import Family, Parameter
-from pgcompile.vocabulary.layers import show
+from pgcompile.vocabulary.layers import ACTIVATIONS, show
 from pgcompile.vocabulary.spaces import KINDS, Space, contains
 
 
@@ -376,7 +377,7 @@ class _Check:
             expr.span,
             f"{parameter.name} of {self.factor.label} is {show(value.shape)}, and {variable} needs {show(wanted)}",
             related=related,
-            help=self._shape_help(expr, wanted, blamed),
+            help=self._shape_help(parameter.name, expr, wanted, blamed),
         )
         return False
 
@@ -387,11 +388,19 @@ class _Check:
         tensors = [self.typer.model.tensors[n] for n in sorted(names) if n in self.typer.model.tensors]
         return next((t for t in tensors if t.space.shape == shape), None)
 
-    def _shape_help(self, expr: tree.Expr, wanted: tuple[int, ...], blamed: TensorValue | None) -> str:
+    def _shape_help(self, parameter: str, expr: tree.Expr, wanted: tuple[int, ...], blamed: TensorValue | None) -> str:
         text = " ".join(self.sink.source.snippet(expr.span).split())
         net = self._net_of(expr)
         if blamed is not None:
             return f"declare `{blamed.name} : {replace(blamed.space, shape=wanted)}`"
+        shape = self.use.types[parameter].shape if parameter in self.use.types else ()
+        if net is not None and len(shape) > max(len(wanted), 1):
+            return f"Linear acts on the last dimension only: start {net} with Flatten"
+        for binding in self.use.bindings:
+            cut = [n.id for n in binding.names]
+            if len(cut) > 1 and names_in(expr) & {*cut} and isinstance(binding.value, tree.Call) and wanted:
+                whole = len(cut) * prod(wanted)
+                return f"end {binding.value.name} with Linear({whole}): it is cut into {len(cut)} parts"
         if net is not None and wanted:
             size = prod(wanted)
             return f"end {net} with Linear({size})" + (f" >> Unflatten({wanted})" if len(wanted) > 1 else "")
@@ -426,12 +435,15 @@ class _Check:
 
     def _constraint(self, parameter: Parameter, expr: tree.Expr, value: Typed) -> None:
         text = " ".join(self.sink.source.snippet(expr.span).split())
-        fix = KINDS[parameter.constraint].fix
+        fix = "Softplus" if parameter.constraint == "nonnegative" else KINDS[parameter.constraint].fix
         net = self._net_of(expr)
+        last = self._last_layer(net)
         if parameter.name == "probs":
             cure = f"write logits = {text}" + (
                 f", or end {net} with {fix}" if net is not None and fix is not None else ""
             )
+        elif net is not None and fix is not None and last is not None:
+            cure = f"end {net} with {fix} in place of {last}"
         elif net is not None and fix is not None:
             cure = f"end it with {fix}: `net {net} = ... >> {fix}`"
         elif parameter.constraint == "positive":
@@ -445,6 +457,13 @@ class _Check:
             f"{KINDS[parameter.constraint].what}, and `{text}` need not be",
             help=cure,
         )
+
+    def _last_layer(self, net: str | None) -> str | None:
+        """The activation that a net ends with, if it does."""
+        found = self.typer.model.nets.get(net) if net is not None else None
+        stage = found.stages[-1] if isinstance(found, Net) and found.stages else None
+        name = getattr(stage, "id", getattr(stage, "name", None))
+        return name if name in ACTIVATIONS else None
 
     def _net_of(self, expr: tree.Expr) -> str | None:
         """The net whose last layer makes the value, looking through `where`."""

@@ -96,6 +96,9 @@ def size(expr: tree.Expr, constants: dict[str, Fraction], sink: Sink) -> int | N
             hint = f"did you mean {close}?" if close else f"name the size first: `const {expr.id} = 64`"
         sink.add("PGC310", expr.span, f"`{text}` is not a size known at compile time", help=hint)
         return None
+    if isinstance(value, Fraction) and value > MAX_SIZE:
+        sink.add("PGC310", expr.span, f"`{text}` is too large for a size", help=f"the largest is {MAX_SIZE:,}")
+        return None
     if not isinstance(value, Fraction) or value.denominator != 1 or value < 1 or value > MAX_SIZE:
         sink.add(
             "PGC310", expr.span, f"a size is a positive whole number, `{text}` is not", help="write a number such as 64"

@@ -304,7 +304,7 @@ class _Sizing:
                 "PGC303",
                 self.call,
                 f"{self.net.name} takes an index, and {name} takes numbers",
-                help="start the net with Embedding(64), or give it one_hot(y)",
+                help=f"start the net with Embedding(64), or write `{self.net.name}(one_hot(...))`",
             )
             return None
         try:

@@ -30,10 +30,11 @@ def check_gradients(model: Model, objectives: dict[str, Rewritten], sink: Sink) 
             )
 
 
+_SIMPLEX = "relax it: declare the variable `simplex[K]`, with RelaxedOneHotCategorical(0.5, logits = ...) in p and q"
 _RELAXED = {
-    "Bernoulli": "use RelaxedBernoulli(temperature, logits = ...), whose draws are differentiable",
-    "Categorical": "use RelaxedOneHotCategorical(temperature, logits = ...), whose draws are differentiable",
-    "OneHotCategorical": "use RelaxedOneHotCategorical(temperature, logits = ...), whose draws are differentiable",
+    "Bernoulli": "relax it: declare the variable `unit_interval`, with RelaxedBernoulli(0.5, logits = ...) in p and q",
+    "Categorical": _SIMPLEX,
+    "OneHotCategorical": _SIMPLEX,
 }
 
 

@@ -65,20 +65,26 @@ def _signs(line: OptimiseLine, term: Term, sink: Sink) -> None:
     """A divergence or a log-likelihood that the line pushes the wrong way."""
     up = 1 if line.direction == "maximize" else -1
     other = "minimize" if up > 0 else "maximize"
+    wrong: list[tuple[str, str]] = []
+    right = 0
     for sign, inner in parts(term):
-        if isinstance(inner, terms.Divergence) and inner.kind == "KL" and sign * up > 0:
+        if isinstance(inner, terms.Divergence) and inner.kind == "KL":
             what = f"makes {inner.label} {'larger' if up > 0 else 'smaller than any bound'}"
-        elif isinstance(inner, terms.LogDensity) and sign * up < 0 and _is_likelihood(inner):
+            bad, label = sign * up > 0, inner.label
+        elif isinstance(inner, terms.LogDensity) and _is_likelihood(inner):
             what = f"makes {inner.distribution.spelled} smaller: the data become less likely"
+            bad, label = sign * up < 0, f"log {inner.distribution.spelled}"
         else:
             continue
-        sink.add(
-            "W110",
-            line.span,
-            f"{line.direction} {line.objective} {what}",
-            help=f"did you mean {other}, or the other sign before it?",
-        )
-        return
+        if bad:
+            wrong.append((what, label))
+        else:
+            right += 1
+    if wrong:
+        what, label = wrong[0]
+        # Turning the line round would turn what is right.
+        cure = f"change the sign before {label}" if right else f"did you mean {other}?"
+        sink.add("W110", line.span, f"{line.direction} {line.objective} {what}", help=cure)
 
 
 def _is_likelihood(term: terms.LogDensity) -> bool:

@@ -354,7 +354,7 @@ class _Objectives:
         self.sink.add(
             "PGC210",
             span,
-            f"{distribution.label} has no exact log-density here: "
+            f"this version has no exact log-density of {distribution.label}: "
             f"{names} would have to be integrated out of {shown.spelled}",
             help=f"use a bound: ELBO[{shown.spelled} || q({names}|{','.join(left.targets)})]",
         )
@@ -516,9 +516,19 @@ class _Objectives:
             f"{expr.kind} compares distributions of the same variables, "
             f"and {left.label} is over {', '.join(left.targets)} "
             f"while {right.label} is over {', '.join(right.targets)}",
-            help=f"compare {left.label} with a distribution of {', '.join(left.targets)}",
+            help=self._compare_help(expr, left),
         )
         return False
+
+    def _compare_help(self, expr: tree.Functional, left: Distribution) -> str:
+        """What could stand on the right: a factor over the same variables, or one that is missing."""
+        over = ", ".join(left.targets)
+        fitting = [f.label for f in self.model.factors if {*f.targets} == {*left.targets} and not f.parents]
+        if isinstance(expr.right, tree.Name) and not fitting:
+            return f"no {expr.right.id} factor generates {over}: define `{expr.right.id}({over}) = Normal(0, 1)`, say"
+        if fitting:
+            return f"write {' or '.join(f'{expr.kind}[{left.label} || {f}]' for f in fitting)}"
+        return f"compare {left.label} with a distribution of {over}"
 
     def _check_supports(self, expr: tree.Functional, left: Distribution, right: Distribution) -> None:
         """The divergence is infinite where the left side can go and the right side cannot."""

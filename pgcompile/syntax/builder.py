@@ -247,8 +247,8 @@ class Builder(Transformer[Token, Any]):
     def sum_over(self, c: list[Any]) -> Any:
         raise OperatorError(
             _span(c),
-            "sums over an index are not part of this version",
-            "write the terms out, or use an integral for a continuous variable",
+            "sums over a variable or an index are not part of this version",
+            "write the terms out if they are few",
         )
 
     def sum_range(self, c: list[Any]) -> _Many:

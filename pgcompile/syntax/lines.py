@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from lark import Token
 
-from pgcompile.diagnostics import Sink, Span
+from pgcompile.diagnostics import Edit, Sink, Span
 from pgcompile.syntax.grammar import parser
 from pgcompile.syntax.tree import Comment
 
@@ -276,7 +276,7 @@ def _report_unknown(line: Line, sink: Sink) -> bool:
 _CHARACTERS = {
     '"': "there are no strings: write names and formulas without quotes",
     "'": "there are no strings: write names and formulas without quotes",
-    ".": "functions and layers are named alone: `exp(z)`, `Linear(64)`; batch dimensions are never written",
+    ".": "batch dimensions are never written, as in `real[784]`; functions and layers are named alone",
     ">": "layers are joined by `>>`; there are no comparisons",
     "<": "there are no comparisons; this looks like another language",
     "%": "there is no remainder; a comment begins with `#`",
@@ -291,6 +291,27 @@ _CHARACTERS = {
 def _report_character(token: Token, sink: Sink) -> None:
     span = span_of(token)
     text = str(token)
+    module = re.search(r"(torch|np|numpy|nn|F|jnp|math|pyro|dist|D)$", sink.source.text[: span.start])
+    if text == "." and module is not None:
+        rest = re.match(r"\.(?:\w+\.)*(\w*)", sink.source.text[span.start :])
+        what = rest[1] if rest is not None and rest[1] else "exp"
+        if module[1] == "pyro":
+            sink.add(
+                "PGC005",
+                Span(span.start - 4, span.end),
+                "`pyro.` has no meaning: a random variable is defined by its factor",
+                help="write `p(z) = Normal(0, 1)` and `z : real`",
+            )
+            return
+        place = Span(span.start - len(module[1]), span.start)
+        sink.add(
+            "PGC005",
+            place,
+            f"`{module[1]}.` has no meaning: functions, layers and families are named alone",
+            help=f"write `{what}`",
+            edits=(Edit(Span(place.start, span.start + (rest.end(1) - len(what) if rest else 1)), ""),),
+        )
+        return
     if text == "\\":
         # The whole command is wrong, not only its first character.
         word = re.match(r"\\[a-zA-Z]*", sink.source.text[span.start :])

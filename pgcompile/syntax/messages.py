@@ -327,7 +327,7 @@ def _bars(place: Place) -> Message | None:
             return Message("a divergence has two sides, parted by one `||`", "leave the third out")
         return Message(
             "`||` parts the two sides of a divergence, and this is none that is known",
-            "divergences are KL, H, CE, ELBO, IWAE, MMD and W, as in `KL[q(z|x) || p(z)]`",
+            "divergences and bounds with two sides are KL, CE and ELBO, as in `KL[q(z|x) || p(z)]`",
         )
     return None
 
@@ -361,6 +361,13 @@ def _colons(place: Place) -> Message | None:
         return None
     if place.kind == "CONST":
         return Message("a const is a number, with `=`", "write `const D = 64`", place.replaced("="))
+    if place.is_before("NET", "FLOW", "INPUT", "PARAM", "BUFFER", "CONST"):
+        return Message(
+            f"`{place.before}` is a word of the language and cannot be a name here",
+            f"choose another name, such as `{place.before}_1 : real`",
+        )
+    if "lambda" in map(str, place.tokens[: place.index]):
+        return Message("there is no lambda", "write the formula itself: `p(x|z) = Normal(z, 1)`")
     if place.kind in ("NET", "FLOW"):
         return Message("a net is defined with `=`", f"write `{place.tokens[0]} f = ...`", place.replaced("="))
     if place.kind == "EXTERN":
@@ -466,6 +473,23 @@ def _arrows(place: Place) -> Message | None:
     return None
 
 
+def _spilled_operand(place: Place) -> Message | None:
+    """`e = a /` and a new statement below it: the operator took the next line in."""
+    if not place.is_found("EQUAL", "COLON"):
+        return None
+    for position in range(place.index - 1, 0, -1):
+        token, other = place.tokens[position], place.tokens[position - 1]
+        if other.line != token.line:
+            if other.type in _BINARY:
+                return Message(
+                    f"an operand is missing: `{other}` is followed by nothing",
+                    f"write what stands after `{other}`, or leave it out",
+                    at=_span(other),
+                )
+            return None
+    return None
+
+
 def _order(place: Place) -> Message | None:
     if place.is_found("WRT") and not place.is_before("USING"):
         return Message("`wrt` stands before `using`", "write `maximize elbo wrt q using Adam(lr = 1e-3)`")
@@ -483,6 +507,11 @@ def _unfinished(place: Place) -> Message | None:
     if place.found is not None:
         return None
     if "DIFFERENTIAL" in place.accepts or any(t.type == "INTEGRAL" for t in place.tokens):
+        if any(
+            t.type == "NAME" and str(t).startswith("d") and i and place.tokens[i - 1].type == "INTEGRAL"
+            for i, t in enumerate(place.tokens)
+        ):
+            return Message("in an integral `dz` stands at the end", "write `∫ p(x|z) p(z) dz`")
         return Message(
             "the integral does not say over what",
             "end it with the variable: `∫ p(x|z) p(z) dz`",
@@ -501,6 +530,7 @@ def _unfinished(place: Place) -> Message | None:
 
 _RULES: tuple[Callable[[Place], Message | None], ...] = (
     _after_bar,
+    _spilled_operand,
     _nothing_after,
     _keyword_as_name,
     _order,
@@ -526,6 +556,11 @@ def _types(place: Place) -> frozenset[str]:
 
 def _expected(place: Place) -> Message:
     """The last resort: what stands here, and what could."""
+    if place.accepts <= {"LSQB", "$END", "EQUAL"} and "COLON" in _types(place) and place.found is not None:
+        return Message(
+            f"`{place.found}` has no meaning after a space",
+            f"a shape stands in square brackets: `{place.tokens[0]} : real[3]`",
+        )
     closer = next((text for terminal, text in _CLOSERS.items() if terminal in place.accepts), None)
     after = f" after `{place.before}`" if place.before is not None else " at the start of a statement"
     wanted = _wanted(place.accepts)

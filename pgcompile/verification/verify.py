@@ -161,11 +161,12 @@ class _Judge:
         return [*checks, *self._by_means(what, method, term, sign, key, MORE_GROUPS)]
 
     def _by_means(self, what: str, method: str, term: Term, sign: int, key: str, groups: int) -> list[Check]:
-        each = self.each if self._by_rows(term) else min(self.each, _FEW)
+        rows = self._by_rows(method, term)
+        each = self.each if rows else min(self.each, _FEW)
         inner = _MANY_INNER if _nonlinear(term) else max(_INNER // each, 10)
         differences, slopes, sizes, slope_sizes = [], [], [], []
         for _ in range(groups):
-            found, noise = self._mean_of_runs(method, key, sign, each, rows=self._by_rows(term))
+            found, noise = self._mean_of_runs(method, key, sign, each, rows=rows)
             # Where the module draws nothing there is nothing to pair: the reference may as well draw more.
             replicates = each if noise else max(each, 80)
             expected = _shaped(self.bench.reference(replicates, inner, noise).term(term), replicates, sign).mean(0)
@@ -182,9 +183,11 @@ class _Judge:
             Check(f"gradient of {what}", max(worst, default=0.0), Z_BOUND, "z", self._worst(worst)),
         ]
 
-    def _by_rows(self, term: Term) -> bool:
-        """Whether each data point has its value to itself, so that many runs are one run of more data."""
+    def _by_rows(self, method: str, term: Term) -> bool:
+        """Whether each data point has its draws and value to itself, so that many runs are one run of more data."""
         bench = self.bench
+        if not all(noise.batched for noise in bench.program.noise[method]):
+            return False
         supplied = any(isinstance(f.definition, Extern) for f in bench.model.factors)
         supplied = supplied or any(isinstance(net, ExternNetwork) for net in bench.model.nets.values())
         return not (supplied or _over_batch(term))

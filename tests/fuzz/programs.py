@@ -203,8 +203,11 @@ class ProgramMaker:
             if vectors:
                 chosen = self.random.choice(vectors)
                 return f"{chosen.name} @ {self._tensor('param', 'real', (chosen.shape[0], size), 'normal(0.3)')}"
+        # Of two numbers LayerNorm makes a step, whose gradient is carried by draws that are never seen.
+        wide = sum(max(1, len(p.shape) and p.shape[0]) for p in parents) > 2
+        normed = "LayerNorm >> " if wide else "ELU >> "
         middle = self.random.choice(
-            ["", "Tanh >> ", "Linear(4) >> Tanh >> ", "Linear(3) >> ELU >> ", "LayerNorm >> ", "mlp(3, act = SiLU) >> "]
+            ["", "Tanh >> ", "Linear(4) >> Tanh >> ", "Linear(3) >> ELU >> ", normed, "mlp(3, act = SiLU) >> "]
         )
         end = f" >> Unflatten(({', '.join(map(str, shape))}))" if len(shape) > 1 else ""
         self.lines.append(f"net f_{self.nets} = {middle}Linear({size}){end}")
