@@ -7,7 +7,7 @@ from pgcompile.model.expressions import calls_in, names_in
 from pgcompile.model.values import Atom, Data, Model, OptimiseLine, base_name
 from pgcompile.objective import terms
 from pgcompile.objective.review import atoms_in, learnables_of, signed
-from pgcompile.objective.terms import Term
+from pgcompile.objective.terms import Term, walk
 from pgcompile.syntax import tree
 
 _STEPS = frozenset(("round", "floor", "sign"))
@@ -37,28 +37,6 @@ def parts(term: Term, sign: int = 1) -> Iterator[tuple[int, Term]]:
             yield from parts(inner.body, s)
         else:
             yield s, inner
-
-
-def below(term: Term) -> Iterator[Term]:
-    """A term and everything in it."""
-    yield term
-    match term:
-        case terms.Add(items):
-            inner = [item for _, item in items]
-        case terms.Multiply(factors):
-            inner = list(factors)
-        case terms.Apply(_, arguments):
-            inner = list(arguments)
-        case terms.Divide(a, b) | terms.Raise(a, b):
-            inner = [a, b]
-        case terms.Expectation(_, body):
-            inner = [body]
-        case terms.Reference(_, named):
-            inner = [named]
-        case _:
-            inner = []
-    for item in inner:
-        yield from below(item)
 
 
 def _signs(line: OptimiseLine, term: Term, sink: Sink) -> None:
@@ -99,7 +77,7 @@ def _unsampled(line: OptimiseLine, term: Term, model: Model, sink: Sink) -> None
     drawn: set[str] = set()
     conditions: set[str] = set()
     scored: list[tuple[Atom, terms.LogDensity | terms.Divergence]] = []
-    for inner in below(term):
+    for inner in walk(term):
         if isinstance(inner, terms.Expectation | terms.Divergence):
             drawn |= set(inner.draw.variables)
             conditions |= set(inner.draw.distribution.parents)
@@ -124,7 +102,7 @@ def _nothing_learned(line: OptimiseLine, term: Term, model: Model, sink: Sink) -
     found: set[str] = set()
     for atom in atoms_in(term):
         found |= learnables_of(atom.factor, model)
-    for inner in below(term):
+    for inner in walk(term):
         if isinstance(inner, terms.Plain):
             found |= {c.name for c in calls_in(inner.expr) if c.name in model.nets}
             found |= {n for n in names_in(inner.expr) if n in model.tensors and model.tensors[n].kind == "param"}
@@ -142,7 +120,7 @@ def _nothing_learned(line: OptimiseLine, term: Term, model: Model, sink: Sink) -
 
 def _steps(line: OptimiseLine, term: Term, model: Model, sink: Sink) -> None:
     """A step function of a drawn variable in the objective itself: its gradient is zero everywhere."""
-    for inner in below(term):
+    for inner in walk(term):
         if not isinstance(inner, terms.Plain):
             continue
         for call in calls_in(inner.expr):
@@ -161,11 +139,11 @@ def _steps(line: OptimiseLine, term: Term, model: Model, sink: Sink) -> None:
 def _divergences(term: Term, sink: Sink) -> None:
     over_q = any(
         base_name(a.factor.name) == "q"
-        for inner in below(term)
+        for inner in walk(term)
         if isinstance(inner, terms.Expectation)
         for a in inner.draw.distribution.atoms
     )
-    for inner in below(term):
+    for inner in walk(term):
         if not isinstance(inner, terms.Divergence) or inner.kind != "KL" or inner.right is None:
             continue
         if set(inner.left.atoms) == set(inner.right.atoms):

@@ -1,5 +1,6 @@
 """Resolved objectives: every name settled, every sampled variable tied to the draw that makes it."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -162,3 +163,20 @@ class Reference:
 
 
 Term = Constant | Plain | LogDensity | Expectation | Divergence | Add | Multiply | Divide | Raise | Apply | Reference
+
+
+def walk(term: Term) -> Iterator[Term]:
+    """A term and every term in it."""
+    yield term
+    inner: Iterable[Term] = ()
+    match term:
+        case Add(items):
+            inner = [item for _, item in items]
+        case Multiply(items) | Apply(_, items):
+            inner = items
+        case Divide(a, b) | Raise(a, b):
+            inner = (a, b)
+        case Expectation(_, body) | Reference(_, body):
+            inner = (body,)
+    for item in inner:
+        yield from walk(item)

@@ -278,57 +278,30 @@ def _combined(columns: list[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Te
 
 def _nonlinear(term: Term) -> bool:
     """Whether something nonlinear acts on a divergence, so that an average of it is not the value of its average."""
+    return any(map(_acts_on_divergence, terms.walk(term)))
+
+
+def _acts_on_divergence(term: Term) -> bool:
     match term:
-        case terms.Add(items):
-            return any(_nonlinear(inner) for _, inner in items)
         case terms.Multiply(factors):
-            return sum(_has_divergence(f) for f in factors) > 1 or any(map(_nonlinear, factors))
+            return sum(map(_has_divergence, factors)) > 1
         case terms.Apply(function, arguments):
-            acts = function not in ("mean", "sum", "detach")
-            return any((acts and _has_divergence(a)) or _nonlinear(a) for a in arguments)
-        case terms.Divide(top, bottom):
-            return _nonlinear(top) or _has_divergence(bottom)
-        case terms.Raise(base, exponent):
-            return _has_divergence(base) or _has_divergence(exponent)
-        case terms.Expectation(_, body):
-            return _nonlinear(body)
-        case terms.Reference(_, inner):
-            return _nonlinear(inner)
+            return function not in ("mean", "sum", "detach") and any(map(_has_divergence, arguments))
+        case terms.Divide(_, bottom):
+            return _has_divergence(bottom)
+        case terms.Raise():
+            return _has_divergence(term)
         case _:
             return False
 
 
 def _over_batch(term: Term) -> bool:
     """Whether a term takes a mean or a sum over the batch."""
-    match term:
-        case terms.Apply(function, arguments):
-            return function in ("mean", "sum") or any(map(_over_batch, arguments))
-        case terms.Add(items):
-            return any(_over_batch(inner) for _, inner in items)
-        case terms.Multiply(parts):
-            return any(map(_over_batch, parts))
-        case terms.Divide(a, b) | terms.Raise(a, b):
-            return _over_batch(a) or _over_batch(b)
-        case terms.Expectation(_, inner) | terms.Reference(_, inner):
-            return _over_batch(inner)
-        case _:
-            return False
+    return any(isinstance(inner, terms.Apply) and inner.function in ("mean", "sum") for inner in terms.walk(term))
 
 
 def _has_divergence(term: Term) -> bool:
-    match term:
-        case terms.Divergence():
-            return True
-        case terms.Add(items):
-            return any(_has_divergence(inner) for _, inner in items)
-        case terms.Multiply(parts) | terms.Apply(_, parts):
-            return any(map(_has_divergence, parts))
-        case terms.Divide(a, b) | terms.Raise(a, b):
-            return _has_divergence(a) or _has_divergence(b)
-        case terms.Expectation(_, inner) | terms.Reference(_, inner):
-            return _has_divergence(inner)
-        case _:
-            return False
+    return any(isinstance(inner, terms.Divergence) for inner in terms.walk(term))
 
 
 def _is_point(definition: object) -> bool:
