@@ -184,7 +184,12 @@ class Typer:
             name,
             expr.span,
             () if special else known,
-            special or f"declare it, as in `{name} : real[3]` or `param {name} : real[3]`",
+            special
+            or (
+                f"define it: `{name} = ...`, or declare it, as in `input {name} : real`"
+                if scope.where == "the objective"
+                else f"declare it, as in `{name} : real[3]` or `param {name} : real[3]`"
+            ),
         )
         self.sink.add("PGC101", expr.span, f"{name} is not declared", **found)
         return None
