@@ -67,7 +67,10 @@ def compile_command(
     from pgcompile.program import compile_source
     from pgcompile.writing import write_atomically
 
-    compiled = compile_source(_source(program), name, _constants(settings), link=link, debug=debug)
+    try:
+        compiled = compile_source(_source(program), name, _constants(settings), link=link, debug=debug)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
     found = [d for d in compiled.diagnostics if not quiet or d.severity is Severity.WARNING]
     _print(found, as_json=False)
     if output is None:
@@ -86,7 +89,7 @@ def compile_command(
 def check(program: str, settings: tuple[str, ...], as_json: bool, warn: str, fix: bool) -> None:
     """Check PROGRAM (a file, or formulas in quotes) and report every mistake."""
     if fix:
-        _fix(program, settings)
+        program = _fix(program, settings)
     analysis = _analyse(program, settings)
     found = analysis.diagnostics
     _print(found, as_json=as_json)
@@ -358,8 +361,11 @@ def _constants(settings: tuple[str, ...]) -> dict[str, int | float]:
     }
 
 
-def _fix(program: str, settings: tuple[str, ...]) -> None:
-    """Apply mechanical cures until none is left; the file is replaced only when all are in."""
+def _fix(program: str, settings: tuple[str, ...]) -> str:
+    """Apply mechanical cures until none is left; the file is replaced only when all are in.
+
+    The result is what to check now: the same file, or the mended formulas.
+    """
     from pgcompile.compiler import analyse
     from pgcompile.diagnostics.fixes import apply_edits
     from pgcompile.writing import write_atomically
@@ -378,8 +384,7 @@ def _fix(program: str, settings: tuple[str, ...]) -> None:
     elif text != source.text:
         write_atomically(path, text.encode())
     click.echo(f"{made} mistake{'s' * (made != 1)} mended", err=True)
-    if not path.is_file():
-        sys.exit(0)
+    return program if path.is_file() else text
 
 
 def _analyse(program: str, settings: tuple[str, ...]) -> Analysis:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from pgcompile.diagnostics import CompileError, Diagnostic, Severity, Sink, Source
 from pgcompile.model import Model, build
 from pgcompile.model.distributions import Resolver
-from pgcompile.model.values import Undefined
+from pgcompile.model.values import FamilyUse, Undefined
 from pgcompile.objective.remarks import remark
 from pgcompile.objective.resolve import resolve_objectives
 from pgcompile.objective.review import check_model, generative_part
-from pgcompile.objective.terms import Term
+from pgcompile.objective.terms import Divergence, Expectation, Term, walk
 from pgcompile.syntax import parse, tree
 
 if TYPE_CHECKING:
@@ -52,7 +52,26 @@ def analyse(source: Source, constants: Constants = None) -> Analysis:
     if not sink.has_errors:
         check_model(model, resolver, objectives, sink)
         remark(program, model, objectives, sink)
+        _check_discrete_draws(model, objectives, sink)
     return Analysis(source, program, model, resolver, objectives, sink)
+
+
+def _check_discrete_draws(model: Model, objectives: dict[str, Term], sink: Sink) -> None:
+    """Draws without a pathwise gradient, which only the rewritten objectives tell: sympy is loaded where there are any."""
+    drawn = {
+        atom.factor
+        for term in objectives.values()
+        for inner in walk(term)
+        if isinstance(inner, Expectation | Divergence)
+        for atom in inner.draw.distribution.atoms
+    }
+    uses = [f.definition for f in drawn if isinstance(f.definition, FamilyUse)]
+    if all(use.family.pathwise for use in uses):
+        return
+    from pgcompile.objective.gradients import check_gradients
+    from pgcompile.objective.rewrite import rewrite
+
+    check_gradients(model, {name: rewrite(term, model, sink, name) for name, term in objectives.items()}, sink)
 
 
 def parse_only(source: Source) -> tree.Program:

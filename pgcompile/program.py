@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import inspect
+import keyword
 import linecache
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     import networkx as nx
 
     from pgcompile.verification import Check
+
+
+_FILE_NAMES = frozenset(("torch", "nn", "D", "F", "Tensor"))
 
 
 class Program:
@@ -144,6 +148,8 @@ def compile_source(
     source: Source, name: str | None, constants: dict[str, int | float] | None, *, link: bool, debug: bool = False
 ) -> Program:
     """Compile a program's text."""
+    if name is not None and (not name.isidentifier() or keyword.iskeyword(name) or name in _FILE_NAMES):
+        raise ValueError(f"{name!r} cannot be the name of a class; give a Python name, such as Model")
     with _collector_paused():
         analysis = analyse(source, constants)
         analysis.raise_errors()

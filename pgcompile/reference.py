@@ -175,7 +175,8 @@ class Reference:
             missing = 0 if unbatched and value.rank else wanted - value.rank
             found[name] = raised(value.tensor, missing)
             if parameter.rank and value.rank == 0:
-                found[name] = found[name].expand(*found[name].shape[:-1], space.shape[-1])
+                width = space.categories if definition.family.index_valued else space.shape[-1]
+                found[name] = found[name].expand(*found[name].shape[:-1], width or 1)
         lead = len(space.shape) - definition.family.event_rank
         base = _family(definition.family.name, found, space.shape)
         if lead:

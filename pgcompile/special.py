@@ -272,6 +272,13 @@ def expect(formula: str, **variables: tuple) -> None:
             raise TypeError(f"{name} of {formula} cannot be {value.dtype}")
 
 
+def same_batch(formula: str, **variables: tuple) -> None:
+    """Check that variables, each with its event rank, have one batch shape."""
+    batches = {n: tuple(v.shape[: v.ndim - rank]) for n, (v, rank) in variables.items()}
+    if len(set(batches.values())) > 1:
+        raise ValueError(f"the batch shapes of {formula} differ: {batches}")
+
+
 def belongs(name: str, value: Tensor, space: str, size: int | None) -> None:
     """Check that values lie in their space (debug modules only: this waits for the device)."""
     whole = value == value.round()

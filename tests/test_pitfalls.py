@@ -68,6 +68,7 @@ def test_a_draw_that_trains_nothing_is_an_error() -> None:
     with pytest.raises(CompileError) as caught:
         pgc.compile(text)
     assert [d.code for d in caught.value.diagnostics] == ["PGC403"]
+    assert codes(text) == ["PGC403"], "checking finds it too"
 
 
 def test_the_log_density_of_a_fixed_value_depends_on_no_draw() -> None:

@@ -119,6 +119,12 @@ CATALOGUE: tuple[Entry, ...] = (
         _PAIR + "p(a) = Normal(b, 1)",
         _PAIR + "p(a|b) = Normal(b, 1)",
     ),
+    Entry(
+        "PGC115",
+        "a name that the emitted module has for itself",
+        "x : real\nparam m : real\np(x) = Normal(m, 1)\nloss = -log p(x)\nminimize loss",
+        "x : real\nparam m : real\np(x) = Normal(m, 1)\nnll = -log p(x)\nminimize nll",
+    ),
     Entry("PGC201", "a variable stands twice in one factor", "p(x|x) p(z)", "p(x|z) p(z)"),
     Entry("PGC202", "two factors generate one variable", "p(x|z) p(z) p(z)", "p(x|z) p(z)"),
     Entry("PGC203", "factors condition on each other", "p(x|z) p(z|x)", "p(x|z) p(z)"),

@@ -34,7 +34,9 @@ def cure(name: str, span: Span, known: Iterable[str], otherwise: str, also: Mapp
     close = nearest(name, known)
     if close is None:
         return Cure(help=otherwise, edits=())
-    return Cure(help=f"did you mean {close}?", edits=(Edit(span, close),))
+    # Only a slip of the keys is mended; that one name begins like the other is no more than a guess.
+    slip = distance(name.casefold(), close.casefold()) <= max(1, len(close) // 4)
+    return Cure(help=f"did you mean {close}?", edits=(Edit(span, close),) if slip else ())
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -15,20 +15,11 @@ from pgcompile.plan.methods import Argument, FactorMethod, LossMethod, Method, M
 from pgcompile.plan.names import factor_attribute, identifier
 from pgcompile.plan.tensors import attribute_name
 from pgcompile.plan.values import Value
+from pgcompile.vocabulary.reserved import METHODS
 from pgcompile.vocabulary.spaces import Space
 
 VERSION = "0.1.0"
 _SPECIAL = Path(__file__).resolve().parent.parent / "special.py"
-# Attributes of nn.Module that a net or parameter must not replace.
-_MODULE_ATTRIBUTES = frozenset(
-    "T_destination add_module apply bfloat16 buffers call_super_init "
-    "children compile cpu cuda double dump_patches eval "
-    "extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu load_state_dict modules "
-    "mtia named_buffers named_children named_modules named_parameters parameters register_buffer register_module "
-    "requires_grad_ set_extra_state set_submodule share_memory "
-    "state_dict to to_empty train training type xpu zero_grad "
-    "loss terms sample sample_mean log_prob log_prob_of factor".split()
-)
 
 
 @dataclass(frozen=True)
@@ -105,7 +96,7 @@ class _Module:
         """Python names of attributes and arguments, none of which hides another."""
         methods = {identifier(m.name) for m in self.plan.objectives}
         methods |= {f.name for f in self.plan.factors} | {m.name for _, m in self.plan.log_densities}
-        taken = _MODULE_ATTRIBUTES | methods | {loss.name for loss in self.plan.losses}
+        taken = METHODS | methods | {loss.name for loss in self.plan.losses}
         owned = [*self.plan.tensors.modules, *self.plan.tensors.constants]
         owned += [n for n in self.plan.tensors.externs if n in self.plan.model.nets]
         owned += [attribute_name(t) for t in self.plan.tensors.parameters.values()]
@@ -242,7 +233,12 @@ class _Module:
         entries = [
             f"{identifier(a.name)}=({identifier(a.name)}, {a.shape}{_index_flag(model.spaces[a.name])})" for a in given
         ]
-        lines = _collection("expect(", [f'"{formula}"', *entries], ")", 8)
+        lines = []
+        if len(given) > 1 and formula != "log_prob" and not formula.startswith("log_"):
+            self._use("same_batch")
+            ranks = [f"{identifier(a.name)}=({identifier(a.name)}, {len(a.shape)})" for a in given]
+            lines = _collection("same_batch(", [f'"{formula}"', *ranks], ")", 8)
+        lines = _collection("expect(", [f'"{formula}"', *entries], ")", 8) + lines
         if self.debug:
             for argument in given:
                 self._use("belongs")

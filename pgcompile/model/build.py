@@ -32,6 +32,7 @@ from pgcompile.vocabulary.family import Family
 from pgcompile.vocabulary.functions import FUNCTIONS
 from pgcompile.vocabulary.layers import LAYERS, Value
 from pgcompile.vocabulary.optimisers import OPTIMISERS
+from pgcompile.vocabulary.reserved import HELPERS, METHODS
 from pgcompile.vocabulary.synonyms import OPTIMISER_OPTIONS, PARAMETERS
 
 DEFAULT_OBJECTIVE = "objective"
@@ -476,6 +477,17 @@ class _Collector:
             else:
                 self.model.objectives[name] = Objective(name, expr, span)
 
+        for name, span in [
+            *((n, o.span) for n, o in self.model.objectives.items() if n in METHODS),
+            *((n, s) for n, s in self.model.variables.items() if n in HELPERS),
+        ]:
+            self.sink.add(
+                "PGC115",
+                span,
+                f"{name} is a name that the emitted module has for itself",
+                help=f"call it something else, such as {'nll or elbo' if name == 'loss' else f'{name}_1'}",
+            )
+
     # --- algebra ---
 
     def resolve_algebra(self) -> Resolver:
@@ -579,6 +591,9 @@ class _Collector:
             for atom in named.distribution.atoms:
                 for old, new in atom.renaming:
                     spaces = self.model.spaces.get(old), self.model.spaces.get(new)
+                    if spaces[0] is not None and spaces[1] is None:
+                        self.model.spaces[new] = spaces[0]
+                        continue
                     if None not in spaces and spaces[0] != spaces[1]:
                         self.sink.add(
                             "PGC206",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from pgcompile.diagnostics import Edit, Sink, Span, cure
+from pgcompile.diagnostics import Sink, Span, cure
 from pgcompile.model.algebra import find_cycle, marginalise, multiply, rename
 from pgcompile.model.values import Atom, Data, Distribution, Factor, Model, base_name, factor_label
 from pgcompile.syntax import tree
@@ -201,8 +201,8 @@ class Resolver:
             )
         missing = [t for t in targets if not any(t in f.targets for f in self.model.factors)]
         reasons = [f"no factor generates {', '.join(missing)}"] if missing else []
-        edits = (Edit(call.span, close),) if close is not None else ()
-        self.sink.add("PGC108", call.span, f"there is no factor {label}", reasons=reasons, help=hint, edits=edits)
+        # Another factor is another formula: that is for the user to decide, not an edit.
+        self.sink.add("PGC108", call.span, f"there is no factor {label}", reasons=reasons, help=hint)
 
     def _nearest_factor(self, name: str, targets: tuple[str, ...], parents: tuple[str, ...]) -> str | None:
         """The factor of another name over the same variables, or the one of this name turned round."""

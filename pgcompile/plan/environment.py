@@ -123,7 +123,7 @@ class Environment:
             return self._normalised(value) if simplex else value
         shape = self.model.spaces[target].shape
         numbers = [float(x) for x in flatten(literal)]
-        wide = self._table_shape(use, parameter, shape)
+        wide = self._table_shape(use, parameter, shape, self.model.spaces[target].categories)
         own = wide[len(wide) - max(parameter.rank, len(use.types[parameter.name].shape)) :]
         if isinstance(literal, Fraction):
             numbers = numbers * prod(own)
@@ -135,11 +135,13 @@ class Environment:
         table = tuple(numbers * (prod(wide) // prod(own)))
         return self.builder.attribute(self.tensors.constant(table, wide), wide)
 
-    def _table_shape(self, use: FamilyUse, parameter: Parameter, shape: tuple[int, ...]) -> tuple[int, ...]:
+    def _table_shape(
+        self, use: FamilyUse, parameter: Parameter, shape: tuple[int, ...], width: int | None
+    ) -> tuple[int, ...]:
         """The shape of a literal parameter that every element of a variable has for itself."""
         own = use.types[parameter.name].shape
         if use.family.index_valued and parameter.rank == 1:
-            return (*shape, own[-1])
+            return (*shape, own[-1] if own else width or 1)
         if parameter.rank == 2:
             return (*shape, shape[-1])
         return shape

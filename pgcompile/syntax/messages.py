@@ -458,6 +458,8 @@ def _arrows(place: Place) -> Message | None:
         return Message("a space is declared with `:`", "as in `x : real[3]`", place.replaced(":"))
     if found.type == "IN":
         return Message("a space is declared with `:`", "as in `x : real[3]`", place.replaced(":"))
+    if found.type == "SIM" and place.is_before("RPAR"):
+        return Message("a factor is defined with `=`", "write `=`", place.replaced("="))
     if found.type == "SIM":
         return Message(
             "a factor says what it generates", f"write `p({place.before}) = Normal(0, 1)`, and `{place.before} : real`"

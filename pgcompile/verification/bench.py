@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pgcompile.model.values import Extern, ExternNetwork, Model, ModuleSegment, Net
+from pgcompile.model.literals import evaluate
+from pgcompile.model.values import Extern, ExternNetwork, FamilyUse, Model, ModuleSegment, Net
 from pgcompile.objective.terms import DrawKey
 from pgcompile.plan.names import factor_attribute, identifier
 from pgcompile.reference import Reference, values_in
@@ -46,6 +48,14 @@ class Bench:
             name: values_in(space.kind, (BATCH, *space.shape), space.categories, generator)
             for name, space in self.model.spaces.items()
         }
+        for factor in self.model.factors:
+            if isinstance(factor.definition, FamilyUse) and factor.definition.family.name == "Multinomial":
+                # Counts of one multinomial have its sum.
+                count = evaluate(dict(factor.definition.parameters)["total_count"], self.model.constants)
+                shape = self.model.spaces[factor.targets[0]].shape
+                assert isinstance(count, Fraction)
+                drawn = torch.randint(0, shape[-1], (int(count), BATCH, *shape[:-1]), generator=generator)
+                self.observed[factor.targets[0]] = F.one_hot(drawn, shape[-1]).sum(0).double()
         self.inputs = {
             t.name: values_in(t.space.kind, t.space.shape, None, generator)
             for t in self.model.tensors.values()

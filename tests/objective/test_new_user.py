@@ -107,3 +107,41 @@ def test_warnings_are_issued_in_python() -> None:
 )
 def test_the_cure_is_named(wrong: str, cure: str) -> None:
     assert cure in {d.help for d in pgc.check(wrong)}
+
+
+@pytest.mark.parametrize("space", ["category[3]", "category[3][4]", "one_hot[3]"])
+def test_one_number_is_the_logit_of_every_category(space: str) -> None:
+    family = "OneHotCategorical" if space.startswith("one") else "Categorical"
+    program = pgc.compile(f"k : {space}\np(k) = {family}(logits = 0)\ns = log p")
+    assert [str(check) for check in program.verify() if not check.passed] == []
+
+
+def test_batches_of_different_shape_are_refused() -> None:
+    text = (
+        "x : real[3]\ny : real\nparam w : real[3] = 0\np(y|x) = Normal(sum(w * x), 1)\nnll = -log p(y|x)\nminimize nll"
+    )
+    model = pgc.compile(text).Model()
+    assert model.loss(x=torch.zeros(5, 3), y=torch.zeros(5)).shape == ()
+    for method in (model.loss, model.nll):
+        with pytest.raises(ValueError, match=r"the batch shapes of .* differ"):
+            method(x=torch.zeros(5, 3), y=torch.zeros(5, 1))
+    assert model.log_prob(x=torch.zeros(5, 3), y=torch.zeros(2, 5)).shape == (2, 5)
+
+
+@pytest.mark.parametrize("name", ["my model", "class", "nn"])
+def test_a_class_name_is_a_python_name(name: str) -> None:
+    with pytest.raises(ValueError, match="cannot be the name of a class"):
+        pgc.compile("x : real\np(x) = Normal(0, 1)\ns = log p", name=name)
+
+
+def test_undeclared_variables_of_a_renaming_take_the_spaces_of_those_they_replace() -> None:
+    program = pgc.compile(
+        "x : real[5]\nz : real[2]\nnet f = Linear(5)\np(z) = Normal(0, 1)\np(x|z) = Normal(f(z), 1)\n"
+        "r(u|v) = p(x|z)[x -> u, z -> v]"
+    )
+    assert str(program.analysis.model.spaces["u"]) == "real[5]"
+    assert [str(check) for check in program.verify() if not check.passed] == []
+
+
+def test_a_bold_letter_has_its_subscript() -> None:
+    assert pgc.check("\\mathbf{z}_1 : real[3]\np(\\mathbf{z}_1) = Normal(0, 1)") == []

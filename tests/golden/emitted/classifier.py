@@ -16,6 +16,13 @@ def expect(formula: str, **variables: tuple) -> None:
             raise TypeError(f"{name} of {formula} cannot be {value.dtype}")
 
 
+def same_batch(formula: str, **variables: tuple) -> None:
+    """Check that variables, each with its event rank, have one batch shape."""
+    batches = {n: tuple(v.shape[: v.ndim - rank]) for n, (v, rank) in variables.items()}
+    if len(set(batches.values())) > 1:
+        raise ValueError(f"the batch shapes of {formula} differ: {batches}")
+
+
 def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
     given = given or {}
@@ -47,6 +54,7 @@ class Classifier(nn.Module):
     def likelihood(self, x: Tensor, y: Tensor) -> Tensor:
         """log p(y|x); x: [..., 64], y: [...] -> [...]."""
         expect("likelihood", x=(x, (64,)), y=(y, (), True))
+        same_batch("likelihood", x=(x, 1), y=(y, 0))
         # p(y|x)
         logits = self.logits(x)
         return logits.log_softmax(-1).gather(-1, y.unsqueeze(-1)).squeeze(-1)
@@ -54,6 +62,7 @@ class Classifier(nn.Module):
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of likelihood."""
         expect("loss", x=(x, (64,)), y=(y, (), True))
+        same_batch("loss", x=(x, 1), y=(y, 0))
         logits = self.logits(x)
         return F.cross_entropy(torch.atleast_2d(logits).flatten(0, -2), y.flatten())
 

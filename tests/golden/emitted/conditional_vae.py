@@ -16,6 +16,13 @@ def expect(formula: str, **variables: tuple) -> None:
             raise TypeError(f"{name} of {formula} cannot be {value.dtype}")
 
 
+def same_batch(formula: str, **variables: tuple) -> None:
+    """Check that variables, each with its event rank, have one batch shape."""
+    batches = {n: tuple(v.shape[: v.ndim - rank]) for n, (v, rank) in variables.items()}
+    if len(set(batches.values())) > 1:
+        raise ValueError(f"the batch shapes of {formula} differ: {batches}")
+
+
 def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
     given = given or {}
@@ -45,6 +52,7 @@ class ConditionalVae(nn.Module):
     def elbo(self, x: Tensor, y: Tensor) -> Tensor:
         """ELBO[p(x|z,y) p(z) || q(z|x,y)]; x: [..., 64], y: [...] -> [...]."""
         expect("elbo", x=(x, (64,)), y=(y, (), True))
+        same_batch("elbo", x=(x, 1), y=(y, 0))
         # q(z|x,y)
         one_hot = F.one_hot(y, 10).to(self._zero.dtype)
         m, s = self.head(self.hidden(torch.cat((x, one_hot), -1))).chunk(2, -1)
@@ -61,6 +69,7 @@ class ConditionalVae(nn.Module):
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of elbo."""
         expect("loss", x=(x, (64,)), y=(y, (), True))
+        same_batch("loss", x=(x, 1), y=(y, 0))
         one_hot = F.one_hot(y, 10).to(self._zero.dtype)
         m, s = self.head(self.hidden(torch.cat((x, one_hot), -1))).chunk(2, -1)
         scale = F.softplus(s)
