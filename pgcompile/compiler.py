@@ -57,7 +57,7 @@ def analyse(source: Source, constants: Constants = None) -> Analysis:
 
 
 def _check_discrete_draws(model: Model, objectives: dict[str, Term], sink: Sink) -> None:
-    """Draws without a pathwise gradient, which only the rewritten objectives tell: sympy is loaded where there are any."""
+    """Draws without a pathwise gradient, which only rewritten objectives tell: sympy is loaded only where needed."""
     drawn = {
         atom.factor
         for term in objectives.values()
