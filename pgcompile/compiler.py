@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pgcompile.diagnostics import CompileError, Diagnostic, Severity, Sink, Source
@@ -17,6 +18,7 @@ from pgcompile.syntax import parse, tree
 
 if TYPE_CHECKING:
     from pgcompile.emit import Emitted
+    from pgcompile.objective.rewrite import Rewritten
 
 Constants = dict[str, int | float] | None
 
@@ -37,6 +39,28 @@ class Analysis:
         """Everything found so far, in source order."""
         return self.sink.diagnostics
 
+    @cached_property
+    def rewritten(self) -> dict[str, Rewritten]:
+        """The objectives after every rule; draws that would train nothing are reported. Loads sympy."""
+        from pgcompile.objective.gradients import check_gradients
+        from pgcompile.objective.rewrite import rewrite
+
+        found = {name: rewrite(term, self.model, self.sink, name) for name, term in self.objectives.items()}
+        check_gradients(self.model, found, self.sink)
+        return found
+
+    @property
+    def draws_discrete(self) -> bool:
+        """Whether an objective averages over a family whose draws have no pathwise gradient."""
+        drawn = (
+            atom.factor.definition
+            for term in self.objectives.values()
+            for inner in walk(term)
+            if isinstance(inner, Expectation | Divergence)
+            for atom in inner.draw.distribution.atoms
+        )
+        return any(isinstance(use, FamilyUse) and not use.family.pathwise for use in drawn)
+
     def raise_errors(self) -> None:
         """Raise `CompileError` if the program has errors."""
         if self.sink.has_errors:
@@ -52,26 +76,10 @@ def analyse(source: Source, constants: Constants = None) -> Analysis:
     if not sink.has_errors:
         check_model(model, resolver, objectives, sink)
         remark(program, model, objectives, sink)
-        _check_discrete_draws(model, objectives, sink)
-    return Analysis(source, program, model, resolver, objectives, sink)
-
-
-def _check_discrete_draws(model: Model, objectives: dict[str, Term], sink: Sink) -> None:
-    """Draws without a pathwise gradient, which only rewritten objectives tell: sympy is loaded only where needed."""
-    drawn = {
-        atom.factor
-        for term in objectives.values()
-        for inner in walk(term)
-        if isinstance(inner, Expectation | Divergence)
-        for atom in inner.draw.distribution.atoms
-    }
-    uses = [f.definition for f in drawn if isinstance(f.definition, FamilyUse)]
-    if all(use.family.pathwise for use in uses):
-        return
-    from pgcompile.objective.gradients import check_gradients
-    from pgcompile.objective.rewrite import rewrite
-
-    check_gradients(model, {name: rewrite(term, model, sink, name) for name, term in objectives.items()}, sink)
+    analysis = Analysis(source, program, model, resolver, objectives, sink)
+    if not sink.has_errors and analysis.draws_discrete:
+        _ = analysis.rewritten  # only the rewritten objectives tell which draws are left; others need no sympy yet
+    return analysis
 
 
 def parse_only(source: Source) -> tree.Program:
@@ -86,15 +94,12 @@ def parse_only(source: Source) -> tree.Program:
 def generate(analysis: Analysis, class_name: str, *, link: bool = False, debug: bool = False) -> Emitted:
     """The module of a checked program; errors found on the way are raised."""
     from pgcompile.emit import emit
-    from pgcompile.objective.gradients import check_gradients
-    from pgcompile.objective.rewrite import rewrite
     from pgcompile.plan.methods import Planner
 
-    model, sink = analysis.model, analysis.sink
+    model = analysis.model
     if model.is_structure:
         _report_missing_families(analysis)
-    rewritten = {name: rewrite(term, model, sink, name) for name, term in analysis.objectives.items()}
-    check_gradients(model, rewritten, sink)
+    rewritten = analysis.rewritten
     analysis.raise_errors()
     plan = Planner(model, generative_part(model, analysis.resolver)).run(rewritten)
     return emit(plan, class_name, analysis.source.name, link=link, debug=debug)

@@ -183,12 +183,13 @@ class Body:
 
     def _order_noise(self, value: Value, text: Text) -> None:
         """The draws inside an expression, in the order in which its operands stand in the text."""
+        if value.op not in NOISE and not any(arg.number in self._pending for arg in value.args):
+            return
         operands = sorted(value.args, key=lambda arg: text.text.find(self._texts[arg.number].text))
         inside = [noise for arg in operands for noise in self._pending.pop(arg.number, [])]
         if value.op in NOISE:
             inside.append(value)
-        if inside:
-            self._pending[value.number] = inside
+        self._pending[value.number] = inside
 
     def _unpacking(self, value: Value) -> str:
         """`m, s` for a value whose results are `m` and `s`; a result that nobody needs is `_`."""

@@ -3,17 +3,14 @@
 from contextlib import suppress
 
 from pgcompile.compiler import Analysis
-from pgcompile.objective.gradients import check_gradients, sampled_atoms
-from pgcompile.objective.rewrite import rewrite
+from pgcompile.objective.gradients import sampled_atoms
 from pgcompile.syntax.format import format_expr
 
 
 def explain(analysis: Analysis) -> str:
     """Every rewrite of every objective, with the rule that allowed it and why it may."""
     blocks = []
-    for name, term in analysis.objectives.items():
-        rewritten = rewrite(term, analysis.model, analysis.sink, name)
-        check_gradients(analysis.model, {name: rewritten}, analysis.sink)
+    for name, rewritten in analysis.rewritten.items():
         lines = [f"{name} = {format_expr(analysis.model.objectives[name].expr)}"]
         for step in rewritten.steps:
             lines.append(f"  [{step.rule}] {step.before}")
