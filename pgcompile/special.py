@@ -279,6 +279,19 @@ def same_batch(formula: str, **variables: tuple) -> None:
         raise ValueError(f"the batch shapes of {formula} differ: {batches}")
 
 
+def log_density(name: str, factor, values: dict) -> Tensor:
+    """Log-density of a factor at named values; those that its name lacks are inputs."""
+    inside = name.replace(" ", "").split("(")[-1].rstrip(")")
+    names = inside.replace("|", ",").split(",")
+    if missing := [n for n in names if n not in values]:
+        raise KeyError(f"{name} needs {missing[0]}")
+    x, *given = (values[n] for n in names)
+    found = factor(*given, **{n: v for n, v in values.items() if n not in names})
+    if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
+        raise ValueError(f"{names[0]} of {name} cannot have the shape {tuple(x.shape)}")
+    return found.log_prob(x)
+
+
 def belongs(name: str, value: Tensor, space: str, size: int | None) -> None:
     """Check that values lie in their space (debug modules only: this waits for the device)."""
     whole = value == value.round()
@@ -320,3 +333,11 @@ def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
     shape = (*shape, *torch.broadcast_shapes(*batches))
     events = {name: v.shape[v.ndim - variables[name][0] :] for name, v in given.items()}
     return shape, {name: v.expand((*shape, *events[name])) for name, v in given.items()}
+
+
+def take_inputs(given: dict | None, *names: str) -> tuple:
+    """What a sampler is given without the inputs, and the inputs."""
+    given = given or {}
+    if missing := [name for name in names if name not in given]:
+        raise ValueError(f"{missing[0]} is an input of the model; give it")
+    return {n: v for n, v in given.items() if n not in names}, *map(given.get, names)

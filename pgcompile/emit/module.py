@@ -127,8 +127,8 @@ class _Module:
     # --- head ---
 
     def _imports(self, text: str) -> list[str]:
-        lines = ["import torch"]
         special = self._special()
+        lines = ["import torch"]
         if " D." in text or "D." in special:
             lines.append("import torch.distributions as D")
         if re.search(r"\bF\.", text):
@@ -223,7 +223,7 @@ class _Module:
         self.noise[method.name] = tuple(body.noise)
         return [*lines, *body.lines, *_statement(f"return {result.text}", 8)]
 
-    def _checks(self, formula: str, arguments: tuple[Argument, ...]) -> list[str]:
+    def _checks(self, formula: str, arguments: tuple[Argument, ...], *, batches: bool = True) -> list[str]:
         """The statement that checks the variables a method is given; inputs may have any batch."""
         model = self.plan.model
         given = [a for a in arguments if not a.is_input]
@@ -234,7 +234,7 @@ class _Module:
             f"{identifier(a.name)}=({identifier(a.name)}, {a.shape}{_index_flag(model.spaces[a.name])})" for a in given
         ]
         lines = []
-        if len(given) > 1 and formula != "log_prob" and not formula.startswith("log_"):
+        if batches and len(given) > 1 and formula != "log_prob" and not formula.startswith("log_"):
             self._use("same_batch")
             ranks = [f"{identifier(a.name)}=({identifier(a.name)}, {len(a.shape)})" for a in given]
             lines = _collection("same_batch(", [f'"{formula}"', *ranks], ")", 8)
@@ -297,14 +297,20 @@ class _Module:
             if step.factor is not None
         ]
         facts += [f'"{v}": ({self._rank(v)}, None)' for v in sampler.conditions]
+        if sampler.inputs:
+            self._use("take_inputs")
+            names = [a.name for a in sampler.inputs]
+            asked = ", ".join(["given", *(f'"{name}"' for name in names)])
+            lines += _statement(f"{', '.join(['given', *map(identifier, names)])} = take_inputs({asked})", 8)
         whole = f"shape, known = condition(shape, given, {{{', '.join(facts)}}})"
         if len(whole) + 8 <= WIDTH:
             lines.append(f"        {whole}")
         else:
             lines += _collection("variables = {", facts, "}", 8)
             lines.append("        shape, known = condition(shape, given, variables)")
+        outside = (*sampler.conditions, *(a.name for a in sampler.inputs))
         lines += [f'        {identifier(v)} = known["{v}"]' for v in sampler.conditions]
-        taken = [identifier(s.variable) for s in sampler.steps] + [identifier(v) for v in sampler.conditions]
+        taken = [identifier(s.variable) for s in sampler.steps] + [identifier(v) for v in outside]
         for step in sampler.steps:
             lines += self._sample_step(name, step, [*taken, "shape", "known", "variables"])
         entries = [f'"{v}": {identifier(v)}' for v in (*(s.variable for s in sampler.steps), *sampler.conditions)]
@@ -317,11 +323,13 @@ class _Module:
         target = identifier(step.variable)
         if step.factor is None:
             assert step.value is not None
-            body = self._body([step.value], [n for n in taken if n != target], set(step.parents))
+            body = self._body(
+                [step.value], [n for n in taken if n != target], {*step.parents, *(a.name for a in step.inputs)}
+            )
             text = body.write()[0]
             assigned = [] if text.text == target else [f"        {target} = {text.text}"]
             return [*_bare(body.lines), *assigned]
-        parents = ", ".join(identifier(p) for p in step.parents)
+        parents = ", ".join(identifier(p) for p in (*step.parents, *(a.name for a in step.inputs)))
         drawn = f"self.{factor_attribute(step.factor)}({parents})"
         if name == "sample":
             drawn += ".sample()" if step.batched else ".sample(shape)"
@@ -371,12 +379,8 @@ class _Module:
                 '        if name.replace(" ", "") in methods:',
                 '            return methods[name.replace(" ", "")](**values)',
             ]
-        return [
-            *lines,
-            '        variable, _, parents = name.split("(")[-1].rstrip(") ").partition("|")',
-            '        given = [values[p.strip()] for p in parents.split(",") if p]',
-            "        return self.factor(name)(*given).log_prob(values[variable.strip()])",
-        ]
+        self._use("log_density")
+        return [*lines, "        return log_density(name, self.factor(name), values)"]
 
     def _factors(self) -> list[str]:
         lines: list[str] = []
@@ -414,6 +418,7 @@ class _Module:
             result = f"as_event(self.{self.rename(method.name)}({', '.join(names)}), {rank})"
             return [*lines, *_statement(f"return {result}", 8)]
         lines += _docstring(f"{method.label} = {method.formula}", "")
+        lines += self._checks(method.label, method.arguments, batches=False)
         body = self._body([v for _, v in method.parameters], names, {a.name for a in method.arguments})
         body.before = max((len(f"    {name}=,") for name, _ in method.parameters), default=0)
         texts = body.write()

@@ -35,6 +35,8 @@ _FOLDED_PAIRS: dict[str, Callable[[float, float], float]] = {
     "maximum": max,
     "minimum": min,
 }
+# What is written with an operator, and so takes a bare number as well as a tensor.
+_NUMBERS_TOO = frozenset(("add", "sub", "mul", "div", "neg", "as_tensor", "tensor_mean", "tensor_total"))
 # log(exp(x)) is x: a scale kept as its logarithm is not exponentiated and logged again.
 _INVERSES = {("log", "exp"), ("exp", "log"), ("logit", "sigmoid"), ("neg", "neg")}
 
@@ -68,6 +70,8 @@ class Builder:
         fresh: object = None,
     ) -> Value:
         """The value of an operation; `fresh` sets draws apart that must not be shared."""
+        if op not in _NUMBERS_TOO:
+            args = tuple(self.as_tensor(arg) for arg in args)
         key = (op, tuple(id(a) for a in args), attributes, shape, fresh)
         if key in self._known:
             return self._known[key]
@@ -86,6 +90,13 @@ class Builder:
         self.values.append(value)
         self._known[key] = value
         return value
+
+    def as_tensor(self, value: Value) -> Value:
+        """An `input` may be given as a bare number, which has no methods."""
+        if not _may_be_number(value):
+            return value
+        made = self.make("as_tensor", (value,), shape=value.shape)
+        return self.name(made, f"{value.attributes[0]}_tensor") if value.op == "argument" else made
 
     @contextmanager
     def section(self, comment: str) -> Iterator[None]:
@@ -338,6 +349,14 @@ class Builder:
     def needs_batch(self) -> bool:
         """Whether draws have batch dimensions."""
         return self.sampler or self.batch_source is not None
+
+
+def _may_be_number(value: Value) -> bool:
+    """Whether a value is a bare number where an `input` is given as one."""
+    if value.op == "argument":
+        return not value.batched
+    computed = value.op in ("add", "sub", "mul", "div", "neg") and value.constant is None
+    return computed and all(arg.op == "constant" or _may_be_number(arg) for arg in value.args)
 
 
 def _is_negative(value: Value) -> bool:

@@ -77,6 +77,7 @@ class SampleStep:
     parents: tuple[str, ...]
     factor: Factor | None = None
     batched: bool = True
+    inputs: tuple[Argument, ...] = ()
     builder: Builder | None = None
     value: Value | None = None
 
@@ -88,6 +89,7 @@ class Sampler:
     label: str
     steps: tuple[SampleStep, ...]
     conditions: tuple[str, ...]
+    inputs: tuple[Argument, ...]
     ancestors: tuple[tuple[str, tuple[str, ...]], ...]
 
 
@@ -193,19 +195,13 @@ class Planner:
             for v in self.model.variables
             if v in used and v not in self.model.tensors
         ]
-        inputs = [
-            Argument(t.name, t.space.shape, True)
-            for t in self.model.tensors.values()
-            if t.kind == "input" and t.name in used
-        ]
+        inputs = self._inputs(environment)
         batched = any(value.batched for _, value in outputs)
         return Method(name, formula, (*arguments, *inputs), environment.builder, tuple(outputs), batched)
 
     def _as_tensor(self, builder: Builder, value: Value) -> Value:
         """A method gives a tensor, also where its formula folds to a number or to an input."""
-        if value.op == "argument" and str(value.attributes[0]) in self.model.tensors:
-            return builder.make("as_tensor", (value,), shape=value.shape)
-        return builder.tensor(value)
+        return builder.tensor(builder.as_tensor(value))
 
     # --- log-densities ---
 
@@ -244,7 +240,8 @@ class Planner:
         conditioned = self._conditions(order, set(generated))
         conditions = tuple(v for v in self.model.variables if v in conditioned)
         steps = tuple(self._step(item) for item in order)
-        self.plan.sampler = Sampler(generative.spelled, steps, conditions, self._ancestors(order))
+        inputs = tuple(dict.fromkeys(i for step in steps for i in step.inputs))
+        self.plan.sampler = Sampler(generative.spelled, steps, conditions, inputs, self._ancestors(order))
 
     def _with_deterministic(self, atoms: list[Atom], generated: set[str]) -> list[Atom | Factor]:
         """Generated variables and the deterministic ones, each after what it is made from.
@@ -292,7 +289,8 @@ class Planner:
             method = self.by_factor[item.factor]
             drawn_alone = bool(method.parameters) and not any(value.batched for _, value in method.parameters)
             batched = bool(item.parents) and not drawn_alone
-            return SampleStep(item.targets[0], item.label, item.parents, item.factor, batched)
+            inputs = tuple(a for a in method.arguments if a.is_input)
+            return SampleStep(item.targets[0], item.label, item.parents, item.factor, batched, inputs)
         environment = self._environment(sampler=True)
         for parent in item.parents:
             environment.local[parent] = environment.builder.argument(parent, self.model.spaces[parent].shape)
@@ -300,7 +298,17 @@ class Planner:
         text = f"{item.targets[0]} = {format_expr(item.definition.expr)}"
         value = environment.formula(item.definition)
         environment.builder.name(value, item.targets[0], keep=True)
-        return SampleStep(item.targets[0], text, item.parents, builder=environment.builder, value=value)
+        inputs = self._inputs(environment)
+        return SampleStep(item.targets[0], text, item.parents, inputs=inputs, builder=environment.builder, value=value)
+
+    def _inputs(self, environment: Environment) -> tuple[Argument, ...]:
+        """The `input`s that were used."""
+        used = {str(v.attributes[0]) for v in environment.builder.values if v.op == "argument"}
+        return tuple(
+            Argument(t.name, t.space.shape, True)
+            for t in self.model.tensors.values()
+            if t.kind == "input" and t.name in used
+        )
 
     # --- factors ---
 
@@ -324,7 +332,10 @@ class Planner:
                     formula += f", {', '.join(bound)}"
             elif isinstance(definition, Extern):
                 self.tensors.extern(factor_attribute(factor))
-            arguments = tuple(Argument(p, self.model.spaces[p].shape) for p in factor.parents)
+            arguments = (
+                *(Argument(p, self.model.spaces[p].shape) for p in factor.parents),
+                *self._inputs(environment),
+            )
             self.plan.factors.append(
                 FactorMethod(
                     factor_attribute(factor),

@@ -11,8 +11,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pgcompile.model.expressions import names_in
 from pgcompile.model.literals import evaluate
-from pgcompile.model.values import Extern, ExternNetwork, FamilyUse, Model, ModuleSegment, Net
+from pgcompile.model.values import (
+    Deterministic,
+    Distribution,
+    Extern,
+    ExternNetwork,
+    FamilyUse,
+    Model,
+    ModuleSegment,
+    Net,
+)
 from pgcompile.objective.terms import DrawKey
 from pgcompile.plan.names import factor_attribute, identifier
 from pgcompile.reference import Reference, values_in
@@ -132,6 +142,23 @@ class Bench:
             if name in part.parents:
                 wanted += [p for p in factor.parents if p not in self.model.deterministic]
         return {v: self.observed[v][0] for v in dict.fromkeys(wanted) if v not in part.targets}
+
+    def inputs_of(self, distribution: Distribution) -> dict[str, Tensor]:
+        """Values of the `input`s that its factors, and the deterministic variables above them, speak of."""
+        found: set[str] = set()
+        pending = [atom.factor for atom in distribution.atoms]
+        while pending:
+            factor = pending.pop()
+            definition = factor.definition
+            if isinstance(definition, FamilyUse):
+                written = [expr for _, expr in definition.parameters]
+            else:
+                written = [definition.expr] if isinstance(definition, Deterministic) else []
+            if isinstance(definition, FamilyUse | Deterministic):
+                written += [binding.value for binding in definition.bindings]
+            found |= {name for expr in written for name in names_in(expr)}
+            pending += [self.model.deterministic[p] for p in factor.parents if p in self.model.deterministic]
+        return {name: value for name, value in self.inputs.items() if name in found}
 
     # --- what both share ---
 

@@ -109,6 +109,7 @@ class _Judge:
     def _density(self, label: str, distribution: Distribution) -> list[Check]:
         reference = self.bench.reference()
         values = {v: reference.variable(v, OBSERVED).tensor for v in (*distribution.targets, *distribution.parents)}
+        values |= self.bench.inputs_of(distribution)
         found = self.bench.module.log_prob_of(label, **values)
         expected = reference.log_marginal(distribution, OBSERVED)
         return [Check(f"log {label}", relative(found, expected), EXACT)]
@@ -212,7 +213,8 @@ class _Judge:
         assert part is not None
         given = self.bench.conditions()
         with torch.no_grad():
-            found = self.bench.module.sample((_SAMPLES,), given=given or None)
+            inputs = self.bench.inputs_of(part)
+            found = self.bench.module.sample((_SAMPLES,), given={**given, **inputs} or None)
             reference = self.bench.reference(observed={v: value.unsqueeze(0) for v, value in given.items()})
             draw = Draw(0, part, _SAMPLES, OBSERVED)
             expected = {
@@ -240,7 +242,7 @@ class _Judge:
         assert part is not None
         given = self.bench.conditions()
         with torch.no_grad():
-            found = self.bench.module.sample_mean((), given=given or None)
+            found = self.bench.module.sample_mean((), given={**given, **self.bench.inputs_of(part)} or None)
             reference = self.bench.reference(observed={v: value.unsqueeze(0) for v, value in given.items()})
             draw = Draw(0, part, 1, OBSERVED)
             expected = {v: reference.centre(draw, v).tensor.reshape(-1) for v in part.targets}

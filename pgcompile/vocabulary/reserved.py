@@ -11,4 +11,6 @@ METHODS = frozenset(
     "loss terms sample sample_mean log_prob log_prob_of factor".split()
 )
 # Helpers that an emitted file may hold.
-HELPERS = frozenset("expect belongs watch condition same_batch check_net as_event draw_from".split())
+HELPERS = frozenset(
+    "expect belongs watch condition same_batch check_net as_event draw_from log_density take_inputs".split()
+)

@@ -102,3 +102,55 @@ def test_a_debug_module_names_the_first_term_that_is_not_finite() -> None:
 def test_a_debug_module_computes_the_same(name: str) -> None:
     program = pgc.compile(EXAMPLES[name], debug=True)
     assert [str(check) for check in program.verify() if not check.passed] == []
+
+
+WITH_INPUTS = """
+x : real[3]
+z : real[2]
+input beta : real
+input gain : real[2]
+net f = Linear(3)
+net g = Linear(2)
+p(z) = Normal(gain, exp(beta))
+y = beta * z
+p(x|y) = Normal(f(y), exp(-beta))
+q(z|x) = Normal(g(x), 0.5)
+elbo = ELBO[p(x|y) p(z) || q(z|x)]
+"""
+
+
+def test_inputs_of_a_factor_reach_samplers_factors_and_densities() -> None:
+    """`input`s in the parameters of a factor, given as bare numbers."""
+    model = pgc.compile(WITH_INPUTS).Model()
+    x, y, gain = torch.randn(5, 3), torch.randn(5, 2), torch.tensor([100.0, -100.0])
+    assert model.elbo(x=x, beta=0.5, gain=gain).shape == (5,)
+    drawn = model.sample((200,), given={"beta": 0.5, "gain": gain})
+    assert (drawn["z"].mean(0) - gain).abs().max() < 1
+    torch.testing.assert_close(drawn["y"], 0.5 * drawn["z"])
+    expected = torch.distributions.Normal(model.f(y), torch.tensor(-0.5).exp()).log_prob(x).sum(-1)
+    torch.testing.assert_close(model.log_prob_of("p(x|y)", x=x, y=y, beta=0.5), expected)
+    torch.testing.assert_close(model.factor("p(x|y)")(y, beta=0.5).log_prob(x), expected)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"beta": 0.5}, "p\\(x\\|y\\) needs y"),
+        ({"y": torch.zeros(5, 1), "beta": 0.5}, r"y of p\(x\|y\) ends in \(2,\)"),
+        ({"y": torch.zeros(5, 2), "beta": 0.5, "x": torch.zeros(5, 1)}, "x of p\\(x\\|y\\) cannot have the shape"),
+        ({"y": torch.zeros(5, 2)}, "beta"),
+        ({"y": torch.zeros(5, 2), "beta": 0.5, "w": 1}, "w"),
+    ],
+)
+def test_log_prob_of_says_what_does_not_fit(values: dict, message: str) -> None:
+    """A value that is missing, too many, or of another shape is named; nothing broadcasts silently."""
+    model = pgc.compile(WITH_INPUTS).Model()
+    with pytest.raises((KeyError, ValueError, TypeError), match=message):
+        model.log_prob_of("p(x|y)", **{"x": torch.zeros(5, 3), **values})
+
+
+def test_a_sampler_asks_for_its_inputs() -> None:
+    """An input that is not given is named."""
+    model = pgc.compile(WITH_INPUTS).Model()
+    with pytest.raises(ValueError, match="gain is an input"):
+        model.sample((2,), given={"beta": 0.5})

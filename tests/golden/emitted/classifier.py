@@ -23,6 +23,19 @@ def same_batch(formula: str, **variables: tuple) -> None:
         raise ValueError(f"the batch shapes of {formula} differ: {batches}")
 
 
+def log_density(name: str, factor, values: dict) -> Tensor:
+    """Log-density of a factor at named values; those that its name lacks are inputs."""
+    inside = name.replace(" ", "").split("(")[-1].rstrip(")")
+    names = inside.replace("|", ",").split(",")
+    if missing := [n for n in names if n not in values]:
+        raise KeyError(f"{name} needs {missing[0]}")
+    x, *given = (values[n] for n in names)
+    found = factor(*given, **{n: v for n, v in values.items() if n not in names})
+    if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
+        raise ValueError(f"{names[0]} of {name} cannot have the shape {tuple(x.shape)}")
+    return found.log_prob(x)
+
+
 def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
     given = given or {}
@@ -92,12 +105,11 @@ class Classifier(nn.Module):
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""
-        variable, _, parents = name.split("(")[-1].rstrip(") ").partition("|")
-        given = [values[p.strip()] for p in parents.split(",") if p]
-        return self.factor(name)(*given).log_prob(values[variable.strip()])
+        return log_density(name, self.factor(name), values)
 
     def p_y_given_x(self, x: Tensor) -> D.Distribution:
         """p(y|x) = Categorical(logits=logits(x))."""
+        expect("p(y|x)", x=(x, (64,)))
         return D.Categorical(logits=self.logits(x), validate_args=False)
 
     def factor(self, name: str):

@@ -23,6 +23,19 @@ def same_batch(formula: str, **variables: tuple) -> None:
         raise ValueError(f"the batch shapes of {formula} differ: {batches}")
 
 
+def log_density(name: str, factor, values: dict) -> Tensor:
+    """Log-density of a factor at named values; those that its name lacks are inputs."""
+    inside = name.replace(" ", "").split("(")[-1].rstrip(")")
+    names = inside.replace("|", ",").split(",")
+    if missing := [n for n in names if n not in values]:
+        raise KeyError(f"{name} needs {missing[0]}")
+    x, *given = (values[n] for n in names)
+    found = factor(*given, **{n: v for n, v in values.items() if n not in names})
+    if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
+        raise ValueError(f"{names[0]} of {name} cannot have the shape {tuple(x.shape)}")
+    return found.log_prob(x)
+
+
 def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
     given = given or {}
@@ -111,9 +124,7 @@ class ConditionalVae(nn.Module):
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""
-        variable, _, parents = name.split("(")[-1].rstrip(") ").partition("|")
-        given = [values[p.strip()] for p in parents.split(",") if p]
-        return self.factor(name)(*given).log_prob(values[variable.strip()])
+        return log_density(name, self.factor(name), values)
 
     def p_z(self) -> D.Distribution:
         """p(z) = Normal(loc=0, scale=1)."""
@@ -122,6 +133,7 @@ class ConditionalVae(nn.Module):
 
     def p_x_given_z_y(self, z: Tensor, y: Tensor) -> D.Distribution:
         """p(x|z,y) = Bernoulli(logits=decoder(z, y))."""
+        expect("p(x|z,y)", z=(z, (8,)), y=(y, (), True))
         one_hot = F.one_hot(y, 10).to(self._zero.dtype)
         bernoulli = D.Bernoulli(
             logits=self.decoder(torch.cat((z, one_hot), -1)),
@@ -131,6 +143,7 @@ class ConditionalVae(nn.Module):
 
     def q_z_given_x_y(self, x: Tensor, y: Tensor) -> D.Distribution:
         """q(z|x,y) = Normal(loc=m, scale=softplus(s)), m, s = head(hidden(x, y))."""
+        expect("q(z|x,y)", x=(x, (64,)), y=(y, (), True))
         one_hot = F.one_hot(y, 10).to(self._zero.dtype)
         m, s = self.head(self.hidden(torch.cat((x, one_hot), -1))).chunk(2, -1)
         return D.Independent(D.Normal(m, F.softplus(s), validate_args=False), 1)

@@ -16,6 +16,19 @@ def expect(formula: str, **variables: tuple) -> None:
             raise TypeError(f"{name} of {formula} cannot be {value.dtype}")
 
 
+def log_density(name: str, factor, values: dict) -> Tensor:
+    """Log-density of a factor at named values; those that its name lacks are inputs."""
+    inside = name.replace(" ", "").split("(")[-1].rstrip(")")
+    names = inside.replace("|", ",").split(",")
+    if missing := [n for n in names if n not in values]:
+        raise KeyError(f"{name} needs {missing[0]}")
+    x, *given = (values[n] for n in names)
+    found = factor(*given, **{n: v for n, v in values.items() if n not in names})
+    if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
+        raise ValueError(f"{names[0]} of {name} cannot have the shape {tuple(x.shape)}")
+    return found.log_prob(x)
+
+
 def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
     given = given or {}
@@ -135,9 +148,7 @@ class HierarchicalVae(nn.Module):
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""
-        variable, _, parents = name.split("(")[-1].rstrip(") ").partition("|")
-        given = [values[p.strip()] for p in parents.split(",") if p]
-        return self.factor(name)(*given).log_prob(values[variable.strip()])
+        return log_density(name, self.factor(name), values)
 
     def p_z_2(self) -> D.Distribution:
         """p(z_2) = Normal(loc=0, scale=1)."""
@@ -146,21 +157,25 @@ class HierarchicalVae(nn.Module):
 
     def p_z_1_given_z_2(self, z_2: Tensor) -> D.Distribution:
         """p(z_1|z_2) = Normal(loc=m, scale=softplus(s)), m, s = decode_1(z_2)."""
+        expect("p(z_1|z_2)", z_2=(z_2, (4,)))
         m, s = self.decode_1(z_2).chunk(2, -1)
         return D.Independent(D.Normal(m, F.softplus(s), validate_args=False), 1)
 
     def p_x_given_z_1(self, z_1: Tensor) -> D.Distribution:
         """p(x|z_1) = Bernoulli(logits=decode_0(z_1))."""
+        expect("p(x|z_1)", z_1=(z_1, (16,)))
         bernoulli = D.Bernoulli(logits=self.decode_0(z_1), validate_args=False)
         return D.Independent(bernoulli, 1)
 
     def q_z_1_given_x(self, x: Tensor) -> D.Distribution:
         """q(z_1|x) = Normal(loc=m, scale=softplus(s)), m, s = encode_1(x)."""
+        expect("q(z_1|x)", x=(x, (64,)))
         m, s = self.encode_1(x).chunk(2, -1)
         return D.Independent(D.Normal(m, F.softplus(s), validate_args=False), 1)
 
     def q_z_2_given_z_1(self, z_1: Tensor) -> D.Distribution:
         """q(z_2|z_1) = Normal(loc=m, scale=softplus(s)), m, s = encode_2(z_1)."""
+        expect("q(z_2|z_1)", z_1=(z_1, (16,)))
         m, s = self.encode_2(z_1).chunk(2, -1)
         return D.Independent(D.Normal(m, F.softplus(s), validate_args=False), 1)
 

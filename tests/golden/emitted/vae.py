@@ -16,6 +16,19 @@ def expect(formula: str, **variables: tuple) -> None:
             raise TypeError(f"{name} of {formula} cannot be {value.dtype}")
 
 
+def log_density(name: str, factor, values: dict) -> Tensor:
+    """Log-density of a factor at named values; those that its name lacks are inputs."""
+    inside = name.replace(" ", "").split("(")[-1].rstrip(")")
+    names = inside.replace("|", ",").split(",")
+    if missing := [n for n in names if n not in values]:
+        raise KeyError(f"{name} needs {missing[0]}")
+    x, *given = (values[n] for n in names)
+    found = factor(*given, **{n: v for n, v in values.items() if n not in names})
+    if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
+        raise ValueError(f"{names[0]} of {name} cannot have the shape {tuple(x.shape)}")
+    return found.log_prob(x)
+
+
 def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
     given = given or {}
@@ -97,9 +110,7 @@ class Vae(nn.Module):
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""
-        variable, _, parents = name.split("(")[-1].rstrip(") ").partition("|")
-        given = [values[p.strip()] for p in parents.split(",") if p]
-        return self.factor(name)(*given).log_prob(values[variable.strip()])
+        return log_density(name, self.factor(name), values)
 
     def p_z(self) -> D.Distribution:
         """p(z) = Normal(loc=0, scale=1)."""
@@ -108,11 +119,13 @@ class Vae(nn.Module):
 
     def p_x_given_z(self, z: Tensor) -> D.Distribution:
         """p(x|z) = Bernoulli(logits=decoder(z))."""
+        expect("p(x|z)", z=(z, (8,)))
         bernoulli = D.Bernoulli(logits=self.decoder(z), validate_args=False)
         return D.Independent(bernoulli, 1)
 
     def q_z_given_x(self, x: Tensor) -> D.Distribution:
         """q(z|x) = Normal(loc=loc(h), scale=scale(h)), h = hidden(x)."""
+        expect("q(z|x)", x=(x, (64,)))
         h = self.hidden(x)
         normal = D.Normal(self.loc(h), self.scale(h), validate_args=False)
         return D.Independent(normal, 1)
