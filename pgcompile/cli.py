@@ -9,6 +9,7 @@ import json
 import os
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,10 +92,9 @@ def check(program: str, settings: tuple[str, ...], as_json: bool, warn: str, fix
     if fix:
         program = _fix(program, settings)
     analysis = _analyse(program, settings)
-    found = analysis.diagnostics
+    found = [replace(d, strict=warn == "error") for d in analysis.diagnostics]
     _print(found, as_json=as_json)
-    failed = any(d.severity is Severity.ERROR or (warn == "error" and d.severity is Severity.WARNING) for d in found)
-    if failed:
+    if any(d.severity is Severity.ERROR for d in found):
         sys.exit(1)
     if not as_json:
         from pgcompile.program import describe
@@ -142,6 +142,8 @@ def graph(program: str, output: Path | None, settings: tuple[str, ...], form: st
     from pgcompile.writing import write_atomically
 
     endings = {".svg": "svg", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".md": "mermaid"}
+    if form is None and output is not None and output.suffix.lower() not in endings:
+        raise click.UsageError(f"{output.name} is none of {', '.join(endings)}; `--format` says which it is")
     chosen = form or endings.get(output.suffix.lower() if output else "", "svg" if output else "mermaid")
     text = {"svg": drawing.svg, "dot": drawing.dot, "mermaid": drawing.mermaid}[chosen](
         _graph(_checked(program, settings))

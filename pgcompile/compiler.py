@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pgcompile.diagnostics import CompileError, Diagnostic, Severity, Sink, Source
+from pgcompile.diagnostics.allowed import check_allowed
 from pgcompile.model import Model, build
 from pgcompile.model.distributions import Resolver
 from pgcompile.model.values import FamilyUse, Undefined
@@ -76,6 +77,7 @@ def analyse(source: Source, constants: Constants = None) -> Analysis:
     if not sink.has_errors:
         check_model(model, resolver, objectives, sink)
         remark(program, model, objectives, sink)
+        check_allowed(sink)
     analysis = Analysis(source, program, model, resolver, objectives, sink)
     if not sink.has_errors and analysis.draws_discrete:
         _ = analysis.rewritten  # only the rewritten objectives tell which draws are left; others need no sympy yet

@@ -406,6 +406,36 @@ CATALOGUE: tuple[Entry, ...] = (
         "x : real\nparam m : real\np(x) = Normal(m, 1)\ne = log p(x)",
     ),
     Entry(
+        "W121",
+        "probabilities that do not sum to one",
+        "k : category[3]\np(k) = Categorical([0.5, 0.3, 0.3])",
+        "k : category[3]\np(k) = Categorical([0.5, 0.3, 0.2])",
+    ),
+    Entry(
+        "W122",
+        "logits that are probabilities already",
+        "x : boolean[3]\nz : real[3]\nnet f = Linear(3) >> Sigmoid\np(x|z) = Bernoulli(logits = f(z))",
+        "x : boolean[3]\nz : real[3]\nnet f = Linear(3)\np(x|z) = Bernoulli(logits = f(z))",
+    ),
+    Entry(
+        "W123",
+        "a parent that no parameter uses",
+        _PAIR + "p(a|b) = Normal(0, 1)\np(b) = Normal(0, 1)",
+        _PAIR + "p(a|b) = Normal(b, 1)\np(b) = Normal(0, 1)",
+    ),
+    Entry(
+        "W124",
+        "a factor that is counted twice",
+        _VAE + "e = E_{q(z|x)}[log p(x|z) p(z)] - KL[q(z|x) || p(z)]",
+        _VAE + "e = E_{q(z|x)}[log p(x|z)] - KL[q(z|x) || p(z)]",
+    ),
+    Entry(
+        "W125",
+        "a comment that allows nothing",
+        "x : real\np(x) = Normal(0, 1)  # pgc: allow W999",
+        "x : real\np(x) = Normal(0, 1)",
+    ),
+    Entry(
         "N101",
         "how bare names were read",
         _VAE + "e = E_q[log p] - KL[q || p]",
@@ -416,7 +446,7 @@ CATALOGUE: tuple[Entry, ...] = (
         "why an expectation is sampled",
         "x, y, z : real[2]\nnet f = Linear(2)\nnet g = Linear(2)\np(y|z) = Normal(f(z), 1)\np(z) = Normal(0, "
         "1)\nq(y|x) = Normal(g(x), 1)\nq(z|y) = Normal(y, 1)\ne = KL[q(y|x) q(z|y) || p(y|z) p(z)]",
-        "x, y, z : real[2]\nnet g = Linear(2)\np(y) = Normal(0, 1)\np(z|y) = Normal(0, 1)\nq(y|x) "
+        "x, y, z : real[2]\nnet g = Linear(2)\np(y) = Normal(0, 1)\np(z|y) = Normal(y, 1)\nq(y|x) "
         "= Normal(g(x), 1)\nq(z|y) = Normal(y, 1)\ne = KL[q(y|x) q(z|y) || p(y) p(z|y)]",
         compiled=True,
     ),

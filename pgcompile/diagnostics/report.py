@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
+from pgcompile.diagnostics.allowed import allowed_ranges, is_allowed
 from pgcompile.diagnostics.source import Source, Span
 
 
@@ -37,6 +38,7 @@ class Diagnostic:
         help: what to write instead.
         related: further places, each with a short label; one without a label shares the caret line.
         edits: edits that cure it, if there is a mechanical cure.
+        strict: whether it is an error although it is a warning by its code (`--warn error`).
     """
 
     code: str
@@ -47,13 +49,14 @@ class Diagnostic:
     help: str | None = None
     related: tuple[tuple[Span, str], ...] = ()
     edits: tuple[Edit, ...] = ()
+    strict: bool = False
 
     @property
     def severity(self) -> Severity:
         """Derived from the code: `W...` warns, `N...` notes, all others are errors."""
         match self.code[0]:
             case "W":
-                return Severity.WARNING
+                return Severity.ERROR if self.strict else Severity.WARNING
             case "N":
                 return Severity.NOTE
             case _:
@@ -136,36 +139,18 @@ class Sink:
     @property
     def diagnostics(self) -> list[Diagnostic]:
         """Everything recorded, in source order, less the warnings allowed in place by `# pgc: allow CODE`."""
-        allowed = _allowed(self.source)
-        found = [d for d in self._found.values() if not _is_allowed(d, allowed)]
+        allowed = allowed_ranges(self.source)
+        found = [
+            d
+            for d in self._found.values()
+            if not (d.severity is not Severity.ERROR and is_allowed(d.code, d.span, allowed))
+        ]
         return sorted(found, key=lambda d: (d.span.start, d.span.end, d.code, d.message))
 
     @property
     def has_errors(self) -> bool:
         """Whether the program cannot be compiled."""
         return any(d.severity is Severity.ERROR for d in self._found.values())
-
-
-def _allowed(source: Source) -> list[tuple[int, int, set[str]]]:
-    """`(start, end, codes)` for every allow comment: its own line, or the next one when it stands alone."""
-    ranges = []
-    at = source.text.find("# pgc: allow")
-    while at >= 0:
-        start, line = source.line_at(at)
-        codes = set(line[at - start + len("# pgc: allow") :].replace(",", " ").split())
-        end = start + len(line)
-        if not line[: at - start].strip() and end + 1 < len(source.text):
-            _, following = source.line_at(end + 1)
-            end += 1 + len(following)
-        ranges.append((start, end, codes))
-        at = source.text.find("# pgc: allow", at + 1)
-    return ranges
-
-
-def _is_allowed(found: Diagnostic, allowed: list[tuple[int, int, set[str]]]) -> bool:
-    if found.severity is Severity.ERROR:
-        return False
-    return any(start <= found.span.start <= end and found.code in codes for start, end, codes in allowed)
 
 
 class CompileError(Exception):

@@ -449,6 +449,16 @@ class _Collector:
             )
             return
         self.model.factors.append(factor)
+        for variable in factor.targets:
+            tensor = self.model.tensors.get(variable)
+            if tensor is not None:
+                self.sink.add(
+                    "PGC107",
+                    factor.span,
+                    f"{variable} is a {tensor.kind}, and {factor.label} generates a variable of that name",
+                    related=[(tensor.span, "first declared here")],
+                    help=f"call one of them something else; a {tensor.kind} is not drawn",
+                )
         for variable in (*factor.targets, *factor.parents):
             self.model.variables.setdefault(variable, factor.span)
 

@@ -341,6 +341,8 @@ class _Check:
             return
         if not value.differentiable:
             self._step(parameter, expr)
+        if value.literal is None:
+            self._squashed(parameter, expr, value)
         if value.literal is not None:
             self._literal(parameter, expr, value)
         elif not contains(parameter.constraint, value.space.kind):
@@ -424,6 +426,8 @@ class _Check:
         if bad is None and parameter.constraint == "simplex" and sum(numbers) <= 0:
             bad = sum(numbers, Fraction(0))
         if bad is None:
+            if parameter.constraint == "simplex" and isinstance(value.literal, tuple):
+                self._sums_to_one(parameter, expr, value.literal)
             return
         self.sink.add(
             "PGC306",
@@ -431,6 +435,35 @@ class _Check:
             f"{parameter.name} of {self.factor.label} is {float(bad):g}, "
             f"and it must be {KINDS[parameter.constraint].what}",
             help=_domain_help(parameter),
+        )
+
+    def _sums_to_one(self, parameter: Parameter, expr: tree.Expr, table: tuple[Constant, ...]) -> None:
+        """Literal probabilities that are divided by their sum, which is seldom what was meant."""
+        while isinstance(table[0], tuple):
+            table = table[0]
+        total = sum(flatten(table), Fraction(0))
+        if abs(total - 1) < Fraction(1, 1000) or len(set(table)) == 1:  # equal weights need no explanation
+            return
+        self.sink.add(
+            "W121",
+            expr.span,
+            f"{parameter.name} of {self.factor.label} sum to {float(total):g}, not to 1",
+            reasons=["they are divided by their sum"],
+            help="write probabilities that sum to 1",
+        )
+
+    def _squashed(self, parameter: Parameter, expr: tree.Expr, value: Typed) -> None:
+        """Logits that are probabilities already: sigmoid(p) lies between 0.5 and 0.73."""
+        if parameter.name != "logits" or value.space.kind not in ("unit_interval", "simplex"):
+            return
+        text = " ".join(self.sink.source.snippet(expr.span).split())
+        net = self._net_of(expr)
+        self.sink.add(
+            "W122",
+            expr.span,
+            f"logits of {self.factor.label} are probabilities: `{text}` lies between 0 and 1",
+            reasons=["logits are any real numbers; the family squashes them itself"],
+            help=f"write probs = {text}" + (f", or take {self._last_layer(net)} off {net}" if net is not None else ""),
         )
 
     def _constraint(self, parameter: Parameter, expr: tree.Expr, value: Typed) -> None:

@@ -25,6 +25,7 @@ def remark(program: tree.Program, model: Model, objectives: Mapping[str, Term], 
         _steps(line, term, model, sink)
     for name, term in objectives.items():
         _divergences(term, sink)
+        _counted_twice(term, sink)
         _densities(name, term, model, sink)
     if objectives:
         _unused(program, model, sink)
@@ -162,6 +163,31 @@ def _divergences(term: Term, sink: Sink) -> None:
                 f"{inner.label} averages over {inner.left.label}; the bound has the posterior first",
                 help=f"write KL[{inner.right.label} || {inner.left.label}], unless the other divergence is meant",
             )
+
+
+def _counted_twice(term: Term, sink: Sink) -> None:
+    """`E_q[log p(x,z)] - KL[q || p(z)]`: the KL has log p(z) in it already."""
+    signs = list(parts(term))
+    scored = {
+        (sign, atom): inner
+        for sign, inner in signs
+        if isinstance(inner, terms.LogDensity)
+        for atom in inner.distribution.atoms
+    }
+    for sign, inner in signs:
+        if not isinstance(inner, terms.Divergence) or inner.kind != "KL" or inner.right is None:
+            continue
+        for atom in inner.right.atoms:
+            other = scored.get((-sign, atom))
+            if other is not None and len(other.distribution.atoms) > 1:
+                rest = " ".join(a.label for a in other.distribution.atoms if a not in inner.right.atoms)
+                sink.add(
+                    "W124",
+                    other.span,
+                    f"log {atom.label} is counted twice: here and in {inner.label}",
+                    related=[(inner.span, "counted here too")],
+                    help=f"write log {rest} here" if rest else f"leave {inner.label} out",
+                )
 
 
 def _densities(name: str, term: Term, model: Model, sink: Sink) -> None:

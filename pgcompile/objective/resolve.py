@@ -549,7 +549,8 @@ class _Objectives:
             self.sink.add(
                 "W104",
                 expr.span,
-                f"{expr.kind} is infinite: {left.label} draws {variable} from {families[0].name}, "
+                f"{expr.kind} is {'minus ' * (expr.kind == 'ELBO')}infinite: "
+                f"{left.label} draws {variable} from {families[0].name}, "
                 f"whose values need not be {KINDS[families[1].support].what}, "
                 f"as {families[1].name} in {right.label} demands",
                 help=f"use a family for {left.label} whose values are {KINDS[families[1].support].what}",
@@ -575,6 +576,7 @@ class _Objectives:
             return None
         if not self._scorable(p, model.span) or not self._scorable(q, guide.span):
             return None
+        self._check_supports(expr, q, p)
         draw, inner = self._draw(q, samples, env, context)
         body = terms.Add(
             (

@@ -7,7 +7,7 @@ import networkx as nx
 from pgcompile.diagnostics import InternalError, Sink
 from pgcompile.model.algebra import find_cycle
 from pgcompile.model.distributions import Resolver
-from pgcompile.model.expressions import calls_in
+from pgcompile.model.expressions import calls_in, names_in
 from pgcompile.model.values import (
     Atom,
     Data,
@@ -20,6 +20,7 @@ from pgcompile.model.values import (
     Net,
     Undefined,
     base_name,
+    factor_label,
 )
 from pgcompile.objective import terms
 from pgcompile.objective.terms import Term
@@ -66,6 +67,7 @@ def check_model(model: Model, resolver: Resolver, objectives: Mapping[str, Term]
     if model.is_structure:
         return
     _unused_nets(model, sink)
+    _unused_parents(model, sink)
     if objectives:
         _unused_factors(model, resolver, objectives, sink)
         _untrained(model, sink)
@@ -80,6 +82,30 @@ def _unused_nets(model: Model, sink: Sink) -> None:
                 f"net {net.name} is never called, so its sizes are not known and it is left out",
                 help="remove it, or call it",
             )
+
+
+def _unused_parents(model: Model, sink: Sink) -> None:
+    """A parent that no parameter of the factor depends on."""
+    for factor in model.factors:
+        if not isinstance(factor.definition, FamilyUse):
+            continue
+        bound = {name.id: names_in(b.value) for b in factor.definition.bindings for name in b.names}
+        used: set[str] = set()
+        pending = [name for _, expr in factor.definition.parameters for name in names_in(expr)]
+        while pending:
+            name = pending.pop()
+            if name not in used:
+                used.add(name)
+                pending += bound.get(name, ())
+        for parent in factor.parents:
+            if parent not in used:
+                without = factor_label(factor.name, factor.targets, tuple(p for p in factor.parents if p in used))
+                sink.add(
+                    "W123",
+                    factor.span,
+                    f"{factor.label} does not depend on {parent}: no parameter uses it",
+                    help=f"use {parent}, or write {without}",
+                )
 
 
 def _unused_factors(model: Model, resolver: Resolver, objectives: Mapping[str, Term], sink: Sink) -> None:
@@ -123,8 +149,6 @@ def _untrained(model: Model, sink: Sink) -> None:
 
 def learnables_of(factor: Factor, model: Model) -> set[str]:
     """Nets and params that a factor's parameters are computed with."""
-    from pgcompile.model.expressions import names_in
-
     match factor.definition:
         case FamilyUse(parameters=parameters, bindings=bindings):
             exprs = [e for _, e in parameters] + [b.value for b in bindings]

@@ -31,6 +31,8 @@ def draw(
     """
     if program.generative is None or not hasattr(program.Model, "sample"):
         raise DataError("the program has no model to draw from")
+    if output.suffix.lower() not in (".npz", ".png"):
+        raise DataError(f"{output.name} is neither .npz (numbers) nor .png (pictures)")
     model = program.Model()
     checkpoint.restore(model, weights)
     model.eval()
@@ -56,9 +58,13 @@ def _conditions(program: Program, given: Path | None) -> dict[str, torch.Tensor]
         return {}
     try:
         with np.load(given, allow_pickle=False) as content:
-            names = [name for name in content.files if name in program.analysis.model.spaces]
+            names = list(content.files)
     except (OSError, ValueError, AttributeError) as error:
         raise DataError(f"{given.name} cannot be read as .npz: {error}") from None
+    known = program.analysis.model.spaces
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise DataError(f"{given.name} holds {unknown[0]}, which is no variable of the program: {', '.join(known)}")
     return load(given, names, program.analysis.model)
 
 
