@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ def compile(
     *,
     model: str | None = None,
     objective: str | None = None,
-    where: dict[str, str] | None = None,
+    where: Mapping[str, str | float | list[Any]] | None = None,
     link: bool = False,
     debug: bool = False,
 ) -> Program:
@@ -41,8 +42,9 @@ def compile(
         name: name of the emitted class; by default after the file, else `Model`.
         constants: sizes that replace those of `const` declarations.
         model: the quick form: a product of factors, `"p(x|z) p(z)"`.
-        objective: the quick form: a formula to maximise; `"elbo = ..."` names it.
-        where: the quick form: what each variable, factor and net is, by the left side of its statement.
+        objective: the quick form: a formula to maximise; `"elbo = ..."` names it, `"minimize ..."` is a line.
+        where: the quick form: what each variable, factor and net is, by the left side of its statement; numbers and
+            lists may stand for themselves: `{"const D": 64}`.
         link: import special functions from pgcompile instead of copying them.
         debug: the module checks that its variables lie in their spaces, and stops at the first value that is not
             finite, naming it and its formula. It waits for the device at every line.

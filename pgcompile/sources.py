@@ -1,11 +1,14 @@
 """Where program text comes from: a file, a string, or the parts of the quick form."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pgcompile.diagnostics import CompileError, Sink, Source, Span
 
 _SPACE = re.compile(r"[a-z_]+(\s*\[[^\]]*\])*")
+_OPTIMISED = re.compile(r"\s*(maximi[sz]e|minimi[sz]e)\b")
 _NAMED = re.compile(r"\s*[^\W\d]\w*\s*=(?!=)")
 
 
@@ -38,14 +41,26 @@ def _read(path: Path) -> Source:
         raise CompileError(sink.diagnostics) from None
 
 
-def source_of_parts(model: str | None, objective: str | None, where: dict[str, str]) -> Source:
-    """One text from the parts of the quick form, each part remembered by what the user called it."""
+def source_of_parts(model: str | None, objective: str | None, where: Mapping[str, str | float | list[Any]]) -> Source:
+    """One text from the parts of the quick form, each part remembered by what the user called it.
+
+    Raises:
+        TypeError: a part is neither text nor a number nor a list of numbers.
+    """
     pieces: list[tuple[str, str]] = []
+    for name, part in (("model", model), ("objective", objective)):
+        if part is not None and not isinstance(part, str):
+            raise TypeError(f"{name} is a formula in quotes, not {part!r}")
     if model is not None:
         pieces.append(("model", model))
-    for key, value in where.items():
+    for key, given in where.items():
+        if not isinstance(key, str) or not isinstance(given, str | int | float | list | tuple):
+            raise TypeError(f"where[{key!r}] is a formula in quotes or a number, not {given!r}")
+        value = given if isinstance(given, str) else str(list(given) if isinstance(given, tuple) else given)
         pieces.append((f'where["{key}"]', f"{key}{_sign(key, value)}{value}"))
-    if objective is not None:
+    if objective is not None and _OPTIMISED.match(objective):
+        pieces.append(("objective", objective))
+    elif objective is not None:
         text = objective if _NAMED.match(objective) else f"objective = {objective}"
         name = text.split("=", 1)[0].strip()
         pieces.append(("objective", text))
@@ -64,6 +79,6 @@ def _sign(key: str, value: str) -> str:
     if word == "extern":
         return " -> " if value.strip() else ""
     if word in ("param", "buffer", "input"):
-        return " : "
+        return " = " if ":" in key else " : "
     # `"x": "boolean[784]"` declares, `"y": "f(z)"` defines.
     return " : " if "(" not in key and " " not in key.strip() and _SPACE.fullmatch(value.strip()) else " = "

@@ -1,5 +1,6 @@
 """The Python interface, and that the README tells the truth."""
 
+import math
 import re
 import subprocess
 import sys
@@ -173,3 +174,13 @@ s = log p(x|k) + log p(k)
     torch.testing.assert_close(model.s(k=k, x=x), expected)
     drawn = model.sample((1000,))
     assert 0.45 < float((drawn["k"] == 2).float().mean()) < 0.7
+
+
+def test_the_quick_form_takes_numbers_and_refuses_what_is_no_formula() -> None:
+    where = {"const D": 3, "x": "real[D]", "param m : real[D]": [1, 2, 3], "p(x)": "Normal(m, 1)"}
+    model = pgc.compile(model="p(x)", objective="minimize -log p(x)", where=where).Model()
+    assert model.loss(x=torch.tensor([[1.0, 2.0, 3.0]])).item() == pytest.approx(1.5 * math.log(2 * math.pi))
+    with pytest.raises(TypeError, match=r"where\['x'\] is a formula in quotes"):
+        pgc.compile(model="p(x)", where={"x": None})  # type: ignore[dict-item]
+    with pytest.raises(TypeError, match="model is a formula in quotes"):
+        pgc.compile(model=3)  # type: ignore[arg-type]

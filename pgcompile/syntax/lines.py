@@ -138,8 +138,10 @@ def _first_of_lines(tokens: list[Token]) -> list[Token]:
 
 
 def _column(sink: Sink, token: Token) -> int:
+    """Where the line of a token begins, be it with a `$` or `\\[` that LaTeX puts before the formula."""
     start, line = sink.source.line_at(token.start_pos or 0)
-    return len(line[: (token.start_pos or 0) - start].expandtabs(8))
+    before = line[: (token.start_pos or 0) - start]
+    return len(before[: len(before) - len(before.lstrip())].expandtabs(8))
 
 
 def _continues(previous: Token | None, token: Token, column: int, indent: int) -> bool:

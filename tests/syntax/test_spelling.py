@@ -94,3 +94,18 @@ def test_spans_cover_the_text_they_came_from() -> None:
     (_, first), (_, second) = statement.right.terms  # type: ignore[union-attr]
     assert source.snippet(first.span) == "E_{q(z|x)}[log p(x|z)]"
     assert source.snippet(second.left.span) == "q(z|x)"
+
+
+@pytest.mark.parametrize(
+    ("typeset", "plain"),
+    [
+        ("$p(z) = Normal(0, 1)$\nx : real", "p(z) = Normal(0, 1)\nx : real"),
+        ("\\[ p(z) = Normal(0, 1). \\]\nx : real", "p(z) = Normal(0, 1)\nx : real"),
+        (
+            "\\begin{align}\na &= b + c, \\\\\n$d = e$\n\\end{align}",
+            "a = b + c\nd = e",
+        ),
+    ],
+)
+def test_what_latex_puts_round_a_formula_says_nothing(typeset: str, plain: str) -> None:
+    assert tree_of(typeset) == tree_of(plain)
