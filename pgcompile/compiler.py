@@ -10,11 +10,11 @@ from pgcompile.diagnostics import CompileError, Diagnostic, Severity, Sink, Sour
 from pgcompile.diagnostics.allowed import check_allowed
 from pgcompile.model import Model, build
 from pgcompile.model.distributions import Resolver
-from pgcompile.model.values import FamilyUse, Undefined
+from pgcompile.model.values import Undefined
 from pgcompile.objective.remarks import remark
 from pgcompile.objective.resolve import resolve_objectives
 from pgcompile.objective.review import check_model, generative_part
-from pgcompile.objective.terms import Divergence, Expectation, Term, walk
+from pgcompile.objective.terms import Term
 from pgcompile.syntax import parse, tree
 
 if TYPE_CHECKING:
@@ -42,25 +42,10 @@ class Analysis:
 
     @cached_property
     def rewritten(self) -> dict[str, Rewritten]:
-        """The objectives after every rule; draws that would train nothing are reported. Loads sympy."""
-        from pgcompile.objective.gradients import check_gradients
+        """The objectives after every rule. Loads sympy."""
         from pgcompile.objective.rewrite import rewrite
 
-        found = {name: rewrite(term, self.model, self.sink, name) for name, term in self.objectives.items()}
-        check_gradients(self.model, found, self.sink)
-        return found
-
-    @property
-    def draws_discrete(self) -> bool:
-        """Whether an objective averages over a family whose draws have no pathwise gradient."""
-        drawn = (
-            atom.factor.definition
-            for term in self.objectives.values()
-            for inner in walk(term)
-            if isinstance(inner, Expectation | Divergence)
-            for atom in inner.draw.distribution.atoms
-        )
-        return any(isinstance(use, FamilyUse) and not use.family.pathwise for use in drawn)
+        return {name: rewrite(term, self.model, self.sink, name) for name, term in self.objectives.items()}
 
     def raise_errors(self) -> None:
         """Raise `CompileError` if the program has errors."""
@@ -78,10 +63,7 @@ def analyse(source: Source, constants: Constants = None) -> Analysis:
         check_model(model, resolver, objectives, sink)
         remark(program, model, objectives, sink)
         check_allowed(sink)
-    analysis = Analysis(source, program, model, resolver, objectives, sink)
-    if not sink.has_errors and analysis.draws_discrete:
-        _ = analysis.rewritten  # only the rewritten objectives tell which draws are left; others need no sympy yet
-    return analysis
+    return Analysis(source, program, model, resolver, objectives, sink)
 
 
 def parse_only(source: Source) -> tree.Program:

@@ -30,8 +30,8 @@ from pgcompile.model.values import (
     NetSegment,
 )
 from pgcompile.objective import terms
-from pgcompile.objective.terms import Draw, DrawKey, Env, Term, draw_key
-from pgcompile.reference_draws import Noise, draw_from_noise
+from pgcompile.objective.terms import NUMBERS_OF_A_DRAW, Draw, DrawKey, Env, Term, draw_key
+from pgcompile.reference_draws import Noise, draw_from_noise, relaxed_from_noise
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.functions import FUNCTIONS
 from pgcompile.vocabulary.spaces import Space, contains
@@ -125,6 +125,11 @@ class Reference:
         lead = self._lead(draw)
         # Dimensions that its parents bring along (a nested draw, an earlier variable) are not drawn again.
         shape = torch.Size(lead[: max(len(lead) - len(distribution.batch_shape), 0)])
+        if name in draw.relaxed:
+            base = distribution.base_dist if isinstance(distribution, D.Independent) else distribution
+            uniform = torch.rand((*shape, *distribution.batch_shape, *distribution.event_shape), dtype=torch.float64)
+            hard = draw.estimator.relax == "straight_through"
+            return relaxed_from_noise(base, Noise("uniform", uniform), draw.estimator.temperature, hard=hard)
         return distribution.rsample(shape) if distribution.has_rsample else distribution.sample(shape)
 
     def _given(self, draw: Draw, name: str, distribution: D.Distribution, noise: tuple[Noise, ...]) -> Tensor:
@@ -132,6 +137,9 @@ class Reference:
         numbers = self._numbers(draw)
         placed = [n.placed(numbers, len(self._batch())) for n in noise]
         base = distribution.base_dist if isinstance(distribution, D.Independent) else distribution
+        if name in draw.relaxed:
+            hard = draw.estimator.relax == "straight_through"
+            return relaxed_from_noise(base, placed[0], draw.estimator.temperature, hard=hard)
         drawn = draw_from_noise(base, placed)
         self.compared += [(name, found, expected) for found, expected in drawn.compared]
         return drawn.value.expand(*self._lead(draw), *distribution.event_shape)
@@ -265,13 +273,24 @@ class Reference:
     def _mean_over(self, value: Tensor, draw: Draw) -> Tensor:
         """The mean over the samples of a draw, which are its first dimension; what has none of them is its own mean."""
         lead = self._lead(draw)
+        value = value * self._box(draw)
         return value.mean(0) if value.ndim == len(lead) else value
+
+    def _box(self, draw: Draw) -> Tensor:
+        """One, with the gradient of the log-density of the draws that pass none (DiCE: Foerster et al. 2018)."""
+        total = torch.zeros((), dtype=torch.float64)
+        for drawn, name in list(self._drawn):
+            atom = drawn.atom_of(name) if drawn is draw else None
+            use = atom.factor.definition if atom is not None else None
+            if isinstance(use, FamilyUse) and not use.family.pathwise and name not in draw.relaxed:
+                total = total + self.log_density(Distribution((atom,)), draw.inside)  # type: ignore[arg-type]
+        return torch.exp(total - total.detach())
 
     def _divergence(self, term: terms.Divergence) -> Tensor:
         """`E_q[log q - log p]` and its kin, by many draws of their own."""
         draw = term.draw
         if not (self.shared and any(draw_key(draw, v) in self.noise for v in draw.variables)):
-            draw = Draw(-draw.number - 1, draw.distribution, self.inner, draw.env)
+            draw = Draw(-draw.number - NUMBERS_OF_A_DRAW, draw.distribution, self.inner, draw.env)
         inner = term.env.extended(draw.variables, draw)
         left = self.log_density(term.left, inner)
         match term.kind:

@@ -155,6 +155,19 @@ def draw_from_noise(base: D.Distribution, noise: Sequence[Noise]) -> Drawn:
             raise LookupError(f"{type(base).__name__} from {kinds}")
 
 
+def relaxed_from_noise(base: D.Distribution, noise: Noise, temperature: float, *, hard: bool) -> Tensor:
+    """A relaxed draw of a Bernoulli or one-hot variable; `hard` has the value of the draw and the relaxed gradient."""
+    logits = base.logits  # type: ignore[attr-defined]
+    u = noise.value
+    if isinstance(base, D.Bernoulli):
+        soft = torch.sigmoid((logits + torch.log(u) - torch.log1p(-u)) / temperature)
+        corner = torch.round(soft)
+    else:
+        soft = torch.softmax((logits - torch.log(-torch.log1p(-u))) / temperature, -1)
+        corner = torch.nn.functional.one_hot(soft.argmax(-1), soft.shape[-1]).to(soft.dtype)
+    return soft + (corner - soft).detach() if hard else soft
+
+
 def _exponential(uniform: Tensor) -> Tensor:
     """A standard exponential draw by its inverse distribution function."""
     return -torch.log1p(-uniform)

@@ -69,6 +69,45 @@ def standard_gamma(concentration: Tensor) -> Tensor:
     return torch._standard_gamma(concentration.float() if narrow else concentration)
 
 
+def every_state(like: Tensor, base: int, shape: tuple, batch: tuple, index=False):
+    """All values of a variable of `base` values an entry: [states, *batch, *shape]."""
+    count = 1
+    for size in shape:
+        count *= size
+    digits = torch.arange(base**count, device=like.device).unsqueeze(-1)
+    places = base ** torch.arange(count, device=like.device)
+    values = (digits // places % base).reshape(-1, *(1 for _ in batch), *shape)
+    values = values.expand(-1, *batch, *shape)
+    return values if index else values.to(like.dtype)
+
+
+def one_hot_states(like: Tensor, size: int, batch: tuple) -> Tensor:
+    """All one-hot vectors: [size, *batch, size]."""
+    eye = torch.eye(size, dtype=like.dtype, device=like.device)
+    return eye.reshape(size, *(1 for _ in batch), size).expand(size, *batch, size)
+
+
+def relaxed_bernoulli(logits: Tensor, uniform: Tensor, temperature: float) -> Tensor:
+    """A number of the unit interval near the outcome of a Bernoulli draw."""
+    return torch.sigmoid((logits + torch.logit(uniform, eps=1e-7)) / temperature)
+
+
+def relaxed_one_hot(logits: Tensor, uniform: Tensor, temperature: float) -> Tensor:
+    """A point of the simplex near the corner of a categorical draw."""
+    gumbel = -torch.log(-torch.log1p(-uniform).clamp(max=-1e-20))
+    return ((logits + gumbel) / temperature).softmax(-1)
+
+
+def hard_bernoulli(soft: Tensor) -> Tensor:
+    """0 or 1, whichever is nearer."""
+    return (soft > 0.5).to(soft.dtype)
+
+
+def hard_one_hot(soft: Tensor) -> Tensor:
+    """The nearest corner of the simplex."""
+    return torch.nn.functional.one_hot(soft.argmax(-1), soft.shape[-1]).to(soft.dtype)
+
+
 def draw_category(logits: Tensor) -> Tensor:
     """Index drawn with probability softmax(logits), as the place of the largest Gumbel-perturbed logit."""
     uniform = torch.rand_like(logits)

@@ -39,6 +39,14 @@ p(x|z) = Bernoulli(logits = dec(z))
 q(z|x) = Normal(enc(x), 1)
 """
 _PAIR = "a, b : real[3]\n"
+_DISCRETE = """x : real[3]
+b : boolean[64]
+net enc = Linear(64)
+net dec = Linear(3)
+p(b)   = Bernoulli(0.5)
+p(x|b) = Normal(dec(b), 1)
+q(b|x) = Bernoulli(logits = enc(x))
+"""
 
 CATALOGUE: tuple[Entry, ...] = (
     Entry("PGC001", "the program is not text", "p(x) = Normal(0\0, 1)", "x : real\np(x) = Normal(0, 1)"),
@@ -244,9 +252,8 @@ CATALOGUE: tuple[Entry, ...] = (
         _VAE.replace("z : real[64]", "z : boolean[64]")
         .replace("Normal(0, 1)", "Bernoulli(0.5)")
         .replace("Normal(enc(x), 1)", "Bernoulli(logits = enc(x))")
-        + "e = E_{q(z|x)}[log p(x|z)]",
-        _VAE + "e = E_{q(z|x)}[log p(x|z)]",
-        compiled=True,
+        + "e = E_{q(z|x); grad=pathwise}[log p(x|z)]",
+        _VAE + "e = E_{q(z|x); grad=pathwise}[log p(x|z)]",
     ),
     Entry(
         "PGC405",
@@ -265,6 +272,18 @@ CATALOGUE: tuple[Entry, ...] = (
         "an expectation does not say over what",
         _VAE + "e = E[log p(x|z)]",
         _VAE + "e = E_{q(z|x)}[log p(x|z)]",
+    ),
+    Entry(
+        "PGC408",
+        "an option has a value that means nothing",
+        _DISCRETE + "e = E_{q(b|x); grad=reinforce}[log p(x|b)]",
+        _DISCRETE + "e = E_{q(b|x); grad=score, samples=4}[log p(x|b)]",
+    ),
+    Entry(
+        "PGC409",
+        "this cannot be enumerated or relaxed",
+        _DISCRETE + "e = E_{q(b|x); grad=enumerate}[log p(x|b)]",
+        _DISCRETE + "e = E_{q(b|x); samples=4}[log p(x|b)]",
     ),
     Entry(
         "PGC410",
@@ -406,6 +425,19 @@ CATALOGUE: tuple[Entry, ...] = (
         "x : real\nparam m : real\np(x) = Normal(m, 1)\ne = log p(x)",
     ),
     Entry(
+        "W126",
+        "a score function without a baseline",
+        _DISCRETE + "e = E_{q(b|x); samples=1}[log p(x|b)]",
+        _DISCRETE + "e = E_{q(b|x); samples=4}[log p(x|b)]",
+    ),
+    Entry(
+        "W127",
+        "very many values to enumerate",
+        _DISCRETE.replace("b : boolean[64]", "b : boolean[14]").replace("(64)", "(14)")
+        + "e = E_{q(b|x); grad=enumerate}[log p(x|b)]",
+        _DISCRETE + "e = E_{q(b|x); samples=4}[log p(x|b)]",
+    ),
+    Entry(
         "W121",
         "probabilities that do not sum to one",
         "k : category[3]\np(k) = Categorical([0.5, 0.3, 0.3])",
@@ -440,6 +472,13 @@ CATALOGUE: tuple[Entry, ...] = (
         "how bare names were read",
         _VAE + "e = E_q[log p] - KL[q || p]",
         _VAE + "e = E_{q(z|x)}[log p(x|z)] - KL[q(z|x) || p(z)]",
+    ),
+    Entry(
+        "N106",
+        "how a discrete draw gets its gradient",
+        _DISCRETE + "e = E_{q(b|x)}[log p(x|b)]",
+        _DISCRETE + "e = E_{q(b|x); samples=4}[log p(x|b)]",
+        compiled=True,
     ),
     Entry(
         "N102",

@@ -254,9 +254,17 @@ def _default_hint(value: Value) -> str:
         "flatten_batch": "flat",
         "module": "out",
         "cholesky": "tril",
+        "sigmoid": "probs",
+        "detach": "fixed",
+        "unsqueeze": "column",
+        "gather": "picked",
         "cholesky_of_inverse": "tril",
     }
     name = defaults.get(value.op, re.sub(r"\W", "_", value.op))
+    if value.op in ("expand_as", "expand_but_last"):
+        inner = value.args[0]
+        known = [str(inner.attributes[0])] if inner.op == "argument" else inner.hints
+        return f"{known[0]}_full" if known else "full"
     if value.op == "log" and value.args[0].hints:
         return f"log_{value.args[0].hints[0]}"
     if value.op == "module":

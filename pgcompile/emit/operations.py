@@ -150,9 +150,9 @@ class Writer:
         return Text(f"torch.as_tensor({args[0].text}).expand({shape}).sum()")
 
     def _special(self, value: Value, args: list[Text]) -> Text:
-        name = str(value.attributes[0])
+        name, *more = (str(a) for a in value.attributes)
         self.use(name)
-        return Text(f"{name}({', '.join(a.text for a in args)})")
+        return Text(f"{name}({', '.join([a.text for a in args] + more)})")
 
     def _inside(self, value: Value, args: list[Text]) -> Text:
         x, low, high = (a.at(MULTIPLY) for a in args)
@@ -174,6 +174,23 @@ class Writer:
 
     def _sum_keep(self, value: Value, args: list[Text]) -> Text:
         return Text(f"{args[0].at(ATOM)}.sum(-1, keepdim=True)")
+
+    def _sum_axis(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"{args[0].at(ATOM)}.sum({value.attributes[0]})")
+
+    def _mean_axis_keep(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"{args[0].at(ATOM)}.mean({value.attributes[0]}, keepdim=True)")
+
+    def _states(self, value: Value, args: list[Text]) -> Text:
+        kind, base, shape = value.attributes
+        assert isinstance(shape, tuple)
+        batch = batch_shape(args[1].at(ATOM), value.args[1].rank) if len(args) > 1 else "()"
+        name = "one_hot_states" if kind == "one_hot" else "every_state"
+        self.use(name)
+        if kind == "one_hot":
+            return Text(f"{name}({args[0].text}, {shape[0]}, {batch})")
+        index = ", index=True" if kind == "category" else ""
+        return Text(f"{name}({args[0].text}, {base}, {shape}, {batch}{index})")
 
     def _mean_axis(self, value: Value, args: list[Text]) -> Text:
         return Text(f"{args[0].at(ATOM)}.mean({value.attributes[0]})")

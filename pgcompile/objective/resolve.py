@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from pgcompile.diagnostics import Edit, Sink, Span, cure, nearest
+from pgcompile.diagnostics import Edit, Sink, Span, cure
 from pgcompile.model.algebra import drop_barren
 from pgcompile.model.distributions import Resolver
 from pgcompile.model.expressions import Scope, Typer, names_in
@@ -12,7 +12,10 @@ from pgcompile.model.families import space_of
 from pgcompile.model.literals import evaluate
 from pgcompile.model.values import Atom, Data, Distribution, FamilyUse, Model, Typed, base_name
 from pgcompile.objective import terms
-from pgcompile.objective.terms import OBSERVED, Draw, Env, Term
+from pgcompile.objective.estimators import plan
+from pgcompile.objective.options import read_options
+from pgcompile.objective.review import learnables_of, learned_in
+from pgcompile.objective.terms import NUMBERS_OF_A_DRAW, OBSERVED, Draw, Env, Estimator, Term
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.functions import FUNCTIONS
 from pgcompile.vocabulary.layers import show
@@ -41,7 +44,6 @@ _TERM_FUNCTIONS = (
     "log1p",
     "relu",
 )
-MAX_SAMPLES = 1_000_000
 
 
 def resolve_objectives(model: Model, resolver: Resolver, sink: Sink) -> dict[str, Term]:
@@ -102,15 +104,15 @@ class _Objectives:
                     found.append((base_name(right), left.targets))
         return found
 
-    def _options(self, expr: tree.Expr) -> list[tuple[Distribution, int]]:
-        """Sample counts of the expectations of the formula, which divergences over the same draw share."""
+    def _options(self, expr: tree.Expr) -> list[tuple[Distribution, int | None, Estimator]]:
+        """Options of the expectations of the formula, which divergences over the same draw share."""
         found = []
         for node in tree.walk(self._expanded(expr)):
             if isinstance(node, tree.Expectation) and node.over is not None:
                 over = self._quiet(node.over)
-                samples = next((self._samples_quiet(o) for o in node.options if o.name == "samples"), 1)
-                if over is not None and samples is not None:
-                    found.append((over, samples))
+                read = read_options(node.options, self.model.constants, Sink(self.sink.source))
+                if over is not None and read is not None and read[1].relax is None:
+                    found.append((over, *read))
         return found
 
     def _expanded(self, expr: tree.Expr) -> tuple[tree.Expr, ...]:
@@ -130,10 +132,6 @@ class _Objectives:
     def _quiet(self, expr: tree.Expr) -> Distribution | None:
         """Resolve without reporting: the formula itself reports later."""
         return self.resolver.quietly().resolve(expr)
-
-    def _samples_quiet(self, option: tree.Option) -> int | None:
-        value = evaluate(option.value, self.model.constants)
-        return int(value) if isinstance(value, Fraction) and value.denominator == 1 and value > 0 else None
 
     # --- terms ---
 
@@ -366,11 +364,14 @@ class _Objectives:
         if expr.over is None:
             self.sink.add("PGC407", expr.span, "this expectation does not say over what", help="write E_{q(z|x)}[...]")
             return None
-        samples = self._samples(expr.options)
+        options = read_options(expr.options, self.model.constants, self.sink)
         over = self._over(expr.over)
-        if over is None or samples is None:
+        if over is None or options is None:
             return None
-        draw, inner = self._draw(over, samples, env, context)
+        drawn_from = self._draw(over, *options, env, context, expr.span)
+        if drawn_from is None:
+            return None
+        draw, inner = drawn_from
         body = self.term(expr.body, inner, context)
         if body is None:
             return None
@@ -392,47 +393,64 @@ class _Objectives:
             self.readings[expr.span] = found.spelled
         return found
 
-    def _draw(self, over: Distribution, samples: int, env: Env, context: "_Context") -> tuple[Draw, Env]:
-        """The draw of a distribution in this context, shared with other terms of the same sum."""
-        key = (over, env, samples)
+    def _draw(
+        self,
+        over: Distribution,
+        samples: int | None,
+        estimator: Estimator,
+        env: Env,
+        context: "_Context",
+        span: Span,
+    ) -> tuple[Draw, Env] | None:
+        """The draw of a distribution in this context, shared with other terms of the same sum; None after a report."""
+        key = (over, env, samples, estimator)
         draw = context.pool.get(key)
         if draw is None:
-            context.counter[0] += 1
-            draw = context.pool.setdefault(key, Draw(context.counter[0], over, samples, env))
+            decided = plan(over, estimator, samples, env, self.model, self.sink, span)
+            if decided is None or not self._is_baseline(estimator.baseline, over, env):
+                return None
+            context.counter[0] += NUMBERS_OF_A_DRAW
+            number = context.counter[0]
+            draw = Draw(
+                number,
+                over,
+                decided.samples,
+                env,
+                estimator,
+                decided.enumerated,
+                decided.scored,
+                decided.relaxed,
+                samples is None,
+            )
+            context.pool[key] = draw
         return draw, env.extended(draw.variables, draw)
 
-    def _samples(self, options: tuple[tree.Option, ...]) -> int | None:
-        samples = 1
-        for option in options:
-            if option.name != "samples":
-                known = ("samples", "grad", "baseline", "relax")
-                close = nearest(option.name, known)
-                if option.name in known:
-                    self.sink.add(
-                        "PGC010",
-                        option.span,
-                        f"the option {option.name} is not part of this version",
-                        help="expectations are pathwise",
-                    )
-                else:
-                    self.sink.add(
-                        "PGC106",
-                        option.span,
-                        f"an expectation has no option {option.name}",
-                        help=f"did you mean {close or 'samples'}?",
-                    )
-                return None
-            value = evaluate(option.value, self.model.constants)
-            if not isinstance(value, Fraction) or value.denominator != 1 or not 1 <= value <= MAX_SAMPLES:
-                self.sink.add(
-                    "PGC310",
-                    option.value.span,
-                    f"samples is a whole number from 1 to {MAX_SAMPLES:,}",
-                    help="write samples=8",
-                )
-                return None
-            samples = int(value)
-        return samples
+    def _is_baseline(self, expr: tree.Expr | None, over: Distribution, env: Env) -> bool:
+        """Whether a baseline is one number a data point that does not depend on what is drawn."""
+        if expr is None:
+            return True
+        inside = closure(names_in(expr), self.model) & {*over.targets}
+        if inside:
+            self.sink.add(
+                "PGC408",
+                expr.span,
+                f"the baseline depends on {', '.join(sorted(inside))}, which is drawn",
+                reasons=["what depends on the draw cannot be subtracted without changing the gradient"],
+                help="use what the draw is conditioned on",
+            )
+            return False
+        learned = learned_in(expr, self.model)
+        shared = {name for factor in self.model.factors for name in learnables_of(factor, self.model)} & learned
+        if shared:
+            self.sink.add(
+                "PGC408",
+                expr.span,
+                f"the baseline is computed with {', '.join(sorted(shared))}, which the model uses too",
+                reasons=["a baseline is fitted to what it stands for, and that gradient would train the model"],
+                help="give the baseline a net of its own, or detach what it shares: `b(detach(h))`",
+            )
+            return False
+        return self._plain(expr, env) is not None
 
     # --- divergences and bounds ---
 
@@ -446,12 +464,6 @@ class _Objectives:
                 help=f"divergences and bounds are {', '.join(FUNCTIONALS)}",
             )
             return None
-        for option in expr.options:
-            if option.name != "samples":
-                self.sink.add(
-                    "PGC106", option.span, f"{expr.kind} has no option {option.name}", help="did you mean samples?"
-                )
-                return None
         if expr.kind == "H":
             return self._entropy(expr, env, context)
         if expr.right is None:
@@ -474,15 +486,23 @@ class _Objectives:
             expr.kind == "KL" and not self._scorable(left, expr.left.span)
         ):
             return None
-        samples = self._samples(expr.options) if expr.options else self._shared(left, context)
-        if samples is None:
+        drawn = self._shared_draw(expr, left, env, context)
+        if drawn is None:
             return None
-        draw, _ = self._draw(left, samples, env, context)
+        draw, _ = drawn
         label = f"{expr.kind}[{left.spelled} || {right.spelled}]"
         return terms.Divergence(expr.kind, draw, drop_barren(left), drop_barren(right), env, label, expr.span)
 
-    def _shared(self, left: Distribution, context: "_Context") -> int:
-        return next((samples for over, samples in context.options if over == left), 1)
+    def _shared_draw(
+        self, expr: tree.Functional, left: Distribution, env: Env, context: "_Context"
+    ) -> tuple[Draw, Env] | None:
+        """The draw of a divergence: with its own options, else with those of the expectation over the same factors."""
+        options = read_options(expr.options, self.model.constants, self.sink, expr.kind)
+        if options is None:
+            return None
+        if not expr.options:
+            options = next(((n, e) for over, n, e in context.options if over == left), options)
+        return self._draw(left, *options, env, context, expr.span)
 
     def _entropy(self, expr: tree.Functional, env: Env, context: "_Context") -> Term | None:
         if expr.right is not None:
@@ -493,7 +513,10 @@ class _Objectives:
         left = self._over(expr.left)
         if left is None or not self._scorable(left, expr.left.span):
             return None
-        draw, _ = self._draw(left, self._shared(left, context), env, context)
+        drawn = self._shared_draw(expr, left, env, context)
+        if drawn is None:
+            return None
+        draw, _ = drawn
         return terms.Divergence("H", draw, drop_barren(left), None, env, f"H[{left.spelled}]", expr.span)
 
     def _opposite(self, expr: tree.Expr, left: Distribution) -> Distribution | None:
@@ -562,8 +585,8 @@ class _Objectives:
         """`ELBO[p || q] = E_q[log p - log q]` (Jordan et al. 1999)."""
         q = self._over(guide)
         p = self._over(model)
-        samples = self._samples(expr.options)
-        if q is None or p is None or samples is None:
+        options = read_options(expr.options, self.model.constants, self.sink, expr.kind)
+        if q is None or p is None or options is None:
             return None
         missing = [t for t in q.targets if t not in p.targets]
         if missing:
@@ -577,7 +600,10 @@ class _Objectives:
         if not self._scorable(p, model.span) or not self._scorable(q, guide.span):
             return None
         self._check_supports(expr, q, p)
-        draw, inner = self._draw(q, samples, env, context)
+        drawn = self._draw(q, *options, env, context, expr.span)
+        if drawn is None:
+            return None
+        draw, inner = drawn
         body = terms.Add(
             (
                 (1, terms.LogDensity(drop_barren(p), inner, expr.span)),
@@ -662,8 +688,8 @@ class _Context:
     """
 
     counted: list[tuple[str, tuple[str, ...]]]
-    options: list[tuple[Distribution, int]]
-    pool: dict[tuple[Distribution, Env, int], Draw] = field(default_factory=dict)
+    options: list[tuple[Distribution, int | None, Estimator]]
+    pool: dict[tuple[Distribution, Env, int | None, Estimator], Draw] = field(default_factory=dict)
     counter: list[int] = field(default_factory=lambda: [0])
 
     def apart(self) -> "_Context":
@@ -718,7 +744,9 @@ def observed_variables(term: Term, model: Model) -> set[str]:
             return observed((*distribution.targets, *distribution.parents), env)
         case terms.Expectation(draw, body):
             data = [t for a in draw.distribution.atoms if isinstance(a.factor.definition, Data) for t in a.targets]
-            return observed((*draw.distribution.parents, *data), draw.env) | observed_variables(body, model)
+            baseline = draw.estimator.baseline
+            outside = observed((*draw.distribution.parents, *data), draw.env) | observed_variables(body, model)
+            return outside if baseline is None else outside | observed(names_in(baseline), draw.env)
         case terms.Divergence(left=left, right=right, env=env):
             return observed((*left.parents, *(right.parents if right else ())), env) - set(left.targets)
         case terms.Add(items):

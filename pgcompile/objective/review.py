@@ -24,6 +24,7 @@ from pgcompile.model.values import (
 )
 from pgcompile.objective import terms
 from pgcompile.objective.terms import Term
+from pgcompile.syntax import tree
 
 
 def generative_part(model: Model, resolver: Resolver) -> Distribution | None:
@@ -172,6 +173,22 @@ def learnables_of(factor: Factor, model: Model) -> set[str]:
             inner |= {n for stage in net.stages for n in names_in(stage) if n in model.nets}
             stack += [n for n in inner if n not in found]
             found |= inner
+    return found
+
+
+def learned_in(expr: tree.Expr, model: Model) -> set[str]:
+    """Nets and params in an expression, leaving out what is detached."""
+    found: set[str] = set()
+    pending: list[tree.Node] = [expr]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, tree.Call) and node.name == "detach":
+            continue
+        if isinstance(node, tree.Call) and node.name in model.nets:
+            found.add(node.name)
+        if isinstance(node, tree.Name) and node.id in model.tensors and model.tensors[node.id].kind == "param":
+            found.add(node.id)
+        pending += tree.children(node)
     return found
 
 

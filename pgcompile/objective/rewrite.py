@@ -4,12 +4,12 @@ Every rule that fires is recorded as a `Step`, so that `pgc explain` can print t
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import networkx as nx
 import sympy
-from sympy import Add, Expr, Function, Mul, Rational, Symbol
+from sympy import Add, Expr, Function, Integer, Mul, Rational, Symbol
 
 from pgcompile.diagnostics import InternalError, Sink, Span
 from pgcompile.model.algebra import order_atoms
@@ -18,7 +18,9 @@ from pgcompile.model.literals import evaluate
 from pgcompile.model.values import Atom, Distribution, FamilyUse, Model
 from pgcompile.objective import terms
 from pgcompile.objective.closed_forms import entropy, expected_log_density
+from pgcompile.objective.estimators import states
 from pgcompile.objective.resolve import observed_variables
+from pgcompile.objective.review import learned_in
 from pgcompile.objective.terms import Draw, Env, Term
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.symbols import Facts
@@ -28,7 +30,13 @@ Maximum = Function("Maximum")
 Detach = Function("Detach")
 BatchMean = Function("BatchMean")
 BatchSum = Function("BatchSum")
-MeanOver = Function("MeanOver")  # MeanOver(draw symbol, body): mean over the draws of one expectation
+# MeanOver(draw, body, log weights, surrogates ...): the mean over the draws of one expectation and the sum over its
+# enumerated variables, each weighted by its probability.
+MeanOver = Function("MeanOver")
+# Surrogate(draw, log q, cost, log weights below, log weights above, baseline): zero, with the score-function gradient.
+Surrogate = Function("Surrogate")
+# Fitted(draw, baseline, cost, log weights, sign): zero, with the gradient that fits a learned baseline to the cost.
+Fitted = Function("Fitted")
 _Expect = Function("Expect")  # before the expectation rules have been applied
 Softplus = Function("Softplus")
 Sigmoid = Function("Sigmoid")
@@ -52,6 +60,8 @@ class LogDensityLeaf:
 
     atom: Atom
     env: Env
+    detached: bool = False
+    """Whether its parameters pass no gradient (Roeder et al. 2017: sticking the landing)."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +145,9 @@ class _Rewriter:
 
     def run(self, term: Term) -> Rewritten:
         expr = self._expectations(self._collect(self._sympy(term)))
+        directions = {line.direction for line in self.model.optimise if line.objective == self.name}
+        if directions:
+            expr = self._fitted(expr, -1 if "maximize" in directions else 1)
         used = expr.free_symbols
         leaves = {s: leaf for s, leaf in self.leaves.items() if s in used}
         draws = {s: d for s, d in self.draws.items() if s in used}
@@ -183,7 +196,8 @@ class _Rewriter:
             or (isinstance(leaf, LogDensityLeaf) and _is_own(leaf))
             for leaf in value.leaves.values()
         )
-        if partial or isinstance(value.expr, Symbol) or value.expr.is_Number:
+        fitted = any(d.estimator.baseline is not None for d in value.draws.values())
+        if partial or fitted or isinstance(value.expr, Symbol) or value.expr.is_Number:
             return self._sympy(inner)
         self.sink.absorb(other.sink)
         self.steps.extend(value.steps)
@@ -251,13 +265,100 @@ class _Rewriter:
         for atom in reversed(order_atoms(draw.distribution)):
             if isinstance(atom.factor.definition, FamilyUse) and len(atom.targets) == 1:
                 pieces = self._close(draw, atom, pieces)
+        if draw.estimator.grad == "stl":
+            pieces = [self._stuck(piece, draw) for piece in pieces]
         inside = [piece for piece in pieces if self._depends(piece, draw)]
         outside = [piece for piece in pieces if not self._depends(piece, draw)]
-        if inside:
-            self._record_sampling(draw, inside)
-        if draw.samples > 1 and inside:
-            return Add(*outside, MeanOver(symbol, Add(*inside)))
+        if not inside:
+            return Add(*outside)
+        needed = self._needed(inside, draw)
+        self._record_sampling(draw, inside, needed)
+        weights = self._weights(draw, [v for v in draw.enumerated if v in needed])
+        surrogates = [self._surrogate(symbol, draw, v, inside, needed) for v in draw.scored if v in needed]
+        if draw.samples > 1 or weights != 0 or surrogates:
+            return Add(*outside, MeanOver(symbol, Add(*inside), weights, *surrogates))
         return Add(*outside, *inside)
+
+    # --- gradients ---
+
+    def _stuck(self, piece: Expr, draw: Draw) -> Expr:
+        """With the parameters of the drawn factors' own log-densities detached."""
+        changes = {}
+        for symbol in piece.free_symbols:
+            leaf = self.leaves.get(symbol)
+            if isinstance(leaf, LogDensityLeaf) and leaf.env.get(leaf.atom.targets[0]) is draw and _is_own(leaf):
+                changes[symbol] = self._symbol(replace(leaf, detached=True))
+        return piece.xreplace(changes)
+
+    def _needed(self, pieces: list[Expr], draw: Draw) -> set[str]:
+        """The drawn variables that some pieces depend on, with those above them."""
+        found: set[str] = set()
+        for variable in draw.variables:
+            if any(self._depends_on(piece, draw, {variable}) for piece in pieces):
+                found.add(variable)
+        return found | self._above(found, draw)
+
+    def _above(self, variables: set[str], draw: Draw) -> set[str]:
+        graph = self._graph(draw)
+        return {a for v in variables if v in graph for a in nx.ancestors(graph, v)} & {*draw.variables}
+
+    def _graph(self, draw: Draw) -> nx.DiGraph:
+        """Which drawn variables are made from which, through deterministic ones."""
+        graph = nx.DiGraph()
+        graph.add_nodes_from(draw.variables)
+        for atom in draw.distribution.atoms:
+            graph.add_edges_from((parent, target) for parent in atom.parents for target in atom.targets)
+        for name, factor in self.model.deterministic.items():
+            graph.add_edges_from((parent, name) for parent in factor.parents)
+        return graph
+
+    def _weights(self, draw: Draw, variables: list[str]) -> Expr:
+        """log of the joint probability of enumerated variables."""
+        atoms = [draw.atom_of(v) for v in variables]
+        return Add(*(self._symbol(LogDensityLeaf(atom, draw.inside)) for atom in atoms if atom is not None))
+
+    def _surrogate(self, symbol: Symbol, draw: Draw, variable: str, pieces: list[Expr], needed: set[str]) -> Expr:
+        """Zero with the gradient `(f - baseline) d log q` (Williams 1992), f being what depends on the variable."""
+        atom = draw.atom_of(variable)
+        assert atom is not None
+        below = {variable, *nx.descendants(self._graph(draw), variable)}
+        cost = Add(*(piece for piece in pieces if self._depends_on(piece, draw, below)))
+        above = self._above({variable}, draw)
+        enumerated = [v for v in draw.enumerated if v in needed]
+        log_density = self._symbol(LogDensityLeaf(atom, draw.inside))
+        baseline: list[Expr] = []
+        if draw.estimator.baseline is not None:
+            expr = draw.estimator.baseline
+            baseline = [self._symbol(PlainLeaf(expr, draw.env, self._text(expr)))]
+        return Surrogate(
+            symbol,
+            log_density,
+            cost,
+            self._weights(draw, [v for v in enumerated if v not in above]),
+            self._weights(draw, [v for v in enumerated if v in above]),
+            *baseline,
+        )
+
+    def _text(self, expr: tree.Expr) -> str:
+        return " ".join(self.sink.source.snippet(expr.span).split())
+
+    def _fitted(self, expr: Expr, sign: int) -> Expr:
+        """With the terms that fit learned baselines to what they stand for.
+
+        They push the same way as the line that optimises the objective, whatever the sign of the expectation.
+        """
+        fits = []
+        for found in sorted(expr.atoms(MeanOver), key=str):
+            for surrogate in found.args[3:]:
+                if len(surrogate.args) > 5 and self._is_learned(surrogate.args[5]):
+                    draw, _, cost, below, above, baseline = surrogate.args
+                    fits.append(Fitted(draw, baseline, cost, below + above, Integer(sign)))
+        return Add(expr, *fits)
+
+    def _is_learned(self, symbol: Symbol) -> bool:
+        leaf = self.leaves[symbol]
+        assert isinstance(leaf, PlainLeaf)
+        return bool(learned_in(leaf.expr, self.model))
 
     def _close(self, draw: Draw, atom: Atom, pieces: list[Expr]) -> list[Expr]:
         """Replace the log-densities of one drawn variable whose expectation is known."""
@@ -278,6 +379,8 @@ class _Rewriter:
 
     def _candidate(self, piece: Expr, draw: Draw, variable: str) -> tuple[LogDensityLeaf, Expr] | None:
         """A log-density of `variable` times a coefficient that does not depend on it."""
+        if draw.relaxed or draw.estimator.grad == "stl":
+            return None  # the program asks for the value at the draw
         factors = Mul.make_args(piece)
         leaves = [
             (f, self.leaves[f])
@@ -391,13 +494,17 @@ class _Rewriter:
     # --- dependence ---
 
     def _depends(self, expr: Expr, draw: Draw) -> bool:
+        return self._depends_on(expr, draw, set(draw.distribution.targets))
+
+    def _depends_on(self, expr: Expr, draw: Draw, variables: set[str]) -> bool:
+        """Whether a formula depends on some variables of a draw, other than through those of the same draw."""
         for symbol in expr.free_symbols:
             leaf = self.leaves.get(symbol)
-            if leaf is not None and self._leaf_depends(leaf, draw):
+            if leaf is not None and self._leaf_depends(leaf, draw, variables):
                 return True
         return False
 
-    def _leaf_depends(self, leaf: Leaf, draw: Draw) -> bool:
+    def _leaf_depends(self, leaf: Leaf, draw: Draw, variables: set[str]) -> bool:
         match leaf:
             case LogDensityLeaf(atom, env):
                 touched: Iterable[tuple[str, Env]] = [(v, env) for v in (*atom.targets, *atom.parents)]
@@ -406,9 +513,8 @@ class _Rewriter:
             case PlainLeaf(expr, env):
                 touched = [(v, env) for v in sorted(names_in(expr))]
             case NamedLeaf(_, value):
-                return any(self._leaf_depends(inner, draw) for inner in value.leaves.values())
-        everything = set(draw.distribution.targets)
-        return any(self._reaches(name, env, draw, everything) for name, env in touched)
+                return any(self._leaf_depends(inner, draw, variables) for inner in value.leaves.values())
+        return any(self._reaches(name, env, draw, variables) for name, env in touched)
 
     # --- records ---
 
@@ -417,15 +523,44 @@ class _Rewriter:
         if step not in self.steps:
             self.steps.append(step)
 
-    def _record_sampling(self, draw: Draw, pieces: list[Expr]) -> None:
+    def _record_sampling(self, draw: Draw, pieces: list[Expr], needed: set[str]) -> None:
         labels = [self._label(s) for piece in pieces for s in sorted(piece.free_symbols, key=str) if s in self.leaves]
-        count = "one pathwise sample" if draw.samples == 1 else f"{draw.samples} pathwise samples"
-        what = ", ".join(dict.fromkeys(labels))
-        self._step(
-            "pathwise sampling",
-            f"E_{{{draw.distribution.spelled}}}[{what}]",
-            count,
-            "its expectation is not known in closed form",
+        what = f"E_{{{draw.distribution.spelled}}}[{', '.join(dict.fromkeys(labels))}]"
+        enumerated = [v for v in draw.enumerated if v in needed]
+        scored = [v for v in draw.scored if v in needed]
+        if enumerated:
+            sizes = [states(draw.atom_of(v), self.model) or 0 for v in enumerated]  # type: ignore[arg-type]
+            values = " x ".join(map(str, sizes))
+            self._step(
+                "enumeration", what, f"a sum over {', '.join(enumerated)}: {values} values", "they are finitely many"
+            )
+        drawn = [v for v in draw.variables if v in needed and v not in enumerated]
+        if not drawn:
+            return
+        word = "sample" if scored or draw.relaxed else "pathwise sample"
+        count = f"one {word}" if draw.samples == 1 else f"{draw.samples} {word}s"
+        why = "its expectation is not known in closed form"
+        if scored:
+            baseline = draw.estimator.baseline
+            less = "" if draw.samples == 1 else ", less the mean of the other draws"
+            less = less if baseline is None else f", less the baseline {self._text(baseline)}"
+            why += f"; draws of {', '.join(scored)} pass no gradient: a score function carries it{less}"
+        if draw.relaxed:
+            why += f"; {', '.join(draw.relaxed)} is replaced by a relaxation, whose gradient is biased"
+        self._step("sampling" if word == "sample" else "pathwise sampling", what, f"{count} of {', '.join(drawn)}", why)
+        self._note_plan(draw, scored)
+
+    def _note_plan(self, draw: Draw, scored: list[str]) -> None:
+        """The default plan of a discrete draw is worth a note: it costs several draws."""
+        objective = self.model.objectives.get(self.name)
+        if not scored or not draw.unasked or draw.estimator.baseline is not None or objective is None:
+            return
+        self.sink.add(
+            "N106",
+            objective.span,
+            f"{self.name} draws {', '.join(scored)} {draw.samples} times: its gradient is a score function, "
+            "less the mean of the other draws",
+            help="choose with E_{q; samples=8}, or give baseline=b(...); relax=gumbel is differentiable, and biased",
         )
 
     def _label(self, symbol: Symbol) -> str:

@@ -10,6 +10,27 @@ from pgcompile.syntax import tree
 
 
 @dataclass(frozen=True)
+class Estimator:
+    """What the options of an expectation say of its gradient.
+
+    Args:
+        grad: `pathwise`, `score`, `enumerate` or `stl`; None leaves it to the compiler.
+        baseline: what a score function subtracts from the value that it weighs.
+        relax: `gumbel` or `straight_through`: a differentiable stand-in for a discrete draw.
+        temperature: of the relaxation.
+    """
+
+    grad: str | None = None
+    baseline: tree.Expr | None = None
+    relax: str | None = None
+    temperature: float = 0.5
+
+
+PATHWISE = Estimator()
+NUMBERS_OF_A_DRAW = 100  # a draw's number, and those after it for the axes of its enumerated variables
+
+
+@dataclass(frozen=True)
 class Draw:
     """One sampling of a distribution under an expectation.
 
@@ -18,12 +39,22 @@ class Draw:
         distribution: what is drawn from.
         samples: how many draws are averaged.
         env: where its parents come from.
+        estimator: what the program says of its gradient.
+        enumerated: variables that take every value in turn instead of being drawn.
+        scored: variables whose draws pass no gradient, so that a score function carries it.
+        relaxed: variables drawn from a differentiable stand-in.
+        unasked: whether the number of samples was the compiler's choice.
     """
 
     number: int
     distribution: Distribution
     samples: int
     env: "Env"
+    estimator: Estimator = PATHWISE
+    enumerated: tuple[str, ...] = ()
+    scored: tuple[str, ...] = ()
+    relaxed: tuple[str, ...] = ()
+    unasked: bool = False
 
     @property
     def variables(self) -> tuple[str, ...]:

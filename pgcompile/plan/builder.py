@@ -148,6 +148,8 @@ class Builder:
             folded = _fold(_FOLDED[op], x.constant)
             if folded is not None:
                 return self.constant(folded)
+        if op == "detach" and x.constant is not None:
+            return x
         if op in ("square", "abs") and x.op == "neg":
             return self.unary(op, x.args[0])
         if (op, x.op) in _INVERSES:
@@ -331,6 +333,28 @@ class Builder:
             near = next((v for v in candidates if self._lacks_axes_only(v, shape)), None)
             like = self.expand_full(near, shape, axes, None) if near is not None else self._template(shape, axes)
         return self.make(f"{kind}_like", (like,), shape=shape, fresh=fresh)
+
+    def states(self, kind: str, categories: int, shape: tuple[int, ...], axis: Axis) -> Value:
+        """Every value of a finite variable, along an axis of its own.
+
+        Args:
+            kind: `boolean`, `category` or `one_hot`.
+            categories: of an index.
+            shape: event shape of the variable.
+            axis: the axis, as long as there are values.
+        """
+        assert self.device is not None
+        source = self.batch_source
+        sources = (source,) if source is not None else ()
+        base = categories if kind == "category" else 2
+        return self.make(
+            "states",
+            (self.device(), *sources),
+            (kind, base, shape),
+            shape=shape,
+            batched=self.needs_batch,
+            axes=(axis,),
+        )
 
     def _lacks_axes_only(self, value: Value, shape: tuple[int, ...]) -> bool:
         return (

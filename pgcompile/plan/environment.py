@@ -9,6 +9,7 @@ from sympy import Add, Expr, Symbol
 
 from pgcompile.model.literals import evaluate, flatten
 from pgcompile.model.values import Atom, Data, Deterministic, Extern, FamilyUse, Model
+from pgcompile.objective.estimators import states
 from pgcompile.objective.rewrite import ClosedLeaf, ParameterUse, parameter_symbols
 from pgcompile.objective.terms import Draw, Env, draw_key
 from pgcompile.plan.builder import Builder, merge_axes
@@ -188,12 +189,17 @@ class Environment:
 
     # --- log-densities ---
 
-    def log_density(self, atom: Atom, env: Env) -> Value:
-        """log of a factor, summed over its event shape."""
+    def log_density(self, atom: Atom, env: Env, *, detached: bool = False) -> Value:
+        """log of a factor, summed over its event shape; `detached` keeps gradients from its parameters."""
         if isinstance(atom.factor.definition, Extern):
             return self._extern_log_density(atom, env)
         facts, _ = self.facts(atom)
         bindings = self._bindings(atom, env)
+        if detached:
+            bindings = {
+                symbol: value if value.constant is not None else self.builder.unary("detach", value)
+                for symbol, value in bindings.items()
+            }
         x = self.variable(atom.targets[0], env)
         with self.builder.section(f"log {atom.label}"):
             formula = FormulaLowering(self.builder, {**bindings, X: x}, self._dim(atom))
@@ -257,11 +263,63 @@ class Environment:
         if atom is None or isinstance(atom.factor.definition, Data):
             return self.builder.argument(name, self.model.spaces[name].shape)
         inner = draw.inside
+        if name in draw.enumerated:
+            return self._enumerated(draw, atom, name)
         axes = (Axis(draw.number, draw.samples),) if draw.samples > 1 else ()
+        comment = f"E_{{{draw.distribution.label}}}: "
+        if name in draw.relaxed:
+            return self._relaxed_draw(draw, atom, axes, comment)
         pathwise = isinstance(atom.factor.definition, FamilyUse) and atom.factor.definition.family.pathwise
-        word = "pathwise sample" if pathwise else "sample"
+        word = "pathwise sample" if pathwise and name not in draw.scored else "sample"
         count = f"one {word}" if draw.samples == 1 else f"{draw.samples} {word}s"
-        return self.draw(atom, inner, axes, f"E_{{{draw.distribution.label}}}: {count} of {name}", draw_key(draw, name))
+        value = self.draw(atom, inner, axes, f"{comment}{count} of {name}", draw_key(draw, name))
+        if name not in draw.scored or not pathwise:
+            return value
+        # The score function carries the gradient: the path through the draw would count it twice.
+        return self.builder.name(self.builder.unary("detach", value), name, keep=True)
+
+    def _enumerated(self, draw: Draw, atom: Atom, name: str) -> Value:
+        """Every value of a finite variable, along an axis of its own."""
+        space = self.model.spaces[atom.factor.targets[0]]
+        count = states(atom, self.model)
+        assert count is not None
+        axis = Axis(draw.number + 1 + draw.enumerated.index(name), count)
+        kind = space.kind if space.kind in ("one_hot", "category") else "boolean"
+        with self.builder.section(f"E_{{{draw.distribution.label}}}: every value of {name}"):
+            value = self.builder.states(kind, space.categories or 0, space.shape, axis)
+        return self.builder.name(value, name, keep=True)
+
+    def _relaxed_draw(self, draw: Draw, atom: Atom, axes: tuple[Axis, ...], comment: str) -> Value:
+        """A differentiable stand-in for a discrete draw (Jang, Gu & Poole 2017; Maddison, Mnih & Teh 2017)."""
+        build = self.builder
+        definition = atom.factor.definition
+        assert isinstance(definition, FamilyUse)
+        parameters = self.parameters(atom, draw.inside)
+        shape = self._shape(atom)
+        one_hot = definition.family.name == "OneHotCategorical"
+        with build.section(f"{comment}a relaxed sample of {atom.targets[0]}"):
+            if "logits" in parameters:
+                logits = build.tensor(parameters["logits"])
+            else:
+                logits = build.unary("log" if one_hot else "logit", build.tensor(parameters["probs"]))
+            uniform = build.noise(
+                "rand", shape, (*axes, *logits.axes), [logits], (draw_key(draw, atom.targets[0]), "", "")
+            )
+            logits, uniform = build.align(logits, uniform)
+            soft = build.make(
+                "special",
+                (logits, uniform),
+                (f"relaxed_{'one_hot' if one_hot else 'bernoulli'}", draw.estimator.temperature),
+                shape=uniform.shape,
+            )
+            if draw.estimator.relax == "straight_through":
+                hard = build.make(
+                    "special", (soft,), (f"hard_{'one_hot' if one_hot else 'bernoulli'}",), shape=soft.shape
+                )
+                soft = build.name(soft, "soft", keep=True)
+                # The value of the hard draw, the gradient of the soft one (Bengio, Leonard & Courville 2013).
+                soft = build.binary("add", soft, build.unary("detach", build.binary("sub", hard, soft)))
+        return build.name(soft, atom.targets[0], keep=True)
 
     def draw(self, atom: Atom, env: Env, axes: tuple[Axis, ...], comment: str, identity: object) -> Value:
         """A draw from a factor, with the draw axes of its parameters and `axes`."""

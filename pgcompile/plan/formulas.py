@@ -233,7 +233,7 @@ class FormulaLowering:
 
     def _logs(self, over: list[tuple[Expr, Expr]]) -> list[Value]:
         """`a log(b)` as one operation that is 0 where a is 0, whatever b is."""
-        logs = [f for f in over if isinstance(f[0], sympy.log) and f[1] == 1]
+        logs = [f for f in over if isinstance(f[0], sympy.log) and f[1] == 1 and not f[0].is_number]
         others = [f for f in over if f not in logs]
         if len(logs) != 1 or not others:
             return []

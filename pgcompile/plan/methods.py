@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 
 import networkx as nx
-from sympy import Add, Expr, Mul, Symbol
 
 from pgcompile.diagnostics import InternalError
 from pgcompile.model.algebra import drop_barren, order_atoms
@@ -20,18 +19,15 @@ from pgcompile.model.values import (
 )
 from pgcompile.objective.rewrite import (
     ClosedLeaf,
-    Leaf,
-    LogDensityLeaf,
     NamedLeaf,
-    PlainLeaf,
     Rewritten,
 )
 from pgcompile.objective.terms import OBSERVED
 from pgcompile.plan.batch_mean import batch_mean
 from pgcompile.plan.builder import Builder
 from pgcompile.plan.environment import Environment
-from pgcompile.plan.formulas import FormulaLowering
 from pgcompile.plan.names import factor_attribute
+from pgcompile.plan.objectives import ObjectiveLowering
 from pgcompile.plan.tensors import Tensors
 from pgcompile.plan.values import Value
 from pgcompile.syntax.format import format_expr
@@ -168,7 +164,7 @@ class Planner:
             self._touch_arguments(environment, rewritten)
         outputs = []
         for key, rewritten in objectives.items():
-            value = _ObjectiveLowering(environment, rewritten).run()
+            value = ObjectiveLowering(environment, rewritten).run()
             environment.builder.name(value, key, keep=len(objectives) > 1)
             outputs.append((key, value))
         return self._finished(name, formula, environment, outputs)
@@ -177,7 +173,7 @@ class Planner:
         """What a training step minimises: the objective's mean over the batch, with its sign."""
         environment = self._environment()
         self._touch_arguments(environment, rewritten)
-        value = _ObjectiveLowering(environment, rewritten).run()
+        value = ObjectiveLowering(environment, rewritten).run()
         mean = batch_mean(environment.builder, value, -1 if line.direction == "maximize" else 1)
         return self._finished(name, line.objective, environment, [(name, mean)])
 
@@ -404,64 +400,3 @@ def _has_closed_form(rewritten: Rewritten) -> bool:
         isinstance(leaf, ClosedLeaf) or (isinstance(leaf, NamedLeaf) and _has_closed_form(leaf.value))
         for leaf in rewritten.leaves.values()
     )
-
-
-class _ObjectiveLowering:
-    """One rewritten objective in an environment."""
-
-    def __init__(self, environment: Environment, rewritten: Rewritten) -> None:
-        self.environment = environment
-        self.rewritten = rewritten
-        self.values: dict[Symbol, Value] = {}
-
-    def run(self) -> Value:
-        build = self.environment.builder
-        for symbol, leaf in self.rewritten.leaves.items():
-            self.values[symbol] = self._leaf(leaf)
-        expr = self._mean_over(self.rewritten.expr)
-        value = FormulaLowering(build, self.values).lower(expr)
-        if value.axes:
-            raise InternalError("a draw axis was left in an objective")
-        return value
-
-    def _leaf(self, leaf: Leaf) -> Value:
-        match leaf:
-            case LogDensityLeaf(atom, env):
-                return self.environment.log_density(atom, env)
-            case ClosedLeaf():
-                return self.environment.closed(leaf)
-            case PlainLeaf(expr, env):
-                return self.environment.plain(expr, env)
-            case NamedLeaf(name, inner):
-                value = _ObjectiveLowering(self.environment, inner).run()
-                return self.environment.builder.name(value, name, keep=True)
-
-    def _mean_over(self, expr: Expr) -> Expr:
-        """Means over draws and over the batch become values of their own, innermost first."""
-        if not expr.args:
-            return expr
-        args = [self._mean_over(arg) for arg in expr.args]
-        name = expr.func.__name__
-        build = self.environment.builder
-        if name == "MeanOver":
-            draw = self.rewritten.draws[expr.args[0]]
-            inner = FormulaLowering(build, self.values).lower(args[1])
-            axis = next((a for a in inner.axes if a.draw == draw.number), None)
-            if axis is None:
-                value = inner
-            else:
-                rest = tuple(a for a in inner.axes if a is not axis)
-                value = build.make("mean_axis", (inner,), (inner.axes.index(axis),), shape=inner.shape, axes=rest)
-            return self._as_symbol(expr, value)
-        if name in ("BatchMean", "BatchSum"):
-            inner = FormulaLowering(build, self.values).lower(args[0])
-            op = "batch_mean" if name == "BatchMean" else "batch_sum"
-            return self._as_symbol(expr, build.make(op, (inner,), shape=(), batched=False))
-        if isinstance(expr, Add | Mul) or args != list(expr.args):
-            return expr.func(*args)
-        return expr
-
-    def _as_symbol(self, expr: Expr, value: Value) -> Symbol:
-        symbol = Symbol(f"m{len(self.values):05d}", real=True)
-        self.values[symbol] = value
-        return symbol

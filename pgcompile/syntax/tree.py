@@ -28,6 +28,19 @@ def walk(*roots: object) -> Iterator[Node]:
             stack.extend(node)
 
 
+def children(node: Node) -> Iterator[Node]:
+    """The nodes right below a node."""
+    stack: list[object] = [
+        getattr(node, slot) for slot in node.__dataclass_fields__ if slot not in ("span", "name_span")
+    ]
+    while stack:
+        found = stack.pop()
+        if isinstance(found, Node):
+            yield found
+        elif isinstance(found, tuple):
+            stack.extend(found)
+
+
 # --- expressions ---------------------------------------------------------------------------------------------------
 
 

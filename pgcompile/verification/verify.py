@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from pgcompile.model.values import Atom, Distribution, Extern, ExternNetwork, FamilyUse
 from pgcompile.objective import terms
+from pgcompile.objective.review import learned_in
 from pgcompile.objective.terms import OBSERVED, Draw, DrawKey, Term
 from pgcompile.reference_draws import Noise
 from pgcompile.verification.bench import BATCH, Bench
@@ -139,6 +140,8 @@ class _Judge:
 
         Compared draw by draw, and by the means of paired differences where a closed form makes that impossible.
         """
+        if _enumerates(term):
+            return self._confirmed(what, method, term, sign, key)
         results, calls = self.bench.runs(method, _TRIES)
         try:
             noise = self.bench.noise(method, calls)
@@ -154,12 +157,16 @@ class _Judge:
         checks = [check for check in checks if not check.passed]
         exact = [Check(what, relative(found, expected), EXACT), self._exact_slopes(what, found, expected)]
         closed = self.bench.program.closed_in(method)
-        if not (closed or reference.own_draws) or all(check.passed for check in exact):
+        if not (closed or reference.own_draws or _scores(term)) or all(check.passed for check in exact):
             return [*checks, *exact]
+        return [*checks, *self._confirmed(what, method, term, sign, key)]
+
+    def _confirmed(self, what: str, method: str, term: Term, sign: int, key: str) -> list[Check]:
+        """The means of paired differences; where they are suspect, those of more runs."""
         first = self._by_means(what, method, term, sign, key, GROUPS)
         if all(check.passed for check in first) or any(check.deviation > CERTAIN for check in first):
-            return [*checks, *first]
-        return [*checks, *self._by_means(what, method, term, sign, key, MORE_GROUPS)]
+            return first
+        return self._by_means(what, method, term, sign, key, MORE_GROUPS)
 
     def _by_means(self, what: str, method: str, term: Term, sign: int, key: str, groups: int) -> list[Check]:
         rows = self._by_rows(method, term)
@@ -168,12 +175,14 @@ class _Judge:
         differences, slopes, sizes, slope_sizes = [], [], [], []
         for _ in range(groups):
             found, noise = self._mean_of_runs(method, key, sign, each, rows=rows)
+            if _enumerates(term):
+                noise = {}  # what is drawn for each enumerated value is no single draw
             # Where the module draws nothing there is nothing to pair: the reference may as well draw more.
             replicates = each if noise else max(each, 80)
             expected = _shaped(self.bench.reference(replicates, inner, noise).term(term), replicates, sign).mean(0)
             mine, theirs = self.bench.slopes(found.mean()), self.bench.slopes(expected.mean())
             differences.append((found - expected).detach())
-            slopes.append(mine - theirs)
+            slopes.append((mine - theirs) * self._compared(term))
             sizes.append(expected.detach())
             slope_sizes.append(theirs)
         values = score(torch.stack(differences), torch.stack(sizes).mean(0).abs())
@@ -183,6 +192,15 @@ class _Judge:
             Check(what, float(values.max()), Z_BOUND, "z"),
             Check(f"gradient of {what}", max(worst, default=0.0), Z_BOUND, "z", self._worst(worst)),
         ]
+
+    def _compared(self, term: Term) -> Tensor:
+        """1 for the parameters that an objective says something of, 0 for those of a baseline, which is only fitted."""
+        baselines = [draw.estimator.baseline for draw in _draws(term)]
+        fitted = {name for expr in baselines if expr is not None for name in learned_in(expr, self.bench.model)}
+        attributes = {self.bench.program.attributes.get(name, name) for name in fitted}
+        return torch.tensor(
+            [float(name.split(".")[0] not in attributes) for name in self.bench.parameters], dtype=torch.float64
+        )
 
     def _by_rows(self, method: str, term: Term) -> bool:
         """Whether each data point has its draws and value to itself, so that many runs are one run of more data."""
@@ -295,6 +313,20 @@ def _acts_on_divergence(term: Term) -> bool:
             return _has_divergence(term)
         case _:
             return False
+
+
+def _enumerates(term: Term) -> bool:
+    """Whether a variable takes every value in turn."""
+    return any(draw.enumerated for draw in _draws(term))
+
+
+def _scores(term: Term) -> bool:
+    """Whether a gradient is carried by a score function or leaves parts out that are zero in the mean."""
+    return any(draw.scored or draw.estimator.grad == "stl" for draw in _draws(term))
+
+
+def _draws(term: Term) -> list[Draw]:
+    return [inner.draw for inner in terms.walk(term) if isinstance(inner, terms.Expectation | terms.Divergence)]
 
 
 def _over_batch(term: Term) -> bool:

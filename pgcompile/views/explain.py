@@ -19,6 +19,8 @@ def explain(analysis: Analysis) -> str:
             lines.append(f"      {step.why}")
         for draw, atom in sampled_atoms(analysis.model, rewritten):
             count = "1 sample" if draw.samples == 1 else f"{draw.samples} samples"
+            if atom.targets[0] in draw.enumerated:
+                count = "every value"
             lines.append(f"  {', '.join(atom.targets)} ~ {atom.label}: {count}")
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks) if blocks else "the program has no objective"

@@ -228,13 +228,13 @@ def test_detach_stops_the_gradient() -> None:
     assert model.scale[0].weight.grad is None or not model.scale[0].weight.grad.any()
 
 
-def test_a_sample_without_gradient_is_an_error() -> None:
+def test_a_sample_that_is_forced_to_have_no_gradient_is_an_error() -> None:
     text = SMALL.replace("z : real[3]", "z : boolean[3]").replace("Normal(0, 1)", "Bernoulli(0.5)")
     text = text.replace("Normal(loc(h), scale(h))", "Bernoulli(logits = loc(h))").replace(
         "net scale = Linear(3) >> Softplus\n", ""
     )
     with pytest.raises(CompileError) as caught:
-        pgc.compile(text + "e = E_q[log p(x|z)]")
+        pgc.compile(text + "e = E_{q; grad=pathwise}[log p(x|z)]")
     assert [d.code for d in caught.value.diagnostics] == ["PGC403"]
     # The divergence alone is known in closed form, and trains.
     model = pgc.compile(text + "e = KL[q || p]\nminimize e").Model()

@@ -1,0 +1,176 @@
+"""How the gradient of an expectation is estimated: exactly by enumeration, pathwise, or by the score function.
+
+A draw without a plan that has a gradient would train nothing, silently; so every draw gets one, or a report.
+"""
+
+from dataclasses import dataclass
+from math import prod
+
+from pgcompile.diagnostics import Sink, Span
+from pgcompile.model.values import Atom, Distribution, FamilyUse, Model
+from pgcompile.objective.review import learnables_of
+from pgcompile.objective.terms import Env, Estimator
+
+MAX_STATES = 64  # enumerated unasked up to this many combinations
+LARGEST_TABLE = 4096  # enumerated on request without a remark up to this many
+LIMIT = 1_000_000
+DRAWS = 4  # of a score function, where the program does not say
+_RELAXABLE = ("Bernoulli", "OneHotCategorical")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is decided about one draw; see `terms.Draw`."""
+
+    samples: int
+    enumerated: tuple[str, ...] = ()
+    scored: tuple[str, ...] = ()
+    relaxed: tuple[str, ...] = ()
+
+
+def plan(
+    over: Distribution, estimator: Estimator, samples: int | None, env: Env, model: Model, sink: Sink, span: Span
+) -> Plan | None:
+    """The gradient plan of a draw, or None after a report.
+
+    Args:
+        over: what is drawn from.
+        estimator: what the program says.
+        samples: how many draws it asks for, None where it does not say.
+        env: where the parents come from.
+        model: spaces and nets.
+        sink: told of estimators that have no gradient, or too many states.
+        span: of the expectation.
+    """
+    enumerated: list[str] = []
+    scored: list[str] = []
+    relaxed: list[str] = []
+    table = 1
+    for atom in over.atoms:
+        definition = atom.factor.definition
+        if not isinstance(definition, FamilyUse) or definition.family.name == "Delta":
+            continue
+        target, count = atom.targets[0], states(atom, model)
+        learned = learned_upstream(atom, over, env, model)
+        if definition.family.pathwise:
+            if estimator.grad == "score" and learned:
+                scored.append(target)
+            continue
+        if estimator.relax is not None:
+            if definition.family.name not in _RELAXABLE:
+                _report_relaxation(atom, sink, span)
+                return None
+            relaxed.append(target)
+        elif estimator.grad == "pathwise" and learned:
+            _report_no_gradient(atom, learned, sink, span)
+            return None
+        elif estimator.grad == "enumerate":
+            if count is None or table * count > LIMIT:
+                _report_too_many(atom, count, table, sink, span)
+                return None
+            table *= count
+            enumerated.append(target)
+        elif estimator.grad is None and samples is None and count is not None and table * count <= MAX_STATES:
+            table *= count
+            enumerated.append(target)
+        elif learned:
+            scored.append(target)
+    if table > LARGEST_TABLE:
+        sink.add(
+            "W127",
+            span,
+            f"{', '.join(enumerated)} can take {table:,} values together, and each is evaluated",
+            help="leave grad=enumerate out to sample them, or make the space smaller",
+        )
+    if scored and samples == 1 and estimator.baseline is None:
+        sink.add(
+            "W126",
+            span,
+            f"the gradient through {', '.join(scored)} is a score function without a baseline",
+            reasons=["its variance is that of the whole objective, not of what distinguishes the draws"],
+            help="write samples=4, which gives each draw the mean of the others, or baseline=b(...)",
+        )
+    if samples is None:
+        samples = DRAWS if scored and estimator.baseline is None else 1
+    return Plan(samples, tuple(enumerated), tuple(scored), tuple(relaxed))
+
+
+def states(atom: Atom, model: Model) -> int | None:
+    """How many values a factor's variable can take; None where they are not finitely many."""
+    definition = atom.factor.definition
+    space = model.spaces.get(atom.factor.targets[0])
+    if not isinstance(definition, FamilyUse) or space is None:
+        return None
+    match definition.family.support:
+        case "boolean":
+            return 1 << min(prod(space.shape), 64)
+        case "category":
+            base: int = space.categories or 1
+            return prod([base] * min(prod(space.shape), 64))
+        case "one_hot" if len(space.shape) == 1:
+            return space.shape[0]
+        case _:
+            return None
+
+
+def learned_upstream(atom: Atom, over: Distribution, env: Env, model: Model) -> set[str]:
+    """What is learned in what a variable is drawn from: its factor's nets and params, and those above it."""
+    generators = {t: a for a in over.atoms for t in a.targets}
+    found: set[str] = set()
+    stack: list[tuple[Atom, dict[str, Atom], Env]] = [(atom, generators, env)]
+    seen: set[Atom] = set()
+    while stack:
+        current, inside, outside = stack.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        found |= learnables_of(current.factor, model)
+        pending = list(current.parents)
+        while pending:
+            parent = pending.pop()
+            draw = outside.get(parent)
+            if parent in inside:
+                stack.append((inside[parent], inside, outside))
+            elif draw is not None and draw.atom_of(parent) is not None:
+                above = {t: a for a in draw.distribution.atoms for t in a.targets}
+                stack.append((above[parent], above, draw.env))
+            elif parent in model.deterministic:
+                found |= learnables_of(model.deterministic[parent], model)
+                pending += model.deterministic[parent].parents
+    return found
+
+
+def _report_no_gradient(atom: Atom, learned: set[str], sink: Sink, span: Span) -> None:
+    sink.add(
+        "PGC403",
+        span,
+        f"{', '.join(atom.targets)} is drawn from {atom.label}, and {_family(atom)} draws pass no gradient to "
+        f"{', '.join(sorted(learned))}",
+        reasons=["grad=pathwise would train them with a zero gradient"],
+        help="leave grad=pathwise out: the draws are then enumerated, or carried by a score function",
+    )
+
+
+def _report_relaxation(atom: Atom, sink: Sink, span: Span) -> None:
+    one_hot = " ; declare the variable `one_hot[K]`" if _family(atom) == "Categorical" else ""
+    sink.add(
+        "PGC409",
+        span,
+        f"{_family(atom)} in {atom.label} has no relaxation",
+        help=f"those that have one are {', '.join(_RELAXABLE)}{one_hot.replace(' ;', ';')}",
+    )
+
+
+def _report_too_many(atom: Atom, count: int | None, table: int, sink: Sink, span: Span) -> None:
+    why = "its values are not finitely many" if count is None else f"that makes {table * count:.3g} combinations"
+    sink.add(
+        "PGC409",
+        span,
+        f"{atom.targets[0]} of {atom.label} cannot be enumerated: {why}",
+        help="leave grad=enumerate out: it is then sampled, with a gradient",
+    )
+
+
+def _family(atom: Atom) -> str:
+    definition = atom.factor.definition
+    return definition.family.name if isinstance(definition, FamilyUse) else atom.label

@@ -1,0 +1,97 @@
+"""The options of an expectation or a bound, after the semicolon: `samples=8, grad=score, baseline=b(x)`."""
+
+from fractions import Fraction
+
+from pgcompile.diagnostics import Sink, nearest
+from pgcompile.model.literals import evaluate
+from pgcompile.objective.terms import PATHWISE, Estimator
+from pgcompile.syntax import tree
+
+MAX_SAMPLES = 1_000_000
+KNOWN = ("samples", "grad", "baseline", "relax")
+_GRADIENTS = ("pathwise", "score", "enumerate", "stl")
+_RELAXATIONS = ("gumbel", "straight_through")
+
+
+def read_options(
+    options: tuple[tree.Option, ...], constants: dict[str, Fraction], sink: Sink, what: str = "an expectation"
+) -> tuple[int | None, Estimator] | None:
+    """Number of samples (None where it is not written) and the estimator; None after a report."""
+    samples: int | None = None
+    found: dict[str, object] = {}
+    for option in options:
+        match option.name:
+            case "samples":
+                samples = whole_number(option, constants, sink)
+                if samples is None:
+                    return None
+            case "grad":
+                grad = _choice(option, option.value, _GRADIENTS, sink)
+                if grad is None:
+                    return None
+                found["grad"] = grad
+            case "baseline":
+                found["baseline"] = option.value
+            case "relax":
+                relaxed = _relaxation(option, constants, sink)
+                if relaxed is None:
+                    return None
+                found["relax"], found["temperature"] = relaxed
+            case _:
+                close = nearest(option.name, KNOWN)
+                sink.add(
+                    "PGC106",
+                    option.span,
+                    f"{what} has no option {option.name}",
+                    help=f"did you mean {close or 'samples'}? the options are {', '.join(KNOWN)}",
+                )
+                return None
+    return samples, Estimator(**found) if found else PATHWISE  # type: ignore[arg-type]
+
+
+def whole_number(option: tree.Option, constants: dict[str, Fraction], sink: Sink) -> int | None:
+    """A positive whole number, or None after a report."""
+    value = evaluate(option.value, constants)
+    if isinstance(value, Fraction) and value.denominator == 1 and 1 <= value <= MAX_SAMPLES:
+        return int(value)
+    sink.add(
+        "PGC310",
+        option.value.span,
+        f"{option.name} is a whole number from 1 to {MAX_SAMPLES:,}",
+        help=f"write {option.name}=8",
+    )
+    return None
+
+
+def _choice(option: tree.Option, value: tree.Expr, known: tuple[str, ...], sink: Sink) -> str | None:
+    name = value.id if isinstance(value, tree.Name) else value.name if isinstance(value, tree.Call) else ""
+    if name in known:
+        return name
+    close = nearest(name, known)
+    sink.add(
+        "PGC408",
+        value.span,
+        f"{option.name} is one of {', '.join(known)}",
+        help=f"did you mean {close}?" if close else f"write {option.name}={known[0]}",
+    )
+    return None
+
+
+def _relaxation(option: tree.Option, constants: dict[str, Fraction], sink: Sink) -> tuple[str, float] | None:
+    """`gumbel(temperature=0.5)` or `straight_through`."""
+    name = _choice(option, option.value, _RELAXATIONS, sink)
+    if name is None:
+        return None
+    if not isinstance(option.value, tree.Call) or not option.value.args:
+        return name, 0.5
+    (argument, *more) = option.value.args
+    value = evaluate(argument.value, constants)
+    if more or argument.name not in (None, "temperature") or not isinstance(value, Fraction) or value <= 0:
+        sink.add(
+            "PGC408",
+            option.value.span,
+            f"{name} takes a temperature, a number above 0",
+            help=f"write relax={name}(temperature=0.5)",
+        )
+        return None
+    return name, float(value)
