@@ -254,6 +254,8 @@ class Reference:
                 return self._mean_over(self.term(body), draw)
             case terms.Divergence():
                 return self._divergence(term)
+            case terms.Discrepancy():
+                return self._discrepancy(term)
             case terms.Add(items):
                 return sum((sign * self.term(t) for sign, t in items), torch.zeros((), dtype=torch.float64))
             case terms.Multiply(factors):
@@ -265,6 +267,8 @@ class Reference:
                 return self.term(top) / self.term(bottom)
             case terms.Raise(base, exponent):
                 return self.term(base) ** self.term(exponent)
+            case terms.Apply("log", (terms.Expectation(draw, terms.Apply("exp", (body,))),)):
+                return self._log_mean_exp(draw, self.term(body))
             case terms.Apply(function, arguments):
                 return self._apply(function, [self.term(a) for a in arguments])
             case terms.Reference(_, inner):
@@ -275,6 +279,50 @@ class Reference:
         lead = self._lead(draw)
         value = value * self._box(draw)
         return value.mean(0) if value.ndim == len(lead) else value
+
+    def _log_mean_exp(self, draw: Draw, value: Tensor) -> Tensor:
+        """log of the mean of exp(value), with the score-function gradient of the mean of this logarithm."""
+        if value.ndim < len(self._lead(draw)):
+            return value
+        result = value.logsumexp(0) - math.log(len(value))
+        box = self._box(draw)
+        return result * (box.log().sum(0).exp() if box.ndim == value.ndim else box)
+
+    def _discrepancy(self, term: terms.Discrepancy) -> Tensor:
+        """A distance of samples, for every replicate (and every data point, where it is paired)."""
+        sides: list[Tensor] = []
+        for env, draw in ((term.left_env, term.left), (term.right_env, term.right)):
+            parts = []
+            for name in term.variables:
+                field = self.variable(name, env)
+                lead = self._lead(draw)
+                flat = field.tensor.reshape(*field.tensor.shape[: field.tensor.ndim - field.rank], -1)
+                parts.append(flat.expand(*lead, flat.shape[-1]))
+            sides.append(torch.cat(parts, -1))
+        if term.kind == "W":
+            return (sides[0] - sides[1]).square().sum(-1).sqrt().mean(0)
+        # [samples, replicates, batch, size]: one set of points for every replicate
+        points = [side.movedim(1, 0).flatten(1, 2) for side in sides]
+        if term.kind == "SW":
+            self.own_draws.add("directions")
+            units = torch.nn.functional.normalize(
+                torch.randn(points[0].shape[-1], term.settings.projections, dtype=torch.float64), dim=0
+            )
+            a, b = (((p @ units).sort(1).values) for p in points)
+            return (a - b).square().mean((1, 2)).unsqueeze(-1)
+        widths = term.settings.widths or (round(points[0].shape[-1] ** 0.5, 6),)
+
+        def kernel(a: Tensor, b: Tensor) -> Tensor:
+            squares = (a.unsqueeze(2) - b.unsqueeze(1)).square().sum(-1)
+            if term.settings.kernel == "gaussian":
+                return sum((torch.exp(-squares / (2 * w**2)) for w in widths), torch.zeros(()))
+            return sum((w**2 / (w**2 + squares) for w in widths), torch.zeros(()))
+
+        x, y = points
+        pairs = [kernel(x, x), kernel(y, y)]
+        n = x.shape[1]
+        inner = [(k.sum((1, 2)) - k.diagonal(dim1=1, dim2=2).sum(-1)) / (n * (n - 1)) for k in pairs]
+        return (inner[0] + inner[1] - 2 * kernel(x, y).mean((1, 2))).unsqueeze(-1)
 
     def _box(self, draw: Draw) -> Tensor:
         """One, with the gradient of the log-density of the draws that pass none (DiCE: Foerster et al. 2018)."""

@@ -108,6 +108,61 @@ def hard_one_hot(soft: Tensor) -> Tensor:
     return torch.nn.functional.one_hot(soft.argmax(-1), soft.shape[-1]).to(soft.dtype)
 
 
+def leave_one_out(log_w: Tensor, dim: int) -> Tensor:
+    """Log of the mean weight with each weight replaced by the geometric mean of the others."""
+    rows = log_w.movedim(dim, -1)
+    count = rows.shape[-1]
+    others = (rows.sum(-1, keepdim=True) - rows) / (count - 1)
+    eye = torch.eye(count, dtype=torch.bool, device=rows.device)
+    table = torch.where(eye, others.unsqueeze(-1), rows.unsqueeze(-2))
+    found = table.logsumexp(-1) - torch.log(torch.full_like(rows, count))
+    return found.movedim(-1, dim)
+
+
+def square_distances(x: Tensor, y: Tensor) -> Tensor:
+    """Squared distance of every row of x from every row of y."""
+    centre = y.detach().mean(0)
+    x, y = x - centre, y - centre
+    squares = x.square().sum(-1).unsqueeze(-1) + y.square().sum(-1)
+    return (squares - 2 * x @ y.mT).clamp(min=0)
+
+
+def without_diagonal(kernel: Tensor) -> Tensor:
+    """The mean of a kernel over pairs of different points."""
+    count = kernel.shape[-1]
+    if count < 2:
+        raise ValueError("a discrepancy of samples takes two data points at least")
+    return (kernel.sum() - kernel.diagonal().sum()) / (count * (count - 1))
+
+
+def gaussian_mmd(x: Tensor, y: Tensor, widths: tuple[float, ...]) -> Tensor:
+    """Unbiased squared maximum mean discrepancy of rows; kernels of all widths are added."""
+
+    def kernel(a: Tensor, b: Tensor) -> Tensor:
+        squares = square_distances(a, b)
+        return torch.stack([torch.exp(squares / (-2 * w * w)) for w in widths]).sum(0)
+
+    inside = without_diagonal(kernel(x, x)) + without_diagonal(kernel(y, y))
+    return inside - 2 * kernel(x, y).mean()
+
+
+def imq_mmd(x: Tensor, y: Tensor, widths: tuple[float, ...]) -> Tensor:
+    """The same with inverse multiquadric kernels, w^2 / (w^2 + squared distance)."""
+
+    def kernel(a: Tensor, b: Tensor) -> Tensor:
+        squares = square_distances(a, b)
+        return torch.stack([w * w / (w * w + squares) for w in widths]).sum(0)
+
+    inside = without_diagonal(kernel(x, x)) + without_diagonal(kernel(y, y))
+    return inside - 2 * kernel(x, y).mean()
+
+
+def sliced_wasserstein(x: Tensor, y: Tensor, directions: Tensor) -> Tensor:
+    """Mean squared distance of sorted projections on random directions."""
+    units = directions / directions.square().sum(0).sqrt()
+    return ((x @ units).sort(0).values - (y @ units).sort(0).values).square().mean()
+
+
 def draw_category(logits: Tensor) -> Tensor:
     """Index drawn with probability softmax(logits), as the place of the largest Gumbel-perturbed logit."""
     uniform = torch.rand_like(logits)

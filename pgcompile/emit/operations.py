@@ -17,6 +17,7 @@ _FUNCTIONS = {
     "maximum": "torch.maximum",
     "minimum": "torch.minimum",
     "xlogy": "torch.xlogy",
+    "logaddexp": "torch.logaddexp",
     "xlog1py": "torch.special.xlog1py",
     "softplus": "F.softplus",
     "bernoulli": "torch.bernoulli",
@@ -174,6 +175,18 @@ class Writer:
 
     def _sum_keep(self, value: Value, args: list[Text]) -> Text:
         return Text(f"{args[0].at(ATOM)}.sum(-1, keepdim=True)")
+
+    def _logsumexp_axis(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"{args[0].at(ATOM)}.logsumexp({value.attributes[0]})")
+
+    def _softmax_axis(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"{args[0].at(ATOM)}.softmax({value.attributes[0]})")
+
+    def _as_rows(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"{args[0].at(ATOM)}.reshape(-1, {value.attributes[0]})")
+
+    def _norm(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"torch.linalg.vector_norm({args[0].text}, dim={_dims(value.attributes[0])})")
 
     def _sum_axis(self, value: Value, args: list[Text]) -> Text:
         return Text(f"{args[0].at(ATOM)}.sum({value.attributes[0]})")

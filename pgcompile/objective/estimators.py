@@ -42,6 +42,8 @@ def plan(
         sink: told of estimators that have no gradient, or too many states.
         span: of the expectation.
     """
+    if estimator.grad in ("stl", "dreg") and not _stands_alone(over, estimator, env, model, sink, span):
+        return None
     enumerated: list[str] = []
     scored: list[str] = []
     relaxed: list[str] = []
@@ -61,8 +63,8 @@ def plan(
                 _report_relaxation(atom, sink, span)
                 return None
             relaxed.append(target)
-        elif estimator.grad == "pathwise" and learned:
-            _report_no_gradient(atom, learned, sink, span)
+        elif estimator.grad in ("pathwise", "through") and learned:
+            _report_no_gradient(atom, learned, estimator.grad, sink, span)
             return None
         elif estimator.grad == "enumerate":
             if count is None or table * count > LIMIT:
@@ -93,6 +95,27 @@ def plan(
     if samples is None:
         samples = DRAWS if scored and estimator.baseline is None else 1
     return Plan(samples, tuple(enumerated), tuple(scored), tuple(relaxed))
+
+
+def _stands_alone(over: Distribution, estimator: Estimator, env: Env, model: Model, sink: Sink, span: Span) -> bool:
+    """Whether detaching the parameters of the drawn factors cuts no path but that of what is learned in them."""
+    for atom in over.atoms:
+        pending = list(atom.parents)
+        while pending:
+            parent = pending.pop()
+            if parent in over.targets or env.get(parent) is not None:
+                sink.add(
+                    "PGC408",
+                    span,
+                    f"grad={estimator.grad} detaches the parameters of {atom.label}, "
+                    f"which depend on the draw of {parent}",
+                    reasons=["the gradient of that draw would be lost, and the estimate biased"],
+                    help=f"leave grad={estimator.grad} out",
+                )
+                return False
+            if parent in model.deterministic:
+                pending += model.deterministic[parent].parents
+    return True
 
 
 def states(atom: Atom, model: Model) -> int | None:
@@ -140,14 +163,21 @@ def learned_upstream(atom: Atom, over: Distribution, env: Env, model: Model) -> 
     return found
 
 
-def _report_no_gradient(atom: Atom, learned: set[str], sink: Sink, span: Span) -> None:
+def _report_no_gradient(atom: Atom, learned: set[str], grad: str, sink: Sink, span: Span) -> None:
+    through = grad == "through"
     sink.add(
         "PGC403",
         span,
         f"{', '.join(atom.targets)} is drawn from {atom.label}, and {_family(atom)} draws pass no gradient to "
         f"{', '.join(sorted(learned))}",
-        reasons=["grad=pathwise would train them with a zero gradient"],
-        help="leave grad=pathwise out: the draws are then enumerated, or carried by a score function",
+        reasons=[
+            "what compares samples has no other gradient"
+            if through
+            else "grad=pathwise would train them with a zero gradient"
+        ],
+        help="write relax=gumbel or relax=straight_through, whose draws are differentiable"
+        if through
+        else "leave grad=pathwise out: the draws are then enumerated, or carried by a score function",
     )
 
 

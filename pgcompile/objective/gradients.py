@@ -1,8 +1,7 @@
 """Which draws are left in a rewritten objective."""
 
-from pgcompile.model.expressions import names_in
 from pgcompile.model.values import Atom, Model
-from pgcompile.objective.rewrite import ClosedLeaf, Leaf, LogDensityLeaf, NamedLeaf, PlainLeaf, Rewritten
+from pgcompile.objective.rewrite import Leaf, Rewritten, touched
 from pgcompile.objective.terms import Draw, Env
 
 
@@ -11,15 +10,7 @@ def sampled_atoms(model: Model, rewritten: Rewritten) -> list[tuple[Draw, Atom]]
     pending: list[tuple[str, Env]] = []
     leaves: list[Leaf] = list(rewritten.leaves.values())
     while leaves:
-        match leaves.pop(0):
-            case LogDensityLeaf(atom, env):
-                pending += [(v, env) for v in (*atom.targets, *atom.parents)]
-            case ClosedLeaf(touches=touches):
-                pending += list(touches)
-            case PlainLeaf(expr, env):
-                pending += [(v, env) for v in sorted(names_in(expr))]
-            case NamedLeaf(_, value):
-                leaves += list(value.leaves.values())
+        pending += touched(leaves.pop(0))
     found: dict[tuple[int, Atom], tuple[Draw, Atom]] = {}
     seen: set[tuple[str, Env]] = set()
     while pending:

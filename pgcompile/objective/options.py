@@ -9,7 +9,7 @@ from pgcompile.syntax import tree
 
 MAX_SAMPLES = 1_000_000
 KNOWN = ("samples", "grad", "baseline", "relax")
-_GRADIENTS = ("pathwise", "score", "enumerate", "stl")
+_GRADIENTS = ("pathwise", "score", "enumerate", "stl", "dreg")
 _RELAXATIONS = ("gumbel", "straight_through")
 
 
@@ -26,7 +26,7 @@ def read_options(
                 if samples is None:
                     return None
             case "grad":
-                grad = _choice(option, option.value, _GRADIENTS, sink)
+                grad = choice(option, _GRADIENTS, sink)
                 if grad is None:
                     return None
                 found["grad"] = grad
@@ -49,6 +49,13 @@ def read_options(
     return samples, Estimator(**found) if found else PATHWISE  # type: ignore[arg-type]
 
 
+def split_options(
+    options: tuple[tree.Option, ...], own: tuple[str, ...]
+) -> tuple[dict[str, tree.Option], tuple[tree.Option, ...]]:
+    """The options that a functional has for itself, and the others."""
+    return {o.name: o for o in options if o.name in own}, tuple(o for o in options if o.name not in own)
+
+
 def whole_number(option: tree.Option, constants: dict[str, Fraction], sink: Sink) -> int | None:
     """A positive whole number, or None after a report."""
     value = evaluate(option.value, constants)
@@ -63,7 +70,9 @@ def whole_number(option: tree.Option, constants: dict[str, Fraction], sink: Sink
     return None
 
 
-def _choice(option: tree.Option, value: tree.Expr, known: tuple[str, ...], sink: Sink) -> str | None:
+def choice(option: tree.Option, known: tuple[str, ...], sink: Sink) -> str | None:
+    """One of some names, or None after a report."""
+    value = option.value
     name = value.id if isinstance(value, tree.Name) else value.name if isinstance(value, tree.Call) else ""
     if name in known:
         return name
@@ -79,7 +88,7 @@ def _choice(option: tree.Option, value: tree.Expr, known: tuple[str, ...], sink:
 
 def _relaxation(option: tree.Option, constants: dict[str, Fraction], sink: Sink) -> tuple[str, float] | None:
     """`gumbel(temperature=0.5)` or `straight_through`."""
-    name = _choice(option, option.value, _RELAXATIONS, sink)
+    name = choice(option, _RELAXATIONS, sink)
     if name is None:
         return None
     if not isinstance(option.value, tree.Call) or not option.value.args:

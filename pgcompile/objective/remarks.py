@@ -78,10 +78,10 @@ def _unsampled(line: OptimiseLine, term: Term, model: Model, sink: Sink) -> None
     drawn: set[str] = set()
     conditions: set[str] = set()
     scored: list[tuple[Atom, terms.LogDensity | terms.Divergence]] = []
+    for draw in terms.draws_of(term):
+        drawn |= set(draw.variables)
+        conditions |= set(draw.distribution.parents)
     for inner in walk(term):
-        if isinstance(inner, terms.Expectation | terms.Divergence):
-            drawn |= set(inner.draw.variables)
-            conditions |= set(inner.draw.distribution.parents)
         if isinstance(inner, terms.LogDensity):
             scored += [(atom, inner) for atom in inner.distribution.atoms]
     if not drawn:

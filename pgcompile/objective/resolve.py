@@ -1,7 +1,6 @@
 """Objectives resolved against the model: which distribution each name means, which draw each variable comes from."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from fractions import Fraction
 
 from pgcompile.diagnostics import Edit, Sink, Span, cure
@@ -12,22 +11,17 @@ from pgcompile.model.families import space_of
 from pgcompile.model.literals import evaluate
 from pgcompile.model.values import Atom, Data, Distribution, FamilyUse, Model, Typed, base_name
 from pgcompile.objective import terms
+from pgcompile.objective.context import Context
 from pgcompile.objective.estimators import plan
+from pgcompile.objective.functionals import Functionals
 from pgcompile.objective.options import read_options
 from pgcompile.objective.review import learnables_of, learned_in
 from pgcompile.objective.terms import NUMBERS_OF_A_DRAW, OBSERVED, Draw, Env, Estimator, Term
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.functions import FUNCTIONS
 from pgcompile.vocabulary.layers import show
-from pgcompile.vocabulary.spaces import KINDS, contains
 from pgcompile.vocabulary.synonyms import FUNCTIONALS as SYNONYMS
 
-FUNCTIONALS = ("KL", "H", "CE", "ELBO")
-_LATER = {
-    "IWAE": "the importance-weighted bound",
-    "MMD": "the maximum mean discrepancy",
-    "W": "the Wasserstein distance",
-}
 _TERM_FUNCTIONS = (
     "mean",
     "sum",
@@ -48,10 +42,10 @@ _TERM_FUNCTIONS = (
 
 def resolve_objectives(model: Model, resolver: Resolver, sink: Sink) -> dict[str, Term]:
     """Every objective of the model as a term; those with faults are reported and left out."""
-    return _Objectives(model, resolver, sink).all()
+    return Objectives(model, resolver, sink).all()
 
 
-class _Objectives:
+class Objectives:
     """Resolves objectives in any order; a ring of references is reported."""
 
     def __init__(self, model: Model, resolver: Resolver, sink: Sink) -> None:
@@ -62,12 +56,13 @@ class _Objectives:
         self.open: list[str] = []
         self.readings: dict[Span, str] = {}
         self.reasons: list[str] = []
+        self.functionals = Functionals(self)
 
     def all(self) -> dict[str, Term]:
         found: dict[str, Term] = {}
         for name, objective in self.model.objectives.items():
             self.open = [name]
-            context = _Context(self._counted(objective.expr), self._options(objective.expr))
+            context = Context(self._counted(objective.expr), self._options(objective.expr))
             self.readings, self.reasons = {}, []
             term = self.term(objective.expr, OBSERVED, context)
             if term is not None:
@@ -135,7 +130,7 @@ class _Objectives:
 
     # --- terms ---
 
-    def term(self, expr: tree.Expr, env: Env, context: "_Context") -> Term | None:
+    def term(self, expr: tree.Expr, env: Env, context: Context) -> Term | None:
         """A formula as a term, None after a report."""
         if self._is_plain(expr):
             return self._plain(expr, env)
@@ -169,7 +164,7 @@ class _Objectives:
             case tree.Expectation():
                 return self._expectation(expr, env, context)
             case tree.Functional():
-                return self._functional(expr, env, context)
+                return self.functionals.term(expr, env, context)
             case tree.Call():
                 return self._call(expr, env, context)
             case _:
@@ -251,7 +246,7 @@ class _Objectives:
         )
         return space_of(variable, self.typer, holder) if holder is not None else None
 
-    def _reference(self, expr: tree.Name, env: Env, context: "_Context") -> Term | None:
+    def _reference(self, expr: tree.Name, env: Env, context: Context) -> Term | None:
         if expr.id in self.open:
             ring = [*self.open[self.open.index(expr.id) :], expr.id]
             self.sink.add("PGC406", expr.span, f"{expr.id} is defined in terms of itself", reasons=[" -> ".join(ring)])
@@ -263,11 +258,11 @@ class _Objectives:
 
     # --- densities ---
 
-    def _density(self, expr: tree.Expr, env: Env, context: "_Context") -> Term | None:
+    def _density(self, expr: tree.Expr, env: Env, context: Context) -> Term | None:
         log = self._log_density(expr, env, context)
         return log and terms.Apply("exp", (log,))
 
-    def _log(self, expr: tree.Log, operand: tree.Expr, env: Env, context: "_Context") -> Term | None:
+    def _log(self, expr: tree.Log, operand: tree.Expr, env: Env, context: Context) -> Term | None:
         if (
             isinstance(operand, tree.Quotient)
             and self._is_density(operand.numerator)
@@ -298,13 +293,13 @@ class _Objectives:
             case _:
                 return False
 
-    def _log_density(self, expr: tree.Expr, env: Env, context: "_Context") -> Term | None:
+    def _log_density(self, expr: tree.Expr, env: Env, context: Context) -> Term | None:
         distribution = self._distribution(expr, env, context)
-        if distribution is None or not self._scorable(distribution, expr.span):
+        if distribution is None or not self.scorable(distribution, expr.span):
             return None
         return terms.LogDensity(drop_barren(distribution), env, expr.span)
 
-    def _distribution(self, expr: tree.Expr, env: Env, context: "_Context") -> Distribution | None:
+    def _distribution(self, expr: tree.Expr, env: Env, context: Context) -> Distribution | None:
         """A distribution; a bare name inside an expectation means what the rest of the formula leaves of it."""
         found = self.resolver.resolve(expr)
         if found is None or not isinstance(expr, tree.Name):
@@ -320,7 +315,7 @@ class _Objectives:
         self.readings[expr.span] = found.spelled
         return found
 
-    def _scorable(self, distribution: Distribution, span: Span) -> bool:
+    def scorable(self, distribution: Distribution, span: Span) -> bool:
         """Whether the log-density is exact: no hidden variable is left that a factor conditions on."""
         left = drop_barren(distribution)
         for atom in left.atoms:
@@ -360,15 +355,15 @@ class _Objectives:
 
     # --- expectations ---
 
-    def _expectation(self, expr: tree.Expectation, env: Env, context: "_Context") -> Term | None:
+    def _expectation(self, expr: tree.Expectation, env: Env, context: Context) -> Term | None:
         if expr.over is None:
             self.sink.add("PGC407", expr.span, "this expectation does not say over what", help="write E_{q(z|x)}[...]")
             return None
         options = read_options(expr.options, self.model.constants, self.sink)
-        over = self._over(expr.over)
+        over = self.over(expr.over)
         if over is None or options is None:
             return None
-        drawn_from = self._draw(over, *options, env, context, expr.span)
+        drawn_from = self.draw(over, *options, env, context, expr.span)
         if drawn_from is None:
             return None
         draw, inner = drawn_from
@@ -385,7 +380,7 @@ class _Objectives:
             )
         return terms.Expectation(draw, body, expr.span)
 
-    def _over(self, expr: tree.Expr) -> Distribution | None:
+    def over(self, expr: tree.Expr) -> Distribution | None:
         found = self.resolver.resolve(expr)
         if found is None:
             return None
@@ -393,13 +388,13 @@ class _Objectives:
             self.readings[expr.span] = found.spelled
         return found
 
-    def _draw(
+    def draw(
         self,
         over: Distribution,
         samples: int | None,
         estimator: Estimator,
         env: Env,
-        context: "_Context",
+        context: Context,
         span: Span,
     ) -> tuple[Draw, Env] | None:
         """The draw of a distribution in this context, shared with other terms of the same sum; None after a report."""
@@ -452,170 +447,10 @@ class _Objectives:
             return False
         return self._plain(expr, env) is not None
 
-    # --- divergences and bounds ---
-
-    def _functional(self, expr: tree.Functional, env: Env, context: "_Context") -> Term | None:
-        if expr.kind not in FUNCTIONALS:
-            what = _LATER.get(expr.kind, f"{expr.kind}[...]")
-            self.sink.add(
-                "PGC010",
-                expr.span,
-                f"{what} is not part of this version",
-                help=f"divergences and bounds are {', '.join(FUNCTIONALS)}",
-            )
-            return None
-        if expr.kind == "H":
-            return self._entropy(expr, env, context)
-        if expr.right is None:
-            self.sink.add(
-                "PGC311",
-                expr.span,
-                f"{expr.kind} compares two distributions",
-                help=f"write {expr.kind}[q(z|x) || p(z)]",
-            )
-            return None
-        if expr.kind == "ELBO":
-            return self._elbo(expr, expr.left, expr.right, env, context)
-        left = self._over(expr.left)
-        if left is None:
-            return None
-        right = self._opposite(expr.right, left)
-        if right is None or not self._comparable(expr, left, right):
-            return None
-        if not self._scorable(right, expr.right.span) or (
-            expr.kind == "KL" and not self._scorable(left, expr.left.span)
-        ):
-            return None
-        drawn = self._shared_draw(expr, left, env, context)
-        if drawn is None:
-            return None
-        draw, _ = drawn
-        label = f"{expr.kind}[{left.spelled} || {right.spelled}]"
-        return terms.Divergence(expr.kind, draw, drop_barren(left), drop_barren(right), env, label, expr.span)
-
-    def _shared_draw(
-        self, expr: tree.Functional, left: Distribution, env: Env, context: "_Context"
-    ) -> tuple[Draw, Env] | None:
-        """The draw of a divergence: with its own options, else with those of the expectation over the same factors."""
-        options = read_options(expr.options, self.model.constants, self.sink, expr.kind)
-        if options is None:
-            return None
-        if not expr.options:
-            options = next(((n, e) for over, n, e in context.options if over == left), options)
-        return self._draw(left, *options, env, context, expr.span)
-
-    def _entropy(self, expr: tree.Functional, env: Env, context: "_Context") -> Term | None:
-        if expr.right is not None:
-            self.sink.add(
-                "PGC311", expr.span, "H takes one distribution", help="the cross-entropy of two is CE[q || p]"
-            )
-            return None
-        left = self._over(expr.left)
-        if left is None or not self._scorable(left, expr.left.span):
-            return None
-        drawn = self._shared_draw(expr, left, env, context)
-        if drawn is None:
-            return None
-        draw, _ = drawn
-        return terms.Divergence("H", draw, drop_barren(left), None, env, f"H[{left.spelled}]", expr.span)
-
-    def _opposite(self, expr: tree.Expr, left: Distribution) -> Distribution | None:
-        """The right side; a bare name means the part over the left side's variables."""
-        found = self.resolver.resolve(expr)
-        if found is None or not isinstance(expr, tree.Name):
-            return found
-        part = tuple(atom for atom in found.atoms if {*atom.targets} & {*left.targets})
-        chosen = Distribution(part) if part else found
-        self.readings[expr.span] = chosen.spelled
-        return chosen
-
-    def _comparable(self, expr: tree.Functional, left: Distribution, right: Distribution) -> bool:
-        if {*left.targets} == {*right.targets}:
-            self._check_supports(expr, left, right)
-            return True
-        self.sink.add(
-            "PGC405",
-            expr.span,
-            f"{expr.kind} compares distributions of the same variables, "
-            f"and {left.label} is over {', '.join(left.targets)} "
-            f"while {right.label} is over {', '.join(right.targets)}",
-            help=self._compare_help(expr, left),
-        )
-        return False
-
-    def _compare_help(self, expr: tree.Functional, left: Distribution) -> str:
-        """What could stand on the right: a factor over the same variables, or one that is missing."""
-        over = ", ".join(left.targets)
-        fitting = [f.label for f in self.model.factors if {*f.targets} == {*left.targets} and not f.parents]
-        if isinstance(expr.right, tree.Name) and not fitting:
-            return f"no {expr.right.id} factor generates {over}: define `{expr.right.id}({over}) = Normal(0, 1)`, say"
-        if fitting:
-            return f"write {' or '.join(f'{expr.kind}[{left.label} || {f}]' for f in fitting)}"
-        return f"compare {left.label} with a distribution of {over}"
-
-    def _check_supports(self, expr: tree.Functional, left: Distribution, right: Distribution) -> None:
-        """The divergence is infinite where the left side can go and the right side cannot."""
-        for variable in left.targets:
-            families = [
-                next(
-                    (
-                        a.factor.definition.family
-                        for a in side.atoms
-                        if variable in a.targets and isinstance(a.factor.definition, FamilyUse)
-                    ),
-                    None,
-                )
-                for side in (left, right)
-            ]
-            if families[0] is None or families[1] is None or contains(families[1].support, families[0].support):
-                continue
-            self.sink.add(
-                "W104",
-                expr.span,
-                f"{expr.kind} is {'minus ' * (expr.kind == 'ELBO')}infinite: "
-                f"{left.label} draws {variable} from {families[0].name}, "
-                f"whose values need not be {KINDS[families[1].support].what}, "
-                f"as {families[1].name} in {right.label} demands",
-                help=f"use a family for {left.label} whose values are {KINDS[families[1].support].what}",
-            )
-
-    def _elbo(
-        self, expr: tree.Functional, model: tree.Expr, guide: tree.Expr, env: Env, context: "_Context"
-    ) -> Term | None:
-        """`ELBO[p || q] = E_q[log p - log q]` (Jordan et al. 1999)."""
-        q = self._over(guide)
-        p = self._over(model)
-        options = read_options(expr.options, self.model.constants, self.sink, expr.kind)
-        if q is None or p is None or options is None:
-            return None
-        missing = [t for t in q.targets if t not in p.targets]
-        if missing:
-            self.sink.add(
-                "PGC405",
-                expr.span,
-                f"{p.spelled} does not generate {', '.join(missing)}, which {q.label} infers",
-                help="ELBO[p || q] takes the model first and the approximate posterior second",
-            )
-            return None
-        if not self._scorable(p, model.span) or not self._scorable(q, guide.span):
-            return None
-        self._check_supports(expr, q, p)
-        drawn = self._draw(q, *options, env, context, expr.span)
-        if drawn is None:
-            return None
-        draw, inner = drawn
-        body = terms.Add(
-            (
-                (1, terms.LogDensity(drop_barren(p), inner, expr.span)),
-                (-1, terms.LogDensity(drop_barren(q), inner, expr.span)),
-            )
-        )
-        return terms.Expectation(draw, body, expr.span)
-
     # --- arithmetic ---
 
     def _quotient(
-        self, expr: tree.Quotient, top: tree.Expr, bottom: tree.Expr, env: Env, context: "_Context"
+        self, expr: tree.Quotient, top: tree.Expr, bottom: tree.Expr, env: Env, context: Context
     ) -> Term | None:
         if isinstance(top, tree.Log) and self._is_density(top.operand) and self._is_density(bottom):
             inside = f"log({self._text(top.operand)} / {self._text(bottom)})"
@@ -631,7 +466,7 @@ class _Objectives:
         denominator = self.term(bottom, env, context.apart() if _samples(top) else context)
         return None if numerator is None or denominator is None else terms.Divide(numerator, denominator)
 
-    def _product(self, factors: tuple[tree.Expr, ...], env: Env, context: "_Context") -> Term | None:
+    def _product(self, factors: tuple[tree.Expr, ...], env: Env, context: Context) -> Term | None:
         """Factors that sample draw independently of one another."""
         found: list[Term] = []
         sampled = False
@@ -643,7 +478,7 @@ class _Objectives:
             sampled = sampled or _samples(factor)
         return terms.Multiply(tuple(found))
 
-    def _call(self, expr: tree.Call, env: Env, context: "_Context") -> Term | None:
+    def _call(self, expr: tree.Call, env: Env, context: Context) -> Term | None:
         if self._is_distribution(expr.name) and expr.name not in FUNCTIONS and expr.name not in self.model.nets:
             return self._density(expr, env, context)
         if expr.name not in _TERM_FUNCTIONS:
@@ -679,24 +514,6 @@ def _functional_help(expr: tree.Expr) -> str:
     return known
 
 
-@dataclass
-class _Context:
-    """What the terms of one sum share.
-
-    `pool` holds the draws they may share; factors of a product get pools of their own, because the expectation of a
-    product of independent draws is not that of a shared one.
-    """
-
-    counted: list[tuple[str, tuple[str, ...]]]
-    options: list[tuple[Distribution, int | None, Estimator]]
-    pool: dict[tuple[Distribution, Env, int | None, Estimator], Draw] = field(default_factory=dict)
-    counter: list[int] = field(default_factory=lambda: [0])
-
-    def apart(self) -> "_Context":
-        """The same, with draws of its own."""
-        return _Context(self.counted, self.options, {}, self.counter)
-
-
 def _samples(expr: tree.Expr) -> bool:
     """Whether a formula averages over draws."""
     return any(isinstance(n, tree.Expectation | tree.Functional) for n in tree.walk(expr))
@@ -713,6 +530,8 @@ def _variables(term: Term, model: Model) -> set[str]:
             return closure({*distribution.targets, *distribution.parents}, model)
         case terms.Expectation(draw, body):
             return _variables(body, model) | closure(set(draw.distribution.parents), model)
+        case terms.Discrepancy(left=one, right=other):
+            return closure({*one.distribution.parents, *other.distribution.parents}, model)
         case terms.Divergence(left=left, right=right):
             return closure({*left.parents, *(right.parents if right else ())}, model)
         case terms.Add(items):
@@ -747,6 +566,13 @@ def observed_variables(term: Term, model: Model) -> set[str]:
             baseline = draw.estimator.baseline
             outside = observed((*draw.distribution.parents, *data), draw.env) | observed_variables(body, model)
             return outside if baseline is None else outside | observed(names_in(baseline), draw.env)
+        case terms.Discrepancy(left=one, right=other):
+            sides = [(one, one.distribution), (other, other.distribution)]
+            return {
+                name
+                for draw, d in sides
+                for name in observed((*d.parents, *(t for t in d.targets if t not in draw.variables)), draw.env)
+            }
         case terms.Divergence(left=left, right=right, env=env):
             return observed((*left.parents, *(right.parents if right else ())), env) - set(left.targets)
         case terms.Add(items):

@@ -33,6 +33,8 @@ BatchSum = Function("BatchSum")
 # MeanOver(draw, body, log weights, surrogates ...): the mean over the draws of one expectation and the sum over its
 # enumerated variables, each weighted by its probability.
 MeanOver = Function("MeanOver")
+# LogMean(draw, body, log weights, surrogates ...): log of the mean of exp(body).
+LogMean = Function("LogMean")
 # Surrogate(draw, log q, cost, log weights below, log weights above, baseline): zero, with the score-function gradient.
 Surrogate = Function("Surrogate")
 # Fitted(draw, baseline, cost, log weights, sign): zero, with the gradient that fits a learned baseline to the cost.
@@ -102,7 +104,29 @@ class NamedLeaf:
     value: "Rewritten"
 
 
-Leaf = LogDensityLeaf | ClosedLeaf | PlainLeaf | NamedLeaf
+@dataclass(frozen=True)
+class DiscrepancyLeaf:
+    """How far samples are apart."""
+
+    term: terms.Discrepancy
+
+
+Leaf = LogDensityLeaf | ClosedLeaf | PlainLeaf | NamedLeaf | DiscrepancyLeaf
+
+
+def touched(leaf: Leaf) -> list[tuple[str, Env]]:
+    """The variables that a leaf speaks of, with where they come from."""
+    match leaf:
+        case LogDensityLeaf(atom, env):
+            return [(v, env) for v in (*atom.targets, *atom.parents)]
+        case ClosedLeaf():
+            return list(leaf.touches)
+        case PlainLeaf(expr, env):
+            return [(v, env) for v in sorted(names_in(expr))]
+        case DiscrepancyLeaf(term):
+            return [(v, env) for v in term.variables for env in (term.left_env, term.right_env)]
+        case NamedLeaf(_, value):
+            return [pair for inner in value.leaves.values() for pair in touched(inner)]
 
 
 @dataclass(frozen=True)
@@ -174,6 +198,9 @@ class _Rewriter:
                 return _Expect(self._draw(draw), self._collect(self._sympy(body)))
             case terms.Divergence():
                 return self._divergence(term)
+            case terms.Discrepancy():
+                self._step("discrepancy", term.label, "of one batch of samples on either side", _WHY[term.kind])
+                return self._symbol(DiscrepancyLeaf(term))
             case terms.Add(items):
                 return Add(*(sign * self._sympy(item) for sign, item in items))
             case terms.Multiply(items):
@@ -250,6 +277,10 @@ class _Rewriter:
 
     def _expectations(self, expr: Expr) -> Expr:
         """Replace every expectation, innermost first."""
+        if isinstance(expr, sympy.log) and isinstance(expr.args[0], _Expect):
+            found = self._log_mean(*expr.args[0].args)
+            if found is not None:
+                return found
         if isinstance(expr, _Expect):
             return self._expectation(expr.args[0], self._expectations(expr.args[1]))
         if not expr.has(_Expect):
@@ -278,6 +309,31 @@ class _Rewriter:
         if draw.samples > 1 or weights != 0 or surrogates:
             return Add(*outside, MeanOver(symbol, Add(*inside), weights, *surrogates))
         return Add(*outside, *inside)
+
+    def _log_mean(self, symbol: Symbol, body: Expr) -> Expr | None:
+        """`log E[exp(b)]` by log-sum-exp; with one sample it is `E[b]`. None for any other body."""
+        draw = self.draws[symbol]
+        number, rest = body.as_coeff_Mul()
+        if not isinstance(rest, sympy.exp) or number <= 0 or rest.args[0].has(_Expect):
+            return None
+        inner = rest.args[0] + sympy.log(number)
+        if draw.samples == 1 and not draw.enumerated:
+            return self._expectation(symbol, inner)
+        pieces = list(Add.make_args(sympy.expand_mul(inner)))
+        if draw.estimator.grad == "dreg":
+            pieces = [self._stuck(piece, draw) for piece in pieces]
+        inside = [piece for piece in pieces if self._depends(piece, draw)]
+        outside = [piece for piece in pieces if not self._depends(piece, draw)]
+        if not inside:
+            return Add(*outside)
+        needed = self._needed(inside, draw)
+        enumerated = [v for v in draw.enumerated if v in needed]
+        scored = [v for v in draw.scored if v in needed]
+        if enumerated and scored:
+            return None
+        self._record_sampling(draw, inside, needed, logarithm=True)
+        surrogates = [self._surrogate(symbol, draw, v, [], needed) for v in scored]
+        return Add(*outside, LogMean(symbol, Add(*inside), self._weights(draw, enumerated), *surrogates))
 
     # --- gradients ---
 
@@ -348,7 +404,7 @@ class _Rewriter:
         They push the same way as the line that optimises the objective, whatever the sign of the expectation.
         """
         fits = []
-        for found in sorted(expr.atoms(MeanOver), key=str):
+        for found in sorted(expr.atoms(MeanOver, LogMean), key=str):
             for surrogate in found.args[3:]:
                 if len(surrogate.args) > 5 and self._is_learned(surrogate.args[5]):
                     draw, _, cost, below, above, baseline = surrogate.args
@@ -505,16 +561,7 @@ class _Rewriter:
         return False
 
     def _leaf_depends(self, leaf: Leaf, draw: Draw, variables: set[str]) -> bool:
-        match leaf:
-            case LogDensityLeaf(atom, env):
-                touched: Iterable[tuple[str, Env]] = [(v, env) for v in (*atom.targets, *atom.parents)]
-            case ClosedLeaf():
-                touched = leaf.touches
-            case PlainLeaf(expr, env):
-                touched = [(v, env) for v in sorted(names_in(expr))]
-            case NamedLeaf(_, value):
-                return any(self._leaf_depends(inner, draw, variables) for inner in value.leaves.values())
-        return any(self._reaches(name, env, draw, variables) for name, env in touched)
+        return any(self._reaches(name, env, draw, variables) for name, env in touched(leaf))
 
     # --- records ---
 
@@ -523,9 +570,12 @@ class _Rewriter:
         if step not in self.steps:
             self.steps.append(step)
 
-    def _record_sampling(self, draw: Draw, pieces: list[Expr], needed: set[str]) -> None:
+    def _record_sampling(self, draw: Draw, pieces: list[Expr], needed: set[str], *, logarithm: bool = False) -> None:
         labels = [self._label(s) for piece in pieces for s in sorted(piece.free_symbols, key=str) if s in self.leaves]
         what = f"E_{{{draw.distribution.spelled}}}[{', '.join(dict.fromkeys(labels))}]"
+        if logarithm:
+            mean = f"log E_{{{draw.distribution.spelled}}}[exp({', '.join(dict.fromkeys(labels))})]"
+            self._step("log-sum-exp", mean, "a log-sum-exp of log-densities", "no density is ever exponentiated alone")
         enumerated = [v for v in draw.enumerated if v in needed]
         scored = [v for v in draw.scored if v in needed]
         if enumerated:
@@ -574,6 +624,8 @@ class _Rewriter:
                 return text
             case NamedLeaf(name):
                 return name
+            case DiscrepancyLeaf(term):
+                return term.label
 
     def _note_sampled(self, draw: Draw, leaf: LogDensityLeaf, variable: str, parent: str) -> None:
         span = self.spans.get(draw.number)
@@ -651,6 +703,13 @@ def _is_own(leaf: LogDensityLeaf) -> bool:
 
 def _joined(sign: str, atoms: Iterable[Atom]) -> str:
     return f" {sign} ".join(f"log {atom.label}" for atom in atoms)
+
+
+_WHY = {
+    "MMD": "the unbiased U-statistic: no pair of a sample with itself is counted (Gretton et al. 2012)",
+    "W": "pairing each draw with one of the other side bounds the transport cost from above",
+    "SW": "in one dimension the best transport pairs sorted samples (Bonneel et al. 2015)",
+}
 
 
 def _families(atoms: list[Atom]) -> str:

@@ -14,7 +14,8 @@ class Estimator:
     """What the options of an expectation say of its gradient.
 
     Args:
-        grad: `pathwise`, `score`, `enumerate` or `stl`; None leaves it to the compiler.
+        grad: `pathwise`, `score`, `enumerate`, `stl` or `dreg`; `through` where samples are compared;
+            None leaves it to the compiler.
         baseline: what a score function subtracts from the value that it weighs.
         relax: `gumbel` or `straight_through`: a differentiable stand-in for a discrete draw.
         temperature: of the relaxation.
@@ -148,6 +149,33 @@ class Divergence:
 
 
 @dataclass(frozen=True)
+class Settings:
+    """Of a discrepancy: kernel, its widths (by default one after the dimension), number of projections."""
+
+    kernel: str
+    widths: tuple[float, ...]
+    projections: int
+
+
+@dataclass(frozen=True)
+class Discrepancy:
+    """`MMD`, `W` or `SW`: how far the samples of two distributions are apart.
+
+    `MMD` and `SW` are one number for the whole batch, `W` is one for each data point.
+    """
+
+    kind: str
+    left: Draw
+    right: Draw
+    left_env: Env
+    right_env: Env
+    variables: tuple[str, ...]
+    settings: Settings
+    label: str
+    span: Span
+
+
+@dataclass(frozen=True)
 class Add:
     """A sum of terms with signs."""
 
@@ -193,7 +221,31 @@ class Reference:
     term: "Term"
 
 
-Term = Constant | Plain | LogDensity | Expectation | Divergence | Add | Multiply | Divide | Raise | Apply | Reference
+Term = (
+    Constant
+    | Plain
+    | LogDensity
+    | Expectation
+    | Divergence
+    | Discrepancy
+    | Add
+    | Multiply
+    | Divide
+    | Raise
+    | Apply
+    | Reference
+)
+
+
+def draws_of(term: "Term") -> list[Draw]:
+    """Every draw of a term."""
+    found: list[Draw] = []
+    for inner in walk(term):
+        if isinstance(inner, Expectation | Divergence):
+            found.append(inner.draw)
+        elif isinstance(inner, Discrepancy):
+            found += [inner.left, inner.right]
+    return found
 
 
 def walk(term: Term) -> Iterator[Term]:

@@ -72,7 +72,7 @@ class Builder:
         """The value of an operation; `fresh` sets draws apart that must not be shared."""
         if op not in _NUMBERS_TOO:
             args = tuple(self.as_tensor(arg) for arg in args)
-        key = (op, tuple(id(a) for a in args), attributes, shape, fresh)
+        key = (op, tuple(id(a) for a in args), attributes, shape, axes, fresh)
         if key in self._known:
             return self._known[key]
         value = Value(

@@ -11,7 +11,7 @@ from pgcompile.model.literals import evaluate, flatten
 from pgcompile.model.values import Atom, Data, Deterministic, Extern, FamilyUse, Model
 from pgcompile.objective.estimators import states
 from pgcompile.objective.rewrite import ClosedLeaf, ParameterUse, parameter_symbols
-from pgcompile.objective.terms import Draw, Env, draw_key
+from pgcompile.objective.terms import Discrepancy, Draw, Env, draw_key
 from pgcompile.plan.builder import Builder, merge_axes
 from pgcompile.plan.expressions import ExpressionLowering
 from pgcompile.plan.formulas import FormulaLowering
@@ -67,6 +67,10 @@ class Environment:
                 self._variables[key] = self.builder.name(value, name)
             return self._variables[key]
         return self.builder.argument(name, self.model.spaces[name].shape)
+
+    def override(self, name: str, draw: Draw, value: Value) -> None:
+        """Let a drawn variable stand for another value."""
+        self._variables[name, draw] = value
 
     def _text(self, expr: tree.Expr) -> str:
         from pgcompile.syntax.format import format_expr
@@ -255,6 +259,64 @@ class Environment:
 
     def _reduce_closed(self, value: Value, lead: tuple[int, ...]) -> Value:
         return self.builder.sum_to_scalar(value, lead) if lead else value
+
+    def discrepancy(self, term: Discrepancy) -> Value:
+        """How far the samples of two distributions are apart."""
+        build = self.builder
+        with build.section(term.label):
+            sides = [[self.variable(v, env) for v in term.variables] for env in (term.left_env, term.right_env)]
+            shapes = [self._target_shape(term, v) for v in term.variables]
+            if term.kind == "W":
+                return build.name(self._paired(*sides), "distance", keep=True)
+            size = sum(prod(shape) for shape in shapes)
+            points = [self._points(side, shapes, size) for side in sides]
+            if term.kind == "SW":
+                directions = (size, term.settings.projections)
+                zero = self.tensors.like(build)
+                template = build.make("expand", (zero,), ((), directions), shape=directions, batched=False, axes=())
+                noise = build.make("randn_like", (template,), shape=template.shape, batched=False, fresh=term.label)
+                value = build.make(
+                    "special", (*points, noise), ("sliced_wasserstein",), shape=(), batched=False, axes=()
+                )
+            else:
+                widths = term.settings.widths or (round(size**0.5, 6),)
+                kernel = f"{term.settings.kernel}_mmd"
+                value = build.make("special", tuple(points), (kernel, widths), shape=(), batched=False, axes=())
+        return build.name(value, term.kind.lower(), keep=True)
+
+    def _target_shape(self, term: Discrepancy, variable: str) -> tuple[int, ...]:
+        atom = term.left.atom_of(variable) or term.right.atom_of(variable)
+        name = atom.factor.targets[atom.targets.index(variable)] if atom is not None else variable
+        return self.model.spaces[name].shape
+
+    def _points(self, values: list[Value], shapes: list[tuple[int, ...]], size: int) -> Value:
+        """Samples as rows, their variables side by side."""
+        build = self.builder
+        axes = merge_axes(tuple(values))
+        rows = []
+        for value, shape in zip(values, shapes, strict=True):
+            whole = build.expand_full(value, shape, axes, None) if len(values) > 1 else value
+            rows.append(build.make("as_rows", (whole,), (prod(shape),), shape=(prod(shape),), batched=True, axes=()))
+        return rows[0] if len(rows) == 1 else build.make("cat", tuple(rows), shape=(size,), batched=True, axes=())
+
+    def _paired(self, left: list[Value], right: list[Value]) -> Value:
+        """The distance of each draw from one of the other side, averaged over the samples."""
+        build = self.builder
+        distances = []
+        for a, b in zip(left, right, strict=True):
+            difference = build.binary("sub", a, b)
+            op = ("norm", (difference.rank,)) if difference.rank else ("abs", ())
+            distances.append(build.make(op[0], (difference,), op[1], shape=()))
+        value = distances[0]
+        if len(distances) > 1:
+            squares = [build.unary("square", d) for d in distances]
+            total = squares[0]
+            for square in squares[1:]:
+                total = build.binary("add", total, square)
+            value = build.unary("sqrt", total)
+        while value.axes:
+            value = build.make("mean_axis", (value,), (0,), shape=(), axes=value.axes[1:])
+        return value
 
     # --- draws ---
 

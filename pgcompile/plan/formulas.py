@@ -94,7 +94,15 @@ class FormulaLowering:
                 return self.builder.unary(op, self._lower(expr.args[0]))
 
     def _log(self, argument: Expr) -> Value:
-        """`log(1 - u)` keeps its digits when u is small."""
+        """`log(1 - u)` keeps its digits when u is small; of a sum of exponentials no term is exponentiated alone."""
+        parts = [term.as_coeff_Mul() for term in Add.make_args(argument)]
+        if len(parts) > 1 and all(c > 0 and isinstance(body, sympy.exp) for c, body in parts):
+            terms = [self._lower(body.args[0] + sympy.log(c)) for c, body in parts]
+            total = self.builder.tensor(terms[0])
+            for value in terms[1:]:
+                a, b = self.builder.align(total, self.builder.tensor(value))
+                total = self.builder.make("logaddexp", (a, b), shape=max((a.shape, b.shape), key=len))
+            return total
         one, rest = argument.as_coeff_Add()
         if one == 1 and rest != 0:
             return self.builder.unary("log1p", self._lower(rest))

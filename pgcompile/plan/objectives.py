@@ -1,10 +1,20 @@
 """Rewritten objectives as plan values: means over draws, sums over enumerated variables, score-function gradients."""
 
+from math import log
+
 from sympy import Add, Expr, Mul, Symbol
 
 from pgcompile.diagnostics import InternalError
-from pgcompile.objective.rewrite import ClosedLeaf, Leaf, LogDensityLeaf, NamedLeaf, PlainLeaf, Rewritten
-from pgcompile.objective.terms import Draw
+from pgcompile.objective.rewrite import (
+    ClosedLeaf,
+    DiscrepancyLeaf,
+    Leaf,
+    LogDensityLeaf,
+    NamedLeaf,
+    PlainLeaf,
+    Rewritten,
+)
+from pgcompile.objective.terms import NUMBERS_OF_A_DRAW, Draw
 from pgcompile.plan.environment import Environment
 from pgcompile.plan.formulas import FormulaLowering
 from pgcompile.plan.values import Axis, Value
@@ -39,6 +49,8 @@ class ObjectiveLowering:
             case NamedLeaf(name, inner):
                 value = ObjectiveLowering(self.environment, inner).run()
                 return self.environment.builder.name(value, name, keep=True)
+            case DiscrepancyLeaf(term):
+                return self.environment.discrepancy(term)
 
     def _mean_over(self, expr: Expr) -> Expr:
         """Means over draws and over the batch become values of their own, innermost first."""
@@ -49,6 +61,8 @@ class ObjectiveLowering:
         build = self.environment.builder
         if name == "MeanOver":
             return self._as_symbol(expr, self._average(expr.args[0], args[1:]))
+        if name == "LogMean":
+            return self._as_symbol(expr, self._log_mean(expr.args[0], args[1:]))
         if name == "Fitted":
             return self._as_symbol(expr, self._fitted(expr.args[0], args[1:]))
         if name in ("BatchMean", "BatchSum"):
@@ -67,6 +81,84 @@ class ObjectiveLowering:
         for surrogate in surrogates:
             total = self.environment.builder.binary("add", total, self._surrogate(draw, list(surrogate.args[1:])))
         return self._mean_over_samples(draw, total)
+
+    def _log_mean(self, symbol: Symbol, args: list[Expr]) -> Value:
+        """log of the mean of exp(body) over samples, or of its weighted sum over enumerated variables."""
+        build = self.environment.builder
+        draw = self.rewritten.draws[symbol]
+        body, weights, *surrogates = args
+        log_w = build.name(self._lower(body), "log_w", keep=True)
+        if draw.estimator.grad == "dreg":
+            return self._doubly_reparameterised(draw, body, log_w)
+        if weights != 0:
+            log_w = build.name(build.binary("add", log_w, self._lower(weights)), "log_joint", keep=True)
+        total = log_w
+        for axis in sorted(log_w.axes, key=lambda a: -a.draw):
+            if draw.number <= axis.draw < draw.number + NUMBERS_OF_A_DRAW:
+                total = self._reduce("logsumexp_axis", total, axis)
+                if axis.draw == draw.number:
+                    total = build.binary("sub", total, build.constant(log(axis.samples)))
+        total = build.name(total, "log_mean", keep=bool(surrogates))
+        bound = total
+        for surrogate in surrogates:
+            total = build.binary("add", total, self._bound_surrogate(draw, surrogate, log_w, bound))
+        return total
+
+    def _doubly_reparameterised(self, draw: Draw, body: Expr, log_w: Value) -> Value:
+        """The bound, with a gradient whose variance does not grow with the samples (Tucker et al. 2019).
+
+        Where the weights are w, the model gets `sum w d log w` and a draw gets `sum w^2 d log w`: the body is computed
+        again with the gradient of the draws scaled by w, the densities of q having detached parameters already.
+        """
+        build = self.environment.builder
+        axis = next(a for a in log_w.axes if a.draw == draw.number)
+        total = self._reduce("logsumexp_axis", log_w, axis)
+        bound = build.name(build.binary("sub", total, build.constant(log(axis.samples))), "bound", keep=True)
+        with build.section("the gradient of each draw, scaled by its weight once more"):
+            at = log_w.axes.index(axis)
+            fixed = build.unary("detach", log_w)
+            share = build.make("softmax_axis", (fixed,), (at,), shape=())
+            share = build.name(share, "share", keep=True)
+        again = Environment(build, self.environment.model, self.environment.tensors, self.environment.local)
+        for variable in draw.variables:
+            value = self.environment.variable(variable, draw.inside)
+            with build.section("the gradient of each draw, scaled by its weight once more"):
+                still = build.unary("detach", value)
+                moved = build.binary("add", still, build.binary("mul", share, build.binary("sub", value, still)))
+            again.override(variable, draw, build.name(moved, f"{variable}_scaled", keep=True))
+        leaves = {s: leaf for s, leaf in self.rewritten.leaves.items() if s in body.free_symbols}
+        other = ObjectiveLowering(again, self.rewritten)
+        other.values = {s: other._leaf(leaf) for s, leaf in leaves.items()}
+        weighed = self._reduce("sum_axis", build.binary("mul", share, other._lower(body)), axis)
+        weighed = build.name(weighed, "weighed", keep=True)
+        return build.binary(
+            "add", build.unary("detach", bound), build.binary("sub", weighed, build.unary("detach", weighed))
+        )
+
+    def _bound_surrogate(self, draw: Draw, surrogate: Expr, log_w: Value, bound: Value) -> Value:
+        """Zero, with the score-function gradient of a log of a mean (Mnih & Rezende 2016).
+
+        Every draw of a variable is weighed by the whole bound, less what the bound would be had its weight been the
+        geometric mean of the others.
+        """
+        build = self.environment.builder
+        _, log_density, _, _, _, *baseline = surrogate.args
+        log_q = self._lower(log_density)
+        leaf = self.rewritten.leaves[log_density]
+        assert isinstance(leaf, LogDensityLeaf)
+        with build.section(f"the gradient through {leaf.atom.targets[0]}: a score function"):
+            fixed = build.unary("detach", bound)
+            axis = next(a for a in log_w.axes if a.draw == draw.number)
+            if baseline:
+                other = build.unary("detach", self._lower(baseline[0]))
+            else:
+                weights = build.unary("detach", log_w)
+                other = build.make("special", (weights,), ("leave_one_out", log_w.axes.index(axis)), shape=())
+            advantage = build.name(build.binary("sub", fixed, other), "advantage", keep=True)
+            zero = build.binary("sub", log_q, build.unary("detach", log_q))
+            product = build.binary("mul", zero, advantage)
+            found = next((a for a in product.axes if a.draw == draw.number), None)
+            return product if found is None else self._reduce("sum_axis", product, found)
 
     def _lower(self, expr: Expr) -> Value:
         return FormulaLowering(self.environment.builder, self.values).lower(expr)

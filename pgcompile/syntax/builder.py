@@ -374,4 +374,5 @@ def _functional_name(text: str) -> str:
     for command in ("mathrm", "mathbb", "mathcal", "mathit", "text", "operatorname"):
         letters = letters.replace("\\" + command, "")
     letters = letters.replace("{", "").replace("}", "")
-    return "KL" if letters in ("D_KL", "KL") else letters
+    spellings = {"D_KL": "KL", "Rényi": "Renyi", "χ²": "Chi2", "\\chi^2": "Chi2"}
+    return spellings.get(letters, letters)

@@ -195,7 +195,7 @@ class _Judge:
 
     def _compared(self, term: Term) -> Tensor:
         """1 for the parameters that an objective says something of, 0 for those of a baseline, which is only fitted."""
-        baselines = [draw.estimator.baseline for draw in _draws(term)]
+        baselines = [draw.estimator.baseline for draw in terms.draws_of(term)]
         fitted = {name for expr in baselines if expr is not None for name in learned_in(expr, self.bench.model)}
         attributes = {self.bench.program.attributes.get(name, name) for name in fitted}
         return torch.tensor(
@@ -317,21 +317,20 @@ def _acts_on_divergence(term: Term) -> bool:
 
 def _enumerates(term: Term) -> bool:
     """Whether a variable takes every value in turn."""
-    return any(draw.enumerated for draw in _draws(term))
+    return any(draw.enumerated for draw in terms.draws_of(term))
 
 
 def _scores(term: Term) -> bool:
     """Whether a gradient is carried by a score function or leaves parts out that are zero in the mean."""
-    return any(draw.scored or draw.estimator.grad == "stl" for draw in _draws(term))
-
-
-def _draws(term: Term) -> list[Draw]:
-    return [inner.draw for inner in terms.walk(term) if isinstance(inner, terms.Expectation | terms.Divergence)]
+    return any(draw.scored or draw.estimator.grad in ("stl", "dreg") for draw in terms.draws_of(term))
 
 
 def _over_batch(term: Term) -> bool:
     """Whether a term takes a mean or a sum over the batch."""
-    return any(isinstance(inner, terms.Apply) and inner.function in ("mean", "sum") for inner in terms.walk(term))
+    return any(
+        (isinstance(inner, terms.Apply) and inner.function in ("mean", "sum")) or isinstance(inner, terms.Discrepancy)
+        for inner in terms.walk(term)
+    )
 
 
 def _has_divergence(term: Term) -> bool:
