@@ -57,6 +57,7 @@ class Bench:
         self.observed = {
             name: values_in(space.kind, (BATCH, *space.shape), space.categories, generator)
             for name, space in self.model.spaces.items()
+            if not name.endswith("′")  # integrated out: no method asks for it
         }
         for factor in self.model.factors:
             if isinstance(factor.definition, FamilyUse) and factor.definition.family.name == "Multinomial":
