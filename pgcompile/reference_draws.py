@@ -105,6 +105,8 @@ def draw_from_noise(base: D.Distribution, noise: Sequence[Noise]) -> Drawn:
         case D.RelaxedOneHotCategorical(), "uniform":
             gumbel = -_positive(_exponential(first)).log()
             return Drawn(_positive(torch.softmax((base.logits + gumbel) / base.temperature, -1)))
+        case D.Gumbel(), "uniform":
+            return Drawn(base.loc - base.scale * _positive(_exponential(first)).log())
         case D.Geometric(), "uniform":
             return Drawn(torch.floor(_exponential(first) / -torch.log1p(-base.probs)))
         case D.Uniform() | D.Cauchy(), "uniform":

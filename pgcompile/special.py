@@ -40,6 +40,19 @@ def continuous_bernoulli_mean(logits: Tensor) -> Tensor:
     return torch.where(near, series, -1 / torch.expm1(-far) - 1 / far)
 
 
+def continuous_bernoulli_variance(logits: Tensor) -> Tensor:
+    """Variance of a continuous Bernoulli: 1 / l^2 - 1 / (4 sinh(l / 2)^2), by its series near 0."""
+    size = logits.abs()
+    near = size < 0.2
+    far = torch.where(near, 1.0, size)
+    square = size.square()
+    tail = 1 / 6048 - square * (1 / 172800 - square / 5322240)
+    series = 1 / 12 - square * (1 / 240 - square * tail)
+    decay = torch.exp(-far)
+    exact = 1 / far.square() - decay / torch.expm1(-far).square()
+    return torch.where(near, series, exact)
+
+
 def continuous_bernoulli_draw(logits: Tensor, uniform: Tensor) -> Tensor:
     """Inverse distribution function of a continuous Bernoulli at `uniform`, by reflection for positive logits."""
     size = logits.abs()

@@ -6,10 +6,12 @@ each function is one of q's moments. Second moments are taken about p's location
 
 from collections.abc import Callable, Mapping
 
-from sympy import Abs, Add, Dummy, Expr, Integer, Mul, Pow, S, cos, expand_mul, log
+from sympy import Abs, Add, Dummy, Expr, Integer, Mul, Pow, S, Symbol, cos, exp, expand_mul, log, loggamma
 from sympy.core.function import AppliedUndef
 
-from pgcompile.vocabulary.symbols import Facts, Inside, Pick, Total, Whiten, X
+from pgcompile.vocabulary.symbols import Facts, Inside, Log1p, Pick, Total, Whiten, X
+
+HIGHEST_POWER = 8
 
 
 def expect(expr: Expr, facts: Facts) -> Expr | None:
@@ -53,8 +55,19 @@ def _moment(atom: Expr, facts: Facts) -> Expr | None:
         return known.get("1/x")
     if isinstance(atom, Pow) and atom.exp == 2:
         return _square(atom.base, known)
+    if isinstance(atom, Pow) and atom.exp.is_Integer and 2 < atom.exp <= HIGHEST_POWER:
+        return _power(atom.base, int(atom.exp), known)
+    if isinstance(atom, exp):
+        return _exponential(atom.args[0], known)
+    if isinstance(atom, AppliedUndef) and atom.func == Log1p:
+        found = _perfect_square(atom.args[0])
+        moment = known.get("log(1+b(x-c)^2)")
+        return moment(*found) if found is not None and callable(moment) else None
+    if atom == loggamma(X + 1):
+        return S(known["log x!"]) if "log x!" in known else None
     if isinstance(atom, Abs):
-        return _scaled(known.get("|x-c|"), _linear(atom.args[0], X), lambda slope: Abs(slope))
+        line = _linear(atom.args[0], X)
+        return _scaled(known.get("|x-c|"), line, Abs) if line is not None and line[0].is_number else None
     if isinstance(atom, cos):
         found = _linear(atom.args[0], X)
         return _apply(known.get("cos(x-c)"), found[1]) if found is not None and found[0] in (1, -1) else None
@@ -77,14 +90,63 @@ def _total(body: Expr, facts: Facts) -> Expr | None:
     return None if inner is None else Total(inner)
 
 
+def _perfect_square(expr: Expr) -> tuple[Expr, Expr] | None:
+    """`(b, c)` of `b (x - c)^2`."""
+    factors = Mul.make_args(expr)
+    squares = [f for f in factors if f.has(X)]
+    if len(squares) != 1 or not isinstance(squares[0], Pow) or squares[0].exp != 2:
+        return None
+    line = _linear(squares[0].base, X)
+    return None if line is None else (Mul(*(f for f in factors if f is not squares[0])) * line[0] ** 2, line[1])
+
+
+def _power(base: Expr, exponent: int, known: Mapping[str, object]) -> Expr | None:
+    """`E[(a x + b)^n]`."""
+    found = _line(base)
+    moment = known.get("(ax+b)^n")
+    return moment(*found, exponent) if found is not None and callable(moment) else None
+
+
+def _exponential(argument: Expr, known: Mapping[str, object]) -> Expr | None:
+    """`E[exp(a x + b)]`; some families have it for negative a only: those of the form -1/s with a positive s."""
+    found = _line(argument)
+    if found is None:
+        return None
+    moment = known.get("exp(ax+b)")
+    if callable(moment):
+        return moment(*found)
+    slope, offset = found
+    scale = -1 / slope
+    positive = scale.is_positive or (isinstance(scale, Symbol) and str(scale).endswith("_scale"))
+    moment = known.get("exp(-(x-c)/s)")
+    return moment(expand_mul(offset * scale), scale) if callable(moment) and positive else None
+
+
 def _square(base: Expr, known: Mapping[str, object]) -> Expr | None:
     found = _linear(base, X)
     if found is None:
         return _scaled(known.get("(log x-c)^2"), _linear(base, log(X)), lambda slope: slope**2)
     slope, centre = found
+    if not slope.is_number:
+        return _square_of_line(base, known)
     if centre == 0 and "x^2" in known:
         return slope**2 * known["x^2"]
     return _scaled(known.get("(x-c)^2"), found, lambda slope: slope**2)
+
+
+def _square_of_line(base: Expr, known: Mapping[str, object]) -> Expr | None:
+    """`E[(a x + b)^2]` as `a^2 var + (a mean + b)^2`, which does not divide by a slope that may be zero."""
+    line, mean, moment = _line(base), known.get("x"), known.get("(x-c)^2")
+    if line is None or not isinstance(mean, Expr) or not callable(moment):
+        return None
+    slope, offset = line
+    return slope**2 * moment(mean) + (slope * mean + offset) ** 2
+
+
+def _line(expr: Expr) -> tuple[Expr, Expr] | None:
+    """`(a, b)` of `a x + b`; None for anything else."""
+    slope = expr.diff(X)
+    return None if slope == 0 or slope.has(X) else (slope, expr.subs(X, 0))
 
 
 def _linear(expr: Expr, variable: Expr) -> tuple[Expr, Expr] | None:

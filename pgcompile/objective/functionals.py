@@ -13,7 +13,7 @@ from pgcompile.objective.context import Context
 from pgcompile.objective.options import choice, read_options, split_options, whole_number
 from pgcompile.objective.terms import Draw, Env, Term
 from pgcompile.syntax import tree
-from pgcompile.vocabulary.spaces import KINDS, contains
+from pgcompile.vocabulary.spaces import KINDS, reaches
 
 if TYPE_CHECKING:
     from pgcompile.objective.resolve import Objectives
@@ -317,7 +317,7 @@ class Functionals:
                 )
                 for side in (left, right)
             ]
-            if families[0] is None or families[1] is None or contains(families[1].support, families[0].support):
+            if families[0] is None or families[1] is None or reaches(families[1].support, families[0].support):
                 continue
             self.sink.add(
                 "W104",

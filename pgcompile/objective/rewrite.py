@@ -19,6 +19,7 @@ from pgcompile.model.values import Atom, Distribution, FamilyUse, Model
 from pgcompile.objective import terms
 from pgcompile.objective.closed_forms import entropy, expected_log_density
 from pgcompile.objective.estimators import states
+from pgcompile.objective.moments import ExprUse, Moments
 from pgcompile.objective.resolve import observed_variables
 from pgcompile.objective.review import learned_in
 from pgcompile.objective.terms import Draw, Env, Term
@@ -81,10 +82,12 @@ class ClosedLeaf:
 
     kind: str
     formula: Expr
-    parameters: tuple[tuple[Symbol, ParameterUse], ...]
+    parameters: tuple[tuple[Symbol, ParameterUse | ExprUse], ...]
     atom: Atom
     label: str
     touches: tuple[tuple[str, Env], ...]
+    shape: tuple[int, ...] | None = None
+    """What the formula is summed over; None stands for the elements of the atom's variable."""
 
 
 @dataclass(frozen=True)
@@ -429,9 +432,59 @@ class _Rewriter:
             leaf, coefficient = found
             sign = -1 if coefficient.could_extract_minus_sign() else 1
             groups.setdefault(sign * coefficient, []).append((sign, leaf))
+        if draw.estimator.grad is None and not draw.relaxed:
+            rest = [self._expected(draw, atom, piece) for piece in rest]
         for coefficient, members in groups.items():
             rest.extend(coefficient * value for value in self._close_group(draw, atom, members))
         return rest
+
+    def _expected(self, draw: Draw, atom: Atom, piece: Expr) -> Expr:
+        """A piece whose expectation over one variable follows from its moments, or the piece as it is.
+
+        The piece is an expression, or the log-density of another factor whose parameters are formulas of the variable,
+        times what does not depend on it.
+        """
+        variable = atom.targets[0]
+        if not self._depends_on(piece, draw, {variable}):
+            return piece
+        factors = Mul.make_args(piece)
+        moving = [f for f in factors if self._depends_on(f, draw, {variable})]
+        symbol = moving[0]
+        leaf = self.leaves.get(symbol) if isinstance(symbol, Symbol) else None
+        if len(moving) > 1 or not isinstance(leaf, PlainLeaf | LogDensityLeaf):
+            return piece
+        blocked = self._downstream(draw, variable)
+        if any(self._reaches(v, env, draw, blocked - {variable}) for v, env in touched(leaf)):
+            return piece
+        own, parameters = self._facts(atom, draw.inside)
+        moments = Moments(
+            self.model,
+            variable,
+            self.model.spaces[atom.factor.targets[0]].shape,
+            own,
+            lambda name, env: self._reaches(name, env, draw, {variable}),
+            self.sink,
+        )
+        if isinstance(leaf, PlainLeaf):
+            found, text = moments.plain(leaf.expr, leaf.env), leaf.text
+        elif isinstance(leaf.atom.factor.definition, FamilyUse) and not self._reaches(
+            leaf.atom.targets[0], leaf.env, draw, {variable}
+        ):
+            found, text = moments.log_density(leaf.atom, leaf.env), f"log {leaf.atom.label}"
+        else:
+            return piece
+        if found is None:
+            return piece
+        formula, shape = found
+        label = f"E_{{{atom.label}}}[{text}]"
+        self._step("moments", label, str(_readable(formula)), f"a formula of {variable}, whose moments are known")
+        used = formula.free_symbols
+        known: list[tuple[Symbol, ParameterUse | ExprUse]] = [*parameters, *moments.uses]
+        kept = tuple(p for p in known if p[0] in used)
+        outer = [(v, leaf.env) for v, _ in touched(leaf) if v != variable]
+        touches = tuple(dict.fromkeys([*((p, draw.inside) for p in atom.parents), *outer]))
+        closed = ClosedLeaf("CE", formula, kept, atom, label, touches, shape)
+        return Mul(self._symbol(closed), *(f for f in factors if f is not symbol))
 
     def _candidate(self, piece: Expr, draw: Draw, variable: str) -> tuple[LogDensityLeaf, Expr] | None:
         """A log-density of `variable` times a coefficient that does not depend on it."""

@@ -10,6 +10,7 @@ from sympy import Add, Expr, Symbol
 from pgcompile.model.literals import evaluate, flatten
 from pgcompile.model.values import Atom, Data, Deterministic, Extern, FamilyUse, Model
 from pgcompile.objective.estimators import states
+from pgcompile.objective.moments import ExprUse
 from pgcompile.objective.rewrite import ClosedLeaf, ParameterUse, parameter_symbols
 from pgcompile.objective.terms import Discrepancy, Draw, Env, draw_key
 from pgcompile.plan.builder import Builder, merge_axes
@@ -250,12 +251,19 @@ class Environment:
 
     def closed(self, leaf: ClosedLeaf) -> Value:
         """A divergence, entropy or expected log-density in closed form."""
-        bindings = {symbol: self.parameters(use.atom, use.env)[use.name] for symbol, use in leaf.parameters}
+        bindings = {symbol: self._used(use) for symbol, use in leaf.parameters}
+        lead = self._lead(leaf.atom) if leaf.shape is None else leaf.shape
         with self.builder.section(f"{leaf.label}, closed form"):
             formula = FormulaLowering(self.builder, bindings, self._dim(leaf.atom))
-            value = self._reduce_closed(formula.lower(leaf.formula), self._lead(leaf.atom))
+            value = self._reduce_closed(formula.lower(leaf.formula), lead)
         name = {"KL": "kl", "H": "entropy", "CE": "expected"}[leaf.kind]
         return self.builder.name(value, name, f"{name}_{leaf.atom.targets[0]}", keep=True)
+
+    def _used(self, use: ParameterUse | ExprUse) -> Value:
+        """What a symbol of a closed form stands for."""
+        if isinstance(use, ParameterUse):
+            return self.parameters(use.atom, use.env)[use.name]
+        return self._expressions(use.env, dict(use.mapping), use.bindings).lower(use.expr)
 
     def _reduce_closed(self, value: Value, lead: tuple[int, ...]) -> Value:
         return self.builder.sum_to_scalar(value, lead) if lead else value

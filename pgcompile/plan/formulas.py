@@ -20,6 +20,7 @@ _UNARY = {
     "sin": "sin",
     "tan": "tan",
     "Abs": "abs",
+    "erf": "erf",
     "Softplus": "softplus",
     "Sigmoid": "sigmoid",
     "Tanh": "tanh",
@@ -35,6 +36,7 @@ _HELPERS = {
     "BesselRatio": "bessel_ratio",
     "LogExpm1Ratio": "log_expm1_ratio",
     "ContinuousBernoulliMean": "continuous_bernoulli_mean",
+    "ContinuousBernoulliVariance": "continuous_bernoulli_variance",
     "ClippedUnit": "clipped_unit",
     "ClippedPositive": "clipped_positive",
 }

@@ -68,6 +68,11 @@ def contains(outer: str, inner: str) -> bool:
     return any(contains(outer, kind) for kind in KINDS[inner].inside)
 
 
+def reaches(outer: str, inner: str) -> bool:
+    """Whether a family on `outer` gives every value of one on `inner` a density, up to ends without mass."""
+    return contains("nonnegative" if outer == "positive" else outer, inner)
+
+
 def join(left: str, right: str) -> str:
     """The smallest listed kind that contains both."""
     if contains(left, right):

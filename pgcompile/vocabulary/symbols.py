@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sympy import Abs, Expr, Function, Rational, Symbol, cos, digamma, exp, log, loggamma, pi, sqrt, tan
+from sympy import Abs, Expr, Function, Rational, Symbol, cos, digamma, erf, exp, log, loggamma, pi, sqrt, tan
 
 X = Symbol("X")
 DIM = Symbol("DIM", integer=True, positive=True)
@@ -52,6 +52,7 @@ LogBesselI0 = Function("LogBesselI0")
 BesselRatio = Function("BesselRatio")  # I1(k) / I0(k)
 LogExpm1Ratio = Function("LogExpm1Ratio")  # log((e^l - 1) / l)
 ContinuousBernoulliMean = Function("ContinuousBernoulliMean")
+ContinuousBernoulliVariance = Function("ContinuousBernoulliVariance")
 Inside = Function("Inside")  # Inside(x, low, high): 0 where low <= x <= high, else -inf
 ClippedUnit = Function("ClippedUnit")  # kept off 0 and 1, where rounding would put a draw
 ClippedPositive = Function("ClippedPositive")
@@ -72,8 +73,9 @@ class Facts:
         draw: a draw, in terms of noise heads.
         mean: E[X], or None where it does not exist.
         moments: expectations by the spelling of their argument: `x`, `(x-c)^2`, `log x`, `log(1-x)`, `1/x`,
-            `|x-c|`, `(log x-c)^2`, `cos(x-c)`, `pick v`, `|L^-1(x-c)|^2`, `inside(x,a,b)`. Those with a free symbol
-            are functions of it.
+            `|x-c|`, `(log x-c)^2`, `cos(x-c)`, `pick v`, `|L^-1(x-c)|^2`, `inside(x,a,b)`, `(ax+b)^n` (of a, b and n),
+            `exp(ax+b)` (of a and b), `exp(-(x-c)/s)` (of c and a positive s), `log(1+b(x-c)^2)` (of b and c),
+            `log x!`. Those with a free symbol are functions of it.
         entropy: the differential entropy where it does not follow from the moments.
     """
 
@@ -85,6 +87,12 @@ class Facts:
 
 
 Parameters = Mapping[str, Expr]
+
+
+def spread(mean: Expr, variance: Expr) -> dict[str, Moment]:
+    """The first two moments, the second one about any centre: nothing cancels where the centre is near the mean."""
+    return {"x": mean, "(x-c)^2": lambda c: variance + (mean - c) ** 2}
+
 
 __all__ = [
     "DIM",
@@ -99,6 +107,7 @@ __all__ = [
     "ClippedUnit",
     "ContinuousBernoulliDraw",
     "ContinuousBernoulliMean",
+    "ContinuousBernoulliVariance",
     "Diagonal",
     "Expm1",
     "Expr",
@@ -135,10 +144,12 @@ __all__ = [
     "X",
     "cos",
     "digamma",
+    "erf",
     "exp",
     "log",
     "loggamma",
     "pi",
+    "spread",
     "sqrt",
     "tan",
 ]

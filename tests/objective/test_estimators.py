@@ -197,7 +197,7 @@ q(z|x) = Normal(a * x, exp(b))
 e = ELBO[p || q{}]
 """
     x = torch.randn(7, 2)
-    for options, size in (("; grad=stl", 0.0), ("", None)):
+    for options, size in (("; grad=stl", 0.0), ("; grad=pathwise", None)):
         model = compiled(text.replace("{}", options)).Model()
         gradients = _gradients(model.e(x=x).sum(), model)
         assert (gradients.abs().max() < 1e-4) == (size == 0.0)

@@ -64,6 +64,7 @@ LAWS = [
     one("Laplace(0.5, 2)", "real", st.laplace(0.5, 2), (-60, 60)),
     one("StudentT(4, 0.5, 2)", "real", st.t(4, 0.5, 2), (-np.inf, np.inf)),
     one("Cauchy(0.5, 2)", "real", st.cauchy(0.5, 2), (-np.inf, np.inf)),
+    one("Gumbel(0.5, 2)", "real", st.gumbel_r(0.5, 2), (-20, 120)),
     one("Uniform(-1, 3)", "real", st.uniform(-1, 4), (-1, 3)),
     one("VonMises(0.5, 3)", "real", st.vonmises(3, 0.5), (-np.pi, np.pi)),
     one("VonMises(0, 0.01)", "real", st.vonmises(0.01, 0), (-np.pi, np.pi)),

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
-    from pgcompile.vocabulary.symbols import BernoulliDraw, Facts, Sigmoid, Softplus, X, log
+    from pgcompile.vocabulary.symbols import BernoulliDraw, Facts, Sigmoid, Softplus, X, log, spread
 
     if "logits" in p:
         logits = p["logits"]
@@ -19,7 +19,12 @@ def facts(p: Mapping[str, Any]) -> "Facts":
     else:
         probs = p["probs"]
         log_density = X * log(probs) + (1 - X) * log(1 - probs)
-    return Facts(log_density=log_density, draw=BernoulliDraw(probs), mean=probs, moments={"x": probs})
+    return Facts(
+        log_density=log_density,
+        draw=BernoulliDraw(probs),
+        mean=probs,
+        moments={**spread(probs, probs * (1 - probs)), "log x!": 0},
+    )
 
 
 FAMILY = Family(

@@ -11,7 +11,17 @@ if TYPE_CHECKING:
 
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
-    from pgcompile.vocabulary.symbols import ClippedUnit, Facts, StandardGamma, X, digamma, log, loggamma
+    from pgcompile.vocabulary.symbols import (
+        ClippedUnit,
+        Facts,
+        Inside,
+        StandardGamma,
+        X,
+        digamma,
+        log,
+        loggamma,
+        spread,
+    )
 
     a, b = p["concentration1"], p["concentration0"]
     one, other = StandardGamma(a, 1), StandardGamma(b, 2)
@@ -20,7 +30,8 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         draw=ClippedUnit(one / (one + other)),
         mean=a / (a + b),
         moments={
-            "x": a / (a + b),
+            **spread(a / (a + b), a * b / (a + b) ** 2 / (a + b + 1)),
+            "inside(x,a,b)": lambda low, high: Inside(0, low, high) + Inside(1, low, high),
             "log x": digamma(a) - digamma(a + b),
             "log(1-x)": digamma(b) - digamma(a + b),
         },

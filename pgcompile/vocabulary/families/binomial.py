@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
-    from pgcompile.vocabulary.symbols import BinomialDraw, Facts, Sigmoid, Softplus, X, log, loggamma
+    from pgcompile.vocabulary.symbols import BinomialDraw, Facts, Sigmoid, Softplus, X, log, loggamma, spread
 
     n = p["total_count"]
     choose = loggamma(n + 1) - loggamma(X + 1) - loggamma(n - X + 1)
@@ -21,7 +21,12 @@ def facts(p: Mapping[str, Any]) -> "Facts":
     else:
         probs = p["probs"]
         log_density = choose + X * log(probs) + (n - X) * log(1 - probs)
-    return Facts(log_density=log_density, draw=BinomialDraw(n, probs), mean=n * probs, moments={"x": n * probs})
+    return Facts(
+        log_density=log_density,
+        draw=BinomialDraw(n, probs),
+        mean=n * probs,
+        moments=spread(n * probs, n * probs * (1 - probs)),
+    )
 
 
 FAMILY = Family(

@@ -11,13 +11,14 @@ if TYPE_CHECKING:
 
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
-    from pgcompile.vocabulary.symbols import Facts, Log1p, Rational, StandardUniform, X, log, pi, tan
+    from pgcompile.vocabulary.symbols import Facts, Log1p, Rational, StandardUniform, X, log, pi, sqrt, tan
 
     loc, scale = p["loc"], p["scale"]
     return Facts(
         log_density=-log(scale) - log(pi) - Log1p(((X - loc) / scale) ** 2),
         draw=loc + scale * tan(pi * (StandardUniform(1) - Rational(1, 2))),
         mean=None,
+        moments={"log(1+b(x-c)^2)": lambda b, c: log((1 + sqrt(b) * scale) ** 2 + b * (loc - c) ** 2)},
         entropy=log(scale) + log(4 * pi),
     )
 

@@ -14,11 +14,14 @@ def facts(p: Mapping[str, Any]) -> "Facts":
     from pgcompile.vocabulary.symbols import (
         ContinuousBernoulliDraw,
         ContinuousBernoulliMean,
+        ContinuousBernoulliVariance,
         Facts,
+        Inside,
         LogExpm1Ratio,
         StandardUniform,
         X,
         log,
+        spread,
     )
 
     logits = p["logits"] if "logits" in p else log(p["probs"]) - log(1 - p["probs"])
@@ -27,7 +30,10 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         log_density=X * logits - LogExpm1Ratio(logits),
         draw=ContinuousBernoulliDraw(logits, StandardUniform(1)),
         mean=mean,
-        moments={"x": mean},
+        moments={
+            **spread(mean, ContinuousBernoulliVariance(logits)),
+            "inside(x,a,b)": lambda low, high: Inside(0, low, high) + Inside(1, low, high),
+        },
     )
 
 

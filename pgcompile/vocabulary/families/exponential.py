@@ -11,14 +11,18 @@ if TYPE_CHECKING:
 
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
-    from pgcompile.vocabulary.symbols import ClippedPositive, Facts, StandardExponential, X, digamma, log
+    from pgcompile.vocabulary.symbols import ClippedPositive, Facts, StandardExponential, X, digamma, exp, log, spread
 
     rate = p["rate"]
     return Facts(
         log_density=log(rate) - rate * X,
         draw=ClippedPositive(StandardExponential(1)) / rate,
         mean=1 / rate,
-        moments={"x": 1 / rate, "log x": digamma(1) - log(rate)},
+        moments={
+            **spread(1 / rate, 1 / rate**2),
+            "log x": digamma(1) - log(rate),
+            "exp(-(x-c)/s)": lambda c, s: exp(c / s) / (1 + 1 / (rate * s)),
+        },
     )
 
 

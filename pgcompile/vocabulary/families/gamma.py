@@ -11,14 +11,30 @@ if TYPE_CHECKING:
 
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
-    from pgcompile.vocabulary.symbols import ClippedPositive, Facts, StandardGamma, X, digamma, log, loggamma
+    from pgcompile.vocabulary.symbols import (
+        ClippedPositive,
+        Expr,
+        Facts,
+        StandardGamma,
+        X,
+        digamma,
+        exp,
+        log,
+        loggamma,
+        spread,
+    )
 
     a, b = p["concentration"], p["rate"]
+
+    def gumbel(c: Expr, s: Expr) -> Expr:
+        """The Laplace transform at 1/s."""
+        return exp(c / s) * (1 + 1 / (b * s)) ** -a
+
     return Facts(
         log_density=a * log(b) + (a - 1) * log(X) - b * X - loggamma(a),
         draw=ClippedPositive(StandardGamma(a) / b),
         mean=a / b,
-        moments={"x": a / b, "log x": digamma(a) - log(b)},
+        moments={**spread(a / b, a / b**2), "exp(-(x-c)/s)": gumbel, "log x": digamma(a) - log(b)},
     )
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
-    from pgcompile.vocabulary.symbols import Facts, PoissonDraw, Softplus, StandardGamma, X, exp, log, loggamma
+    from pgcompile.vocabulary.symbols import Facts, PoissonDraw, Softplus, StandardGamma, X, exp, log, loggamma, spread
 
     n = p["total_count"]
     choose = loggamma(n + X) - loggamma(X + 1) - loggamma(n)
@@ -22,7 +22,10 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         probs = p["probs"]
         log_density, odds = choose + X * log(probs) + n * log(1 - probs), probs / (1 - probs)
     return Facts(
-        log_density=log_density, draw=PoissonDraw(StandardGamma(n) * odds), mean=n * odds, moments={"x": n * odds}
+        log_density=log_density,
+        draw=PoissonDraw(StandardGamma(n) * odds),
+        mean=n * odds,
+        moments=spread(n * odds, n * odds * (1 + odds)),
     )
 
 

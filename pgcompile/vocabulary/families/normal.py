@@ -11,14 +11,31 @@ if TYPE_CHECKING:
 
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
-    from pgcompile.vocabulary.symbols import Facts, StandardNormal, X, log, pi
+    from sympy import Expr, Integer, binomial, factorial2
+
+    from pgcompile.vocabulary.symbols import Facts, StandardNormal, X, erf, exp, log, pi, spread, sqrt
 
     loc, scale = p["loc"], p["scale"]
+
+    def power(a: Expr, b: Expr, n: int) -> Expr:
+        """Central moments of even order are (k-1)!! scale^k."""
+        mean, size = a * loc + b, a * scale
+        orders = range(0, n + 1, 2)
+        return sum((binomial(n, k) * factorial2(k - 1) * size**k * mean ** (n - k) for k in orders), Integer(0))
+
     return Facts(
         log_density=-(((X - loc) / scale) ** 2) / 2 - log(scale) - log(2 * pi) / 2,
         draw=loc + scale * StandardNormal(1),
         mean=loc,
-        moments={"x": loc, "(x-c)^2": lambda c: scale**2 + (loc - c) ** 2},
+        moments={
+            **spread(loc, scale**2),
+            "(ax+b)^n": power,
+            "|x-c|": lambda c: (
+                scale * sqrt(2 / pi) * exp(-(((loc - c) / scale) ** 2) / 2)
+                + (loc - c) * erf((loc - c) / scale / sqrt(2))
+            ),
+            "exp(ax+b)": lambda a, b: exp(a * loc + b + (a * scale) ** 2 / 2),
+        },
     )
 
 

@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
-    from pgcompile.vocabulary.symbols import Facts, PoissonDraw, X, log, loggamma
+    from pgcompile.vocabulary.symbols import Facts, PoissonDraw, X, log, loggamma, spread
 
     rate = p["rate"]
     return Facts(
         log_density=X * log(rate) - rate - loggamma(X + 1),
         draw=PoissonDraw(rate),
         mean=rate,
-        moments={"x": rate},
+        moments=spread(rate, rate),
     )
 
 

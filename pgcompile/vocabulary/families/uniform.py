@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
-    from pgcompile.vocabulary.symbols import Facts, Inside, StandardUniform, X, log
+    from pgcompile.vocabulary.symbols import Facts, Inside, StandardUniform, X, exp, log
 
     low, high = p["low"], p["high"]
     return Facts(
@@ -20,6 +20,9 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         mean=(low + high) / 2,
         moments={
             "x": (low + high) / 2,
+            "log x": (high * log(high) - low * log(low)) / (high - low) - 1,
+            "log(1-x)": ((1 - low) * log(1 - low) - (1 - high) * log(1 - high)) / (high - low) - 1,
+            "exp(-(x-c)/s)": lambda c, s: s * (exp(-(low - c) / s) - exp(-(high - c) / s)) / (high - low),
             "(x-c)^2": lambda c: (high - low) ** 2 / 12 + ((low + high) / 2 - c) ** 2,
             # All of the interval is inside another exactly when both ends are.
             "inside(x,a,b)": lambda a, b: Inside(low, a, b) + Inside(high, a, b) if (a, b) != (low, high) else 0,
