@@ -254,6 +254,8 @@ class Reference:
                 return self._mean_over(self.term(body), draw)
             case terms.Divergence():
                 return self._divergence(term)
+            case terms.Aggregate():
+                return self._aggregate(term)
             case terms.Discrepancy():
                 return self._discrepancy(term)
             case terms.Add(items):
@@ -287,6 +289,22 @@ class Reference:
         result = value.logsumexp(0) - math.log(len(value))
         box = self._box(draw)
         return result * (box.log().sum(0).exp() if box.ndim == value.ndim else box)
+
+    def _aggregate(self, term: terms.Aggregate) -> Tensor:
+        """Against the parameters of every data point, one shift of the batch at a time."""
+        z = self.variable(term.atom.targets[0], term.env)
+        size = self._batch()[0]
+        rows = []
+        for shift in range(size):
+            observed = {name: value.roll(shift, 0) for name, value in self.observed.items()}
+            other = Reference(self.model, self.modules, self.tensors, observed, externs=self.externs)
+            made = other.distribution(term.atom, term.draw.env)
+            rows.append((made.base_dist if isinstance(made, D.Independent) else made).log_prob(z.tensor))
+        pairs = torch.stack(rows)
+        joint = pairs.sum(-1).logsumexp(0) - math.log(size)
+        if term.kind == "MI":
+            return self._mean_over(pairs[0].sum(-1) - joint, term.draw)
+        return self._mean_over(joint - (pairs.logsumexp(0) - math.log(size)).sum(-1), term.draw)
 
     def _discrepancy(self, term: terms.Discrepancy) -> Tensor:
         """A distance of samples, for every replicate (and every data point, where it is paired)."""

@@ -121,6 +121,18 @@ def hard_one_hot(soft: Tensor) -> Tensor:
     return torch.nn.functional.one_hot(soft.argmax(-1), soft.shape[-1]).to(soft.dtype)
 
 
+def over_batch(value: Tensor, rank: int) -> Tensor:
+    """The batch as one leading dimension, with ones where it was: [n, 1, ..., *event]."""
+    event = value.shape[value.ndim - rank :]
+    return value.reshape(-1, *(1 for _ in value.shape[: value.ndim - rank]), *event)
+
+
+def log_mean(value: Tensor, dim: int) -> Tensor:
+    """log of the mean of exp(value)."""
+    size = torch.full_like(value.select(dim, 0), value.shape[dim])
+    return value.logsumexp(dim) - size.log()
+
+
 def leave_one_out(log_w: Tensor, dim: int) -> Tensor:
     """Log of the mean weight with each weight replaced by the geometric mean of the others."""
     rows = log_w.movedim(dim, -1)

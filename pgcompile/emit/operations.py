@@ -182,6 +182,10 @@ class Writer:
     def _softmax_axis(self, value: Value, args: list[Text]) -> Text:
         return Text(f"{args[0].at(ATOM)}.softmax({value.attributes[0]})")
 
+    def _over_batch(self, value: Value, args: list[Text]) -> Text:
+        self.use("over_batch")
+        return Text(f"over_batch({args[0].text}, {value.attributes[0]})")
+
     def _as_rows(self, value: Value, args: list[Text]) -> Text:
         return Text(f"{args[0].at(ATOM)}.reshape(-1, {value.attributes[0]})")
 

@@ -14,7 +14,7 @@ def declared_names_win(program: tree.Program) -> tree.Program:
         if isinstance(statement, tree.TensorDeclaration | tree.SpaceDeclaration)
         for name in statement.names
     }
-    if not declared & {"W", "H", "KL", "CE", "MMD", "ELBO", "IWAE", "SW", "JS"}:
+    if not declared & {"W", "H", "KL", "CE", "MMD", "ELBO", "IWAE", "SW", "JS", "TC", "MI"}:
         return program
     return replace(program, statements=tuple(_replaced(s, declared) for s in program.statements))
 

@@ -18,7 +18,8 @@ from pgcompile.vocabulary.spaces import KINDS, reaches
 if TYPE_CHECKING:
     from pgcompile.objective.resolve import Objectives
 
-FUNCTIONALS = ("KL", "H", "CE", "ELBO", "IWAE", "Renyi", "Chi2", "JS", "Jeffreys", "MMD", "W", "SW")
+FUNCTIONALS = ("KL", "H", "CE", "ELBO", "IWAE", "Renyi", "Chi2", "JS", "Jeffreys", "MMD", "W", "SW", "TC", "MI")
+AGGREGATES = ("TC", "MI")
 DISCREPANCIES = {"MMD": ("kernel", "width"), "W": (), "SW": ("projections",)}
 KERNELS = ("gaussian", "imq")
 
@@ -48,6 +49,8 @@ class Functionals:
             return None
         if expr.kind == "H":
             return self._entropy(expr, env, context)
+        if expr.kind in AGGREGATES:
+            return self._aggregate(expr, env, context)
         if expr.right is None:
             self.sink.add(
                 "PGC311",
@@ -237,6 +240,33 @@ class Functionals:
                 return None
             projections = count
         return terms.Settings(kernel, widths, projections), rest
+
+    def _aggregate(self, expr: tree.Functional, env: Env, context: Context) -> Term | None:
+        """`TC` and `MI` of `q(z)`, the mean of `q(z|x)` over the batch (Chen et al. 2018; Hoffman & Johnson 2016)."""
+        if expr.right is not None:
+            self.sink.add("PGC311", expr.span, f"{expr.kind} takes one distribution", help=f"write {expr.kind}[q(z|x)]")
+            return None
+        over = self.whole.over(expr.left)
+        if over is None or not self.whole.scorable(over, expr.left.span):
+            return None
+        atom = over.atoms[0]
+        definition = atom.factor.definition
+        shape = self.model.spaces[atom.factor.targets[0]].shape
+        elementwise = isinstance(definition, FamilyUse) and not definition.family.event_rank
+        pathwise = isinstance(definition, FamilyUse) and definition.family.pathwise
+        drawn_above = [p for p in atom.parents if env.get(p) is not None]
+        if len(over.atoms) > 1 or over.hidden or not elementwise or not pathwise or len(shape) != 1 or drawn_above:
+            self.sink.add(
+                "PGC405",
+                expr.span,
+                f"{expr.kind} needs one factor of a real vector with independent coordinates, conditioned on data",
+                help=f"write {expr.kind}[q(z|x)] with q(z|x) = Normal(...), say",
+            )
+            return None
+        drawn = self._shared_draw(expr, over, env, context)
+        if drawn is None:
+            return None
+        return terms.Aggregate(expr.kind, drawn[0], atom, drawn[1], f"{expr.kind}[{atom.label}]", expr.span)
 
     # --- draws ---
 

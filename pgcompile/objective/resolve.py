@@ -530,6 +530,8 @@ def _variables(term: Term, model: Model) -> set[str]:
             return closure({*distribution.targets, *distribution.parents}, model)
         case terms.Expectation(draw, body):
             return _variables(body, model) | closure(set(draw.distribution.parents), model)
+        case terms.Aggregate(atom=atom):
+            return closure({*atom.parents}, model)
         case terms.Discrepancy(left=one, right=other):
             return closure({*one.distribution.parents, *other.distribution.parents}, model)
         case terms.Divergence(left=left, right=right):
@@ -566,6 +568,8 @@ def observed_variables(term: Term, model: Model) -> set[str]:
             baseline = draw.estimator.baseline
             outside = observed((*draw.distribution.parents, *data), draw.env) | observed_variables(body, model)
             return outside if baseline is None else outside | observed(names_in(baseline), draw.env)
+        case terms.Aggregate(draw=draw, atom=atom):
+            return observed(atom.parents, draw.env)
         case terms.Discrepancy(left=one, right=other):
             sides = [(one, one.distribution), (other, other.distribution)]
             return {

@@ -216,6 +216,8 @@ def atoms_in(term: Term) -> list[Atom]:
             return list(distribution.atoms)
         case terms.Expectation(draw, body):
             return [*draw.distribution.atoms, *atoms_in(body)]
+        case terms.Aggregate(atom=atom):
+            return [atom]
         case terms.Discrepancy(left=one, right=other):
             return [*one.distribution.atoms, *other.distribution.atoms]
         case terms.Divergence(draw=draw, left=left, right=right):

@@ -114,7 +114,14 @@ class DiscrepancyLeaf:
     term: terms.Discrepancy
 
 
-Leaf = LogDensityLeaf | ClosedLeaf | PlainLeaf | NamedLeaf | DiscrepancyLeaf
+@dataclass(frozen=True)
+class AggregateLeaf:
+    """The total correlation or mutual information of an aggregate posterior."""
+
+    term: terms.Aggregate
+
+
+Leaf = LogDensityLeaf | ClosedLeaf | PlainLeaf | NamedLeaf | DiscrepancyLeaf | AggregateLeaf
 
 
 def touched(leaf: Leaf) -> list[tuple[str, Env]]:
@@ -126,6 +133,8 @@ def touched(leaf: Leaf) -> list[tuple[str, Env]]:
             return list(leaf.touches)
         case PlainLeaf(expr, env):
             return [(v, env) for v in sorted(names_in(expr))]
+        case AggregateLeaf(term):
+            return [(term.atom.targets[0], term.env), *((p, term.draw.env) for p in term.atom.parents)]
         case DiscrepancyLeaf(term):
             return [(v, env) for v in term.variables for env in (term.left_env, term.right_env)]
         case NamedLeaf(_, value):
@@ -201,6 +210,9 @@ class _Rewriter:
                 return _Expect(self._draw(draw), self._collect(self._sympy(body)))
             case terms.Divergence():
                 return self._divergence(term)
+            case terms.Aggregate():
+                self._step("aggregate", term.label, "over all pairs of the batch", _WHY[term.kind])
+                return _Expect(self._draw(term.draw), self._symbol(AggregateLeaf(term)))
             case terms.Discrepancy():
                 self._step("discrepancy", term.label, "of one batch of samples on either side", _WHY[term.kind])
                 return self._symbol(DiscrepancyLeaf(term))
@@ -677,8 +689,8 @@ class _Rewriter:
                 return text
             case NamedLeaf(name):
                 return name
-            case DiscrepancyLeaf(term):
-                return term.label
+            case DiscrepancyLeaf() | AggregateLeaf():
+                return leaf.term.label
 
     def _note_sampled(self, draw: Draw, leaf: LogDensityLeaf, variable: str, parent: str) -> None:
         span = self.spans.get(draw.number)
@@ -759,6 +771,8 @@ def _joined(sign: str, atoms: Iterable[Atom]) -> str:
 
 
 _WHY = {
+    "TC": "q(z) is the mean of q(z|x) over the batch, q(z_j) that of its coordinates (Chen et al. 2018)",
+    "MI": "q(z) is the mean of q(z|x) over the batch",
     "MMD": "the unbiased U-statistic: no pair of a sample with itself is counted (Gretton et al. 2012)",
     "W": "pairing each draw with one of the other side bounds the transport cost from above",
     "SW": "in one dimension the best transport pairs sorted samples (Bonneel et al. 2015)",

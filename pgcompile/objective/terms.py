@@ -176,6 +176,27 @@ class Discrepancy:
 
 
 @dataclass(frozen=True)
+class Aggregate:
+    """`TC` or `MI` of an approximate posterior averaged over the data of the batch.
+
+    Args:
+        kind: `TC`, the total correlation of its coordinates, or `MI`, the information of the latent about the data.
+        draw: of the latent.
+        atom: the factor that it is drawn from.
+        env: of the draw.
+        label: for people.
+        span: its place.
+    """
+
+    kind: str
+    draw: Draw
+    atom: Atom
+    env: Env
+    label: str
+    span: Span
+
+
+@dataclass(frozen=True)
 class Add:
     """A sum of terms with signs."""
 
@@ -228,6 +249,7 @@ Term = (
     | Expectation
     | Divergence
     | Discrepancy
+    | Aggregate
     | Add
     | Multiply
     | Divide
@@ -241,7 +263,7 @@ def draws_of(term: "Term") -> list[Draw]:
     """Every draw of a term."""
     found: list[Draw] = []
     for inner in walk(term):
-        if isinstance(inner, Expectation | Divergence):
+        if isinstance(inner, Expectation | Divergence | Aggregate):
             found.append(inner.draw)
         elif isinstance(inner, Discrepancy):
             found += [inner.left, inner.right]

@@ -12,7 +12,7 @@ from pgcompile.model.values import Atom, Data, Deterministic, Extern, FamilyUse,
 from pgcompile.objective.estimators import states
 from pgcompile.objective.moments import ExprUse
 from pgcompile.objective.rewrite import ClosedLeaf, ParameterUse, parameter_symbols
-from pgcompile.objective.terms import Discrepancy, Draw, Env, draw_key
+from pgcompile.objective.terms import NUMBERS_OF_A_DRAW, Aggregate, Discrepancy, Draw, Env, draw_key
 from pgcompile.plan.builder import Builder, merge_axes
 from pgcompile.plan.expressions import ExpressionLowering
 from pgcompile.plan.formulas import FormulaLowering
@@ -325,6 +325,41 @@ class Environment:
         while value.axes:
             value = build.make("mean_axis", (value,), (0,), shape=(), axes=value.axes[1:])
         return value
+
+    def aggregate(self, term: Aggregate) -> Value:
+        """`log q(z)` under the mean of q over the batch, less what it is compared with."""
+        build = self.builder
+        atom = term.atom
+        facts, _ = self.facts(atom)
+        z = self.variable(atom.targets[0], term.env)
+        bindings = self._bindings(atom, term.draw.env)
+        with build.section(term.label):
+            axis = Axis(term.draw.number + NUMBERS_OF_A_DRAW - 1, 0)
+            others = {symbol: self._over_batch(value, axis) for symbol, value in bindings.items()}
+            every = FormulaLowering(build, {**others, X: z}, self._dim(atom)).lower(facts.log_density)
+            every = build.name(every, "log_q_pairs", keep=True)
+            joint = self._log_mean_of(build.sum_last(every), axis)
+            joint = build.name(joint, "log_q_aggregate", keep=True)
+            if term.kind == "MI":
+                return build.name(
+                    build.binary("sub", self.log_density(atom, term.env), joint), "information", keep=True
+                )
+            apart = build.sum_last(self._log_mean_of(every, axis))
+            return build.name(build.binary("sub", joint, apart), "total_correlation", keep=True)
+
+    def _over_batch(self, value: Value, axis: Axis) -> Value:
+        """A parameter with the batch as an axis of its own, so that each draw meets the parameters of all data."""
+        if not value.batched:
+            return value
+        source = self.builder.batch_source
+        assert source is not None
+        args = (value, source)
+        return self.builder.make("over_batch", args, (value.rank,), shape=value.shape, axes=(axis,))
+
+    def _log_mean_of(self, value: Value, axis: Axis) -> Value:
+        at = value.axes.index(axis)
+        rest = tuple(a for a in value.axes if a != axis)
+        return self.builder.make("special", (value,), ("log_mean", at), shape=value.shape, axes=rest)
 
     # --- draws ---
 

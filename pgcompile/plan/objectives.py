@@ -6,6 +6,7 @@ from sympy import Add, Expr, Mul, Symbol
 
 from pgcompile.diagnostics import InternalError
 from pgcompile.objective.rewrite import (
+    AggregateLeaf,
     ClosedLeaf,
     DiscrepancyLeaf,
     Leaf,
@@ -49,6 +50,8 @@ class ObjectiveLowering:
             case NamedLeaf(name, inner):
                 value = ObjectiveLowering(self.environment, inner).run()
                 return self.environment.builder.name(value, name, keep=True)
+            case AggregateLeaf(term):
+                return self.environment.aggregate(term)
             case DiscrepancyLeaf(term):
                 return self.environment.discrepancy(term)
 

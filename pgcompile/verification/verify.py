@@ -328,7 +328,8 @@ def _scores(term: Term) -> bool:
 def _over_batch(term: Term) -> bool:
     """Whether a term takes a mean or a sum over the batch."""
     return any(
-        (isinstance(inner, terms.Apply) and inner.function in ("mean", "sum")) or isinstance(inner, terms.Discrepancy)
+        (isinstance(inner, terms.Apply) and inner.function in ("mean", "sum"))
+        or isinstance(inner, terms.Discrepancy | terms.Aggregate)
         for inner in terms.walk(term)
     )
 
