@@ -94,6 +94,13 @@ def every_state(like: Tensor, base: int, shape: tuple, batch: tuple, index=False
     return values if index else values.to(like.dtype)
 
 
+def spread_table(table: Tensor, batch: tuple) -> Tensor:
+    """The rows of a table repeated over a batch: [rows, *batch, ...]."""
+    rows, *rest = table.shape
+    ones = table.reshape(rows, *(1 for _ in batch), *rest)
+    return ones.expand(rows, *batch, *rest)
+
+
 def one_hot_states(like: Tensor, size: int, batch: tuple) -> Tensor:
     """All one-hot vectors: [size, *batch, size]."""
     eye = torch.eye(size, dtype=like.dtype, device=like.device)
@@ -145,11 +152,9 @@ def leave_one_out(log_w: Tensor, dim: int) -> Tensor:
 
 
 def square_distances(x: Tensor, y: Tensor) -> Tensor:
-    """Squared distance of every row of x from every row of y."""
-    centre = y.detach().mean(0)
-    x, y = x - centre, y - centre
-    squares = x.square().sum(-1).unsqueeze(-1) + y.square().sum(-1)
-    return (squares - 2 * x @ y.mT).clamp(min=0)
+    """Squared distance of every row of x from every row of y, without cancellation."""
+    mode = "donot_use_mm_for_euclid_dist"
+    return torch.cdist(x, y, compute_mode=mode).square()
 
 
 def without_diagonal(kernel: Tensor) -> Tensor:
@@ -165,7 +170,10 @@ def gaussian_mmd(x: Tensor, y: Tensor, widths: tuple[float, ...]) -> Tensor:
 
     def kernel(a: Tensor, b: Tensor) -> Tensor:
         squares = square_distances(a, b)
-        return torch.stack([torch.exp(squares / (-2 * w * w)) for w in widths]).sum(0)
+        total = torch.exp(squares / (-2 * widths[0] ** 2))
+        for width in widths[1:]:
+            total = total + torch.exp(squares / (-2 * width**2))
+        return total
 
     inside = without_diagonal(kernel(x, x)) + without_diagonal(kernel(y, y))
     return inside - 2 * kernel(x, y).mean()
@@ -176,7 +184,10 @@ def imq_mmd(x: Tensor, y: Tensor, widths: tuple[float, ...]) -> Tensor:
 
     def kernel(a: Tensor, b: Tensor) -> Tensor:
         squares = square_distances(a, b)
-        return torch.stack([w * w / (w * w + squares) for w in widths]).sum(0)
+        total = widths[0] ** 2 / (widths[0] ** 2 + squares)
+        for width in widths[1:]:
+            total = total + width**2 / (width**2 + squares)
+        return total
 
     inside = without_diagonal(kernel(x, x)) + without_diagonal(kernel(y, y))
     return inside - 2 * kernel(x, y).mean()

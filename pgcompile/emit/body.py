@@ -261,10 +261,11 @@ def _default_hint(value: Value) -> str:
         "cholesky_of_inverse": "tril",
     }
     name = defaults.get(value.op, re.sub(r"\W", "_", value.op))
-    if value.op in ("expand_as", "expand_but_last"):
+    if value.op in ("expand_as", "expand_but_last", "over_batch"):
         inner = value.args[0]
         known = [str(inner.attributes[0])] if inner.op == "argument" else inner.hints
-        return f"{known[0]}_full" if known else "full"
+        suffix = "all" if value.op == "over_batch" else "full"
+        return f"{known[0]}_{suffix}" if known else suffix
     if value.op == "log" and value.args[0].hints:
         return f"log_{value.args[0].hints[0]}"
     if value.op == "module":

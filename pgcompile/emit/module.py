@@ -239,7 +239,7 @@ class _Module:
             ranks = [f"{identifier(a.name)}=({identifier(a.name)}, {len(a.shape)})" for a in given]
             lines = _collection("same_batch(", [f'"{formula}"', *ranks], ")", 8)
         lines = _collection("expect(", [f'"{formula}"', *entries], ")", 8) + lines
-        if self.debug:
+        if self.debug and batches:  # `sample_mean` hands means to factors, which need not lie in the space
             for argument in given:
                 self._use("belongs")
                 space = model.spaces[argument.name]

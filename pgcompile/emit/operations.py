@@ -186,6 +186,14 @@ class Writer:
         self.use("over_batch")
         return Text(f"over_batch({args[0].text}, {value.attributes[0]})")
 
+    def _move_to_axis(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"{args[0].at(ATOM)}.movedim({value.attributes[0]}, {value.attributes[1]})")
+
+    def _spread_table(self, value: Value, args: list[Text]) -> Text:
+        batch = batch_shape(args[1].at(ATOM), value.args[1].rank) if len(args) > 1 else "()"
+        self.use("spread_table")
+        return Text(f"spread_table({args[0].text}, {batch})")
+
     def _as_rows(self, value: Value, args: list[Text]) -> Text:
         return Text(f"{args[0].at(ATOM)}.reshape(-1, {value.attributes[0]})")
 

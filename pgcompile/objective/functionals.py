@@ -204,9 +204,15 @@ class Functionals:
                 help="leave grad and baseline out; relax=gumbel makes a discrete draw differentiable",
             )
             return None
-        if estimator.relax is None:
-            estimator = replace(estimator, grad="through")
-        draws = [self.whole.draw(d, samples, estimator, env, context.apart(), expr.span) for d in (left, right)]
+        draws = []
+        for side in (left, right):
+            how = estimator
+            if estimator.relax is None and not _is_pathwise(side):
+                how = replace(estimator, grad="through")
+            if not expr.options:
+                # The draws of an expectation of the same sum serve here too.
+                samples = next((n for over, n, e in context.options if over == side and e == how), samples)
+            draws.append(self.whole.draw(side, samples, how, env, context, expr.span))
         if draws[0] is None or draws[1] is None:
             return None
         label = f"{expr.kind}[{left.spelled} || {right.spelled}]"
@@ -389,6 +395,11 @@ class Functionals:
         draw, inner = drawn
         body = self._log_ratio(p, q, inner, expr.span)
         return _log_mean_exp(draw, body, expr.span) if expr.kind == "IWAE" else terms.Expectation(draw, body, expr.span)
+
+
+def _is_pathwise(distribution: Distribution) -> bool:
+    definitions = [atom.factor.definition for atom in distribution.atoms]
+    return all(not isinstance(d, FamilyUse) or d.family.pathwise for d in definitions)
 
 
 def _log_mean_exp(draw: Draw, body: Term, span: Span) -> Term:

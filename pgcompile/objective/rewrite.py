@@ -162,9 +162,17 @@ class Rewritten:
     observed: frozenset[str] = frozenset()
 
 
-def rewrite(term: Term, model: Model, sink: Sink, name: str) -> Rewritten:
-    """Apply every rule to an objective; notes about what had to be sampled go to the sink."""
-    return _Rewriter(model, sink, name).run(term)
+def rewrite(term: Term, model: Model, sink: Sink, name: str, *, closed: bool = True) -> Rewritten:
+    """Apply every rule to an objective; notes about what had to be sampled go to the sink.
+
+    Args:
+        term: the objective.
+        model: what it speaks of.
+        sink: for notes.
+        name: of the objective.
+        closed: whether expectations that are known are taken; without them everything is sampled, to measure by.
+    """
+    return _Rewriter(model, sink, name, closed).run(term)
 
 
 @dataclass
@@ -172,6 +180,7 @@ class _Rewriter:
     model: Model
     sink: Sink
     name: str
+    closed: bool = True
     leaves: dict[Symbol, Leaf] = field(default_factory=dict)
     symbols: dict[Leaf, Symbol] = field(default_factory=dict)
     draws: dict[Symbol, Draw] = field(default_factory=dict)
@@ -231,7 +240,7 @@ class _Rewriter:
 
     def _reference(self, name: str, inner: Term) -> Expr:
         """A named objective keeps its name as a value, unless taking it apart gives a better closed form."""
-        other = _Rewriter(self.model, Sink(self.sink.source), name)
+        other = _Rewriter(self.model, Sink(self.sink.source), name, self.closed)
         value = other.run(inner)
         partial = any(
             (isinstance(leaf, ClosedLeaf) and leaf.kind in ("CE", "H"))
@@ -309,7 +318,7 @@ class _Rewriter:
         expanded = Add(*(sympy.expand_mul(arg, deep=False) for arg in Add.make_args(body)))
         pieces = list(Add.make_args(expanded))
         for atom in reversed(order_atoms(draw.distribution)):
-            if isinstance(atom.factor.definition, FamilyUse) and len(atom.targets) == 1:
+            if self.closed and isinstance(atom.factor.definition, FamilyUse) and len(atom.targets) == 1:
                 pieces = self._close(draw, atom, pieces)
         if draw.estimator.grad == "stl":
             pieces = [self._stuck(piece, draw) for piece in pieces]

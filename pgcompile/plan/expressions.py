@@ -17,7 +17,7 @@ from pgcompile.model.values import (
     NetSegment,
 )
 from pgcompile.plan.builder import Builder
-from pgcompile.plan.formulas import pick
+from pgcompile.plan.formulas import is_every_index, pick, rows_along_axis
 from pgcompile.plan.tensors import Tensors
 from pgcompile.plan.values import Value
 from pgcompile.syntax import tree
@@ -169,7 +169,10 @@ class ExpressionLowering:
             if base.rank != 1:
                 raise InternalError("a batched matrix is indexed by a variable")
             return pick(build, base, first)
-        rows = build.make("index", (base, first), shape=(*first.shape, *base.shape[1:]))
+        if is_every_index(first):
+            rows = rows_along_axis(build, base, first)
+        else:
+            rows = build.make("index", (base, first), shape=(*first.shape, *base.shape[1:]))
         at = tuple(int(v.constant or 0) for v in rest)
         return (
             build.make(

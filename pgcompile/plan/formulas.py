@@ -9,7 +9,7 @@ from sympy import Add, Expr, Integer, Mul, Pow, Rational, Symbol
 from sympy.core.function import AppliedUndef
 
 from pgcompile.diagnostics import InternalError
-from pgcompile.plan.builder import Builder
+from pgcompile.plan.builder import Builder, merge_axes
 from pgcompile.plan.values import Value
 from pgcompile.vocabulary.symbols import DIM
 
@@ -377,7 +377,9 @@ def _ordered_terms(expr: Add) -> tuple[Expr, ...]:
 
 
 def pick(build: Builder, vector: Value, index: Value) -> Value:
-    """Entry `index` of the last dimension of `vector`."""
+    """Entry `index` of the last dimension of `vector`; every entry along an axis where the index takes every value."""
+    if is_every_index(index):
+        return _entries_along_axis(build, vector, index)
     if not vector.batched and not vector.axes and vector.rank == 1:
         return build.make("index", (vector, index), shape=index.shape)
     vector, index = build.align(vector, build.make("unsqueeze", (index,), (1,), shape=(*index.shape, 1)))
@@ -390,6 +392,25 @@ def pick(build: Builder, vector: Value, index: Value) -> Value:
             index = build.make("expand_but_last", (index, like), shape=index.shape)
     gathered = build.make("gather", (vector, index), shape=index.shape)
     return build.make("squeeze", (gathered,), (-1,), shape=lead)
+
+
+def is_every_index(index: Value) -> bool:
+    """Whether a value is an index that takes every value, along an axis of its own."""
+    return index.op == "states" and index.attributes[0] == "category" and index.rank == 0
+
+
+def rows_along_axis(build: Builder, table: Value, index: Value) -> Value:
+    """The rows of a table without a batch, along the axis of an index that takes every value."""
+    args = (table, *index.args[1:])
+    return build.make("spread_table", args, shape=table.shape[1:], batched=index.batched, axes=index.axes)
+
+
+def _entries_along_axis(build: Builder, vector: Value, index: Value) -> Value:
+    """The entries of a vector along the axis of an index that takes every value."""
+    if not vector.batched and not vector.axes:
+        return rows_along_axis(build, vector, index)
+    axes = merge_axes((vector, index))
+    return build.make("move_to_axis", (vector,), (-1, axes.index(index.axes[0])), shape=vector.shape[:-1], axes=axes)
 
 
 def _by_size(terms: list[tuple[Rational, Expr]]) -> list[tuple[Rational, list[tuple[Rational, Expr]]]]:

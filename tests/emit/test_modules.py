@@ -100,7 +100,8 @@ def test_every_net_runs_once_in_the_loss(name: str) -> None:
     for key, child in model.named_children():
         child.register_forward_hook(lambda *_, key=key: calls.__setitem__(key, calls.get(key, 0) + 1))
     call(model.loss, name)
-    assert set(calls.values()) == {1}
+    # grad=dreg is defined by a second pass, whose draws have another gradient.
+    assert set(calls.values()) == ({1, 2} if name == "iwae" else {1})
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -160,6 +161,10 @@ def test_vmap(name: str) -> None:
     values = observed(name, (5,))
     mapped = torch.func.vmap(lambda *args: model.log_prob(*args))(*(values[k] for k in wanted))
     torch.testing.assert_close(mapped, model.log_prob(**{k: values[k] for k in wanted}))
+    if name == "mmd_vae":
+        values = {
+            k: v.unsqueeze(1).expand(5, 3, *v.shape[1:]) for k, v in values.items()
+        }  # it compares two points or more
     losses = torch.func.vmap(lambda *args: call_loss(model, wanted_loss(model), args), randomness="different")
     names = wanted_loss(model)
     assert losses(*({**values, "beta": torch.ones(5)}[k] for k in names)).shape == (5,)
