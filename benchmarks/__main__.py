@@ -125,8 +125,8 @@ def _reductions(runs: int) -> list[str]:
         "## What rewriting is worth",
         "",
         "Each example's objective as it is written (every expectation sampled) and as it is computed: terms that "
-        f"depend on a draw, variance of the loss, and total variance of its gradient, over {runs} evaluations on one batch of "
-        "128 digits.",
+        f"depend on a draw, variance of the loss, and total variance of its gradient, over {runs} evaluations "
+        "on one batch of 128 digits.",
         "",
         "| example | sampled terms | variance of the loss | variance of the gradient |",
         "| --- | --- | --- | --- |",

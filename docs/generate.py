@@ -11,6 +11,7 @@ from pgcompile.vocabulary.layers import LAYERS
 from pgcompile.writing import write_atomically
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+from docs.closed_forms import page as closed_forms
 from tests.fuzz.mutants import MUTANTS  # the repository's own tests, which are not installed
 
 DOCS = Path(__file__).parent
@@ -74,7 +75,12 @@ def testing() -> str:
 
 def main() -> int:
     """Write the pages, or say which are out of date."""
-    pages = {"diagnostics.md": diagnostics(), "language.md": language(), "testing.md": testing()}
+    pages = {
+        "diagnostics.md": diagnostics(),
+        "language.md": language(),
+        "testing.md": testing(),
+        "closed_forms.md": closed_forms(),
+    }
     stale = [n for n, t in pages.items() if not (DOCS / n).is_file() or (DOCS / n).read_text(encoding="utf-8") != t]
     if "--check" in sys.argv:
         print("out of date:", ", ".join(stale)) if stale else print("up to date")

@@ -110,13 +110,15 @@ def check(program: str, settings: tuple[str, ...], as_json: bool, warn: str, fix
 @main.command()
 @_PROGRAM
 @_SET
-def explain(program: str, settings: tuple[str, ...]) -> None:
+@click.option("--gradients", is_flag=True, help="How each draw passes a gradient, and why.")
+@click.option("--latex", "as_latex", is_flag=True, help="The derivation as LaTeX.")
+def explain(program: str, settings: tuple[str, ...], gradients: bool, as_latex: bool) -> None:
     """Print every rewrite of PROGRAM's objectives with the rule that allowed it.
 
     Given a code such as PGC203 instead of a program, print what it means, with a wrong and a right example.
     """
     from pgcompile.views.explain import explain as explain_text
-    from pgcompile.views.explain import explain_code
+    from pgcompile.views.explain import explain_code, explain_gradients, explain_latex
 
     if _CODE.fullmatch(program.upper()):
         page = explain_code(program.upper())
@@ -126,7 +128,8 @@ def explain(program: str, settings: tuple[str, ...]) -> None:
         return
 
     analysis = _checked(program, settings)
-    click.echo(explain_text(analysis))
+    made = explain_gradients if gradients else explain_latex if as_latex else explain_text
+    click.echo(made(analysis))
 
 
 @main.command()

@@ -149,6 +149,8 @@ class Step:
     before: str
     after: str
     why: str
+    formula: Expr | None = field(default=None, compare=False)
+    """What `after` says, where it is a formula."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -498,7 +500,7 @@ class _Rewriter:
             return piece
         formula, shape = found
         label = f"E_{{{atom.label}}}[{text}]"
-        self._step("moments", label, str(_readable(formula)), f"a formula of {variable}, whose moments are known")
+        self._step("moments", label, _readable(formula), f"a formula of {variable}, whose moments are known")
         used = formula.free_symbols
         known: list[tuple[Symbol, ParameterUse | ExprUse]] = [*parameters, *moments.uses]
         kept = tuple(p for p in known if p[0] in used)
@@ -605,7 +607,7 @@ class _Rewriter:
         if formula is None:
             self._step("closed form", label, label, "no closed form is known for these families: it is sampled")
             return None
-        self._step("closed form", label, str(_readable(formula)), _families([atom, *(leaf.atom for _, leaf in others)]))
+        self._step("closed form", label, _readable(formula), _families([atom, *(leaf.atom for _, leaf in others)]))
         touches = [(p, inner) for p in atom.parents] + [(p, leaf.env) for _, leaf in others for p in leaf.atom.parents]
         used = formula.free_symbols
         kept = tuple(p for p in parameters if p[0] in used)
@@ -639,8 +641,9 @@ class _Rewriter:
 
     # --- records ---
 
-    def _step(self, rule: str, before: str, after: str, why: str) -> None:
-        step = Step(rule, before, after, why)
+    def _step(self, rule: str, before: str, after: str | Expr, why: str) -> None:
+        formula = after if isinstance(after, Expr) else None
+        step = Step(rule, before, str(after), why, formula)
         if step not in self.steps:
             self.steps.append(step)
 

@@ -36,7 +36,8 @@ _FOLDED_PAIRS: dict[str, Callable[[float, float], float]] = {
     "minimum": min,
 }
 # What is written with an operator, and so takes a bare number as well as a tensor.
-_NUMBERS_TOO = frozenset(("add", "sub", "mul", "div", "neg", "as_tensor", "tensor_mean", "tensor_total"))
+_OF_NUMBERS = frozenset(("add", "sub", "mul", "div", "neg"))
+_NUMBERS_TOO = _OF_NUMBERS | {"as_tensor", "tensor_mean", "tensor_total"}
 # log(exp(x)) is x: a scale kept as its logarithm is not exponentiated and logged again.
 _INVERSES = {("log", "exp"), ("exp", "log"), ("logit", "sigmoid"), ("neg", "neg")}
 
@@ -85,6 +86,11 @@ class Builder:
             len(self.values),
             self._section,
         )
+        if op == "argument":
+            value.may_be_number = not value.batched
+        elif op in _OF_NUMBERS:
+            some = any(arg.may_be_number for arg in args)
+            value.may_be_number = some and all(arg.may_be_number or arg.op == "constant" for arg in args)
         if op in NOISE and isinstance(fresh, tuple):
             value.source = fresh
         self.values.append(value)
@@ -93,7 +99,7 @@ class Builder:
 
     def as_tensor(self, value: Value) -> Value:
         """An `input` may be given as a bare number, which has no methods."""
-        if not _may_be_number(value):
+        if not value.may_be_number:
             return value
         made = self.make("as_tensor", (value,), shape=value.shape)
         return self.name(made, f"{value.attributes[0]}_tensor") if value.op == "argument" else made
@@ -373,14 +379,6 @@ class Builder:
     def needs_batch(self) -> bool:
         """Whether draws have batch dimensions."""
         return self.sampler or self.batch_source is not None
-
-
-def _may_be_number(value: Value) -> bool:
-    """Whether a value is a bare number where an `input` is given as one."""
-    if value.op == "argument":
-        return not value.batched
-    computed = value.op in ("add", "sub", "mul", "div", "neg") and value.constant is None
-    return computed and all(arg.op == "constant" or _may_be_number(arg) for arg in value.args)
 
 
 def _is_negative(value: Value) -> bool:

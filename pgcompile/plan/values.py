@@ -35,6 +35,7 @@ class Value:
         section: the formula that it belongs to, shown as a comment.
         hints: names it would like, the shortest first.
         keep: whether it gets a line of its own even when it is used once.
+        may_be_number: whether it is a bare number where an `input` is given as one.
         source: of noise, what it is for: number and variable of the draw, then what tells its own noises apart.
     """
 
@@ -49,6 +50,7 @@ class Value:
     hints: list[str] = field(default_factory=list)
     keep: bool = False
     source: tuple[Any, ...] | None = None
+    may_be_number: bool = False
 
     @property
     def rank(self) -> int:

@@ -3,8 +3,13 @@
 from contextlib import suppress
 
 from pgcompile.compiler import Analysis
+from pgcompile.model.values import Atom, FamilyUse
+from pgcompile.objective.estimators import states
 from pgcompile.objective.gradients import sampled_atoms
+from pgcompile.objective.terms import Draw
 from pgcompile.syntax.format import format_expr
+from pgcompile.syntax.spelling import latex_name
+from pgcompile.views.latex import latex_expr
 
 
 def explain(analysis: Analysis) -> str:
@@ -24,6 +29,85 @@ def explain(analysis: Analysis) -> str:
             lines.append(f"  {', '.join(atom.targets)} ~ {atom.label}: {count}")
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks) if blocks else "the program has no objective"
+
+
+def explain_gradients(analysis: Analysis) -> str:
+    """How every draw of every objective passes a gradient, and why so."""
+    blocks = []
+    for name, rewritten in analysis.rewritten.items():
+        lines = [f"{name} = {format_expr(analysis.model.objectives[name].expr)}"]
+        drawn = sampled_atoms(analysis.model, rewritten)
+        for draw, atom in drawn:
+            plan, why = _gradient(analysis, draw, atom)
+            lines += [f"  {', '.join(atom.targets)} ~ {atom.label}: {plan}", f"      {why}"]
+        blocks.append("\n".join(lines if drawn else [*lines, "  nothing is drawn: the gradient is exact"]))
+    return "\n\n".join(blocks) if blocks else "the program has no objective"
+
+
+def _gradient(analysis: Analysis, draw: Draw, atom: Atom) -> tuple[str, str]:
+    """The plan of one drawn variable, and its reason."""
+    variable, definition = atom.targets[0], atom.factor.definition
+    family = definition.family.name if isinstance(definition, FamilyUse) else "a supplied distribution"
+    count = "one draw" if draw.samples == 1 else f"{draw.samples} draws"
+    if variable in draw.enumerated:
+        return f"enumerated, {states(atom, analysis.model)} values", "finitely many values: the sum over them is exact"
+    if variable in draw.relaxed:
+        how = "the hard draw with the gradient of the soft one" if draw.estimator.relax != "gumbel" else "a soft draw"
+        return (
+            f"relaxed, {how}, {count}",
+            f"asked for: biased, the less so the lower the temperature {draw.estimator.temperature:g}",
+        )
+    if variable in draw.scored:
+        baseline = "less the mean of the other draws" if draw.samples > 1 else "without a baseline"
+        if draw.estimator.baseline is not None:
+            baseline = f"less the baseline {format_expr(draw.estimator.baseline)}"
+        asked = isinstance(definition, FamilyUse) and definition.family.pathwise
+        why = "asked for" if asked else f"{family} draws are no differentiable function of their parameters"
+        return f"score function, {count}, {baseline}", f"{why}; unbiased"
+    if isinstance(definition, FamilyUse) and not definition.family.pathwise:
+        return f"none, {count}", "nothing is learned in what it is drawn from"
+    if draw.estimator.grad in ("stl", "dreg"):
+        name = "sticking the landing" if draw.estimator.grad == "stl" else "doubly reparameterised"
+        return f"pathwise, {count}, {name}", "the parameters inside its own log-density pass no gradient"
+    return f"pathwise, {count}", f"{family} draws are differentiable functions of noise and their parameters"
+
+
+def explain_latex(analysis: Analysis) -> str:
+    """The derivation of every objective as LaTeX."""
+    import sympy
+
+    blocks = []
+    for name, rewritten in analysis.rewritten.items():
+        lines = [rf"{latex_name(name)} &= {latex_expr(analysis.model.objectives[name].expr)}"]
+        for step in rewritten.steps:
+            after = sympy.latex(step.formula) if step.formula is not None else rf"\text{{{_plain(step.after)}}}"
+            reason = rf"\text{{{_plain(step.rule)}: {_plain(step.why)}}}"
+            if step.after == step.before:
+                lines.append(rf"{_label(step.before)} &: {reason}")
+            else:
+                lines.append(rf"{_label(step.before)} &= {after} && {reason}")
+        blocks.append("\\begin{align*}\n  " + " \\\\\n  ".join(lines) + "\n\\end{align*}")
+    return "\n\n".join(blocks) if blocks else "% the program has no objective"
+
+
+def _label(text: str) -> str:
+    """A formula of a step, typeset where it can be read as one."""
+    from pgcompile.compiler import parse_only
+    from pgcompile.diagnostics import CompileError, Source
+    from pgcompile.syntax import tree
+
+    with suppress(CompileError):
+        (statement,) = parse_only(Source(f"e = {text}")).statements
+        if isinstance(statement, tree.Definition):
+            return latex_expr(statement.right)
+    return rf"\text{{{_plain(text)}}}"
+
+
+def _plain(text: str) -> str:
+    """Text in which nothing is a LaTeX command."""
+    for char in "\\{}_^#%&$~":
+        text = text.replace(char, "\\textbackslash " if char == "\\" else f"\\{char}")
+    return text
 
 
 def explain_code(code: str) -> str | None:

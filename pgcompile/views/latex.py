@@ -98,6 +98,11 @@ def _latex(expr: tree.Expr) -> str:
             raise InternalError(f"no LaTeX for {type(expr).__name__}")
 
 
+def latex_expr(expr: tree.Expr) -> str:
+    """One formula."""
+    return _latex(expr)
+
+
 def _names(binding: tree.Binding) -> str:
     names = ", ".join(latex_name(n.id) for n in binding.names)
     return f"({names})" if len(binding.names) > 1 else names
