@@ -378,7 +378,7 @@ def _ordered_terms(expr: Add) -> tuple[Expr, ...]:
 
 def pick(build: Builder, vector: Value, index: Value) -> Value:
     """Entry `index` of the last dimension of `vector`; every entry along an axis where the index takes every value."""
-    if is_every_index(index):
+    if is_every_index(index) and index.axes[0] not in vector.axes:
         return _entries_along_axis(build, vector, index)
     if not vector.batched and not vector.axes and vector.rank == 1:
         return build.make("index", (vector, index), shape=index.shape)

@@ -18,8 +18,14 @@ LIKELIHOODS = {
     "category[4]": ["Categorical"],
     "one_hot": ["OneHotCategorical"],
 }
+DISCRETE = {
+    "boolean": ["Bernoulli"],
+    "category[4]": ["Categorical"],
+    "one_hot": ["OneHotCategorical"],
+    "nonnegative_integer": ["Poisson"],
+}
 # A posterior covers its prior's support: its moments exist.
-POSTERIORS = {**PRIORS, "real": ["Normal", "Laplace", "StudentT"]}
+POSTERIORS = {**PRIORS, **DISCRETE, "real": ["Normal", "Laplace", "StudentT"]}
 PARAMETERS = {
     "Normal": [("loc", "real"), ("scale", "positive")],
     "MultivariateNormal": [("loc", "vector"), ("scale_tril", "tril")],
@@ -91,12 +97,13 @@ class ProgramMaker:
 
     def make(self) -> str:
         pick = self.random
-        latents = [self._variable(f"z_{i}", list(PRIORS)) for i in range(pick.randint(1, 3))]
+        latents = [self._latent(f"z_{i}") for i in range(pick.randint(1, 3))]
         observed = [self._variable(f"x_{i}", list(LIKELIHOODS)) for i in range(pick.randint(1, 2))]
         self.lines = [v.declaration for v in (*latents, *observed)]
         for i, latent in enumerate(latents):
-            self._factor("p", latent, self._some(latents[:i]), PRIORS)
-        made = [self._deterministic(pick.choice(latents))] if pick.random() < 0.25 else []
+            self._factor("p", latent, self._some(latents[:i]), {**PRIORS, **DISCRETE})
+        smooth = [z for z in latents if z.kind in PRIORS]
+        made = [self._deterministic(pick.choice(smooth))] if smooth and pick.random() < 0.25 else []
         for i, x in enumerate(observed):
             some = self._some([*latents, *made])
             self._factor("p", x, some or latents[:1] if i == 0 else some, LIKELIHOODS)
@@ -109,6 +116,14 @@ class ProgramMaker:
         self._objectives(latents, order)
         pick.shuffle(self.lines)
         return "\n".join(self.lines) + "\n"
+
+    def _latent(self, name: str) -> Variable:
+        """Mostly continuous; a discrete one has few values, so that its score function is not all noise."""
+        if self.random.random() < 0.75:
+            return self._variable(name, list(PRIORS))
+        kind = self.random.choice(list(DISCRETE))
+        shapes = {"boolean": [(), (2,), (3,), (7,)], "one_hot": [(3,)]}.get(kind, [()])
+        return Variable(name, kind, self.random.choice(shapes))
 
     def _variable(self, name: str, kinds: list[str]) -> Variable:
         kind = self.random.choice(kinds)
@@ -248,7 +263,9 @@ class ProgramMaker:
     def _objectives(self, latents: list[Variable], order: list[Variable]) -> None:
         pick = self.random
         # The sum of one number a data point would be over the batch.
-        sums = " + ".join(f"sum({z.name})" if z.shape else z.name for z in latents)
+        counted = [z for z in latents if not z.kind.startswith("category")]
+        sums = " + ".join(f"sum({z.name})" if z.shape else z.name for z in counted) or "1"
+        smooth = all(z.kind in PRIORS for z in latents)
         joint = " ".join(self.labels[f"q {z.name}"] for z in order)
         bounds = [
             "ELBO[p || q]",
@@ -262,11 +279,22 @@ class ProgramMaker:
             "E_{" + joint + "; samples = 2}[log p] + H[q]",
             "E_q[log p] - beta * KL[q || p]",
         ]
+        bounds += [
+            "IWAE[p || q; samples = 3]",
+            "log E_{" + joint + "; samples = 2}[exp(log p - log q)]",
+            "ELBO[p || q; grad = score, samples = 3]",
+        ]
+        if not any(
+            self.parents[f"q {z.name}"] and {w.name for w in latents} & {*self.parents[f"q {z.name}"]} for z in latents
+        ):
+            bounds += ["IWAE[p || q; samples = 3, grad = dreg]", "ELBO[p || q; grad = stl]"] if smooth else []
         bound = pick.choice(bounds)
         if "beta" in bound:
             self.lines.append("input beta : positive")
         self.lines.append(f"bound = {bound}")
-        extra = ["KL[q || p]", "CE[q || p]", "H[q]", f"E_q[{sums}]", "2 * bound - 1", "detach(bound)"]
+        extra = ["E_q[log p]", "Jeffreys[q || p]"] if not any(self.parents[f"p {z.name}"] for z in latents) else []
+        extra += ["MMD[q || p; samples = 3]", "W[q || p]", "SW[q || p]"] if smooth else []
+        extra += ["KL[q || p]", "CE[q || p]", "H[q]", f"E_q[{sums}]", "2 * bound - 1", "detach(bound)"]
         self.lines.append(f"other = {pick.choice(extra)}")
         self.lines.append(f"maximize bound using {pick.choice(['Adam', 'SGD'])}(lr = 0.01)")
 
