@@ -320,7 +320,7 @@ class Reference:
         if term.kind == "W":
             return (sides[0] - sides[1]).square().sum(-1).sqrt().mean(0)
         # [samples, replicates, batch, size]: one set of points for every replicate
-        points = [side.movedim(1, 0).flatten(1, 2) for side in sides]
+        points = [side.movedim(1, 0).reshape(side.shape[1], -1, side.shape[-1]) for side in sides]
         if term.kind == "SW":
             self.own_draws.add("directions")
             units = torch.nn.functional.normalize(

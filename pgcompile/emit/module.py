@@ -342,8 +342,15 @@ class _Module:
             f'        if "{step.variable}" in known:',
             f'            {target} = known["{step.variable}"]',
             "        else:",
-            *_statement(f"{target} = {drawn}", 12),
+            *self._drawn_lines(target, drawn),
         ]
+
+    def _drawn_lines(self, target: str, drawn: str) -> list[str]:
+        """A draw or a centre; one that is expanded and does not fit is expanded on a line of its own."""
+        head, expanded, sizes = drawn.partition(".expand(")
+        if expanded and len(f"{target} = {head}{expanded}") + 12 > WIDTH:
+            return [*_statement(f"{target} = {head}", 12), *_statement(f"{target} = {target}.expand({sizes}", 12)]
+        return _statement(f"{target} = {drawn}", 12)
 
     def _centre(self, step: SampleStep) -> str:
         assert step.factor is not None

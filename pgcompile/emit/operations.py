@@ -260,6 +260,12 @@ class Writer:
     def _expand_but_last(self, value: Value, args: list[Text]) -> Text:
         return Text(f"{args[0].at(ATOM)}.expand(*{args[1].at(ATOM)}.shape[:-1], -1)")
 
+    def _lead_shape(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"torch.broadcast_shapes({', '.join(f'{a.at(ATOM)}.shape[:-1]' for a in args)})")
+
+    def _expand_lead(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"{args[0].at(ATOM)}.expand(*{args[1].text}, -1)")
+
     def _expand(self, value: Value, args: list[Text]) -> Text:
         axes, shape = value.attributes
         assert isinstance(axes, tuple)

@@ -340,6 +340,26 @@ class Builder:
             like = self.expand_full(near, shape, axes, None) if near is not None else self._template(shape, axes)
         return self.make(f"{kind}_like", (like,), shape=shape, fresh=fresh)
 
+    def spread_lead(self, values: list[Value]) -> list[Value]:
+        """Values expanded to one another's draw axes and batch: all their dimensions but the last are then equal."""
+        axes = merge_axes(tuple(values))
+        batched = any(value.batched for value in values)
+        if all((value.axes, value.batched) == (axes, batched) for value in values):
+            return values
+        lined = [self.spread_axes(value, axes) for value in values]
+        full = next((v for v in values if (v.axes, v.batched) == (axes, batched)), None)
+        if full is None:
+            lead = self.make("lead_shape", tuple(lined), shape=(), batched=batched, axes=axes)
+            op, like = "expand_lead", self.name(lead, "lead", keep=True)
+        else:
+            op, like = "expand_but_last", full
+        return [
+            value
+            if (value.axes, value.batched) == (axes, batched)
+            else self.make(op, (line, like), shape=value.shape, batched=batched, axes=axes)
+            for value, line in zip(values, lined, strict=True)
+        ]
+
     def states(self, kind: str, categories: int, shape: tuple[int, ...], axis: Axis) -> Value:
         """Every value of a finite variable, along an axis of its own.
 

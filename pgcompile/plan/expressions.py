@@ -232,15 +232,8 @@ class ExpressionLowering:
         if len(args) == 1:
             return args[0]
         build = self.builder
-        full = max(args, key=lambda v: (len(v.axes), v.batched))
-        parts = []
-        for value in args:
-            if (value.axes, value.batched) != (full.axes, full.batched):
-                value = build.make(
-                    "expand_but_last", (value, full), shape=value.shape, batched=full.batched, axes=full.axes
-                )
-            parts.append(value)
-        shape = (*full.shape[:-1], sum(v.shape[-1] for v in args))
+        parts = build.spread_lead(args)
+        shape = (*parts[0].shape[:-1], sum(v.shape[-1] for v in args))
         return build.make("cat", tuple(parts), shape=shape)
 
     def net(self, name: str, args: list[Value]) -> Results:
@@ -286,14 +279,12 @@ class ExpressionLowering:
         module = self.tensors.module(segment)
         states = segment.cell_states
         joined = [self.cat(args[:-states]), *args[-states:]]
-        full = max(joined, key=lambda v: (len(v.axes), v.batched))
-        flat = []
-        for value in joined:
-            if (value.axes, value.batched) != (full.axes, full.batched):
-                value = build.make(
-                    "expand_but_last", (value, full), shape=value.shape, batched=full.batched, axes=full.axes
-                )
-            flat.append(build.make("flatten_batch", (value,), (1,), shape=value.shape) if full.batched else value)
+        spread = build.spread_lead(joined)
+        full = spread[0]
+        flat = [
+            build.make("flatten_batch", (value,), (1,), shape=value.shape) if full.batched else value
+            for value in spread
+        ]
         shape = segment.output.shape
         out = build.make("cell", tuple(flat), (module,), shape=shape)
         parts = [out] if states == 1 else [build.make("item", (out,), (i,), shape=shape) for i in range(states)]

@@ -384,12 +384,7 @@ def pick(build: Builder, vector: Value, index: Value) -> Value:
         return build.make("index", (vector, index), shape=index.shape)
     vector, index = build.align(vector, build.make("unsqueeze", (index,), (1,), shape=(*index.shape, 1)))
     lead = index.shape[:-1]
-    if (vector.batched, vector.axes) != (index.batched, index.axes):
-        like = vector if len(vector.axes) + vector.batched > len(index.axes) + index.batched else index
-        if vector is not like:
-            vector = build.make("expand_but_last", (vector, like), shape=(*lead, vector.shape[-1]))
-        else:
-            index = build.make("expand_but_last", (index, like), shape=index.shape)
+    vector, index = build.spread_lead([vector, index])
     gathered = build.make("gather", (vector, index), shape=index.shape)
     return build.make("squeeze", (gathered,), (-1,), shape=lead)
 

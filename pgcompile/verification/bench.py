@@ -105,6 +105,11 @@ class Bench:
         values = {identifier(k): v for k, v in {**observed, **self.inputs}.items()}
         return method(**{k: v for k, v in values.items() if k in wanted})
 
+    def asks(self, name: str) -> bool:
+        """Whether a method asks for a variable."""
+        wanted = inspect.signature(getattr(self.module, identifier(name))).parameters
+        return any(identifier(k) in wanted for k in self.observed)
+
     def runs(self, name: str, count: int) -> tuple[list[Any], list[list[Call]]]:
         """Results of several runs of a method, and what each drew."""
         results: list[Any] = []

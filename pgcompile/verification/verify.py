@@ -18,6 +18,7 @@ from pgcompile.model.values import Atom, Distribution, Extern, ExternNetwork, Fa
 from pgcompile.objective import terms
 from pgcompile.objective.review import learned_in
 from pgcompile.objective.terms import OBSERVED, Draw, DrawKey, Term
+from pgcompile.reference import Reference
 from pgcompile.reference_draws import Noise
 from pgcompile.verification.bench import BATCH, Bench
 from pgcompile.verification.checks import (
@@ -147,8 +148,8 @@ class _Judge:
             noise = self.bench.noise(method, calls)
         except DrawsDiffer as difference:
             return [Check(what, float("inf"), EXACT, detail=str(difference))]
-        reference = self.bench.reference(_TRIES, 1, noise, shared=True)
-        expected = _shaped(reference.term(term), _TRIES, sign)
+        reference = self.bench.reference(_TRIES, 1, noise, self._observed(method), shared=True)
+        expected = _shaped(self._term(reference, term), _TRIES, sign)
         found = torch.stack([_one(result[key] if key else result, sign) for result in results])
         checks = [
             Check(f"what {variable} of {what} is drawn with", relative(a, b), EXACT)
@@ -179,7 +180,8 @@ class _Judge:
                 noise = {}  # what is drawn for each enumerated value is no single draw
             # Where the module draws nothing there is nothing to pair: the reference may as well draw more.
             replicates = each if noise else max(each, 80)
-            expected = _shaped(self.bench.reference(replicates, inner, noise).term(term), replicates, sign).mean(0)
+            reference = self.bench.reference(replicates, inner, noise, self._observed(method))
+            expected = _shaped(self._term(reference, term), replicates, sign).mean(0)
             mine, theirs = self.bench.slopes(found.mean()), self.bench.slopes(expected.mean())
             differences.append((found - expected).detach())
             slopes.append((mine - theirs) * self._compared(term))
@@ -192,6 +194,15 @@ class _Judge:
             Check(what, float(values.max()), Z_BOUND, "z"),
             Check(f"gradient of {what}", max(worst, default=0.0), Z_BOUND, "z", self._worst(worst)),
         ]
+
+    def _observed(self, method: str) -> dict[str, Tensor] | None:
+        """Nothing for a method that asks for no variable: its draws have no batch, nor have the reference's then."""
+        return None if self.bench.asks(method) else {}
+
+    def _term(self, reference: Reference, term: Term) -> Tensor:
+        """A term as `[replicates, batch]`, or without what it does not depend on."""
+        value = reference.term(term)
+        return value.unsqueeze(-1) if value.ndim == 1 and not reference.observed else value
 
     def _compared(self, term: Term) -> Tensor:
         """1 for the parameters that an objective says something of, 0 for those of a baseline, which is only fitted."""

@@ -16,7 +16,7 @@ def without_diagonal(kernel: Tensor) -> Tensor:
     """The mean of a kernel over pairs of different points."""
     count = kernel.shape[-1]
     if count < 2:
-        raise ValueError("a discrepancy of samples takes two data points at least")
+        raise ValueError("MMD takes two data points at least, or samples=2 for each")
     return (kernel.sum() - kernel.diagonal().sum()) / (count * (count - 1))
 
 
