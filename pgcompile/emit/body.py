@@ -119,11 +119,13 @@ class Body:
                 level[number] += 1
         taken = set(self.taken)
         self._names = {}
+        counts: dict[str, int] = {}
         for value in named:
             first = hints[value.number][level[value.number]]
-            name, count = first, 2
+            name = first
             while name in taken:
-                name, count = f"{first}_{count}", count + 1
+                counts[first] = counts.get(first, 1) + 1
+                name = f"{first}_{counts[first]}"
             taken.add(name)
             self._names[value.number] = name
 

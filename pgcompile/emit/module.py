@@ -311,8 +311,9 @@ class _Module:
         outside = (*sampler.conditions, *(a.name for a in sampler.inputs))
         lines += [f'        {identifier(v)} = known["{v}"]' for v in sampler.conditions]
         taken = [identifier(s.variable) for s in sampler.steps] + [identifier(v) for v in outside]
+        taken += ["shape", "known", "variables"]
         for step in sampler.steps:
-            lines += self._sample_step(name, step, [*taken, "shape", "known", "variables"])
+            lines += self._sample_step(name, step, taken)
         entries = [f'"{v}": {identifier(v)}' for v in (*(s.variable for s in sampler.steps), *sampler.conditions)]
         return [*lines, *_collection("return {", entries, "}", 8)]
 

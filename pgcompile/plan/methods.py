@@ -260,8 +260,8 @@ class Planner:
         graph.add_nodes_from(index.values())
         for name, item in items.items():
             graph.add_edges_from((index[p], index[name]) for p in item.parents if p in index)
-        ordered = [list(items.values())[i] for i in nx.lexicographical_topological_sort(graph)]
-        return list(dict.fromkeys(ordered))
+        values = list(items.values())
+        return list(dict.fromkeys(values[i] for i in nx.lexicographical_topological_sort(graph)))
 
     def _conditions(self, order: list[Atom | Factor], generated: set[str]) -> set[str]:
         made = generated | {f.targets[0] for f in order if isinstance(f, Factor)}
