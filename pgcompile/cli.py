@@ -159,6 +159,32 @@ def graph(program: str, output: Path | None, settings: tuple[str, ...], form: st
 
 @main.command()
 @_PROGRAM
+@click.argument("question")
+@_SET
+def query(program: str, question: str, settings: tuple[str, ...]) -> None:
+    """Is "x _|_ y | z" true of PROGRAM's graph? Exit status 0 if it is, 3 if it is not."""
+    from pgcompile.views.query import QueryError, answer, drawn_path, read_query
+
+    graph = _graph(_checked(program, settings))
+    try:
+        asked = read_query(question, graph)
+    except QueryError as error:
+        raise click.UsageError(str(error)) from None
+    found = answer(asked, graph)
+    given = f" given {', '.join(asked.given)}" if asked.given else ""
+    sides = f"{', '.join(asked.xs)} and {', '.join(asked.ys)}"
+    if found.independent:
+        click.echo(f"yes: {sides} are independent{given}")
+        return
+    click.echo(f"no: {sides} may depend on each other{given}")
+    click.echo(f"  open path: {drawn_path(found.path, graph)}")
+    for reason in found.reasons:
+        click.echo(f"  {reason}")
+    sys.exit(3)
+
+
+@main.command()
+@_PROGRAM
 def latex(program: str) -> None:
     """Print the formulas of PROGRAM in LaTeX."""
     from pgcompile.views.latex import latex as latex_text

@@ -5,6 +5,7 @@ It is what the compiler is checked against, so it shares nothing with it: no rew
 log-densities. It is slow, and plain enough to be checked by reading.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ from pgcompile.model.values import (
     NetSegment,
 )
 from pgcompile.objective import terms
-from pgcompile.objective.terms import NUMBERS_OF_A_DRAW, Draw, DrawKey, Env, Term, draw_key
+from pgcompile.objective.terms import NUMBERS_OF_A_DRAW, OBSERVED, Draw, DrawKey, Env, Term, draw_key
 from pgcompile.reference_draws import Noise, draw_from_noise, relaxed_from_noise
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.functions import FUNCTIONS
@@ -223,21 +224,52 @@ class Reference:
         ]:
             atoms = [a for a in atoms if a not in barren]
             hidden -= {t for a in barren for t in a.targets}
-        if hidden:
-            raise InternalError(f"the reference cannot integrate {', '.join(sorted(hidden))} out")
-        return self.log_density(Distribution(tuple(atoms)), env)
+        return self._summed(tuple(atoms), sorted(hidden), env)
+
+    def _summed(self, atoms: tuple[Atom, ...], hidden: list[str], env: Env) -> Tensor:
+        """log of a product, summed over every joint value of some finite variables.
+
+        Raises:
+            LookupError: they are not finite, or too many for brute force.
+        """
+        makers = {t: atom for atom in atoms for t in atom.targets}
+        choices = [_values_of(self.model.spaces[makers[h].factor.targets[0]]) for h in hidden]
+        if math.prod(map(len, choices)) > _MOST_STATES:
+            raise LookupError(f"too many joint values of {', '.join(hidden)} for brute force")
+        found = []
+        for number, values in enumerate(itertools.product(*choices)):
+            inner = env
+            for name, value in zip(hidden, values, strict=True):
+                draw = Draw(-(10**9) - number, Distribution((makers[name],)), 1, OBSERVED)
+                self._drawn[draw, name] = Field(value, value.ndim)
+                inner = inner.extended((name,), draw)
+            total = torch.zeros((), dtype=torch.float64)
+            for atom in atoms:
+                total = total + self._log_prob(atom, inner)
+            found.append(total)
+        return torch.stack(torch.broadcast_tensors(*found)).logsumexp(0)
 
     def log_density(self, distribution: Distribution, env: Env) -> Tensor:
-        """log of a product of factors."""
+        """log of a product of factors, of a marginal of finite variables, or of a posterior."""
+        if distribution.evidence:
+            joint = Distribution(distribution.atoms, distribution.hidden)
+            hidden = [*distribution.hidden, *distribution.targets]
+            return self.log_density(joint, env) - self._summed(distribution.atoms, hidden, env)
+        if distribution.hidden:
+            return self.log_marginal(distribution, env)
         total = torch.zeros((), dtype=torch.float64)
         for atom in distribution.atoms:
-            x = self.variable(atom.targets[0], env)
-            distribution_ = self.distribution(atom, env)
-            log_prob = distribution_.log_prob(x.tensor)
-            # A supplied factor may have left event dimensions to its batch shape.
-            left = x.rank - len(distribution_.event_shape) if isinstance(atom.factor.definition, Extern) else 0
-            total = total + (log_prob.flatten(-left).sum(-1) if left else log_prob)
+            total = total + self._log_prob(atom, env)
         return total
+
+    def _log_prob(self, atom: Atom, env: Env) -> Tensor:
+        """log of one factor."""
+        x = self.variable(atom.targets[0], env)
+        distribution = self.distribution(atom, env)
+        log_prob = distribution.log_prob(x.tensor)
+        # A supplied factor may have left event dimensions to its batch shape.
+        left = x.rank - len(distribution.event_shape) if isinstance(atom.factor.definition, Extern) else 0
+        return log_prob.flatten(-left).sum(-1) if left else log_prob
 
     # --- objectives ---
 
@@ -250,6 +282,8 @@ class Reference:
                 return self._evaluate(expr, self._scope(env, {}, ())).tensor
             case terms.LogDensity(distribution, env):
                 return self.log_density(distribution, env)
+            case terms.Expectation(draw, body) if draw.distribution.evidence:
+                return self._posterior_mean(draw, body)
             case terms.Expectation(draw, body):
                 return self._mean_over(self.term(body), draw)
             case terms.Divergence():
@@ -275,6 +309,21 @@ class Reference:
                 return self._apply(function, [self.term(a) for a in arguments])
             case terms.Reference(_, inner):
                 return self.term(inner)
+
+    def _posterior_mean(self, draw: Draw, body: Term) -> Tensor:
+        """The sum over every value of a posterior, each evaluated in a reference of its own."""
+        names = draw.variables
+        makers = {t: atom for atom in draw.distribution.atoms for t in atom.targets}
+        choices = [_values_of(self.model.spaces[makers[v].factor.targets[0]]) for v in names]
+        total = torch.zeros((), dtype=torch.float64)
+        for values in itertools.product(*choices):
+            kept = {key: value for key, value in self._drawn.items() if key[0] is not draw}
+            self._drawn = {**kept, **{(draw, v): Field(x, x.ndim) for v, x in zip(names, values, strict=True)}}
+            probability = self.log_density(draw.distribution, draw.inside).exp()
+            if draw.estimator.detached:
+                probability = probability.detach()
+            total = total + probability * self.term(body)
+        return total
 
     def _mean_over(self, value: Tensor, draw: Draw) -> Tensor:
         """The mean over the samples of a draw, which are its first dimension; what has none of them is its own mean."""
@@ -629,6 +678,29 @@ class _OnesOnly(D.Bernoulli):
     def log_prob(self, value: Tensor) -> Tensor:
         """log p where the value is one, else nothing."""
         return torch.where(value == 1, super().log_prob(torch.ones_like(value)), 0.0)
+
+
+_MOST_STATES = 5000
+
+
+def _values_of(space: Space) -> list[Tensor]:
+    """Every value of a finite space.
+
+    Raises:
+        LookupError: it is not finite.
+    """
+    size = math.prod(space.shape)
+    if space.kind == "one_hot":
+        return list(torch.eye(space.shape[-1], dtype=torch.float64))
+    if space.kind == "category":
+        digits: list[Tensor] = [torch.tensor(i) for i in range(space.categories or 1)]
+    elif contains("boolean", space.kind):
+        digits = [torch.tensor(0.0, dtype=torch.float64), torch.tensor(1.0, dtype=torch.float64)]
+    else:
+        raise LookupError(f"{space} is not finite")
+    if len(digits) ** size > _MOST_STATES:
+        raise LookupError(f"{space} has too many values for brute force")
+    return [torch.stack(c).reshape(space.shape) for c in itertools.product(digits, repeat=size)]
 
 
 _ELEMENTWISE: dict[str, Callable[[Tensor], Tensor]] = {

@@ -161,6 +161,24 @@ CATALOGUE: tuple[Entry, ...] = (
     ),
     Entry("PGC212", "this is not a factor", _PAIR + "p(2 a) = Normal(0, 1)", _PAIR + "p(a) = Normal(0, 1)"),
     Entry(
+        "PGC213",
+        "this quotient is no posterior",
+        "x : real\nk : category[3]\nj : category[2]\np(k) = Categorical([1, 1, 1])\np(j) = Categorical([1, 1])\n"
+        "buffer m : real[3] = [0, 1, 2]\nbuffer n : real[2] = [0, 1]\n"
+        "p(x|k) = Normal(m[k], 1)\np(x|j) = Normal(n[j], 1)\n"
+        "r(x) = sum_j p(x|j) p(j)\np(k|x) = p(x|k) p(k) / r(x)",
+        "x : real\nk : category[3]\nbuffer m : real[3] = [0, 1, 2]\np(k) = Categorical([1, 1, 1])\n"
+        "p(x|k) = Normal(m[k], 1)\np(k|x) = p(x|k) p(k) / p(x)",
+    ),
+    Entry(
+        "PGC214",
+        "an exact marginal needs too large a table",
+        "x : real\nb : boolean[40]\np(b) = Bernoulli(0.5)\np(x|b) = Normal(sum(b), 1)\np(x) = sum_b p(x|b) p(b)\n"
+        "e = log p(x)",
+        "x : real\nb : boolean[4]\np(b) = Bernoulli(0.5)\np(x|b) = Normal(sum(b), 1)\np(x) = sum_b p(x|b) p(b)\n"
+        "e = log p(x)",
+    ),
+    Entry(
         "PGC301",
         "shapes do not fit",
         "a : real[3]\nb : real[4]\nx : real[3]\np(x|a,b) = Normal(a + b, 1)",

@@ -14,6 +14,15 @@ def multiply(parts: Iterable[tuple[Distribution, Span]], sink: Sink, span: Span)
     Hidden variables of the parts stay hidden; they cannot meet, because each carries a prime of its own.
     """
     parts = list(parts)
+    for part, place in parts:
+        if part.evidence and len(parts) > 1:
+            sink.add(
+                "PGC213",
+                place,
+                f"the posterior {part.label} cannot be a factor of a product in this version",
+                help="use it by itself: in log, in an expectation, or in a divergence",
+            )
+            return None
     seen: dict[str, tuple[str, Span]] = {}
     sound = True
     for part, place in parts:
@@ -118,7 +127,45 @@ def marginalise(distribution: Distribution, variables: Iterable[tuple[str, Span]
     if not sound:
         return None
     atoms = tuple(_rename_atom(atom, fresh) for atom in distribution.atoms)
+    return Distribution(atoms, (*distribution.hidden, *fresh.values()), distribution.evidence)
+
+
+def hide_targets(distribution: Distribution) -> Distribution:
+    """The density of the evidence of a posterior: everything that it infers is integrated out."""
+    fresh: dict[str, str] = {}
+    for target in distribution.targets:
+        fresh[target] = _prime(target, {*distribution.hidden, *fresh.values()})
+    atoms = tuple(_rename_atom(atom, fresh) for atom in distribution.atoms)
     return Distribution(atoms, (*distribution.hidden, *fresh.values()))
+
+
+def condition(joint: Distribution, evidence: Distribution, written: str, sink: Sink, span: Span) -> Distribution | None:
+    """`joint / evidence`: the evidence, `written` so, must be the marginal of the joint over its own variables."""
+    given = set(evidence.targets)
+    if joint.evidence or evidence.evidence or not given < set(joint.targets):
+        sink.add(
+            "PGC213",
+            span,
+            f"{joint.spelled} divided by {written} is no posterior",
+            reasons=[f"{written} is not a marginal of {joint.label}"],
+            help="write p(z|x) = p(x|z) p(z) / p(x)",
+        )
+        return None
+    whole = {atom.factor for atom in joint.atoms}
+    # What the marginal leaves out must integrate to one: factors of variables that nothing else conditions on.
+    left = hide_targets(Distribution(joint.atoms, joint.hidden, tuple(v for v in joint.targets if v in given)))
+    kept = {atom.factor for atom in drop_barren(Distribution(left.atoms, left.hidden)).atoms}
+    if not kept <= {atom.factor for atom in evidence.atoms} <= whole:
+        sink.add(
+            "PGC213",
+            span,
+            f"{written} is not what integrating {joint.spelled} gives",
+            reasons=[f"it is made of {evidence.spelled}"],
+            help=f"define it from the same factors: `{written} = ∫ {joint.spelled} "
+            f"{' '.join(f'd{v}' for v in joint.targets if v not in given)}`",
+        )
+        return None
+    return Distribution(joint.atoms, joint.hidden, tuple(v for v in joint.targets if v in given))
 
 
 def rename(distribution: Distribution, pairs: Mapping[str, tuple[str, Span]], sink: Sink) -> Distribution | None:
@@ -153,7 +200,8 @@ def rename(distribution: Distribution, pairs: Mapping[str, tuple[str, Span]], si
         new: _prime(new, {*distribution.hidden, *visible}) for new in mapping.values() if new in distribution.hidden
     }
     atoms = tuple(_rename_atom(_rename_atom(atom, clash), mapping) for atom in distribution.atoms)
-    return Distribution(atoms, tuple(clash.get(h, h) for h in distribution.hidden))
+    given = tuple(mapping.get(v, v) for v in distribution.evidence)
+    return Distribution(atoms, tuple(clash.get(h, h) for h in distribution.hidden), given)
 
 
 def _rename_atom(atom: Atom, mapping: Mapping[str, str]) -> Atom:
@@ -198,4 +246,4 @@ def drop_barren(distribution: Distribution) -> Distribution:
                 children[parent] -= 1
     kept = tuple(atom for atom in atoms if atom not in dropped)
     left = {t for atom in kept for t in atom.targets}
-    return Distribution(kept, tuple(h for h in distribution.hidden if h in left))
+    return Distribution(kept, tuple(h for h in distribution.hidden if h in left), distribution.evidence)

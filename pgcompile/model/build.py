@@ -768,7 +768,7 @@ def _in_order(distribution: Distribution, targets: tuple[str, ...]) -> Distribut
     def key(atom: Atom) -> int:
         return min((rank[t] for t in atom.targets if t in rank), default=len(rank))
 
-    return Distribution(tuple(sorted(distribution.atoms, key=key)), distribution.hidden)
+    return Distribution(tuple(sorted(distribution.atoms, key=key)), distribution.hidden, distribution.evidence)
 
 
 def _literal_behind(expr: tree.Expr, bindings: tuple[tree.Binding, ...], constants: dict[str, Fraction]) -> tree.Expr:

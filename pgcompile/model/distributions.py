@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from pgcompile.diagnostics import Sink, Span, cure
-from pgcompile.model.algebra import find_cycle, marginalise, multiply, rename
+from pgcompile.model.algebra import condition, find_cycle, marginalise, multiply, rename
 from pgcompile.model.values import Atom, Data, Distribution, Factor, Model, base_name, factor_label
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.families import families
@@ -47,14 +47,8 @@ class Resolver:
                 return inner and marginalise(inner, [(v.id, v.span) for v in variables], self.sink)
             case tree.Rename(base, pairs):
                 return self._rename(expr, base, pairs)
-            case tree.Quotient():
-                self.sink.add(
-                    "PGC010",
-                    expr.span,
-                    "posteriors by division are not part of this version",
-                    help="approximate it: define q(z|x) and use ELBO[p || q]",
-                )
-                return None
+            case tree.Quotient(numerator, denominator):
+                return self._posterior(expr, numerator, denominator)
             case _:
                 text = self.sink.source.snippet(expr.span)
                 self.sink.add(
@@ -64,6 +58,23 @@ class Resolver:
                     help="write a factor such as q(z|x), a product of factors, or a marginal",
                 )
                 return None
+
+    def _posterior(self, expr: tree.Expr, numerator: tree.Expr, denominator: tree.Expr) -> Distribution | None:
+        """`p(x|z) p(z) / p(x)`; a `p(x)` that the program does not define is what the product says it is."""
+        joint = self.resolve(numerator)
+        if joint is None:
+            return None
+        head = head_variables(denominator, Sink(self.sink.source)) if isinstance(denominator, tree.Call) else None
+        if (
+            head is not None
+            and not head[1]
+            and self.quietly().resolve(denominator) is None
+            and set(head[0]) < {*joint.targets}
+        ):
+            return Distribution(joint.atoms, joint.hidden, tuple(v for v in joint.targets if v in head[0]))
+        evidence = self.resolve(denominator)
+        written = " ".join(self.sink.source.snippet(denominator.span).split())
+        return None if evidence is None else condition(joint, evidence, written, self.sink, expr.span)
 
     def _rename(
         self, expr: tree.Expr, base: tree.Expr, pairs: tuple[tuple[tree.Name, tree.Name], ...]

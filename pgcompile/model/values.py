@@ -217,24 +217,27 @@ class Atom:
 
 @dataclass(frozen=True)
 class Distribution:
-    """A product of atoms with some of their targets integrated out.
+    """A product of atoms with some of their targets integrated out, and some given.
 
-    `hidden` variables carry a prime, so that nothing outside can name them.
+    `hidden` variables carry a prime, so that nothing outside can name them. `evidence` are variables that the atoms
+    generate and that the distribution is conditioned on: with it the product is a posterior.
     """
 
     atoms: tuple[Atom, ...]
     hidden: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = ()
 
     @cached_property
     def targets(self) -> tuple[str, ...]:
         """Variables it generates and shows, in the atoms' order."""
-        return tuple(v for atom in self.atoms for v in atom.targets if v not in self.hidden)
+        return tuple(v for atom in self.atoms for v in atom.targets if v not in (*self.hidden, *self.evidence))
 
     @cached_property
     def parents(self) -> tuple[str, ...]:
         """Variables it is conditioned on."""
         generated = {v for atom in self.atoms for v in atom.targets}
-        return tuple(dict.fromkeys(v for atom in self.atoms for v in atom.parents if v not in generated))
+        outside = (v for atom in self.atoms for v in atom.parents if v not in generated)
+        return tuple(dict.fromkeys((*self.evidence, *outside)))
 
     @cached_property
     def label(self) -> str:
@@ -246,8 +249,8 @@ class Distribution:
 
     @cached_property
     def spelled(self) -> str:
-        """The product of its factors: `p(x|z) p(z)`."""
-        return " ".join(atom.label for atom in self.atoms)
+        """The product of its factors: `p(x|z) p(z)`; a posterior, which is none, by its label."""
+        return self.label if self.evidence else " ".join(atom.label for atom in self.atoms)
 
 
 def base_name(name: str) -> str:

@@ -44,6 +44,8 @@ def plan(
     """
     if estimator.grad in ("stl", "dreg") and not _stands_alone(over, estimator, env, model, sink, span):
         return None
+    if over.evidence:
+        return _posterior(over, estimator, samples, model, sink, span)
     enumerated: list[str] = []
     scored: list[str] = []
     relaxed: list[str] = []
@@ -116,6 +118,25 @@ def _stands_alone(over: Distribution, estimator: Estimator, env: Env, model: Mod
             if parent in model.deterministic:
                 pending += model.deterministic[parent].parents
     return True
+
+
+def _posterior(
+    over: Distribution, estimator: Estimator, samples: int | None, model: Model, sink: Sink, span: Span
+) -> Plan | None:
+    """The expectation over a posterior: a sum over its finite variables."""
+    makers = {t: atom for atom in over.atoms for t in atom.targets}
+    counts = [states(makers[t], model) for t in over.targets]
+    asked = samples is not None or estimator.grad not in (None, "enumerate") or estimator.relax is not None
+    if asked or None in counts or prod(c or 1 for c in counts) > LIMIT:
+        sink.add(
+            "PGC409",
+            span,
+            f"an expectation over {over.label} is a sum over its values"
+            + ("" if asked else f", and those of {', '.join(over.targets)} are not finitely many, or too many"),
+            help="leave the options out" if asked else "approximate it: define q and use ELBO[p || q]",
+        )
+        return None
+    return Plan(1, over.targets)
 
 
 def states(atom: Atom, model: Model) -> int | None:

@@ -1,18 +1,20 @@
 """Objectives resolved against the model: which distribution each name means, which draw each variable comes from."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from fractions import Fraction
 
 from pgcompile.diagnostics import Edit, Sink, Span, cure
-from pgcompile.model.algebra import drop_barren
+from pgcompile.model.algebra import drop_barren, hide_targets
 from pgcompile.model.distributions import Resolver
+from pgcompile.model.elimination import eliminate
 from pgcompile.model.expressions import Scope, Typer, names_in
 from pgcompile.model.families import space_of
 from pgcompile.model.literals import evaluate
 from pgcompile.model.values import Atom, Data, Distribution, FamilyUse, Model, Typed, base_name
 from pgcompile.objective import terms
 from pgcompile.objective.context import Context
-from pgcompile.objective.estimators import plan
+from pgcompile.objective.estimators import LARGEST_TABLE, LIMIT, plan, states
 from pgcompile.objective.functionals import Functionals
 from pgcompile.objective.options import read_options
 from pgcompile.objective.review import learnables_of, learned_in
@@ -335,8 +337,12 @@ class Objectives:
                     help="it can be averaged over: E_{data(x)}[...]",
                 )
                 return False
-        if not left.hidden:
-            return True
+        parts = [left, drop_barren(hide_targets(left))] if left.evidence else [left]
+        tables = [self._table(part) for part in parts]
+        known = [table for table in tables if table is not None]
+        if len(known) == len(tables):
+            return all(self._fits(part, table, span) for part, table in zip(parts, known, strict=True))
+        left = parts[tables.index(None)]
         names = ", ".join(h.rstrip("′") for h in left.hidden)
         shown = Distribution(
             tuple(
@@ -353,6 +359,29 @@ class Objectives:
         )
         return False
 
+    def _table(self, distribution: Distribution) -> int | None:
+        """Entries of the largest table on the way to a marginal; None where a hidden variable is not finite."""
+        makers = {t: atom for atom in distribution.atoms for t in atom.targets}
+        counts = {h: states(makers[h], self.model) for h in distribution.hidden}
+        known = {h: count for h, count in counts.items() if count is not None}
+        return eliminate(distribution.atoms, known).largest if len(known) == len(counts) else None
+
+    def _fits(self, distribution: Distribution, largest: int, span: Span) -> bool:
+        """Whether a marginal's table is small enough; large ones are reported."""
+        what = f"the log-density of {distribution.label} needs a table of {largest:,} entries"
+        if largest > LIMIT:
+            self.sink.add(
+                "PGC214",
+                span,
+                what,
+                reasons=[f"{', '.join(h.rstrip('′') for h in distribution.hidden[:6])} are summed out together"],
+                help="use a bound: ELBO[p || q]",
+            )
+            return False
+        if largest > LARGEST_TABLE:
+            self.sink.add("W127", span, what, help="use a bound, or make the spaces smaller, if that is too slow")
+        return True
+
     # --- expectations ---
 
     def _expectation(self, expr: tree.Expectation, env: Env, context: Context) -> Term | None:
@@ -360,10 +389,14 @@ class Objectives:
             self.sink.add("PGC407", expr.span, "this expectation does not say over what", help="write E_{q(z|x)}[...]")
             return None
         options = read_options(expr.options, self.model.constants, self.sink)
-        over = self.over(expr.over)
+        fixed = _detached(expr.over)
+        over = self.over(expr.over if fixed is None else fixed)
         if over is None or options is None:
             return None
-        drawn_from = self.draw(over, *options, env, context, expr.span)
+        samples, estimator = options
+        if fixed is not None:
+            estimator = replace(estimator, detached=True)
+        drawn_from = self.draw(over, samples, estimator, env, context, expr.span)
         if drawn_from is None:
             return None
         draw, inner = drawn_from
@@ -512,6 +545,17 @@ def _functional_help(expr: tree.Expr) -> str:
         called = SYNONYMS.get(expr.base.id)
         return f"{expr.base.id} is {'' if ' ' in called else 'called '}{called}" if called else known
     return known
+
+
+def _detached(over: tree.Expr) -> tree.Expr | None:
+    """The distribution of `detach p(k|x)` or `detach(p(k|x))`; None for any other."""
+    match over:
+        case tree.Product((tree.Name("detach"), *rest)):
+            return rest[0] if len(rest) == 1 else replace(over, factors=tuple(rest))
+        case tree.Call(name="detach", args=(argument,), given=None):
+            return argument.value
+        case _:
+            return None
 
 
 def _samples(expr: tree.Expr) -> bool:

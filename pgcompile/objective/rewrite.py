@@ -12,7 +12,8 @@ import sympy
 from sympy import Add, Expr, Function, Integer, Mul, Rational, Symbol
 
 from pgcompile.diagnostics import InternalError, Sink, Span
-from pgcompile.model.algebra import order_atoms
+from pgcompile.model.algebra import drop_barren, hide_targets, order_atoms
+from pgcompile.model.elimination import eliminate
 from pgcompile.model.expressions import names_in
 from pgcompile.model.literals import evaluate
 from pgcompile.model.values import Atom, Distribution, FamilyUse, Model
@@ -115,13 +116,21 @@ class DiscrepancyLeaf:
 
 
 @dataclass(frozen=True)
+class MarginalLeaf:
+    """log of a product with finite variables summed out."""
+
+    distribution: Distribution
+    env: Env
+
+
+@dataclass(frozen=True)
 class AggregateLeaf:
     """The total correlation or mutual information of an aggregate posterior."""
 
     term: terms.Aggregate
 
 
-Leaf = LogDensityLeaf | ClosedLeaf | PlainLeaf | NamedLeaf | DiscrepancyLeaf | AggregateLeaf
+Leaf = LogDensityLeaf | ClosedLeaf | PlainLeaf | NamedLeaf | DiscrepancyLeaf | AggregateLeaf | MarginalLeaf
 
 
 def touched(leaf: Leaf) -> list[tuple[str, Env]]:
@@ -133,6 +142,9 @@ def touched(leaf: Leaf) -> list[tuple[str, Env]]:
             return list(leaf.touches)
         case PlainLeaf(expr, env):
             return [(v, env) for v in sorted(names_in(expr))]
+        case MarginalLeaf(distribution, env):
+            names = dict.fromkeys(v for atom in distribution.atoms for v in (*atom.targets, *atom.parents))
+            return [(v, env) for v in names if v not in distribution.hidden]
         case AggregateLeaf(term):
             return [(term.atom.targets[0], term.env), *((p, term.draw.env) for p in term.atom.parents)]
         case DiscrepancyLeaf(term):
@@ -262,11 +274,40 @@ class _Rewriter:
         return symbol
 
     def _log_product(self, distribution: Distribution, env: Env) -> Expr:
+        if distribution.evidence:
+            joint = Distribution(distribution.atoms, distribution.hidden)
+            evidence = drop_barren(hide_targets(distribution))
+            self._step(
+                "posterior",
+                f"log {distribution.label}",
+                f"log {joint.label} - log {evidence.label}",
+                "Bayes' rule",
+            )
+            return self._log_product(joint, env) - self._log_product(evidence, env)
+        if distribution.hidden:
+            return self._log_marginal(distribution, env)
         if len(distribution.atoms) > 1:
             self._step(
                 "log of a product", f"log {distribution.label}", _joined("+", distribution.atoms), "factors multiply"
             )
         return Add(*(self._symbol(LogDensityLeaf(atom, env)) for atom in distribution.atoms))
+
+    def _log_marginal(self, distribution: Distribution, env: Env) -> Expr:
+        """Factors without a hidden variable are factors of the marginal too; the others are summed."""
+        hidden = {*distribution.hidden}
+        apart = [a for a in distribution.atoms if not hidden & {*a.targets, *a.parents}]
+        summed = Distribution(tuple(a for a in distribution.atoms if a not in apart), distribution.hidden)
+        makers = {t: atom for atom in summed.atoms for t in atom.targets}
+        found = eliminate(summed.atoms, {h: states(makers[h], self.model) or 1 for h in hidden})
+        names = ", ".join(h.rstrip("′") for h in found.order)
+        self._step(
+            "exact marginal",
+            f"log {summed.label}",
+            f"the sum over {names}, one variable at a time",
+            f"they are finitely many; the largest table has {found.largest:,} entries",
+        )
+        leaves = [LogDensityLeaf(atom, env) for atom in apart]
+        return Add(self._symbol(MarginalLeaf(summed, env)), *map(self._symbol, leaves))
 
     def _divergence(self, term: terms.Divergence) -> Expr:
         inner = term.env.extended(term.draw.variables, term.draw)
@@ -320,7 +361,8 @@ class _Rewriter:
         expanded = Add(*(sympy.expand_mul(arg, deep=False) for arg in Add.make_args(body)))
         pieces = list(Add.make_args(expanded))
         for atom in reversed(order_atoms(draw.distribution)):
-            if self.closed and isinstance(atom.factor.definition, FamilyUse) and len(atom.targets) == 1:
+            usable = self.closed and not draw.distribution.evidence
+            if usable and isinstance(atom.factor.definition, FamilyUse) and len(atom.targets) == 1:
                 pieces = self._close(draw, atom, pieces)
         if draw.estimator.grad == "stl":
             pieces = [self._stuck(piece, draw) for piece in pieces]
@@ -378,6 +420,8 @@ class _Rewriter:
         for variable in draw.variables:
             if any(self._depends_on(piece, draw, {variable}) for piece in pieces):
                 found.add(variable)
+        if draw.distribution.evidence and found:
+            return {*draw.variables}
         return found | self._above(found, draw)
 
     def _above(self, variables: set[str], draw: Draw) -> set[str]:
@@ -396,6 +440,8 @@ class _Rewriter:
 
     def _weights(self, draw: Draw, variables: list[str]) -> Expr:
         """log of the joint probability of enumerated variables."""
+        if draw.distribution.evidence:
+            return self._log_product(draw.distribution, draw.inside) if variables else Integer(0)
         atoms = [draw.atom_of(v) for v in variables]
         return Add(*(self._symbol(LogDensityLeaf(atom, draw.inside)) for atom in atoms if atom is not None))
 
@@ -701,6 +747,8 @@ class _Rewriter:
                 return text
             case NamedLeaf(name):
                 return name
+            case MarginalLeaf(distribution):
+                return f"log {distribution.label}"
             case DiscrepancyLeaf() | AggregateLeaf():
                 return leaf.term.label
 

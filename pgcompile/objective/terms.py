@@ -19,12 +19,14 @@ class Estimator:
         baseline: what a score function subtracts from the value that it weighs.
         relax: `gumbel` or `straight_through`: a differentiable stand-in for a discrete draw.
         temperature: of the relaxation.
+        detached: whether the distribution passes no gradient: `E_{detach p(k|x)}`, as in the EM algorithm.
     """
 
     grad: str | None = None
     baseline: tree.Expr | None = None
     relax: str | None = None
     temperature: float = 0.5
+    detached: bool = False
 
 
 PATHWISE = Estimator()
@@ -59,7 +61,9 @@ class Draw:
 
     @property
     def variables(self) -> tuple[str, ...]:
-        """Variables that it makes; those of `data(x)` are observed, not drawn."""
+        """Variables that it makes; those of `data(x)` are observed, not drawn, nor is the evidence of a posterior."""
+        if self.distribution.evidence:
+            return self.distribution.targets
         atoms = (a for a in self.distribution.atoms if not isinstance(a.factor.definition, Data))
         return tuple(t for atom in atoms for t in atom.targets)
 

@@ -245,12 +245,17 @@ class Builder:
 
     def spread_axes(self, x: Value, axes: tuple[Axis, ...]) -> Value:
         """With a one for every axis of `axes` that stands inside one of its own and that it lacks."""
-        if not x.axes or x.axes == axes:
+        if not x.axes or axes in (x.axes, x.spread):
             return x
-        missing = tuple(i for i, axis in enumerate(axes) if axis not in x.axes and i > axes.index(x.axes[0]))
+        if x.spread:
+            x = x.args[0]
+        first = axes.index(x.axes[0])
+        missing = tuple(i - first for i, axis in enumerate(axes) if axis not in x.axes and i > first)
         if not missing:
             return x
-        return self.make("unsqueeze_axes", (x,), missing, shape=x.shape)
+        spread = self.make("unsqueeze_axes", (x,), missing, shape=x.shape)
+        spread.spread = axes
+        return spread
 
     def align_all(self, values: list[Value]) -> list[Value]:
         """Values whose dimensions all line up."""

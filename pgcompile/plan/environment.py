@@ -7,12 +7,14 @@ from math import prod
 
 from sympy import Add, Expr, Symbol
 
+from pgcompile.model.algebra import drop_barren, hide_targets, order_atoms
+from pgcompile.model.elimination import eliminate
 from pgcompile.model.literals import evaluate, flatten
-from pgcompile.model.values import Atom, Data, Deterministic, Extern, FamilyUse, Model
+from pgcompile.model.values import Atom, Data, Deterministic, Distribution, Extern, FamilyUse, Model
 from pgcompile.objective.estimators import states
 from pgcompile.objective.moments import ExprUse
 from pgcompile.objective.rewrite import ClosedLeaf, ParameterUse, parameter_symbols
-from pgcompile.objective.terms import NUMBERS_OF_A_DRAW, Aggregate, Discrepancy, Draw, Env, draw_key
+from pgcompile.objective.terms import NUMBERS_OF_A_DRAW, OBSERVED, Aggregate, Discrepancy, Draw, Env, draw_key
 from pgcompile.plan.builder import Builder, merge_axes
 from pgcompile.plan.expressions import ExpressionLowering
 from pgcompile.plan.formulas import FormulaLowering
@@ -22,6 +24,8 @@ from pgcompile.plan.values import Axis, Value
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.family import Parameter
 from pgcompile.vocabulary.symbols import DIM, Facts, X
+
+_SUMMED = 1_000_000  # above the numbers of all draws: what is summed out is the innermost
 
 
 @dataclass
@@ -267,6 +271,55 @@ class Environment:
 
     def _reduce_closed(self, value: Value, lead: tuple[int, ...]) -> Value:
         return self.builder.sum_to_scalar(value, lead) if lead else value
+
+    def log_of(self, distribution: Distribution, env: Env) -> Value:
+        """log of a product, of a marginal of finite variables, or of a posterior."""
+        if distribution.evidence:
+            joint = self.log_of(Distribution(distribution.atoms, distribution.hidden), env)
+            return self.builder.binary("sub", joint, self.log_of(drop_barren(hide_targets(distribution)), env))
+        if distribution.hidden:
+            return self.log_marginal(distribution, env)
+        values = [self.log_density(atom, env) for atom in order_atoms(distribution)]
+        total = values[0]
+        for value in values[1:]:
+            total = self.builder.binary("add", total, value)
+        return total
+
+    def log_marginal(self, distribution: Distribution, env: Env) -> Value:
+        """log of a product with finite variables summed out, one at a time (Zhang & Poole 1994), in log space."""
+        makers = {t: atom for atom in distribution.atoms for t in atom.targets}
+        counts = {h: states(makers[h], self.model) or 1 for h in distribution.hidden}
+        axes: dict[str, Axis] = {}
+        draws: dict[str, Draw] = {}
+        for position, name in enumerate(distribution.hidden):
+            number = _SUMMED + NUMBERS_OF_A_DRAW * position
+            draws[name] = Draw(number, Distribution((makers[name],)), 1, OBSERVED, enumerated=(name,))
+            axes[name] = Axis(number + 1, counts[name])
+        tables: list[tuple[set[str], Value]] = []
+        for atom in order_atoms(distribution):
+            inside = {v for v in (*atom.targets, *atom.parents) if v in counts}
+            inner = env
+            for name in sorted(inside):  # an environment of all of them would be as large as the model, for each factor
+                inner = inner.extended((name,), draws[name])
+            tables.append((inside, self.log_density(atom, inner)))
+        build = self.builder
+        for name in eliminate(distribution.atoms, counts).order:
+            group = [t for t in tables if name in t[0]]
+            tables = [t for t in tables if name not in t[0]]
+            shown = name.rstrip("′")
+            with build.section(f"log {distribution.label}: the sum over {shown}"):
+                total = group[0][1]
+                for _, table in group[1:]:
+                    total = build.binary("add", total, table)
+                at = total.axes.index(axes[name])
+                rest = tuple(a for a in total.axes if a != axes[name])
+                total = build.make("logsumexp_axis", (total,), (at,), shape=(), axes=rest)
+            total = build.name(total, f"log_sum_{shown}", keep=True)
+            tables.append((set().union(*(names for names, _ in group)) - {name}, total))
+        total = tables[0][1]
+        for _, table in tables[1:]:
+            total = build.binary("add", total, table)
+        return total
 
     def discrepancy(self, term: Discrepancy) -> Value:
         """How far the samples of two distributions are apart."""

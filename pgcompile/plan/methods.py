@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 import networkx as nx
 
 from pgcompile.diagnostics import InternalError
-from pgcompile.model.algebra import drop_barren, order_atoms
+from pgcompile.model.algebra import drop_barren, hide_targets, order_atoms
+from pgcompile.model.elimination import eliminate
 from pgcompile.model.values import (
     Atom,
     Data,
@@ -17,6 +18,7 @@ from pgcompile.model.values import (
     Model,
     OptimiseLine,
 )
+from pgcompile.objective.estimators import LIMIT, states
 from pgcompile.objective.rewrite import (
     ClosedLeaf,
     NamedLeaf,
@@ -207,12 +209,25 @@ class Planner:
         seen = {factor.label for factor in self.model.factors}
         for named in self.model.named:
             reduced = drop_barren(named.distribution)
-            exact = not reduced.hidden and all(_scorable(a) for a in reduced.atoms)
+            exact = self._is_exact(reduced) and all(_scorable(a) for a in reduced.atoms)
             if exact and named.label not in seen and named.label not in self.plan.aliases:
                 seen.add(named.label)
                 head = Factor(named.name, named.distribution.targets, named.distribution.parents, Extern(), named.span)
                 method = self._log_density(f"log_{factor_attribute(head)}", f"log {reduced.spelled}", reduced)
                 self.plan.log_densities.append((named.label, method))
+
+    def _is_exact(self, distribution: Distribution) -> bool:
+        """Whether what is hidden, and what a posterior infers, is finite and its tables are small enough."""
+        parts = [distribution]
+        if distribution.evidence:
+            parts.append(drop_barren(hide_targets(distribution)))
+        for part in parts:
+            makers = {t: atom for atom in part.atoms for t in atom.targets}
+            counts = {h: states(makers[h], self.model) for h in part.hidden}
+            known = {h: c for h, c in counts.items() if c is not None}
+            if len(known) < len(counts) or (known and eliminate(part.atoms, known).largest > LIMIT):
+                return False
+        return True
 
     def _log_density(self, name: str, formula: str, distribution: Distribution) -> Method:
         environment = self._environment()
@@ -220,10 +235,7 @@ class Planner:
         for variable in self.model.variables:
             if variable in touched and variable not in self.model.deterministic:
                 environment.variable(variable, OBSERVED)
-        values = [environment.log_density(atom, OBSERVED) for atom in order_atoms(distribution)]
-        total = values[0]
-        for value in values[1:]:
-            total = environment.builder.binary("add", total, value)
+        total = environment.log_of(distribution, OBSERVED)
         return self._finished(name, formula, environment, [(name, total)])
 
     # --- samplers ---

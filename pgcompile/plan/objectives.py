@@ -5,12 +5,14 @@ from math import log
 from sympy import Add, Expr, Mul, Symbol
 
 from pgcompile.diagnostics import InternalError
+from pgcompile.objective.estimators import states
 from pgcompile.objective.rewrite import (
     AggregateLeaf,
     ClosedLeaf,
     DiscrepancyLeaf,
     Leaf,
     LogDensityLeaf,
+    MarginalLeaf,
     NamedLeaf,
     PlainLeaf,
     Rewritten,
@@ -50,6 +52,8 @@ class ObjectiveLowering:
             case NamedLeaf(name, inner):
                 value = ObjectiveLowering(self.environment, inner).run()
                 return self.environment.builder.name(value, name, keep=True)
+            case MarginalLeaf(distribution, env):
+                return self.environment.log_marginal(distribution, env)
             case AggregateLeaf(term):
                 return self.environment.aggregate(term)
             case DiscrepancyLeaf(term):
@@ -80,7 +84,7 @@ class ObjectiveLowering:
         """The mean over the samples of a draw and the weighted sum over its enumerated variables."""
         draw = self.rewritten.draws[symbol]
         body, weights, *surrogates = args
-        total = self._weighted(self._lower(body), weights)
+        total = self._weighted(self._lower(body), weights, draw)
         for surrogate in surrogates:
             total = self.environment.builder.binary("add", total, self._surrogate(draw, list(surrogate.args[1:])))
         return self._mean_over_samples(draw, total)
@@ -166,19 +170,30 @@ class ObjectiveLowering:
     def _lower(self, expr: Expr) -> Value:
         return FormulaLowering(self.environment.builder, self.values).lower(expr)
 
-    def _weighted(self, value: Value, weights: Expr) -> Value:
+    def _weighted(self, value: Value, weights: Expr, draw: Draw) -> Value:
         """The sum over enumerated variables, each value weighted by its probability."""
         build = self.environment.builder
         if weights == 0:
             return value
-        axes = {axis for leaf in self._weighed(weights) for axis in leaf}
+        if draw.distribution.evidence:
+            axes = {Axis(draw.number + 1 + i, self._count(draw, v)) for i, v in enumerate(draw.enumerated)}
+        else:
+            axes = {axis for leaf in self._weighed(weights) for axis in leaf}
         with build.section(f"weighted by {self._label(weights)}"):
-            probability = build.name(build.unary("exp", self._lower(weights)), "probs", keep=True)
+            log_probs = self._lower(weights)
+            if draw.estimator.detached:
+                log_probs = build.unary("detach", log_probs)
+            probability = build.name(build.unary("exp", log_probs), "probs", keep=True)
             total = build.binary("mul", probability, value)
             for axis in sorted(axes, key=lambda a: -a.draw):
                 if axis in total.axes:
                     total = self._reduce("sum_axis", total, axis)
         return build.name(total, "expected")
+
+    def _count(self, draw: Draw, variable: str) -> int:
+        atom = draw.atom_of(variable)
+        assert atom is not None
+        return states(atom, self.environment.model) or 1
 
     def _weighed(self, weights: Expr) -> list[tuple[Axis, ...]]:
         found = []
@@ -193,7 +208,7 @@ class ObjectiveLowering:
         return " ".join(leaf.atom.label for leaf in leaves if isinstance(leaf, LogDensityLeaf))
 
     def _reduce(self, op: str, value: Value, axis: Axis) -> Value:
-        rest = tuple(a for a in value.axes if a is not axis)
+        rest = tuple(a for a in value.axes if a != axis)
         return self.environment.builder.make(op, (value,), (value.axes.index(axis),), shape=value.shape, axes=rest)
 
     def _mean_over_samples(self, draw: Draw, value: Value) -> Value:
@@ -213,7 +228,7 @@ class ObjectiveLowering:
         assert isinstance(leaf, LogDensityLeaf)
         variable = leaf.atom.targets[0]
         with build.section(f"the gradient through {variable}: a score function"):
-            value = build.unary("detach", self._weighted(self._lower(cost), below))
+            value = build.unary("detach", self._weighted(self._lower(cost), below, draw))
             axis = next((a for a in value.axes if a.draw == draw.number), None)
             if baseline:
                 advantage = build.binary("sub", value, build.unary("detach", self._lower(baseline[0])))
@@ -226,7 +241,7 @@ class ObjectiveLowering:
             advantage = build.name(advantage, "advantage", keep=True)
             zero = build.binary("sub", log_q, build.unary("detach", log_q))
             surrogate = build.binary("mul", zero, advantage)
-        return self._weighted(surrogate, above)
+        return self._weighted(surrogate, above, draw)
 
     def _fitted(self, symbol: Symbol, args: list[Expr]) -> Value:
         """Zero, with the gradient of the squared distance of a learned baseline from what it stands for."""
@@ -234,7 +249,7 @@ class ObjectiveLowering:
         draw = self.rewritten.draws[symbol]
         baseline, cost, weights, sign = args
         with build.section("the baseline is fitted to what it stands for"):
-            value = build.unary("detach", self._weighted(self._lower(cost), weights))
+            value = build.unary("detach", self._weighted(self._lower(cost), weights, draw))
             distance = build.unary("square", build.binary("sub", value, self._lower(baseline)))
             distance = build.name(self._mean_over_samples(draw, distance), "distance", keep=True)
             zero = build.binary("sub", distance, build.unary("detach", distance))

@@ -244,15 +244,19 @@ class Builder(Transformer[Token, Any]):
                 variables.append(tree.Name(name, span=_place(token)))
         return tree.Integral(_nodes(c)[0], tuple(variables), span=_span(c))
 
-    def sum_over(self, c: list[Any]) -> Any:
-        raise OperatorError(
-            _span(c),
-            "sums over a variable or an index are not part of this version",
-            "write the terms out if they are few",
-        )
+    def sum_over(self, c: list[Any]) -> tree.Integral:
+        variable, body = _nodes(c)
+        if not isinstance(variable, tree.Name):
+            raise OperatorError(
+                _span(c),
+                "sums over an index are not part of this version",
+                "write the terms out if they are few; a sum over a variable is `sum_k p(x|k) p(k)`",
+            )
+        return tree.Integral(body, (variable,), is_sum=True, span=_span(c))
 
-    def sum_range(self, c: list[Any]) -> _Many:
-        return _many(c, ())
+    def sum_range(self, c: list[Any]) -> Any:
+        inside = [x for x in c if not (isinstance(x, Token) and x.type in ("LBRACE", "RBRACE"))]
+        return _name(inside[0]) if len(inside) == 1 else _many(c, ())
 
     def power_of(self, c: list[Any]) -> tree.Power:
         return tree.Power(_open(c[0]), _open(c[2]), span=_span(c))

@@ -187,10 +187,11 @@ class Functional(Node):
 
 @dataclass(frozen=True)
 class Integral(Node):
-    """`∫ body dz dw`."""
+    """`∫ body dz dw`, or `sum_k body` of a variable with finitely many values."""
 
     body: "Expr"
     variables: tuple[Name, ...]
+    is_sum: bool = False
 
 
 @dataclass(frozen=True)

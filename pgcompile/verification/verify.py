@@ -113,7 +113,10 @@ class _Judge:
         values = {v: reference.variable(v, OBSERVED).tensor for v in (*distribution.targets, *distribution.parents)}
         values |= self.bench.inputs_of(distribution)
         found = self.bench.module.log_prob_of(label, **values)
-        expected = reference.log_marginal(distribution, OBSERVED)
+        try:
+            expected = reference.log_density(distribution, OBSERVED)
+        except LookupError:
+            return []  # sums that are too large for brute force
         return [Check(f"log {label}", relative(found, expected), EXACT)]
 
     def _joint(self) -> list[Check]:

@@ -86,6 +86,8 @@ def _latex(expr: tree.Expr) -> str:
             head = r"D_{\mathrm{KL}}" if kind == "KL" else rf"\mathrm{{{kind}}}"
             other = rf" \,\|\, {_latex(right)}" if right is not None else ""
             return rf"{head}\left[{_latex(left)}{other}\right]"
+        case tree.Integral(body, variables, True):
+            return rf"\sum_{{{latex_name(variables[0].id)}}} {_latex(body)}"
         case tree.Integral(body, variables):
             differentials = " ".join(rf"\, d{latex_name(v.id)}" for v in variables)
             return rf"\int {_latex(body)} {differentials}"
