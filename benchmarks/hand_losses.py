@@ -139,7 +139,14 @@ def hand_vae(m: nn.Module, x: Tensor) -> Tensor:
     return -(bce(m.decoder(z), x) - kl_to_standard(loc, scale)).mean()
 
 
+def hand_mixture(m: nn.Module, x: Tensor) -> Tensor:
+    prototypes = m.prototypes.unsqueeze(1).expand(-1, len(x), -1)
+    found = F.binary_cross_entropy_with_logits(prototypes, x.expand_as(prototypes), reduction="none").sum(-1)
+    return -(m.weights.log_softmax(-1).unsqueeze(-1) - found).logsumexp(0).mean()
+
+
 HAND = {
+    "mixture": hand_mixture,
     "vae": hand_vae,
     "iwae": hand_iwae,
     "mmd_vae": hand_mmd,

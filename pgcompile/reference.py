@@ -90,6 +90,7 @@ class Reference:
     own_draws: set[str] = field(default_factory=set)
     compared: list[tuple[str, Tensor, Tensor]] = field(default_factory=list)
     _drawn: dict[tuple[Draw, str], Field] = field(default_factory=dict)
+    _weighed_outside: bool = False
 
     # --- variables ---
 
@@ -300,13 +301,15 @@ class Reference:
                     product = product * self.term(factor)
                 return product
             case terms.Divide(top, bottom):
-                return self.term(top) / self.term(bottom)
+                return self._nonlinear(term, lambda: self.term(top) / self.term(bottom))
             case terms.Raise(base, exponent):
-                return self.term(base) ** self.term(exponent)
+                return self._nonlinear(term, lambda: self.term(base) ** self.term(exponent))
             case terms.Apply("log", (terms.Expectation(draw, terms.Apply("exp", (body,))),)):
                 return self._log_mean_exp(draw, self.term(body))
-            case terms.Apply(function, arguments):
+            case terms.Apply("mean" | "sum" | "detach" as function, arguments):
                 return self._apply(function, [self.term(a) for a in arguments])
+            case terms.Apply(function, arguments):
+                return self._nonlinear(term, lambda: self._apply(function, [self.term(a) for a in arguments]))
             case terms.Reference(_, inner):
                 return self.term(inner)
 
@@ -325,10 +328,23 @@ class Reference:
             total = total + probability * self.term(body)
         return total
 
+    def _nonlinear(self, term: Term, value: Callable[[], Tensor]) -> Tensor:
+        """A nonlinear function: the score functions of the draws inside weigh its value, not what it acts on."""
+        draws = [draw for draw in dict.fromkeys(terms.draws_of(term)) if draw.scored]
+        if not draws or self._weighed_outside:
+            return value()
+        self._weighed_outside = True
+        found = value()
+        self._weighed_outside = False
+        for draw in draws:
+            box = self._box(draw).log()
+            found = found * (box.sum(0) if box.ndim == len(self._lead(draw)) else box).exp()
+        return found
+
     def _mean_over(self, value: Tensor, draw: Draw) -> Tensor:
         """The mean over the samples of a draw, which are its first dimension; what has none of them is its own mean."""
         lead = self._lead(draw)
-        value = value * self._box(draw)
+        value = value if self._weighed_outside else value * self._box(draw)
         return value.mean(0) if value.ndim == len(lead) else value
 
     def _log_mean_exp(self, draw: Draw, value: Tensor) -> Tensor:
@@ -336,6 +352,8 @@ class Reference:
         if value.ndim < len(self._lead(draw)):
             return value
         result = value.logsumexp(0) - math.log(len(value))
+        if self._weighed_outside:
+            return result
         box = self._box(draw)
         return result * (box.log().sum(0).exp() if box.ndim == value.ndim else box)
 

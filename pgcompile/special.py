@@ -60,7 +60,8 @@ def continuous_bernoulli_draw(logits: Tensor, uniform: Tensor) -> Tensor:
     far = torch.where(near, 1.0, size)
     flipped = torch.where(logits > 0, 1 - uniform, uniform)
     exact = -torch.log1p(flipped * torch.expm1(-far)) / far
-    series = flipped + size * flipped * (flipped - 1) / 2
+    bend = flipped * (flipped - 1) / 2
+    series = flipped + size * bend * (1 + size * (2 * flipped - 1) / 3)
     draw = torch.where(near, series, exact)
     return torch.where(logits > 0, 1 - draw, draw)
 
@@ -131,7 +132,10 @@ def hard_one_hot(soft: Tensor) -> Tensor:
 def over_batch(value: Tensor, rank: int) -> Tensor:
     """The batch as one leading dimension, with ones where it was: [n, 1, ..., *event]."""
     event = value.shape[value.ndim - rank :]
-    return value.reshape(-1, *(1 for _ in value.shape[: value.ndim - rank]), *event)
+    rows = value.reshape(-1, *(1 for _ in value.shape[: value.ndim - rank]), *event)
+    if len(rows) < 2:
+        raise ValueError("TC and MI take two data points at least")
+    return rows
 
 
 def log_mean(value: Tensor, dim: int) -> Tensor:

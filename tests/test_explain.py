@@ -56,8 +56,7 @@ def test_the_gradient_plan(formula: str, lines: list[str]) -> None:
 
 def test_rules_are_named() -> None:
     found = explained(
-        DISCRETE
-        + "p(x|k) = Normal(m[k], 1)\np(k) = Categorical(logits = 0)\ne = IWAE[p(x|k) p(k) || q(k|x); grad=enumerate]"
+        DISCRETE + "p(x|k) = Normal(m[k], 1)\np(k) = Categorical(logits = 0)\ne = log E_{q(k|x)}[p(x,k) / q(k|x)]"
     )
     for rule in ("[log of a product]", "[enumeration]", "[log-sum-exp]"):
         assert rule in found

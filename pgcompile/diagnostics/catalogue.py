@@ -456,6 +456,12 @@ CATALOGUE: tuple[Entry, ...] = (
         _DISCRETE + "e = E_{q(b|x); samples=4}[log p(x|b)]",
     ),
     Entry(
+        "W128",
+        "the logarithm of an average of one draw",
+        _VAE + "e = log E_{q(z|x)}[p(x,z) / q(z|x)]",
+        _VAE + "e = log E_{q(z|x); samples=50}[p(x,z) / q(z|x)]",
+    ),
+    Entry(
         "W121",
         "probabilities that do not sum to one",
         "k : category[3]\np(k) = Categorical([0.5, 0.3, 0.3])",

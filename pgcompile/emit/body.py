@@ -260,6 +260,13 @@ def _default_hint(value: Value) -> str:
         "detach": "fixed",
         "unsqueeze": "column",
         "gather": "picked",
+        "lift_table": "lifted",
+        "spread_table": "rows",
+        "randn_like": "noise",
+        "rand_like": "uniform",
+        "exponential_like": "exponential",
+        "unsqueeze_axes": "lined",
+        "mean_axis": "average",
         "cholesky_of_inverse": "tril",
     }
     name = defaults.get(value.op, re.sub(r"\W", "_", value.op))

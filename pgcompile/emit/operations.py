@@ -194,6 +194,13 @@ class Writer:
         self.use("spread_table")
         return Text(f"spread_table({args[0].text}, {batch})")
 
+    def _lift_table(self, value: Value, args: list[Text]) -> Text:
+        rank = value.args[0].rank - 1
+        batch = batch_shape(args[1].at(ATOM), value.args[1].rank) if len(args) > 1 else "()"
+        ones = f"*(1 for _ in {batch})"
+        sizes = ", ".join(["-1", ones, *(str(n) for n in value.shape)]) if rank or len(args) > 1 else "-1"
+        return Text(f"{args[0].at(ATOM)}.reshape({sizes})")
+
     def _as_rows(self, value: Value, args: list[Text]) -> Text:
         return Text(f"{args[0].at(ATOM)}.reshape(-1, {value.attributes[0]})")
 

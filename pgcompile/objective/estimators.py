@@ -9,7 +9,7 @@ from math import prod
 from pgcompile.diagnostics import Sink, Span
 from pgcompile.model.values import Atom, Distribution, FamilyUse, Model
 from pgcompile.objective.review import learnables_of
-from pgcompile.objective.terms import Env, Estimator
+from pgcompile.objective.terms import PATHWISE, Env, Estimator
 
 MAX_STATES = 64  # enumerated unasked up to this many combinations
 LARGEST_TABLE = 4096  # enumerated on request without a remark up to this many
@@ -50,6 +50,7 @@ def plan(
     scored: list[str] = []
     relaxed: list[str] = []
     table = 1
+    drawn = False
     for atom in over.atoms:
         definition = atom.factor.definition
         if not isinstance(definition, FamilyUse) or definition.family.name == "Delta":
@@ -57,6 +58,7 @@ def plan(
         target, count = atom.targets[0], states(atom, model)
         learned = learned_upstream(atom, over, env, model)
         if definition.family.pathwise:
+            drawn = True
             if estimator.grad == "score" and learned:
                 scored.append(target)
             continue
@@ -74,11 +76,15 @@ def plan(
                 return None
             table *= count
             enumerated.append(target)
-        elif estimator.grad is None and samples is None and count is not None and table * count <= MAX_STATES:
+        elif estimator == PATHWISE and samples is None and count is not None and table * count <= MAX_STATES:
             table *= count
             enumerated.append(target)
         elif learned:
             scored.append(target)
+    wrong = _without_effect(estimator, samples, enumerated, scored, relaxed, drawn)
+    if wrong is not None:
+        sink.add("PGC409", span, f"{wrong[0]} over {over.label} has no effect: {wrong[1]}", help="leave it out")
+        return None
     if table > LARGEST_TABLE:
         sink.add(
             "W127",
@@ -97,6 +103,28 @@ def plan(
     if samples is None:
         samples = DRAWS if scored and estimator.baseline is None else 1
     return Plan(samples, tuple(enumerated), tuple(scored), tuple(relaxed))
+
+
+def _without_effect(
+    estimator: Estimator,
+    samples: int | None,
+    enumerated: list[str],
+    scored: list[str],
+    relaxed: list[str],
+    drawn: bool,
+) -> tuple[str, str] | None:
+    """An option that changes nothing, and why; None where each has its effect."""
+    if estimator.grad == "enumerate" and not enumerated:
+        return "grad=enumerate", "none of its variables takes finitely many values"
+    if estimator.relax is not None and not relaxed:
+        return f"relax={estimator.relax}", "none of its variables is discrete"
+    if estimator.relax is not None and estimator.grad is not None and estimator.grad != "through":
+        return f"grad={estimator.grad}", "a relaxed draw is pathwise"
+    if estimator.baseline is not None and not scored:
+        return "baseline", "no score function carries its gradient"
+    if estimator.grad == "enumerate" and samples is not None and not drawn and not scored:
+        return f"samples={samples}", "every variable is enumerated"
+    return None
 
 
 def _stands_alone(over: Distribution, estimator: Estimator, env: Env, model: Model, sink: Sink, span: Span) -> bool:

@@ -2,16 +2,18 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from math import prod
 from typing import TYPE_CHECKING
 
 from pgcompile.diagnostics import Span
 from pgcompile.model.algebra import drop_barren
 from pgcompile.model.literals import evaluate, flatten
-from pgcompile.model.values import Atom, Data, Distribution, Factor, FamilyUse
+from pgcompile.model.values import Atom, Data, Distribution, Factor, FamilyUse, Model
 from pgcompile.objective import terms
 from pgcompile.objective.context import Context
+from pgcompile.objective.estimators import MAX_STATES, states
 from pgcompile.objective.options import choice, read_options, split_options, whole_number
-from pgcompile.objective.terms import Draw, Env, Term
+from pgcompile.objective.terms import PATHWISE, Draw, Env, Term
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.spaces import KINDS, reaches
 
@@ -170,7 +172,16 @@ class Functionals:
                 help="write grad=dreg, which has none (Tucker et al. 2019)",
             )
             return None
-        if options[0] is None and options[1].grad != "enumerate":
+        if expr.kind == "IWAE" and options[1].grad == "enumerate":
+            self.sink.add(
+                "PGC408",
+                expr.span,
+                "an IWAE over every value is log p itself: nothing is left of q, nor of the number of samples",
+                help="name the marginal, `p(x) = sum_k p(x|k) p(k)`, and write log p(x)",
+            )
+            return None
+        finite = expr.kind != "IWAE" and options[1] == PATHWISE and _is_finite(over, self.model)
+        if options[0] is None and options[1].grad != "enumerate" and not finite:
             self.sink.add(
                 "PGC408",
                 expr.span,
@@ -192,10 +203,20 @@ class Functionals:
         if settings is None:
             return None
         found, rest = settings
-        options = read_options(rest, self.model.constants, self.sink, expr.kind)
+        options = read_options(rest, self.model.constants, self.sink, expr.kind, DISCREPANCIES[expr.kind])
         if options is None:
             return None
         samples, estimator = options
+        conditioned = [d.label for d in (left, right) if d.parents]
+        if expr.kind == "MMD" and samples is not None and samples > 1 and conditioned:
+            self.sink.add(
+                "PGC408",
+                expr.span,
+                f"samples of one data point are no independent draws of {conditioned[0]} over the data",
+                reasons=["pairs of them would be counted, and the estimate be biased"],
+                help="leave samples out: there is one draw for each data point",
+            )
+            return None
         if estimator.grad is not None or estimator.baseline is not None:
             self.sink.add(
                 "PGC408",
@@ -261,7 +282,15 @@ class Functionals:
         elementwise = isinstance(definition, FamilyUse) and not definition.family.event_rank
         pathwise = isinstance(definition, FamilyUse) and definition.family.pathwise
         drawn_above = [p for p in atom.parents if env.get(p) is not None]
-        if len(over.atoms) > 1 or over.hidden or not elementwise or not pathwise or len(shape) != 1 or drawn_above:
+        if (
+            len(over.atoms) > 1
+            or over.hidden
+            or not elementwise
+            or not pathwise
+            or len(shape) != 1
+            or drawn_above
+            or not atom.parents
+        ):
             self.sink.add(
                 "PGC405",
                 expr.span,
@@ -389,12 +418,20 @@ class Functionals:
             drawn = self._many(expr, q, env, context)
         else:
             options = read_options(expr.options, self.model.constants, self.sink, expr.kind)
+            if options is not None and options[1].grad == "dreg":
+                self.sink.add("PGC408", expr.span, "grad=dreg is for IWAE", help="in an ELBO it is grad=stl")
+                return None
             drawn = None if options is None else self.whole.draw(q, *options, env, context, expr.span)
         if drawn is None:
             return None
         draw, inner = drawn
         body = self._log_ratio(p, q, inner, expr.span)
         return _log_mean_exp(draw, body, expr.span) if expr.kind == "IWAE" else terms.Expectation(draw, body, expr.span)
+
+
+def _is_finite(distribution: Distribution, model: Model) -> bool:
+    counts = [states(atom, model) for atom in distribution.atoms]
+    return None not in counts and prod(c or 1 for c in counts) <= MAX_STATES
 
 
 def _is_pathwise(distribution: Distribution) -> bool:

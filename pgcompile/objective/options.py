@@ -9,17 +9,27 @@ from pgcompile.syntax import tree
 
 MAX_SAMPLES = 1_000_000
 KNOWN = ("samples", "grad", "baseline", "relax")
+_SYNONYMS = {"bandwidth": "width", "sigma": "width", "n": "samples", "K": "samples", "k": "samples", "order": "alpha"}
 _GRADIENTS = ("pathwise", "score", "enumerate", "stl", "dreg")
 _RELAXATIONS = ("gumbel", "straight_through")
 
 
 def read_options(
-    options: tuple[tree.Option, ...], constants: dict[str, Fraction], sink: Sink, what: str = "an expectation"
+    options: tuple[tree.Option, ...],
+    constants: dict[str, Fraction],
+    sink: Sink,
+    what: str = "an expectation",
+    also: tuple[str, ...] = (),
 ) -> tuple[int | None, Estimator] | None:
     """Number of samples (None where it is not written) and the estimator; None after a report."""
     samples: int | None = None
     found: dict[str, object] = {}
+    seen: set[str] = set()
     for option in options:
+        if option.name in seen:
+            sink.add("PGC313", option.span, f"{option.name} is given twice", help="give it once")
+            return None
+        seen.add(option.name)
         match option.name:
             case "samples":
                 samples = whole_number(option, constants, sink)
@@ -38,12 +48,13 @@ def read_options(
                     return None
                 found["relax"], found["temperature"] = relaxed
             case _:
-                close = nearest(option.name, KNOWN)
+                known = (*also, *KNOWN)
+                close = _SYNONYMS.get(option.name) or nearest(option.name, known)
                 sink.add(
                     "PGC106",
                     option.span,
                     f"{what} has no option {option.name}",
-                    help=f"did you mean {close or 'samples'}? the options are {', '.join(KNOWN)}",
+                    help=f"did you mean {close if close in known else 'samples'}? the options are {', '.join(known)}",
                 )
                 return None
     return samples, Estimator(**found) if found else PATHWISE  # type: ignore[arg-type]
@@ -81,7 +92,7 @@ def choice(option: tree.Option, known: tuple[str, ...], sink: Sink) -> str | Non
         "PGC408",
         value.span,
         f"{option.name} is one of {', '.join(known)}",
-        help=f"did you mean {close}?" if close else f"write {option.name}={known[0]}",
+        help=f"did you mean {close}?" if close else f"write one of them, or leave {option.name} out",
     )
     return None
 

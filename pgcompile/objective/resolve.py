@@ -67,10 +67,32 @@ class Objectives:
             context = Context(self._counted(objective.expr), self._options(objective.expr))
             self.readings, self.reasons = {}, []
             term = self.term(objective.expr, OBSERVED, context)
-            if term is not None:
+            if term is not None and self._baselines_apart(term):
                 found[name] = term
                 self._note_readings(name, objective.expr)
         return found
+
+    def _baselines_apart(self, term: Term) -> bool:
+        """Whether learned baselines share nothing with what they stand for: fitting them would train it."""
+        inside = {n for t in terms.walk(term) if isinstance(t, terms.Plain) for n in learned_in(t.expr, self.model)}
+        return all(
+            self._is_apart(draw.estimator.baseline, inside)
+            for draw in terms.draws_of(term)
+            if draw.estimator.baseline is not None
+        )
+
+    def _is_apart(self, baseline: tree.Expr, used: set[str]) -> bool:
+        shared = used & learned_in(baseline, self.model)
+        if not shared:
+            return True
+        self.sink.add(
+            "PGC408",
+            baseline.span,
+            f"the baseline is computed with {', '.join(sorted(shared))}, which the model uses too",
+            reasons=["a baseline is fitted to what it stands for, and that gradient would train the model"],
+            help="give the baseline a net of its own, or detach what it shares: `b(detach(h))`",
+        )
+        return False
 
     def _note_readings(self, name: str, expr: tree.Expr) -> None:
         """How the bare names of a formula were read, as one note with the full spelling."""
@@ -126,6 +148,10 @@ class Objectives:
                     result.append(objective.expr)
         return tuple(result)
 
+    def _samples(self, expr: tree.Expr) -> bool:
+        """Whether a formula averages over draws, itself or in an objective that it names."""
+        return any(isinstance(n, tree.Expectation | tree.Functional) for n in tree.walk(self._expanded(expr)))
+
     def _quiet(self, expr: tree.Expr) -> Distribution | None:
         """Resolve without reporting: the formula itself reports later."""
         return self.resolver.quietly().resolve(expr)
@@ -155,7 +181,7 @@ class Objectives:
                 return self._product(factors, env, context)
             case tree.Quotient(numerator, denominator):
                 return self._quotient(expr, numerator, denominator, env, context)
-            case tree.Power(base, tree.Number(text)) if text in ("2", "3", "4") and _samples(base):
+            case tree.Power(base, tree.Number(text)) if text in ("2", "3", "4") and self._samples(base):
                 # A power of an estimate is biased; a product of independent estimates is not.
                 return self._product((base,) * int(text), env, context)
             case tree.Power(base, exponent):
@@ -276,6 +302,14 @@ class Objectives:
         if self._is_density(operand):
             return self._log_density(operand, env, context)
         inner = self.term(operand, env, context)
+        if isinstance(inner, terms.Expectation) and inner.draw.unasked and not inner.draw.enumerated:
+            count = f"{inner.draw.samples} draws" if inner.draw.samples > 1 else "one draw"
+            self.sink.add(
+                "W128",
+                expr.span,
+                f"this is the logarithm of an average of {count}: its mean is below the logarithm of the expectation",
+                help="say how many draws: `log E_{q; samples=50}[...]`; the bound is tighter the more there are",
+            )
         return inner and terms.Apply("log", (inner,))
 
     def _is_density(self, expr: tree.Expr) -> bool:
@@ -467,15 +501,17 @@ class Objectives:
                 help="use what the draw is conditioned on",
             )
             return False
-        learned = learned_in(expr, self.model)
-        shared = {name for factor in self.model.factors for name in learnables_of(factor, self.model)} & learned
-        if shared:
+        if not self._is_apart(expr, {n for factor in self.model.factors for n in learnables_of(factor, self.model)}):
+            return False
+        quiet = Typer(self.model, Sink(self.sink.source))
+        scope = Scope("", {v: self._space(v) for v in names_in(expr) if v in self.model.variables})
+        typed = quiet.typed(expr, scope)
+        if typed is not None and typed.shape:
             self.sink.add(
                 "PGC408",
                 expr.span,
-                f"the baseline is computed with {', '.join(sorted(shared))}, which the model uses too",
-                reasons=["a baseline is fitted to what it stands for, and that gradient would train the model"],
-                help="give the baseline a net of its own, or detach what it shares: `b(detach(h))`",
+                f"the baseline `{self._text(expr)}` is {show(typed.shape)}, and it is one number a data point",
+                help=f"write `{self._text(expr)}[0]`" if typed.shape == (1,) else f"write `sum({self._text(expr)})`",
             )
             return False
         return self._plain(expr, env) is not None
@@ -496,7 +532,7 @@ class Objectives:
                 edits=[Edit(expr.span, inside)],
             )
         numerator = self.term(top, env, context)
-        denominator = self.term(bottom, env, context.apart() if _samples(top) else context)
+        denominator = self.term(bottom, env, context.apart() if self._samples(top) else context)
         return None if numerator is None or denominator is None else terms.Divide(numerator, denominator)
 
     def _product(self, factors: tuple[tree.Expr, ...], env: Env, context: Context) -> Term | None:
@@ -508,7 +544,7 @@ class Objectives:
             if term is None:
                 return None
             found.append(term)
-            sampled = sampled or _samples(factor)
+            sampled = sampled or self._samples(factor)
         return terms.Multiply(tuple(found))
 
     def _call(self, expr: tree.Call, env: Env, context: Context) -> Term | None:
@@ -556,11 +592,6 @@ def _detached(over: tree.Expr) -> tree.Expr | None:
             return argument.value
         case _:
             return None
-
-
-def _samples(expr: tree.Expr) -> bool:
-    """Whether a formula averages over draws."""
-    return any(isinstance(n, tree.Expectation | tree.Functional) for n in tree.walk(expr))
 
 
 def _variables(term: Term, model: Model) -> set[str]:

@@ -3,7 +3,7 @@
 Every rule that fires is recorded as a `Step`, so that `pgc explain` can print the derivation.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
@@ -39,6 +39,8 @@ MeanOver = Function("MeanOver")
 LogMean = Function("LogMean")
 # Surrogate(draw, log q, cost, log weights below, log weights above, baseline): zero, with the score-function gradient.
 Surrogate = Function("Surrogate")
+# Outer(draw, log q, value, baseline): zero, with the score-function gradient of a value that is no mean over the draws.
+Outer = Function("Outer")
 # Fitted(draw, baseline, cost, log weights, sign): zero, with the gradient that fits a learned baseline to the cost.
 Fitted = Function("Fitted")
 _Expect = Function("Expect")  # before the expectation rules have been applied
@@ -203,7 +205,7 @@ class _Rewriter:
     facts: dict[tuple[Atom, Env], tuple[Facts, tuple[tuple[Symbol, ParameterUse], ...]]] = field(default_factory=dict)
 
     def run(self, term: Term) -> Rewritten:
-        expr = self._expectations(self._collect(self._sympy(term)))
+        expr = self._lifted(self._expectations(self._collect(self._sympy(term))))
         directions = {line.direction for line in self.model.optimise if line.objective == self.name}
         if directions:
             expr = self._fitted(expr, -1 if "maximize" in directions else 1)
@@ -261,8 +263,8 @@ class _Rewriter:
             or (isinstance(leaf, LogDensityLeaf) and _is_own(leaf))
             for leaf in value.leaves.values()
         )
-        fitted = any(d.estimator.baseline is not None for d in value.draws.values())
-        if partial or fitted or isinstance(value.expr, Symbol) or value.expr.is_Number:
+        scored = any(draw.scored for draw in value.draws.values())
+        if partial or scored or isinstance(value.expr, Symbol) or value.expr.is_Number:
             return self._sympy(inner)
         self.sink.absorb(other.sink)
         self.steps.extend(value.steps)
@@ -382,9 +384,10 @@ class _Rewriter:
         """`log E[exp(b)]` by log-sum-exp; with one sample it is `E[b]`. None for any other body."""
         draw = self.draws[symbol]
         number, rest = body.as_coeff_Mul()
-        if not isinstance(rest, sympy.exp) or number <= 0 or rest.args[0].has(_Expect):
+        factors = Mul.make_args(rest)
+        if number <= 0 or rest.has(_Expect) or not all(isinstance(f, sympy.exp) for f in factors):
             return None
-        inner = rest.args[0] + sympy.log(number)
+        inner = Add(*(f.args[0] for f in factors)) + sympy.log(number)
         if draw.samples == 1 and not draw.enumerated:
             return self._expectation(symbol, inner)
         pieces = list(Add.make_args(sympy.expand_mul(inner)))
@@ -402,6 +405,23 @@ class _Rewriter:
         self._record_sampling(draw, inside, needed, logarithm=True)
         surrogates = [self._surrogate(symbol, draw, v, [], needed) for v in scored]
         return Add(*outside, LogMean(symbol, Add(*inside), self._weights(draw, enumerated), *surrogates))
+
+    def _lifted(self, expr: Expr) -> Expr:
+        """Score functions of expectations inside a nonlinear function weigh the value of the whole function.
+
+        Inside, they would give the gradient of the function at the true expectation, of which the value is no estimate.
+        """
+        found: list[Expr] = []
+        for term in Add.make_args(expr):
+            number, body = term.as_coeff_Mul()
+            inside = list(dict.fromkeys(_nonlinear(body, linear=True)))
+            if not inside or body.has(BatchMean, BatchSum):
+                found.append(term)
+                continue
+            plain = body.xreplace({node: node.func(*node.args[:3]) for node in inside})
+            outer = [Outer(s.args[0], s.args[1], plain, *s.args[5:]) for node in inside for s in node.args[3:]]
+            found.append(number * Add(plain, *outer))
+        return Add(*found)
 
     # --- gradients ---
 
@@ -480,6 +500,8 @@ class _Rewriter:
             for surrogate in found.args[3:]:
                 if len(surrogate.args) > 5 and self._is_learned(surrogate.args[5]):
                     draw, _, cost, below, above, baseline = surrogate.args
+                    if isinstance(found, LogMean):
+                        cost = LogMean(*found.args[:3])
                     fits.append(Fitted(draw, baseline, cost, below + above, Integer(sign)))
         return Add(expr, *fits)
 
@@ -818,6 +840,20 @@ def _apply(function: str, arguments: list[Expr]) -> Expr:
             return Relu(first)
         case _:
             raise InternalError(f"no rule for {function}")
+
+
+def _nonlinear(expr: Expr, *, linear: bool) -> Iterator[Expr]:
+    """Means with score functions that a nonlinear function acts on; a product of independent means is none."""
+    if isinstance(expr, Detach) or not expr.args:
+        return
+    if isinstance(expr, MeanOver | LogMean):
+        if not linear and expr.args[3:]:
+            yield expr
+        yield from _nonlinear(expr.args[1], linear=linear and isinstance(expr, MeanOver))
+        return
+    keeps = isinstance(expr, Add | Mul | BatchMean | BatchSum)
+    for arg in expr.args:
+        yield from _nonlinear(arg, linear=linear and keeps)
 
 
 def _is_own(leaf: LogDensityLeaf) -> bool:

@@ -24,6 +24,8 @@ def batch_mean(build: Builder, value: Value, sign: int) -> Value:
 
 def _mean_of(build: Builder, total: Value, source: Value) -> Value:
     """A total over the batch divided by its size; a single sum or cross-entropy is a mean of its own."""
+    if total.op == "neg" and total.args[0].op in ("cross_entropy_sum", "batch_sum"):
+        return build.unary("neg", _mean_of(build, total.args[0], source))
     if total.op == "cross_entropy_sum":
         return build.make("cross_entropy_mean", total.args, shape=(), batched=False)
     if total.op == "batch_sum" and total.args[0].rank == 0:

@@ -317,6 +317,8 @@ class Builder:
                 return whole  # the template is made of zeros
             return self.make("full_like", (whole,), (value.constant,), shape=shape)
         value = self.spread_axes(self.raise_rank(value, len(shape)), axes)
+        if self.is_full(value, shape, axes):
+            return value
         if like is not None and like is not value:
             return self.make("expand_as", (value, like), shape=shape)
         if value.shape == shape and (value.batched or not self.needs_batch) and not value.axes:

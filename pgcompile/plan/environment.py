@@ -308,9 +308,7 @@ class Environment:
             tables = [t for t in tables if name not in t[0]]
             shown = name.rstrip("′")
             with build.section(f"log {distribution.label}: the sum over {shown}"):
-                total = group[0][1]
-                for _, table in group[1:]:
-                    total = build.binary("add", total, table)
+                total = self._added([table for _, table in group])
                 at = total.axes.index(axes[name])
                 rest = tuple(a for a in total.axes if a != axes[name])
                 total = build.make("logsumexp_axis", (total,), (at,), shape=(), axes=rest)
@@ -319,6 +317,21 @@ class Environment:
         total = tables[0][1]
         for _, table in tables[1:]:
             total = build.binary("add", total, table)
+        return total
+
+    def _added(self, values: list[Value]) -> Value:
+        """A sum; a table that is the same for all data is not repeated for each where another term has the batch."""
+        repeated = [v for v in values if v.op == "spread_table"]
+        if repeated and len(repeated) < len(values) and any(v.batched for v in values if v not in repeated):
+            values = [
+                self.builder.make("lift_table", v.args, shape=v.shape, batched=v.batched, axes=v.axes)
+                if v in repeated
+                else v
+                for v in values
+            ]
+        total = values[0]
+        for value in values[1:]:
+            total = self.builder.binary("add", total, value)
         return total
 
     def discrepancy(self, term: Discrepancy) -> Value:

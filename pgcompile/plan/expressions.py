@@ -294,6 +294,8 @@ class ExpressionLowering:
 
     def _is_index(self, value: Value) -> bool:
         space = self.model.spaces.get(str(value.attributes[0])) if value.op == "argument" else None
+        if value.op == "states":
+            return value.attributes[0] == "category"
         return value.op in ("category", "argmax") or (space is not None and space.kind == "category")
 
     def _extern(self, net: ExternNetwork, args: list[Value]) -> Results:

@@ -70,6 +70,8 @@ class ObjectiveLowering:
             return self._as_symbol(expr, self._average(expr.args[0], args[1:]))
         if name == "LogMean":
             return self._as_symbol(expr, self._log_mean(expr.args[0], args[1:]))
+        if name == "Outer":
+            return self._as_symbol(expr, self._outer(args[1:]))
         if name == "Fitted":
             return self._as_symbol(expr, self._fitted(expr.args[0], args[1:]))
         if name in ("BatchMean", "BatchSum"):
@@ -242,6 +244,22 @@ class ObjectiveLowering:
             zero = build.binary("sub", log_q, build.unary("detach", log_q))
             surrogate = build.binary("mul", zero, advantage)
         return self._weighted(surrogate, above, draw)
+
+    def _outer(self, args: list[Expr]) -> Value:
+        """Zero, with the gradient of the score function of a value that depends on all draws at once."""
+        build = self.environment.builder
+        log_density, value, *baseline = args
+        leaf = self.rewritten.leaves[log_density]
+        assert isinstance(leaf, LogDensityLeaf)
+        with build.section(f"the gradient through {leaf.atom.targets[0]}: a score function"):
+            log_q = self._lower(log_density)
+            while log_q.axes:
+                log_q = self._reduce("sum_axis", log_q, log_q.axes[0])
+            advantage = build.unary("detach", self._lower(value))
+            if baseline:
+                advantage = build.binary("sub", advantage, build.unary("detach", self._lower(baseline[0])))
+            advantage = build.name(advantage, "advantage", keep=True)
+            return build.binary("mul", build.binary("sub", log_q, build.unary("detach", log_q)), advantage)
 
     def _fitted(self, symbol: Symbol, args: list[Expr]) -> Value:
         """Zero, with the gradient of the squared distance of a learned baseline from what it stands for."""

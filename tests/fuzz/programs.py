@@ -274,7 +274,7 @@ class ProgramMaker:
             "E_q[log p] - KL[q || p]",
             f"E_q[log p + {sums}] - 2 * H[q]",
             f"E_q[log p] - 0.5 * KL[q || p] + E_q[{sums}]",
-            f"max(E_q[{sums}], -3) - KL[q || p]",
+            f"max(E_q[tanh({sums})], -3) - KL[q || p]",
             "E_{" + joint + "; samples = 3}[log p - log q]",
             "E_{" + joint + "; samples = 2}[log p] + H[q]",
             "E_q[log p] - beta * KL[q || p]",
@@ -293,7 +293,9 @@ class ProgramMaker:
             self.lines.append("input beta : positive")
         self.lines.append(f"bound = {bound}")
         extra = ["E_q[log p]", "Jeffreys[q || p]"] if not any(self.parents[f"p {z.name}"] for z in latents) else []
-        extra += ["MMD[q || p; samples = 3]", "W[q || p]", "SW[q || p]"] if smooth else []
+        extra += ["W[q || p]", "SW[q || p]"] if smooth else []
+        if smooth and any(w.startswith("x") for z in latents for w in self.parents[f"q {z.name}"]):
+            extra.append("MMD[q || p]")
         extra += ["KL[q || p]", "CE[q || p]", "H[q]", f"E_q[{sums}]", "2 * bound - 1", "detach(bound)"]
         self.lines.append(f"other = {pick.choice(extra)}")
         self.lines.append(f"maximize bound using {pick.choice(['Adam', 'SGD'])}(lr = 0.01)")

@@ -58,7 +58,7 @@ param l : real[4] = normal(1)
 p(k) = Categorical([0.1, 0.2, 0.3, 0.4])
 p(x|k) = Normal(m[k], 0.5)
 q(k|x) = Categorical(logits = l)
-e = IWAE[p || q; grad=enumerate]
+e = log E_{q(k|x)}[p(x|k) p(k) / q(k|x)]
 f = log E_{q(k|x)}[p(x,k) / q(k|x)]
 """
     model = compiled(text).Model().double()
@@ -281,3 +281,36 @@ maximize e
     torch.testing.assert_close(model.exact(x=x), expected)
     many = model.e(x=x[:1].expand(4000, 2))
     assert (many.mean() - expected[0]).abs() < 5 * many.std() / math.sqrt(4000)
+
+
+def test_a_function_from_python_gets_an_index_of_categories() -> None:
+    """An embedding takes whole numbers, also when every category is enumerated."""
+    text = """
+x : real[2]
+k : category[4]
+net policy = Linear(4)
+q(k|x) = Categorical(logits = policy(x))
+extern fn reward(k) -> real
+e = E_{q(k|x)}[reward(k)]
+"""
+
+    class Table(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.values = torch.nn.Embedding(4, 1)
+
+        def forward(self, k: Tensor) -> Tensor:
+            return self.values(k).squeeze(-1)
+
+    reward = Table()
+    model = pgc.compile(text).Model(reward=reward)
+    x = torch.randn(3, 2)
+    torch.testing.assert_close(model.e(x=x), model.policy(x).softmax(-1) @ reward.values.weight[:, 0])
+
+
+@pytest.mark.parametrize("kind", ["TC", "MI"])
+def test_an_aggregate_of_one_point_is_refused(kind: str) -> None:
+    model = compiled(f"x : real[2]\nz : real[2]\nq(z|x) = Normal(x, 1)\ne = {kind}[q(z|x)]").Model()
+    assert model.e(x=torch.zeros(2, 2)).shape == (2,)
+    with pytest.raises(ValueError, match="two data points"):
+        model.e(x=torch.zeros(1, 2))

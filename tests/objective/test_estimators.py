@@ -242,3 +242,89 @@ def test_relaxed_draws_are_those_of_the_reference(text: str, relax: str) -> None
 def test_a_draw_with_nothing_learned_above_it_needs_no_score_function() -> None:
     text = DISCRETE + "e = E_{p(b); samples=3}[sum(dec(b))]\nmaximize e"
     assert "advantage" not in compiled(text).source
+
+
+NONLINEAR = """
+x : real[2]
+k : category[3]
+net enc = Linear(3)
+param w : real[3] = [0.2, 1, 3]
+q(k|x) = Categorical(logits = enc(x))
+p(k) = Categorical([0.2, 0.3, 0.5])
+"""
+PRIOR = torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64)
+
+
+@pytest.mark.parametrize(
+    ("formula", "value"),
+    [
+        ("exp(E_{q(k|x); samples=2}[w[k]])", lambda w, q, i, j: ((w[i] + w[j]) / 2).exp()),
+        ("log E_{q(k|x); samples=2}[exp(w[k])]", lambda w, q, i, j: ((w[i].exp() + w[j].exp()) / 2).log()),
+        ("log E_{q(k|x); samples=2}[p(k) / q(k|x)]", lambda w, q, i, j: ((PRIOR / q)[i] + (PRIOR / q)[j]).log()),
+        ("IWAE[p(k) || q(k|x); samples=2]", lambda w, q, i, j: ((PRIOR / q)[i] + (PRIOR / q)[j]).log()),
+        ("square(E_{q(k|x); samples=2}[w[k]]) - 3", lambda w, q, i, j: ((w[i] + w[j]) / 2) ** 2),
+        ("square(E_{q(k|x); samples=2, baseline=1}[w[k]])", lambda w, q, i, j: ((w[i] + w[j]) / 2) ** 2),
+        ("abs(E_{q(k|x); samples=2}[w[k]] - 1)", lambda w, q, i, j: ((w[i] + w[j]) / 2 - 1).abs()),
+        ("E_{q(k|x); samples=2}[w[k]]^2", lambda w, q, i, j: w[i] * w[j]),
+        ("named * named", lambda w, q, i, j: w[i] * w[j]),
+        ("exp(named)", lambda w, q, i, j: ((w[i] + w[j]) / 2).exp()),
+        ("-E_{q(k|x); samples=2}[w[k]] / E_{q(k|x); samples=1, baseline=0}[w[k]]", lambda w, q, i, j: -w[i] / w[j]),
+    ],
+)
+def test_score_functions_inside_nonlinear_functions(formula: str, value) -> None:  # type: ignore[no-untyped-def]
+    """The gradient is that of the mean of what is computed, over all pairs of draws."""
+
+    def exact(model: torch.nn.Module, x: Tensor) -> Tensor:
+        q = model.enc(x).softmax(-1)
+        w = getattr(model, "w", torch.zeros(3))
+        return sum(q[i] * q[j] * value(w, q, i, j) for i in range(3) for j in range(3))
+
+    text = NONLINEAR + "named = E_{q(k|x); samples=2}[w[k]]\n" * ("named" in formula) + f"e = {formula}"
+    _agrees(text, exact)
+
+
+def test_a_learned_baseline_of_a_bound_is_fitted_to_the_bound() -> None:
+    text = DISCRETE + "param base : real = 0\ne = IWAE[p || q; samples=4, baseline=base]\nmaximize e"
+    torch.manual_seed(0)
+    model = compiled(text).Model()
+    optimiser = torch.optim.SGD([model.base], lr=0.1)
+    x = torch.randn(1, 2).expand(500, 2)
+    for _ in range(200):
+        optimiser.zero_grad()
+        model.loss(x=x).backward()
+        optimiser.step()
+    with torch.no_grad():
+        assert (model.base - model.e(x=x).mean()).abs() < 0.2
+
+
+def test_the_logarithm_of_a_ratio_underflows_nowhere() -> None:
+    text = "x : boolean[784]\nz : real[64]\nnet d = Linear(784)\nnet e = Linear(64)\np(z) = Normal(0, 1)\n"
+    text += "p(x|z) = Bernoulli(logits = d(z))\nq(z|x) = Normal(e(x), 1)\n"
+    text += "b = log E_{q; samples=5}[p(x,z) / q(z|x)]\nc = log E_{q; samples=5}[p(x|z) p(z) / q(z|x)]"
+    model = compiled(text).Model()
+    for value in (model.b(x=torch.ones(2, 784)), model.c(x=torch.ones(2, 784))):
+        assert value.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("formula", "code"),
+    [
+        ("E_{q(b|x); baseline=w}[sum(b) * w]", "PGC408"),
+        ("IWAE[p || q; samples=5, grad=enumerate]", "PGC408"),
+        ("ELBO[p || q; grad=dreg]", "PGC408"),
+        ("E_{q(b|x); samples=5, samples=6}[sum(b)]", "PGC313"),
+        ("E_{q(b|x); grad=enumerate, samples=4}[sum(b)]", "PGC409"),
+        ("E_{q(b|x); grad=score, relax=gumbel}[sum(b)]", "PGC409"),
+        ("E_{r(z|x); grad=enumerate}[sum(z)]", "PGC409"),
+        ("E_{r(z|x); relax=gumbel}[sum(z)]", "PGC409"),
+        ("E_{r(z|x); baseline=1}[sum(z)]", "PGC409"),
+        ("MMD[r(z|x) || r(z); samples=4]", "PGC408"),
+        ("TC[r(z)]", "PGC405"),
+        ("MMD[r(z|x) || r(z); bandwidth=4]", "PGC106"),
+        ("E_{q(b|x); samples=2, baseline=net_b(x)}[sum(b)]", "PGC408"),
+    ],
+)
+def test_options_that_cannot_have_an_effect_are_errors(formula: str, code: str) -> None:
+    text = DISCRETE + "z : real[3]\nparam w : real = 1\nr(z|x) = Normal(enc(x), 1)\nr(z) = Normal(0, 1)\n"
+    text += f"net net_b = Linear(1)\ne = {formula}"
+    assert [d.code for d in pgc.check(text) if d.code.startswith("PGC")] == [code]

@@ -9,7 +9,10 @@ from torch import Tensor, nn
 def over_batch(value: Tensor, rank: int) -> Tensor:
     """The batch as one leading dimension, with ones where it was: [n, 1, ..., *event]."""
     event = value.shape[value.ndim - rank :]
-    return value.reshape(-1, *(1 for _ in value.shape[: value.ndim - rank]), *event)
+    rows = value.reshape(-1, *(1 for _ in value.shape[: value.ndim - rank]), *event)
+    if len(rows) < 2:
+        raise ValueError("TC and MI take two data points at least")
+    return rows
 
 
 def log_mean(value: Tensor, dim: int) -> Tensor:
