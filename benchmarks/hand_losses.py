@@ -145,7 +145,29 @@ def hand_mixture(m: nn.Module, x: Tensor) -> Tensor:
     return -(m.weights.log_softmax(-1).unsqueeze(-1) - found).logsumexp(0).mean()
 
 
+def hand_mvae(m: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    h, g = m.image(x), m.label(F.one_hot(y, 10).to(x.dtype))
+    image, label = (m.i_loc(h), m.i_scale(h).square()), (m.l_loc(g), m.l_scale(g).square())
+
+    def bound(experts: tuple[tuple[Tensor, Tensor], ...], seen: tuple[Tensor, ...]) -> Tensor:
+        precision = sum((1 / v for _, v in experts[1:]), 1 / experts[0][1]) + 1
+        loc = sum((m / v for m, v in experts[1:]), experts[0][0] / experts[0][1]) / precision
+        scale = 1 / precision.sqrt()
+        z = loc + scale * torch.randn_like(loc)
+        value = -kl_to_standard(loc, scale)
+        for part in seen:
+            if part is x:
+                value = value + bce(m.pixels(z), x)
+            else:
+                value = value - F.cross_entropy(m.classes(z), y, reduction="none")
+        return value
+
+    both = bound((image, label), (x, y))
+    return -(both + bound((image,), (x,)) + bound((label,), (y,))).mean()
+
+
 HAND = {
+    "mvae": hand_mvae,
     "mixture": hand_mixture,
     "vae": hand_vae,
     "iwae": hand_iwae,

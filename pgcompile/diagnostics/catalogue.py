@@ -179,6 +179,12 @@ CATALOGUE: tuple[Entry, ...] = (
         "e = log p(x)",
     ),
     Entry(
+        "PGC215",
+        "a product of experts is in no family",
+        "x, y, z : real\nq_1(z|x) = Laplace(x, 1)\nq_2(z|y) = Laplace(y, 1)\nq(z|x,y) ∝ q_1(z|x) q_2(z|y)",
+        "x, y, z : real\nq_1(z|x) = Normal(x, 1)\nq_2(z|y) = Normal(y, 1)\nq(z|x,y) ∝ q_1(z|x) q_2(z|y)",
+    ),
+    Entry(
         "PGC301",
         "shapes do not fit",
         "a : real[3]\nb : real[4]\nx : real[3]\np(x|a,b) = Normal(a + b, 1)",

@@ -5,6 +5,7 @@ from fractions import Fraction
 
 from pgcompile.diagnostics import Sink, Span, cure, nearest
 from pgcompile.model.distributions import Resolver, head_variables, label_key
+from pgcompile.model.experts import Expert, NotClosed, product
 from pgcompile.model.expressions import Typer, names_in
 from pgcompile.model.families import check_factor
 from pgcompile.model.functionals import declared_names_win
@@ -25,6 +26,7 @@ from pgcompile.model.values import (
     OptimiseLine,
     TensorValue,
     Undefined,
+    factor_label,
 )
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.families import families
@@ -54,6 +56,9 @@ def build(program: tree.Program, sink: Sink, constants: dict[str, int | float] |
         collector.declare(statement)
     for statement in program.statements:
         collector.define(statement)
+    for statement in program.statements:
+        if isinstance(statement, tree.Proportional):
+            collector.experts(statement)
     collector.deterministic_or_objective()
     resolver = collector.resolve_algebra()
     typer = Typer(model, sink)
@@ -268,6 +273,79 @@ class _Collector:
             )
         self.algebra.append((head.name, targets, parents, value, head.span))
         self.defined.add(label_key(head.name, targets, parents))
+
+    def experts(self, statement: tree.Proportional) -> None:
+        """`q(z|x,y) ∝ q_1(z|x) q_2(z|y)`: a factor of the experts' family, if that is closed under products."""
+        left = statement.left
+        head = head_variables(left, self.sink) if isinstance(left, tree.Call) else None
+        if head is None or not isinstance(left, tree.Call):
+            text = " ".join(self.sink.source.snippet(left.span).split())
+            self.sink.add("PGC212", left.span, f"`{text}` is no factor", help="write q(z|x,y) ∝ q_1(z|x) q_2(z|y)")
+            return
+        targets, parents = head
+        parts = statement.right.factors if isinstance(statement.right, tree.Product) else (statement.right,)
+        found: list[Expert] = []
+        for part in parts:
+            expert = self._expert(part, targets)
+            if expert is None:
+                self.sink.unread.add(left.name)
+                return
+            found.append(expert)
+        label = factor_label(left.name, targets, parents)
+        needed = tuple(dict.fromkeys(p for e in found for p in e.factor.parents))
+        if {*needed} != {*parents}:
+            means = factor_label(left.name, targets, needed)
+            self.sink.add(
+                "PGC208",
+                left.span,
+                f"the left side is {label}, but the product is conditioned on {', '.join(needed) or 'nothing'}",
+                help=f"write {means} on the left",
+            )
+            return
+        try:
+            use = product(found, statement.span)
+        except NotClosed as reason:
+            self.sink.add(
+                "PGC215",
+                statement.right.span,
+                f"the product {label} cannot be normalised",
+                reasons=[str(reason)],
+                help="use experts of one family, such as Normal",
+            )
+            return
+        self.model.experts[label] = tuple(expert.factor for expert in found)
+        self._add_factor(Factor(left.name, targets, parents, use, left.span))
+
+    def _expert(self, part: tree.Expr, targets: tuple[str, ...]) -> Expert | None:
+        """One factor of a product, perhaps to a power; None after a report."""
+        power: tree.Expr | None = None
+        if isinstance(part, tree.Power):
+            power = part.exponent
+            part = part.base
+        head = head_variables(part, self.sink) if isinstance(part, tree.Call) else None
+        text = " ".join(self.sink.source.snippet(part.span).split())
+        if head is None or not isinstance(part, tree.Call):
+            self.sink.add("PGC212", part.span, f"`{text}` is no factor", help="experts are factors such as q_1(z|x)")
+            return None
+        factor = self.factors.get((part.name, frozenset(head[0]), frozenset(head[1])))
+        if factor is None:
+            known = ", ".join(f.label for f in self.model.factors if set(f.targets) == set(targets))
+            self.sink.add(
+                "PGC108",
+                part.span,
+                f"there is no factor {text}",
+                help=f"define it first; factors of {', '.join(targets)} are {known or 'none'}",
+            )
+            return None
+        if set(factor.targets) != set(targets):
+            self.sink.add(
+                "PGC215",
+                part.span,
+                f"{factor.label} is over {', '.join(factor.targets)}, the product over {', '.join(targets)}",
+                help="every expert speaks of the same variable",
+            )
+            return None
+        return Expert(factor, power)
 
     def _is_family(self, value: tree.Call, head: tree.Call) -> bool:
         """Whether the right side is a family rather than another factor."""

@@ -308,6 +308,8 @@ class Model:
     factors: list[Factor] = field(default_factory=list)
     named: list[NamedDistribution] = field(default_factory=list)
     deterministic: dict[str, Factor] = field(default_factory=dict)
+    experts: dict[str, tuple[Factor, ...]] = field(default_factory=dict)
+    """The factors that a product of experts is made of, by its label."""
     structure: Distribution | None = None
     objectives: dict[str, Objective] = field(default_factory=dict)
     optimise: list[OptimiseLine] = field(default_factory=list)

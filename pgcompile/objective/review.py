@@ -114,6 +114,7 @@ def _unused_factors(model: Model, resolver: Resolver, objectives: Mapping[str, T
     generative = generative_part(model, resolver)
     used |= {atom.factor for atom in generative.atoms} if generative is not None else set()
     used |= {atom.factor for named in model.named for atom in named.distribution.atoms}
+    used |= {expert for label, experts in model.experts.items() for expert in experts}
     for factor in model.factors:
         if factor not in used:
             sink.add(

@@ -23,6 +23,8 @@ _FOLDED: dict[str, Callable[[float], float]] = {
     "cos": math.cos,
     "tan": math.tan,
     "tanh": math.tanh,
+    "erf": math.erf,
+    "logit": lambda x: math.log(x) - math.log1p(-x),
     "softplus": lambda x: max(x, 0.0) + math.log1p(math.exp(-abs(x))),
     "sigmoid": lambda x: 1.0 / (1.0 + math.exp(-x)) if x > -700 else 0.0,
 }

@@ -144,8 +144,8 @@ class Builder(Transformer[Token, Any]):
     def definition(self, c: list[Any]) -> tree.Definition:
         return tree.Definition(_open(c[0]), _open(c[2]), span=_span(c))
 
-    def proportional(self, c: list[Any]) -> tree.Unsupported:
-        return tree.Unsupported("products of experts", span=_span(c))
+    def proportional(self, c: list[Any]) -> tree.Proportional:
+        return tree.Proportional(_open(c[0]), _open(c[2]), span=_span(c))
 
     def optimise(self, c: list[Any]) -> tree.Optimise:
         direction = "maximize" if c[0].type == "MAXIMIZE" else "minimize"

@@ -58,6 +58,8 @@ def format_statement(statement: tree.Statement) -> str:
             return f"extern net {name.id}({_names(inputs)}) -> {right}"
         case tree.ExternFactor(head):
             return f"extern {format_expr(head)}"
+        case tree.Proportional(left, right):
+            return f"{format_expr(left)} ∝ {format_expr(right)}"
         case tree.Definition(left, right):
             return f"{format_expr(left)} = {format_expr(right)}"
         case tree.Optimise(direction, objective, wrt, optimiser):

@@ -310,6 +310,14 @@ class Definition(Node):
 
 
 @dataclass(frozen=True)
+class Proportional(Node):
+    """`left ∝ right`: a factor that is the normalised product of others over the same variable."""
+
+    left: Expr
+    right: Expr
+
+
+@dataclass(frozen=True)
 class Optimise(Node):
     """`maximize e wrt q using Adam(lr=1e-3)`; `direction` is "maximize" or "minimize"."""
 
@@ -341,6 +349,7 @@ Statement = (
     | ExternNet
     | ExternFactor
     | Definition
+    | Proportional
     | Optimise
     | Structure
     | Unsupported

@@ -20,6 +20,8 @@ def _statement(statement: tree.Statement) -> str | None:
         case tree.SpaceDeclaration(names, space):
             joined = ", ".join(latex_name(n.id) for n in names)
             return rf"{joined} &\in {_space(space)}"
+        case tree.Proportional(left, right):
+            return rf"{_latex(left)} &\propto {_latex(right)}"
         case tree.Definition(left, right):
             return f"{_latex(left)} &= {_latex(right)}"
         case tree.Optimise(direction, objective):

@@ -30,7 +30,7 @@ def test_every_example(name: str) -> None:
     model = pgc.compile(EXAMPLES[name]).Model().eval()
     image = (torch.rand(16, 64) > 0.5).float()
     values: dict[str, Tensor | float] = {"grey": image} if name == "factor_analysis" else {"x": image}
-    if name in ("conditional_vae", "classifier"):
+    if name in ("conditional_vae", "classifier", "mvae"):
         values["y"] = torch.randint(0, 10, (16,))
     inputs = {"beta": 0.5} if name == "beta_vae" else {}
     torch.manual_seed(0)
