@@ -568,7 +568,9 @@ class _Rewriter:
             return piece
         formula, shape = found
         label = f"E_{{{atom.label}}}[{text}]"
-        self._step("moments", label, _readable(formula), f"a formula of {variable}, whose moments are known")
+        self._step(
+            "moments", label, _readable(formula, parameters), f"a formula of {variable}, whose moments are known"
+        )
         used = formula.free_symbols
         known: list[tuple[Symbol, ParameterUse | ExprUse]] = [*parameters, *moments.uses]
         kept = tuple(p for p in known if p[0] in used)
@@ -675,7 +677,9 @@ class _Rewriter:
         if formula is None:
             self._step("closed form", label, label, "no closed form is known for these families: it is sampled")
             return None
-        self._step("closed form", label, _readable(formula), _families([atom, *(leaf.atom for _, leaf in others)]))
+        self._step(
+            "closed form", label, _readable(formula, uses), _families([atom, *(leaf.atom for _, leaf in others)])
+        )
         touches = [(p, inner) for p in atom.parents] + [(p, leaf.env) for _, leaf in others for p in leaf.atom.parents]
         used = formula.free_symbols
         kept = tuple(p for p in parameters if p[0] in used)
@@ -880,11 +884,12 @@ def _families(atoms: list[Atom]) -> str:
     return f"known for {' | '.join(dict.fromkeys(names))}"
 
 
-def _readable(formula: Expr) -> Expr:
-    """A formula with its parameters' names, told apart as q's and p's."""
+def _readable(formula: Expr, own: Iterable[tuple[Symbol, ParameterUse]]) -> Expr:
+    """A formula with its parameters' names: `q_` those of what is averaged over, `p_` those of the other side."""
+    mine = {symbol for symbol, _ in own}
     names = {}
     for symbol in formula.free_symbols:
         prefix, _, name = str(symbol).partition("_")
         if prefix.startswith("f") and prefix[1:].isdigit() and name:
-            names[symbol] = Symbol(f"{'q' if prefix == 'f0' else 'p'}_{name}")
+            names[symbol] = Symbol(f"{'q' if symbol in mine else 'p'}_{name}")
     return formula.subs(names)

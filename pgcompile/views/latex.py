@@ -81,13 +81,13 @@ def _latex(expr: tree.Expr) -> str:
         case tree.Log(operand):
             simple = isinstance(operand, tree.Call | tree.Name | tree.Product)
             return rf"\log {_latex(operand)}" if simple else rf"\log\left({_latex(operand)}\right)"
-        case tree.Expectation(over, body):
-            subscript = f"_{{{_latex(over)}}}" if over is not None else ""
+        case tree.Expectation(over, body, options):
+            subscript = f"_{{{_latex(over)}{_options(options)}}}" if over is not None else ""
             return rf"\mathbb{{E}}{subscript}\left[{_latex(body)}\right]"
-        case tree.Functional(kind, left, right):
+        case tree.Functional(kind, left, right, options):
             head = r"D_{\mathrm{KL}}" if kind == "KL" else rf"\mathrm{{{kind}}}"
             other = rf" \,\|\, {_latex(right)}" if right is not None else ""
-            return rf"{head}\left[{_latex(left)}{other}\right]"
+            return rf"{head}\left[{_latex(left)}{other}{_options(options)}\right]"
         case tree.Integral(body, variables, True):
             return rf"\sum_{{{latex_name(variables[0].id)}}} {_latex(body)}"
         case tree.Integral(body, variables):
@@ -105,6 +105,11 @@ def _latex(expr: tree.Expr) -> str:
 def latex_expr(expr: tree.Expr) -> str:
     """One formula."""
     return _latex(expr)
+
+
+def _options(options: tuple[tree.Option, ...]) -> str:
+    """`; samples = 8` after what they belong to."""
+    return "".join(rf"; \mathrm{{{o.name.replace('_', ' ')}}} = {_latex(o.value)}" for o in options)
 
 
 def _names(binding: tree.Binding) -> str:
