@@ -96,6 +96,7 @@ class _Module:
         """Python names of attributes and arguments, none of which hides another."""
         methods = {identifier(m.name) for m in self.plan.objectives}
         methods |= {f.name for f in self.plan.factors} | {m.name for _, m in self.plan.log_densities}
+        methods |= {m.name for _, m in self.plan.posteriors}
         taken = METHODS | methods | {loss.name for loss in self.plan.losses}
         owned = [*self.plan.tensors.modules, *self.plan.tensors.constants]
         owned += [n for n in self.plan.tensors.externs if n in self.plan.model.nets]
@@ -396,6 +397,9 @@ class _Module:
         for method in self.plan.factors:
             lines += ["", *self._factor(method)]
             entries.append(f'"{_canonical(method.label)}": self.{method.name}')
+        for label, posterior in self.plan.posteriors:
+            lines += ["", *self._posterior(label, posterior)]
+            entries.append(f'"{_canonical(label)}": self.{posterior.name}')
         by_label = {m.label: m.name for m in self.plan.factors}
         entries += [
             f'"{_canonical(alias)}": self.{by_label[label]}'
@@ -414,6 +418,17 @@ class _Module:
             "            raise KeyError(f\"{name} is not one of {', '.join(factors)}\")",
             '        return factors[name.replace(" ", "")]',
         ]
+
+    def _posterior(self, label: str, method: Method) -> list[str]:
+        """A posterior over a category as a distribution."""
+        names = [identifier(a.name) for a in method.arguments]
+        lines = split_definition(f"    def {method.name}(self{_arguments(method.arguments)}) -> D.Distribution:")
+        lines += _docstring(f"{label}, by Bayes' rule", "")
+        lines += self._checks(label, method.arguments)
+        body = self._body([v for _, v in method.outputs], names, {a.name for a in method.arguments})
+        body.before = len("return D.Categorical(logits=, validate_args=False)")
+        result = body.write()[0]
+        return [*lines, *body.lines, *_statement(f"return D.Categorical(logits={result.text}, validate_args=False)", 8)]
 
     def _factor(self, method: FactorMethod) -> list[str]:
         names = [identifier(a.name) for a in method.arguments]

@@ -201,6 +201,9 @@ class Writer:
         sizes = ", ".join(["-1", ones, *(str(n) for n in value.shape)]) if rank or len(args) > 1 else "-1"
         return Text(f"{args[0].at(ATOM)}.reshape({sizes})")
 
+    def _axis_to_last(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"{args[0].at(ATOM)}.movedim({value.attributes[0]}, -1)")
+
     def _as_rows(self, value: Value, args: list[Text]) -> Text:
         return Text(f"{args[0].at(ATOM)}.reshape(-1, {value.attributes[0]})")
 

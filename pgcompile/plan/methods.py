@@ -24,7 +24,7 @@ from pgcompile.objective.rewrite import (
     NamedLeaf,
     Rewritten,
 )
-from pgcompile.objective.terms import OBSERVED
+from pgcompile.objective.terms import NUMBERS_OF_A_DRAW, OBSERVED, Draw
 from pgcompile.plan.batch_mean import batch_mean
 from pgcompile.plan.builder import Builder
 from pgcompile.plan.environment import Environment
@@ -115,6 +115,8 @@ class ModulePlan:
     terms: Method | None = None
     log_prob: Method | None = None
     log_densities: list[tuple[str, Method]] = field(default_factory=list)
+    posteriors: list[tuple[str, Method]] = field(default_factory=list)
+    """Posteriors over one category, by label: methods of their logits."""
     sampler: Sampler | None = None
     factors: list[FactorMethod] = field(default_factory=list)
     aliases: dict[str, str] = field(default_factory=dict)
@@ -215,6 +217,28 @@ class Planner:
                 head = Factor(named.name, named.distribution.targets, named.distribution.parents, Extern(), named.span)
                 method = self._log_density(f"log_{factor_attribute(head)}", f"log {reduced.spelled}", reduced)
                 self.plan.log_densities.append((named.label, method))
+                self._posterior(factor_attribute(head), named.label, reduced)
+
+    def _posterior(self, name: str, label: str, distribution: Distribution) -> None:
+        """The logits of a posterior over one category, every value along the last dimension."""
+        if not distribution.evidence or len(distribution.targets) != 1:
+            return
+        (target,) = distribution.targets
+        maker = next(atom for atom in distribution.atoms if target in atom.targets)
+        space = self.model.spaces[maker.factor.targets[0]]
+        if space.kind != "category" or space.shape:
+            return
+        environment = self._environment()
+        for variable in self.model.variables:
+            if variable in distribution.parents and variable not in self.model.deterministic:
+                environment.variable(variable, OBSERVED)
+        draw = Draw(NUMBERS_OF_A_DRAW, Distribution((maker,)), 1, OBSERVED, enumerated=(target,))
+        joint = Distribution(distribution.atoms, distribution.hidden)
+        value = environment.log_of(joint, OBSERVED.extended((target,), draw))
+        size = space.categories or 1
+        logits = environment.builder.make("axis_to_last", (value,), (0,), shape=(size,), axes=())
+        logits = environment.builder.name(logits, "logits")
+        self.plan.posteriors.append((label, self._finished(name, label, environment, [(name, logits)])))
 
     def _is_exact(self, distribution: Distribution) -> bool:
         """Whether what is hidden, and what a posterior infers, is finite and its tables are small enough."""

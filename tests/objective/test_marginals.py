@@ -53,6 +53,8 @@ def test_responsibilities_and_the_em_bound() -> None:
     for k in range(3):
         index = torch.full((7,), k)
         torch.testing.assert_close(model.log_prob_of("p(k|x)", k=index, x=x), posterior[:, k].log())
+    torch.testing.assert_close(model.factor("p(k|x)")(x).probs, posterior)
+    assert model.factor("p(k|x)")(x).sample((5,)).shape == (5, 7)
     torch.testing.assert_close(model.em(x=x), (posterior * joint).sum(-1))
     torch.testing.assert_close(model.entropy(x=x), -(posterior * posterior.log()).sum(-1))
     torch.testing.assert_close(model.r(x=x), posterior @ model.m.sum(-1))
@@ -184,3 +186,28 @@ def test_what_is_not_exact_says_so(text: str, code: str) -> None:
 def test_everything_is_verified() -> None:
     program = pgc.compile(MIXTURE + "nll = log p(x)\nem = E_{detach p(k|x)}[log p(x,k)]\nmaximize nll")
     assert [str(c) for c in program.verify() if not c.passed] == []
+
+
+def test_the_posterior_of_a_hidden_chain_as_a_distribution() -> None:
+    """The last state of a chain given what was seen, the others summed out."""
+    text = """
+a, b, c : category[3]
+x, y, z : real
+param t : real[3, 3] = normal(1)
+param m : real[3] = normal(1)
+p(a) = Categorical([0.2, 0.3, 0.5])
+p(b|a) = Categorical(logits = t[a])
+p(c|b) = Categorical(logits = t[b])
+p(x|a) = Normal(m[a], 1)
+p(y|b) = Normal(m[b], 1)
+p(z|c) = Normal(m[c], 1)
+p(c|x,y,z) = ∫ p(a) p(b|a) p(c|b) p(x|a) p(y|b) p(z|c) da db / p(x,y,z)
+"""
+    torch.manual_seed(0)
+    model = pgc.compile(text).Model().double()
+    x, y, z = torch.randn(3, 6, dtype=torch.float64)
+    step = model.t.log_softmax(-1)
+    alpha = torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64).log() + D.Normal(model.m, 1.0).log_prob(x.unsqueeze(-1))
+    for seen in (y, z):
+        alpha = (alpha.unsqueeze(-1) + step).logsumexp(1) + D.Normal(model.m, 1.0).log_prob(seen.unsqueeze(-1))
+    torch.testing.assert_close(model.factor("p(c|x,y,z)")(x, y, z).probs, alpha.softmax(-1))

@@ -236,9 +236,30 @@ class Mixture(nn.Module):
         bernoulli = D.Bernoulli(logits=self.prototypes[k], validate_args=False)
         return D.Independent(bernoulli, 1)
 
+    def p_k_given_x(self, x: Tensor) -> D.Distribution:
+        """p(k|x), by Bayes' rule."""
+        expect("p(k|x)", x=(x, (64,)))
+        # log p(k)
+        log_p_k = spread_table(self.weights.log_softmax(-1), x.shape[:-1])
+        # log p(x|k)
+        logits = spread_table(self.prototypes, x.shape[:-1])
+        x_full = x.expand_as(logits)
+        cross_entropy = F.binary_cross_entropy_with_logits(
+            logits,
+            x_full,
+            reduction="none",
+        )
+        total = cross_entropy.sum(-1)
+        difference = log_p_k - total
+        return D.Categorical(logits=difference.movedim(0, -1), validate_args=False)
+
     def factor(self, name: str):
         """A factor by its name: call it with its parents for a distribution."""
-        factors = {"p(k)": self.p_k, "p(x|k)": self.p_x_given_k}
+        factors = {
+            "p(k)": self.p_k,
+            "p(x|k)": self.p_x_given_k,
+            "p(k|x)": self.p_k_given_x,
+        }
         if name.replace(" ", "") not in factors:
             raise KeyError(f"{name} is not one of {', '.join(factors)}")
         return factors[name.replace(" ", "")]
