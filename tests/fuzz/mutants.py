@@ -55,9 +55,9 @@ MUTANTS = [
     ),
     Mutant(
         "half of a square",
-        "vocabulary/families/normal.py",
-        '"(x-c)^2": lambda c: scale**2 + (loc - c) ** 2',
-        '"(x-c)^2": lambda c: scale**2 + (loc - c) ** 2 / 2',
+        "vocabulary/symbols.py",
+        '"(x-c)^2": lambda c: variance + (mean - c) ** 2',
+        '"(x-c)^2": lambda c: variance + (mean - c) ** 2 / 2',
         f"{FAMILIES}::test_divergence",
     ),
     Mutant(
@@ -90,9 +90,9 @@ MUTANTS = [
     ),
     Mutant(
         "one draw where a product needs two",
-        "objective/resolve.py",
-        "return _Context(self.counted, self.options, {}, self.counter)",
-        "return _Context(self.counted, self.options, self.pool, self.counter)",
+        "objective/context.py",
+        "return Context(self.counted, self.options, {}, self.counter)",
+        "return Context(self.counted, self.options, self.pool, self.counter)",
         FORMS,
     ),
     Mutant(
@@ -159,11 +159,39 @@ MUTANTS = [
         "tests/statistics/test_gradients.py",
     ),
     Mutant(
-        "a gradient check that never fires",
-        "objective/gradients.py",
-        "if not learnable:",
-        "if True:",
-        "tests/test_diagnostics.py",
+        "a leave-one-out baseline that includes the draw itself",
+        "plan/objectives.py",
+        "scale = build.constant(draw.samples / (draw.samples - 1))",
+        "scale = build.constant(1.0)",
+        "tests/objective/test_estimators.py::test_score_functions_are_unbiased",
+    ),
+    Mutant(
+        "a score function inside a nonlinear function",
+        "objective/rewrite.py",
+        "            if not inside or body.has(BatchMean, BatchSum):",
+        "            if True:",
+        "tests/objective/test_estimators.py::test_score_functions_inside_nonlinear_functions",
+    ),
+    Mutant(
+        "an enumerated variable whose values weigh the same",
+        "plan/objectives.py",
+        'total = build.binary("mul", probability, value)',
+        'total = build.binary("mul", build.unary("detach", probability), value)',
+        "tests/objective/test_estimators.py::test_enumeration_is_exact",
+    ),
+    Mutant(
+        "a posterior without its evidence",
+        "objective/rewrite.py",
+        "return self._log_product(joint, env) - self._log_product(evidence, env)",
+        "return self._log_product(joint, env)",
+        "tests/objective/test_marginals.py::test_responsibilities_and_the_em_bound",
+    ),
+    Mutant(
+        "a product of experts with precisions for scales",
+        "model/experts.py",
+        '"scale": make.over(one, make.call("sqrt", total))',
+        '"scale": make.over(one, total)',
+        "tests/model/test_experts.py::test_a_product_is_normalised",
     ),
 ]
 
