@@ -65,7 +65,7 @@ MUTANTS = [
         "objective/rewrite.py",
         "if source is draw and current in blocked:",
         "if False and source is draw and current in blocked:",
-        f"{VERIFIED}[hierarchical_vae]",
+        FORMS,
     ),
     Mutant(
         "the constant of a log-density once instead of once an element",
