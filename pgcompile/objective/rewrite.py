@@ -469,7 +469,7 @@ class _Rewriter:
         """Zero with the gradient `(f - baseline) d log q` (Williams 1992), f being what depends on the variable."""
         atom = draw.atom_of(variable)
         assert atom is not None
-        below = {variable, *nx.descendants(self._graph(draw), variable)}
+        below = self._downstream(draw, variable)
         cost = Add(*(piece for piece in pieces if self._depends_on(piece, draw, below)))
         above = self._above({variable}, draw)
         enumerated = [v for v in draw.enumerated if v in needed]
@@ -608,12 +608,8 @@ class _Rewriter:
         return leaf, coefficient
 
     def _downstream(self, draw: Draw, variable: str) -> set[str]:
-        """The variable and those of the draw that descend from it."""
-        graph = nx.DiGraph()
-        graph.add_node(variable)
-        for atom in draw.distribution.atoms:
-            graph.add_edges_from((parent, target) for parent in atom.parents for target in atom.targets)
-        return {variable, *nx.descendants(graph, variable)}
+        """The variable and what descends from it, through deterministic variables too."""
+        return {variable, *nx.descendants(self._graph(draw), variable)}
 
     def _reaches(self, name: str, env: Env, draw: Draw, blocked: set[str]) -> bool:
         """Whether a variable, through deterministic ones and other draws, depends on a blocked variable of a draw."""

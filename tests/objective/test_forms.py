@@ -159,6 +159,36 @@ def test_a_closed_form_is_not_used_where_a_parent_descends_from_the_latent() -> 
     assert "KL[q(z1|x) || p(z1|z2)]" not in body
 
 
+def test_a_closed_form_is_not_used_where_a_parent_descends_through_a_deterministic_variable() -> None:
+    program = pgc.compile(
+        """
+        x, z, d, w : real[2]
+        net f = Linear(2)
+        net g = Linear(2)
+        d = tanh(z)
+        p(z|w) = Normal(f(w), 1)
+        p(w) = Normal(0, 1)
+        p(x|z) = Normal(z, 1)
+        q(z|x) = Normal(g(x), 0.5)
+        q(w|d) = Normal(2 * d, 0.5)
+        e = KL[q(z|x) q(w|d) || p(z|w) p(w)]
+        """
+    )
+    assert "N102" in {d.code for d in program.diagnostics}
+    model = program.Model().double()
+    torch.manual_seed(0)
+    x = torch.randn(1, 2).double().expand(20_000, 2)
+    found = model.e(x=x).detach()
+    q1 = D.Normal(model.g(x), 0.5)
+    z = q1.sample()
+    q2 = D.Normal(2 * z.tanh(), 0.5)
+    w = q2.sample()
+    sampled = (q1.log_prob(z) - D.Normal(model.f(w), 1.0).log_prob(z)).sum(-1).detach()
+    sampled = sampled + (q2.log_prob(w) - D.Normal(0.0, 1.0).log_prob(w)).sum(-1)
+    spread = (found.var() + sampled.var()).sqrt() / len(x) ** 0.5
+    assert float((found.mean() - sampled.mean()).abs()) < 5 * float(spread)
+
+
 def test_the_hierarchical_bound_is_right_on_average() -> None:
     torch.manual_seed(0)
     model = compiled(LADDER + "e = ELBO[p || q]").Model().double()
