@@ -26,7 +26,11 @@ if TYPE_CHECKING:
     from pgcompile.verification import Check
 
 
-_FILE_NAMES = frozenset(("torch", "nn", "D", "F", "Tensor"))
+def _taken_names() -> set[str]:
+    """Names that an emitted file may have for something else."""
+    from pgcompile.emit.module import special_sources
+
+    return {"torch", "nn", "D", "F", "Tensor", *special_sources()}
 
 
 class Program:
@@ -148,7 +152,7 @@ def compile_source(
     source: Source, name: str | None, constants: dict[str, int | float] | None, *, link: bool, debug: bool = False
 ) -> Program:
     """Compile a program's text."""
-    if name is not None and (not name.isidentifier() or keyword.iskeyword(name) or name in _FILE_NAMES):
+    if name is not None and (not name.isidentifier() or keyword.iskeyword(name) or name in _taken_names()):
         raise ValueError(f"{name!r} cannot be the name of a class; give a Python name, such as Model")
     with _collector_paused():
         analysis = analyse(source, constants)
@@ -174,4 +178,6 @@ def class_name_of(origin: str) -> str:
     stem = Path(origin).stem if not origin.startswith("<") else ""
     words = "".join(c if c.isascii() and c.isalnum() else " " for c in stem).split()
     name = "".join(word[:1].upper() + word[1:] for word in words)
+    if name in _taken_names():
+        return f"{name}Model"  # a class of that name may stand in the file already
     return name if name.isidentifier() else "Model"

@@ -7,7 +7,7 @@ log-densities. It is slow, and plain enough to be checked by reading.
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -26,13 +26,17 @@ from pgcompile.model.values import (
     ExternNetwork,
     FamilyUse,
     FunctionSegment,
+    LogDensityUse,
+    Mixture,
     Model,
     ModuleSegment,
+    Net,
     NetSegment,
 )
 from pgcompile.objective import terms
 from pgcompile.objective.terms import NUMBERS_OF_A_DRAW, OBSERVED, Draw, DrawKey, Env, Term, draw_key
-from pgcompile.reference_draws import Noise, draw_from_noise, relaxed_from_noise
+from pgcompile.reference_draws import Choice, Noise, draw_from_noise, relaxed_from_noise
+from pgcompile.reference_integrals import integral_of_gaussian, line_of
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.functions import FUNCTIONS
 from pgcompile.vocabulary.spaces import Space, contains
@@ -91,6 +95,7 @@ class Reference:
     compared: list[tuple[str, Tensor, Tensor]] = field(default_factory=list)
     _drawn: dict[tuple[Draw, str], Field] = field(default_factory=dict)
     _weighed_outside: bool = False
+    _points: Iterator[int] = field(default_factory=itertools.count)
 
     # --- variables ---
 
@@ -166,6 +171,10 @@ class Reference:
     def distribution(self, atom: Atom, env: Env) -> D.Distribution:
         """A factor at the values of its parents, its event dimensions declared."""
         definition = atom.factor.definition
+        if isinstance(definition, Mixture):
+            scope = self._scope(env, atom.mapping, ())
+            weights = [self._evaluate(w, scope).tensor for w in definition.weights]
+            return Choice(weights, [self.distribution(Atom(c, atom.renaming), env) for c in definition.components])
         if not isinstance(definition, FamilyUse):
             parents = [self.variable(p, env).tensor for p in atom.parents]
             return self.externs[atom.factor.label](*parents)
@@ -228,12 +237,14 @@ class Reference:
         return self._summed(tuple(atoms), sorted(hidden), env)
 
     def _summed(self, atoms: tuple[Atom, ...], hidden: list[str], env: Env) -> Tensor:
-        """log of a product, summed over every joint value of some finite variables.
+        """log of a product, summed over every joint value of some finite variables, and integrated over the others.
 
         Raises:
-            LookupError: they are not finite, or too many for brute force.
+            LookupError: they are too many for brute force, or cannot be integrated over.
         """
         makers = {t: atom for atom in atoms for t in atom.targets}
+        continuous = [h for h in hidden if not _is_finite(self.model.spaces[makers[h].factor.targets[0]])]
+        hidden = [h for h in hidden if h not in continuous]
         choices = [_values_of(self.model.spaces[makers[h].factor.targets[0]]) for h in hidden]
         if math.prod(map(len, choices)) > _MOST_STATES:
             raise LookupError(f"too many joint values of {', '.join(hidden)} for brute force")
@@ -244,14 +255,46 @@ class Reference:
                 draw = Draw(-(10**9) - number, Distribution((makers[name],)), 1, OBSERVED)
                 self._drawn[draw, name] = Field(value, value.ndim)
                 inner = inner.extended((name,), draw)
-            total = torch.zeros((), dtype=torch.float64)
-            for atom in atoms:
-                total = total + self._log_prob(atom, inner)
-            found.append(total)
+            found.append(self._integrated(atoms, continuous, inner))
         return torch.stack(torch.broadcast_tensors(*found)).logsumexp(0)
+
+    def _integrated(self, atoms: tuple[Atom, ...], variables: list[str], env: Env) -> Tensor:
+        """log of the integral of a product over some variables, by what it is at points.
+
+        Raises:
+            LookupError: they are neither Gaussian nor a single number.
+        """
+        makers = {t: atom for atom in atoms for t in atom.targets}
+        spaces = {v: self.model.spaces[makers[v].factor.targets[0]] for v in variables}
+        touched = [a for a in atoms if {*a.targets, *a.parents} & {*variables}]
+
+        def log_joint(values: Mapping[str, Tensor], parts: Iterable[Atom]) -> Tensor:
+            inner = env
+            for name, value in values.items():
+                draw = Draw(-(10**9) - next(self._points), Distribution((makers[name],)), 1, OBSERVED)
+                self._drawn[draw, name] = Field(value, len(spaces[name].shape))
+                inner = inner.extended((name,), draw)
+            return sum((self._log_prob(atom, inner) for atom in parts), torch.zeros((), dtype=torch.float64))
+
+        rest = log_joint({}, [a for a in atoms if a not in touched])
+        if not variables:
+            return rest
+        names = {a.factor.definition.family.name for a in touched if isinstance(a.factor.definition, FamilyUse)}
+        if names <= {"Normal", "MultivariateNormal"}:
+            return rest + integral_of_gaussian(
+                lambda h: log_joint(_unpacked(h, spaces), touched), sum(s.numel for s in spaces.values())
+            )
+        if len(variables) == 1 and spaces[variables[0]].numel == 1:
+            (name,) = variables
+            points, log_widths = line_of(spaces[name].kind)
+            shape = spaces[name].shape
+            values = [log_joint({name: p.reshape(shape)}, touched) + w for p, w in zip(points, log_widths, strict=True)]
+            return rest + torch.stack(torch.broadcast_tensors(*values)).logsumexp(0)
+        raise LookupError(f"{', '.join(variables)} cannot be integrated over by brute force")
 
     def log_density(self, distribution: Distribution, env: Env) -> Tensor:
         """log of a product of factors, of a marginal of finite variables, or of a posterior."""
+        distribution = distribution.origin or distribution
         if distribution.evidence:
             joint = Distribution(distribution.atoms, distribution.hidden)
             hidden = [*distribution.hidden, *distribution.targets]
@@ -265,6 +308,19 @@ class Reference:
 
     def _log_prob(self, atom: Atom, env: Env) -> Tensor:
         """log of one factor."""
+        definition = atom.factor.definition
+        if isinstance(definition, LogDensityUse):
+            return self._evaluate(definition.expr, self._scope(env, atom.mapping, definition.bindings)).tensor
+        if isinstance(definition, Mixture):
+            parts = [
+                (
+                    self._evaluate(w, self._scope(env, atom.mapping, ())).tensor,
+                    self._log_prob(Atom(c, atom.renaming), env),
+                )
+                for w, c in zip(definition.weights, definition.components, strict=True)
+            ]
+            total = sum((w for w, _ in parts), torch.zeros((), dtype=torch.float64))
+            return torch.log(sum((w / total * density.exp() for w, density in parts), torch.zeros(())))
         x = self.variable(atom.targets[0], env)
         distribution = self.distribution(atom, env)
         log_prob = distribution.log_prob(x.tensor)
@@ -539,6 +595,8 @@ class Reference:
             result = self._net(call, scope)
             assert isinstance(result, Field)
             return result
+        if call.name in ("weight", "bias"):
+            return self._layer_tensor(call)
         arguments = [self._evaluate(a.value, scope) for a in call.args if a.name is None]
         named = {a.name: self._evaluate(a.value, scope) for a in call.args if a.name is not None}
         first = arguments[0]
@@ -568,10 +626,30 @@ class Reference:
             case "cat":
                 lead = torch.broadcast_shapes(*(f.tensor.shape[:-1] for f in arguments))
                 return Field(torch.cat([f.tensor.expand(*lead, -1) for f in arguments], -1), first.rank)
+            case "transpose":
+                return Field(first.tensor.mT, 2)
+            case "inverse" | "cholesky":
+                return Field(getattr(torch.linalg, {"inverse": "inv"}.get(call.name, call.name))(first.tensor), 2)
+            case "diag":
+                return Field(first.tensor.unsqueeze(-1) * torch.eye(first.tensor.shape[-1], dtype=torch.float64), 2)
+            case "outer":
+                return Field(first.tensor.unsqueeze(-1) * arguments[1].tensor.unsqueeze(-2), 2)
             case name if name in FUNCTIONS:
                 return Field(_ELEMENTWISE[name](first.tensor), first.rank)
             case _:
                 raise InternalError(f"the reference does not know {call.name}")
+
+    def _layer_tensor(self, call: tree.Call) -> Field:
+        """What a linear net adds, and what it multiplies by, from its values at the origin and the unit vectors."""
+        assert isinstance(call.args[0].value, tree.Name)
+        name = call.args[0].value.id
+        net = self.model.nets[name]
+        assert isinstance(net, Net) and net.input_spaces is not None
+        size = sum(space.shape[-1] for space in net.input_spaces)
+        points = torch.cat([torch.zeros(1, size), torch.eye(size)]).double()
+        values = self._apply_net(name, [Field(points, 1)])
+        assert isinstance(values, Tensor)
+        return Field((values[1:] - values[0]).mT, 2) if call.name == "weight" else Field(values[0], 1)
 
     def _net(self, call: tree.Call, scope: "_Scope") -> Field | tuple[Field, ...]:
         """A net on its inputs; leading dimensions are flattened, so that any layer can take them."""
@@ -699,6 +777,16 @@ class _OnesOnly(D.Bernoulli):
 
 
 _MOST_STATES = 5000
+
+
+def _is_finite(space: Space) -> bool:
+    return space.kind in ("one_hot", "category") or contains("boolean", space.kind)
+
+
+def _unpacked(h: Tensor, spaces: Mapping[str, Space]) -> dict[str, Tensor]:
+    """The variables of which a vector holds the entries."""
+    parts = h.split([space.numel for space in spaces.values()], -1)
+    return {n: part.reshape(space.shape) for (n, space), part in zip(spaces.items(), parts, strict=True)}
 
 
 def _values_of(space: Space) -> list[Tensor]:

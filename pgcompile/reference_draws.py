@@ -195,3 +195,37 @@ def _unit(x: Tensor) -> Tensor:
 
 def _positive(x: Tensor) -> Tensor:
     return x.clamp(torch.finfo(x.dtype).tiny)
+
+
+class Choice(D.Distribution):
+    """A mixture, drawn by an inverse distribution function over its components."""
+
+    arg_constraints: dict[str, Any] = {}  # noqa: RUF012
+
+    def __init__(self, weights: Sequence[Tensor], components: Sequence[D.Distribution]) -> None:
+        self.weights, self.components = weights, components
+        shape = torch.broadcast_shapes(*(w.shape for w in weights), *(c.batch_shape for c in components))
+        super().__init__(shape, components[0].event_shape, validate_args=False)
+
+    @property
+    def mean(self) -> Tensor:
+        """The weighted mean of the means."""
+        rank = len(self.event_shape)
+        total = sum(self.weights, torch.zeros(()))
+        shares = [(w / total)[(..., *[None] * rank)] for w in self.weights]
+        return sum((w * c.mean for w, c in zip(shares, self.components, strict=True)), torch.zeros(()))
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        """A draw."""
+        shape = (*sample_shape, *self.batch_shape)
+        u = torch.rand(shape, dtype=torch.float64)
+        total = sum(self.weights, torch.zeros(()))
+        below = torch.zeros(())
+        value = torch.zeros((*shape, *self.event_shape), dtype=torch.float64)
+        for weight, component in zip(self.weights, self.components, strict=True):
+            above = below + weight / total
+            inside = ((u >= below) & (u < above))[(..., *[None] * len(self.event_shape))]
+            drawn = component.expand(self.batch_shape).sample(sample_shape)
+            value = torch.where(inside, drawn.to(value.dtype), value)
+            below = above
+        return value

@@ -475,3 +475,64 @@ def take_inputs(given: dict | None, *names: str) -> tuple:
     if missing := [name for name in names if name not in given]:
         raise ValueError(f"{missing[0]} is an input of the model; give it")
     return {n: v for n, v in given.items() if n not in names}, *map(given.get, names)
+
+
+class WeightedMixture(D.Distribution):
+    """One of several distributions over the same values, each with its weight."""
+
+    arg_constraints = {}  # noqa: RUF012
+
+    def __init__(self, *parts: tuple) -> None:
+        self.weights = [weight for weight, _ in parts]
+        batches = [getattr(weight, "shape", ()) for weight in self.weights]
+        batch = torch.broadcast_shapes(*batches, *(c.batch_shape for _, c in parts))
+        self.components = [component.expand(batch) for _, component in parts]
+        super().__init__(batch, self.components[0].event_shape, validate_args=False)
+
+    def expand(self, batch_shape, _instance=None):
+        """The same for more batch dimensions."""
+        parts = [c.expand(batch_shape) for c in self.components]
+        return WeightedMixture(*zip(self.weights, parts, strict=True))
+
+    def sample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+        """A draw of the component that its own draw chooses."""
+        values = torch.stack([c.sample(sample_shape) for c in self.components])
+        rank = len(self.event_shape)
+        like = values.flatten(values.ndim - rank)[..., 0] if rank else values
+        tables = [torch.as_tensor(w, device=like.device) for w in self.weights]
+        tables = [table.expand(like.shape[1:]) for table in tables]
+        chosen = draw_category(torch.stack(tables, -1).log())
+        index = chosen.reshape(1, *chosen.shape, *[1] * rank)
+        return values.gather(0, index.expand(1, *values.shape[1:])).squeeze(0)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log of the weighted sum of the densities."""
+        densities = []
+        for weight, component in zip(self.weights, self.components, strict=True):
+            density = component.log_prob(value)
+            if not isinstance(weight, Tensor):
+                weight = torch.full_like(density, weight)
+            densities.append(density + weight.log())
+        return torch.stack(densities, -1).logsumexp(-1)
+
+    @property
+    def mean(self) -> Tensor:
+        """The weighted mean of the means."""
+        return self._weighed([c.mean for c in self.components])
+
+    @property
+    def variance(self) -> Tensor:
+        """The weighted mean of the variances and of the squared distances of the means."""
+        mean = self.mean
+        apart = [(c.mean - mean).square() for c in self.components]
+        inside = [c.variance for c in self.components]
+        return self._weighed([a + b for a, b in zip(inside, apart, strict=True)])
+
+    def _weighed(self, values: list) -> Tensor:
+        ones = [1] * len(self.event_shape)
+        total = 0.0
+        for weight, value in zip(self.weights, values, strict=True):
+            if isinstance(weight, Tensor):
+                weight = weight.reshape(*weight.shape, *ones)
+            total = total + weight * value
+        return total

@@ -185,6 +185,12 @@ CATALOGUE: tuple[Entry, ...] = (
         "x, y, z : real\nq_1(z|x) = Normal(x, 1)\nq_2(z|y) = Normal(y, 1)\nq(z|x,y) ∝ q_1(z|x) q_2(z|y)",
     ),
     Entry(
+        "PGC216",
+        "a mixture that is none",
+        "x, y, z : real\nq_1(z|x) = Normal(x, 1)\nq_2(z|y) = Normal(y, 1)\nq(z|x,y) = 0.5 q_1(z|x) + 0.6 q_2(z|y)",
+        "x, y, z : real\nq_1(z|x) = Normal(x, 1)\nq_2(z|y) = Normal(y, 1)\nq(z|x,y) = 0.5 q_1(z|x) + 0.5 q_2(z|y)",
+    ),
+    Entry(
         "PGC301",
         "shapes do not fit",
         "a : real[3]\nb : real[4]\nx : real[3]\np(x|a,b) = Normal(a + b, 1)",

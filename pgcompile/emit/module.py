@@ -10,7 +10,7 @@ from pathlib import Path
 from pgcompile.emit.body import WIDTH, Body, safe_comment, split_call
 from pgcompile.emit.layers import initial_lines, module_lines, space_text
 from pgcompile.emit.operations import Text
-from pgcompile.model.values import Extern, ExternNetwork, FamilyUse
+from pgcompile.model.values import Extern, ExternNetwork, FamilyUse, Mixture
 from pgcompile.plan.methods import Argument, FactorMethod, LossMethod, Method, ModulePlan, Sampler, SampleStep
 from pgcompile.plan.names import factor_attribute, identifier
 from pgcompile.plan.tensors import attribute_name
@@ -356,6 +356,9 @@ class _Module:
 
     def _centre(self, step: SampleStep) -> str:
         assert step.factor is not None
+        if isinstance(step.factor.definition, Mixture) and not step.batched:
+            sizes = "".join(f", {n}" for n in self.plan.model.spaces[step.factor.targets[0]].shape)
+            return f".mean.expand(*shape{sizes})"
         if not isinstance(step.factor.definition, FamilyUse):
             return ".mean"
         family = step.factor.definition.family
@@ -434,6 +437,8 @@ class _Module:
         names = [identifier(a.name) for a in method.arguments]
         lines = split_definition(f"    def {method.name}(self{_arguments(method.arguments)}) -> D.Distribution:")
         definition = method.factor.definition
+        if isinstance(definition, Mixture):
+            return [*lines, *self._mixture(method, definition, names)]
         if not isinstance(definition, FamilyUse):
             lines.append(f'        """{safe_comment(method.label)}, as supplied."""')
             self._use("as_event")
@@ -453,6 +458,19 @@ class _Module:
             name = re.sub(r"(?<!^)(?=[A-Z])", "_", definition.family.name).lower()
             return [*lines, *_statement(f"{name} = {inner}", 8), f"        return {result.format(name)}"]
         return [*lines, *_statement(f"return {result.format(inner)}", 8)]
+
+    def _mixture(self, method: FactorMethod, definition: Mixture, names: list[str]) -> list[str]:
+        """A weighted choice between other factors."""
+        lines = _docstring(f"{method.label} = {method.formula}", "")
+        body = self._body([v for _, v in method.parameters], names, {a.name for a in method.arguments})
+        weights = body.write()
+        self._use("WeightedMixture")
+        by_factor = {m.factor: m for m in self.plan.factors}
+        parts = []
+        for weight, component in zip(weights, definition.components, strict=True):
+            given = ", ".join(identifier(a.name) for a in by_factor[component].arguments)
+            parts.append(f"({weight.text}, self.{by_factor[component].name}({given}))")
+        return [*lines, *_bare(body.lines), *_statement(f"return WeightedMixture({', '.join(parts)})", 8)]
 
     def _distribution(self, use: FamilyUse, given: dict[str, Text], shape: tuple[int, ...]) -> tuple[str, str]:
         """Source of the family's object, and of what is made of it (with `{}` in its place)."""

@@ -322,6 +322,18 @@ class Writer:
 
     # --- matrices ---
 
+    def _transpose(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"{args[0].at(ATOM)}.mT")
+
+    def _inverse(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"torch.linalg.inv({args[0].text})")
+
+    def _diag_matrix(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"torch.diag_embed({args[0].text})")
+
+    def _unsqueeze_row(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"{args[0].at(ATOM)}.unsqueeze(-2)")
+
     def _diagonal(self, value: Value, args: list[Text]) -> Text:
         return Text(f"{args[0].at(ATOM)}.diagonal(dim1=-2, dim2=-1)")
 

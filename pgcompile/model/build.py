@@ -1,16 +1,19 @@
 """Builds the model of a program: collects what it declares, resolves names, checks every factor."""
 
 import re
+from dataclasses import replace
 from fractions import Fraction
 
 from pgcompile.diagnostics import Sink, Span, cure, nearest
 from pgcompile.model.distributions import Resolver, head_variables, label_key
+from pgcompile.model.exact import Exact
 from pgcompile.model.experts import Expert, NotClosed, product
 from pgcompile.model.expressions import Typer, names_in
 from pgcompile.model.families import check_factor
 from pgcompile.model.functionals import declared_names_win
 from pgcompile.model.initial import check_initial
 from pgcompile.model.literals import evaluate, space
+from pgcompile.model.mixtures import split_weight
 from pgcompile.model.values import (
     Atom,
     Deterministic,
@@ -19,6 +22,8 @@ from pgcompile.model.values import (
     ExternNetwork,
     Factor,
     FamilyUse,
+    LogDensityUse,
+    Mixture,
     Model,
     NamedDistribution,
     Net,
@@ -59,6 +64,8 @@ def build(program: tree.Program, sink: Sink, constants: dict[str, int | float] |
     for statement in program.statements:
         if isinstance(statement, tree.Proportional):
             collector.experts(statement)
+        if isinstance(statement, tree.Definition) and isinstance(statement.left, tree.Call):
+            collector.mixture(statement.left, statement.right)
     collector.deterministic_or_objective()
     resolver = collector.resolve_algebra()
     typer = Typer(model, sink)
@@ -66,6 +73,9 @@ def build(program: tree.Program, sink: Sink, constants: dict[str, int | float] |
         for factor in (*model.factors, *model.deterministic.values()):
             check_factor(factor, typer)
         collector.check_renames()
+        if not sink.has_errors:
+            resolver.exact = Exact(model, sink.source)
+            model.named = [replace(n, distribution=resolver.exact.solve(n.distribution)) for n in model.named]
     collector.finish_optimise()
     return model, resolver
 
@@ -245,6 +255,9 @@ class _Collector:
             return
         targets, parents = variables
         value, bindings = (right.value, right.bindings) if isinstance(right, tree.Where) else (right, ())
+        if isinstance(value, tree.Call) and value.name == "LogDensity" and value.given is None:
+            self._unnormalised(head, targets, parents, value, bindings)
+            return
         if isinstance(value, tree.Call) and value.given is None and self._is_family(value, head):
             definition = self._family_use(value, bindings)
             if len(targets) != 1:
@@ -255,7 +268,7 @@ class _Collector:
                     help="give each variable its factor and multiply them",
                 )
                 definition = None
-            if definition is None and value.name not in ("Flow", "LogDensity"):
+            if definition is None and value.name != "Flow":
                 self._undeclared(value, head, bindings)
             if definition is not None:
                 self._add_factor(Factor(head.name, targets, parents, definition, head.span))
@@ -264,6 +277,8 @@ class _Collector:
                     self.model.variables.setdefault(v, head.span)
                 self._add_factor(Factor(head.name, targets, parents, Extern(), head.span))
             return
+        if isinstance(value, tree.Sum) and not bindings:
+            return  # a mixture, whose components may be declared further down
         if bindings:
             self.sink.add(
                 "PGC212",
@@ -286,7 +301,7 @@ class _Collector:
         parts = statement.right.factors if isinstance(statement.right, tree.Product) else (statement.right,)
         found: list[Expert] = []
         for part in parts:
-            expert = self._expert(part, targets)
+            expert = self._expert(part, targets, "product", "PGC215")
             if expert is None:
                 self.sink.unread.add(left.name)
                 return
@@ -316,7 +331,86 @@ class _Collector:
         self.model.experts[label] = tuple(expert.factor for expert in found)
         self._add_factor(Factor(left.name, targets, parents, use, left.span))
 
-    def _expert(self, part: tree.Expr, targets: tuple[str, ...]) -> Expert | None:
+    def _unnormalised(
+        self,
+        head: tree.Call,
+        targets: tuple[str, ...],
+        parents: tuple[str, ...],
+        value: tree.Call,
+        bindings: tuple[tree.Binding, ...],
+    ) -> None:
+        """`p(x) = LogDensity(expr)`: a density by its logarithm, up to a constant."""
+        if len(value.args) != 1 or value.args[0].name is not None:
+            self.sink.add(
+                "PGC311",
+                value.span,
+                f"LogDensity takes one expression, not {len(value.args)}",
+                help=f"write {head.name}({targets[0]}) = LogDensity(-0.5 * sum({targets[0]}^2))",
+            )
+            for variable in (*targets, *parents):
+                self.model.variables.setdefault(variable, head.span)
+            self.sink.unread.add(head.name)
+            return
+        definition = LogDensityUse(value.args[0].value, bindings)
+        self._add_factor(Factor(head.name, targets, parents, definition, head.span))
+
+    def mixture(self, left: tree.Call, right: tree.Expr) -> None:
+        """`q(z|x,y) = 0.5 q_1(z|x) + 0.5 q_2(z|y)`: a factor that is one of others, chosen by chance."""
+        if not isinstance(right, tree.Sum) or (left.given is None and _is_formula(right)):
+            return
+        head = head_variables(left, self.sink)
+        if head is None:
+            return
+        targets, parents = head
+        weights: list[tree.Expr] = []
+        found: list[Factor] = []
+        for sign, term in right.terms:
+            split = split_weight(term)
+            if split is None or sign < 0:
+                text = " ".join(self.sink.source.snippet(term.span).split())
+                self.sink.add(
+                    "PGC216",
+                    term.span,
+                    f"`{text}` is no component of a mixture" if sign > 0 else f"`{text}` has a negative weight",
+                    help="a mixture is written 0.3 q_1(z|x) + 0.7 q_2(z|y)",
+                )
+                return
+            expert = self._expert(split[1], targets, "mixture", "PGC216")
+            if expert is None:
+                self.sink.unread.add(left.name)
+                return
+            weights.append(split[0])
+            found.append(expert.factor)
+        numbers = [evaluate(w, self.model.constants) for w in weights]
+        known = [n for n in numbers if isinstance(n, Fraction)]
+        if len(known) == len(numbers) and (abs(float(sum(known)) - 1) > 1e-6 or any(n <= 0 for n in known)):
+            total = float(sum(known))
+            self.sink.add(
+                "PGC216",
+                right.span,
+                f"the weights of the mixture {factor_label(left.name, targets, parents)} sum to {total:g}, not to 1",
+                help=f"divide each by {total:g}"
+                if all(n > 0 for n in known)
+                else "a weight is positive: leave the others out",
+            )
+            return
+        named = {n for w in weights for n in names_in(w)}
+        needed = tuple(dict.fromkeys(p for f in found for p in f.parents))
+        mentioned = {n for n in named if n not in self.model.tensors and n not in self.model.constants}
+        if {*needed} | mentioned != {*parents}:
+            means = factor_label(left.name, targets, (*needed, *(m for m in sorted(mentioned) if m not in needed)))
+            self.sink.add(
+                "PGC208",
+                left.span,
+                f"the left side is {factor_label(left.name, targets, parents)}, but the mixture is conditioned on "
+                f"{', '.join((*needed, *sorted(mentioned))) or 'nothing'}",
+                help=f"write {means} on the left",
+            )
+            return
+        self.model.experts[factor_label(left.name, targets, parents)] = tuple(found)
+        self._add_factor(Factor(left.name, targets, parents, Mixture(tuple(weights), tuple(found)), left.span))
+
+    def _expert(self, part: tree.Expr, targets: tuple[str, ...], what: str, code: str) -> Expert | None:
         """One factor of a product, perhaps to a power; None after a report."""
         power: tree.Expr | None = None
         if isinstance(part, tree.Power):
@@ -339,10 +433,11 @@ class _Collector:
             return None
         if set(factor.targets) != set(targets):
             self.sink.add(
-                "PGC215",
+                code,
                 part.span,
-                f"{factor.label} is over {', '.join(factor.targets)}, the product over {', '.join(targets)}",
-                help="every expert speaks of the same variable",
+                f"{factor.label} is over {', '.join(factor.targets)}, the {what} over {', '.join(targets)}",
+                help="every factor of it speaks of the same variable"
+                + ("; a joint is a product, without the plus" if what == "mixture" else ""),
             )
             return None
         return Expert(factor, power)
@@ -353,7 +448,7 @@ class _Collector:
             return True
         if value.name in self.model.nets or value.name in FUNCTIONS:
             return not any(value.name == f.name for f in self.model.factors)
-        if value.name in ("Flow", "LogDensity"):
+        if value.name == "Flow":
             return True
         keyword = any(a.name is not None or not isinstance(a.value, tree.Name) for a in value.args)
         return keyword or value.name[:1].isupper()
@@ -362,7 +457,7 @@ class _Collector:
         known = families()
         family = known.get(call.name)
         if family is None:
-            if call.name in ("Flow", "LogDensity"):
+            if call.name == "Flow":
                 self.sink.add(
                     "PGC010",
                     call.span,

@@ -4,18 +4,20 @@ from collections.abc import Iterable
 
 from pgcompile.diagnostics import Sink, Span, cure
 from pgcompile.model.algebra import condition, find_cycle, marginalise, multiply, rename
+from pgcompile.model.exact import Exact
 from pgcompile.model.values import Atom, Data, Distribution, Factor, Model, base_name, factor_label
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.families import families
 
 
 class Resolver:
-    """Finds distributions by their spelling. `named` holds algebraic definitions still to be resolved."""
+    """Finds distributions by their spelling; `exact` solves them, once types are known."""
 
     def __init__(self, model: Model, sink: Sink) -> None:
         self.model = model
         self.sink = sink
         self.pending: dict[str, tuple[tree.Expr, Span]] = {}
+        self.exact: Exact | None = None
         self._open: list[str] = []
         self._found: dict[str, Distribution | None] = {}
         self._by_label: dict[tuple[str, frozenset[str], frozenset[str]], Factor] = {}
@@ -25,25 +27,29 @@ class Resolver:
     def quietly(self) -> "Resolver":
         """The same resolver with a sink of its own, for a look ahead that must not report."""
         other = Resolver(self.model, Sink(self.sink.source))
-        other.pending, other._found = self.pending, dict(self._found)
+        other.pending, other._found, other.exact = self.pending, dict(self._found), self.exact
         return other
 
     # --- expressions of distributions ---
 
     def resolve(self, expr: tree.Expr) -> Distribution | None:
-        """The distribution an expression stands for, or None after a report."""
+        """The distribution an expression stands for, solved where that is known, or None after a report."""
+        found = self._resolve(expr)
+        return found if found is None or self.exact is None else self.exact.solve(found)
+
+    def _resolve(self, expr: tree.Expr) -> Distribution | None:
         match expr:
             case tree.Call():
                 return self.call(expr)
             case tree.Name(id):
                 return self.bare(id, expr.span)
             case tree.Product(factors):
-                parts = [(self.resolve(factor), factor.span) for factor in factors]
+                parts = [(self._resolve(factor), factor.span) for factor in factors]
                 if any(part is None for part, _ in parts):
                     return None
                 return multiply([(part, span) for part, span in parts if part is not None], self.sink, expr.span)
             case tree.Integral(body, variables):
-                inner = self.resolve(body)
+                inner = self._resolve(body)
                 return inner and marginalise(inner, [(v.id, v.span) for v in variables], self.sink)
             case tree.Rename(base, pairs):
                 return self._rename(expr, base, pairs)
@@ -61,25 +67,25 @@ class Resolver:
 
     def _posterior(self, expr: tree.Expr, numerator: tree.Expr, denominator: tree.Expr) -> Distribution | None:
         """`p(x|z) p(z) / p(x)`; a `p(x)` that the program does not define is what the product says it is."""
-        joint = self.resolve(numerator)
+        joint = self._resolve(numerator)
         if joint is None:
             return None
         head = head_variables(denominator, Sink(self.sink.source)) if isinstance(denominator, tree.Call) else None
         if (
             head is not None
             and not head[1]
-            and self.quietly().resolve(denominator) is None
+            and self.quietly()._resolve(denominator) is None
             and set(head[0]) < {*joint.targets}
         ):
             return Distribution(joint.atoms, joint.hidden, tuple(v for v in joint.targets if v in head[0]))
-        evidence = self.resolve(denominator)
+        evidence = self._resolve(denominator)
         written = " ".join(self.sink.source.snippet(denominator.span).split())
         return None if evidence is None else condition(joint, evidence, written, self.sink, expr.span)
 
     def _rename(
         self, expr: tree.Expr, base: tree.Expr, pairs: tuple[tuple[tree.Name, tree.Name], ...]
     ) -> Distribution | None:
-        inner = self.resolve(base)
+        inner = self._resolve(base)
         if inner is None:
             return None
         mapping: dict[str, tuple[str, Span]] = {}
@@ -144,7 +150,7 @@ class Resolver:
         if key not in self._found:
             expr, _ = self.pending[key]
             self._open.append(key)
-            self._found[key] = self.resolve(expr)
+            self._found[key] = self._resolve(expr)
             self._open.pop()
         return self._found[key]
 

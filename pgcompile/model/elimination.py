@@ -7,7 +7,8 @@ from math import prod
 import networkx as nx
 from networkx.algorithms.approximation import treewidth_min_degree
 
-from pgcompile.model.values import Atom
+from pgcompile.model.algebra import drop_barren, hide_targets
+from pgcompile.model.values import Atom, Distribution, FamilyUse, Model
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,43 @@ def eliminate(atoms: tuple[Atom, ...], hidden: Mapping[str, int]) -> Elimination
         largest = max(largest, *(prod(hidden[v] for v in bag) for bag in tree))
         order += _from_leaves(tree)
     return Elimination(tuple(order), largest)
+
+
+def states(atom: Atom, model: Model) -> int | None:
+    """How many values a factor's variable can take; None where they are not finitely many."""
+    definition = atom.factor.definition
+    space = model.spaces.get(atom.factor.targets[0])
+    if not isinstance(definition, FamilyUse) or space is None:
+        return None
+    match definition.family.support:
+        case "boolean":
+            return 1 << min(prod(space.shape), 64)
+        case "category":
+            base: int = space.categories or 1
+            return prod([base] * min(prod(space.shape), 64))
+        case "one_hot" if len(space.shape) == 1:
+            return space.shape[0]
+        case _:
+            return None
+
+
+def hidden_states(distribution: Distribution, model: Model) -> dict[str, int] | None:
+    """How many values each hidden variable has; None where one of them is not finite."""
+    makers = {t: atom for atom in distribution.atoms for t in atom.targets}
+    counts = {h: states(makers[h], model) for h in distribution.hidden}
+    known = {h: count for h, count in counts.items() if count is not None}
+    return known if len(known) == len(counts) else None
+
+
+def tables(distribution: Distribution, model: Model) -> Elimination | None:
+    """How the hidden variables of a product are summed out; None where one of them is not finite."""
+    counts = hidden_states(distribution, model)
+    return None if counts is None else eliminate(distribution.atoms, counts)
+
+
+def evidence_of(posterior: Distribution) -> Distribution:
+    """The marginal that a posterior is divided by, without what integrates to one."""
+    return drop_barren(hide_targets(posterior))
 
 
 def _from_leaves(tree: nx.Graph) -> list[str]:

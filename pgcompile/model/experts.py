@@ -5,10 +5,10 @@ from, scored and compared in closed form as any other (Hinton 2002; for Gaussian
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass
 
 from pgcompile.diagnostics import Span
+from pgcompile.model.formulas import Maker, renamed
 from pgcompile.model.values import Factor, FamilyUse
 from pgcompile.syntax import tree
 
@@ -48,85 +48,61 @@ def product(experts: list[Expert], span: Span) -> FamilyUse:
     bindings: list[tree.Binding] = []
     parts: list[dict[str, tree.Expr]] = []
     for number, use in enumerate(uses, 1):
-        renamed = {n.id: f"{n.id}_expert{number}" for b in use.bindings for n in b.names}
-        bindings += [_renamed(b, renamed) for b in use.bindings]
-        parts.append({name: _renamed(expr, renamed) for name, expr in use.parameters})
-    make = _Maker(span)
+        fresh = {n.id: f"{n.id}_expert{number}" for b in use.bindings for n in b.names}
+        bindings += [renamed(b, fresh) for b in use.bindings]
+        parts.append({name: renamed(expr, fresh) for name, expr in use.parameters})
+    make = Maker(span)
     values = rule(make, parts, [expert.power for expert in experts])
     order = [p.name for p in uses[0].family.parameters]
     return FamilyUse(uses[0].family, tuple((n, values[n]) for n in order if n in values), tuple(bindings))
 
 
-@dataclass(frozen=True)
-class _Maker:
-    """Makes expressions that stand at one place."""
-
-    span: Span
-
-    def number(self, text: str) -> tree.Expr:
-        return tree.Number(text, span=self.span)
-
-    def call(self, name: str, *args: tree.Expr) -> tree.Expr:
-        given = tuple(tree.Argument(None, a, span=self.span) for a in args)
-        return tree.Call(name, given, None, name_span=self.span, span=self.span)
-
-    def add(self, *terms: tree.Expr) -> tree.Expr:
-        return terms[0] if len(terms) == 1 else tree.Sum(tuple((1, t) for t in terms), span=self.span)
-
-    def minus(self, a: tree.Expr, b: tree.Expr) -> tree.Expr:
-        return tree.Sum(((1, a), (-1, b)), span=self.span)
-
-    def over(self, a: tree.Expr, b: tree.Expr) -> tree.Expr:
-        return tree.Quotient(a, b, span=self.span)
-
-    def weighed(self, weight: tree.Expr | None, value: tree.Expr) -> tree.Expr:
-        """`weight * value`; an expert without a power counts once."""
-        return value if weight is None else tree.Product((weight, value), span=self.span)
+Rule = Callable[[Maker, list[dict[str, tree.Expr]], list[tree.Expr | None]], dict[str, tree.Expr]]
 
 
-Rule = Callable[[_Maker, list[dict[str, tree.Expr]], list[tree.Expr | None]], dict[str, tree.Expr]]
+def _weighed(make: Maker, weight: tree.Expr | None, value: tree.Expr) -> tree.Expr:
+    """`weight * value`; an expert without a power counts once."""
+    return value if weight is None else make.times(weight, value)
 
 
-def _normal(make: _Maker, parts: list[dict[str, tree.Expr]], powers: list[tree.Expr | None]) -> dict[str, tree.Expr]:
+def _normal(make: Maker, parts: list[dict[str, tree.Expr]], powers: list[tree.Expr | None]) -> dict[str, tree.Expr]:
     """Precisions add, and the mean is weighed by them."""
     precisions = [
-        make.weighed(w, make.over(make.number("1"), make.call("square", p["scale"])))
+        _weighed(make, w, make.over(make.number("1"), make.call("square", p["scale"])))
         for p, w in zip(parts, powers, strict=True)
     ]
     total = make.add(*precisions)
     pulls = [
-        make.over(make.weighed(w, p["loc"]), make.call("square", p["scale"]))
+        make.over(_weighed(make, w, p["loc"]), make.call("square", p["scale"]))
         for p, w in zip(parts, powers, strict=True)
     ]
     one = make.number("1")
     return {"loc": make.over(make.add(*pulls), total), "scale": make.over(one, make.call("sqrt", total))}
 
 
-def _logits(make: _Maker, parts: list[dict[str, tree.Expr]], powers: list[tree.Expr | None]) -> dict[str, tree.Expr]:
+def _logits(make: Maker, parts: list[dict[str, tree.Expr]], powers: list[tree.Expr | None]) -> dict[str, tree.Expr]:
     """Log-odds add."""
     found = [p["logits"] if "logits" in p else make.call("logit", p["probs"]) for p in parts]
-    return {"logits": make.add(*(make.weighed(w, v) for w, v in zip(powers, found, strict=True)))}
+    return {"logits": make.add(*(_weighed(make, w, v) for w, v in zip(powers, found, strict=True)))}
 
 
-def _categories(
-    make: _Maker, parts: list[dict[str, tree.Expr]], powers: list[tree.Expr | None]
-) -> dict[str, tree.Expr]:
+def _categories(make: Maker, parts: list[dict[str, tree.Expr]], powers: list[tree.Expr | None]) -> dict[str, tree.Expr]:
     """Log-probabilities add, up to a constant."""
     found = [p["logits"] if "logits" in p else tree.Log(p["probs"], span=make.span) for p in parts]
-    return {"logits": make.add(*(make.weighed(w, v) for w, v in zip(powers, found, strict=True)))}
+    return {"logits": make.add(*(_weighed(make, w, v) for w, v in zip(powers, found, strict=True)))}
 
 
 def _exponents(*names: str, rates: tuple[str, ...] = ()) -> Rule:
     """`x^(a-1)` terms: what is above one adds; rates add."""
 
-    def rule(make: _Maker, parts: list[dict[str, tree.Expr]], powers: list[tree.Expr | None]) -> dict[str, tree.Expr]:
+    def rule(make: Maker, parts: list[dict[str, tree.Expr]], powers: list[tree.Expr | None]) -> dict[str, tree.Expr]:
         one = make.number("1")
         found: dict[str, tree.Expr] = {}
         for name in names:
-            above = [make.weighed(w, make.minus(p[name], one)) for w, p in zip(powers, parts, strict=True)]
+            above = [_weighed(make, w, make.minus(p[name], one)) for w, p in zip(powers, parts, strict=True)]
             found[name] = make.add(one, *above)
         for name in rates:
-            found[name] = make.add(*(make.weighed(w, p[name]) for w, p in zip(powers, parts, strict=True)))
+            found[name] = make.add(*(_weighed(make, w, p[name]) for w, p in zip(powers, parts, strict=True)))
         return found
 
     return rule
@@ -142,17 +118,3 @@ _RULES: dict[str, Rule] = {
     "Beta": _exponents("concentration1", "concentration0"),
     "Dirichlet": _exponents("concentration"),
 }
-
-
-def _renamed(node: Any, names: Mapping[str, str]) -> Any:
-    """A node with its names replaced: `where` names of two experts must not meet."""
-    if isinstance(node, tuple):
-        return tuple(_renamed(item, names) for item in node)
-    if not isinstance(node, tree.Node):
-        return node
-    if isinstance(node, tree.Name):
-        return replace(node, id=names.get(node.id, node.id))
-    changes = {
-        f.name: _renamed(getattr(node, f.name), names) for f in fields(node) if f.name not in ("span", "name_span")
-    }
-    return replace(node, **changes)

@@ -410,6 +410,8 @@ class Typer:
         if expr.name in self.model.nets:
             return self._net(expr, scope)
         function = FUNCTIONS.get(expr.name)
+        if function is not None and function.shape in ("weight", "bias"):
+            return self._layer_tensor(expr, function.shape)
         if function is not None:
             return self._function(expr, scope)
         found: Cure | None = None
@@ -452,6 +454,21 @@ class Typer:
             values.append(value)
         return nets.apply(self, expr, values)
 
+    def _layer_tensor(self, expr: tree.Call, which: str) -> Typed | None:
+        """`weight(f)` and `bias(f)` of a net that is one Linear layer."""
+        name = expr.args[0].value if len(expr.args) == 1 else None
+        net = self.model.nets.get(name.id) if isinstance(name, tree.Name) else None
+        segment = nets.linear_layer(net)
+        if segment is None:
+            return self._fail(
+                "PGC311",
+                expr.span,
+                f"{which} takes a net that is one Linear layer, and is called somewhere",
+                f"declare `net f = Linear(3)` and write `{which}(f)`",
+            )
+        out, into = segment.output.shape[-1], segment.input_shape[-1]
+        return Typed(Space("real", (out, into) if which == "weight" else (out,)))
+
     def _function(self, expr: tree.Call, scope: Scope) -> Typed | None:
         function = FUNCTIONS[expr.name]
         positional = [a for a in expr.args if a.name is None]
@@ -462,7 +479,7 @@ class Typer:
                 close = nearest(name, allowed)
                 hint = f"did you mean {close}?" if close else f"write {function.name}(a)"
                 return self._fail("PGC106", argument.span, f"{function.name} has no option {name}", hint)
-        count = {"binary": 2, "cat": -1}.get(function.shape, 1)
+        count = {"binary": 2, "outer": 2, "cat": -1}.get(function.shape, 1)
         most = 3 if function.shape == "clamp" else count
         if (count >= 0 and not count <= len(positional) <= most) or not positional:
             return self._fail(
@@ -520,8 +537,26 @@ class Typer:
                 return (*first.shape, first.space.categories)
             case "cat":
                 return self._cat_shape(operands)
+            case "square" | "transpose" | "diag" | "outer":
+                return self._matrix_shape(expr, rule, [v.shape for _, v in operands])
             case _:
                 raise InternalError(f"no shape rule {rule}")
+
+    def _matrix_shape(self, expr: tree.Call, rule: str, shapes: list[tuple[int, ...]]) -> tuple[int, ...] | None:
+        first = shapes[0]
+        match rule:
+            case "square" if len(first) == 2 and first[0] == first[1]:
+                return first
+            case "transpose" if len(first) == 2:
+                return first[::-1]
+            case "diag" if len(first) == 1:
+                return (first[0], first[0])
+            case "outer" if all(len(shape) == 1 for shape in shapes):
+                return (shapes[0][0], shapes[1][0])
+        takes = {"square": "a square matrix", "transpose": "a matrix", "diag": "a vector", "outer": "two vectors"}
+        found = " and ".join(map(show, shapes))
+        self._fail("PGC301", expr.span, f"{expr.name} takes {takes[rule]}, and this is {found}", None)
+        return None
 
     def _cat_shape(self, operands: list[tuple[tree.Expr, Typed]]) -> tuple[int, ...] | None:
         first_expr, first = operands[0]

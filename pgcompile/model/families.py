@@ -14,9 +14,12 @@ from pgcompile.model.values import (
     Constant,
     Data,
     Deterministic,
+    Evidence,
     Extern,
     Factor,
     FamilyUse,
+    LogDensityUse,
+    Mixture,
     Model,
     Net,
     TensorValue,
@@ -32,7 +35,7 @@ from pgcompile.vocabulary.spaces import KINDS, Space, contains
 
 def check_factor(factor: Factor, typer: Typer) -> None:
     """Type the parameters of a factor, settle its variable's space, and report what does not fit."""
-    if isinstance(factor.definition, Data | Undefined):
+    if isinstance(factor.definition, Data | Undefined | Evidence):
         return
     variables_of(factor, typer)
     match factor.definition:
@@ -43,8 +46,34 @@ def check_factor(factor: Factor, typer: Typer) -> None:
         case Extern():
             for variable in factor.targets:
                 space_of(variable, typer, factor)
+        case Mixture(weights, components):
+            for component in components:
+                check_factor(component, typer)
+            for weight in weights:
+                _one_number(factor, weight, typer, scope_of(factor, typer, ()), "a weight")
+        case LogDensityUse(expr, bindings):
+            scope = scope_of(factor, typer, bindings)
+            scope = replace(scope, variables={**scope.variables, **_targets_of(factor, typer)})
+            _one_number(factor, expr, typer, scope, "a log-density")
         case _:
             raise InternalError(f"no check for {type(factor.definition).__name__}")
+
+
+def _targets_of(factor: Factor, typer: Typer) -> dict[str, Typed | None]:
+    return {target: space_of(target, typer, factor) for target in factor.targets}
+
+
+def _one_number(factor: Factor, expr: tree.Expr, typer: Typer, scope: Scope, what: str) -> None:
+    """That an expression has one value for each data point."""
+    found = typer.typed(expr, scope)
+    if found is not None and found.shape:
+        text = " ".join(typer.sink.source.snippet(expr.span).split())
+        typer.sink.add(
+            "PGC402",
+            expr.span,
+            f"`{text}` is {show(found.shape)}: {what} of {factor.label} is one number a data point",
+            help=f"write sum({text})" if what == "a log-density" else f"write {text}[0]",
+        )
 
 
 def variables_of(factor: Factor, typer: Typer) -> dict[str, Typed | None]:

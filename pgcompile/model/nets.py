@@ -430,3 +430,18 @@ def _example(layer: Layer) -> str:
         if "Conv" in layer.name
         else f"{layer.name}({64 if layer.parameters[0].kind == 'size' else 2})"
     )
+
+
+def linear_layer(net: Net | ExternNetwork | None) -> ModuleSegment | None:
+    """The layer of a net that is one Linear layer of one input; None for any other net."""
+    if not isinstance(net, Net) or net.segments is None or len(net.segments) != 1:
+        return None
+    segment = net.segments[0]
+    if not isinstance(segment, ModuleSegment) or [use.layer.name for use in segment.layers] != ["Linear"]:
+        return None
+    return segment if len(segment.input_shape) == 1 else None
+
+
+def has_bias(segment: ModuleSegment) -> bool:
+    """Whether a linear layer adds anything."""
+    return dict(segment.layers[0].arguments).get("bias") is not False

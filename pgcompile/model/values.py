@@ -156,6 +156,48 @@ class Extern:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """`p(c) = p(c|z) p(z) / p(z|c)`, the same for every z (Chib 1995), where p(c) is in no family.
+
+    Args:
+        variable: z.
+        at: the value of z at which it is evaluated.
+        bindings: intermediate values of `at`.
+        prior: `p(z)`.
+        likelihood: `p(c|z)`.
+        posterior: `p(z|c)`.
+    """
+
+    variable: str
+    at: tree.Expr
+    bindings: tuple[tree.Binding, ...]
+    prior: "Atom"
+    likelihood: "Atom"
+    posterior: "Atom"
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """`0.5 q_1(z|x) + 0.5 q_2(z|y)`: one of several factors over the same variable, chosen by chance.
+
+    Args:
+        weights: of the components; numbers sum to one, other expressions are divided by their sum.
+        components: the factors.
+    """
+
+    weights: tuple[tree.Expr, ...]
+    components: tuple["Factor", ...]
+
+
+@dataclass(frozen=True)
+class LogDensityUse:
+    """`LogDensity(expr)`: a density known up to a constant, by its logarithm."""
+
+    expr: tree.Expr
+    bindings: tuple[tree.Binding, ...] = ()
+
+
+@dataclass(frozen=True)
 class Undefined:
     """A factor of a bare structure: known by its variables only."""
 
@@ -172,7 +214,7 @@ class Factor:
     name: str
     targets: tuple[str, ...]
     parents: tuple[str, ...]
-    definition: "FamilyUse | Deterministic | Extern | Undefined | Data"
+    definition: "FamilyUse | Deterministic | Extern | Undefined | Data | Evidence | Mixture | LogDensityUse"
     span: Span
 
     @cached_property
@@ -226,6 +268,10 @@ class Distribution:
     atoms: tuple[Atom, ...]
     hidden: tuple[str, ...] = ()
     evidence: tuple[str, ...] = ()
+    origin: "Distribution | None" = field(default=None, compare=False, repr=False)
+    """What it was before its continuous variables were integrated out or inferred."""
+    why: str = field(default="", compare=False, repr=False)
+    """Why that could be done."""
 
     @cached_property
     def targets(self) -> tuple[str, ...]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from math import prod
 
 from pgcompile.diagnostics import Sink, Span
-from pgcompile.model.values import Atom, Distribution, FamilyUse, Model
+from pgcompile.model.elimination import states
+from pgcompile.model.values import Atom, Distribution, FamilyUse, LogDensityUse, Mixture, Model
 from pgcompile.objective.review import learnables_of
 from pgcompile.objective.terms import PATHWISE, Env, Estimator
 
@@ -46,6 +47,10 @@ def plan(
         return None
     if over.evidence:
         return _posterior(over, estimator, samples, model, sink, span)
+    for atom in over.atoms:
+        if isinstance(atom.factor.definition, LogDensityUse | Mixture):
+            _report_undrawn(atom, sink, span)
+            return None
     enumerated: list[str] = []
     scored: list[str] = []
     relaxed: list[str] = []
@@ -167,24 +172,6 @@ def _posterior(
     return Plan(1, over.targets)
 
 
-def states(atom: Atom, model: Model) -> int | None:
-    """How many values a factor's variable can take; None where they are not finitely many."""
-    definition = atom.factor.definition
-    space = model.spaces.get(atom.factor.targets[0])
-    if not isinstance(definition, FamilyUse) or space is None:
-        return None
-    match definition.family.support:
-        case "boolean":
-            return 1 << min(prod(space.shape), 64)
-        case "category":
-            base: int = space.categories or 1
-            return prod([base] * min(prod(space.shape), 64))
-        case "one_hot" if len(space.shape) == 1:
-            return space.shape[0]
-        case _:
-            return None
-
-
 def learned_upstream(atom: Atom, over: Distribution, env: Env, model: Model) -> set[str]:
     """What is learned in what a variable is drawn from: its factor's nets and params, and those above it."""
     generators = {t: a for a in over.atoms for t in a.targets}
@@ -210,6 +197,19 @@ def learned_upstream(atom: Atom, over: Distribution, env: Env, model: Model) -> 
                 found |= learnables_of(model.deterministic[parent], model)
                 pending += model.deterministic[parent].parents
     return found
+
+
+def _report_undrawn(atom: Atom, sink: Sink, span: Span) -> None:
+    mixture = isinstance(atom.factor.definition, Mixture)
+    sink.add(
+        "PGC409",
+        span,
+        f"samples of {atom.label} cannot be drawn here"
+        + (": a mixture is averaged component by component" if mixture else ": its density is known up to a constant"),
+        help="write the sum over its components, as in 0.5 IWAE[p || q_1; samples=8] + 0.5 IWAE[p || q_2; samples=8]"
+        if mixture
+        else f"take the expectation over another distribution, and score {atom.label} in it",
+    )
 
 
 def _report_no_gradient(atom: Atom, learned: set[str], grad: str, sink: Sink, span: Span) -> None:

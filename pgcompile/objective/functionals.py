@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 from pgcompile.diagnostics import Span
 from pgcompile.model.algebra import drop_barren
+from pgcompile.model.elimination import states
 from pgcompile.model.literals import evaluate, flatten
+from pgcompile.model.mixtures import components
 from pgcompile.model.values import Atom, Data, Distribution, Factor, FamilyUse, Model
 from pgcompile.objective import terms
 from pgcompile.objective.context import Context
-from pgcompile.objective.estimators import MAX_STATES, states
+from pgcompile.objective.estimators import MAX_STATES
 from pgcompile.objective.options import choice, read_options, split_options, whole_number
-from pgcompile.objective.terms import PATHWISE, Draw, Env, Term
+from pgcompile.objective.terms import PATHWISE, Draw, Env, Estimator, Term
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.spaces import KINDS, reaches
 
@@ -92,11 +94,36 @@ class Functionals:
     def _divergence(
         self, kind: str, expr: tree.Functional, left: Distribution, right: Distribution, env: Env, context: Context
     ) -> Term | None:
+        if components(left, self.model) is not None:
+            return self._component_wise(kind, expr, left, right, env, context)
         drawn = self._shared_draw(expr, left, env, context)
         if drawn is None:
             return None
         label = f"{kind}[{left.spelled} || {right.spelled}]"
         return terms.Divergence(kind, drawn[0], drop_barren(left), drop_barren(right), env, label, expr.span)
+
+    def _component_wise(
+        self,
+        kind: str,
+        expr: tree.Functional,
+        left: Distribution,
+        right: Distribution | None,
+        env: Env,
+        context: Context,
+    ) -> Term | None:
+        """A divergence of a mixture: the expectation that defines it, over each component."""
+        options = self._divergence_options(expr, left, context)
+        if options is None:
+            return None
+
+        def body(inner: Env) -> Term:
+            own = terms.LogDensity(drop_barren(left), inner, expr.span)
+            signed: list[tuple[int, Term]] = [] if kind == "CE" else [(1 if kind == "KL" else -1, own)]
+            if right is not None:
+                signed.append((-1, terms.LogDensity(drop_barren(right), inner, expr.span)))
+            return terms.Add(tuple(signed))
+
+        return self.whole.average(left, *options, env, context, expr.span, body)
 
     # --- divergences that are sampled ---
 
@@ -309,12 +336,16 @@ class Functionals:
         self, expr: tree.Functional, left: Distribution, env: Env, context: Context
     ) -> tuple[Draw, Env] | None:
         """The draw of a divergence: with its own options, else with those of the expectation over the same factors."""
+        options = self._divergence_options(expr, left, context)
+        return None if options is None else self.whole.draw(left, *options, env, context, expr.span)
+
+    def _divergence_options(
+        self, expr: tree.Functional, left: Distribution, context: Context
+    ) -> tuple[int | None, Estimator] | None:
         options = read_options(expr.options, self.model.constants, self.sink, expr.kind)
-        if options is None:
-            return None
-        if not expr.options:
-            options = next(((n, e) for over, n, e in context.options if over == left), options)
-        return self.whole.draw(left, *options, env, context, expr.span)
+        if options is None or expr.options:
+            return options
+        return next(((n, e) for over, n, e in context.options if over == left), options)
 
     def _entropy(self, expr: tree.Functional, env: Env, context: Context) -> Term | None:
         if expr.right is not None:
@@ -325,6 +356,8 @@ class Functionals:
         left = self.whole.over(expr.left)
         if left is None or not self.whole.scorable(left, expr.left.span):
             return None
+        if components(left, self.model) is not None:
+            return self._component_wise("H", expr, left, None, env, context)
         drawn = self._shared_draw(expr, left, env, context)
         if drawn is None:
             return None
@@ -421,12 +454,15 @@ class Functionals:
             if options is not None and options[1].grad == "dreg":
                 self.sink.add("PGC408", expr.span, "grad=dreg is for IWAE", help="in an ELBO it is grad=stl")
                 return None
-            drawn = None if options is None else self.whole.draw(q, *options, env, context, expr.span)
+            if options is None:
+                return None
+            return self.whole.average(
+                q, *options, env, context, expr.span, lambda inner: self._log_ratio(p, q, inner, expr.span)
+            )
         if drawn is None:
             return None
         draw, inner = drawn
-        body = self._log_ratio(p, q, inner, expr.span)
-        return _log_mean_exp(draw, body, expr.span) if expr.kind == "IWAE" else terms.Expectation(draw, body, expr.span)
+        return _log_mean_exp(draw, self._log_ratio(p, q, inner, expr.span), expr.span)
 
 
 def _is_finite(distribution: Distribution, model: Model) -> bool:

@@ -1,25 +1,27 @@
 """Objectives resolved against the model: which distribution each name means, which draw each variable comes from."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from fractions import Fraction
 
 from pgcompile.diagnostics import Edit, Sink, Span, cure
-from pgcompile.model.algebra import drop_barren, hide_targets
+from pgcompile.model.algebra import drop_barren
 from pgcompile.model.distributions import Resolver
-from pgcompile.model.elimination import eliminate
+from pgcompile.model.elimination import evidence_of, tables
 from pgcompile.model.expressions import Scope, Typer, names_in
 from pgcompile.model.families import space_of
 from pgcompile.model.literals import evaluate
+from pgcompile.model.mixtures import components
 from pgcompile.model.values import Atom, Data, Distribution, FamilyUse, Model, Typed, base_name
 from pgcompile.objective import terms
 from pgcompile.objective.context import Context
-from pgcompile.objective.estimators import LARGEST_TABLE, LIMIT, plan, states
+from pgcompile.objective.estimators import LARGEST_TABLE, LIMIT, plan
 from pgcompile.objective.functionals import Functionals
 from pgcompile.objective.options import read_options
 from pgcompile.objective.review import learnables_of, learned_in
 from pgcompile.objective.terms import NUMBERS_OF_A_DRAW, OBSERVED, Draw, Env, Estimator, Term
 from pgcompile.syntax import tree
+from pgcompile.syntax.format import format_expr
 from pgcompile.vocabulary.functions import FUNCTIONS
 from pgcompile.vocabulary.layers import show
 from pgcompile.vocabulary.synonyms import FUNCTIONALS as SYNONYMS
@@ -263,7 +265,7 @@ class Objectives:
                 help=f"write sum({self._text(expr)}) or mean({self._text(expr)})",
             )
             return None
-        return terms.Plain(expr, env, self._text(expr))
+        return terms.Plain(expr, env, self._text(expr) or format_expr(expr))
 
     def _space(self, variable: str) -> Typed | None:
         known = self.model.spaces.get(variable)
@@ -371,7 +373,7 @@ class Objectives:
                     help="it can be averaged over: E_{data(x)}[...]",
                 )
                 return False
-        parts = [left, drop_barren(hide_targets(left))] if left.evidence else [left]
+        parts = [left, evidence_of(left)] if left.evidence else [left]
         tables = [self._table(part) for part in parts]
         known = [table for table in tables if table is not None]
         if len(known) == len(tables):
@@ -384,21 +386,22 @@ class Objectives:
                 for a in left.atoms
             )
         )
+        exact = self.resolver.exact
+        obstacle = None if exact is None else exact.obstacles.get(distribution)
         self.sink.add(
             "PGC210",
             span,
-            f"this version has no exact log-density of {distribution.label}: "
+            f"there is no exact log-density of {distribution.label}: "
             f"{names} would have to be integrated out of {shown.spelled}",
+            reasons=[] if obstacle is None else [obstacle],
             help=f"use a bound: ELBO[{shown.spelled} || q({names}|{','.join(left.targets)})]",
         )
         return False
 
     def _table(self, distribution: Distribution) -> int | None:
         """Entries of the largest table on the way to a marginal; None where a hidden variable is not finite."""
-        makers = {t: atom for atom in distribution.atoms for t in atom.targets}
-        counts = {h: states(makers[h], self.model) for h in distribution.hidden}
-        known = {h: count for h, count in counts.items() if count is not None}
-        return eliminate(distribution.atoms, known).largest if len(known) == len(counts) else None
+        found = tables(distribution, self.model)
+        return None if found is None else found.largest
 
     def _fits(self, distribution: Distribution, largest: int, span: Span) -> bool:
         """Whether a marginal's table is small enough; large ones are reported."""
@@ -430,13 +433,42 @@ class Objectives:
         samples, estimator = options
         if fixed is not None:
             estimator = replace(estimator, detached=True)
-        drawn_from = self.draw(over, samples, estimator, env, context, expr.span)
-        if drawn_from is None:
-            return None
-        draw, inner = drawn_from
+        return self.average(
+            over, samples, estimator, env, context, expr.span, lambda inner: self._body(expr, over, inner, context)
+        )
+
+    def average(
+        self,
+        over: Distribution,
+        samples: int | None,
+        estimator: Estimator,
+        env: Env,
+        context: Context,
+        span: Span,
+        body: Callable[[Env], Term | None],
+    ) -> Term | None:
+        """The expectation of a body, that over a mixture as the weighted sum of those over its components."""
+        parts = components(over, self.model)
+        if parts is None:
+            drawn = self.draw(over, samples, estimator, env, context, span)
+            inside = None if drawn is None else body(drawn[1])
+            return None if drawn is None or inside is None else terms.Expectation(drawn[0], inside, span)
+        found: list[tuple[int, Term]] = []
+        for weight, part in parts:
+            share = self._plain(weight, env)
+            inner = self.average(part, samples, estimator, env, context, span, body)
+            if share is None or inner is None:
+                return None
+            found.append((1, terms.Multiply((share, inner))))
+        return terms.Add(tuple(found))
+
+    def _body(self, expr: tree.Expectation, over: Distribution, inner: Env, context: Context) -> Term | None:
+        """What is averaged; a warning where it does not depend on what is drawn."""
         body = self.term(expr.body, inner, context)
         if body is None:
             return None
+        draws = {inner.get(v) for v in over.targets}
+        draw = next(iter(draws)) if len(draws) == 1 else None
         drawn = {v for v in over.targets if inner.get(v) is draw}
         if drawn and not drawn & _variables(body, self.model):
             self.sink.add(
@@ -445,12 +477,14 @@ class Objectives:
                 f"the body of this expectation does not depend on {', '.join(sorted(drawn))}",
                 help="leave the expectation out",
             )
-        return terms.Expectation(draw, body, expr.span)
+        return body
 
     def over(self, expr: tree.Expr) -> Distribution | None:
         found = self.resolver.resolve(expr)
         if found is None:
             return None
+        if found.origin is not None and not all(isinstance(a.factor.definition, FamilyUse) for a in found.atoms):
+            found = found.origin  # drawn as it was written, one factor after another
         if isinstance(expr, tree.Name) and found.spelled != expr.id:
             self.readings[expr.span] = found.spelled
         return found

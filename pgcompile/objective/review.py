@@ -13,9 +13,12 @@ from pgcompile.model.values import (
     Data,
     Deterministic,
     Distribution,
+    Evidence,
     Extern,
     Factor,
     FamilyUse,
+    LogDensityUse,
+    Mixture,
     Model,
     Net,
     Undefined,
@@ -113,7 +116,7 @@ def _unused_factors(model: Model, resolver: Resolver, objectives: Mapping[str, T
     used = {atom.factor for term in objectives.values() for atom in atoms_in(term)}
     generative = generative_part(model, resolver)
     used |= {atom.factor for atom in generative.atoms} if generative is not None else set()
-    used |= {atom.factor for named in model.named for atom in named.distribution.atoms}
+    used |= {atom.factor for named in model.named for atom in _all_atoms(named.distribution)}
     used |= {expert for label, experts in model.experts.items() for expert in experts}
     for factor in model.factors:
         if factor not in used:
@@ -158,14 +161,22 @@ def learnables_of(factor: Factor, model: Model) -> set[str]:
             exprs = [expr, *(b.value for b in bindings)]
         case Extern():
             return {factor.label}
+        case Evidence(prior=prior, likelihood=likelihood):
+            return learnables_of(prior.factor, model) | learnables_of(likelihood.factor, model)
+        case Mixture(weights, components):
+            found = {n for c in components for n in learnables_of(c, model)}
+            return found | {n for w in weights for n in names_in(w) if n in model.tensors}
+        case LogDensityUse(expr, bindings):
+            exprs = [expr, *(b.value for b in bindings)]
         case Undefined() | Data():
             return set()
         case _:
             raise InternalError("an unknown kind of factor")
-    found: set[str] = set()
+    found = set()
     for expr in exprs:
         found |= {call.name for call in calls_in(expr) if call.name in model.nets}
         found |= {name for name in names_in(expr) if name in model.tensors and model.tensors[name].kind == "param"}
+        found |= {name for name in names_in(expr) if name in model.nets}  # as in weight(f)
     stack = list(found)
     while stack:
         net = model.nets.get(stack.pop())
@@ -210,19 +221,25 @@ def signed(term: Term, sign: int = 1) -> list[tuple[int, Term]]:
             return [(sign, term)]
 
 
+def _all_atoms(distribution: Distribution) -> list[Atom]:
+    """The factors of a distribution, those included that it was solved from."""
+    origin = distribution.origin
+    return [*distribution.atoms, *(origin.atoms if origin is not None else ())]
+
+
 def atoms_in(term: Term) -> list[Atom]:
     """Every factor that a term speaks of."""
     match term:
         case terms.LogDensity(distribution):
-            return list(distribution.atoms)
+            return _all_atoms(distribution)
         case terms.Expectation(draw, body):
-            return [*draw.distribution.atoms, *atoms_in(body)]
+            return [*_all_atoms(draw.distribution), *atoms_in(body)]
         case terms.Aggregate(atom=atom):
             return [atom]
         case terms.Discrepancy(left=one, right=other):
             return [*one.distribution.atoms, *other.distribution.atoms]
         case terms.Divergence(draw=draw, left=left, right=right):
-            return [*draw.distribution.atoms, *left.atoms, *(right.atoms if right is not None else ())]
+            return [a for d in (draw.distribution, left, right) if d is not None for a in _all_atoms(d)]
         case terms.Add(items):
             return [a for _, item in items for a in atoms_in(item)]
         case terms.Multiply(items) | terms.Apply(arguments=items):

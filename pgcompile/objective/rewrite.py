@@ -12,14 +12,13 @@ import sympy
 from sympy import Add, Expr, Function, Integer, Mul, Rational, Symbol
 
 from pgcompile.diagnostics import InternalError, Sink, Span
-from pgcompile.model.algebra import drop_barren, hide_targets, order_atoms
-from pgcompile.model.elimination import eliminate
+from pgcompile.model.algebra import order_atoms
+from pgcompile.model.elimination import evidence_of, states, tables
 from pgcompile.model.expressions import names_in
 from pgcompile.model.literals import evaluate
 from pgcompile.model.values import Atom, Distribution, FamilyUse, Model
 from pgcompile.objective import terms
 from pgcompile.objective.closed_forms import entropy, expected_log_density
-from pgcompile.objective.estimators import states
 from pgcompile.objective.moments import ExprUse, Moments
 from pgcompile.objective.resolve import observed_variables
 from pgcompile.objective.review import learned_in
@@ -276,9 +275,12 @@ class _Rewriter:
         return symbol
 
     def _log_product(self, distribution: Distribution, env: Env) -> Expr:
+        if distribution.origin is not None:
+            rule = "posterior" if distribution.origin.evidence else "exact marginal"
+            self._step(rule, f"log {distribution.origin.label}", _families_of(distribution), distribution.why)
         if distribution.evidence:
             joint = Distribution(distribution.atoms, distribution.hidden)
-            evidence = drop_barren(hide_targets(distribution))
+            evidence = evidence_of(distribution)
             self._step(
                 "posterior",
                 f"log {distribution.label}",
@@ -299,8 +301,8 @@ class _Rewriter:
         hidden = {*distribution.hidden}
         apart = [a for a in distribution.atoms if not hidden & {*a.targets, *a.parents}]
         summed = Distribution(tuple(a for a in distribution.atoms if a not in apart), distribution.hidden)
-        makers = {t: atom for atom in summed.atoms for t in atom.targets}
-        found = eliminate(summed.atoms, {h: states(makers[h], self.model) or 1 for h in hidden})
+        found = tables(summed, self.model)
+        assert found is not None
         names = ", ".join(h.rstrip("′") for h in found.order)
         self._step(
             "exact marginal",
@@ -652,6 +654,9 @@ class _Rewriter:
             (sign, leaf) for sign, leaf in members if not (leaf.atom == atom and leaf.env.get(atom.targets[0]) is draw)
         ]
         mine = [sign for sign, leaf in members if (sign, leaf) not in others]
+        shape = self._one_by_one(atom, [leaf for _, leaf in others])
+        if shape is not None and len(members) > 1:
+            return None  # one density is of the vector, the other of its entries: each is taken by itself
         densities = [(sign, own.log_density) for sign in mine]
         for sign, leaf in others:
             facts, more = self._facts(leaf.atom, leaf.env)
@@ -679,7 +684,12 @@ class _Rewriter:
         touches = [(p, inner) for p in atom.parents] + [(p, leaf.env) for _, leaf in others for p in leaf.atom.parents]
         used = formula.free_symbols
         kept = tuple(p for p in parameters if p[0] in used)
-        return flip, ClosedLeaf(kind, formula, kept, atom, label, tuple(dict.fromkeys(touches)))
+        return flip, ClosedLeaf(kind, formula, kept, atom, label, tuple(dict.fromkeys(touches)), shape)
+
+    def _one_by_one(self, atom: Atom, others: list[LogDensityLeaf]) -> tuple[int, ...] | None:
+        """The shape over which densities of the entries of a vector are summed; None where both are of the vector."""
+        ranks = [_event_rank(leaf.atom) for leaf in others]
+        return self.model.spaces[atom.factor.targets[0]].shape if _event_rank(atom) and 0 in ranks else None
 
     def _facts(self, atom: Atom, env: Env) -> tuple[Facts, tuple[tuple[Symbol, ParameterUse], ...]]:
         """A factor's facts over symbols of its parameters; literal numbers are put in at once."""
@@ -873,6 +883,24 @@ _WHY = {
     "W": "pairing each draw with one of the other side bounds the transport cost from above",
     "SW": "in one dimension the best transport pairs sorted samples (Bonneel et al. 2015)",
 }
+
+
+def _event_rank(atom: Atom) -> int:
+    definition = atom.factor.definition
+    return definition.family.event_rank if isinstance(definition, FamilyUse) else 0
+
+
+def _families_of(distribution: Distribution) -> str:
+    """`log p(x), a MultivariateNormal`."""
+    shown = []
+    for atom in distribution.atoms:
+        definition = atom.factor.definition
+        if isinstance(definition, FamilyUse):
+            name = definition.family.name
+            shown.append(f"log {atom.label}, {'an' if name[0] in 'AEIOU' else 'a'} {name}")
+        else:
+            shown.append(f"log {atom.label}, by Bayes' rule at one point")
+    return " + ".join(shown)
 
 
 def _families(atoms: list[Atom]) -> str:

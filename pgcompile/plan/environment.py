@@ -7,11 +7,22 @@ from math import prod
 
 from sympy import Add, Expr, Symbol
 
-from pgcompile.model.algebra import drop_barren, hide_targets, order_atoms
-from pgcompile.model.elimination import eliminate
+from pgcompile.model.algebra import order_atoms
+from pgcompile.model.elimination import eliminate, evidence_of, hidden_states, states
 from pgcompile.model.literals import evaluate, flatten
-from pgcompile.model.values import Atom, Data, Deterministic, Distribution, Extern, FamilyUse, Model
-from pgcompile.objective.estimators import states
+from pgcompile.model.mixtures import component_atoms, weights_of
+from pgcompile.model.values import (
+    Atom,
+    Data,
+    Deterministic,
+    Distribution,
+    Evidence,
+    Extern,
+    FamilyUse,
+    LogDensityUse,
+    Mixture,
+    Model,
+)
 from pgcompile.objective.moments import ExprUse
 from pgcompile.objective.rewrite import ClosedLeaf, ParameterUse, parameter_symbols
 from pgcompile.objective.terms import NUMBERS_OF_A_DRAW, OBSERVED, Aggregate, Discrepancy, Draw, Env, draw_key
@@ -202,6 +213,15 @@ class Environment:
         """log of a factor, summed over its event shape; `detached` keeps gradients from its parameters."""
         if isinstance(atom.factor.definition, Extern):
             return self._extern_log_density(atom, env)
+        if isinstance(atom.factor.definition, Evidence):
+            return self._evidence(atom.factor.definition, atom, env)
+        if isinstance(atom.factor.definition, Mixture):
+            return self._mixture(atom.factor.definition, atom, env)
+        if isinstance(atom.factor.definition, LogDensityUse):
+            definition = atom.factor.definition
+            with self.builder.section(f"log {atom.label}, up to a constant"):
+                value = self._expressions(env, atom.mapping, definition.bindings).lower(definition.expr)
+            return self.builder.name(value, f"log_{atom.factor.name}_{''.join(atom.targets)}", keep=True)
         facts, _ = self.facts(atom)
         bindings = self._bindings(atom, env)
         if detached:
@@ -253,6 +273,39 @@ class Environment:
             value = self.builder.make("extern_log_prob", (x, *parents), (attribute, x.rank), shape=())
         return self.builder.name(value, f"log_{atom.factor.name}_{''.join(atom.targets)}", keep=True)
 
+    def _mixture(self, definition: Mixture, atom: Atom, env: Env) -> Value:
+        """log of a weighted sum of densities."""
+        build = self.builder
+        densities = [self.log_density(part, env) for part in component_atoms(atom)]
+        with build.section(f"log {atom.label}: a log-sum-exp of its components"):
+            terms = []
+            for weight, density in zip(weights_of(definition, self.model), densities, strict=True):
+                value = self._expressions(env, atom.mapping, ()).lower(weight)
+                terms.append(build.binary("add", density, build.unary("log", value)))
+            total = terms[0]
+            for term in terms[1:]:
+                total = build.binary("logaddexp", total, term)
+        return build.name(total, f"log_{atom.factor.name}_{''.join(atom.targets)}", keep=True)
+
+    def weights(self, definition: Mixture) -> list[Value]:
+        """The weights of a mixture over observed variables."""
+        return [self.plain(weight, OBSERVED) for weight in weights_of(definition, self.model)]
+
+    def _evidence(self, definition: Evidence, atom: Atom, env: Env) -> Value:
+        """log of `p(c|z) p(z) / p(z|c)`, at one z."""
+        build, z = self.builder, definition.variable
+        draw = Draw(-_SUMMED - len(self._variables), Distribution((definition.prior,)), 1, OBSERVED)
+        inner = env.extended((z,), draw)
+        with build.section(f"log {atom.label}: Bayes' rule at the mean of {definition.posterior.label}"):
+            at = self._expressions(env, {}, definition.bindings).lower(definition.at)
+            self.override(z, draw, build.name(at, f"{z.rstrip('′')}_mean", keep=True))
+        parts = [
+            self.log_density(part, inner) for part in (definition.likelihood, definition.prior, definition.posterior)
+        ]
+        with build.section(f"log {atom.label}"):
+            total = build.binary("sub", build.binary("add", parts[0], parts[1]), parts[2])
+        return build.name(total, f"log_{atom.factor.name}_{''.join(atom.targets)}", keep=True)
+
     def closed(self, leaf: ClosedLeaf) -> Value:
         """A divergence, entropy or expected log-density in closed form."""
         bindings = {symbol: self._used(use) for symbol, use in leaf.parameters}
@@ -276,7 +329,7 @@ class Environment:
         """log of a product, of a marginal of finite variables, or of a posterior."""
         if distribution.evidence:
             joint = self.log_of(Distribution(distribution.atoms, distribution.hidden), env)
-            return self.builder.binary("sub", joint, self.log_of(drop_barren(hide_targets(distribution)), env))
+            return self.builder.binary("sub", joint, self.log_of(evidence_of(distribution), env))
         if distribution.hidden:
             return self.log_marginal(distribution, env)
         values = [self.log_density(atom, env) for atom in order_atoms(distribution)]
@@ -288,7 +341,7 @@ class Environment:
     def log_marginal(self, distribution: Distribution, env: Env) -> Value:
         """log of a product with finite variables summed out, one at a time (Zhang & Poole 1994), in log space."""
         makers = {t: atom for atom in distribution.atoms for t in atom.targets}
-        counts = {h: states(makers[h], self.model) or 1 for h in distribution.hidden}
+        counts = hidden_states(distribution, self.model) or {}
         axes: dict[str, Axis] = {}
         draws: dict[str, Draw] = {}
         for position, name in enumerate(distribution.hidden):

@@ -6,6 +6,7 @@ from fractions import Fraction
 from pgcompile.diagnostics import InternalError
 from pgcompile.model.expressions import names_in
 from pgcompile.model.literals import evaluate, flatten, shape_of
+from pgcompile.model.nets import linear_layer
 from pgcompile.model.values import (
     Constant,
     ExprSegment,
@@ -189,6 +190,8 @@ class ExpressionLowering:
             return self.net(expr.name, [self.lower(a.value) for a in expr.args])
         if expr.name == "one_hot":
             return self._one_hot(expr.args[0].value)
+        if FUNCTIONS[expr.name].shape in ("weight", "bias"):
+            return self._layer_tensor(expr)
         args = [self.lower(a.value) for a in expr.args if a.name is None]
         named = {a.name: self.lower(a.value) for a in expr.args if a.name is not None}
         return self.function(expr.name, args, {k: v for k, v in named.items() if k is not None})
@@ -216,8 +219,28 @@ class ExpressionLowering:
                 return build.make(function.op, (first,), shape=first.shape)
             case "cat":
                 return self.cat(args)
+            case "transpose":
+                return build.make("transpose", (first,), shape=first.shape[::-1])
+            case "square":
+                return build.make(function.op, (first,), shape=first.shape)
+            case "diag":
+                return build.make("diag_matrix", (first,), shape=(*first.shape, *first.shape))
+            case "outer":
+                column = build.make("unsqueeze", (first,), (1,), shape=(*first.shape, 1))
+                row = build.make("unsqueeze_row", (args[1],), shape=(1, *args[1].shape))
+                column, row = build.align_axes(column, row)
+                return build.make("mul", (column, row), shape=(*first.shape, *args[1].shape))
             case _:
                 raise InternalError(f"no tensor code for {name}")
+
+    def _layer_tensor(self, expr: tree.Call) -> Value:
+        """The weight or the bias of a net that is one Linear layer."""
+        name = expr.args[0].value
+        segment = linear_layer(self.model.nets[name.id]) if isinstance(name, tree.Name) else None
+        assert segment is not None
+        out, into = segment.output.shape[-1], segment.input_shape[-1]
+        shape = (out, into) if expr.name == "weight" else (out,)
+        return self.builder.attribute(f"{self.tensors.module(segment)}.{expr.name}", shape)
 
     def _one_hot(self, index: tree.Expr) -> Value:
         value = self.lower(index)

@@ -320,6 +320,8 @@ class FormulaLowering:
         match name:
             case "Total":
                 return self._total(first)
+            case "RowSquares":
+                return build.sum_last(build.unary("square", first))
             case "TotalMatrix":
                 return build.sum_last(first, 2)
             case "LogSumExp":

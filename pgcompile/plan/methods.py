@@ -1,12 +1,13 @@
 """Plans every method of the emitted class: objectives, loss, terms, log-densities, samplers, factors."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import networkx as nx
 
 from pgcompile.diagnostics import InternalError
-from pgcompile.model.algebra import drop_barren, hide_targets, order_atoms
-from pgcompile.model.elimination import eliminate
+from pgcompile.model.algebra import drop_barren, order_atoms
+from pgcompile.model.elimination import evidence_of, tables
 from pgcompile.model.values import (
     Atom,
     Data,
@@ -15,10 +16,12 @@ from pgcompile.model.values import (
     Extern,
     Factor,
     FamilyUse,
+    LogDensityUse,
+    Mixture,
     Model,
     OptimiseLine,
 )
-from pgcompile.objective.estimators import LIMIT, states
+from pgcompile.objective.estimators import LIMIT
 from pgcompile.objective.rewrite import (
     ClosedLeaf,
     NamedLeaf,
@@ -151,7 +154,10 @@ class Planner:
             self.plan.terms = self._method("terms", "every named term, in one pass", objectives)
         self._factors()
         self._log_densities(self.generative)
-        if self.generative is not None:
+        unnormalised = self.generative is not None and any(
+            isinstance(atom.factor.definition, LogDensityUse) for atom in self.generative.atoms
+        )
+        if self.generative is not None and not unnormalised:
             self._sampler(self.generative)
         return self.plan
 
@@ -203,12 +209,32 @@ class Planner:
         """A method gives a tensor, also where its formula folds to a number or to an input."""
         return builder.tensor(builder.as_tensor(value))
 
+    @cached_property
+    def solved(self) -> dict[str, Factor]:
+        """Marginals and posteriors that are one factor of a family, by the name that the program gave them."""
+        declared = {factor.label for factor in self.model.factors}
+        found: dict[str, Factor] = {}
+        for named in self.model.named:
+            atoms = named.distribution.atoms
+            alone = named.distribution.origin is not None and len(atoms) == 1 and not named.distribution.hidden
+            if alone and not named.distribution.evidence and named.label not in declared:
+                (atom,) = atoms
+                if isinstance(atom.factor.definition, FamilyUse) and atom.parents == named.distribution.parents:
+                    found[named.label] = replace(atom.factor, name=named.name)
+        return found
+
     # --- log-densities ---
 
     def _log_densities(self, generative: Distribution | None) -> None:
         if generative is not None and all(_scorable(atom) for atom in generative.atoms) and generative.atoms:
             self.plan.log_prob = self._log_density("log_prob", f"log {generative.spelled}", generative)
-        seen = {factor.label for factor in self.model.factors}
+        seen = {factor.label for factor in self.model.factors} | self.solved.keys()
+        for factor in self.model.factors:
+            if isinstance(factor.definition, LogDensityUse):
+                name = f"log_{factor_attribute(factor)}"
+                formula = f"log {factor.label}, up to a constant"
+                method = self._log_density(name, formula, Distribution((Atom(factor),)))
+                self.plan.log_densities.append((factor.label, method))
         for named in self.model.named:
             reduced = drop_barren(named.distribution)
             exact = self._is_exact(reduced) and all(_scorable(a) for a in reduced.atoms)
@@ -244,12 +270,10 @@ class Planner:
         """Whether what is hidden, and what a posterior infers, is finite and its tables are small enough."""
         parts = [distribution]
         if distribution.evidence:
-            parts.append(drop_barren(hide_targets(distribution)))
+            parts.append(evidence_of(distribution))
         for part in parts:
-            makers = {t: atom for atom in part.atoms for t in atom.targets}
-            counts = {h: states(makers[h], self.model) for h in part.hidden}
-            known = {h: c for h, c in counts.items() if c is not None}
-            if len(known) < len(counts) or (known and eliminate(part.atoms, known).largest > LIMIT):
+            found = tables(part, self.model)
+            if found is None or found.largest > LIMIT:
                 return False
         return True
 
@@ -345,7 +369,7 @@ class Planner:
     # --- factors ---
 
     def _factors(self) -> None:
-        for factor in self.model.factors:
+        for factor in (*self.model.factors, *self.solved.values()):
             definition = factor.definition
             formula = ""
             environment = self._environment()
@@ -364,6 +388,12 @@ class Planner:
                     formula += f", {', '.join(bound)}"
             elif isinstance(definition, Extern):
                 self.tensors.extern(factor_attribute(factor))
+            elif isinstance(definition, Mixture):
+                parameters = {f"weight_{i}": w for i, w in enumerate(environment.weights(definition), 1)}
+                weighed = zip(definition.weights, definition.components, strict=True)
+                formula = " + ".join(f"{format_expr(w)} {c.label}" for w, c in weighed)
+            elif isinstance(definition, LogDensityUse):
+                continue  # it can be scored, and nothing else is known of it
             arguments = (
                 *(Argument(p, self.model.spaces[p].shape) for p in factor.parents),
                 *self._inputs(environment),

@@ -3,8 +3,8 @@
 from contextlib import suppress
 
 from pgcompile.compiler import Analysis
+from pgcompile.model.elimination import states
 from pgcompile.model.values import Atom, FamilyUse
-from pgcompile.objective.estimators import states
 from pgcompile.objective.gradients import sampled_atoms
 from pgcompile.objective.terms import Draw
 from pgcompile.syntax.format import format_expr

@@ -13,7 +13,8 @@ class Function:
         name: as it is written.
         op: the plan operation that computes it.
         shape: `elementwise`, `reduce` (over all event dimensions), `last` (over the last one), `keep`
-            (along the last one), `binary`, `cat`, `one_hot`, `clamp`.
+            (along the last one), `binary`, `cat`, `one_hot`, `clamp`; of matrices `square`, `transpose`, `diag`
+            (a vector as a diagonal matrix), `outer`; of a net that is one Linear layer `weight` and `bias`.
         lands: kind of the result; None where it follows from the argument's kind.
         differentiable: whether gradients pass.
     """
@@ -57,6 +58,13 @@ _FUNCTIONS = (
     # A category has no gradient to lose.
     Function("one_hot", "one_hot", "one_hot", lands="one_hot"),
     Function("detach", "detach", lands=None),
+    Function("transpose", "transpose", "transpose"),
+    Function("inverse", "inverse", "square"),
+    Function("cholesky", "cholesky", "square", lands="lower_cholesky"),
+    Function("diag", "diag_matrix", "diag"),
+    Function("outer", "outer", "outer"),
+    Function("weight", "weight", "weight"),
+    Function("bias", "bias", "bias"),
 )
 FUNCTIONS: dict[str, Function] = {function.name: function for function in _FUNCTIONS}
 

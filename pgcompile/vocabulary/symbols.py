@@ -41,6 +41,7 @@ Whiten = Function("Whiten")  # Whiten(L, v): L^-1 v
 WhitenMatrix = Function("WhitenMatrix")  # WhitenMatrix(L, M): L^-1 M
 MatVec = Function("MatVec")
 Diagonal = Function("Diagonal")
+RowSquares = Function("RowSquares")  # of a matrix: the sums of the squares of its rows
 TotalMatrix = Function("TotalMatrix")  # sum over the last two dimensions
 
 # Stable scalar functions.
@@ -129,6 +130,7 @@ __all__ = [
     "PoissonDraw",
     "Rational",
     "Round",
+    "RowSquares",
     "Sigmoid",
     "Softplus",
     "StandardExponential",

@@ -162,7 +162,7 @@ def test_random_networks_against_full_enumeration(network: tuple[int, list[list[
             "PGC210",
         ),
         (
-            "x, z : real\np(z) = Normal(0, 1)\np(x|z) = Normal(z, 1)\np(z|x) = p(x|z) p(z) / p(x)\ne = E_{p(z|x)}[z]",
+            "x, z : real\np(z) = Normal(0, 1)\np(x|z) = Normal(z^3, 1)\np(z|x) = p(x|z) p(z) / p(x)\ne = E_{p(z|x)}[z]",
             "PGC409",
         ),
         (MIXTURE + "e = E_{p(k|x); samples=3}[log p(x,k)]", "PGC409"),

@@ -18,6 +18,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         Diagonal,
         Facts,
         MatVec,
+        RowSquares,
         StandardNormal,
         Total,
         TotalMatrix,
@@ -41,6 +42,8 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         mean=loc,
         moments={
             "x": loc,
+            # Of each entry, for a density that takes the entries one by one.
+            "(x-c)^2": lambda c: RowSquares(tril) + (loc - c) ** 2,
             "|L^-1(x-c)|^2": lambda other, c: (
                 (Total(Whiten(other, loc - c) ** 2) if loc != c else 0)
                 + (DIM if other == tril else TotalMatrix(WhitenMatrix(other, tril) ** 2))

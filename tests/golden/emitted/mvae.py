@@ -409,7 +409,7 @@ class Mvae(nn.Module):
 
     def q_both_z_given_x_y(self, x: Tensor, y: Tensor) -> D.Distribution:
         """q_both(z|x,y) = Normal(loc=(i_loc(h_expert1) / square(i_scale(h_expert1)) +
-        l_loc(h_expert2) / square(l_scale(h_expert2)) + 0 / square(1)) / (1 /
+        l_loc(h_expert2) / square(l_scale(h_expert2))) / (1 /
         square(i_scale(h_expert1)) + 1 / square(l_scale(h_expert2)) + 1 /
         square(1)), scale=1 / sqrt(1 / square(i_scale(h_expert1)) + 1 /
         square(l_scale(h_expert2)) + 1 / square(1))), h_expert1 = image(x),
@@ -430,9 +430,9 @@ class Mvae(nn.Module):
         return D.Independent(normal, 1)
 
     def q_image_z_given_x(self, x: Tensor) -> D.Distribution:
-        """q_image(z|x) = Normal(loc=(i_loc(h_expert1) / square(i_scale(h_expert1)) + 0
-        / square(1)) / (1 / square(i_scale(h_expert1)) + 1 / square(1)), scale=1 /
-        sqrt(1 / square(i_scale(h_expert1)) + 1 / square(1))), h_expert1 = image(x).
+        """q_image(z|x) = Normal(loc=i_loc(h_expert1) / square(i_scale(h_expert1)) / (1
+        / square(i_scale(h_expert1)) + 1 / square(1)), scale=1 / sqrt(1 /
+        square(i_scale(h_expert1)) + 1 / square(1))), h_expert1 = image(x).
         """
         expect("q_image(z|x)", x=(x, (64,)))
         h_expert1 = self.image(x)
@@ -446,10 +446,9 @@ class Mvae(nn.Module):
         return D.Independent(normal, 1)
 
     def q_label_z_given_y(self, y: Tensor) -> D.Distribution:
-        """q_label(z|y) = Normal(loc=(l_loc(h_expert1) / square(l_scale(h_expert1)) + 0
-        / square(1)) / (1 / square(l_scale(h_expert1)) + 1 / square(1)), scale=1 /
-        sqrt(1 / square(l_scale(h_expert1)) + 1 / square(1))), h_expert1 =
-        label(one_hot(y)).
+        """q_label(z|y) = Normal(loc=l_loc(h_expert1) / square(l_scale(h_expert1)) / (1
+        / square(l_scale(h_expert1)) + 1 / square(1)), scale=1 / sqrt(1 /
+        square(l_scale(h_expert1)) + 1 / square(1))), h_expert1 = label(one_hot(y)).
         """
         expect("q_label(z|y)", y=(y, (), True))
         h_expert1 = self.label(F.one_hot(y, 10).to(self._zero.dtype))

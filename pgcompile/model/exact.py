@@ -1,0 +1,242 @@
+"""Exact marginals and posteriors of continuous variables: arcs of the graph are reversed until none is in the way.
+
+Reversing `z -> c` turns `p(z) p(c|z)` into `p(c) p(z|c)` (Shachter 1986). A hidden variable whose arcs are all reversed
+generates nothing that others need, and is dropped; a variable is inferred when no evidence descends from it. Finite
+variables stay as they are: they are summed out when the density is computed.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+import networkx as nx
+
+from pgcompile.diagnostics import Sink, Source
+from pgcompile.model.affine import AffineReader
+from pgcompile.model.algebra import drop_barren
+from pgcompile.model.conjugacy import Made, NoClosedForm, Side, reverse
+from pgcompile.model.elimination import states
+from pgcompile.model.expressions import Scope, Typer, bind, names_in
+from pgcompile.model.families import check_factor
+from pgcompile.model.formulas import Maker, renamed
+from pgcompile.model.values import Atom, Deterministic, Distribution, Evidence, Factor, FamilyUse, Model, Typed
+from pgcompile.syntax import tree
+from pgcompile.vocabulary.families import families
+
+
+@dataclass
+class Exact:
+    """Solves distributions with hidden or given variables; the same one gives the same factors.
+
+    Args:
+        model: spaces, nets and deterministic variables, checked already.
+        source: of the program.
+    """
+
+    model: Model
+    source: Source
+    known: dict[Distribution, Distribution] = field(default_factory=dict)
+    obstacles: dict[Distribution, str] = field(default_factory=dict)
+    """Why a distribution was left as it is."""
+
+    def solve(self, distribution: Distribution) -> Distribution:
+        """The distribution with its continuous variables integrated out or inferred, where that is known."""
+        if not distribution.hidden and not distribution.evidence:
+            return distribution
+        if distribution not in self.known:
+            try:
+                self.known[distribution] = _Graph(self, drop_barren(distribution)).solved(distribution)
+            except NoClosedForm as reason:
+                self.known[distribution] = distribution
+                self.obstacles[distribution] = str(reason).replace("′", "")
+        return self.known[distribution]
+
+
+class _Graph:
+    """One distribution on its way."""
+
+    def __init__(self, exact: Exact, distribution: Distribution) -> None:
+        self.model = exact.model
+        self.typer = Typer(exact.model, Sink(exact.source))
+        self.distribution = distribution
+        self.atoms = {t: atom for atom in distribution.atoms for t in atom.targets}
+        self.reasons: list[str] = []
+        for atom in distribution.atoms:
+            for old, new in atom.renaming:
+                if old in self.model.spaces:
+                    self.model.spaces.setdefault(new, self.model.spaces[old])
+
+    def solved(self, origin: Distribution) -> Distribution:
+        """The result.
+
+        Raises:
+            NoClosedForm: a pair of factors cannot be reversed.
+        """
+        start = self.distribution
+        hidden = [v for v in start.hidden if self._is_continuous(v)]
+        inferred = [v for v in start.targets if self._is_continuous(v)] if start.evidence else []
+        if not hidden and not inferred:
+            return origin
+        for variable in sorted(hidden, key=lambda v: len(self._children(v))):
+            while children := self._children(variable):
+                self._reverse(variable, children[0])
+            del self.atoms[variable]
+        for variable in [v for v in reversed(self._order()) if v in inferred]:
+            while children := [c for c in self._children(variable) if c in start.evidence]:
+                self._reverse(variable, children[0])
+        if not self.reasons:
+            return origin
+        atoms = tuple(dict.fromkeys(self.atoms.values()))
+        kept = tuple(h for h in start.hidden if h in self.atoms)
+        evidence = start.evidence
+        if evidence and not self._above(evidence) & {*start.targets, *kept}:
+            atoms = tuple(a for a in atoms if not {*a.targets} & {*evidence})
+            evidence = ()
+        why = "; ".join(dict.fromkeys(self.reasons))
+        return Distribution(atoms, kept, evidence, origin=origin, why=why)
+
+    # --- the graph ---
+
+    def _is_continuous(self, variable: str) -> bool:
+        return states(self.atoms[variable], self.model) is None
+
+    def _graph(self) -> nx.DiGraph:
+        graph = nx.DiGraph()
+        graph.add_nodes_from(self.atoms)
+        for target, atom in self.atoms.items():
+            graph.add_edges_from((parent, target) for parent in atom.parents)
+        return graph
+
+    def _order(self) -> list[str]:
+        return list(nx.lexicographical_topological_sort(self._graph()))
+
+    def _children(self, variable: str) -> list[str]:
+        """Children in topological order: the first has no other path from the variable to it."""
+        return [v for v in self._order() if v in self.atoms and variable in self.atoms[v].parents]
+
+    def _above(self, variables: Iterable[str]) -> set[str]:
+        graph = self._graph()
+        return {a for v in variables if v in graph for a in nx.ancestors(graph, v)}
+
+    # --- one arc ---
+
+    def _reverse(self, parent: str, child: str) -> None:
+        prior, likelihood = self.atoms[parent], self.atoms[child]
+        first, second = self._use(prior), self._use(likelihood)
+        taken = {n.id for b in first.bindings for n in b.names}
+        second = _apart(second, taken)
+        bindings = (*first.bindings, *second.bindings)
+        parents = tuple(dict.fromkeys((*prior.parents, *(p for p in likelihood.parents if p != parent))))
+        make = Maker(likelihood.factor.span)
+        shape = self.model.spaces[parent].shape
+        size = shape[0] if len(shape) == 1 else None
+        reader = AffineReader(self.model, parent, self._inline(bindings), size, self._rank(bindings), make)
+        found = reverse(
+            Side(prior.label, parent, first.family.name, dict(first.parameters), self.model.spaces[parent].shape),
+            Side(likelihood.label, child, second.family.name, dict(second.parameters), self.model.spaces[child].shape),
+            reader,
+        )
+        posterior = self._factor(prior, parent, (child, *parents), found.posterior, bindings, reader)
+        if found.predictive is not None:
+            predictive = self._factor(likelihood, child, parents, found.predictive, bindings, reader)
+        else:
+            at = make.call("detach", found.at)
+            evidence = Evidence(parent, at, _reachable((at,), bindings), prior, likelihood, Atom(posterior))
+            predictive = Factor(likelihood.factor.name, (child,), parents, evidence, likelihood.factor.span)
+        self.atoms[child], self.atoms[parent] = Atom(predictive), Atom(posterior)
+        self.reasons.append(_reason(first.family.name, second.family.name))
+
+    def _use(self, atom: Atom) -> FamilyUse:
+        """A factor's family in the names of the distribution; a uniform one is a beta."""
+        use = atom.factor.definition
+        if isinstance(use, Evidence):
+            raise NoClosedForm(f"{atom.label} is in no family of the language")
+        if not isinstance(use, FamilyUse) or len(atom.targets) != 1:
+            raise NoClosedForm(f"{atom.label} has no family")
+        if atom.renaming:
+            use = replace(
+                use,
+                parameters=tuple((n, renamed(e, atom.mapping)) for n, e in use.parameters),
+                bindings=renamed(use.bindings, atom.mapping),
+            )
+        if use.family.name == "Uniform" and [e for _, e in use.parameters] == [tree.Number("0"), tree.Number("1")]:
+            one = tree.Number("1")
+            return replace(
+                use, family=families()["Beta"], parameters=(("concentration1", one), ("concentration0", one))
+            )
+        return use
+
+    def _inline(self, bindings: tuple[tree.Binding, ...]) -> dict[str, tree.Expr]:
+        """What names stand for; part of a tuple is only known to depend on it."""
+        found: dict[str, tree.Expr] = {}
+        for name, factor in self.model.deterministic.items():
+            if isinstance(factor.definition, Deterministic) and not factor.definition.bindings:
+                found[name] = factor.definition.expr
+        for binding in bindings:
+            for bound in binding.names:
+                whole = len(binding.names) == 1
+                found[bound.id] = binding.value if whole else tree.TupleLiteral((binding.value,))
+        return found
+
+    def _rank(self, bindings: tuple[tree.Binding, ...]):  # type: ignore[no-untyped-def]
+        variables: dict[str, Typed | None] = {name: Typed(space) for name, space in self.model.spaces.items()}
+
+        def rank(expr: tree.Expr) -> int:
+            scope = Scope("", variables, bind(bindings, self.typer.sink))
+            typed = self.typer.typed(expr, scope)
+            if typed is None:
+                raise NoClosedForm("a formula of it has no shape")
+            return len(typed.shape)
+
+        return rank
+
+    def _factor(
+        self,
+        like: Atom,
+        target: str,
+        parents: tuple[str, ...],
+        made: Made,
+        bindings: tuple[tree.Binding, ...],
+        reader: AffineReader,
+    ) -> Factor:
+        name, parameters = made
+        family = families()[name]
+        order = [p.name for p in family.parameters]
+        kept = tuple((n, parameters[n]) for n in order if n in parameters)
+        used = _reachable([e for _, e in kept], bindings)
+        if target != reader.variable and any(
+            reader.depends(e) for e in (*(e for _, e in kept), *(b.value for b in used))
+        ):
+            raise NoClosedForm(f"{like.label} depends on {reader.variable.rstrip('′')} in more than one place")
+        use = FamilyUse(family, kept, used, {})
+        factor = Factor(like.factor.name, (target,), parents, use, like.factor.span)
+        check_factor(factor, self.typer)
+        if len(use.types) < len(kept):
+            raise NoClosedForm(f"the shapes of {like.label} do not fit")
+        return factor
+
+
+def _apart(use: FamilyUse, taken: set[str]) -> FamilyUse:
+    """With names of its own for its intermediate values."""
+    names = {n.id: f"{n.id}_2" for b in use.bindings for n in b.names if n.id in taken}
+    if not names:
+        return use
+    moved = tuple((n, renamed(e, names)) for n, e in use.parameters)
+    return replace(use, parameters=moved, bindings=renamed(use.bindings, names))
+
+
+def _reachable(exprs: Iterable[tree.Expr], bindings: tuple[tree.Binding, ...]) -> tuple[tree.Binding, ...]:
+    """The bindings that some expressions need."""
+    made = {n.id: b for b in bindings for n in b.names}
+    pending = [name for e in exprs for name in names_in(e)]
+    used: set[tree.Binding] = set()
+    while pending:
+        binding = made.get(pending.pop())
+        if binding is not None and binding not in used:
+            used.add(binding)
+            pending += names_in(binding.value)
+    return tuple(b for b in bindings if b in used)
+
+
+def _reason(prior: str, likelihood: str) -> str:
+    gaussian = {prior, likelihood} <= {"Normal", "MultivariateNormal"}
+    return "Gaussian with an affine location" if gaussian else f"{prior} is conjugate to {likelihood}"
