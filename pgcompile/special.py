@@ -530,9 +530,69 @@ class WeightedMixture(D.Distribution):
 
     def _weighed(self, values: list) -> Tensor:
         ones = [1] * len(self.event_shape)
-        total = 0.0
+        total = torch.zeros_like(values[0])
         for weight, value in zip(self.weights, values, strict=True):
             if isinstance(weight, Tensor):
                 weight = weight.reshape(*weight.shape, *ones)
             total = total + weight * value
         return total
+
+
+def unwrapped(experts: list) -> tuple:
+    """Experts without the declaration of their event dimensions, powers to match."""
+    if not experts:
+        raise ValueError("nothing is given that an expert of the product speaks of")
+    rank = len(experts[0][1].event_shape)
+    found = []
+    for power, expert in experts:
+        if isinstance(power, Tensor):
+            power = power.reshape(*power.shape, *[1] * rank)
+        wrapped = isinstance(expert, D.Independent)
+        found.append((power, expert.base_dist if wrapped else expert))
+    return found, rank
+
+
+def product_of_normals(experts: list) -> D.Distribution:
+    """The normalised product of Normals, each with its power: precisions add."""
+    found, rank = unwrapped(experts)
+    weighed = [(power / e.scale.square(), e.loc) for power, e in found]
+    precision = sum(p for p, _ in weighed[1:]) + weighed[0][0]
+    pull = sum(p * m for p, m in weighed[1:]) + weighed[0][0] * weighed[0][1]
+    normal = D.Normal(pull / precision, precision.rsqrt(), validate_args=False)
+    return D.Independent(normal, rank) if rank else normal
+
+
+def product_of_gaussians(experts: list) -> D.Distribution:
+    """The normalised product of multivariate normals, each with its power."""
+    parts = []
+    for power, e in experts:
+        weight = power[..., None, None] if isinstance(power, Tensor) else power
+        precision = weight * e.precision_matrix
+        parts.append((precision, precision @ e.loc.unsqueeze(-1)))
+    if not parts:
+        raise ValueError("nothing is given that an expert of the product speaks of")
+    precision = sum(p for p, _ in parts[1:]) + parts[0][0]
+    pull = sum(v for _, v in parts[1:]) + parts[0][1]
+    loc = torch.linalg.solve(precision, pull).squeeze(-1)
+    return D.MultivariateNormal(loc, precision_matrix=precision, validate_args=False)
+
+
+def product_of_family(experts: list, family: type, **bases: float) -> D.Distribution:
+    """The normalised product of a family whose parameters add above their bases."""
+    found, rank = unwrapped(experts)
+    values = {}
+    for name, base in bases.items():
+        above = [power * (getattr(e, name) - base) for power, e in found]
+        values[name] = sum(above[1:]) + above[0] + base
+    product = family(**values, validate_args=False)
+    extra = rank - len(product.event_shape)
+    return D.Independent(product, extra) if extra else product
+
+
+def row_mask(present: dict | None, *names: str):
+    """1 where a row has all that an expert needs, 0 where it has not."""
+    mask = 1.0
+    for name in names:
+        if present and name in present:
+            mask = mask * present[name]
+    return mask

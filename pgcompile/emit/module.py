@@ -10,11 +10,13 @@ from pathlib import Path
 from pgcompile.emit.body import WIDTH, Body, safe_comment, split_call
 from pgcompile.emit.layers import initial_lines, module_lines, space_text
 from pgcompile.emit.operations import Text
-from pgcompile.model.values import Extern, ExternNetwork, FamilyUse, Mixture
+from pgcompile.model.values import Extern, ExternNetwork, Factor, FamilyUse, Mixture
 from pgcompile.plan.methods import Argument, FactorMethod, LossMethod, Method, ModulePlan, Sampler, SampleStep
 from pgcompile.plan.names import factor_attribute, identifier
 from pgcompile.plan.tensors import attribute_name
 from pgcompile.plan.values import Value
+from pgcompile.syntax import tree
+from pgcompile.syntax.format import format_expr
 from pgcompile.vocabulary.reserved import METHODS
 from pgcompile.vocabulary.spaces import Space
 
@@ -445,7 +447,10 @@ class _Module:
             rank = self._rank(method.factor.targets[0])
             result = f"as_event(self.{self.rename(method.name)}({', '.join(names)}), {rank})"
             return [*lines, *_statement(f"return {result}", 8)]
-        lines += _docstring(f"{method.label} = {method.formula}", "")
+        if method.experts:
+            lines = self._product_head(method)
+        else:
+            lines += _docstring(f"{method.label} = {method.formula}", "")
         lines += self._checks(method.label, method.arguments, batches=False)
         body = self._body([v for _, v in method.parameters], names, {a.name for a in method.arguments})
         body.before = max((len(f"    {name}=,") for name, _ in method.parameters), default=0)
@@ -458,6 +463,60 @@ class _Module:
             name = re.sub(r"(?<!^)(?=[A-Z])", "_", definition.family.name).lower()
             return [*lines, *_statement(f"{name} = {inner}", 8), f"        return {result.format(name)}"]
         return [*lines, *_statement(f"return {result.format(inner)}", 8)]
+
+    def _product_head(self, method: FactorMethod) -> list[str]:
+        """The head of a product of experts, and what it is where not everything that it is conditioned on is given."""
+        names = [identifier(a.name) for a in method.arguments]
+        optional = "".join(f", {name}: Tensor | None = None" for name in names)
+        head = f"    def {method.name}(self{optional}, present: dict | None = None) -> D.Distribution:"
+        lines = split_definition(head)
+        powers = [f"^{_power_text(p)}" if p is not None else "" for _, p in self.plan.model.products[method.label]]
+        written = " ".join(f"{e.label}{power}" for (e, _), power in zip(method.experts, powers, strict=True))
+        lines += _docstring(
+            f"{method.label} ∝ {written}",
+            "experts of what is not given are left out; `present` has a mask of the rows that have a variable",
+        )
+        missing = " or ".join(f"{name} is None" for name in names)
+        lines += _statement(f"if present or {missing}:", 8)
+        lines.append("            experts = []")
+        by_factor = {m.factor: m for m in self.plan.factors}
+        for (expert, power), needs in zip(method.experts, method.needs, strict=True):
+            called = by_factor[expert]
+            drawn = f"self.{called.name}({', '.join(identifier(a.name) for a in called.arguments)})"
+            weight = "1.0"
+            before: list[str] = []
+            if power is not None:
+                body = self._body([power], names, {a.name for a in method.arguments})
+                weight = body.write()[0].text
+                before = _bare(body.lines)
+            if needs:
+                self._use("row_mask")
+                given = " and ".join(f"{identifier(n)} is not None" for n in needs)
+                lines.append(f"            if {given}:")
+                lines += [f"        {line}" for line in before]
+                mask = ", ".join(f'"{n}"' for n in needs)
+                lines += _statement(f"mask = row_mask(present, {mask})", 16)
+                text = "mask" if weight == "1.0" else f"{weight} * mask"
+                lines += _statement(f"experts.append(({text}, {drawn}))", 16)
+            else:
+                lines += [f"    {line}" for line in before]
+                lines += _statement(f"experts.append(({weight}, {drawn}))", 12)
+        lines += _statement(f"return {self._product_call(method.factor)}", 12)
+        return lines
+
+    def _product_call(self, factor: Factor) -> str:
+        assert isinstance(factor.definition, FamilyUse)
+        family = factor.definition.family
+        special = {"Normal": "product_of_normals", "MultivariateNormal": "product_of_gaussians"}.get(family.name)
+        if special is not None:
+            self._use(special)
+            return f"{special}(experts)"
+        self._use("product_of_family")
+        if family.torch_class is None:
+            self._use(family.name)
+        head = f"D.{family.torch_class}" if family.torch_class else family.name
+        bases = ", ".join(f"{name}={base}" for name, base in PRODUCT_BASES[family.name].items())
+        return f"product_of_family(experts, {head}, {bases})"
 
     def _mixture(self, method: FactorMethod, definition: Mixture, names: list[str]) -> list[str]:
         """A weighted choice between other factors."""
@@ -496,6 +555,23 @@ class _Module:
         elif parameter.shared and source.replace(".", "").isdigit():
             source = f"torch.full_like(self._zero, {source})"
         return source if positional and name not in use.family.one_of else f"{name}={source}"
+
+
+# What parameters of a family are counted from where densities are multiplied.
+PRODUCT_BASES: dict[str, dict[str, float]] = {
+    "Bernoulli": {"logits": 0.0},
+    "Categorical": {"logits": 0.0},
+    "OneHotCategorical": {"logits": 0.0},
+    "Gamma": {"concentration": 1.0, "rate": 0.0},
+    "Exponential": {"rate": 0.0},
+    "Beta": {"concentration1": 1.0, "concentration0": 1.0},
+    "Dirichlet": {"concentration": 1.0},
+}
+
+
+def _power_text(power: tree.Expr) -> str:
+    text = format_expr(power)
+    return text if isinstance(power, tree.Number | tree.Name) else f"{{{text}}}"
 
 
 def _index_flag(space: Space) -> str:

@@ -307,7 +307,9 @@ class _Collector:
                 return
             found.append(expert)
         label = factor_label(left.name, targets, parents)
-        needed = tuple(dict.fromkeys(p for e in found for p in e.factor.parents))
+        declared = {*self.model.tensors, *self.model.constants, "pi"}
+        weighing = [n for e in found if e.power is not None for n in sorted(names_in(e.power)) if n not in declared]
+        needed = tuple(dict.fromkeys([*(p for e in found for p in e.factor.parents), *weighing]))
         if {*needed} != {*parents}:
             means = factor_label(left.name, targets, needed)
             self.sink.add(
@@ -329,6 +331,7 @@ class _Collector:
             )
             return
         self.model.experts[label] = tuple(expert.factor for expert in found)
+        self.model.products[label] = tuple((expert.factor, expert.power) for expert in found)
         self._add_factor(Factor(left.name, targets, parents, use, left.span))
 
     def _unnormalised(

@@ -108,7 +108,25 @@ def _exponents(*names: str, rates: tuple[str, ...] = ()) -> Rule:
     return rule
 
 
+def _gaussian(make: Maker, parts: list[dict[str, tree.Expr]], powers: list[tree.Expr | None]) -> dict[str, tree.Expr]:
+    """Precision matrices add, and the mean is weighed by them."""
+    matrices = []
+    for part, power in zip(parts, powers, strict=True):
+        if "precision_matrix" in part:
+            matrix = part["precision_matrix"]
+        elif "covariance_matrix" in part:
+            matrix = make.call("inverse", part["covariance_matrix"])
+        else:
+            root = part["scale_tril"]
+            matrix = make.call("inverse", make.matmul(root, make.call("transpose", root)))
+        matrices.append(_weighed(make, power, matrix))
+    total = make.add(*matrices)
+    pulls = [make.matmul(m, p["loc"]) for m, p in zip(matrices, parts, strict=True)]
+    return {"loc": make.matmul(make.call("inverse", total), make.add(*pulls)), "precision_matrix": total}
+
+
 _RULES: dict[str, Rule] = {
+    "MultivariateNormal": _gaussian,
     "Normal": _normal,
     "Bernoulli": _logits,
     "Categorical": _categories,

@@ -355,7 +355,9 @@ class Model:
     named: list[NamedDistribution] = field(default_factory=list)
     deterministic: dict[str, Factor] = field(default_factory=dict)
     experts: dict[str, tuple[Factor, ...]] = field(default_factory=dict)
-    """The factors that a product of experts is made of, by its label."""
+    """The factors that a product or a mixture of experts is made of, by its label."""
+    products: dict[str, tuple[tuple[Factor, tree.Expr | None], ...]] = field(default_factory=dict)
+    """The factors of a product of experts with their powers, by its label."""
     structure: Distribution | None = None
     objectives: dict[str, Objective] = field(default_factory=dict)
     optimise: list[OptimiseLine] = field(default_factory=list)

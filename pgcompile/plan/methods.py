@@ -8,6 +8,7 @@ import networkx as nx
 from pgcompile.diagnostics import InternalError
 from pgcompile.model.algebra import drop_barren, order_atoms
 from pgcompile.model.elimination import evidence_of, tables
+from pgcompile.model.expressions import names_in
 from pgcompile.model.values import (
     Atom,
     Data,
@@ -105,6 +106,10 @@ class FactorMethod:
     arguments: tuple[Argument, ...]
     builder: Builder
     parameters: tuple[tuple[str, Value], ...]
+    experts: tuple[tuple[Factor, Value | None], ...] = ()
+    """Of a product: its factors with their powers, so that those whose parents are not given can be left out."""
+    needs: tuple[tuple[str, ...], ...] = ()
+    """The arguments that each expert and its power need."""
 
 
 @dataclass
@@ -407,12 +412,29 @@ class Planner:
                     arguments,
                     environment.builder,
                     tuple(parameters.items()),
+                    *self._experts(factor),
                 )
             )
         for named in self.model.named:
             atoms = named.distribution.atoms
             if len(atoms) == 1 and not named.distribution.hidden and atoms[0].renaming:
                 self.plan.aliases[named.label] = atoms[0].factor.label
+
+    def _experts(self, factor: Factor) -> tuple[tuple[tuple[Factor, Value | None], ...], tuple[tuple[str, ...], ...]]:
+        """The experts of a product that is conditioned on several variables, and what each needs."""
+        products = self.model.products.get(factor.label, ()) if len(factor.parents) > 1 else ()
+        inputs = any(t.kind == "input" for t in self.model.tensors.values())
+        if inputs or not all(isinstance(expert.definition, FamilyUse) for expert, _ in products):
+            return (), ()
+        environment = self._environment()
+        for parent in factor.parents:
+            environment.local[parent] = environment.builder.argument(parent, self.model.spaces[parent].shape)
+        found, needs = [], []
+        for expert, power in products:
+            named = names_in(power) if power is not None else set()
+            found.append((expert, None if power is None else environment.plain(power, OBSERVED)))
+            needs.append(tuple(p for p in factor.parents if p in (*expert.parents, *named)))
+        return tuple(found), tuple(needs)
 
     def _full_parameters(
         self, factor: Factor, definition: FamilyUse, values: dict[str, Value], environment: Environment

@@ -123,3 +123,79 @@ def test_products_that_are_none(line: str, code: str) -> None:
     text = "x, y, z : real\nq_1(z|x) = Normal(x, 1)\nq_2(z|y) = Normal(y, 1)\nq_3(z|y) = Laplace(y, 1)\n"
     text += f"q_4(z|x) = Laplace(x, 1)\nr(x) = Normal(0, 1)\n{line}"
     assert [d.code for d in pgc.check(text) if d.code.startswith("PGC")] == [code]
+
+
+MISSING = """x, y : real
+z : {space}
+q_1(z|x) = {first}
+q_2(z|y) = {second}
+p(z) = {prior}
+q(z|x,y) ∝ q_1(z|x)^0.5 q_2(z|y) p(z)  # pgc: allow W102
+q_x(z|x) ∝ q_1(z|x)^0.5 p(z)  # pgc: allow W102
+q_y(z|y) ∝ q_2(z|y) p(z)  # pgc: allow W102
+e = log q(z|x,y)
+"""
+FAMILIES = [
+    ("real[2]", "Normal(x, 0.5)", "Normal(y, 2)", "Normal(0, 1)"),
+    ("positive", "Gamma(x^2 + 1, 2)", "Gamma(3, y^2 + 1)", "Gamma(2, 1)"),
+    ("nonnegative", "Exponential(x^2 + 1)", "Exponential(y^2 + 1)", "Exponential(2)"),
+    ("unit_interval[3]", "Beta(x^2 + 1, 2)", "Beta(3, y^2 + 1)", "Beta(2, 2)"),
+    ("boolean[2]", "Bernoulli(logits = x)", "Bernoulli(logits = y)", "Bernoulli(0.3)"),
+    (
+        "real[2]",
+        "MultivariateNormal(x * [1, 2], covariance_matrix = [[2, 0.5], [0.5, 1]])",
+        "MultivariateNormal(y * [1, 1], precision_matrix = [[1, 0.25], [0.25, 1]])",
+        "MultivariateNormal([0, 0], scale_tril = [[1, 0], [0.5, 2]])",
+    ),
+]
+
+
+@pytest.mark.parametrize(("space", "first", "second", "prior"), FAMILIES)
+def test_experts_of_missing_evidence_are_left_out(space: str, first: str, second: str, prior: str) -> None:
+    torch.manual_seed(0)
+    program = compiled(MISSING.format(space=space, first=first, second=second, prior=prior))
+    model = program.Model().double()
+    x, y = torch.randn(6).double(), torch.randn(6).double()
+    q = model.factor("q(z|x,y)")
+    z = q(x, y).sample()
+    whole, only_x, only_y = q(x, y), model.factor("q_x(z|x)")(x), model.factor("q_y(z|y)")(y)
+    torch.testing.assert_close(q(x=x).log_prob(z), only_x.log_prob(z))
+    torch.testing.assert_close(q(y=y).log_prob(z), only_y.log_prob(z))
+    torch.testing.assert_close(q().log_prob(z), model.factor("p(z)")().log_prob(z).expand(6))
+    mask = torch.tensor([1.0, 0, 1, 0, 1, 0]).double()
+    mixed = q(x=x, y=y, present={"y": mask}).log_prob(z)
+    torch.testing.assert_close(mixed, torch.where(mask == 1, whole.log_prob(z), only_x.log_prob(z)))
+    torch.testing.assert_close(model.e(x=x, y=y, z=z), whole.log_prob(z))
+
+
+def test_full_gaussians_multiply() -> None:
+    program = compiled(
+        MISSING.format(space="real[2]", first=FAMILIES[-1][1], second=FAMILIES[-1][2], prior=FAMILIES[-1][3])
+    )
+    model = program.Model().double()
+    x, y = torch.tensor(0.75).double(), torch.tensor(-1.5).double()
+    a, b, c = (model.factor(n)(*v) for n, v in (("q_1(z|x)", (x,)), ("q_2(z|y)", (y,)), ("p(z)", ())))
+    ends = torch.linspace(-12, 12, 601, dtype=torch.float64)
+    grid = torch.cartesian_prod(ends, ends)
+    log_product = 0.5 * a.log_prob(grid) + b.log_prob(grid) + c.log_prob(grid)
+    normaliser = log_product.logsumexp(0) + 2 * torch.log(ends[1] - ends[0])
+    found = model.e(x=x.expand(len(grid)), y=y.expand(len(grid)), z=grid)
+    torch.testing.assert_close(found, log_product - normaliser, rtol=1e-6, atol=1e-6)
+
+
+def test_a_power_may_be_data() -> None:
+    """A mask of each row, in the formula itself."""
+    model = (
+        compiled(
+            "x, y, z : real\nm : boolean\nq_1(z|x) = Normal(x, 0.5)\nq_2(z|y) = Normal(y, 2)\np(z) = Normal(0, 1)\n"
+            "q(z|x,y,m) ∝ q_1(z|x) q_2(z|y)^m p(z)\nq_x(z|x) ∝ q_1(z|x) p(z)\n"
+            "q_b(z|x,y) ∝ q_1(z|x) q_2(z|y) p(z)\nkl = KL[q(z|x,y,m) || p(z)]\n"
+            "kx = KL[q_x(z|x) || p(z)]\nkb = KL[q_b(z|x,y) || p(z)]"
+        )
+        .Model()
+        .double()
+    )
+    x, y = torch.randn(2, 5).double()
+    m = torch.tensor([0.0, 1, 0, 1, 1]).double()
+    expected = torch.where(m == 1, model.kb(x=x, y=y), model.kx(x=x))
+    torch.testing.assert_close(model.kl(x=x, y=y, m=m), expected)

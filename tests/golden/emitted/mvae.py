@@ -52,6 +52,39 @@ def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
     return shape, {name: v.expand((*shape, *events[name])) for name, v in given.items()}
 
 
+def unwrapped(experts: list) -> tuple:
+    """Experts without the declaration of their event dimensions, powers to match."""
+    if not experts:
+        raise ValueError("nothing is given that an expert of the product speaks of")
+    rank = len(experts[0][1].event_shape)
+    found = []
+    for power, expert in experts:
+        if isinstance(power, Tensor):
+            power = power.reshape(*power.shape, *[1] * rank)
+        wrapped = isinstance(expert, D.Independent)
+        found.append((power, expert.base_dist if wrapped else expert))
+    return found, rank
+
+
+def product_of_normals(experts: list) -> D.Distribution:
+    """The normalised product of Normals, each with its power: precisions add."""
+    found, rank = unwrapped(experts)
+    weighed = [(power / e.scale.square(), e.loc) for power, e in found]
+    precision = sum(p for p, _ in weighed[1:]) + weighed[0][0]
+    pull = sum(p * m for p, m in weighed[1:]) + weighed[0][0] * weighed[0][1]
+    normal = D.Normal(pull / precision, precision.rsqrt(), validate_args=False)
+    return D.Independent(normal, rank) if rank else normal
+
+
+def row_mask(present: dict | None, *names: str):
+    """1 where a row has all that an expert needs, 0 where it has not."""
+    mask = 1.0
+    for name in names:
+        if present and name in present:
+            mask = mask * present[name]
+    return mask
+
+
 class Mvae(nn.Module):
     """p(z) p(x|z) p(y|z); q_x(z|x) q_y(z|y) q_both(z|x,y) q_image(z|x) ...; x:
     boolean[64], y: category[10], z: real[8].
@@ -407,14 +440,26 @@ class Mvae(nn.Module):
         normal = D.Normal(self.l_loc(h), self.l_scale(h), validate_args=False)
         return D.Independent(normal, 1)
 
-    def q_both_z_given_x_y(self, x: Tensor, y: Tensor) -> D.Distribution:
-        """q_both(z|x,y) = Normal(loc=(i_loc(h_expert1) / square(i_scale(h_expert1)) +
-        l_loc(h_expert2) / square(l_scale(h_expert2))) / (1 /
-        square(i_scale(h_expert1)) + 1 / square(l_scale(h_expert2)) + 1 /
-        square(1)), scale=1 / sqrt(1 / square(i_scale(h_expert1)) + 1 /
-        square(l_scale(h_expert2)) + 1 / square(1))), h_expert1 = image(x),
-        h_expert2 = label(one_hot(y)).
+    def q_both_z_given_x_y(
+        self,
+        x: Tensor | None = None,
+        y: Tensor | None = None,
+        present: dict | None = None,
+    ) -> D.Distribution:
+        """q_both(z|x,y) ∝ q_x(z|x) q_y(z|y) p(z);
+        experts of what is not given are left out; `present` has a mask of the rows that
+        have a variable.
         """
+        if present or x is None or y is None:
+            experts = []
+            if x is not None:
+                mask = row_mask(present, "x")
+                experts.append((mask, self.q_x_z_given_x(x)))
+            if y is not None:
+                mask = row_mask(present, "y")
+                experts.append((mask, self.q_y_z_given_y(y)))
+            experts.append((1.0, self.p_z()))
+            return product_of_normals(experts)
         expect("q_both(z|x,y)", x=(x, (64,)), y=(y, (), True))
         h_expert1 = self.image(x)
         square = self.i_scale(h_expert1).square()
