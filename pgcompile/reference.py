@@ -20,6 +20,7 @@ from pgcompile.model.literals import evaluate, flatten, shape_of
 from pgcompile.model.values import (
     Atom,
     Constant,
+    Data,
     Distribution,
     ExprSegment,
     Extern,
@@ -32,6 +33,7 @@ from pgcompile.model.values import (
     ModuleSegment,
     Net,
     NetSegment,
+    Pushforward,
 )
 from pgcompile.objective import terms
 from pgcompile.objective.terms import NUMBERS_OF_A_DRAW, OBSERVED, Draw, DrawKey, Env, Term, draw_key
@@ -102,6 +104,8 @@ class Reference:
     def variable(self, name: str, env: Env) -> Field:
         """A variable: drawn, deterministic or observed."""
         draw = env.get(name)
+        if draw is not None and _is_data(draw, name):
+            return Field(self.observed[name], len(self.model.spaces[name].shape))
         if draw is not None:
             return self._draw(draw, name)
         if name in self.model.deterministic:
@@ -309,6 +313,8 @@ class Reference:
     def _log_prob(self, atom: Atom, env: Env) -> Tensor:
         """log of one factor."""
         definition = atom.factor.definition
+        if isinstance(definition, Pushforward):
+            return self._pushed(definition, atom, env)
         if isinstance(definition, LogDensityUse):
             return self._evaluate(definition.expr, self._scope(env, atom.mapping, definition.bindings)).tensor
         if isinstance(definition, Mixture):
@@ -327,6 +333,21 @@ class Reference:
         # A supplied factor may have left event dimensions to its batch shape.
         left = x.rank - len(distribution.event_shape) if isinstance(atom.factor.definition, Extern) else 0
         return log_prob.flatten(-left).sum(-1) if left else log_prob
+
+    def _pushed(self, definition: Pushforward, atom: Atom, env: Env) -> Tensor:
+        """By the inverse, which is checked, and the slope of the formula by automatic differentiation."""
+        y = self.variable(atom.targets[0], env)
+        x = self._evaluate(definition.inverse, self._scope(env, {}, ()))
+        draw = Draw(-(10**9) - next(self._points), Distribution((definition.base,)), 1, OBSERVED)
+        inner = env.extended((definition.variable,), draw)
+        point = x.tensor if x.tensor.requires_grad else x.tensor.detach().requires_grad_()
+        self._drawn[draw, definition.variable] = Field(point, x.rank)
+        again = self._evaluate(definition.forward, self._scope(inner, {}, ())).tensor
+        torch.testing.assert_close(again, y.tensor.expand_as(again), rtol=1e-6, atol=1e-6)
+        (slope,) = torch.autograd.grad(again.sum(), point, create_graph=True)
+        rank = x.rank
+        log_slope = slope.abs().log()
+        return self._log_prob(definition.base, inner) - (log_slope.flatten(-rank).sum(-1) if rank else log_slope)
 
     # --- objectives ---
 
@@ -750,6 +771,12 @@ def _family(name: str, found: dict[str, Tensor], shape: tuple[int, ...]) -> D.Di
         return D.ContinuousBernoulli(**found, lims=(0.5 - 1e-5, 0.5 + 1e-5), validate_args=False)
     made: D.Distribution = getattr(D, name)(**found, validate_args=False)
     return made
+
+
+def _is_data(draw: Draw, name: str) -> bool:
+    """Whether a variable of a draw is one of the data."""
+    atom = draw.atom_of(name)
+    return atom is not None and isinstance(atom.factor.definition, Data)
 
 
 def _is_point(distribution: D.Distribution) -> bool:

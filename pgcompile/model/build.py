@@ -640,8 +640,19 @@ class _Collector:
 
     # --- names that stand for formulas ---
 
+    def _variables_scored(self) -> None:
+        """Formulas that an objective scores, as in `log p(y)`, are variables."""
+        names = {f.name for f in self.factors.values()}
+        roots = [expr for expr, _ in self.formulas.values()] + [line.objective for line in self.optimise]
+        for node in tree.walk(*roots):
+            if isinstance(node, tree.Call) and node.name in names and node.name not in self.model.nets:
+                for argument in (*node.args, *(node.given or ())):
+                    if isinstance(argument.value, tree.Name) and argument.value.id in self.formulas:
+                        self.model.variables.setdefault(argument.value.id, self.formulas[argument.value.id][1])
+
     def deterministic_or_objective(self) -> None:
         """`name = expr` is a variable if the model uses the name as one, else an objective."""
+        self._variables_scored()
         for name, (expr, span) in self.formulas.items():
             if name in self.model.variables:
                 value, bindings = (expr.value, expr.bindings) if isinstance(expr, tree.Where) else (expr, ())

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pgcompile.diagnostics import Sink, Span, cure
 from pgcompile.model.algebra import condition, find_cycle, marginalise, multiply, rename
 from pgcompile.model.exact import Exact
+from pgcompile.model.invert import NotInvertible
 from pgcompile.model.values import Atom, Data, Distribution, Factor, Model, base_name, factor_label
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.families import families
@@ -115,6 +116,8 @@ class Resolver:
         product = self._assemble(call.name, targets, parents)
         if product is not None:
             return product
+        if self.exact is not None and len(targets) == 1 and targets[0] in self.model.deterministic:
+            return self._pushforward(call, targets[0], parents)
         self._report_unknown(call, targets, parents)
         return None
 
@@ -167,6 +170,38 @@ class Resolver:
         product = Distribution(tuple(sorted(chosen, key=lambda a: family.index(a))))
         same = set(product.targets) == set(targets) and set(product.parents) == set(parents)
         return product if same and find_cycle(product) is None else None
+
+    def _pushforward(self, call: tree.Call, target: str, parents: tuple[str, ...]) -> Distribution | None:
+        """The density of a deterministic variable, by a change of variables."""
+        assert self.exact is not None
+        made = self.model.deterministic[target]
+        makers = {t: atom for atom in self.family(call.name) for t in atom.targets}
+        reasons: list[str] = []
+        try:
+            factor = self.exact.pushforward(call.name, target, makers, {*parents})
+        except NotInvertible as reason:
+            factor = None
+            reasons.append(str(reason))
+        if factor is not None:
+            return Distribution((Atom(factor),))
+        drawn = [p for p in made.parents if p in makers]
+        wanted = []
+        if drawn and not reasons:
+            base = makers[drawn[0]]
+            given = tuple(dict.fromkeys((*base.parents, *(p for p in made.parents if p != drawn[0]))))
+            wanted = [factor_label(call.name, (target,), given)]
+        self.sink.add(
+            "PGC108",
+            call.span,
+            f"{target} is a deterministic variable, and has no density {factor_label(call.name, (target,), parents)}",
+            related=[(made.span, "defined here")],
+            reasons=reasons,
+            help=f"write {wanted[0]}"
+            if wanted
+            else "it can be drawn and conditioned on; to score it, give it noise, or an invertible formula such as "
+            "2 * x + 1 or exp(x)",
+        )
+        return None
 
     def _report_unknown(self, call: tree.Call, targets: tuple[str, ...], parents: tuple[str, ...]) -> None:
         label = factor_label(call.name, targets, parents)

@@ -5,8 +5,9 @@ generates nothing that others need, and is dropped; a variable is inferred when 
 variables stay as they are: they are summed out when the density is computed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from math import prod
 
 import networkx as nx
 
@@ -18,7 +19,18 @@ from pgcompile.model.elimination import states
 from pgcompile.model.expressions import Scope, Typer, bind, names_in
 from pgcompile.model.families import check_factor
 from pgcompile.model.formulas import Maker, renamed
-from pgcompile.model.values import Atom, Deterministic, Distribution, Evidence, Factor, FamilyUse, Model, Typed
+from pgcompile.model.invert import NotInvertible, invert
+from pgcompile.model.values import (
+    Atom,
+    Deterministic,
+    Distribution,
+    Evidence,
+    Factor,
+    FamilyUse,
+    Model,
+    Pushforward,
+    Typed,
+)
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.families import families
 
@@ -35,6 +47,7 @@ class Exact:
     model: Model
     source: Source
     known: dict[Distribution, Distribution] = field(default_factory=dict)
+    pushed: dict[tuple[str, str, str], Factor] = field(default_factory=dict)
     obstacles: dict[Distribution, str] = field(default_factory=dict)
     """Why a distribution was left as it is."""
 
@@ -49,6 +62,48 @@ class Exact:
                 self.known[distribution] = distribution
                 self.obstacles[distribution] = str(reason).replace("′", "")
         return self.known[distribution]
+
+    def pushforward(self, name: str, target: str, makers: Mapping[str, Atom], parents: set[str]) -> Factor | None:
+        """The density of a deterministic variable; None where other variables than `parents` would be given.
+
+        Raises:
+            NotInvertible: its formula has no inverse that is known.
+        """
+        factor = self.model.deterministic[target]
+        definition = factor.definition
+        assert isinstance(definition, Deterministic)
+        if definition.bindings:
+            raise NotInvertible("its formula has a `where`")
+        for variable in factor.parents:
+            base = makers.get(variable)
+            rest = [p for p in factor.parents if p != variable]
+            if base is None or {*base.parents, *rest} != parents or len(base.targets) != 1:
+                continue
+            key = (name, target, variable)
+            if key not in self.pushed:
+                self.pushed[key] = self._pushed(name, factor, definition.expr, variable, base)
+            return self.pushed[key]
+        return None
+
+    def _pushed(self, name: str, factor: Factor, expr: tree.Expr, variable: str, base: Atom) -> Factor:
+        make = Maker(factor.span)
+        target = factor.targets[0]
+        shape = self.model.spaces[target].shape
+        if self.model.spaces[variable].shape != shape:
+            raise NotInvertible(f"{variable} and {target} differ in shape")
+        found = invert(expr, variable, tree.Name(target, span=factor.span), lambda e: variable in names_in(e), make)
+        typer = Typer(self.model, Sink(self.source))
+        scope = Scope("", {n: Typed(space) for n, space in self.model.spaces.items()})
+        terms: list[tree.Expr] = []
+        for term in found.log_slope:
+            typed = typer.typed(term, scope)
+            if typed is None:
+                raise NotInvertible("a formula of its inverse has no shape")
+            wide = make.call("sum", term) if typed.shape else make.times(make.number(str(prod(shape))), term)
+            terms.append(wide)
+        parents = tuple(dict.fromkeys((*base.parents, *(p for p in factor.parents if p != variable))))
+        definition = Pushforward(variable, base, expr, found.value, make.add(*terms))
+        return Factor(name, (target,), parents, definition, factor.span)
 
 
 class _Graph:

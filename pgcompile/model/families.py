@@ -22,6 +22,7 @@ from pgcompile.model.values import (
     Mixture,
     Model,
     Net,
+    Pushforward,
     TensorValue,
     Typed,
     Undefined,
@@ -35,7 +36,7 @@ from pgcompile.vocabulary.spaces import KINDS, Space, contains
 
 def check_factor(factor: Factor, typer: Typer) -> None:
     """Type the parameters of a factor, settle its variable's space, and report what does not fit."""
-    if isinstance(factor.definition, Data | Undefined | Evidence):
+    if isinstance(factor.definition, Data | Undefined | Evidence | Pushforward):
         return
     variables_of(factor, typer)
     match factor.definition:

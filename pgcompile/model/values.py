@@ -198,6 +198,25 @@ class LogDensityUse:
 
 
 @dataclass(frozen=True)
+class Pushforward:
+    """The density of `y = f(x)` for an invertible elementwise f: `p(x) |dx/dy|` at `x = f^-1(y)`.
+
+    Args:
+        variable: x.
+        base: the factor of x.
+        forward: f, over x.
+        inverse: its inverse, over y.
+        log_slope: log |dx/dy|, over y, summed over the entries.
+    """
+
+    variable: str
+    base: "Atom"
+    forward: tree.Expr
+    inverse: tree.Expr
+    log_slope: tree.Expr
+
+
+@dataclass(frozen=True)
 class Undefined:
     """A factor of a bare structure: known by its variables only."""
 
@@ -214,13 +233,20 @@ class Factor:
     name: str
     targets: tuple[str, ...]
     parents: tuple[str, ...]
-    definition: "FamilyUse | Deterministic | Extern | Undefined | Data | Evidence | Mixture | LogDensityUse"
+    definition: (
+        "FamilyUse | Deterministic | Extern | Undefined | Data | Evidence | Mixture | LogDensityUse | Pushforward"
+    )
     span: Span
 
     @cached_property
     def label(self) -> str:
         """As people write it: `q(z|x)`."""
         return factor_label(self.name, self.targets, self.parents)
+
+
+FactorDefinition = (
+    FamilyUse | Deterministic | Extern | Undefined | Data | Evidence | Mixture | LogDensityUse | Pushforward
+)
 
 
 def factor_label(name: str, targets: tuple[str, ...], parents: tuple[str, ...]) -> str:

@@ -8,7 +8,7 @@ from math import prod
 
 from pgcompile.diagnostics import Sink, Span
 from pgcompile.model.elimination import states
-from pgcompile.model.values import Atom, Distribution, FamilyUse, LogDensityUse, Mixture, Model
+from pgcompile.model.values import Atom, Distribution, FamilyUse, LogDensityUse, Mixture, Model, Pushforward
 from pgcompile.objective.review import learnables_of
 from pgcompile.objective.terms import PATHWISE, Env, Estimator
 
@@ -48,7 +48,7 @@ def plan(
     if over.evidence:
         return _posterior(over, estimator, samples, model, sink, span)
     for atom in over.atoms:
-        if isinstance(atom.factor.definition, LogDensityUse | Mixture):
+        if isinstance(atom.factor.definition, LogDensityUse | Mixture | Pushforward):
             _report_undrawn(atom, sink, span)
             return None
     enumerated: list[str] = []
@@ -200,16 +200,15 @@ def learned_upstream(atom: Atom, over: Distribution, env: Env, model: Model) -> 
 
 
 def _report_undrawn(atom: Atom, sink: Sink, span: Span) -> None:
-    mixture = isinstance(atom.factor.definition, Mixture)
-    sink.add(
-        "PGC409",
-        span,
-        f"samples of {atom.label} cannot be drawn here"
-        + (": a mixture is averaged component by component" if mixture else ": its density is known up to a constant"),
-        help="write the sum over its components, as in 0.5 IWAE[p || q_1; samples=8] + 0.5 IWAE[p || q_2; samples=8]"
-        if mixture
-        else f"take the expectation over another distribution, and score {atom.label} in it",
-    )
+    why, cure = "its density is known up to a constant", "take the expectation over another distribution"
+    match atom.factor.definition:
+        case Mixture():
+            why = "a mixture is averaged component by component"
+            cure = "write the sum, as in 0.5 IWAE[p || q_1; samples=8] + 0.5 IWAE[p || q_2; samples=8]"
+        case Pushforward(variable=variable, base=base):
+            why = f"it is computed from {variable}"
+            cure = f"take the expectation over {base.label}"
+    sink.add("PGC409", span, f"samples of {atom.label} cannot be drawn here: {why}", help=cure)
 
 
 def _report_no_gradient(atom: Atom, learned: set[str], grad: str, sink: Sink, span: Span) -> None:

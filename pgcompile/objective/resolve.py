@@ -12,7 +12,7 @@ from pgcompile.model.expressions import Scope, Typer, names_in
 from pgcompile.model.families import space_of
 from pgcompile.model.literals import evaluate
 from pgcompile.model.mixtures import components
-from pgcompile.model.values import Atom, Data, Distribution, FamilyUse, Model, Typed, base_name
+from pgcompile.model.values import Atom, Data, Distribution, Factor, FamilyUse, Model, Pushforward, Typed, base_name
 from pgcompile.objective import terms
 from pgcompile.objective.context import Context
 from pgcompile.objective.estimators import LARGEST_TABLE, LIMIT, plan
@@ -335,7 +335,16 @@ class Objectives:
         distribution = self._distribution(expr, env, context)
         if distribution is None or not self.scorable(distribution, expr.span):
             return None
-        return terms.LogDensity(drop_barren(distribution), env, expr.span)
+        return terms.LogDensity(drop_barren(distribution), self._observing(distribution, env), expr.span)
+
+    def _observing(self, distribution: Distribution, env: Env) -> Env:
+        """A deterministic variable that is scored is data, unless what it is made from is drawn."""
+        for atom in distribution.atoms:
+            definition = atom.factor.definition
+            if isinstance(definition, Pushforward) and env.get(definition.variable) is None:
+                data = Atom(Factor("data", atom.targets, (), Data(), atom.factor.span))
+                env = env.extended(atom.targets, Draw(-1, Distribution((data,)), 1, OBSERVED))
+        return env
 
     def _distribution(self, expr: tree.Expr, env: Env, context: Context) -> Distribution | None:
         """A distribution; a bare name inside an expectation means what the rest of the formula leaves of it."""
@@ -655,15 +664,18 @@ def _variables(term: Term, model: Model) -> set[str]:
             return _variables(inner, model)
 
 
+def _is_data(draw: Draw | None, name: str) -> bool:
+    atom = None if draw is None else draw.atom_of(name)
+    return atom is not None and isinstance(atom.factor.definition, Data)
+
+
 def observed_variables(term: Term, model: Model) -> set[str]:
     """Variables that a formula speaks of and nothing draws: the arguments of its method."""
 
     def observed(names: Iterable[str], env: Env) -> set[str]:
-        found: set[str] = set()
-        for name in closure(set(names), model):
-            if env.get(name) is None and name not in model.deterministic and name in model.variables:
-                found.add(name)
-        return found
+        data = {name for name in names if _is_data(env.get(name), name)}
+        above = closure({*names} - data, model)
+        return data | {n for n in above if env.get(n) is None and n not in model.deterministic and n in model.variables}
 
     match term:
         case terms.Constant():

@@ -21,6 +21,7 @@ from pgcompile.model.values import (
     Mixture,
     Model,
     Net,
+    Pushforward,
     Undefined,
     base_name,
     factor_label,
@@ -163,6 +164,8 @@ def learnables_of(factor: Factor, model: Model) -> set[str]:
             return {factor.label}
         case Evidence(prior=prior, likelihood=likelihood):
             return learnables_of(prior.factor, model) | learnables_of(likelihood.factor, model)
+        case Pushforward(base=base, forward=forward):
+            return learnables_of(base.factor, model) | learned_in(forward, model)
         case Mixture(weights, components):
             found = {n for c in components for n in learnables_of(c, model)}
             return found | {n for w in weights for n in names_in(w) if n in model.tensors}

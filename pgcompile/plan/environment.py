@@ -22,6 +22,7 @@ from pgcompile.model.values import (
     LogDensityUse,
     Mixture,
     Model,
+    Pushforward,
 )
 from pgcompile.objective.moments import ExprUse
 from pgcompile.objective.rewrite import ClosedLeaf, ParameterUse, parameter_symbols
@@ -215,6 +216,8 @@ class Environment:
             return self._extern_log_density(atom, env)
         if isinstance(atom.factor.definition, Evidence):
             return self._evidence(atom.factor.definition, atom, env)
+        if isinstance(atom.factor.definition, Pushforward):
+            return self._pushforward(atom.factor.definition, atom, env)
         if isinstance(atom.factor.definition, Mixture):
             return self._mixture(atom.factor.definition, atom, env)
         if isinstance(atom.factor.definition, LogDensityUse):
@@ -272,6 +275,23 @@ class Environment:
         with self.builder.section(f"log {atom.label}"):
             value = self.builder.make("extern_log_prob", (x, *parents), (attribute, x.rank), shape=())
         return self.builder.name(value, f"log_{atom.factor.name}_{''.join(atom.targets)}", keep=True)
+
+    def _pushforward(self, definition: Pushforward, atom: Atom, env: Env) -> Value:
+        """log of the density of a deterministic variable, by a change of variables."""
+        build, x = self.builder, definition.variable
+        if env.get(x) is None:
+            draw = Draw(-_SUMMED - len(self._variables), Distribution((definition.base,)), 1, OBSERVED)
+            with build.section(f"log {atom.label}: a change of variables"):
+                value = self._expressions(env, {}, ()).lower(definition.inverse)
+            self.override(x, draw, build.name(value, x, keep=True))
+            inner = env.extended((x,), draw)
+        else:
+            inner = env
+        density = self.log_density(definition.base, inner)
+        with build.section(f"log {atom.label}: a change of variables"):
+            slope = self._expressions(env, {}, ()).lower(definition.log_slope)
+            total = build.binary("add", density, slope)
+        return build.name(total, f"log_{atom.factor.name}_{''.join(atom.targets)}", keep=True)
 
     def _mixture(self, definition: Mixture, atom: Atom, env: Env) -> Value:
         """log of a weighted sum of densities."""

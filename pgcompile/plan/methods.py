@@ -195,7 +195,9 @@ class Planner:
     def _touch_arguments(self, environment: Environment, rewritten: Rewritten) -> None:
         """Observed variables exist before any draw, so that draws can take the batch shape from them."""
         for name in self.model.variables:
-            if name in rewritten.observed:
+            if name in rewritten.observed and name in self.model.deterministic:
+                environment.builder.argument(name, self.model.spaces[name].shape)  # it is scored
+            elif name in rewritten.observed:
                 environment.variable(name, OBSERVED)
 
     def _finished(self, name: str, formula: str, environment: Environment, outputs: list[tuple[str, Value]]) -> Method:

@@ -23,7 +23,7 @@ from pgcompile.model.values import (
     ModuleSegment,
     Net,
 )
-from pgcompile.objective.terms import DrawKey
+from pgcompile.objective.terms import OBSERVED, DrawKey
 from pgcompile.plan.names import factor_attribute, identifier
 from pgcompile.reference import Reference, values_in
 from pgcompile.reference_draws import Noise
@@ -72,6 +72,11 @@ class Bench:
             for t in self.model.tensors.values()
             if t.kind == "input"
         }
+        for name in self.model.deterministic:
+            # Where one is scored, it takes values that its formula has.
+            with torch.no_grad():
+                value = self.reference().variable(name, OBSERVED).tensor
+            self.observed[name] = value.expand(BATCH, *self.model.spaces[name].shape).clone()
 
     def reference(
         self,
