@@ -596,3 +596,51 @@ def row_mask(present: dict | None, *names: str):
         if present and name in present:
             mask = mask * present[name]
     return mask
+
+
+def mixture_of(choice: D.Categorical, component: D.Distribution) -> D.Distribution:
+    """Components along the last batch dimension, and the chance of each."""
+    shape = torch.broadcast_shapes(choice.logits.shape, component.batch_shape)
+    choice, component = choice.expand(shape[:-1]), component.expand(shape)
+    return D.MixtureSameFamily(choice, component, validate_args=False)
+
+
+class TableOf:
+    """A joint distribution over finite variables, by the table of its logits.
+
+    The last dimensions are the variables, each an `index`, a `boolean` or `one_hot`.
+    """
+
+    def __init__(self, logits: Tensor, **variables: str) -> None:
+        self.variables = variables
+        self.sizes = logits.shape[logits.ndim - len(variables) :]
+        flat = logits.flatten(logits.ndim - len(variables))
+        self.joint = D.Categorical(logits=flat, validate_args=False)
+
+    @property
+    def probs(self) -> Tensor:
+        """The table of probabilities."""
+        return self.joint.probs.unflatten(-1, self.sizes)
+
+    def sample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> dict:
+        """A joint draw: every variable by its name."""
+        index = self.joint.sample(torch.Size(sample_shape))
+        found = {}
+        pairs = list(zip(self.sizes, self.variables.items(), strict=True))
+        for size, (name, kind) in reversed(pairs):
+            value, index = index % size, index // size
+            if kind == "one_hot":
+                value = torch.nn.functional.one_hot(value, size)
+            dtype = value.dtype if kind == "index" else self.joint.logits.dtype
+            found[name] = value.to(dtype)
+        return {name: found[name] for name in self.variables}
+
+    def log_prob(self, **values: Tensor) -> Tensor:
+        """Log-probability of values of all the variables."""
+        if values.keys() != self.variables.keys():
+            raise KeyError(f"give {', '.join(self.variables)}")
+        index = torch.zeros_like(self.joint.logits[..., 0], dtype=torch.long)
+        for size, (name, kind) in zip(self.sizes, self.variables.items(), strict=True):
+            value = values[name].argmax(-1) if kind == "one_hot" else values[name]
+            index = index * size + value.long()
+        return self.joint.log_prob(index)

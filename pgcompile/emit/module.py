@@ -11,7 +11,16 @@ from pgcompile.emit.body import WIDTH, Body, safe_comment, split_call
 from pgcompile.emit.layers import initial_lines, module_lines, space_text
 from pgcompile.emit.operations import Text
 from pgcompile.model.values import Extern, ExternNetwork, Factor, FamilyUse, Mixture
-from pgcompile.plan.methods import Argument, FactorMethod, LossMethod, Method, ModulePlan, Sampler, SampleStep
+from pgcompile.plan.methods import (
+    Argument,
+    FactorMethod,
+    LossMethod,
+    Method,
+    ModulePlan,
+    Sampler,
+    SampleStep,
+    TableMethod,
+)
 from pgcompile.plan.names import factor_attribute, identifier
 from pgcompile.plan.tensors import attribute_name
 from pgcompile.plan.values import Value
@@ -98,7 +107,7 @@ class _Module:
         """Python names of attributes and arguments, none of which hides another."""
         methods = {identifier(m.name) for m in self.plan.objectives}
         methods |= {f.name for f in self.plan.factors} | {m.name for _, m in self.plan.log_densities}
-        methods |= {m.name for _, m in self.plan.posteriors}
+        methods |= {table.method.name for table in self.plan.tables} | {m.name for _, m, _ in self.plan.mixtures}
         taken = METHODS | methods | {loss.name for loss in self.plan.losses}
         owned = [*self.plan.tensors.modules, *self.plan.tensors.constants]
         owned += [n for n in self.plan.tensors.externs if n in self.plan.model.nets]
@@ -402,9 +411,12 @@ class _Module:
         for method in self.plan.factors:
             lines += ["", *self._factor(method)]
             entries.append(f'"{_canonical(method.label)}": self.{method.name}')
-        for label, posterior in self.plan.posteriors:
-            lines += ["", *self._posterior(label, posterior)]
-            entries.append(f'"{_canonical(label)}": self.{posterior.name}')
+        for table in self.plan.tables:
+            lines += ["", *self._table(table)]
+            entries.append(f'"{_canonical(table.label)}": self.{table.method.name}')
+        for label, mixture, factor in self.plan.mixtures:
+            lines += ["", *self._same_family(label, mixture, factor)]
+            entries.append(f'"{_canonical(label)}": self.{mixture.name}')
         by_label = {m.label: m.name for m in self.plan.factors}
         entries += [
             f'"{_canonical(alias)}": self.{by_label[label]}'
@@ -424,16 +436,55 @@ class _Module:
             '        return factors[name.replace(" ", "")]',
         ]
 
-    def _posterior(self, label: str, method: Method) -> list[str]:
-        """A posterior over a category as a distribution."""
+    def _table(self, table: TableMethod) -> list[str]:
+        """A distribution over finite variables."""
+        method = table.method
         names = [identifier(a.name) for a in method.arguments]
+        single = len(table.variables) == 1
+        result = "D.Distribution" if single else "TableOf"
+        lines = split_definition(f"    def {method.name}(self{_arguments(method.arguments)}) -> {result}:")
+        lines += _docstring(f"{table.label}, by the values of {', '.join(v for v, _ in table.variables)}", "")
+        lines += self._checks(table.label, method.arguments)
+        body = self._body([v for _, v in method.outputs], names, {a.name for a in method.arguments})
+        (_, space), *_ = table.variables
+        head = {"category": "D.Categorical", "one_hot": "D.OneHotCategorical"}.get(space.kind, "D.Bernoulli")
+        body.before = len(f"return {head}(logits=, validate_args=False)")
+        text = body.write()[0]
+        if not single:
+            self._use("TableOf")
+            kinds = {"category": "index", "one_hot": "one_hot"}
+            variables = ", ".join(f'{v}="{kinds.get(s.kind, "boolean")}"' for v, s in table.variables)
+            return [*lines, *body.lines, *_statement(f"return TableOf({text.text}, {variables})", 8)]
+        if head == "D.Bernoulli":
+            lines += [*body.lines, *_statement(f"logits = {text.text}", 8)]
+            odds = "logits[..., 1] - logits[..., 0]"
+            return [*lines, *_statement(f"return D.Bernoulli(logits={odds}, validate_args=False)", 8)]
+        return [*lines, *body.lines, *_statement(f"return {head}(logits={text.text}, validate_args=False)", 8)]
+
+    def _same_family(self, label: str, method: Method, factor: Factor) -> list[str]:
+        """A mixture whose components are of one family."""
+        names = [identifier(a.name) for a in method.arguments]
+        definition = factor.definition
+        assert isinstance(definition, FamilyUse)
         lines = split_definition(f"    def {method.name}(self{_arguments(method.arguments)}) -> D.Distribution:")
-        lines += _docstring(f"{label}, by Bayes' rule", "")
+        lines += _docstring(f"{label}, a mixture of {definition.family.name}", "")
         lines += self._checks(label, method.arguments)
         body = self._body([v for _, v in method.outputs], names, {a.name for a in method.arguments})
-        body.before = len("return D.Categorical(logits=, validate_args=False)")
-        result = body.write()[0]
-        return [*lines, *body.lines, *_statement(f"return D.Categorical(logits={result.text}, validate_args=False)", 8)]
+        body.before = max(len(f"    {name}=,") for name, _ in method.outputs)
+        texts = body.write()
+        given = {name: text for (name, _), text in zip(method.outputs, texts, strict=True)}
+        logits = given.pop("logits") if "logits" not in dict(definition.parameters) else texts[0]
+        if "logits" in dict(definition.parameters):
+            given = {n: text for (n, _), text in zip(method.outputs[1:], texts[1:], strict=True)}
+        inner, result = self._distribution(definition, given, self.plan.model.spaces[factor.targets[0]].shape)
+        lines += _bare(body.lines)
+        lines += _statement(f"choice = D.Categorical(logits={logits.text}, validate_args=False)", 8)
+        lines += _statement(f"component = {inner}", 8)
+        component = result.format("component")
+        if component != "component":
+            lines += _statement(f"component = {component}", 8)
+        self._use("mixture_of")
+        return [*lines, "        return mixture_of(choice, component)"]
 
     def _factor(self, method: FactorMethod) -> list[str]:
         names = [identifier(a.name) for a in method.arguments]

@@ -204,6 +204,13 @@ class Writer:
     def _axis_to_last(self, value: Value, args: list[Text]) -> Text:
         return Text(f"{args[0].at(ATOM)}.movedim({value.attributes[0]}, -1)")
 
+    def _axis_inside(self, value: Value, args: list[Text]) -> Text:
+        at, rank = value.attributes
+        return Text(f"{args[0].at(ATOM)}.movedim({at}, {-1 - _int(rank)})")
+
+    def _unsqueeze_inside(self, value: Value, args: list[Text]) -> Text:
+        return Text(f"{args[0].at(ATOM)}.unsqueeze({-1 - _int(value.attributes[0])})")
+
     def _as_rows(self, value: Value, args: list[Text]) -> Text:
         return Text(f"{args[0].at(ATOM)}.reshape(-1, {value.attributes[0]})")
 

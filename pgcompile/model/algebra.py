@@ -19,8 +19,8 @@ def multiply(parts: Iterable[tuple[Distribution, Span]], sink: Sink, span: Span)
             sink.add(
                 "PGC213",
                 place,
-                f"the posterior {part.label} cannot be a factor of a product in this version",
-                help="use it by itself: in log, in an expectation, or in a divergence",
+                f"the posterior {part.label} cannot be a factor of a product",
+                help="multiply first and divide then: `(∫ p(y|z) p(x|z) p(z) dz) / p(x)` is p(y|x)",
             )
             return None
     seen: dict[str, tuple[str, Span]] = {}

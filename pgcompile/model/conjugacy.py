@@ -53,13 +53,17 @@ class Reversed:
     at: tree.Expr
 
 
-def reverse(prior: Side, likelihood: Side, reader: AffineReader) -> Reversed:
+Named = Callable[[str, tree.Expr], tree.Expr]
+"""Gives a formula a name, with a hint for it: what is made of the formula then stays small."""
+
+
+def reverse(prior: Side, likelihood: Side, reader: AffineReader, named: Named) -> Reversed:
     """The two factors in the other order.
 
     Raises:
         NoClosedForm: they are no pair for which that is known.
     """
-    pair = _Pair(prior, likelihood, reader, reader.make)
+    pair = _Pair(prior, likelihood, reader, reader.make, named)
     if prior.family in ("Normal", "MultivariateNormal") and likelihood.family in ("Normal", "MultivariateNormal"):
         return pair.gaussian()
     rule = _RULES.get((prior.family, likelihood.family))
@@ -76,6 +80,7 @@ class _Pair:
     likelihood: Side
     reader: AffineReader
     make: Maker
+    named: Named
 
     # --- Gaussians ---
 
@@ -124,7 +129,7 @@ class _Pair:
         """The posterior of independent entries: precisions add."""
         make, prior = self.make, self.prior.parameters
         own = make.over(ONE, make.square(prior["scale"]))
-        precision = make.add(own, evidence)
+        precision = self.named(f"precision_{self._shown}", make.add(own, evidence))
         loc = make.over(make.add(make.over(prior["loc"], make.square(prior["scale"])), pull), precision)
         posterior = {"loc": loc, "scale": make.over(ONE, make.call("sqrt", precision))}
         return Reversed(("Normal", posterior), predictive, loc)
@@ -133,11 +138,13 @@ class _Pair:
         """A scalar that is a weighted sum of a vector."""
         make, prior, like = self.make, self.prior.parameters, self.likelihood.parameters
         variance = make.square(like["scale"])
+        w = self.named(f"row_{self._shown}", w)
         if "scale" in prior:
             spread = make.call("sum", make.square(make.times(w, self._full(prior["scale"]))))
         else:
             spread = make.matmul(w, make.matmul(self._covariance(self.prior), w))
         expected = b if prior["loc"] == ZERO else make.add(make.matmul(w, self._full(prior["loc"])), b)
+        expected = self.named(f"expected_{self.likelihood.variable}", expected)
         predictive = {"loc": expected, "scale": make.call("sqrt", make.add(spread, variance))}
         precision = make.add(self._precision(self.prior), make.over(make.call("outer", w, w), variance))
         surprise = make.over(make.times(w, make.minus(self.likelihood.value, expected)), variance)
@@ -150,8 +157,10 @@ class _Pair:
         a = found.coefficient
         if found.kind == ELEMENTWISE:
             a = make.call("diag", make.times(a, self._ones(self.prior.shape[0])))
+        a = self.named(f"map_{self._shown}", a)
         loc = self._full(prior["loc"])
         shifted = found.offset if prior["loc"] == ZERO else make.add(make.matmul(a, loc), found.offset)
+        shifted = self.named(f"expected_{self.likelihood.variable}", shifted)
         transposed = make.call("transpose", a)
         if "scale" not in prior:
             scaled = make.matmul(a, self._covariance(self.prior))
@@ -159,8 +168,9 @@ class _Pair:
             scaled = make.matmul(a, make.call("diag", make.square(prior["scale"])))
         else:
             scaled = make.times(make.square(prior["scale"]), a)
+        scaled = self.named(f"scaled_{self._shown}", scaled)
         covariance = make.add(make.matmul(scaled, transposed), self._covariance(self.likelihood))
-        weights = make.matmul(transposed, self._precision(self.likelihood))
+        weights = self.named(f"weights_{self._shown}", make.matmul(transposed, self._precision(self.likelihood)))
         precision = make.add(self._precision(self.prior), make.matmul(weights, a))
         surprise = make.matmul(weights, make.minus(self.likelihood.value, shifted))
         predictive = {"loc": self._full(shifted, self.likelihood), "covariance_matrix": covariance}
@@ -168,6 +178,7 @@ class _Pair:
 
     def _multivariate(self, precision: tree.Expr, surprise: tree.Expr, predictive: Made) -> Reversed:
         make = self.make
+        precision = self.named(f"precision_{self._shown}", precision)
         moved = make.matmul(make.call("inverse", precision), surprise)
         loc = make.add(self.prior.parameters["loc"], moved)
         return Reversed(("MultivariateNormal", {"loc": loc, "precision_matrix": precision}), predictive, loc)

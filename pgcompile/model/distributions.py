@@ -51,6 +51,8 @@ class Resolver:
                 return multiply([(part, span) for part, span in parts if part is not None], self.sink, expr.span)
             case tree.Integral(body, variables):
                 inner = self._resolve(body)
+                if inner is not None and self._stands_behind(inner, variables):
+                    return None
                 return inner and marginalise(inner, [(v.id, v.span) for v in variables], self.sink)
             case tree.Rename(base, pairs):
                 return self._rename(expr, base, pairs)
@@ -65,6 +67,32 @@ class Resolver:
                     help="write a factor such as q(z|x), a product of factors, or a marginal",
                 )
                 return None
+
+    def _stands_behind(self, body: Distribution, variables: tuple[tree.Name, ...]) -> bool:
+        """Whether a variable to be integrated out is what a deterministic parent is computed from; that is reported."""
+        for variable in variables:
+            for parent in body.parents:
+                pending, seen = [parent], set()
+                while pending:
+                    name = pending.pop()
+                    made = self.model.deterministic.get(name)
+                    if made is None or name in seen:
+                        continue
+                    seen.add(name)
+                    pending += made.parents
+                    if variable.id in made.parents and variable.id in body.targets:
+                        text = " ".join(self.sink.source.snippet(made.span).split())
+                        user = next(atom.label for atom in body.atoms if parent in atom.parents)
+                        self.sink.add(
+                            "PGC204",
+                            variable.span,
+                            f"{variable.id} cannot be integrated out: {text} is computed from it, "
+                            f"and {user} is conditioned on {parent}",
+                            related=[(made.span, f"{text} is defined here")],
+                            help=f"condition {user} on {variable.id}, with the formula in its `where {text} = ...`",
+                        )
+                        return True
+        return False
 
     def _posterior(self, expr: tree.Expr, numerator: tree.Expr, denominator: tree.Expr) -> Distribution | None:
         """`p(x|z) p(z) / p(x)`; a `p(x)` that the program does not define is what the product says it is."""

@@ -16,7 +16,7 @@ from pgcompile.model.affine import AffineReader
 from pgcompile.model.algebra import drop_barren
 from pgcompile.model.conjugacy import Made, NoClosedForm, Side, reverse
 from pgcompile.model.elimination import states
-from pgcompile.model.expressions import Scope, Typer, bind, names_in
+from pgcompile.model.expressions import Scope, Typer, names_in
 from pgcompile.model.families import check_factor
 from pgcompile.model.formulas import Maker, renamed
 from pgcompile.model.invert import NotInvertible, invert
@@ -115,10 +115,18 @@ class _Graph:
         self.distribution = distribution
         self.atoms = {t: atom for atom in distribution.atoms for t in atom.targets}
         self.reasons: list[str] = []
+        self.uses: dict[Atom, FamilyUse] = {}
         for atom in distribution.atoms:
             for old, new in atom.renaming:
                 if old in self.model.spaces:
                     self.model.spaces.setdefault(new, self.model.spaces[old])
+        # Intermediate values of all factors, each under a name of its own, and what names stand for.
+        self.bindings: dict[str, tree.Binding] = {}
+        self.inline: dict[str, tree.Expr] = {}
+        for name, factor in self.model.deterministic.items():
+            if isinstance(factor.definition, Deterministic) and not factor.definition.bindings:
+                self.inline[name] = factor.definition.expr
+        self.scope = Scope("", {name: Typed(space) for name, space in self.model.spaces.items()})
 
     def solved(self, origin: Distribution) -> Distribution:
         """The result.
@@ -133,11 +141,11 @@ class _Graph:
             return origin
         for variable in sorted(hidden, key=lambda v: len(self._children(v))):
             while children := self._children(variable):
-                self._reverse(variable, children[0])
+                self._reverse(variable, children[0], keep=len(children) > 1)
             del self.atoms[variable]
         for variable in [v for v in reversed(self._order()) if v in inferred]:
             while children := [c for c in self._children(variable) if c in start.evidence]:
-                self._reverse(variable, children[0])
+                self._reverse(variable, children[0], keep=True)
         if not self.reasons:
             return origin
         atoms = tuple(dict.fromkeys(self.atoms.values()))
@@ -172,95 +180,110 @@ class _Graph:
         graph = self._graph()
         return {a for v in variables if v in graph for a in nx.ancestors(graph, v)}
 
+    # --- names ---
+
+    def _free_name(self, hint: str) -> str:
+        model = self.model
+        taken = {*self.bindings, *model.variables, *model.spaces, *model.tensors, *model.nets, *model.constants}
+        name, number = hint, 2
+        while name in taken:
+            name, number = f"{hint}_{number}", number + 1
+        return name
+
+    def _bind(self, binding: tree.Binding) -> None:
+        """A binding of its own names; part of a tuple is only known to depend on it."""
+        for position, bound in enumerate(binding.names):
+            whole = len(binding.names) == 1
+            self.bindings[bound.id] = binding
+            self.scope.bindings[bound.id] = (binding, position)
+            self.inline[bound.id] = binding.value if whole else tree.TupleLiteral((binding.value,))
+
+    def _named(self, hint: str, expr: tree.Expr) -> tree.Expr:
+        """A name for a formula, so that formulas made of it do not grow with it."""
+        if isinstance(expr, tree.Name | tree.Number | tree.ListLiteral):
+            return expr
+        name = tree.Name(self._free_name(hint.replace("′", "")), span=expr.span)
+        self._bind(tree.Binding((name,), expr, span=expr.span))
+        return name
+
+    def _rank(self, expr: tree.Expr) -> int:
+        typed = self.typer.typed(expr, self.scope)
+        if typed is None:
+            raise NoClosedForm("a formula of it has no shape")
+        return len(typed.shape)
+
     # --- one arc ---
 
-    def _reverse(self, parent: str, child: str) -> None:
+    def _reverse(self, parent: str, child: str, *, keep: bool) -> None:
+        """Turn one arc round; without `keep`, what becomes of the parent is not needed."""
         prior, likelihood = self.atoms[parent], self.atoms[child]
         first, second = self._use(prior), self._use(likelihood)
-        taken = {n.id for b in first.bindings for n in b.names}
-        second = _apart(second, taken)
-        bindings = (*first.bindings, *second.bindings)
         parents = tuple(dict.fromkeys((*prior.parents, *(p for p in likelihood.parents if p != parent))))
         make = Maker(likelihood.factor.span)
         shape = self.model.spaces[parent].shape
         size = shape[0] if len(shape) == 1 else None
-        reader = AffineReader(self.model, parent, self._inline(bindings), size, self._rank(bindings), make)
+        reader = AffineReader(self.model, parent, self.inline, size, self._rank, make)
         found = reverse(
-            Side(prior.label, parent, first.family.name, dict(first.parameters), self.model.spaces[parent].shape),
+            Side(prior.label, parent, first.family.name, dict(first.parameters), shape),
             Side(likelihood.label, child, second.family.name, dict(second.parameters), self.model.spaces[child].shape),
             reader,
+            self._named,
         )
-        posterior = self._factor(prior, parent, (child, *parents), found.posterior, bindings, reader)
+        if found.predictive is None or keep:
+            posterior = Atom(self._factor(prior, parent, (child, *parents), found.posterior, reader))
+            self.atoms[parent] = posterior
         if found.predictive is not None:
-            predictive = self._factor(likelihood, child, parents, found.predictive, bindings, reader)
+            predictive = self._factor(likelihood, child, parents, found.predictive, reader)
         else:
             at = make.call("detach", found.at)
-            evidence = Evidence(parent, at, _reachable((at,), bindings), prior, likelihood, Atom(posterior))
+            evidence = Evidence(parent, at, self._reachable((at,)), prior, likelihood, posterior)
             predictive = Factor(likelihood.factor.name, (child,), parents, evidence, likelihood.factor.span)
-        self.atoms[child], self.atoms[parent] = Atom(predictive), Atom(posterior)
+        self.atoms[child] = Atom(predictive)
         self.reasons.append(_reason(first.family.name, second.family.name))
 
     def _use(self, atom: Atom) -> FamilyUse:
         """A factor's family in the names of the distribution; a uniform one is a beta."""
+        if atom in self.uses:
+            return self.uses[atom]
         use = atom.factor.definition
         if isinstance(use, Evidence):
             raise NoClosedForm(f"{atom.label} is in no family of the language")
         if not isinstance(use, FamilyUse) or len(atom.targets) != 1:
             raise NoClosedForm(f"{atom.label} has no family")
-        if atom.renaming:
-            use = replace(
-                use,
-                parameters=tuple((n, renamed(e, atom.mapping)) for n, e in use.parameters),
-                bindings=renamed(use.bindings, atom.mapping),
-            )
+        names = dict(atom.mapping)
+        bound = [n.id for b in use.bindings for n in b.names]
+        fresh = {n: self._free_name(n) for n in bound if n not in self.bindings or not self._is_bound(use)}
+        names.update({old: new for old, new in fresh.items() if old != new})
+        bindings: tuple[tree.Binding, ...] = use.bindings
+        if names:
+            parameters = tuple((n, renamed(e, names)) for n, e in use.parameters)
+            bindings = renamed(use.bindings, names)
+            use = replace(use, parameters=parameters, bindings=bindings)
+        for binding in bindings:
+            if binding.names[0].id not in self.bindings:
+                self._bind(binding)
         if use.family.name == "Uniform" and [e for _, e in use.parameters] == [tree.Number("0"), tree.Number("1")]:
             one = tree.Number("1")
-            return replace(
-                use, family=families()["Beta"], parameters=(("concentration1", one), ("concentration0", one))
-            )
+            both = (("concentration1", one), ("concentration0", one))
+            use = replace(use, family=families()["Beta"], parameters=both)
+        self.uses[atom] = use
         return use
 
-    def _inline(self, bindings: tuple[tree.Binding, ...]) -> dict[str, tree.Expr]:
-        """What names stand for; part of a tuple is only known to depend on it."""
-        found: dict[str, tree.Expr] = {}
-        for name, factor in self.model.deterministic.items():
-            if isinstance(factor.definition, Deterministic) and not factor.definition.bindings:
-                found[name] = factor.definition.expr
-        for binding in bindings:
-            for bound in binding.names:
-                whole = len(binding.names) == 1
-                found[bound.id] = binding.value if whole else tree.TupleLiteral((binding.value,))
-        return found
+    def _is_bound(self, use: FamilyUse) -> bool:
+        """Whether the bindings of a factor are those of this graph already: it was made here."""
+        return all(self.bindings.get(n.id) is b for b in use.bindings for n in b.names)
 
-    def _rank(self, bindings: tuple[tree.Binding, ...]):  # type: ignore[no-untyped-def]
-        variables: dict[str, Typed | None] = {name: Typed(space) for name, space in self.model.spaces.items()}
-
-        def rank(expr: tree.Expr) -> int:
-            scope = Scope("", variables, bind(bindings, self.typer.sink))
-            typed = self.typer.typed(expr, scope)
-            if typed is None:
-                raise NoClosedForm("a formula of it has no shape")
-            return len(typed.shape)
-
-        return rank
-
-    def _factor(
-        self,
-        like: Atom,
-        target: str,
-        parents: tuple[str, ...],
-        made: Made,
-        bindings: tuple[tree.Binding, ...],
-        reader: AffineReader,
-    ) -> Factor:
+    def _factor(self, like: Atom, target: str, parents: tuple[str, ...], made: Made, reader: AffineReader) -> Factor:
         name, parameters = made
         family = families()[name]
         order = [p.name for p in family.parameters]
-        kept = tuple((n, parameters[n]) for n in order if n in parameters)
-        used = _reachable([e for _, e in kept], bindings)
-        if target != reader.variable and any(
-            reader.depends(e) for e in (*(e for _, e in kept), *(b.value for b in used))
-        ):
+        given = {
+            n: e if family.parameter(n).literal else self._named(f"{n}_{target}", e) for n, e in parameters.items()
+        }
+        kept = tuple((n, given[n]) for n in order if n in given)
+        used = self._reachable([e for _, e in kept])
+        formulas = (*(e for _, e in kept), *(b.value for b in used))
+        if target != reader.variable and any(reader.depends(e) for e in formulas):
             raise NoClosedForm(f"{like.label} depends on {reader.variable.rstrip('′')} in more than one place")
         use = FamilyUse(family, kept, used, {})
         factor = Factor(like.factor.name, (target,), parents, use, like.factor.span)
@@ -269,27 +292,16 @@ class _Graph:
             raise NoClosedForm(f"the shapes of {like.label} do not fit")
         return factor
 
-
-def _apart(use: FamilyUse, taken: set[str]) -> FamilyUse:
-    """With names of its own for its intermediate values."""
-    names = {n.id: f"{n.id}_2" for b in use.bindings for n in b.names if n.id in taken}
-    if not names:
-        return use
-    moved = tuple((n, renamed(e, names)) for n, e in use.parameters)
-    return replace(use, parameters=moved, bindings=renamed(use.bindings, names))
-
-
-def _reachable(exprs: Iterable[tree.Expr], bindings: tuple[tree.Binding, ...]) -> tuple[tree.Binding, ...]:
-    """The bindings that some expressions need."""
-    made = {n.id: b for b in bindings for n in b.names}
-    pending = [name for e in exprs for name in names_in(e)]
-    used: set[tree.Binding] = set()
-    while pending:
-        binding = made.get(pending.pop())
-        if binding is not None and binding not in used:
-            used.add(binding)
-            pending += names_in(binding.value)
-    return tuple(b for b in bindings if b in used)
+    def _reachable(self, exprs: Iterable[tree.Expr]) -> tuple[tree.Binding, ...]:
+        """The bindings that some expressions need, in the order in which they were made."""
+        pending = [name for e in exprs for name in names_in(e)]
+        used: set[str] = set()
+        while pending:
+            name = pending.pop()
+            if name in self.bindings and name not in used:
+                used.add(name)
+                pending += names_in(self.bindings[name].value)
+        return tuple(dict.fromkeys(b for n, b in self.bindings.items() if n in used))
 
 
 def _reason(prior: str, likelihood: str) -> str:

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import prod
 
 import networkx as nx
 
 from pgcompile.diagnostics import InternalError
 from pgcompile.model.algebra import drop_barren, order_atoms
-from pgcompile.model.elimination import evidence_of, tables
+from pgcompile.model.elimination import evidence_of, states, tables
 from pgcompile.model.expressions import names_in
 from pgcompile.model.values import (
     Atom,
@@ -22,7 +23,7 @@ from pgcompile.model.values import (
     Model,
     OptimiseLine,
 )
-from pgcompile.objective.estimators import LIMIT
+from pgcompile.objective.estimators import LARGEST_TABLE, LIMIT
 from pgcompile.objective.rewrite import (
     ClosedLeaf,
     NamedLeaf,
@@ -37,6 +38,7 @@ from pgcompile.plan.objectives import ObjectiveLowering
 from pgcompile.plan.tensors import Tensors
 from pgcompile.plan.values import Value
 from pgcompile.syntax.format import format_expr
+from pgcompile.vocabulary.spaces import Space
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,15 @@ class FactorMethod:
     """The arguments that each expert and its power need."""
 
 
+@dataclass(frozen=True)
+class TableMethod:
+    """A distribution over finite variables: its log-probabilities, and the variables along their dimensions."""
+
+    label: str
+    method: Method
+    variables: tuple[tuple[str, Space], ...]
+
+
 @dataclass
 class ModulePlan:
     """Everything the emitted class has."""
@@ -123,7 +134,8 @@ class ModulePlan:
     terms: Method | None = None
     log_prob: Method | None = None
     log_densities: list[tuple[str, Method]] = field(default_factory=list)
-    posteriors: list[tuple[str, Method]] = field(default_factory=list)
+    tables: list[TableMethod] = field(default_factory=list)
+    mixtures: list[tuple[str, Method, Factor]] = field(default_factory=list)
     """Posteriors over one category, by label: methods of their logits."""
     sampler: Sampler | None = None
     factors: list[FactorMethod] = field(default_factory=list)
@@ -250,28 +262,75 @@ class Planner:
                 head = Factor(named.name, named.distribution.targets, named.distribution.parents, Extern(), named.span)
                 method = self._log_density(f"log_{factor_attribute(head)}", f"log {reduced.spelled}", reduced)
                 self.plan.log_densities.append((named.label, method))
-                self._posterior(factor_attribute(head), named.label, reduced)
+                self._table_factor(factor_attribute(head), named.label, reduced)
+                self._mixture_factor(factor_attribute(head), named.label, reduced)
 
-    def _posterior(self, name: str, label: str, distribution: Distribution) -> None:
-        """The logits of a posterior over one category, every value along the last dimension."""
-        if not distribution.evidence or len(distribution.targets) != 1:
-            return
-        (target,) = distribution.targets
-        maker = next(atom for atom in distribution.atoms if target in atom.targets)
-        space = self.model.spaces[maker.factor.targets[0]]
-        if space.kind != "category" or space.shape:
+    def _table_factor(self, name: str, label: str, distribution: Distribution) -> None:
+        """A distribution over finite variables as the table of its log-probabilities, every value along a dimension."""
+        made: list[tuple[str, Space, int]] = []
+        draws: list[tuple[str, Draw]] = []
+        for position, target in enumerate(distribution.targets):
+            maker = next(atom for atom in distribution.atoms if target in atom.targets)
+            space = self.model.spaces[maker.factor.targets[0]]
+            count = states(maker, self.model)
+            if count is None or (space.shape and space.kind != "one_hot"):
+                return
+            made.append((target, space, count))
+            number = NUMBERS_OF_A_DRAW * (position + 1)
+            draws.append((target, Draw(number, Distribution((maker,)), 1, OBSERVED, enumerated=(target,))))
+        if not made or prod(count for _, _, count in made) > LARGEST_TABLE:
             return
         environment = self._environment()
         for variable in self.model.variables:
             if variable in distribution.parents and variable not in self.model.deterministic:
                 environment.variable(variable, OBSERVED)
-        draw = Draw(NUMBERS_OF_A_DRAW, Distribution((maker,)), 1, OBSERVED, enumerated=(target,))
-        joint = Distribution(distribution.atoms, distribution.hidden)
-        value = environment.log_of(joint, OBSERVED.extended((target,), draw))
-        size = space.categories or 1
-        logits = environment.builder.make("axis_to_last", (value,), (0,), shape=(size,), axes=())
-        logits = environment.builder.name(logits, "logits")
-        self.plan.posteriors.append((label, self._finished(name, label, environment, [(name, logits)])))
+        env = OBSERVED
+        for target, draw in draws:
+            env = env.extended((target,), draw)
+        builder = environment.builder
+        value = environment.log_of(Distribution(distribution.atoms, distribution.hidden), env)
+        sizes: tuple[int, ...] = ()
+        for (_, draw), (_, _, count) in zip(draws, made, strict=True):
+            # An axis that the table lacks is one that it does not depend on.
+            at = next(i for i, axis in enumerate(value.axes) if axis.draw == draw.number + 1)
+            rest = tuple(axis for i, axis in enumerate(value.axes) if i != at)
+            sizes = (*sizes, count)
+            value = builder.make("axis_to_last", (value,), (at,), shape=sizes, axes=rest)
+        value = builder.name(value, "logits")
+        method = self._finished(name, label, environment, [(name, value)])
+        self.plan.tables.append(TableMethod(label, method, tuple((t, s) for t, s, _ in made)))
+
+    def _mixture_factor(self, name: str, label: str, distribution: Distribution) -> None:
+        """`sum_k p(x|k) p(k)` as a distribution of torch's, where one category is summed out of one factor."""
+        if distribution.evidence or len(distribution.hidden) != 1 or len(distribution.targets) != 1:
+            return
+        (hidden,), (target,) = distribution.hidden, distribution.targets
+        maker = next(atom for atom in distribution.atoms if hidden in atom.targets)
+        own = next(atom for atom in distribution.atoms if target in atom.targets)
+        space = self.model.spaces[maker.factor.targets[0]]
+        use = own.factor.definition
+        whole = isinstance(use, FamilyUse) and len(distribution.atoms) == 2 and space.kind == "category"
+        if not whole or space.shape or not isinstance(use, FamilyUse) or use.family.name == "Delta":
+            return
+        environment = self._environment()
+        for variable in self.model.variables:
+            if variable in distribution.parents and variable not in self.model.deterministic:
+                environment.variable(variable, OBSERVED)
+        draw = Draw(NUMBERS_OF_A_DRAW, Distribution((maker,)), 1, OBSERVED, enumerated=(hidden,))
+        env = OBSERVED.extended((hidden,), draw)
+        builder = environment.builder
+        weights = environment.log_density(maker, env)
+        logits = builder.make("axis_to_last", (weights,), (0,), shape=(space.categories or 1,), axes=())
+        values = self._full_parameters(own.factor, use, environment.parameters(own, env), environment)
+        placed: list[tuple[str, Value]] = [("logits", builder.name(logits, "logits"))]
+        for key, value in values.items():
+            if value.axes:
+                value = builder.make("axis_inside", (value,), (0, value.rank), shape=value.shape, axes=())
+            elif value.batched:
+                value = builder.make("unsqueeze_inside", (value,), (value.rank,), shape=value.shape)
+            placed.append((key, value))
+        method = self._finished(name, label, environment, placed)
+        self.plan.mixtures.append((label, method, own.factor))
 
     def _is_exact(self, distribution: Distribution) -> bool:
         """Whether what is hidden, and what a posterior infers, is finite and its tables are small enough."""

@@ -16,7 +16,7 @@ from pgcompile.objective.review import learnables_of
 from pgcompile.program import Program
 from pgcompile.training import checkpoint
 from pgcompile.training.data import DataError, load
-from pgcompile.training.pictures import image_shape, save_curves, save_grid
+from pgcompile.training.pictures import image_shape, save_curves, save_grid, save_scatter
 from pgcompile.writing import write_atomically
 
 
@@ -259,4 +259,7 @@ def save_samples(program: Program, model: Any, path: Path, rows: dict[str, Tenso
             latent = {k: v for k, v in drawn.items() if k != name}
             shown = sampler((), latent)[name] if len(latent) == len(drawn) - 1 and latent else drawn[name]
             return save_grid(shown.float().cpu().numpy(), size, path)
+        if spaces[name].shape == (2,) and observed and not given:
+            drawn = model.sample((len(rows[name]),))
+            return save_scatter(drawn[name].float().cpu().numpy(), rows[name].float().cpu().numpy(), path)
     return None

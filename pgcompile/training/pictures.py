@@ -47,6 +47,24 @@ def save_grid(values: np.ndarray, size: tuple[int, int], path: Path, columns: in
     return _write(figure, path)
 
 
+def save_scatter(values: np.ndarray, data: np.ndarray | None, path: Path) -> Path:
+    """Points of the plane, over those of the data.
+
+    Args:
+        values: `[n, 2]`.
+        data: `[m, 2]`, or None.
+        path: a PNG file.
+    """
+    figure = Figure(figsize=(5, 5), dpi=120, layout="tight")
+    axes = figure.add_subplot()
+    if data is not None:
+        axes.scatter(data[:, 0], data[:, 1], s=4, color="0.8", label="data")
+    axes.scatter(values[:, 0], values[:, 1], s=4, label="samples")
+    axes.set_aspect("equal")
+    axes.legend()
+    return _write(figure, path)
+
+
 def save_curves(curves: dict[str, list[float]], path: Path) -> Path:
     """Losses by epoch."""
     figure = Figure(figsize=(6, 4), dpi=120, layout="tight")

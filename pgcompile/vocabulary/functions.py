@@ -74,6 +74,10 @@ def lands_in(function: Function, kinds: list[str]) -> str:
     if function.lands is not None:
         return function.lands
     first = kinds[0]
+    if function.name in ("min", "max"):
+        for kind in ("boolean", "unit_interval"):
+            if all(contains(kind, other) for other in kinds):
+                return kind
     match function.name:
         case "sqrt":
             return "positive" if contains("positive", first) else "nonnegative"

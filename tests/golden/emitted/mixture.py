@@ -52,6 +52,13 @@ def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
     return shape, {name: v.expand((*shape, *events[name])) for name, v in given.items()}
 
 
+def mixture_of(choice: D.Categorical, component: D.Distribution) -> D.Distribution:
+    """Components along the last batch dimension, and the chance of each."""
+    shape = torch.broadcast_shapes(choice.logits.shape, component.batch_shape)
+    choice, component = choice.expand(shape[:-1]), component.expand(shape)
+    return D.MixtureSameFamily(choice, component, validate_args=False)
+
+
 class Mixture(nn.Module):
     """p(k) p(x|k); x: boolean[64], k: category[10]."""
 
@@ -237,7 +244,7 @@ class Mixture(nn.Module):
         return D.Independent(bernoulli, 1)
 
     def p_k_given_x(self, x: Tensor) -> D.Distribution:
-        """p(k|x), by Bayes' rule."""
+        """p(k|x), by the values of k."""
         expect("p(k|x)", x=(x, (64,)))
         # log p(k)
         log_p_k = spread_table(self.weights.log_softmax(-1), x.shape[:-1])
@@ -253,12 +260,24 @@ class Mixture(nn.Module):
         difference = log_p_k - total
         return D.Categorical(logits=difference.movedim(0, -1), validate_args=False)
 
+    def p_x(self) -> D.Distribution:
+        """p(x), a mixture of Bernoulli."""
+        log_p_k = spread_table(self.weights.log_softmax(-1), ())
+        choice = D.Categorical(logits=log_p_k.movedim(0, -1), validate_args=False)
+        component = D.Bernoulli(
+            logits=spread_table(self.prototypes, ()).movedim(0, -2),
+            validate_args=False,
+        )
+        component = D.Independent(component, 1)
+        return mixture_of(choice, component)
+
     def factor(self, name: str):
         """A factor by its name: call it with its parents for a distribution."""
         factors = {
             "p(k)": self.p_k,
             "p(x|k)": self.p_x_given_k,
             "p(k|x)": self.p_k_given_x,
+            "p(x)": self.p_x,
         }
         if name.replace(" ", "") not in factors:
             raise KeyError(f"{name} is not one of {', '.join(factors)}")
