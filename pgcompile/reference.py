@@ -38,7 +38,7 @@ from pgcompile.model.values import (
 from pgcompile.objective import terms
 from pgcompile.objective.terms import NUMBERS_OF_A_DRAW, OBSERVED, Draw, DrawKey, Env, Term, draw_key
 from pgcompile.reference_draws import Choice, Noise, draw_from_noise, relaxed_from_noise
-from pgcompile.reference_integrals import integral_of_gaussian, line_of
+from pgcompile.reference_integrals import BeyondBruteForce, integral_of_gaussian, line_of
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.functions import FUNCTIONS
 from pgcompile.vocabulary.spaces import Space, contains
@@ -244,14 +244,14 @@ class Reference:
         """log of a product, summed over every joint value of some finite variables, and integrated over the others.
 
         Raises:
-            LookupError: they are too many for brute force, or cannot be integrated over.
+            BeyondBruteForce: they are too many for brute force, or cannot be integrated over.
         """
         makers = {t: atom for atom in atoms for t in atom.targets}
         continuous = [h for h in hidden if not _is_finite(self.model.spaces[makers[h].factor.targets[0]])]
         hidden = [h for h in hidden if h not in continuous]
         choices = [_values_of(self.model.spaces[makers[h].factor.targets[0]]) for h in hidden]
         if math.prod(map(len, choices)) > _MOST_STATES:
-            raise LookupError(f"too many joint values of {', '.join(hidden)} for brute force")
+            raise BeyondBruteForce(f"too many joint values of {', '.join(hidden)} for brute force")
         found = []
         for number, values in enumerate(itertools.product(*choices)):
             inner = env
@@ -266,7 +266,7 @@ class Reference:
         """log of the integral of a product over some variables, by what it is at points.
 
         Raises:
-            LookupError: they are neither Gaussian nor a single number.
+            BeyondBruteForce: they are neither Gaussian nor a single number.
         """
         makers = {t: atom for atom in atoms for t in atom.targets}
         spaces = {v: self.model.spaces[makers[v].factor.targets[0]] for v in variables}
@@ -294,7 +294,7 @@ class Reference:
             shape = spaces[name].shape
             values = [log_joint({name: p.reshape(shape)}, touched) + w for p, w in zip(points, log_widths, strict=True)]
             return rest + torch.stack(torch.broadcast_tensors(*values)).logsumexp(0)
-        raise LookupError(f"{', '.join(variables)} cannot be integrated over by brute force")
+        raise BeyondBruteForce(f"{', '.join(variables)} cannot be integrated over by brute force")
 
     def log_density(self, distribution: Distribution, env: Env) -> Tensor:
         """log of a product of factors, of a marginal of finite variables, or of a posterior."""
@@ -820,7 +820,7 @@ def _values_of(space: Space) -> list[Tensor]:
     """Every value of a finite space.
 
     Raises:
-        LookupError: it is not finite.
+        BeyondBruteForce: it is not finite.
     """
     size = math.prod(space.shape)
     if space.kind == "one_hot":
@@ -830,9 +830,9 @@ def _values_of(space: Space) -> list[Tensor]:
     elif contains("boolean", space.kind):
         digits = [torch.tensor(0.0, dtype=torch.float64), torch.tensor(1.0, dtype=torch.float64)]
     else:
-        raise LookupError(f"{space} is not finite")
+        raise BeyondBruteForce(f"{space} is not finite")
     if len(digits) ** size > _MOST_STATES:
-        raise LookupError(f"{space} has too many values for brute force")
+        raise BeyondBruteForce(f"{space} has too many values for brute force")
     return [torch.stack(c).reshape(space.shape) for c in itertools.product(digits, repeat=size)]
 
 

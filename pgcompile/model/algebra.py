@@ -34,7 +34,9 @@ def multiply(parts: Iterable[tuple[Distribution, Span]], sink: Sink, span: Span)
                     place,
                     f"these factors cannot be multiplied: {part.label} and {other} both generate {target}",
                     related=[(other_place, f"{target} is generated here already")],
-                    help=f"leave {part.label} out"
+                    help="a product of experts over one variable, normalised, is written with ∝ in place of ="
+                    if all(p.targets == part.targets for p, _ in parts) and part.label != other
+                    else f"leave {part.label} out"
                     if part.label == other
                     else f"leave one out, or rename it: `{part.label}[{target} -> {target}_2]`",
                 )

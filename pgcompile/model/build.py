@@ -377,6 +377,7 @@ class _Collector:
                     f"`{text}` is no component of a mixture" if sign > 0 else f"`{text}` has a negative weight",
                     help="a mixture is written 0.3 q_1(z|x) + 0.7 q_2(z|y)",
                 )
+                self.sink.unread.add(left.name)
                 return
             expert = self._expert(split[1], targets, "mixture", "PGC216")
             if expert is None:
@@ -396,6 +397,7 @@ class _Collector:
                 if all(n > 0 for n in known)
                 else "a weight is positive: leave the others out",
             )
+            self.sink.unread.add(left.name)
             return
         named = {n for w in weights for n in names_in(w)}
         needed = tuple(dict.fromkeys(p for f in found for p in f.parents))
@@ -409,6 +411,7 @@ class _Collector:
                 f"{', '.join((*needed, *sorted(mentioned))) or 'nothing'}",
                 help=f"write {means} on the left",
             )
+            self.sink.unread.add(left.name)
             return
         self.model.experts[factor_label(left.name, targets, parents)] = tuple(found)
         self._add_factor(Factor(left.name, targets, parents, Mixture(tuple(weights), tuple(found)), left.span))
@@ -708,7 +711,7 @@ class _Collector:
             if distribution is None:
                 continue
             self._check_head(name, targets, parents, distribution, expr, span)
-            self.model.named.append(NamedDistribution(name, _in_order(distribution, targets), span))
+            self.model.named.append(NamedDistribution(name, _in_order(distribution, targets), span, parents))
             for variable in (*targets, *parents):
                 self.model.variables.setdefault(variable, span)
         for structure in self.structures:

@@ -40,6 +40,8 @@ def product(experts: list[Expert], span: Span) -> FamilyUse:
             raise NotClosed(f"{expert.factor.label} has no family of its own")
         uses.append(definition)
     names = list(dict.fromkeys(use.family.name for use in uses))
+    if {*names} == {"Normal", "MultivariateNormal"}:
+        raise NotClosed("one is Normal and another MultivariateNormal: write each as a MultivariateNormal")
     if len(names) > 1:
         raise NotClosed(f"its factors are {' and '.join(names)}, whose product is in neither family")
     rule = _RULES.get(names[0])

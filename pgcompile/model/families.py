@@ -501,10 +501,14 @@ class _Check:
         fix = "Softplus" if parameter.constraint == "nonnegative" else KINDS[parameter.constraint].fix
         net = self._net_of(expr)
         last = self._last_layer(net)
-        if parameter.name == "probs":
-            cure = f"write logits = {text}" + (
-                f", or end {net} with {fix}" if net is not None and fix is not None else ""
-            )
+        powers = [p for _, p in self.typer.model.products.get(self.factor.label, ()) if p is not None]
+        if self.factor.label in self.typer.model.products:
+            self._powers(powers)
+            return
+        if parameter.name == "probs" and net is None:
+            cure = f"write sigmoid({text}), or clamp({text}, 0, 1)"
+        elif parameter.name == "probs":
+            cure = f"write logits = {text}" + (f", or end {net} with {fix}" if fix is not None else "")
         elif net is not None and fix is not None and last is not None:
             cure = f"end {net} with {fix} in place of {last}"
         elif net is not None and fix is not None:
@@ -520,6 +524,21 @@ class _Check:
             f"{KINDS[parameter.constraint].what}, and `{text}` need not be",
             help=cure,
         )
+
+    def _powers(self, powers: list[tree.Expr]) -> None:
+        """A product of experts is normalisable where its powers are not negative."""
+        scope = scope_of(self.factor, self.typer, ())
+        for power in powers:
+            value = self.typer.typed(power, scope)
+            if value is not None and not contains("nonnegative", value.space.kind):
+                text = " ".join(self.sink.source.snippet(power.span).split())
+                self.sink.add(
+                    "W102",
+                    power.span,
+                    f"the power `{text}` of an expert of {self.factor.label} may be negative: "
+                    "the product then need not be normalisable",
+                    help=f"write softplus({text}), or declare what it is made of as positive",
+                )
 
     def _last_layer(self, net: str | None) -> str | None:
         """The activation that a net ends with, if it does."""

@@ -340,11 +340,15 @@ class NamedDistribution:
     name: str
     distribution: Distribution
     span: Span
+    parents: tuple[str, ...] = ()
+    """What it is conditioned on, in the order in which that was written."""
 
     @property
     def label(self) -> str:
         """As it was declared."""
-        return factor_label(self.name, self.distribution.targets, self.distribution.parents)
+        known = self.distribution.parents
+        parents = self.parents if {*self.parents} == {*known} else known
+        return factor_label(self.name, self.distribution.targets, parents)
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,7 @@ class Builder:
             len(self.values),
             self._section,
         )
+        value.per_point = not value.batched and (op == "argument" or any(arg.per_point for arg in args))
         if op == "argument":
             value.may_be_number = not value.batched
         elif op in _OF_NUMBERS:
@@ -241,7 +242,7 @@ class Builder:
     def raise_rank(self, x: Value, rank: int) -> Value:
         """With ones appended to the event shape, where leading dimensions would otherwise be mistaken for it."""
         missing = rank - x.rank
-        if missing <= 0 or (x.rank == 0 and not x.batched and not x.axes):
+        if missing <= 0 or (x.rank == 0 and not x.batched and not x.axes and not x.per_point):
             return x
         return self.make("unsqueeze", (x,), (missing,), shape=(*x.shape, *([1] * missing)))
 

@@ -21,6 +21,7 @@ from pgcompile.model.values import (
     LogDensityUse,
     Mixture,
     Model,
+    NamedDistribution,
     OptimiseLine,
 )
 from pgcompile.objective.estimators import LARGEST_TABLE, LIMIT
@@ -238,8 +239,9 @@ class Planner:
             alone = named.distribution.origin is not None and len(atoms) == 1 and not named.distribution.hidden
             if alone and not named.distribution.evidence and named.label not in declared:
                 (atom,) = atoms
-                if isinstance(atom.factor.definition, FamilyUse) and atom.parents == named.distribution.parents:
-                    found[named.label] = replace(atom.factor, name=named.name)
+                if isinstance(atom.factor.definition, FamilyUse) and {*atom.parents} == {*named.distribution.parents}:
+                    parents = named.parents if {*named.parents} == {*atom.parents} else atom.parents
+                    found[named.label] = replace(atom.factor, name=named.name, parents=parents)
         return found
 
     # --- log-densities ---
@@ -262,10 +264,10 @@ class Planner:
                 head = Factor(named.name, named.distribution.targets, named.distribution.parents, Extern(), named.span)
                 method = self._log_density(f"log_{factor_attribute(head)}", f"log {reduced.spelled}", reduced)
                 self.plan.log_densities.append((named.label, method))
-                self._table_factor(factor_attribute(head), named.label, reduced)
-                self._mixture_factor(factor_attribute(head), named.label, reduced)
+                self._table_factor(factor_attribute(head), named, reduced)
+                self._mixture_factor(factor_attribute(head), named, reduced)
 
-    def _table_factor(self, name: str, label: str, distribution: Distribution) -> None:
+    def _table_factor(self, name: str, named: NamedDistribution, distribution: Distribution) -> None:
         """A distribution over finite variables as the table of its log-probabilities, every value along a dimension."""
         made: list[tuple[str, Space, int]] = []
         draws: list[tuple[str, Draw]] = []
@@ -297,10 +299,10 @@ class Planner:
             sizes = (*sizes, count)
             value = builder.make("axis_to_last", (value,), (at,), shape=sizes, axes=rest)
         value = builder.name(value, "logits")
-        method = self._finished(name, label, environment, [(name, value)])
-        self.plan.tables.append(TableMethod(label, method, tuple((t, s) for t, s, _ in made)))
+        method = _in_order(self._finished(name, named.label, environment, [(name, value)]), named)
+        self.plan.tables.append(TableMethod(named.label, method, tuple((t, s) for t, s, _ in made)))
 
-    def _mixture_factor(self, name: str, label: str, distribution: Distribution) -> None:
+    def _mixture_factor(self, name: str, named: NamedDistribution, distribution: Distribution) -> None:
         """`sum_k p(x|k) p(k)` as a distribution of torch's, where one category is summed out of one factor."""
         if distribution.evidence or len(distribution.hidden) != 1 or len(distribution.targets) != 1:
             return
@@ -329,8 +331,8 @@ class Planner:
             elif value.batched:
                 value = builder.make("unsqueeze_inside", (value,), (value.rank,), shape=value.shape)
             placed.append((key, value))
-        method = self._finished(name, label, environment, placed)
-        self.plan.mixtures.append((label, method, own.factor))
+        method = _in_order(self._finished(name, named.label, environment, placed), named)
+        self.plan.mixtures.append((named.label, method, own.factor))
 
     def _is_exact(self, distribution: Distribution) -> bool:
         """Whether what is hidden, and what a posterior infers, is finite and its tables are small enough."""
@@ -409,7 +411,8 @@ class Planner:
     def _step(self, item: Atom | Factor) -> SampleStep:
         if isinstance(item, Atom):
             method = self.by_factor[item.factor]
-            drawn_alone = bool(method.parameters) and not any(value.batched for _, value in method.parameters)
+            alone = isinstance(item.factor.definition, FamilyUse) and bool(method.parameters)
+            drawn_alone = alone and not any(value.batched for _, value in method.parameters)
             batched = bool(item.parents) and not drawn_alone
             inputs = tuple(a for a in method.arguments if a.is_input)
             return SampleStep(item.targets[0], item.label, item.parents, item.factor, batched, inputs)
@@ -520,6 +523,12 @@ class Planner:
         if definition.family.name == "MultivariateNormal" and values["loc"].constant is not None:
             raise InternalError("a table was expected for the location")
         return found
+
+
+def _in_order(method: Method, named: NamedDistribution) -> Method:
+    """Arguments in the order in which the program names them."""
+    rank = {name: i for i, name in enumerate(named.parents)}
+    return replace(method, arguments=tuple(sorted(method.arguments, key=lambda a: rank.get(a.name, len(rank)))))
 
 
 def _scorable(atom: Atom) -> bool:

@@ -35,6 +35,7 @@ class Value:
         section: the formula that it belongs to, shown as a comment.
         hints: names it would like, the shortest first.
         keep: whether it gets a line of its own even when it is used once.
+        per_point: whether it may have batch dimensions without being known to: what an `input` gives.
         spread: the axes that its dimensions are lined up with already, where ones stand for those it lacks.
         may_be_number: whether it is a bare number where an `input` is given as one.
         source: of noise, what it is for: number and variable of the draw, then what tells its own noises apart.
@@ -52,6 +53,7 @@ class Value:
     keep: bool = False
     source: tuple[Any, ...] | None = None
     may_be_number: bool = False
+    per_point: bool = False
     spread: tuple[Axis, ...] = ()
 
     @property

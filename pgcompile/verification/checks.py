@@ -27,6 +27,7 @@ class Check:
         bound: what it may be at most.
         unit: `relative`, `z` or `KS`.
         detail: where the deviation was worst, if that helps.
+        skipped: why the reference has nothing to compare with; empty where it has.
     """
 
     what: str
@@ -34,6 +35,7 @@ class Check:
     bound: float
     unit: str = "relative"
     detail: str = ""
+    skipped: str = ""
 
     @property
     def passed(self) -> bool:
@@ -41,6 +43,8 @@ class Check:
         return self.deviation <= self.bound
 
     def __str__(self) -> str:
+        if self.skipped:
+            return f"skip  {self.what:<44} {self.skipped}"
         verdict = "ok  " if self.passed else "FAIL"
         detail = f"  {self.detail}" if self.detail and not self.passed else ""
         return f"{verdict}  {self.what:<44} {self.deviation:10.2e} {self.unit} (<= {self.bound:.3g}){detail}"

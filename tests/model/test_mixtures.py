@@ -125,3 +125,17 @@ def test_what_is_known_up_to_a_constant_is_not_drawn() -> None:
     assert [d.code for d in pgc.check(text) if d.code.startswith("PGC")] == ["PGC409"]
     wide = "z : real[2]\np(z) = LogDensity(-z^4)\ne = log p(z)"
     assert [d.code for d in pgc.check(wide) if d.code.startswith("PGC")] == ["PGC402"]
+
+
+def test_a_conditional_mixture_of_vectors_is_drawn_once_a_row() -> None:
+    program = compiled(
+        "x, y : real\nz : real[2]\nq_1(z|x) = Normal(2 * x, 0.5)\nq_2(z|y) = Laplace(y - 1, 1.5)\n"
+        "q(z|x,y) = 0.25 q_1(z|x) + 0.75 q_2(z|y)\nl = log q(z|x,y)"
+    )
+    drawn = program.Model().sample((5,), given={"x": torch.zeros(()), "y": torch.zeros(())})
+    assert drawn["z"].shape == (5, 2)
+
+
+def test_what_a_refused_mixture_names_is_not_reported_again() -> None:
+    text = TWO.replace("0.25 q_1(z|x)", "0.3 q_1(z|x)")
+    assert [d.code for d in pgc.check(text) if d.code.startswith("PGC")] == ["PGC216"]

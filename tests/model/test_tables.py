@@ -87,3 +87,35 @@ def test_a_one_hot_posterior() -> None:
     found = model.factor("p(k|x)")(x)
     torch.testing.assert_close(found.probs, logits.softmax(-1))
     assert found.sample().shape == (2, 3)
+
+
+def test_the_written_order_of_parents_is_kept() -> None:
+    model = (
+        compiled(
+            "c, x : real\nk : category[3]\np(k|c) = Categorical(logits = c * [1, 2, 3])\n"
+            "p(x|k) = Normal([1, 2, 4][k], 1)\np(x|c) = sum_k p(x|k) p(k|c)\np(k|x,c) = p(x|k) p(k|c) / p(x|c)\ne = log p(x|c)"
+        )
+        .Model()
+        .double()
+    )
+    x, c = torch.randn(5).double(), torch.randn(5).double()
+    factor = model.factor("p(k|x,c)")
+    torch.testing.assert_close(factor(x, c).probs, factor(x=x, c=c).probs)
+    logits = c.unsqueeze(-1) * torch.tensor([1.0, 2, 3]) + D.Normal(torch.tensor([1.0, 2, 4]), 1.0).log_prob(x[:, None])
+    torch.testing.assert_close(factor(x, c).probs, logits.softmax(-1))
+    tossed = compiled(
+        "x, y : category[3]\nt : simplex[3]\np(t) = Dirichlet([1, 2, 0.5])\np(x|t) = Categorical(t)\n"
+        "p(y|t) = Categorical(t)\n"
+        "p(x,y) = ∫ p(x|t) p(y|t) p(t) dt\np(t|x,y) = p(x|t) p(y|t) p(t) / p(x,y)\ne = log p(x,y)"
+    ).Model()
+    assert tossed.factor("p(t|x,y)")(torch.tensor(0), torch.tensor(2)).mean.shape == (3,)
+
+
+def test_an_input_of_each_data_point_meets_a_vector() -> None:
+    model = compiled("x : real[3]\ninput h : real\np(x) = Normal(h * [1, 2, 3], 1)\nl = log p(x)").Model().double()
+    x, h = torch.randn(3, 3).double(), torch.randn(3).double()
+    expected = D.Normal(h.unsqueeze(-1) * torch.tensor([1.0, 2, 3]), 1.0).log_prob(x).sum(-1)
+    torch.testing.assert_close(model.l(x=x, h=h), expected)
+    single = D.Normal(0.5 * torch.tensor([1.0, 2, 3]), 1.0).log_prob(x).sum(-1)
+    torch.testing.assert_close(model.l(x=x, h=0.5), single)
+    torch.testing.assert_close(model.l(x=x, h=torch.tensor(0.5)), single)

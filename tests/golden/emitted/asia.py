@@ -107,12 +107,13 @@ class TableOf:
 
 class Asia(nn.Module):
     """p(asia) p(smoke) p(tub|asia) p(lung|smoke) p(bronc|smoke) ...; asia: boolean,
-    tub: boolean, smoke: boolean, lung: boolean, bronc: boolean, either: boolean,
-    xray: boolean, dysp: boolean.
+    tub: boolean, smoke: boolean, lung: boolean, bronc: boolean, xray: boolean,
+    dysp: boolean.
     """
 
     def __init__(self) -> None:
         super().__init__()
+        self.smokers = nn.Parameter(torch.full((), 0.0))
         self.register_buffer("_zero", torch.zeros(()), persistent=False)
 
     def evidence(self, xray: Tensor, dysp: Tensor) -> Tensor:
@@ -126,8 +127,12 @@ class Asia(nn.Module):
         # E_{p(smoke′)}: every value of smoke′
         smoke = every_state(self._zero, 2, (), xray.shape)
         # log p(smoke′)
-        product = 0.6931471805599453 * (1.0 - smoke)
-        minus_log_p_smoke = 0.6931471805599453 * smoke + product
+        full = self.smokers.expand_as(smoke)
+        cross_entropy = F.binary_cross_entropy_with_logits(
+            full,
+            smoke,
+            reduction="none",
+        )
         # p(tub′|asia′)
         logits_tub = 1.6506808709681495 * asia - 4.59511985013459
         # E_{p(tub′|asia′)}: every value of tub′
@@ -136,10 +141,10 @@ class Asia(nn.Module):
         lined = tub.unsqueeze(1)
         total = logits_tub + lined
         logits_full = logits_tub.expand_as(total)
-        full = lined.expand_as(total)
-        cross_entropy = F.binary_cross_entropy_with_logits(
+        full_2 = lined.expand_as(total)
+        cross_entropy_2 = F.binary_cross_entropy_with_logits(
             logits_full,
-            full,
+            full_2,
             reduction="none",
         )
         # p(lung′|smoke′)
@@ -150,10 +155,10 @@ class Asia(nn.Module):
         lined_2 = lung.unsqueeze(1)
         total_2 = logits_lung + lined_2
         logits_full_2 = logits_lung.expand_as(total_2)
-        full_2 = lined_2.expand_as(total_2)
-        cross_entropy_2 = F.binary_cross_entropy_with_logits(
+        full_3 = lined_2.expand_as(total_2)
+        cross_entropy_3 = F.binary_cross_entropy_with_logits(
             logits_full_2,
-            full_2,
+            full_3,
             reduction="none",
         )
         # p(bronc′|smoke′)
@@ -164,57 +169,116 @@ class Asia(nn.Module):
         lined_3 = bronc.unsqueeze(1)
         total_3 = logits_bronc + lined_3
         logits_full_3 = logits_bronc.expand_as(total_3)
-        full_3 = lined_3.expand_as(total_3)
-        cross_entropy_3 = F.binary_cross_entropy_with_logits(
+        full_4 = lined_3.expand_as(total_3)
+        cross_entropy_4 = F.binary_cross_entropy_with_logits(
             logits_full_3,
-            full_3,
+            full_4,
             reduction="none",
         )
-        # p(either′|tub′,lung′)
-        probs = torch.maximum(tub, lined_2)
-        # E_{p(either′|tub′,lung′)}: every value of either′
-        either = every_state(self._zero, 2, (), xray.shape)
-        # log p(either′|tub′,lung′)
-        xlogy = torch.xlogy(either.unsqueeze(1).unsqueeze(2), probs)
-        difference = 1.0 - either
-        lined_4 = difference.unsqueeze(1).unsqueeze(2)
-        log_p_either = xlogy + torch.special.xlog1py(lined_4, -probs)
-        # log p(xray|either′)
+        # log p(xray|tub′,lung′)
+        either = torch.maximum(tub, lined_2)
         logits_xray = 6.836259277277065 * either - 2.9444389791664403
         xray_full = xray.expand_as(logits_xray)
-        cross_entropy_4 = F.binary_cross_entropy_with_logits(
+        cross_entropy_5 = F.binary_cross_entropy_with_logits(
             logits_xray,
             xray_full,
             reduction="none",
         )
-        # log p(dysp|either′,bronc′)
-        difference_2 = 1.0 - bronc
-        lined_5 = (-2.197224577336219 * difference).unsqueeze(1)
-        lined_6 = (0.8472978603872034 * either).unsqueeze(1)
-        total_4 = lined_5 * difference_2 + lined_6 * difference_2
-        lined_7 = (1.3862943611198908 * difference).unsqueeze(1)
-        lined_8 = (2.1972245773362196 * either).unsqueeze(1)
-        logits_dysp = total_4 + lined_7 * bronc + lined_8 * bronc
+        # log p(dysp|tub′,lung′,bronc′)
+        short = 3.0445224377234226 * either - 2.197224577336219
+        product = short * (1.0 - bronc).unsqueeze(1).unsqueeze(2)
+        wheezing = 1.3862943611198908 + 0.8109302162163288 * either
+        logits_dysp = product + wheezing * bronc.unsqueeze(1).unsqueeze(2)
         dysp_full = dysp.expand_as(logits_dysp)
-        cross_entropy_5 = F.binary_cross_entropy_with_logits(
+        cross_entropy_6 = F.binary_cross_entropy_with_logits(
             logits_dysp,
             dysp_full,
             reduction="none",
         )
         # log p(xray,dysp): the sum over smoke
-        total_5 = minus_log_p_smoke + cross_entropy_2
-        log_sum_smoke = (-(total_5 + cross_entropy_3.unsqueeze(1))).logsumexp(2)
+        total_4 = cross_entropy + cross_entropy_3
+        log_sum_smoke = (-(total_4 + cross_entropy_4.unsqueeze(1))).logsumexp(2)
         # log p(xray,dysp): the sum over bronc
-        log_sum_bronc = (log_sum_smoke - cross_entropy_5.unsqueeze(2)).logsumexp(1)
-        # log p(xray,dysp): the sum over either
-        lined_9 = cross_entropy_4.unsqueeze(1).unsqueeze(2)
-        lined_10 = log_sum_bronc.unsqueeze(2)
-        log_sum_either = (log_p_either - lined_9 + lined_10).logsumexp(0)
+        lined_4 = log_sum_smoke.unsqueeze(2)
+        log_sum_bronc = (lined_4 - cross_entropy_6).logsumexp(0)
         # log p(xray,dysp): the sum over lung
-        log_sum_lung = log_sum_either.logsumexp(0)
+        log_sum_lung = (log_sum_bronc - cross_entropy_5).logsumexp(0)
         # log p(xray,dysp): the sum over asia
-        log_sum_asia = (log_p_asia - cross_entropy).logsumexp(1)
+        log_sum_asia = (log_p_asia - cross_entropy_2).logsumexp(1)
         return (log_sum_lung + log_sum_asia).logsumexp(0)
+
+    def loss(self, xray: Tensor, dysp: Tensor) -> Tensor:
+        """The scalar to minimise: minus the batch mean of evidence."""
+        expect("loss", xray=(xray, ()), dysp=(dysp, ()))
+        same_batch("loss", xray=(xray, 0), dysp=(dysp, 0))
+        asia = every_state(self._zero, 2, (), xray.shape)
+        log_p_asia = -0.010050335853501442 * (1.0 - asia) - 4.605170185988092 * asia
+        smoke = every_state(self._zero, 2, (), xray.shape)
+        full = self.smokers.expand_as(smoke)
+        cross_entropy = F.binary_cross_entropy_with_logits(
+            full,
+            smoke,
+            reduction="none",
+        )
+        logits_tub = 1.6506808709681495 * asia - 4.59511985013459
+        tub = every_state(self._zero, 2, (), xray.shape)
+        lined = tub.unsqueeze(1)
+        total = logits_tub + lined
+        logits_full = logits_tub.expand_as(total)
+        full_2 = lined.expand_as(total)
+        cross_entropy_2 = F.binary_cross_entropy_with_logits(
+            logits_full,
+            full_2,
+            reduction="none",
+        )
+        logits_lung = 2.3978952727983707 * smoke - 4.59511985013459
+        lung = every_state(self._zero, 2, (), xray.shape)
+        lined_2 = lung.unsqueeze(1)
+        total_2 = logits_lung + lined_2
+        logits_full_2 = logits_lung.expand_as(total_2)
+        full_3 = lined_2.expand_as(total_2)
+        cross_entropy_3 = F.binary_cross_entropy_with_logits(
+            logits_full_2,
+            full_3,
+            reduction="none",
+        )
+        logits_bronc = 1.252762968495368 * smoke - 0.8472978603872038
+        bronc = every_state(self._zero, 2, (), xray.shape)
+        lined_3 = bronc.unsqueeze(1)
+        total_3 = logits_bronc + lined_3
+        logits_full_3 = logits_bronc.expand_as(total_3)
+        full_4 = lined_3.expand_as(total_3)
+        cross_entropy_4 = F.binary_cross_entropy_with_logits(
+            logits_full_3,
+            full_4,
+            reduction="none",
+        )
+        either = torch.maximum(tub, lined_2)
+        logits_xray = 6.836259277277065 * either - 2.9444389791664403
+        xray_full = xray.expand_as(logits_xray)
+        cross_entropy_5 = F.binary_cross_entropy_with_logits(
+            logits_xray,
+            xray_full,
+            reduction="none",
+        )
+        short = 3.0445224377234226 * either - 2.197224577336219
+        product = short * (1.0 - bronc).unsqueeze(1).unsqueeze(2)
+        wheezing = 1.3862943611198908 + 0.8109302162163288 * either
+        logits_dysp = product + wheezing * bronc.unsqueeze(1).unsqueeze(2)
+        dysp_full = dysp.expand_as(logits_dysp)
+        cross_entropy_6 = F.binary_cross_entropy_with_logits(
+            logits_dysp,
+            dysp_full,
+            reduction="none",
+        )
+        total_4 = cross_entropy + cross_entropy_3
+        log_sum_smoke = (-(total_4 + cross_entropy_4.unsqueeze(1))).logsumexp(2)
+        lined_4 = log_sum_smoke.unsqueeze(2)
+        log_sum_bronc = (lined_4 - cross_entropy_6).logsumexp(0)
+        log_sum_lung = (log_sum_bronc - cross_entropy_5).logsumexp(0)
+        log_sum_asia = (log_p_asia - cross_entropy_2).logsumexp(1)
+        log_sum_tub = (log_sum_lung + log_sum_asia).logsumexp(0)
+        return -log_sum_tub.mean()
 
     def terms(self, xray: Tensor, dysp: Tensor) -> dict:
         """Every named term."""
@@ -230,9 +294,8 @@ class Asia(nn.Module):
             "tub": (0, ("asia",)),
             "lung": (0, ("smoke",)),
             "bronc": (0, ("smoke",)),
-            "either": (0, ("tub", "lung")),
-            "xray": (0, ("either",)),
-            "dysp": (0, ("either", "bronc")),
+            "xray": (0, ("tub", "lung")),
+            "dysp": (0, ("tub", "lung", "bronc")),
         }
         shape, known = condition(shape, given, variables)
         asia = known["asia"] if "asia" in known else self.p_asia().sample(shape)
@@ -246,25 +309,20 @@ class Asia(nn.Module):
             bronc = known["bronc"]
         else:
             bronc = self.p_bronc_given_smoke(smoke).sample()
-        if "either" in known:
-            either = known["either"]
-        else:
-            either = self.p_either_given_tub_lung(tub, lung).sample()
         if "xray" in known:
             xray = known["xray"]
         else:
-            xray = self.p_xray_given_either(either).sample()
+            xray = self.p_xray_given_tub_lung(tub, lung).sample()
         if "dysp" in known:
             dysp = known["dysp"]
         else:
-            dysp = self.p_dysp_given_either_bronc(either, bronc).sample()
+            dysp = self.p_dysp_given_tub_lung_bronc(tub, lung, bronc).sample()
         return {
             "asia": asia,
             "smoke": smoke,
             "tub": tub,
             "lung": lung,
             "bronc": bronc,
-            "either": either,
             "xray": xray,
             "dysp": dysp,
         }
@@ -279,9 +337,8 @@ class Asia(nn.Module):
             "tub": (0, ("asia",)),
             "lung": (0, ("smoke",)),
             "bronc": (0, ("smoke",)),
-            "either": (0, ("tub", "lung")),
-            "xray": (0, ("either",)),
-            "dysp": (0, ("either", "bronc")),
+            "xray": (0, ("tub", "lung")),
+            "dysp": (0, ("tub", "lung", "bronc")),
         }
         shape, known = condition(shape, given, variables)
         asia = known["asia"] if "asia" in known else self.p_asia().mean.expand(shape)
@@ -295,25 +352,20 @@ class Asia(nn.Module):
             bronc = known["bronc"]
         else:
             bronc = self.p_bronc_given_smoke(smoke).mean
-        if "either" in known:
-            either = known["either"]
-        else:
-            either = self.p_either_given_tub_lung(tub, lung).mean
         if "xray" in known:
             xray = known["xray"]
         else:
-            xray = self.p_xray_given_either(either).mean
+            xray = self.p_xray_given_tub_lung(tub, lung).mean
         if "dysp" in known:
             dysp = known["dysp"]
         else:
-            dysp = self.p_dysp_given_either_bronc(either, bronc).mean
+            dysp = self.p_dysp_given_tub_lung_bronc(tub, lung, bronc).mean
         return {
             "asia": asia,
             "smoke": smoke,
             "tub": tub,
             "lung": lung,
             "bronc": bronc,
-            "either": either,
             "xray": xray,
             "dysp": dysp,
         }
@@ -325,14 +377,13 @@ class Asia(nn.Module):
         smoke: Tensor,
         lung: Tensor,
         bronc: Tensor,
-        either: Tensor,
         xray: Tensor,
         dysp: Tensor,
     ) -> Tensor:
         """log p(asia) p(smoke) p(tub|asia) p(lung|smoke) p(bronc|smoke)
-        p(either|tub,lung) p(xray|either) p(dysp|either,bronc);
-        asia: [...], tub: [...], smoke: [...], lung: [...], bronc: [...], either: [...],
-        xray: [...], dysp: [...] -> [...].
+        p(xray|tub,lung) p(dysp|tub,lung,bronc);
+        asia: [...], tub: [...], smoke: [...], lung: [...], bronc: [...], xray: [...],
+        dysp: [...] -> [...].
         """
         expect(
             "log_prob",
@@ -341,61 +392,58 @@ class Asia(nn.Module):
             smoke=(smoke, ()),
             lung=(lung, ()),
             bronc=(bronc, ()),
-            either=(either, ()),
             xray=(xray, ()),
             dysp=(dysp, ()),
         )
         log_p_asia = -0.010050335853501442 * (1.0 - asia) - 4.605170185988092 * asia
-        product = 0.6931471805599453 * (1.0 - smoke)
-        minus_log_p_smoke = 0.6931471805599453 * smoke + product
-        logits_tub = 1.6506808709681495 * asia - 4.59511985013459
+        full = self.smokers.expand_as(smoke)
         cross_entropy = F.binary_cross_entropy_with_logits(
+            full,
+            smoke,
+            reduction="none",
+        )
+        logits_tub = 1.6506808709681495 * asia - 4.59511985013459
+        cross_entropy_2 = F.binary_cross_entropy_with_logits(
             logits_tub,
             tub,
             reduction="none",
         )
         logits_lung = 2.3978952727983707 * smoke - 4.59511985013459
-        cross_entropy_2 = F.binary_cross_entropy_with_logits(
+        cross_entropy_3 = F.binary_cross_entropy_with_logits(
             logits_lung,
             lung,
             reduction="none",
         )
         logits_bronc = 1.252762968495368 * smoke - 0.8472978603872038
-        cross_entropy_3 = F.binary_cross_entropy_with_logits(
+        cross_entropy_4 = F.binary_cross_entropy_with_logits(
             logits_bronc,
             bronc,
             reduction="none",
         )
-        probs = torch.maximum(tub, lung)
-        difference = 1.0 - either
-        xlog1py = torch.special.xlog1py(difference, -probs)
-        log_p_either = torch.xlogy(either, probs) + xlog1py
+        either = torch.maximum(tub, lung)
         logits_xray = 6.836259277277065 * either - 2.9444389791664403
-        cross_entropy_4 = F.binary_cross_entropy_with_logits(
+        cross_entropy_5 = F.binary_cross_entropy_with_logits(
             logits_xray,
             xray,
             reduction="none",
         )
-        difference_2 = 1.0 - bronc
-        product_2 = -2.197224577336219 * difference * difference_2
-        product_3 = 0.8472978603872034 * either * difference_2
-        product_4 = 1.3862943611198908 * difference * bronc
-        product_5 = 2.1972245773362196 * either * bronc
-        logits_dysp = product_2 + product_3 + product_4 + product_5
-        cross_entropy_5 = F.binary_cross_entropy_with_logits(
+        short = 3.0445224377234226 * either - 2.197224577336219
+        wheezing = 1.3862943611198908 + 0.8109302162163288 * either
+        logits_dysp = short * (1.0 - bronc) + wheezing * bronc
+        cross_entropy_6 = F.binary_cross_entropy_with_logits(
             logits_dysp,
             dysp,
             reduction="none",
         )
-        difference_3 = log_p_asia - minus_log_p_smoke
-        difference_4 = difference_3 - cross_entropy
-        difference_5 = difference_4 - cross_entropy_2
-        total = difference_5 - cross_entropy_3 + log_p_either
-        return total - cross_entropy_4 - cross_entropy_5
+        difference = log_p_asia - cross_entropy
+        difference_2 = difference - cross_entropy_2
+        difference_3 = difference_2 - cross_entropy_3
+        difference_4 = difference_3 - cross_entropy_4
+        return difference_4 - cross_entropy_5 - cross_entropy_6
 
     def log_p_xray_dysp(self, xray: Tensor, dysp: Tensor) -> Tensor:
-        """log p(xray|either′) p(dysp|either′,bronc′) p(asia′) p(smoke′) p(tub′|asia′)
-        p(lung′|smoke′) p(bronc′|smoke′) p(either′|tub′,lung′);
+        """log p(xray|tub′,lung′) p(dysp|tub′,lung′,bronc′) p(asia′) p(smoke′)
+        p(tub′|asia′) p(lung′|smoke′) p(bronc′|smoke′);
         xray: [...], dysp: [...] -> [...].
         """
         expect("log_p_xray_dysp", xray=(xray, ()), dysp=(dysp, ()))
@@ -406,8 +454,12 @@ class Asia(nn.Module):
         # E_{p(smoke′)}: every value of smoke′
         smoke = every_state(self._zero, 2, (), xray.shape)
         # log p(smoke′)
-        product = 0.6931471805599453 * (1.0 - smoke)
-        minus_log_p_smoke = 0.6931471805599453 * smoke + product
+        full = self.smokers.expand_as(smoke)
+        cross_entropy = F.binary_cross_entropy_with_logits(
+            full,
+            smoke,
+            reduction="none",
+        )
         # p(tub′|asia′)
         logits_tub = 1.6506808709681495 * asia - 4.59511985013459
         # E_{p(tub′|asia′)}: every value of tub′
@@ -416,10 +468,10 @@ class Asia(nn.Module):
         lined = tub.unsqueeze(1)
         total = logits_tub + lined
         logits_full = logits_tub.expand_as(total)
-        full = lined.expand_as(total)
-        cross_entropy = F.binary_cross_entropy_with_logits(
+        full_2 = lined.expand_as(total)
+        cross_entropy_2 = F.binary_cross_entropy_with_logits(
             logits_full,
-            full,
+            full_2,
             reduction="none",
         )
         # p(lung′|smoke′)
@@ -430,10 +482,19 @@ class Asia(nn.Module):
         lined_2 = lung.unsqueeze(1)
         total_2 = logits_lung + lined_2
         logits_full_2 = logits_lung.expand_as(total_2)
-        full_2 = lined_2.expand_as(total_2)
-        cross_entropy_2 = F.binary_cross_entropy_with_logits(
+        full_3 = lined_2.expand_as(total_2)
+        cross_entropy_3 = F.binary_cross_entropy_with_logits(
             logits_full_2,
-            full_2,
+            full_3,
+            reduction="none",
+        )
+        # log p(xray|tub′,lung′)
+        either = torch.maximum(tub, lined_2)
+        logits_xray = 6.836259277277065 * either - 2.9444389791664403
+        xray_full = xray.expand_as(logits_xray)
+        cross_entropy_4 = F.binary_cross_entropy_with_logits(
+            logits_xray,
+            xray_full,
             reduction="none",
         )
         # p(bronc′|smoke′)
@@ -444,56 +505,33 @@ class Asia(nn.Module):
         lined_3 = bronc.unsqueeze(1)
         total_3 = logits_bronc + lined_3
         logits_full_3 = logits_bronc.expand_as(total_3)
-        full_3 = lined_3.expand_as(total_3)
-        cross_entropy_3 = F.binary_cross_entropy_with_logits(
-            logits_full_3,
-            full_3,
-            reduction="none",
-        )
-        # p(either′|tub′,lung′)
-        probs = torch.maximum(tub, lined_2)
-        # E_{p(either′|tub′,lung′)}: every value of either′
-        either = every_state(self._zero, 2, (), xray.shape)
-        # log p(either′|tub′,lung′)
-        xlogy = torch.xlogy(either.unsqueeze(1).unsqueeze(2), probs)
-        difference = 1.0 - either
-        lined_4 = difference.unsqueeze(1).unsqueeze(2)
-        log_p_either = xlogy + torch.special.xlog1py(lined_4, -probs)
-        # log p(xray|either′)
-        logits_xray = 6.836259277277065 * either - 2.9444389791664403
-        xray_full = xray.expand_as(logits_xray)
-        cross_entropy_4 = F.binary_cross_entropy_with_logits(
-            logits_xray,
-            xray_full,
-            reduction="none",
-        )
-        # log p(dysp|either′,bronc′)
-        difference_2 = 1.0 - bronc
-        lined_5 = (-2.197224577336219 * difference).unsqueeze(1)
-        lined_6 = (0.8472978603872034 * either).unsqueeze(1)
-        total_4 = lined_5 * difference_2 + lined_6 * difference_2
-        lined_7 = (1.3862943611198908 * difference).unsqueeze(1)
-        lined_8 = (2.1972245773362196 * either).unsqueeze(1)
-        logits_dysp = total_4 + lined_7 * bronc + lined_8 * bronc
-        dysp_full = dysp.expand_as(logits_dysp)
+        full_4 = lined_3.expand_as(total_3)
         cross_entropy_5 = F.binary_cross_entropy_with_logits(
+            logits_full_3,
+            full_4,
+            reduction="none",
+        )
+        # log p(dysp|tub′,lung′,bronc′)
+        short = 3.0445224377234226 * either - 2.197224577336219
+        product = short * (1.0 - bronc).unsqueeze(1).unsqueeze(2)
+        wheezing = 1.3862943611198908 + 0.8109302162163288 * either
+        logits_dysp = product + wheezing * bronc.unsqueeze(1).unsqueeze(2)
+        dysp_full = dysp.expand_as(logits_dysp)
+        cross_entropy_6 = F.binary_cross_entropy_with_logits(
             logits_dysp,
             dysp_full,
             reduction="none",
         )
         # log p(xray,dysp): the sum over smoke
-        total_5 = minus_log_p_smoke + cross_entropy_2
-        log_sum_smoke = (-(total_5 + cross_entropy_3.unsqueeze(1))).logsumexp(2)
+        total_4 = cross_entropy + cross_entropy_3
+        log_sum_smoke = (-(total_4 + cross_entropy_5.unsqueeze(1))).logsumexp(2)
         # log p(xray,dysp): the sum over bronc
-        log_sum_bronc = (log_sum_smoke - cross_entropy_5.unsqueeze(2)).logsumexp(1)
-        # log p(xray,dysp): the sum over either
-        lined_9 = cross_entropy_4.unsqueeze(1).unsqueeze(2)
-        lined_10 = log_sum_bronc.unsqueeze(2)
-        log_sum_either = (log_p_either - lined_9 + lined_10).logsumexp(0)
+        lined_4 = log_sum_smoke.unsqueeze(2)
+        log_sum_bronc = (lined_4 - cross_entropy_6).logsumexp(0)
         # log p(xray,dysp): the sum over lung
-        log_sum_lung = log_sum_either.logsumexp(0)
+        log_sum_lung = (log_sum_bronc - cross_entropy_4).logsumexp(0)
         # log p(xray,dysp): the sum over asia
-        log_sum_asia = (log_p_asia - cross_entropy).logsumexp(1)
+        log_sum_asia = (log_p_asia - cross_entropy_2).logsumexp(1)
         return (log_sum_lung + log_sum_asia).logsumexp(0)
 
     def log_p_tub_lung_bronc_given_xray_dysp(
@@ -530,12 +568,16 @@ class Asia(nn.Module):
         # E_{p(smoke′)}: every value of smoke′
         smoke = every_state(self._zero, 2, (), tub.shape)
         # log p(smoke′)
-        product = 0.6931471805599453 * (1.0 - smoke)
-        minus_log_p_smoke = 0.6931471805599453 * smoke + product
+        full = self.smokers.expand_as(smoke)
+        cross_entropy_2 = F.binary_cross_entropy_with_logits(
+            full,
+            smoke,
+            reduction="none",
+        )
         # log p(lung|smoke′)
         logits_lung = 2.3978952727983707 * smoke - 4.59511985013459
         lung_full = lung.expand_as(logits_lung)
-        cross_entropy_2 = F.binary_cross_entropy_with_logits(
+        cross_entropy_3 = F.binary_cross_entropy_with_logits(
             logits_lung,
             lung_full,
             reduction="none",
@@ -543,59 +585,44 @@ class Asia(nn.Module):
         # log p(bronc|smoke′)
         logits_bronc = 1.252762968495368 * smoke - 0.8472978603872038
         bronc_full = bronc.expand_as(logits_bronc)
-        cross_entropy_3 = F.binary_cross_entropy_with_logits(
+        cross_entropy_4 = F.binary_cross_entropy_with_logits(
             logits_bronc,
             bronc_full,
             reduction="none",
         )
-        # p(either′|tub,lung)
-        p_probs_either = torch.maximum(tub, lung)
-        # E_{p(either′|tub,lung)}: every value of either′
-        either = every_state(self._zero, 2, (), tub.shape)
-        # log p(either′|tub,lung)
-        difference = 1.0 - either
-        xlog1py = torch.special.xlog1py(difference, -p_probs_either)
-        log_p_either = torch.xlogy(either, p_probs_either) + xlog1py
-        # log p(xray|either′)
-        logits_xray = 6.836259277277065 * either - 2.9444389791664403
-        xray_full = xray.expand_as(logits_xray)
-        cross_entropy_4 = F.binary_cross_entropy_with_logits(
-            logits_xray,
-            xray_full,
+        # log p(xray|tub,lung)
+        either = torch.maximum(tub, lung)
+        p_logits_xray = 6.836259277277065 * either - 2.9444389791664403
+        cross_entropy_5 = F.binary_cross_entropy_with_logits(
+            p_logits_xray,
+            xray,
             reduction="none",
         )
-        # log p(dysp|either′,bronc)
-        product_2 = -2.197224577336219 * difference
-        difference_2 = 1.0 - bronc
-        product_3 = 0.8472978603872034 * either
-        total = product_2 * difference_2 + product_3 * difference_2
-        product_4 = 1.3862943611198908 * difference
-        product_5 = 2.1972245773362196 * either
-        p_logits_dysp = total + product_4 * bronc + product_5 * bronc
-        dysp_full = dysp.expand_as(p_logits_dysp)
-        cross_entropy_5 = F.binary_cross_entropy_with_logits(
+        # log p(dysp|tub,lung,bronc)
+        short = 3.0445224377234226 * either - 2.197224577336219
+        wheezing = 1.3862943611198908 + 0.8109302162163288 * either
+        p_logits_dysp = short * (1.0 - bronc) + wheezing * bronc
+        cross_entropy_6 = F.binary_cross_entropy_with_logits(
             p_logits_dysp,
-            dysp_full,
+            dysp,
             reduction="none",
         )
         # log p(tub,lung,bronc,xray,dysp): the sum over asia
         log_sum_asia = (log_p_asia - cross_entropy).logsumexp(0)
         # log p(tub,lung,bronc,xray,dysp): the sum over smoke
-        total_2 = minus_log_p_smoke + cross_entropy_2
-        log_sum_smoke = (-(total_2 + cross_entropy_3)).logsumexp(0)
-        # log p(tub,lung,bronc,xray,dysp): the sum over either
-        difference_3 = log_p_either - cross_entropy_4
-        log_sum_either = (difference_3 - cross_entropy_5).logsumexp(0)
+        total = cross_entropy_2 + cross_entropy_3
+        log_sum_smoke = (-(total + cross_entropy_4)).logsumexp(0)
+        total_2 = cross_entropy_5 + cross_entropy_6
         # E_{p(tub′|asia′)}: every value of tub′
         tub_2 = every_state(self._zero, 2, (), tub.shape)
         # log p(tub′|asia′)
         lined = tub_2.unsqueeze(1)
         total_3 = logits_tub + lined
         logits_full = logits_tub.expand_as(total_3)
-        full = lined.expand_as(total_3)
-        cross_entropy_6 = F.binary_cross_entropy_with_logits(
+        full_2 = lined.expand_as(total_3)
+        cross_entropy_7 = F.binary_cross_entropy_with_logits(
             logits_full,
-            full,
+            full_2,
             reduction="none",
         )
         # E_{p(lung′|smoke′)}: every value of lung′
@@ -604,10 +631,10 @@ class Asia(nn.Module):
         lined_2 = lung_2.unsqueeze(1)
         total_4 = logits_lung + lined_2
         logits_full_2 = logits_lung.expand_as(total_4)
-        full_2 = lined_2.expand_as(total_4)
-        cross_entropy_7 = F.binary_cross_entropy_with_logits(
+        full_3 = lined_2.expand_as(total_4)
+        cross_entropy_8 = F.binary_cross_entropy_with_logits(
             logits_full_2,
-            full_2,
+            full_3,
             reduction="none",
         )
         # E_{p(bronc′|smoke′)}: every value of bronc′
@@ -616,43 +643,46 @@ class Asia(nn.Module):
         lined_3 = bronc_2.unsqueeze(1)
         total_5 = logits_bronc + lined_3
         logits_full_3 = logits_bronc.expand_as(total_5)
-        full_3 = lined_3.expand_as(total_5)
-        cross_entropy_8 = F.binary_cross_entropy_with_logits(
+        full_4 = lined_3.expand_as(total_5)
+        cross_entropy_9 = F.binary_cross_entropy_with_logits(
             logits_full_3,
-            full_3,
+            full_4,
             reduction="none",
         )
-        # log p(either′|tub′,lung′)
-        p_probs_either_2 = torch.maximum(tub_2, lined_2)
-        xlogy = torch.xlogy(either, p_probs_either_2.unsqueeze(2))
-        lined_4 = (-p_probs_either_2).unsqueeze(2)
-        log_p_either_2 = xlogy + torch.special.xlog1py(difference, lined_4)
-        # log p(dysp|either′,bronc′)
-        lined_5 = (1.0 - bronc_2).unsqueeze(1)
-        total_6 = product_2 * lined_5 + product_3 * lined_5
-        p_logits_dysp_2 = total_6 + product_4 * lined_3 + product_5 * lined_3
-        dysp_full_2 = dysp.expand_as(p_logits_dysp_2)
-        cross_entropy_9 = F.binary_cross_entropy_with_logits(
+        # log p(xray|tub′,lung′)
+        either_2 = torch.maximum(tub_2, lined_2)
+        p_logits_xray_2 = 6.836259277277065 * either_2 - 2.9444389791664403
+        xray_full = xray.expand_as(p_logits_xray_2)
+        cross_entropy_10 = F.binary_cross_entropy_with_logits(
+            p_logits_xray_2,
+            xray_full,
+            reduction="none",
+        )
+        # log p(dysp|tub′,lung′,bronc′)
+        short_2 = 3.0445224377234226 * either_2 - 2.197224577336219
+        lined_4 = (1.0 - bronc_2).unsqueeze(1).unsqueeze(2)
+        wheezing_2 = 1.3862943611198908 + 0.8109302162163288 * either_2
+        product = wheezing_2 * bronc_2.unsqueeze(1).unsqueeze(2)
+        p_logits_dysp_2 = short_2 * lined_4 + product
+        dysp_full = dysp.expand_as(p_logits_dysp_2)
+        cross_entropy_11 = F.binary_cross_entropy_with_logits(
             p_logits_dysp_2,
-            dysp_full_2,
+            dysp_full,
             reduction="none",
         )
         # log p(xray,dysp): the sum over smoke
-        total_7 = minus_log_p_smoke + cross_entropy_7
-        log_sum_smoke_2 = (-(total_7 + cross_entropy_8.unsqueeze(1))).logsumexp(2)
+        total_6 = cross_entropy_2 + cross_entropy_8
+        log_sum_smoke_2 = (-(total_6 + cross_entropy_9.unsqueeze(1))).logsumexp(2)
         # log p(xray,dysp): the sum over bronc
-        lined_6 = log_sum_smoke_2.unsqueeze(2)
-        log_sum_bronc = (lined_6 - cross_entropy_9.unsqueeze(1)).logsumexp(0)
-        # log p(xray,dysp): the sum over either
-        difference_4 = log_p_either_2 - cross_entropy_4
-        log_sum_either_2 = (difference_4 + log_sum_bronc.unsqueeze(1)).logsumexp(2)
+        lined_5 = log_sum_smoke_2.unsqueeze(2)
+        log_sum_bronc = (lined_5 - cross_entropy_11).logsumexp(0)
         # log p(xray,dysp): the sum over lung
-        log_sum_lung = log_sum_either_2.logsumexp(0)
+        log_sum_lung = (log_sum_bronc - cross_entropy_10).logsumexp(0)
         # log p(xray,dysp): the sum over asia
-        log_sum_asia_2 = (log_p_asia - cross_entropy_6).logsumexp(1)
+        log_sum_asia_2 = (log_p_asia - cross_entropy_7).logsumexp(1)
         # log p(xray,dysp): the sum over tub
         log_sum_tub = (log_sum_lung + log_sum_asia_2).logsumexp(0)
-        return log_sum_asia + log_sum_smoke + log_sum_either - log_sum_tub
+        return log_sum_asia - total_2 + log_sum_smoke - log_sum_tub
 
     def log_p_lung_given_xray_dysp(
         self,
@@ -674,12 +704,16 @@ class Asia(nn.Module):
         # E_{p(smoke′)}: every value of smoke′
         smoke = every_state(self._zero, 2, (), lung.shape)
         # log p(smoke′)
-        product = 0.6931471805599453 * (1.0 - smoke)
-        minus_log_p_smoke = 0.6931471805599453 * smoke + product
+        full = self.smokers.expand_as(smoke)
+        cross_entropy = F.binary_cross_entropy_with_logits(
+            full,
+            smoke,
+            reduction="none",
+        )
         # log p(lung|smoke′)
         logits_lung = 2.3978952727983707 * smoke - 4.59511985013459
         lung_full = lung.expand_as(logits_lung)
-        cross_entropy = F.binary_cross_entropy_with_logits(
+        cross_entropy_2 = F.binary_cross_entropy_with_logits(
             logits_lung,
             lung_full,
             reduction="none",
@@ -692,10 +726,10 @@ class Asia(nn.Module):
         lined = tub.unsqueeze(1)
         total = logits_tub + lined
         logits_full = logits_tub.expand_as(total)
-        full = lined.expand_as(total)
-        cross_entropy_2 = F.binary_cross_entropy_with_logits(
+        full_2 = lined.expand_as(total)
+        cross_entropy_3 = F.binary_cross_entropy_with_logits(
             logits_full,
-            full,
+            full_2,
             reduction="none",
         )
         # p(bronc′|smoke′)
@@ -706,84 +740,82 @@ class Asia(nn.Module):
         lined_2 = bronc.unsqueeze(1)
         total_2 = logits_bronc + lined_2
         logits_full_2 = logits_bronc.expand_as(total_2)
-        full_2 = lined_2.expand_as(total_2)
-        cross_entropy_3 = F.binary_cross_entropy_with_logits(
+        full_3 = lined_2.expand_as(total_2)
+        cross_entropy_4 = F.binary_cross_entropy_with_logits(
             logits_full_2,
-            full_2,
+            full_3,
             reduction="none",
         )
-        # p(either′|tub′,lung)
-        p_probs_either = torch.maximum(tub, lung)
-        # E_{p(either′|tub′,lung)}: every value of either′
-        either = every_state(self._zero, 2, (), lung.shape)
-        # log p(either′|tub′,lung)
-        lined_3 = either.unsqueeze(1)
-        difference = 1.0 - either
-        lined_4 = difference.unsqueeze(1)
-        xlog1py = torch.special.xlog1py(lined_4, -p_probs_either)
-        log_p_either = torch.xlogy(lined_3, p_probs_either) + xlog1py
-        # log p(xray|either′)
-        logits_xray = 6.836259277277065 * either - 2.9444389791664403
-        xray_full = xray.expand_as(logits_xray)
-        cross_entropy_4 = F.binary_cross_entropy_with_logits(
-            logits_xray,
+        # log p(xray|tub′,lung)
+        either = torch.maximum(tub, lung)
+        p_logits_xray = 6.836259277277065 * either - 2.9444389791664403
+        xray_full = xray.expand_as(p_logits_xray)
+        cross_entropy_5 = F.binary_cross_entropy_with_logits(
+            p_logits_xray,
             xray_full,
             reduction="none",
         )
-        # log p(dysp|either′,bronc′)
-        difference_2 = 1.0 - bronc
-        lined_5 = (-2.197224577336219 * difference).unsqueeze(1)
-        lined_6 = (0.8472978603872034 * either).unsqueeze(1)
-        total_3 = lined_5 * difference_2 + lined_6 * difference_2
-        lined_7 = (1.3862943611198908 * difference).unsqueeze(1)
-        lined_8 = (2.1972245773362196 * either).unsqueeze(1)
-        logits_dysp = total_3 + lined_7 * bronc + lined_8 * bronc
-        dysp_full = dysp.expand_as(logits_dysp)
-        cross_entropy_5 = F.binary_cross_entropy_with_logits(
-            logits_dysp,
+        # log p(dysp|tub′,lung,bronc′)
+        short = 3.0445224377234226 * either - 2.197224577336219
+        lined_3 = (1.0 - bronc).unsqueeze(1)
+        wheezing = 1.3862943611198908 + 0.8109302162163288 * either
+        p_logits_dysp = short * lined_3 + wheezing * lined_2
+        dysp_full = dysp.expand_as(p_logits_dysp)
+        cross_entropy_6 = F.binary_cross_entropy_with_logits(
+            p_logits_dysp,
             dysp_full,
             reduction="none",
         )
         # log p(lung,xray,dysp): the sum over smoke
-        total_4 = minus_log_p_smoke + cross_entropy + cross_entropy_3
-        log_sum_smoke = (-total_4).logsumexp(1)
+        total_3 = cross_entropy + cross_entropy_2 + cross_entropy_4
+        log_sum_smoke = (-total_3).logsumexp(1)
         # log p(lung,xray,dysp): the sum over bronc
-        log_sum_bronc = (log_sum_smoke - cross_entropy_5).logsumexp(1)
-        # log p(lung,xray,dysp): the sum over either
-        lined_9 = cross_entropy_4.unsqueeze(1)
-        total_5 = log_p_either - lined_9 + log_sum_bronc.unsqueeze(1)
-        log_sum_either = total_5.logsumexp(0)
+        lined_4 = log_sum_smoke.unsqueeze(1)
+        log_sum_bronc = (lined_4 - cross_entropy_6).logsumexp(0)
         # log p(lung,xray,dysp): the sum over asia
-        log_sum_asia = (log_p_asia - cross_entropy_2).logsumexp(1)
+        log_sum_asia = (log_p_asia - cross_entropy_3).logsumexp(1)
         # log p(lung,xray,dysp): the sum over tub
-        log_sum_tub = (log_sum_either + log_sum_asia).logsumexp(0)
+        log_sum_tub = (log_sum_bronc - cross_entropy_5 + log_sum_asia).logsumexp(0)
         # E_{p(lung′|smoke′)}: every value of lung′
         lung_2 = every_state(self._zero, 2, (), lung.shape)
         # log p(lung′|smoke′)
-        lined_10 = lung_2.unsqueeze(1)
-        total_6 = logits_lung + lined_10
-        logits_full_3 = logits_lung.expand_as(total_6)
-        full_3 = lined_10.expand_as(total_6)
-        cross_entropy_6 = F.binary_cross_entropy_with_logits(
+        lined_5 = lung_2.unsqueeze(1)
+        total_4 = logits_lung + lined_5
+        logits_full_3 = logits_lung.expand_as(total_4)
+        full_4 = lined_5.expand_as(total_4)
+        cross_entropy_7 = F.binary_cross_entropy_with_logits(
             logits_full_3,
-            full_3,
+            full_4,
             reduction="none",
         )
-        # log p(either′|tub′,lung′)
-        p_probs_either_2 = torch.maximum(tub, lined_10)
-        xlogy = torch.xlogy(lined_3, p_probs_either_2.unsqueeze(1))
-        lined_11 = (-p_probs_either_2).unsqueeze(1)
-        log_p_either_2 = xlogy + torch.special.xlog1py(lined_4, lined_11)
+        # log p(xray|tub′,lung′)
+        either_2 = torch.maximum(tub, lined_5)
+        p_logits_xray_2 = 6.836259277277065 * either_2 - 2.9444389791664403
+        xray_full_2 = xray.expand_as(p_logits_xray_2)
+        cross_entropy_8 = F.binary_cross_entropy_with_logits(
+            p_logits_xray_2,
+            xray_full_2,
+            reduction="none",
+        )
+        # log p(dysp|tub′,lung′,bronc′)
+        short_2 = 3.0445224377234226 * either_2 - 2.197224577336219
+        wheezing_2 = 1.3862943611198908 + 0.8109302162163288 * either_2
+        product = wheezing_2.unsqueeze(1) * lined_2
+        p_logits_dysp_2 = short_2.unsqueeze(1) * lined_3 + product
+        dysp_full_2 = dysp.expand_as(p_logits_dysp_2)
+        cross_entropy_9 = F.binary_cross_entropy_with_logits(
+            p_logits_dysp_2,
+            dysp_full_2,
+            reduction="none",
+        )
         # log p(xray,dysp): the sum over smoke
-        lined_12 = (minus_log_p_smoke + cross_entropy_6).unsqueeze(1)
-        log_sum_smoke_2 = (-(lined_12 + cross_entropy_3)).logsumexp(2)
+        lined_6 = (cross_entropy + cross_entropy_7).unsqueeze(1)
+        log_sum_smoke_2 = (-(lined_6 + cross_entropy_4)).logsumexp(2)
         # log p(xray,dysp): the sum over bronc
-        log_sum_bronc_2 = (log_sum_smoke_2.unsqueeze(1) - cross_entropy_5).logsumexp(2)
-        # log p(xray,dysp): the sum over either
-        total_7 = log_p_either_2 - lined_9 + log_sum_bronc_2.unsqueeze(2)
-        log_sum_either_2 = total_7.logsumexp(1)
+        lined_7 = log_sum_smoke_2.unsqueeze(2)
+        log_sum_bronc_2 = (lined_7 - cross_entropy_9).logsumexp(1)
         # log p(xray,dysp): the sum over lung
-        log_sum_lung = log_sum_either_2.logsumexp(0)
+        log_sum_lung = (log_sum_bronc_2 - cross_entropy_8).logsumexp(0)
         # log p(xray,dysp): the sum over tub
         log_sum_tub_2 = (log_sum_lung + log_sum_asia).logsumexp(0)
         return log_sum_tub - log_sum_tub_2
@@ -804,8 +836,8 @@ class Asia(nn.Module):
         return D.Bernoulli(probs=torch.full_like(self._zero, 0.01), validate_args=False)
 
     def p_smoke(self) -> D.Distribution:
-        """p(smoke) = Bernoulli(probs=0.5)."""
-        return D.Bernoulli(probs=torch.full_like(self._zero, 0.5), validate_args=False)
+        """p(smoke) = Bernoulli(logits=smokers)."""
+        return D.Bernoulli(logits=self.smokers, validate_args=False)
 
     def p_tub_given_asia(self, asia: Tensor) -> D.Distribution:
         """p(tub|asia) = Bernoulli(logits=logit(0.01) + (logit(0.05) - logit(0.01)) *
@@ -819,7 +851,7 @@ class Asia(nn.Module):
         return bernoulli
 
     def p_lung_given_smoke(self, smoke: Tensor) -> D.Distribution:
-        """p(lung|smoke) = Bernoulli(logits=logit(0.01) + (logit(0.10) - logit(0.01)) *
+        """p(lung|smoke) = Bernoulli(logits=logit(0.01) + (logit(0.1) - logit(0.01)) *
         smoke).
         """
         expect("p(lung|smoke)", smoke=(smoke, ()))
@@ -830,8 +862,8 @@ class Asia(nn.Module):
         return bernoulli
 
     def p_bronc_given_smoke(self, smoke: Tensor) -> D.Distribution:
-        """p(bronc|smoke) = Bernoulli(logits=logit(0.30) + (logit(0.60) - logit(0.30))
-        * smoke).
+        """p(bronc|smoke) = Bernoulli(logits=logit(0.3) + (logit(0.6) - logit(0.3)) *
+        smoke).
         """
         expect("p(bronc|smoke)", smoke=(smoke, ()))
         bernoulli = D.Bernoulli(
@@ -840,39 +872,38 @@ class Asia(nn.Module):
         )
         return bernoulli
 
-    def p_either_given_tub_lung(self, tub: Tensor, lung: Tensor) -> D.Distribution:
-        """p(either|tub,lung) = Bernoulli(probs=max(tub, lung))."""
-        expect("p(either|tub,lung)", tub=(tub, ()), lung=(lung, ()))
-        return D.Bernoulli(probs=torch.maximum(tub, lung), validate_args=False)
-
-    def p_xray_given_either(self, either: Tensor) -> D.Distribution:
-        """p(xray|either) = Bernoulli(logits=logit(0.05) + (logit(0.98) - logit(0.05))
-        * either).
+    def p_xray_given_tub_lung(self, tub: Tensor, lung: Tensor) -> D.Distribution:
+        """p(xray|tub,lung) = Bernoulli(logits=logit(0.05) + (logit(0.98) -
+        logit(0.05)) * either), either = max(tub, lung).
         """
-        expect("p(xray|either)", either=(either, ()))
+        expect("p(xray|tub,lung)", tub=(tub, ()), lung=(lung, ()))
         bernoulli = D.Bernoulli(
-            logits=6.836259277277065 * either - 2.9444389791664403,
+            logits=6.836259277277065 * torch.maximum(tub, lung) - 2.9444389791664403,
             validate_args=False,
         )
         return bernoulli
 
-    def p_dysp_given_either_bronc(
+    def p_dysp_given_tub_lung_bronc(
         self,
-        either: Tensor,
+        tub: Tensor,
+        lung: Tensor,
         bronc: Tensor,
     ) -> D.Distribution:
-        """p(dysp|either,bronc) = Bernoulli(logits=logit(0.1) * (1 - either) * (1 -
-        bronc) + logit(0.7) * either * (1 - bronc) + logit(0.8) * (1 - either) *
-        bronc + logit(0.9) * either * bronc).
+        """p(dysp|tub,lung,bronc) = Bernoulli(logits=short * (1 - bronc) + wheezing *
+        bronc), either = max(tub, lung), short = logit(0.1) + (logit(0.7) -
+        logit(0.1)) * either, wheezing = logit(0.8) + (logit(0.9) - logit(0.8)) *
+        either.
         """
-        expect("p(dysp|either,bronc)", either=(either, ()), bronc=(bronc, ()))
-        difference = 1.0 - either
-        difference_2 = 1.0 - bronc
-        product = -2.197224577336219 * difference * difference_2
-        total = product + 0.8472978603872034 * either * difference_2
-        product_2 = 1.3862943611198908 * difference * bronc
+        expect(
+            "p(dysp|tub,lung,bronc)",
+            tub=(tub, ()),
+            lung=(lung, ()),
+            bronc=(bronc, ()),
+        )
+        either = torch.maximum(tub, lung)
+        product = (3.0445224377234226 * either - 2.197224577336219) * (1.0 - bronc)
         bernoulli = D.Bernoulli(
-            logits=total + product_2 + 2.1972245773362196 * either * bronc,
+            logits=product + (1.3862943611198908 + 0.8109302162163288 * either) * bronc,
             validate_args=False,
         )
         return bernoulli
@@ -886,8 +917,12 @@ class Asia(nn.Module):
         # E_{p(smoke′)}: every value of smoke′
         smoke = every_state(self._zero, 2, (), ())
         # log p(smoke′)
-        product = 0.6931471805599453 * (1.0 - smoke)
-        minus_log_p_smoke = 0.6931471805599453 * smoke + product
+        full = self.smokers.expand_as(smoke)
+        cross_entropy = F.binary_cross_entropy_with_logits(
+            full,
+            smoke,
+            reduction="none",
+        )
         # p(tub′|asia′)
         logits_tub = 1.6506808709681495 * asia - 4.59511985013459
         # E_{p(tub′|asia′)}: every value of tub′
@@ -896,10 +931,10 @@ class Asia(nn.Module):
         lined = tub.unsqueeze(1)
         total = logits_tub + lined
         logits_full = logits_tub.expand_as(total)
-        full = lined.expand_as(total)
-        cross_entropy = F.binary_cross_entropy_with_logits(
+        full_2 = lined.expand_as(total)
+        cross_entropy_2 = F.binary_cross_entropy_with_logits(
             logits_full,
-            full,
+            full_2,
             reduction="none",
         )
         # p(lung′|smoke′)
@@ -910,10 +945,24 @@ class Asia(nn.Module):
         lined_2 = lung.unsqueeze(1)
         total_2 = logits_lung + lined_2
         logits_full_2 = logits_lung.expand_as(total_2)
-        full_2 = lined_2.expand_as(total_2)
-        cross_entropy_2 = F.binary_cross_entropy_with_logits(
+        full_3 = lined_2.expand_as(total_2)
+        cross_entropy_3 = F.binary_cross_entropy_with_logits(
             logits_full_2,
-            full_2,
+            full_3,
+            reduction="none",
+        )
+        # p(xray|tub′,lung′)
+        either = torch.maximum(tub, lined_2)
+        # E_{p(xray|tub′,lung′)}: every value of xray
+        xray = every_state(self._zero, 2, (), ())
+        # log p(xray|tub′,lung′)
+        lined_3 = (6.836259277277065 * either - 2.9444389791664403).unsqueeze(2)
+        total_3 = lined_3 + xray
+        full_4 = lined_3.expand_as(total_3)
+        xray_full = xray.expand_as(total_3)
+        cross_entropy_4 = F.binary_cross_entropy_with_logits(
+            full_4,
+            xray_full,
             reduction="none",
         )
         # p(bronc′|smoke′)
@@ -921,73 +970,45 @@ class Asia(nn.Module):
         # E_{p(bronc′|smoke′)}: every value of bronc′
         bronc = every_state(self._zero, 2, (), ())
         # log p(bronc′|smoke′)
-        lined_3 = bronc.unsqueeze(1)
-        total_3 = logits_bronc + lined_3
-        logits_full_3 = logits_bronc.expand_as(total_3)
-        full_3 = lined_3.expand_as(total_3)
-        cross_entropy_3 = F.binary_cross_entropy_with_logits(
-            logits_full_3,
-            full_3,
-            reduction="none",
-        )
-        # p(either′|tub′,lung′)
-        probs = torch.maximum(tub, lined_2)
-        # E_{p(either′|tub′,lung′)}: every value of either′
-        either = every_state(self._zero, 2, (), ())
-        # log p(either′|tub′,lung′)
-        xlogy = torch.xlogy(either.unsqueeze(1).unsqueeze(2), probs)
-        difference = 1.0 - either
-        lined_4 = difference.unsqueeze(1).unsqueeze(2)
-        log_p_either = xlogy + torch.special.xlog1py(lined_4, -probs)
-        # E_{p(xray|either′)}: every value of xray
-        xray = every_state(self._zero, 2, (), ())
-        # log p(xray|either′)
-        lined_5 = (6.836259277277065 * either - 2.9444389791664403).unsqueeze(1)
-        total_4 = lined_5 + xray
-        full_4 = lined_5.expand_as(total_4)
-        xray_full = xray.expand_as(total_4)
-        cross_entropy_4 = F.binary_cross_entropy_with_logits(
-            full_4,
-            xray_full,
-            reduction="none",
-        )
-        # p(dysp|either′,bronc′)
-        difference_2 = 1.0 - bronc
-        lined_6 = (-2.197224577336219 * difference).unsqueeze(1)
-        lined_7 = (0.8472978603872034 * either).unsqueeze(1)
-        total_5 = lined_6 * difference_2 + lined_7 * difference_2
-        lined_8 = (1.3862943611198908 * difference).unsqueeze(1)
-        lined_9 = (2.1972245773362196 * either).unsqueeze(1)
-        # E_{p(dysp|either′,bronc′)}: every value of dysp
-        dysp = every_state(self._zero, 2, (), ())
-        # log p(dysp|either′,bronc′)
-        lined_10 = (total_5 + lined_8 * bronc + lined_9 * bronc).unsqueeze(2)
-        total_6 = lined_10 + dysp
-        full_5 = lined_10.expand_as(total_6)
-        dysp_full = dysp.expand_as(total_6)
+        lined_4 = bronc.unsqueeze(1)
+        total_4 = logits_bronc + lined_4
+        logits_full_3 = logits_bronc.expand_as(total_4)
+        full_5 = lined_4.expand_as(total_4)
         cross_entropy_5 = F.binary_cross_entropy_with_logits(
+            logits_full_3,
             full_5,
+            reduction="none",
+        )
+        # p(dysp|tub′,lung′,bronc′)
+        short = 3.0445224377234226 * either - 2.197224577336219
+        product = short * (1.0 - bronc).unsqueeze(1).unsqueeze(2)
+        wheezing = 1.3862943611198908 + 0.8109302162163288 * either
+        # E_{p(dysp|tub′,lung′,bronc′)}: every value of dysp
+        dysp = every_state(self._zero, 2, (), ())
+        # log p(dysp|tub′,lung′,bronc′)
+        lined_5 = (product + wheezing * bronc.unsqueeze(1).unsqueeze(2)).unsqueeze(3)
+        total_5 = lined_5 + dysp
+        full_6 = lined_5.expand_as(total_5)
+        dysp_full = dysp.expand_as(total_5)
+        cross_entropy_6 = F.binary_cross_entropy_with_logits(
+            full_6,
             dysp_full,
             reduction="none",
         )
         # log p(xray,dysp): the sum over smoke
-        total_7 = minus_log_p_smoke + cross_entropy_2
-        log_sum_smoke = (-(total_7 + cross_entropy_3.unsqueeze(1))).logsumexp(2)
+        total_6 = cross_entropy + cross_entropy_3
+        log_sum_smoke = (-(total_6 + cross_entropy_5.unsqueeze(1))).logsumexp(2)
         # log p(xray,dysp): the sum over bronc
-        lined_11 = log_sum_smoke.unsqueeze(2)
-        log_sum_bronc = (lined_11 - cross_entropy_5.unsqueeze(2)).logsumexp(1)
-        # log p(xray,dysp): the sum over either
-        lined_12 = log_p_either.unsqueeze(3)
-        lined_13 = cross_entropy_4.unsqueeze(1).unsqueeze(2)
-        lined_14 = log_sum_bronc.unsqueeze(2).unsqueeze(4)
-        log_sum_either = ((lined_12 - lined_13).unsqueeze(3) + lined_14).logsumexp(0)
+        lined_6 = log_sum_smoke.unsqueeze(2).unsqueeze(3)
+        log_sum_bronc = (lined_6 - cross_entropy_6).logsumexp(0)
         # log p(xray,dysp): the sum over lung
-        log_sum_lung = log_sum_either.logsumexp(0)
+        lined_7 = log_sum_bronc.unsqueeze(3)
+        log_sum_lung = (lined_7 - cross_entropy_4.unsqueeze(2)).logsumexp(0)
         # log p(xray,dysp): the sum over asia
-        log_sum_asia = (log_p_asia - cross_entropy).logsumexp(1)
+        log_sum_asia = (log_p_asia - cross_entropy_2).logsumexp(1)
         # log p(xray,dysp): the sum over tub
-        lined_15 = log_sum_asia.unsqueeze(1).unsqueeze(2)
-        log_sum_tub = (log_sum_lung + lined_15).logsumexp(0)
+        lined_8 = log_sum_asia.unsqueeze(1).unsqueeze(2)
+        log_sum_tub = (log_sum_lung + lined_8).logsumexp(0)
         axis_to_last = log_sum_tub.movedim(1, -1)
         return TableOf(axis_to_last.movedim(0, -1), xray="boolean", dysp="boolean")
 
@@ -1014,17 +1035,21 @@ class Asia(nn.Module):
         # E_{p(smoke′)}: every value of smoke′
         smoke = every_state(self._zero, 2, (), xray.shape)
         # log p(smoke′)
-        product = 0.6931471805599453 * (1.0 - smoke)
-        minus_log_p_smoke = 0.6931471805599453 * smoke + product
+        full_2 = self.smokers.expand_as(smoke)
+        cross_entropy_2 = F.binary_cross_entropy_with_logits(
+            full_2,
+            smoke,
+            reduction="none",
+        )
         # E_{p(lung|smoke′)}: every value of lung
         lung = every_state(self._zero, 2, (), xray.shape)
         # log p(lung|smoke′)
         lined_2 = (2.3978952727983707 * smoke - 4.59511985013459).unsqueeze(1)
         total_2 = lined_2 + lung
-        full_2 = lined_2.expand_as(total_2)
+        full_3 = lined_2.expand_as(total_2)
         lung_full = lung.expand_as(total_2)
-        cross_entropy_2 = F.binary_cross_entropy_with_logits(
-            full_2,
+        cross_entropy_3 = F.binary_cross_entropy_with_logits(
+            full_3,
             lung_full,
             reduction="none",
         )
@@ -1033,58 +1058,43 @@ class Asia(nn.Module):
         # log p(bronc|smoke′)
         lined_3 = (1.252762968495368 * smoke - 0.8472978603872038).unsqueeze(1)
         total_3 = lined_3 + bronc
-        full_3 = lined_3.expand_as(total_3)
+        full_4 = lined_3.expand_as(total_3)
         bronc_full = bronc.expand_as(total_3)
-        cross_entropy_3 = F.binary_cross_entropy_with_logits(
-            full_3,
+        cross_entropy_4 = F.binary_cross_entropy_with_logits(
+            full_4,
             bronc_full,
             reduction="none",
         )
-        # p(either′|tub,lung)
-        probs = torch.maximum(tub, lung.unsqueeze(1))
-        # E_{p(either′|tub,lung)}: every value of either′
-        either = every_state(self._zero, 2, (), xray.shape)
-        # log p(either′|tub,lung)
-        xlogy = torch.xlogy(either.unsqueeze(1).unsqueeze(2), probs)
-        difference = 1.0 - either
-        lined_4 = difference.unsqueeze(1).unsqueeze(2)
-        log_p_either = xlogy + torch.special.xlog1py(lined_4, -probs)
-        # log p(xray|either′)
+        # log p(xray|tub,lung)
+        either = torch.maximum(tub, lung.unsqueeze(1))
         logits_xray = 6.836259277277065 * either - 2.9444389791664403
         xray_full = xray.expand_as(logits_xray)
-        cross_entropy_4 = F.binary_cross_entropy_with_logits(
+        cross_entropy_5 = F.binary_cross_entropy_with_logits(
             logits_xray,
             xray_full,
             reduction="none",
         )
-        # log p(dysp|either′,bronc)
-        difference_2 = 1.0 - bronc
-        lined_5 = (-2.197224577336219 * difference).unsqueeze(1)
-        lined_6 = (0.8472978603872034 * either).unsqueeze(1)
-        total_4 = lined_5 * difference_2 + lined_6 * difference_2
-        lined_7 = (1.3862943611198908 * difference).unsqueeze(1)
-        lined_8 = (2.1972245773362196 * either).unsqueeze(1)
-        logits_dysp = total_4 + lined_7 * bronc + lined_8 * bronc
+        # log p(dysp|tub,lung,bronc)
+        short = 3.0445224377234226 * either - 2.197224577336219
+        product = short * (1.0 - bronc).unsqueeze(1).unsqueeze(2)
+        wheezing = 1.3862943611198908 + 0.8109302162163288 * either
+        logits_dysp = product + wheezing * bronc.unsqueeze(1).unsqueeze(2)
         dysp_full = dysp.expand_as(logits_dysp)
-        cross_entropy_5 = F.binary_cross_entropy_with_logits(
+        cross_entropy_6 = F.binary_cross_entropy_with_logits(
             logits_dysp,
             dysp_full,
             reduction="none",
         )
         # log p(tub,lung,bronc,xray,dysp): the sum over asia
-        lined_9 = log_p_asia.unsqueeze(1)
-        log_sum_asia = (lined_9 - cross_entropy).logsumexp(0)
+        lined_4 = log_p_asia.unsqueeze(1)
+        log_sum_asia = (lined_4 - cross_entropy).logsumexp(0)
         # log p(tub,lung,bronc,xray,dysp): the sum over smoke
-        lined_10 = minus_log_p_smoke.unsqueeze(1)
-        lined_11 = (lined_10 + cross_entropy_2).unsqueeze(1)
-        log_sum_smoke = (-(lined_11 + cross_entropy_3.unsqueeze(2))).logsumexp(0)
-        # log p(tub,lung,bronc,xray,dysp): the sum over either
-        lined_12 = cross_entropy_4.unsqueeze(1).unsqueeze(2)
-        lined_13 = (log_p_either - lined_12).unsqueeze(1)
-        lined_14 = cross_entropy_5.unsqueeze(2).unsqueeze(3)
-        log_sum_either = (lined_13 - lined_14).logsumexp(0)
-        total_5 = log_sum_asia + log_sum_smoke.unsqueeze(2) + log_sum_either
-        axis_to_last = total_5.movedim(2, -1)
+        lined_5 = cross_entropy_2.unsqueeze(1)
+        lined_6 = (lined_5 + cross_entropy_3).unsqueeze(1)
+        log_sum_smoke = (-(lined_6 + cross_entropy_4.unsqueeze(2))).logsumexp(0)
+        difference = log_sum_asia - (cross_entropy_5 + cross_entropy_6)
+        total_4 = difference + log_sum_smoke.unsqueeze(2)
+        axis_to_last = total_4.movedim(2, -1)
         axis_to_last_2 = axis_to_last.movedim(1, -1)
         return TableOf(
             axis_to_last_2.movedim(0, -1),
@@ -1104,17 +1114,21 @@ class Asia(nn.Module):
         # E_{p(smoke′)}: every value of smoke′
         smoke = every_state(self._zero, 2, (), xray.shape)
         # log p(smoke′)
-        product = 0.6931471805599453 * (1.0 - smoke)
-        minus_log_p_smoke = 0.6931471805599453 * smoke + product
+        full = self.smokers.expand_as(smoke)
+        cross_entropy = F.binary_cross_entropy_with_logits(
+            full,
+            smoke,
+            reduction="none",
+        )
         # E_{p(lung|smoke′)}: every value of lung
         lung = every_state(self._zero, 2, (), xray.shape)
         # log p(lung|smoke′)
         lined = (2.3978952727983707 * smoke - 4.59511985013459).unsqueeze(1)
         total = lined + lung
-        full = lined.expand_as(total)
+        full_2 = lined.expand_as(total)
         lung_full = lung.expand_as(total)
-        cross_entropy = F.binary_cross_entropy_with_logits(
-            full,
+        cross_entropy_2 = F.binary_cross_entropy_with_logits(
+            full_2,
             lung_full,
             reduction="none",
         )
@@ -1126,10 +1140,10 @@ class Asia(nn.Module):
         lined_2 = tub.unsqueeze(1)
         total_2 = logits_tub + lined_2
         logits_full = logits_tub.expand_as(total_2)
-        full_2 = lined_2.expand_as(total_2)
-        cross_entropy_2 = F.binary_cross_entropy_with_logits(
+        full_3 = lined_2.expand_as(total_2)
+        cross_entropy_3 = F.binary_cross_entropy_with_logits(
             logits_full,
-            full_2,
+            full_3,
             reduction="none",
         )
         # p(bronc′|smoke′)
@@ -1140,57 +1154,44 @@ class Asia(nn.Module):
         lined_3 = bronc.unsqueeze(1)
         total_3 = logits_bronc + lined_3
         logits_full_2 = logits_bronc.expand_as(total_3)
-        full_3 = lined_3.expand_as(total_3)
-        cross_entropy_3 = F.binary_cross_entropy_with_logits(
+        full_4 = lined_3.expand_as(total_3)
+        cross_entropy_4 = F.binary_cross_entropy_with_logits(
             logits_full_2,
-            full_3,
+            full_4,
             reduction="none",
         )
-        # p(either′|tub′,lung)
-        probs = torch.maximum(lined_2, lung)
-        # E_{p(either′|tub′,lung)}: every value of either′
-        either = every_state(self._zero, 2, (), xray.shape)
-        # log p(either′|tub′,lung)
-        xlogy = torch.xlogy(either.unsqueeze(1).unsqueeze(2), probs)
-        difference = 1.0 - either
-        lined_4 = difference.unsqueeze(1).unsqueeze(2)
-        log_p_either = xlogy + torch.special.xlog1py(lined_4, -probs)
-        # log p(xray|either′)
+        # log p(xray|tub′,lung)
+        either = torch.maximum(lined_2, lung)
         logits_xray = 6.836259277277065 * either - 2.9444389791664403
         xray_full = xray.expand_as(logits_xray)
-        cross_entropy_4 = F.binary_cross_entropy_with_logits(
+        cross_entropy_5 = F.binary_cross_entropy_with_logits(
             logits_xray,
             xray_full,
             reduction="none",
         )
-        # log p(dysp|either′,bronc′)
-        difference_2 = 1.0 - bronc
-        lined_5 = (-2.197224577336219 * difference).unsqueeze(1)
-        lined_6 = (0.8472978603872034 * either).unsqueeze(1)
-        total_4 = lined_5 * difference_2 + lined_6 * difference_2
-        lined_7 = (1.3862943611198908 * difference).unsqueeze(1)
-        lined_8 = (2.1972245773362196 * either).unsqueeze(1)
-        logits_dysp = total_4 + lined_7 * bronc + lined_8 * bronc
+        # log p(dysp|tub′,lung,bronc′)
+        short = 3.0445224377234226 * either - 2.197224577336219
+        product = short * (1.0 - bronc).unsqueeze(1).unsqueeze(2)
+        wheezing = 1.3862943611198908 + 0.8109302162163288 * either
+        logits_dysp = product + wheezing * bronc.unsqueeze(1).unsqueeze(2)
         dysp_full = dysp.expand_as(logits_dysp)
-        cross_entropy_5 = F.binary_cross_entropy_with_logits(
+        cross_entropy_6 = F.binary_cross_entropy_with_logits(
             logits_dysp,
             dysp_full,
             reduction="none",
         )
         # log p(lung,xray,dysp): the sum over smoke
-        lined_9 = minus_log_p_smoke.unsqueeze(1)
-        total_5 = lined_9 + cross_entropy
-        log_sum_smoke = (-(total_5 + cross_entropy_3.unsqueeze(2))).logsumexp(1)
+        lined_4 = cross_entropy.unsqueeze(1)
+        total_4 = lined_4 + cross_entropy_2
+        log_sum_smoke = (-(total_4 + cross_entropy_4.unsqueeze(2))).logsumexp(1)
         # log p(lung,xray,dysp): the sum over bronc
-        log_sum_bronc = (log_sum_smoke - cross_entropy_5.unsqueeze(2)).logsumexp(1)
-        # log p(lung,xray,dysp): the sum over either
-        lined_10 = cross_entropy_4.unsqueeze(1).unsqueeze(2)
-        lined_11 = log_sum_bronc.unsqueeze(1)
-        log_sum_either = (log_p_either - lined_10 + lined_11).logsumexp(0)
+        lined_5 = log_sum_smoke.unsqueeze(1)
+        log_sum_bronc = (lined_5 - cross_entropy_6).logsumexp(0)
         # log p(lung,xray,dysp): the sum over asia
-        log_sum_asia = (log_p_asia - cross_entropy_2).logsumexp(1)
+        log_sum_asia = (log_p_asia - cross_entropy_3).logsumexp(1)
         # log p(lung,xray,dysp): the sum over tub
-        log_sum_tub = (log_sum_either + log_sum_asia.unsqueeze(1)).logsumexp(0)
+        lined_6 = log_sum_asia.unsqueeze(1)
+        log_sum_tub = (log_sum_bronc - cross_entropy_5 + lined_6).logsumexp(0)
         logits = log_sum_tub.movedim(0, -1)
         return D.Bernoulli(logits=logits[..., 1] - logits[..., 0], validate_args=False)
 
@@ -1202,9 +1203,8 @@ class Asia(nn.Module):
             "p(tub|asia)": self.p_tub_given_asia,
             "p(lung|smoke)": self.p_lung_given_smoke,
             "p(bronc|smoke)": self.p_bronc_given_smoke,
-            "p(either|tub,lung)": self.p_either_given_tub_lung,
-            "p(xray|either)": self.p_xray_given_either,
-            "p(dysp|either,bronc)": self.p_dysp_given_either_bronc,
+            "p(xray|tub,lung)": self.p_xray_given_tub_lung,
+            "p(dysp|tub,lung,bronc)": self.p_dysp_given_tub_lung_bronc,
             "p(xray,dysp)": self.p_xray_dysp,
             "p(tub,lung,bronc|xray,dysp)": self.p_tub_lung_bronc_given_xray_dysp,
             "p(lung|xray,dysp)": self.p_lung_given_xray_dysp,
