@@ -93,7 +93,8 @@ def test_the_written_order_of_parents_is_kept() -> None:
     model = (
         compiled(
             "c, x : real\nk : category[3]\np(k|c) = Categorical(logits = c * [1, 2, 3])\n"
-            "p(x|k) = Normal([1, 2, 4][k], 1)\np(x|c) = sum_k p(x|k) p(k|c)\np(k|x,c) = p(x|k) p(k|c) / p(x|c)\ne = log p(x|c)"
+            "p(x|k) = Normal([1, 2, 4][k], 1)\np(x|c) = sum_k p(x|k) p(k|c)\n"
+            "p(k|x,c) = p(x|k) p(k|c) / p(x|c)\ne = log p(x|c)"
         )
         .Model()
         .double()
