@@ -20,7 +20,7 @@ def multiply(parts: Iterable[tuple[Distribution, Span]], sink: Sink, span: Span)
                 "PGC213",
                 place,
                 f"the posterior {part.label} cannot be a factor of a product",
-                help="multiply first and divide then: `(∫ p(y|z) p(x|z) p(z) dz) / p(x)` is p(y|x)",
+                help="multiply first, and divide then: `(sum_k p(y|k) p(x|k) p(k)) / p(x)` is p(y|x)",
             )
             return None
     seen: dict[str, tuple[str, Span]] = {}

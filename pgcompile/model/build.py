@@ -75,6 +75,7 @@ def build(program: tree.Program, sink: Sink, constants: dict[str, int | float] |
         collector.check_renames()
         if not sink.has_errors:
             resolver.exact = Exact(model, sink.source)
+            collector.finish_algebra(resolver)
             model.named = [replace(n, distribution=resolver.exact.solve(n.distribution)) for n in model.named]
     collector.finish_optimise()
     return model, resolver
@@ -706,19 +707,36 @@ class _Collector:
             resolver.pending[key] = (expr, span)
             self._declare_free_factors(expr)
         resolver = self._with(resolver)
-        for name, targets, parents, expr, span in self.algebra:
-            distribution = resolver.define(label_key(name, targets, parents), span)
-            if distribution is None:
-                continue
-            self._check_head(name, targets, parents, distribution, expr, span)
-            self.model.named.append(NamedDistribution(name, _in_order(distribution, targets), span, parents))
-            for variable in (*targets, *parents):
-                self.model.variables.setdefault(variable, span)
+        for definition in self.algebra:
+            name, targets, parents, _, span = definition
+            self._define(definition, resolver.define(label_key(name, targets, parents), span))
         for structure in self.structures:
             self._structure(structure, resolver)
         if self.structures:
             resolver = self._with(resolver)
         return resolver
+
+    def _define(
+        self,
+        definition: tuple[str, tuple[str, ...], tuple[str, ...], tree.Expr, Span],
+        distribution: Distribution | None,
+    ) -> None:
+        """Name a distribution, if it was found."""
+        name, targets, parents, expr, span = definition
+        for variable in (*targets, *parents):
+            self.model.variables.setdefault(variable, span)
+        if distribution is not None:
+            self._check_head(name, targets, parents, distribution, expr, span)
+            self.model.named.append(NamedDistribution(name, _in_order(distribution, targets), span, parents))
+
+    def finish_algebra(self, resolver: Resolver) -> None:
+        """Definitions with a posterior as a factor."""
+        found = resolver.resolve_deferred()
+        for definition in self.algebra:
+            name, targets, parents, _, _ = definition
+            key = label_key(name, targets, parents)
+            if key in found:
+                self._define(definition, found[key])
 
     def _with(self, resolver: Resolver) -> Resolver:
         fresh = Resolver(self.model, self.sink)

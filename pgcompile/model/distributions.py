@@ -19,6 +19,8 @@ class Resolver:
         self.sink = sink
         self.pending: dict[str, tuple[tree.Expr, Span]] = {}
         self.exact: Exact | None = None
+        self.deferred: set[str] = set()
+        """Definitions with a posterior as a factor, which can be resolved once types are known."""
         self._open: list[str] = []
         self._found: dict[str, Distribution | None] = {}
         self._by_label: dict[tuple[str, frozenset[str], frozenset[str]], Factor] = {}
@@ -46,9 +48,16 @@ class Resolver:
                 return self.bare(id, expr.span)
             case tree.Product(factors):
                 parts = [(self._resolve(factor), factor.span) for factor in factors]
-                if any(part is None for part, _ in parts):
+                known = [(part, span) for part, span in parts if part is not None]
+                if len(known) < len(parts):
                     return None
-                return multiply([(part, span) for part, span in parts if part is not None], self.sink, expr.span)
+                if any(part.evidence for part, _ in known):
+                    if self.exact is None and self._open:
+                        self.deferred.update(self._open)
+                        return None
+                    if self.exact is not None:
+                        known = [(self.exact.solve(part), span) for part, span in known]
+                return multiply(known, self.sink, expr.span)
             case tree.Integral(body, variables):
                 inner = self._resolve(body)
                 if inner is not None and self._stands_behind(inner, variables):
@@ -139,6 +148,8 @@ class Resolver:
         if call.name == "data" and not parents:
             return Distribution((Atom(Factor("data", targets, (), Data(), call.span)),))
         wanted = label_key(call.name, targets, parents)
+        if wanted in self.deferred:
+            self.deferred.update(self._open)
         if wanted in self._found or wanted in self.pending:
             return None  # its own fault has been reported
         product = self._assemble(call.name, targets, parents)
@@ -171,6 +182,14 @@ class Resolver:
             self.sink.add("N103", span, f"{factor_label(name, targets, parents)} is read as {loose[0].label}")
             return Distribution((Atom(loose[0]),))
         return None
+
+    def resolve_deferred(self) -> dict[str, Distribution]:
+        """The definitions that waited for types, by their key."""
+        waiting, self.deferred = self.deferred, set()
+        for key in waiting:
+            self._found.pop(key, None)
+        found = {key: self.define(key, self.pending[key][1]) for key in sorted(waiting)}
+        return {key: distribution for key, distribution in found.items() if distribution is not None}
 
     def define(self, key: str, span: Span) -> Distribution | None:
         """Resolve an algebraic definition when it is first needed."""

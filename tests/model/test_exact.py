@@ -290,3 +290,62 @@ def test_what_stands_in_the_way_is_named() -> None:
     mixed = "x : real\nz : positive\np(z) = Gamma(1, 1)\np(x|z) = Laplace(0, z)\np(x) = ∫ p(x|z) p(z) dz\ne = log p(x)"
     (only,) = [d for d in pgc.check(mixed) if d.code == "PGC210"]
     assert "not conjugate" in " ".join(only.reasons)
+
+
+PREDICTED = """x, y, w : real
+z : real
+p(z) = Normal(0, 1)
+p(x|z) = Normal(z, 1)
+p(y|z) = Normal(2 * z, 0.5)
+p(w|y) = Normal(y, 1)
+p(z|x) = p(x|z) p(z) / p(x)
+p(w|x) = ∫ p(w|y) p(y|x) dy
+p(y|x) = ∫ p(y|z) p(z|x) dz
+e = log p(y|x)
+f = log p(w|x)
+g = log p(y|z) p(z|x)
+"""
+
+
+def test_a_posterior_is_a_factor_like_any_other() -> None:
+    """The predictive of y given x, and of what follows from it, in whatever order they are written."""
+    model = compiled(PREDICTED).Model().double()
+    x, y, w, z = torch.randn(4, 5).double()
+    # z given x is Normal(x / 2, variance 1 / 2)
+    variance = torch.tensor(4 * 0.5 + 0.25).double()
+    close(model.e(x=x, y=y), D.Normal(x, variance.sqrt()).log_prob(y))
+    close(model.f(x=x, w=w), D.Normal(x, (variance + 1).sqrt()).log_prob(w))
+    half = torch.tensor(0.5).double()
+    close(model.g(x=x, y=y, z=z), D.Normal(2 * z, half).log_prob(y) + D.Normal(x / 2, half.sqrt()).log_prob(z))
+    predicted = model.factor("p(y|x)")(x)
+    close(predicted.mean, x)
+    close(predicted.variance, variance.expand(5))
+
+
+def test_a_chain_of_gaussians_compiles_in_time() -> None:
+    """Filtering step by step: what is computed on the way has names, so that formulas do not double with each step."""
+    steps = 8
+    names = [f"z{i} : real[2]\nx{i} : real" for i in range(steps)]
+    first = ["param A : real[2, 2] = normal(0.5)", "p(z0) = Normal(0, 1)"]
+    moves = [f"p(z{i}|z{i - 1}) = Normal(A @ z{i - 1}, 0.5)" for i in range(1, steps)]
+    seen = [f"p(x{i}|z{i}) = Normal([1, 0.5] @ z{i}, 0.5)" for i in range(steps)]
+    product = " ".join(["p(z0)", *(m.split(" =")[0] for m in moves), *(s.split(" =")[0] for s in seen)])
+    whole = ",".join(f"x{i}" for i in range(steps))
+    last = f"p({whole}) = ∫ {product} {' '.join(f'dz{i}' for i in range(steps))}\ne = log p({whole})"
+    program = compiled("\n".join([*names, *first, *moves, *seen, last]))
+    assert max(map(len, program.source.splitlines())) < 2000
+    model = program.Model().double()
+    torch.manual_seed(0)
+    values = torch.randn(steps, 5).double()
+    found = model.e(**{f"x{i}": values[i] for i in range(steps)})
+    mean, spread = torch.zeros(5, 2).double(), torch.eye(2).double()
+    row, expected = torch.tensor([[1.0, 0.5]]).double(), torch.zeros(5).double()
+    for i in range(steps):
+        if i:
+            mean, spread = mean @ model.A.mT, model.A @ spread @ model.A.mT + 0.25 * torch.eye(2)
+        variance = (row @ spread @ row.mT + 0.25)[0, 0]
+        surprise = values[i] - (mean @ row.mT)[:, 0]
+        expected = expected + D.Normal(torch.zeros(5).double(), variance.sqrt()).log_prob(surprise)
+        gain = (spread @ row.mT)[:, 0] / variance
+        mean, spread = mean + surprise[:, None] * gain, spread - gain[:, None] * (row @ spread)
+    close(found, expected, 1e-7)
