@@ -376,7 +376,7 @@ class _Collector:
                     "PGC216",
                     term.span,
                     f"`{text}` is no component of a mixture" if sign > 0 else f"`{text}` has a negative weight",
-                    help="a mixture is written 0.3 q_1(z|x) + 0.7 q_2(z|y)",
+                    help=_share_help(term, self.sink) or "a mixture is written 0.3 q_1(z|x) + 0.7 q_2(z|y)",
                 )
                 self.sink.unread.add(left.name)
                 return
@@ -942,6 +942,16 @@ def _is_formula(expr: tree.Expr) -> bool:
             return _is_formula(top)
         case _:
             return False
+
+
+def _share_help(term: tree.Expr, sink: Sink) -> str | None:
+    """`1/3 q(z|x)`, in which the quotient ends only after the factor."""
+    match term:
+        case tree.Quotient(tree.Number(share), tree.Product((tree.Number(parts), *factors))) if factors:
+            rest = sink.source.snippet(factors[0].span.to(factors[-1].span))
+            return f"a factor stands right beside the {parts}: write ({share}/{parts}) {' '.join(rest.split())}"
+        case _:
+            return None
 
 
 def _comma_help(call: tree.Call, sink: Sink) -> str | None:

@@ -97,6 +97,14 @@ def test_wrong_mixtures(right: str, says: str) -> None:
     assert any(says in d.message for d in pgc.check(text)), [d.message for d in pgc.check(text)]
 
 
+def test_a_share_that_swallows_its_factor_is_explained() -> None:
+    text = TWO.replace("0.25 q_1(z|x) + 0.75 q_2(z|y)", "1/4 q_1(z|x) + 3/4 q_2(z|y)")
+    (error,) = [d for d in pgc.check(text) if d.code.startswith("PGC")]
+    assert error.help is not None
+    assert error.help.endswith("write (1/4) q_1(z|x)")
+    assert not [d for d in pgc.check(text.replace("1/4", "(1/4)").replace("3/4", "(3/4)")) if d.code.startswith("PGC")]
+
+
 def test_an_iwae_over_a_mixture_says_what_to_write() -> None:
     found = pgc.check(TWO + "b = IWAE[p(z) || q(z|x,y); samples=8]")
     assert [d.code for d in found if d.code.startswith("PGC")] == ["PGC409"]
