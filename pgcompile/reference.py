@@ -20,7 +20,6 @@ from pgcompile.model.literals import evaluate, flatten, shape_of
 from pgcompile.model.values import (
     Atom,
     Constant,
-    Data,
     Distribution,
     ExprSegment,
     Extern,
@@ -104,7 +103,7 @@ class Reference:
     def variable(self, name: str, env: Env) -> Field:
         """A variable: drawn, deterministic or observed."""
         draw = env.get(name)
-        if draw is not None and _is_data(draw, name):
+        if draw is not None and draw.gives_data(name):
             return Field(self.observed[name], len(self.model.spaces[name].shape))
         if draw is not None:
             return self._draw(draw, name)
@@ -771,12 +770,6 @@ def _family(name: str, found: dict[str, Tensor], shape: tuple[int, ...]) -> D.Di
         return D.ContinuousBernoulli(**found, lims=(0.5 - 1e-5, 0.5 + 1e-5), validate_args=False)
     made: D.Distribution = getattr(D, name)(**found, validate_args=False)
     return made
-
-
-def _is_data(draw: Draw, name: str) -> bool:
-    """Whether a variable of a draw is one of the data."""
-    atom = draw.atom_of(name)
-    return atom is not None and isinstance(atom.factor.definition, Data)
 
 
 def _is_point(distribution: D.Distribution) -> bool:

@@ -472,10 +472,9 @@ class _Module:
         body = self._body([v for _, v in method.outputs], names, {a.name for a in method.arguments})
         body.before = max(len(f"    {name}=,") for name, _ in method.outputs)
         texts = body.write()
-        given = {name: text for (name, _), text in zip(method.outputs, texts, strict=True)}
-        logits = given.pop("logits") if "logits" not in dict(definition.parameters) else texts[0]
-        if "logits" in dict(definition.parameters):
-            given = {n: text for (n, _), text in zip(method.outputs[1:], texts[1:], strict=True)}
+        # The logits of the choice come first; a parameter of the component may have that name too.
+        logits, *rest = texts
+        given = {n: text for (n, _), text in zip(method.outputs[1:], rest, strict=True)}
         inner, result = self._distribution(definition, given, self.plan.model.spaces[factor.targets[0]].shape)
         lines += _bare(body.lines)
         lines += _statement(f"choice = D.Categorical(logits={logits.text}, validate_args=False)", 8)

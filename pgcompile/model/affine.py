@@ -79,7 +79,7 @@ class AffineReader:
             case tree.MatMul(left, right):
                 return self._matmul(left, right)
             case tree.Call(name=name, args=(argument,)) if name in self.model.nets:
-                return self._layer(name, self.read(argument.value))
+                return self._layer(name, argument.value)
             case _:
                 return None
 
@@ -107,8 +107,9 @@ class AffineReader:
             return found
         if found.kind == ROW or self.size is None or found.coefficient is None:
             return None
-        ones = tree.ListLiteral((ONE,) * self.size, span=self.make.span)
-        wide = found.coefficient if self.rank(found.coefficient) else self.make.times(found.coefficient, ones)
+        wide = found.coefficient
+        if not self.rank(wide):
+            wide = self.make.times(wide, self.make.ones(self.size))
         return Affine(MATRIX, self.make.call("diag", wide), found.offset)
 
     def _scaled(self, found: Affine | None, by: tree.Expr) -> Affine | None:
@@ -143,22 +144,14 @@ class AffineReader:
             return Affine(kind, make.matmul(left, make.call("diag", inner.coefficient)), offset)
         return Affine(kind, make.times(inner.coefficient, left), offset)
 
-    def _layer(self, net: str, inner: Affine | None) -> Affine | None:
-        """A net that is one Linear layer."""
+    def _layer(self, net: str, argument: tree.Expr) -> Affine | None:
+        """A net that is one Linear layer: its weight times what it is given, and its bias."""
         make = self.make
         segment = linear_layer(self.model.nets[net])
-        if segment is None or inner is None or inner.coefficient is None:
+        if segment is None:
             return None
-        weight = make.call("weight", tree.Name(net, span=make.span))
-        bias = make.call("bias", tree.Name(net, span=make.span)) if has_bias(segment) else ZERO
-        matrix = weight
-        if inner.kind == MATRIX:
-            matrix = make.matmul(weight, inner.coefficient)
-        elif inner.kind == ROW:
-            return None
-        elif self.rank(inner.coefficient):
-            matrix = make.matmul(weight, make.call("diag", inner.coefficient))
-        else:
-            matrix = make.times(inner.coefficient, weight)
-        offset = ZERO if inner.offset == ZERO else make.matmul(weight, inner.offset)
-        return Affine(MATRIX, matrix, make.add(offset, bias))
+        name = tree.Name(net, span=make.span)
+        found = self._matmul(make.call("weight", name), argument)
+        if found is None or not has_bias(segment):
+            return found
+        return Affine(found.kind, found.coefficient, make.add(found.offset, make.call("bias", name)))

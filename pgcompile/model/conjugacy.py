@@ -6,8 +6,9 @@ Gaussian pairs with affine locations (Bishop 2006, section 2.3.3), and the conju
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 
-from pgcompile.model.affine import ELEMENTWISE, MATRIX, ROW, Affine, AffineReader
+from pgcompile.model.affine import ELEMENTWISE, ROW, Affine, AffineReader
 from pgcompile.model.formulas import ONE, ZERO, Maker
 from pgcompile.syntax import tree
 
@@ -156,7 +157,7 @@ class _Pair:
         assert found.coefficient is not None
         a = found.coefficient
         if found.kind == ELEMENTWISE:
-            a = make.call("diag", make.times(a, self._ones(self.prior.shape[0])))
+            a = make.call("diag", make.times(a, make.ones(self.prior.shape[0])))
         a = self.named(f"map_{self._shown}", a)
         loc = self._full(prior["loc"])
         shifted = found.offset if prior["loc"] == ZERO else make.add(make.matmul(a, loc), found.offset)
@@ -183,13 +184,10 @@ class _Pair:
         loc = make.add(self.prior.parameters["loc"], moved)
         return Reversed(("MultivariateNormal", {"loc": loc, "precision_matrix": precision}), predictive, loc)
 
-    def _ones(self, size: int) -> tree.Expr:
-        return tree.ListLiteral((ONE,) * size, span=self.make.span)
-
     def _full(self, expr: tree.Expr, side: Side | None = None) -> tree.Expr:
         """A vector, where a scalar stands for all its entries."""
         shape = (side or self.prior).shape
-        return expr if self.reader.rank(expr) else self.make.times(expr, self._ones(shape[0]))
+        return expr if self.reader.rank(expr) else self.make.times(expr, self.make.ones(shape[0]))
 
     def _covariance(self, side: Side) -> tree.Expr:
         make, p = self.make, side.parameters
@@ -252,10 +250,7 @@ class _Pair:
             raise NoClosedForm(f"{self._shown} and {self.likelihood.variable} differ in shape")
         if whole or self.reader.rank(expr):
             return self.make.call("sum", expr)
-        count = 1
-        for size in self.likelihood.shape:
-            count *= size
-        return self.make.times(self.make.number(str(count)), expr)
+        return self.make.times(self.make.number(str(prod(self.likelihood.shape))), expr)
 
     @property
     def is_alike(self) -> bool:
@@ -389,5 +384,3 @@ _RULES: dict[tuple[str, str], Callable[[_Pair], Reversed]] = {
     ("Dirichlet", "OneHotCategorical"): _dirichlet_one_hot,
     ("Dirichlet", "Multinomial"): _dirichlet_multinomial,
 }
-
-__all__ = ["MATRIX", "Made", "NoClosedForm", "Reversed", "Side", "reverse"]

@@ -127,6 +127,8 @@ class _Graph:
             if isinstance(factor.definition, Deterministic) and not factor.definition.bindings:
                 self.inline[name] = factor.definition.expr
         self.scope = Scope("", {name: Typed(space) for name, space in self.model.spaces.items()})
+        model = self.model
+        self.taken = {*model.variables, *model.spaces, *model.tensors, *model.nets, *model.constants}
 
     def solved(self, origin: Distribution) -> Distribution:
         """The result.
@@ -183,10 +185,8 @@ class _Graph:
     # --- names ---
 
     def _free_name(self, hint: str) -> str:
-        model = self.model
-        taken = {*self.bindings, *model.variables, *model.spaces, *model.tensors, *model.nets, *model.constants}
         name, number = hint, 2
-        while name in taken:
+        while name in self.bindings or name in self.taken:
             name, number = f"{hint}_{number}", number + 1
         return name
 
@@ -252,7 +252,7 @@ class _Graph:
             raise NoClosedForm(f"{atom.label} has no family")
         names = dict(atom.mapping)
         bound = [n.id for b in use.bindings for n in b.names]
-        fresh = {n: self._free_name(n) for n in bound if n not in self.bindings or not self._is_bound(use)}
+        fresh = {} if self._is_bound(use) else {n: self._free_name(n) for n in bound}
         names.update({old: new for old, new in fresh.items() if old != new})
         bindings: tuple[tree.Binding, ...] = use.bindings
         if names:

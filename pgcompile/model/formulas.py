@@ -20,6 +20,10 @@ class Maker:
         """A literal."""
         return tree.Number(text, span=self.span)
 
+    def ones(self, size: int) -> tree.Expr:
+        """A vector of ones."""
+        return tree.ListLiteral((ONE,) * size, span=self.span)
+
     def call(self, name: str, *args: tree.Expr) -> tree.Expr:
         """`name(args)`."""
         given = tuple(tree.Argument(None, a, span=self.span) for a in args)

@@ -664,16 +664,11 @@ def _variables(term: Term, model: Model) -> set[str]:
             return _variables(inner, model)
 
 
-def _is_data(draw: Draw | None, name: str) -> bool:
-    atom = None if draw is None else draw.atom_of(name)
-    return atom is not None and isinstance(atom.factor.definition, Data)
-
-
 def observed_variables(term: Term, model: Model) -> set[str]:
     """Variables that a formula speaks of and nothing draws: the arguments of its method."""
 
     def observed(names: Iterable[str], env: Env) -> set[str]:
-        data = {name for name in names if _is_data(env.get(name), name)}
+        data = {n for n in names if (source := env.get(n)) is not None and source.gives_data(n)}
         above = closure({*names} - data, model)
         return data | {n for n in above if env.get(n) is None and n not in model.deterministic and n in model.variables}
 

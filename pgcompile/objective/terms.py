@@ -72,6 +72,11 @@ class Draw:
         """The environment of its own factors: what it makes, over that of its parents."""
         return self.env.extended(self.variables, self)
 
+    def gives_data(self, variable: str) -> bool:
+        """Whether a variable is one of the data, not drawn."""
+        atom = self.atom_of(variable)
+        return atom is not None and isinstance(atom.factor.definition, Data)
+
     def atom_of(self, variable: str) -> Atom | None:
         """The factor that generates a variable of this draw."""
         return next((atom for atom in self.distribution.atoms if variable in atom.targets), None)
