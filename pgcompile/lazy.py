@@ -53,6 +53,23 @@ class _LazyInverse(LazyTransform):
         return self.transform
 
 
+class LazyBijection(LazyTransform):
+    """A transform of `pgcompile.vocabulary.transforms`, or of an emitted module, as a lazy one.
+
+    Args:
+        module: gives a value and its log-determinant, and by `inverse` the way back; `module.shape` and
+            `module.out_shape` are the event shapes of the data and of the base.
+    """
+
+    def __init__(self, module: Any) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, context: Any = None) -> Transform:
+        """The transform for a context, a tensor [..., context]."""
+        return _BoundBijection(self.module, context)
+
+
 class LazyComposedTransform(LazyTransform):
     """Transforms one after another, the first applied first.
 
@@ -219,6 +236,50 @@ class Composed(Transform):
         return self._chain.inverse_shape(shape)  # type: ignore[no-untyped-call]
 
 
+class _BoundBijection(Transform):
+    """A module's map for one context."""
+
+    bijective = True
+
+    def __init__(self, module: Any, context: Any, *, backwards: bool = False) -> None:
+        super().__init__()
+        self.module, self.context, self.backwards = module, context, backwards
+        shapes = (tuple(module.shape), tuple(module.out_shape))
+        self._from, self._to = reversed(shapes) if backwards else shapes
+
+    @property
+    def domain(self) -> constraints.Constraint:  # type: ignore[override]
+        return constraints.independent(constraints.real, len(self._from))  # type: ignore[no-untyped-call, no-any-return]
+
+    @property
+    def codomain(self) -> constraints.Constraint:  # type: ignore[override]
+        return constraints.independent(constraints.real, len(self._to))  # type: ignore[no-untyped-call, no-any-return]
+
+    @property
+    def inv(self) -> Transform:
+        return _BoundBijection(self.module, self.context, backwards=not self.backwards)
+
+    def call_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        run = self.module.inverse if self.backwards else self.module
+        y, ladj = run(x, self.context)
+        return y, ladj
+
+    def _call(self, x: Tensor) -> Tensor:
+        return self.call_and_ladj(x)[0]
+
+    def _inverse(self, y: Tensor) -> Tensor:
+        return self.inv._call(y)  # type: ignore[no-any-return, no-untyped-call]
+
+    def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.call_and_ladj(x)[1]
+
+    def forward_shape(self, shape: Any) -> Any:
+        return Size((*shape[: len(shape) - len(self._from)], *self._to))
+
+    def inverse_shape(self, shape: Any) -> Any:
+        return Size((*shape[: len(shape) - len(self._to)], *self._from))
+
+
 def call_and_ladj(transform: Transform, x: Tensor) -> tuple[Tensor, Tensor]:
     """A transform's value and log-determinant, from one evaluation where it offers that."""
     fused: Callable[[Tensor], tuple[Tensor, Tensor]] | None = getattr(transform, "call_and_ladj", None)
@@ -268,6 +329,20 @@ class _Backwards(Transform):
 
     def inverse_shape(self, shape: Any) -> Any:
         return self.forwards.forward_shape(shape)
+
+
+def link_zuko() -> None:
+    """Let zuko take these classes for its own: they become virtual subclasses of its lazy ones.
+
+    Importing zuko switches off the validation of arguments of `torch.distributions`; it is put back as it was.
+    """
+    validating = D.Distribution._validate_args
+    try:
+        import zuko.lazy
+    finally:
+        D.Distribution.set_default_validate_args(validating)
+    zuko.lazy.LazyDistribution.register(LazyDistribution)
+    zuko.lazy.LazyTransform.register(LazyTransform)
 
 
 class UnconditionalDistribution(LazyDistribution):

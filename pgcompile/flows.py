@@ -1,0 +1,431 @@
+"""Ready-made flows: lazy distributions over a vector or an image, from the transforms that programs use.
+
+Options are those of the transform, by the same names; each flow is a `pgcompile.lazy.Flow` whose `transform.module` is
+the `ComposedTransform` that a program would emit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.distributions as D
+from torch import Tensor, nn
+
+from pgcompile.lazy import Flow, LazyBijection, LazyDistribution, UnconditionalDistribution
+from pgcompile.vocabulary.transforms.additive import AdditiveCoupling
+from pgcompile.vocabulary.transforms.affine import AffineCoupling, InverseAutoregressive, MaskedAutoregressive
+from pgcompile.vocabulary.transforms.bernstein import Bernstein
+from pgcompile.vocabulary.transforms.bijection import Bijection
+from pgcompile.vocabulary.transforms.composed import ComposedTransform
+from pgcompile.vocabulary.transforms.continuous import Continuous
+from pgcompile.vocabulary.transforms.coupling import AlternatingCouplings
+from pgcompile.vocabulary.transforms.functions import Softclip
+from pgcompile.vocabulary.transforms.gaussianization import Gaussianization
+from pgcompile.vocabulary.transforms.images import ActNorm, Conv1x1, ImageCoupling, MultiScale, Squeeze
+from pgcompile.vocabulary.transforms.linear import Rotation
+from pgcompile.vocabulary.transforms.networks import ContextMLP
+from pgcompile.vocabulary.transforms.neural import NeuralAutoregressive, UnconstrainedMonotonic
+from pgcompile.vocabulary.transforms.spline import CircularSplineAutoregressive, SplineAutoregressive
+from pgcompile.vocabulary.transforms.sum_of_squares import SumOfSquares
+
+
+class ReadyFlow(Flow):
+    """Transforms over a base that is fixed: a standard normal if no other is given."""
+
+    def __init__(
+        self,
+        transforms: Sequence[Bijection],
+        shape: Sequence[int],
+        context: int,
+        out_shape: Sequence[int] | None = None,
+        base: LazyDistribution | None = None,
+    ) -> None:
+        composed = ComposedTransform(transforms, tuple(shape), None if out_shape is None else tuple(out_shape), context)
+        if base is None:
+            shape = composed.out_shape
+            base = UnconditionalDistribution(
+                D.Normal, loc=torch.zeros(shape), scale=torch.ones(shape), buffer=True, validate_args=False
+            )
+        super().__init__(LazyBijection(composed), base)
+
+
+def _couplings(
+    make: Callable[..., Any], features: int, context: int, transforms: int, random_masks: bool, options: dict[str, Any]
+) -> list[Bijection]:
+    """Couplings that keep the odd and the even features in turn, or random halves."""
+    if random_masks:
+        return [make(features, context, mask="random", **options) for _ in range(transforms)]
+    layers = [make(features, context, mask="even" if i % 2 == 0 else "odd", **options) for i in range(transforms)]
+    return [AlternatingCouplings(layers)]
+
+
+def _autoregressive(
+    make: Callable[..., Any], features: int, context: int, transforms: int, random_order: bool, options: dict[str, Any]
+) -> list[Bijection]:
+    """Autoregressive transforms in ascending and descending order in turn, or in random orders."""
+    orders = ["random"] if random_order else ["ascending", "descending"]
+    given = {"order", "adjacency"} & {*options}
+    return [
+        make(features, context, **(options if given else {"order": orders[i % len(orders)], **options}))
+        for i in range(transforms)
+    ]
+
+
+def _clipped(transforms: list[Bijection], features: int, bound: float) -> list[Bijection]:
+    """The transforms with a soft clip between them, which keeps values where the next one moves them."""
+    clipped: list[Bijection] = []
+    for transform in transforms:
+        clipped += [Softclip((features,), bound), transform] if clipped else [transform]
+    return clipped
+
+
+class NICE(ReadyFlow):
+    """Additive couplings (Dinh et al. 2014).
+
+    Args:
+        features: number of features, at least 2.
+        context: number of context features.
+        transforms: number of couplings.
+        random_masks: keep random halves instead of every other feature.
+        options: of `AdditiveCoupling`: hidden, act.
+    """
+
+    def __init__(
+        self, features: int, context: int = 0, transforms: int = 3, random_masks: bool = False, **options: Any
+    ) -> None:
+        layers = _couplings(AdditiveCoupling, features, context, transforms, random_masks, options)
+        super().__init__(layers, (features,), context)
+
+
+class RealNVP(ReadyFlow):
+    """Affine couplings (Dinh et al. 2017).
+
+    Args:
+        features: number of features, at least 2.
+        context: number of context features.
+        transforms: number of couplings.
+        random_masks: keep random halves instead of every other feature.
+        options: of `AffineCoupling`: hidden, act, slope.
+    """
+
+    def __init__(
+        self, features: int, context: int = 0, transforms: int = 3, random_masks: bool = False, **options: Any
+    ) -> None:
+        layers = _couplings(AffineCoupling, features, context, transforms, random_masks, options)
+        super().__init__(layers, (features,), context)
+
+
+class MAF(ReadyFlow):
+    """Masked autoregressive flow (Papamakarios et al. 2017): density in one pass, draws step by step.
+
+    Args:
+        features: number of features.
+        context: number of context features.
+        transforms: number of transforms.
+        random_order: random orders instead of ascending and descending in turn.
+        options: of `MaskedAutoregressive`: hidden, act, order, passes, adjacency, slope.
+    """
+
+    def __init__(
+        self, features: int, context: int = 0, transforms: int = 3, random_order: bool = False, **options: Any
+    ) -> None:
+        layers = _autoregressive(MaskedAutoregressive, features, context, transforms, random_order, options)
+        super().__init__(layers, (features,), context)
+
+
+class IAF(ReadyFlow):
+    """Inverse autoregressive flow (Kingma et al. 2016): draws in one pass, density of other values step by step.
+
+    Args:
+        features: number of features.
+        context: number of context features.
+        transforms: number of transforms.
+        random_order: random orders instead of ascending and descending in turn.
+        options: of `InverseAutoregressive`: hidden, act, order, passes, adjacency, slope.
+    """
+
+    def __init__(
+        self, features: int, context: int = 0, transforms: int = 3, random_order: bool = False, **options: Any
+    ) -> None:
+        layers = _autoregressive(InverseAutoregressive, features, context, transforms, random_order, options)
+        super().__init__(layers, (features,), context)
+
+
+class NSF(ReadyFlow):
+    """Neural spline flow (Durkan et al. 2019). Features beyond the bound are not moved: standardise them.
+
+    Args:
+        features: number of features.
+        context: number of context features.
+        transforms: number of transforms.
+        random_order: random orders instead of ascending and descending in turn.
+        options: of `SplineAutoregressive`: bins, bound, slope, hidden, act, order, passes, adjacency.
+    """
+
+    def __init__(
+        self, features: int, context: int = 0, transforms: int = 3, random_order: bool = False, **options: Any
+    ) -> None:
+        layers = _autoregressive(SplineAutoregressive, features, context, transforms, random_order, options)
+        super().__init__(layers, (features,), context)
+
+
+class NCSF(ReadyFlow):
+    """Neural circular spline flow (Rezende et al. 2020) over angles in [-pi, pi), with a uniform base.
+
+    Args:
+        features: number of features.
+        context: number of context features.
+        transforms: number of transforms.
+        random_order: random orders instead of ascending and descending in turn.
+        margin: by how much the base is wider than the circle at each end, against rounding.
+        options: of `CircularSplineAutoregressive`: bins, slope, hidden, act, order, passes, adjacency.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        context: int = 0,
+        transforms: int = 3,
+        random_order: bool = False,
+        margin: float = 1e-5,
+        **options: Any,
+    ) -> None:
+        layers = _autoregressive(CircularSplineAutoregressive, features, context, transforms, random_order, options)
+        end = torch.full((features,), math.pi + margin)
+        base = UnconditionalDistribution(D.Uniform, low=-end, high=end, buffer=True, validate_args=False)
+        super().__init__(layers, (features,), context, base=base)
+
+
+class SOSPF(ReadyFlow):
+    """Sum-of-squares polynomial flow (Jaini et al. 2019).
+
+    Args:
+        features: number of features.
+        context: number of context features.
+        transforms: number of transforms.
+        random_order: random orders instead of ascending and descending in turn.
+        clip: bound of the soft clips between transforms.
+        options: of `SumOfSquares`: degree, polynomials, bound, slope, hidden, act, order, passes, adjacency.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        context: int = 0,
+        transforms: int = 3,
+        random_order: bool = False,
+        clip: float = 11.0,
+        **options: Any,
+    ) -> None:
+        layers = _autoregressive(SumOfSquares, features, context, transforms, random_order, options)
+        super().__init__(_clipped(layers, features, clip), (features,), context)
+
+
+class NAF(ReadyFlow):
+    """Neural autoregressive flow (Huang et al. 2018).
+
+    Args:
+        features: number of features.
+        context: number of context features.
+        transforms: number of transforms.
+        random_order: random orders instead of ascending and descending in turn.
+        clip: bound of the soft clips between transforms.
+        options: of `NeuralAutoregressive`: signal, network, bound, hidden, act, order, passes, adjacency.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        context: int = 0,
+        transforms: int = 3,
+        random_order: bool = False,
+        clip: float = 11.0,
+        **options: Any,
+    ) -> None:
+        layers = _autoregressive(NeuralAutoregressive, features, context, transforms, random_order, options)
+        super().__init__(_clipped(layers, features, clip), (features,), context)
+
+
+class UNAF(ReadyFlow):
+    """Unconstrained neural autoregressive flow (Wehenkel & Louppe 2019).
+
+    Args:
+        features: number of features.
+        context: number of context features.
+        transforms: number of transforms.
+        random_order: random orders instead of ascending and descending in turn.
+        clip: bound of the soft clips between transforms.
+        options: of `UnconstrainedMonotonic`: signal, network, points, bound, hidden, act, order, passes, adjacency.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        context: int = 0,
+        transforms: int = 3,
+        random_order: bool = False,
+        clip: float = 11.0,
+        **options: Any,
+    ) -> None:
+        layers = _autoregressive(UnconstrainedMonotonic, features, context, transforms, random_order, options)
+        super().__init__(_clipped(layers, features, clip), (features,), context)
+
+
+class BPF(ReadyFlow):
+    """Bernstein polynomial flow (Arpogaus et al. 2022). Features beyond the bound are not moved: standardise them.
+
+    Args:
+        features: number of features.
+        context: number of context features.
+        transforms: number of transforms.
+        random_order: random orders instead of ascending and descending in turn.
+        options: of `Bernstein`: degree, bound, hidden, act, order, passes, adjacency.
+    """
+
+    def __init__(
+        self, features: int, context: int = 0, transforms: int = 3, random_order: bool = False, **options: Any
+    ) -> None:
+        layers = _autoregressive(Bernstein, features, context, transforms, random_order, options)
+        super().__init__(layers, (features,), context)
+
+
+class GF(ReadyFlow):
+    """Gaussianization flow (Meng et al. 2020): elementwise Gaussianizations with rotations between them.
+
+    Args:
+        features: number of features.
+        context: number of context features.
+        transforms: number of Gaussianizations.
+        options: of `Gaussianization`: components, bound, shrink, hidden, act.
+    """
+
+    def __init__(self, features: int, context: int = 0, transforms: int = 3, **options: Any) -> None:
+        layers: list[Bijection] = []
+        for _ in range(transforms):
+            layers += [Rotation(features)] if layers else []
+            layers.append(Gaussianization(features, context, **options))
+        super().__init__(layers, (features,), context)
+
+
+class CNF(ReadyFlow):
+    """Continuous flow (Chen et al. 2018; Grathwohl et al. 2019).
+
+    Args:
+        features: number of features.
+        context: number of context features.
+        options: of `Continuous`: hidden, act, freqs, solver, steps, atol, rtol, trace.
+    """
+
+    def __init__(self, features: int, context: int = 0, **options: Any) -> None:
+        super().__init__([Continuous(features, context, **options)], (features,), context)
+
+
+class Glow(ReadyFlow):
+    """Glow (Kingma & Dhariwal 2018): levels of squeeze, steps of normalisation, 1x1 convolution and coupling, and split.
+
+    Args:
+        shape: [C, H, W]; H and W are divided by two at each level.
+        context: number of context features.
+        levels: number of levels.
+        steps: steps of each level.
+        hidden: channels of the nets.
+        lu: hold the 1x1 convolutions as products of triangles.
+
+    Raises:
+        ValueError: the image cannot be halved that often.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        context: int = 0,
+        levels: int = 2,
+        steps: int = 4,
+        hidden: int = 64,
+        lu: bool = True,
+    ) -> None:
+        channels, height, width = shape
+        if height % 2**levels or width % 2**levels:
+            raise ValueError(f"an image of {height} x {width} cannot be halved {levels} times: take fewer levels")
+        transforms, out_shape = self._level((channels, height, width), context, levels, steps, hidden, lu)
+        super().__init__(transforms, tuple(shape), context, out_shape)
+
+    @classmethod
+    def _level(
+        cls, shape: tuple[int, int, int], context: int, levels: int, steps: int, hidden: int, lu: bool
+    ) -> tuple[list[Bijection], tuple[int, ...]]:
+        """The transforms of a level and of those after it, and the event shape they end in."""
+        channels, height, width = shape
+        inside = (4 * channels, height // 2, width // 2)
+        layers: list[Bijection] = [Squeeze()]
+        for _ in range(steps):
+            layers += [ActNorm(inside), Conv1x1(inside, lu), ImageCoupling(inside, context, hidden)]
+        if levels == 1:
+            return layers, inside
+        half = (2 * channels, height // 2, width // 2)
+        inner, ends = cls._level(half, context, levels - 1, steps, hidden, lu)
+        return [*layers, MultiScale(inside, inner, ends)], (math.prod(inside),)
+
+
+class GMM(LazyDistribution):
+    """Gaussian mixture whose weights, means and covariances are learned, or given by a net over the context.
+
+    Args:
+        features: number of features.
+        context: number of context features, 0 for learned parameters.
+        components: number of components.
+        covariance: `full`, `diagonal` or `spherical`.
+        tied: one covariance for all components.
+        epsilon: added to the scales.
+        hidden: hidden units of the net.
+        act: activation of the net.
+
+    Raises:
+        ValueError: an unknown kind of covariance.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        context: int = 0,
+        components: int = 2,
+        covariance: str = "full",
+        tied: bool = False,
+        epsilon: float = 1e-6,
+        hidden: tuple[int, ...] = (64, 64),
+        act: type[nn.Module] = nn.ReLU,
+    ) -> None:
+        super().__init__()
+        if covariance not in ("full", "diagonal", "spherical"):
+            raise ValueError(f"there is no covariance {covariance!r}: write full, diagonal or spherical")
+        self.features, self.covariance, self.epsilon = features, covariance, epsilon
+        several = 1 if tied else components
+        scales = several * (1 if covariance == "spherical" else features)
+        below = several * features * (features - 1) // 2 if covariance == "full" else 0
+        self.components, self.sizes = components, (components, components * features, scales, below)
+        self.net = ContextMLP(context, sum(self.sizes), hidden, act) if context else None
+        self.phi = None if context else nn.Parameter(torch.randn(sum(self.sizes)))
+
+    def forward(self, context: Any = None) -> D.MixtureSameFamily:
+        """The mixture for a context [..., C]; batch shape [...], event shape [features]."""
+        phi: Tensor = self.phi if self.net is None else self.net(None, context)
+        logits, loc, log_scale, below = phi.split(self.sizes, -1)
+        batch = logits.shape[:-1]
+        loc = loc.reshape(*batch, self.components, self.features)
+        width = 1 if self.covariance == "spherical" else self.features
+        scale = (log_scale.exp() + self.epsilon).reshape(*batch, -1, width)
+        parts: D.Distribution
+        if self.covariance == "full":
+            strict = scale.new_zeros(*scale.shape, self.features)
+            mask = torch.ones_like(strict, dtype=torch.bool).tril(-1)
+            strict = torch.masked_scatter(strict, mask, below)
+            tril = (torch.diag_embed(scale) + strict).expand(*loc.shape, self.features)
+            parts = D.MultivariateNormal(loc, scale_tril=tril, validate_args=False)
+        else:
+            normal = D.Normal(loc, scale.expand(loc.shape), validate_args=False)
+            parts = D.Independent(normal, 1, validate_args=False)
+        which = D.Categorical(logits=logits, validate_args=False)
+        return D.MixtureSameFamily(which, parts, validate_args=False)

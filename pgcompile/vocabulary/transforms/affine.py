@@ -1,0 +1,124 @@
+"""Affine maps of one feature: y = exp(a) x + b."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from pgcompile.vocabulary.transforms.autoregressive import Autoregressive
+from pgcompile.vocabulary.transforms.bijection import Bijection
+from pgcompile.vocabulary.transforms.coupling import Coupling
+from pgcompile.vocabulary.transforms.elementwise import Elementwise
+
+
+class AffineMap(Bijection):
+    """y = exp(a) x + b on the reals, with a kept between log(slope) and -log(slope) (Dinh et al. 2017).
+
+    Args:
+        slope: the least slope.
+    """
+
+    parameters_each = 2
+
+    def __init__(self, slope: float = 1e-3):
+        super().__init__()
+        self.remember(slope=slope)
+        self.limit = -math.log(slope)
+
+    def read(self, phi: Tensor):
+        """b and a from the parameters [..., 2 F], each [..., F]."""
+        shift, raw = phi.chunk(2, -1)
+        return shift, raw / (1 + (raw / self.limit).abs())
+
+    def forward(self, x: Tensor, phi: Tensor, at=None):
+        """y and a."""
+        shift, log_scale = self.read(phi)
+        return torch.addcmul(shift, x, log_scale.exp()), log_scale
+
+    def inverse(self, y: Tensor, phi: Tensor, at=None):
+        """x = exp(-a) (y - b) and -a."""
+        shift, log_scale = self.read(phi)
+        return (y - shift) * torch.exp(-log_scale), -log_scale
+
+
+class AffineCoupling(Coupling):
+    """RealNVP's coupling (Dinh et al. 2017): reals to reals.
+
+    Args:
+        features: number of features.
+        context: number of context features.
+        hidden: hidden units of the net.
+        act: activation of the net.
+        mask: which features are kept: even, odd, first, last, random, or a list.
+        slope: the least slope.
+        net: a module of your own instead of the perceptron.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        context: int = 0,
+        hidden: tuple = (64, 64),
+        act: type = nn.ReLU,
+        mask="first",
+        slope: float = 1e-3,
+        net=None,
+    ):
+        super().__init__(features, AffineMap(slope), context, hidden, act, mask, net)
+
+
+class MaskedAutoregressive(Autoregressive):
+    """Affine autoregressive transform (Papamakarios et al. 2017): density in one pass, draws step by step.
+
+    Args:
+        features: number of features.
+        context: number of context features.
+        hidden: hidden units of the masked net.
+        act: activation of the net.
+        order: ascending, descending, random, or the place of each feature.
+        passes: steps of a draw, one a feature if None.
+        adjacency: what each feature depends on, instead of an order.
+        slope: the least slope.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        context: int = 0,
+        hidden: tuple = (64, 64),
+        act: type = nn.ReLU,
+        order="ascending",
+        passes: int | None = None,
+        adjacency=None,
+        slope: float = 1e-3,
+    ):
+        super().__init__(features, AffineMap(slope), context, hidden, act, order, passes, adjacency)
+
+
+class InverseAutoregressive(MaskedAutoregressive):
+    """A masked autoregressive transform the other way round: draws in one pass (Kingma et al. 2016)."""
+
+    def forward(self, x: Tensor, context: Tensor | None = None):
+        """x [..., D] -> y [..., D], step by step."""
+        return super().inverse(x, context)
+
+    def inverse(self, y: Tensor, context: Tensor | None = None):
+        """y [..., D] -> x [..., D], in one pass."""
+        return super().forward(y, context)
+
+
+class ElementwiseAffine(Elementwise):
+    """y_i = exp(a_i) x_i + b_i, learned or given by the context: reals to reals.
+
+    Args:
+        features: number of features.
+        context: number of context features.
+        hidden: hidden units of the net over the context.
+        act: activation of the net.
+        slope: the least slope.
+    """
+
+    def __init__(
+        self, features: int, context: int = 0, hidden: tuple = (64, 64), act: type = nn.ReLU, slope: float = 1e-3
+    ):
+        super().__init__(features, AffineMap(slope), context, hidden, act)

@@ -1,0 +1,228 @@
+"""Rational-quadratic splines (Durkan et al. 2019) and circular ones (Rezende et al. 2020)."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pgcompile.vocabulary.transforms.autoregressive import Autoregressive
+from pgcompile.vocabulary.transforms.bijection import Bijection
+from pgcompile.vocabulary.transforms.coupling import Coupling
+
+
+class Spline(Bijection):
+    """A monotone rational-quadratic spline of [-bound, bound], the identity outside (Durkan et al. 2019).
+
+    Args:
+        bins: number of bins.
+        bound: where the spline ends.
+        slope: bounds the ratio of bin sizes and the least derivative at a knot.
+    """
+
+    def __init__(self, bins: int = 8, bound: float = 5.0, slope: float = 1e-3):
+        super().__init__()
+        self.remember(bins=bins, bound=bound, slope=slope)
+        self.bins, self.bound, self.limit = bins, bound, -math.log(slope)
+        self.parameters_each = 3 * bins - 1
+
+    def read(self, phi: Tensor):
+        """Sizes and far ends of the bins [..., 2, bins, F], and log-derivatives at the knots [..., bins + 1, F]."""
+        phi = phi.unflatten(-1, (self.parameters_each, -1))
+        sizes, bends = phi.split((2 * self.bins, self.bins - 1), -2)
+        sizes = (sizes / (1 + (sizes * (2 / self.limit)).abs())).unflatten(-2, (2, self.bins)).softmax(-2)
+        bends = F.pad(bends / (1 + (bends / self.limit).abs()), (0, 0, 1, 1))
+        return sizes, sizes.cumsum(-2), bends
+
+    def bin_of(self, place: Tensor, phi: Tensor, axis: int):
+        """The bin of a place in [0, 1] on one axis: its corner, its sizes, and the derivatives at both ends."""
+        sizes, ends, bends = self.read(phi)
+        inner = ends.select(-3, axis)[..., :-1, :]
+        k = (place.unsqueeze(-2) >= inner).sum(-2, keepdim=True)
+        batch = k.shape[:-2]
+        both = k.unsqueeze(-3).expand(*batch, 2, 1, k.shape[-1])
+        sizes = sizes.expand(*batch, *sizes.shape[-3:]).gather(-2, both).squeeze(-2)
+        ends = ends.expand(*batch, *ends.shape[-3:]).gather(-2, both).squeeze(-2)
+        slopes = bends.expand(*batch, *bends.shape[-2:]).gather(-2, torch.cat((k, k + 1), -2)).exp()
+        return ends - sizes, sizes, slopes
+
+    def forward(self, x: Tensor, phi: Tensor, at=None):
+        """y and the log-slope."""
+        bound = self.bound
+        place = (x.clamp(-bound, bound) + bound) / (2 * bound)
+        start, size, slopes = self.bin_of(place, phi, 0)
+        (x0, y0), (width, height), (d0, d1) = start.unbind(-2), size.unbind(-2), slopes.unbind(-2)
+        t = (place - x0) / width
+        mean, both = height / width, t * (1 - t)
+        below = mean + (d0 + d1 - 2 * mean) * both
+        y = y0 + height * (mean * t.square() + d0 * both) / below
+        slope = self.log_slope(t, both, mean, d0, d1, below)
+        inside = (x > -bound) & (x <= bound)
+        return torch.where(inside, (2 * y - 1) * bound, x), torch.where(inside, slope, 0.0)
+
+    def inverse(self, y: Tensor, phi: Tensor, at=None):
+        """x and its log-slope: the root of a quadratic, in the form that does not cancel."""
+        bound = self.bound
+        place = (y.clamp(-bound, bound) + bound) / (2 * bound)
+        start, size, slopes = self.bin_of(place, phi, 1)
+        (x0, y0), (width, height), (d0, d1) = start.unbind(-2), size.unbind(-2), slopes.unbind(-2)
+        mean, rise = height / width, place - y0
+        bend = rise * (d0 + d1 - 2 * mean)
+        a = height * (mean - d0) + bend
+        b = height * d0 - bend
+        c = mean * rise
+        root = (b.square() + 4 * a * c).clamp_min(torch.finfo(y.dtype).tiny).sqrt()
+        t = 2 * c / (b + root)
+        both = t * (1 - t)
+        below = mean + (d0 + d1 - 2 * mean) * both
+        slope = self.log_slope(t, both, mean, d0, d1, below)
+        inside = (y > -bound) & (y <= bound)
+        x = (2 * (x0 + t * width) - 1) * bound
+        return torch.where(inside, x, y), torch.where(inside, -slope, 0.0)
+
+    @staticmethod
+    def log_slope(t, both, mean, d0, d1, below):
+        """log dy/dx of a bin at t in [0, 1]."""
+        top = 2 * mean * both + d0 * (1 - t).square() + d1 * t.square()
+        return (top * (mean / below).square()).log()
+
+
+class CircularSpline(Bijection):
+    """A spline of the circle [-pi, pi): half a turn, then a spline of bound pi (Rezende et al. 2020).
+
+    Args:
+        bins: number of bins.
+        slope: bounds the ratio of bin sizes and the least derivative at a knot.
+    """
+
+    def __init__(self, bins: int = 8, slope: float = 1e-3):
+        super().__init__()
+        self.spline = Spline(bins, math.pi, slope)
+        self.parameters_each = self.spline.parameters_each
+
+    def forward(self, x: Tensor, phi: Tensor, at=None):
+        """y and the log-slope."""
+        return self.spline(torch.remainder(x, 2 * math.pi) - math.pi, phi)
+
+    def inverse(self, y: Tensor, phi: Tensor, at=None):
+        """x and its log-slope."""
+        x, slope = self.spline.inverse(y, phi)
+        return torch.remainder(x, 2 * math.pi) - math.pi, slope
+
+
+class SplineCoupling(Coupling):
+    """Spline coupling (Durkan et al. 2019): moves reals within [-bound, bound].
+
+    Args:
+        features: number of features.
+        context: number of context features.
+        hidden: hidden units of the net.
+        act: activation of the net.
+        mask: which features are kept: even, odd, first, last, random, or a list.
+        bins: number of bins.
+        bound: where the spline ends.
+        slope: bounds the ratio of bin sizes and the least derivative at a knot.
+        net: a module of your own instead of the perceptron.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        context: int = 0,
+        hidden: tuple = (64, 64),
+        act: type = nn.ReLU,
+        mask="first",
+        bins: int = 8,
+        bound: float = 5.0,
+        slope: float = 1e-3,
+        net=None,
+    ):
+        super().__init__(features, Spline(bins, bound, slope), context, hidden, act, mask, net)
+
+
+class SplineAutoregressive(Autoregressive):
+    """Autoregressive spline (Durkan et al. 2019): moves reals within [-bound, bound].
+
+    Args:
+        features: number of features.
+        context: number of context features.
+        hidden: hidden units of the masked net.
+        act: activation of the net.
+        order: ascending, descending, random, or the place of each feature.
+        passes: steps of a draw, one a feature if None.
+        adjacency: what each feature depends on, instead of an order.
+        bins: number of bins.
+        bound: where the spline ends.
+        slope: bounds the ratio of bin sizes and the least derivative at a knot.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        context: int = 0,
+        hidden: tuple = (64, 64),
+        act: type = nn.ReLU,
+        order="ascending",
+        passes: int | None = None,
+        adjacency=None,
+        bins: int = 8,
+        bound: float = 5.0,
+        slope: float = 1e-3,
+    ):
+        super().__init__(features, Spline(bins, bound, slope), context, hidden, act, order, passes, adjacency)
+
+
+class CircularSplineAutoregressive(Autoregressive):
+    """Autoregressive circular spline (Rezende et al. 2020): angles in [-pi, pi) to angles.
+
+    Args:
+        features: number of features.
+        context: number of context features.
+        hidden: hidden units of the masked net.
+        act: activation of the net.
+        order: ascending, descending, random, or the place of each feature.
+        passes: steps of a draw, one a feature if None.
+        adjacency: what each feature depends on, instead of an order.
+        bins: number of bins.
+        slope: bounds the ratio of bin sizes and the least derivative at a knot.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        context: int = 0,
+        hidden: tuple = (64, 64),
+        act: type = nn.ReLU,
+        order="ascending",
+        passes: int | None = None,
+        adjacency=None,
+        bins: int = 8,
+        slope: float = 1e-3,
+    ):
+        super().__init__(features, CircularSpline(bins, slope), context, hidden, act, order, passes, adjacency)
+
+
+class CircularSplineCoupling(Coupling):
+    """Coupling by circular splines (Rezende et al. 2020): angles in [-pi, pi) to angles.
+
+    Args:
+        features: number of features.
+        context: number of context features.
+        hidden: hidden units of the net.
+        act: activation of the net.
+        mask: which features are kept: even, odd, first, last, random, or a list.
+        bins: number of bins.
+        slope: bounds the ratio of bin sizes and the least derivative at a knot.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        context: int = 0,
+        hidden: tuple = (64, 64),
+        act: type = nn.ReLU,
+        mask="first",
+        bins: int = 8,
+        slope: float = 1e-3,
+    ):
+        super().__init__(features, CircularSpline(bins, slope), context, hidden, act, mask)
