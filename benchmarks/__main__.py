@@ -8,6 +8,7 @@ import torch
 from tqdm import tqdm
 
 import pgcompile as pgc
+from benchmarks import flows
 from benchmarks.commands import command_seconds, compile_seconds
 from benchmarks.counting import dispatches
 from benchmarks.digits import compare
@@ -25,7 +26,7 @@ PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 def main(quick: bool, write: bool) -> None:
     """Measure the compiler and what it emits."""
     rows: list[str] = []
-    jobs = tqdm(total=6, unit="part")
+    jobs = tqdm(total=7, unit="part")
     rows += _counts()
     jobs.update()
     rows += _steps(rounds=6 if quick else 40)
@@ -37,6 +38,8 @@ def main(quick: bool, write: bool) -> None:
     rows += _reductions(runs=30 if quick else 400)
     jobs.update()
     rows += _objectives(seeds=2 if quick else 5, epochs=20 if quick else 100)
+    jobs.update()
+    rows += flows.table(rounds=5 if quick else 25)
     jobs.update()
     jobs.close()
     text = "\n".join([_head(quick), *rows]) + "\n"

@@ -324,7 +324,7 @@ class CNF(ReadyFlow):
 
 
 class Glow(ReadyFlow):
-    """Glow (Kingma & Dhariwal 2018): levels of squeeze, steps of normalisation, 1x1 convolution and coupling, and split.
+    """Glow (Kingma & Dhariwal 2018): levels of squeeze, steps of normalisation, convolution and coupling, and split.
 
     Args:
         shape: [C, H, W]; H and W are divided by two at each level.
@@ -407,11 +407,12 @@ class GMM(LazyDistribution):
         below = several * features * (features - 1) // 2 if covariance == "full" else 0
         self.components, self.sizes = components, (components, components * features, scales, below)
         self.net = ContextMLP(context, sum(self.sizes), hidden, act) if context else None
-        self.phi = None if context else nn.Parameter(torch.randn(sum(self.sizes)))
+        if context == 0:
+            self.phi = nn.Parameter(torch.randn(sum(self.sizes)))
 
     def forward(self, context: Any = None) -> D.MixtureSameFamily:
         """The mixture for a context [..., C]; batch shape [...], event shape [features]."""
-        phi: Tensor = self.phi if self.net is None else self.net(None, context)
+        phi: Tensor = self.net(context) if self.net is not None else self.phi
         logits, loc, log_scale, below = phi.split(self.sizes, -1)
         batch = logits.shape[:-1]
         loc = loc.reshape(*batch, self.components, self.features)

@@ -7,6 +7,7 @@ is asked for `call_and_ladj` where it has it, for `__call__` and `log_abs_det_ja
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
@@ -68,6 +69,37 @@ class LazyBijection(LazyTransform):
     def forward(self, context: Any = None) -> Transform:
         """The transform for a context, a tensor [..., context]."""
         return _BoundBijection(self.module, context)
+
+
+class LazyFactor(LazyDistribution):
+    """A factor of a model: condition in, distribution out; its parameters are the model's.
+
+    Args:
+        model: an emitted module.
+        method: its method that gives the distribution for the parents.
+    """
+
+    def __init__(self, model: nn.Module, method: Callable[..., D.Distribution]) -> None:
+        super().__init__()
+        self.model, self.method = model, method
+        self._alone = not inspect.signature(method).parameters
+
+    def forward(self, *parents: Any, **inputs: Any) -> D.Distribution:
+        """The distribution for its parents; a factor without parents takes any context."""
+        return self.method(*(() if self._alone else parents), **inputs)
+
+
+def with_lazy_factors(model: type[Any]) -> type[Any]:
+    """An emitted class whose `factor` gives a `LazyFactor`, where its text, which imports torch alone, gives a method."""
+    plain = getattr(model, "factor", None)
+    if plain is not None:
+
+        def factor(self: nn.Module, name: str) -> LazyFactor:
+            """A factor by its name: call it with its parents for a distribution."""
+            return LazyFactor(self, plain(self, name))
+
+        model.factor = factor
+    return model
 
 
 class LazyComposedTransform(LazyTransform):
@@ -244,16 +276,16 @@ class _BoundBijection(Transform):
     def __init__(self, module: Any, context: Any, *, backwards: bool = False) -> None:
         super().__init__()
         self.module, self.context, self.backwards = module, context, backwards
-        shapes = (tuple(module.shape), tuple(module.out_shape))
-        self._from, self._to = reversed(shapes) if backwards else shapes
+        ends: tuple[tuple[int, ...], tuple[int, ...]] = (tuple(module.shape), tuple(module.out_shape))
+        self._from, self._to = ends[::-1] if backwards else ends
 
     @property
     def domain(self) -> constraints.Constraint:  # type: ignore[override]
-        return constraints.independent(constraints.real, len(self._from))  # type: ignore[no-untyped-call, no-any-return]
+        return constraints.independent(constraints.real, len(self._from))  # type: ignore[no-untyped-call]
 
     @property
     def codomain(self) -> constraints.Constraint:  # type: ignore[override]
-        return constraints.independent(constraints.real, len(self._to))  # type: ignore[no-untyped-call, no-any-return]
+        return constraints.independent(constraints.real, len(self._to))  # type: ignore[no-untyped-call]
 
     @property
     def inv(self) -> Transform:

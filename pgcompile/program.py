@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 def _taken_names() -> set[str]:
     """Names that an emitted file may have for something else."""
-    from pgcompile.emit.module import special_sources
+    from pgcompile.vocabulary.library import library_sources
 
-    return {"torch", "nn", "D", "F", "Tensor", *special_sources()}
+    return {"torch", "nn", "D", "F", "Tensor", *library_sources()}
 
 
 class Program:
@@ -64,8 +64,9 @@ class Program:
         namespace: dict[str, Any] = {"__name__": f"pgcompile.emitted.{self.class_name}"}
         # The text is pgcompile's own, printed from a checked plan; nothing of the program reaches it unprinted.
         exec(compile(self.source, filename, "exec"), namespace)  # noqa: S102
-        model: type[Any] = namespace[self.class_name]
-        return model
+        from pgcompile.lazy import with_lazy_factors
+
+        return with_lazy_factors(namespace[self.class_name])
 
     @property
     def graph(self) -> nx.DiGraph:

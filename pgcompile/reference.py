@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 import torch
 import torch.distributions as D
@@ -25,6 +26,7 @@ from pgcompile.model.values import (
     Extern,
     ExternNetwork,
     FamilyUse,
+    FlowUse,
     FunctionSegment,
     LogDensityUse,
     Mixture,
@@ -37,6 +39,7 @@ from pgcompile.model.values import (
 from pgcompile.objective import terms
 from pgcompile.objective.terms import NUMBERS_OF_A_DRAW, OBSERVED, Draw, DrawKey, Env, Term, draw_key
 from pgcompile.reference_draws import Choice, Noise, draw_from_noise, relaxed_from_noise
+from pgcompile.reference_flows import PushedBack
 from pgcompile.reference_integrals import BeyondBruteForce, integral_of_gaussian, line_of
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.functions import FUNCTIONS
@@ -146,13 +149,16 @@ class Reference:
         """A draw from given noise."""
         numbers = self._numbers(draw)
         placed = [n.placed(numbers, len(self._batch())) for n in noise]
+        flow = distribution if isinstance(distribution, PushedBack) else None
+        distribution = flow.base if flow is not None else distribution
         base = distribution.base_dist if isinstance(distribution, D.Independent) else distribution
         if name in draw.relaxed:
             hard = draw.estimator.relax == "straight_through"
             return relaxed_from_noise(base, placed[0], draw.estimator.temperature, hard=hard)
         drawn = draw_from_noise(base, placed)
         self.compared += [(name, found, expected) for found, expected in drawn.compared]
-        return drawn.value.expand(*self._lead(draw), *distribution.event_shape)
+        value = drawn.value.expand(*self._lead(draw), *distribution.event_shape)
+        return value if flow is None else flow.back(value)
 
     def _numbers(self, draw: Draw) -> tuple[int, ...]:
         """The draws that the leading dimensions of a draw belong to, its own first."""
@@ -178,6 +184,8 @@ class Reference:
             scope = self._scope(env, atom.mapping, ())
             weights = [self._evaluate(w, scope).tensor for w in definition.weights]
             return Choice(weights, [self.distribution(Atom(c, atom.renaming), env) for c in definition.components])
+        if isinstance(definition, FlowUse):
+            return self._pushed_back(definition, atom, env)
         if not isinstance(definition, FamilyUse):
             parents = [self.variable(p, env).tensor for p in atom.parents]
             return self.externs[atom.factor.label](*parents)
@@ -204,6 +212,20 @@ class Reference:
         if lead:
             base = base.expand(torch.broadcast_shapes(base.batch_shape, space.shape[:lead]))
         return D.Independent(base, lead, validate_args=False) if lead else base
+
+    def _pushed_back(self, definition: FlowUse, atom: Atom, env: Env) -> PushedBack:
+        """A base seen through a flow, of which values alone are taken."""
+        scope = self._scope(env, atom.mapping, definition.bindings)
+        parts = [self._evaluate(argument, scope) for argument in definition.arguments]
+        tensors = [p.tensor if p.rank else p.tensor[..., None] for p in parts]
+        lead = torch.broadcast_shapes(*(t.shape[:-1] for t in tensors))
+        context = torch.cat([t.expand(*lead, t.shape[-1]) for t in tensors], -1) if tensors else None
+        module: Any = self.modules[definition.flow]
+        ways = (module, module.inverse)
+        forward, inverse = reversed(ways) if definition.inverted else ways
+        base = self.distribution(Atom(definition.base, atom.renaming), env)
+        shape = self.model.spaces[atom.factor.targets[0]].shape
+        return PushedBack(base, lambda x: forward(x, context)[0], lambda u: inverse(u, context)[0], shape, tuple(lead))
 
     def centre(self, draw: Draw, name: str) -> Field:
         """The mean of a variable's factor (its mode where it has none) at the centres of its parents."""

@@ -644,3 +644,54 @@ class TableOf:
             value = values[name].argmax(-1) if kind == "one_hot" else values[name]
             index = index * size + value.long()
         return self.joint.log_prob(index)
+
+
+class FlowDistribution(D.Distribution):
+    """A base seen through a flow, which takes data to it and back."""
+
+    arg_constraints = {}  # noqa: RUF012
+    has_rsample = True
+
+    def __init__(self, base, flow, context=None, inverted=False) -> None:
+        self.base, self.flow, self.context, self.inverted = base, flow, context, inverted
+        shape = flow.out_shape if inverted else flow.shape
+        batch = base.batch_shape
+        if context is not None:
+            batch = torch.broadcast_shapes(batch, context.shape[:-1])
+            self.base = base.expand(batch)
+        super().__init__(batch, torch.Size(shape), validate_args=False)
+
+    @property
+    def mean(self) -> Tensor:
+        """Where the mean of the base comes from, which is no mean but its place."""
+        return self._back(self.base.mean)[0]
+
+    def expand(self, batch_shape, _instance=None):
+        """The same for more batch dimensions."""
+        base = self.base.expand(batch_shape)
+        return FlowDistribution(base, self.flow, self.context, self.inverted)
+
+    def _back(self, u: Tensor) -> tuple:
+        run = self.flow if self.inverted else self.flow.inverse
+        return run(u, self.context)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log-density of the base where the flow takes a value, and log-determinant."""
+        run = self.flow.inverse if self.inverted else self.flow
+        u, ladj = run(value, self.context)
+        return self.base.log_prob(u) + ladj
+
+    def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+        """Pathwise draws."""
+        return self._back(self.base.rsample(sample_shape))[0]
+
+    def sample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+        """Draws without a gradient."""
+        with torch.no_grad():
+            return self.rsample(sample_shape)
+
+    def rsample_and_log_prob(self, sample_shape=()) -> tuple:
+        """Pathwise draws and their log-density, from one pass through the flow."""
+        u = self.base.rsample(sample_shape)
+        x, ladj = self._back(u)
+        return x, self.base.log_prob(u) - ladj

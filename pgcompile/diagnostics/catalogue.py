@@ -60,7 +60,7 @@ CATALOGUE: tuple[Entry, ...] = (
     Entry(
         "PGC010",
         "a part of the language that this version does not compile",
-        "flow f = Reverse",
+        "index t in 1..T",
         "net f = ReLU\nx : real[3]\np(x|z) = Normal(f(z), 1)\nz : real[3]",
     ),
     Entry(
@@ -132,6 +132,12 @@ CATALOGUE: tuple[Entry, ...] = (
         "a name that the emitted module has for itself",
         "x : real\nparam m : real\np(x) = Normal(m, 1)\nloss = -log p(x)\nminimize loss",
         "x : real\nparam m : real\np(x) = Normal(m, 1)\nnll = -log p(x)\nminimize nll",
+    ),
+    Entry(
+        "PGC116",
+        "there is no such flow or transform",
+        "x : real[2]\nflow f = repeat 3 { MaskedAutoregresive >> Reverse }\np(x) = Flow(Normal(0, 1), f)",
+        "x : real[2]\nflow f = repeat 3 { MaskedAutoregressive >> Reverse }\np(x) = Flow(Normal(0, 1), f)",
     ),
     Entry("PGC201", "a variable stands twice in one factor", "p(x|x) p(z)", "p(x|z) p(z)"),
     Entry("PGC202", "two factors generate one variable", "p(x|z) p(z) p(z)", "p(x|z) p(z)"),
@@ -266,6 +272,18 @@ CATALOGUE: tuple[Entry, ...] = (
         "an initial value does not fit",
         "x : real[3]\nparam m : real[3] = [0, 1]\np(x) = Normal(m, 1)",
         "x : real[3]\nparam m : real[3] = [0, 1, 2]\np(x) = Normal(m, 1)",
+    ),
+    Entry(
+        "PGC316",
+        "a family is no base of a flow",
+        "x : real[2]\nflow f = AffineCoupling\np(x) = Flow(Bernoulli(0.5), f)",
+        "x : real[2]\nflow f = AffineCoupling\np(x) = Flow(Normal(0, 1), f)",
+    ),
+    Entry(
+        "PGC317",
+        "a transform does not fit what it is given",
+        "x : real\nflow f = AffineCoupling\np(x) = Flow(Normal(0, 1), f)",
+        "x : real[2]\nflow f = AffineCoupling\np(x) = Flow(Normal(0, 1), f)",
     ),
     Entry(
         "PGC401", "this does not belong here", _PAIR + "p(a|b) = Normal(KL[a || b], 1)", _PAIR + "p(a|b) = Normal(b, 1)"

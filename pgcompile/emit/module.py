@@ -1,16 +1,15 @@
 """The whole emitted file: imports, the special functions in use, and one class."""
 
-import ast
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 from pgcompile.emit.body import WIDTH, Body, safe_comment, split_call
+from pgcompile.emit.flows import flow_lines
 from pgcompile.emit.layers import initial_lines, module_lines, space_text
 from pgcompile.emit.operations import Text
-from pgcompile.model.values import Extern, ExternNetwork, Factor, FamilyUse, Mixture
+from pgcompile.model.values import Extern, ExternNetwork, Factor, FamilyUse, FlowUse, Mixture
 from pgcompile.plan.methods import (
     Argument,
     FactorMethod,
@@ -26,11 +25,11 @@ from pgcompile.plan.tensors import attribute_name
 from pgcompile.plan.values import Value
 from pgcompile.syntax import tree
 from pgcompile.syntax.format import format_expr
+from pgcompile.vocabulary.library import library_modules, library_sources, library_uses
 from pgcompile.vocabulary.reserved import METHODS
 from pgcompile.vocabulary.spaces import Space
 
 VERSION = "0.1.0"
-_SPECIAL = Path(__file__).resolve().parent.parent / "special.py"
 
 
 @dataclass(frozen=True)
@@ -111,6 +110,7 @@ class _Module:
         taken = METHODS | methods | {loss.name for loss in self.plan.losses}
         owned = [*self.plan.tensors.modules, *self.plan.tensors.constants]
         owned += [n for n in self.plan.tensors.externs if n in self.plan.model.nets]
+        owned += self.plan.tensors.flows
         owned += [attribute_name(t) for t in self.plan.tensors.parameters.values()]
         self.attributes: dict[str, str] = {"_zero": "_zero"}
         for name in owned:
@@ -140,27 +140,32 @@ class _Module:
 
     def _imports(self, text: str) -> list[str]:
         special = self._special()
-        lines = ["import torch"]
+        lines = ["import math", ""] if re.search(r"\bmath\.", special) else []
+        lines.append("import torch")
         if " D." in text or "D." in special:
             lines.append("import torch.distributions as D")
-        if re.search(r"\bF\.", text):
+        if re.search(r"\bF\.", text + special):
             lines.append("import torch.nn.functional as F")
         lines.append("from torch import Tensor, nn")
         if self.link and self.used:
-            lines += ["", *_collection("from pgcompile.special import (", sorted(self.used), ")", 0)]
+            lines.append("")
+            modules = library_modules()
+            for module in sorted({modules[name] for name in self.used}):
+                names = sorted(name for name in self.used if modules[name] == module)
+                lines += _linked(module, names)
         return lines
 
     def _special(self) -> str:
         if self.link or not self.used:
             return ""
-        sources = special_sources()
+        sources = library_sources()
         needed: set[str] = set()
         pending = list(self.used)
         while pending:
             name = pending.pop()
             if name not in needed:
                 needed.add(name)
-                pending += special_uses()[name]
+                pending += library_uses()[name]
         return "\n\n\n".join(sources[name] for name in sources if name in needed)
 
     # --- the class ---
@@ -190,7 +195,8 @@ class _Module:
     def _init(self) -> list[str]:
         tensors = self.plan.tensors
         arguments = [self.rename(name) for name in tensors.externs]
-        owned = module_lines(tensors, self.rename) + initial_lines(tensors, self.rename)
+        owned = module_lines(tensors, self.rename) + flow_lines(tensors, self.rename, self._use)
+        owned += initial_lines(tensors, self.rename)
         supplied = "".join(f", {name.removeprefix('extern_')}: nn.Module" for name in arguments)
         head = f"    def __init__(self{supplied}) -> None:"
         lines = split_definition(head)
@@ -261,7 +267,7 @@ class _Module:
         return lines
 
     def _body(self, outputs: list[object], taken: list[str], arguments: set[str], indent: int = 8) -> Body:
-        reserved = [*taken, *special_sources()]
+        reserved = [*taken, *library_sources()]
         body = Body(outputs, reserved, self._rename_for(arguments), self._use, indent)  # type: ignore[arg-type]
         body.watched = self.debug
         return body
@@ -491,6 +497,8 @@ class _Module:
         definition = method.factor.definition
         if isinstance(definition, Mixture):
             return [*lines, *self._mixture(method, definition, names)]
+        if isinstance(definition, FlowUse):
+            return [*lines, *self._flow_factor(method, definition, names)]
         if not isinstance(definition, FamilyUse):
             lines.append(f'        """{safe_comment(method.label)}, as supplied."""')
             self._use("as_event")
@@ -513,6 +521,26 @@ class _Module:
             name = re.sub(r"(?<!^)(?=[A-Z])", "_", definition.family.name).lower()
             return [*lines, *_statement(f"{name} = {inner}", 8), f"        return {result.format(name)}"]
         return [*lines, *_statement(f"return {result.format(inner)}", 8)]
+
+    def _flow_factor(self, method: FactorMethod, definition: FlowUse, names: list[str]) -> list[str]:
+        """A base seen through a flow."""
+        base = definition.base.definition
+        assert isinstance(base, FamilyUse)
+        lines = _docstring(f"{method.label} = {method.formula}", "")
+        lines += self._checks(method.label, method.arguments, batches=False)
+        body = self._body([v for _, v in method.parameters], names, {a.name for a in method.arguments})
+        body.before = max((len(f"    {name}=,") for name, _ in method.parameters), default=0)
+        texts = body.write()
+        given = {name: text for (name, _), text in zip(method.parameters, texts, strict=True)}
+        context = given.pop("context", None)
+        inner, result = self._distribution(base, given, self.plan.model.spaces[definition.variable].shape)
+        self._use("FlowDistribution")
+        flow = f"self.{self.rename(definition.flow)}"
+        more = [context.text] if context is not None else []
+        more += ["inverted=True"] if definition.inverted else []
+        lines += _bare(body.lines)
+        lines += _statement(f"base = {result.format(inner)}", 8)
+        return [*lines, *_statement(f"return FlowDistribution({', '.join(['base', flow, *more])})", 8)]
 
     def _product_head(self, method: FactorMethod) -> list[str]:
         """The head of a product of experts, and what it is where not everything that it is conditioned on is given."""
@@ -709,6 +737,12 @@ def split_definition(head: str) -> list[str]:
     return [f"{start}(", *(f"        {part}," for part in inside.split(", ")), f"    ) ->{result}"]
 
 
+def _linked(module: str, names: list[str]) -> list[str]:
+    """An import of names of the library."""
+    line = f"from {module} import {', '.join(names)}"
+    return [line] if len(line) <= WIDTH else _collection(f"from {module} import (", names, ")", 0)
+
+
 def _statement(text: str, indent: int) -> list[str]:
     return [" " * indent + part for part in split_call(text, WIDTH - indent)]
 
@@ -724,26 +758,3 @@ def _collection(start: str, entries: list[str], end: str, indent: int) -> list[s
         parts[-1] += ","
         lines += [f"{pad}    {part}" for part in parts]
     return [*lines, f"{pad}{end}"]
-
-
-@cache
-def special_sources() -> dict[str, str]:
-    """Source of every special function, in the order of their file."""
-    text = _SPECIAL.read_text(encoding="utf-8")
-    lines = text.splitlines()
-    found = {}
-    for node in ast.parse(text).body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            found[node.name] = "\n".join(lines[node.lineno - 1 : node.end_lineno])
-    return found
-
-
-@cache
-def special_uses() -> dict[str, list[str]]:
-    """The special functions that each special function uses."""
-    sources = special_sources()
-    names = {
-        name: {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
-        for name, source in sources.items()
-    }
-    return {name: [other for other in sources if other in used and other != name] for name, used in names.items()}

@@ -150,6 +150,10 @@ class Writer:
         shape = batch_shape(args[1].at(ATOM), _int(value.attributes[0]))
         return Text(f"torch.as_tensor({args[0].text}).expand({shape}).sum()")
 
+    def _flow(self, value: Value, args: list[Text]) -> Text:
+        call = f"self.{self.rename(str(value.attributes[0]))}{'.inverse' if value.attributes[1] else ''}"
+        return Text(f"{call}({', '.join(a.text for a in args)})")
+
     def _special(self, value: Value, args: list[Text]) -> Text:
         name, *more = (str(a) for a in value.attributes)
         self.use(name)

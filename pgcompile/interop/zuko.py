@@ -1,7 +1,7 @@
 """State dicts of zuko's flows (1.6), read into the flows of this library and written from them.
 
-zuko itself is not imported. Weights of the two stand in other orders: here the hidden units of a masked net are sorted by
-step, and the outputs of every net lie parameter by parameter; there they lie feature by feature.
+zuko itself is not imported. Weights of the two stand in other orders: here the hidden units of a masked net are sorted
+by step, and the outputs of every net lie parameter by parameter; there they lie feature by feature.
 """
 
 from __future__ import annotations
@@ -62,6 +62,9 @@ def load(flow: nn.Module, state: Mapping[str, Tensor], *, slope: float | None = 
     with torch.no_grad():
         for slot, value in zip(slots, values, strict=True):
             slot.own.copy_(value)
+    for _, transform in () if _is_mixture(flow) else _layers(flow):
+        if _kind(transform) == "coupling":
+            transform.settle()  # which features it keeps follows from its mask
 
 
 def dump(flow: nn.Module) -> dict[str, Tensor]:
@@ -135,12 +138,12 @@ def _kind(transform: Any) -> str:
 
 def _by_parameter(outputs: Tensor, each: int) -> Tensor:
     """Outputs feature by feature -> parameter by parameter."""
-    return outputs.unflatten(0, (-1, each)).transpose(0, 1).flatten(0, 1)
+    return outputs.reshape(-1, each, *outputs.shape[1:]).transpose(0, 1).flatten(0, 1)
 
 
 def _by_feature(outputs: Tensor, each: int) -> Tensor:
     """Outputs parameter by parameter -> feature by feature."""
-    return outputs.unflatten(0, (each, -1)).transpose(0, 1).flatten(0, 1)
+    return outputs.reshape(each, -1, *outputs.shape[1:]).transpose(0, 1).flatten(0, 1)
 
 
 def _perceptron(prefix: str, net: Any, each: int) -> Iterator[Slot]:
@@ -250,7 +253,7 @@ def _masks(flow: nn.Module) -> dict[str, Tensor]:
     if _is_mixture(flow):
         return found
     for prefix, transform in _layers(flow):
-        net = getattr(transform, "net", None)
+        net: Any = getattr(transform, "net", None)
         if type(net).__name__ == "MaskedMLP":
             for i, (rows, columns) in enumerate(_orders(net)):
                 mask = getattr(net, f"mask_{i}")
@@ -264,11 +267,7 @@ def _masks(flow: nn.Module) -> dict[str, Tensor]:
             like = transform.net[0].weight
             found[prefix + "times"] = like.new_tensor((0.0, 1.0))
             found[prefix + "freqs"] = torch.arange(1, transform.freqs + 1, device=like.device) * math.pi
-    return {k: v for k, v in found.items() if not k.endswith(("times", "freqs"))} if _pending(flow) else found
-
-
-def _pending(flow: nn.Module) -> bool:
-    return False
+    return found
 
 
 def _bases(flow: nn.Module) -> dict[str, Tensor]:
@@ -282,7 +281,11 @@ def _bases(flow: nn.Module) -> dict[str, Tensor]:
 
 def _derived(key: str) -> bool:
     """Tensors of a state dict that follow from how the flow was built."""
-    return key.startswith("base.") or key.endswith((".order", "times", "freqs")) or ("hyper." in key and key.endswith("mask"))
+    return (
+        key.startswith("base.")
+        or key.endswith((".order", "times", "freqs"))
+        or ("hyper." in key and key.endswith("mask"))
+    )
 
 
 def _check_slope(flow: nn.Module, slope: float | None) -> None:

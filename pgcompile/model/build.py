@@ -10,6 +10,7 @@ from pgcompile.model.exact import Exact
 from pgcompile.model.experts import Expert, NotClosed, product
 from pgcompile.model.expressions import Typer, names_in
 from pgcompile.model.families import check_factor
+from pgcompile.model.flows import read_flow
 from pgcompile.model.functionals import declared_names_win
 from pgcompile.model.initial import check_initial
 from pgcompile.model.literals import evaluate, space
@@ -22,6 +23,8 @@ from pgcompile.model.values import (
     ExternNetwork,
     Factor,
     FamilyUse,
+    FlowNet,
+    FlowUse,
     LogDensityUse,
     Mixture,
     Model,
@@ -194,6 +197,9 @@ class _Collector:
                     model.nets[name.id] = Net(
                         name.id, None if inputs is None else tuple(n.id for n in inputs), body.stages, name.span
                     )
+            case tree.FlowDeclaration(name, inputs, stages):
+                if self._take(name, "flow"):
+                    model.flows[name.id] = FlowNet(name.id, tuple(n.id for n in inputs or ()), stages, name.span)
             case tree.ExternNet(name, inputs, outputs):
                 spaces = [(None if n is None else n.id, space(e, model.constants, sink)) for n, e in outputs]
                 if self._take(name, "net"):
@@ -259,6 +265,9 @@ class _Collector:
         if isinstance(value, tree.Call) and value.name == "LogDensity" and value.given is None:
             self._unnormalised(head, targets, parents, value, bindings)
             return
+        if isinstance(value, tree.Call) and value.name == "Flow" and value.given is None:
+            self._flow(head, targets, parents, value, bindings)
+            return
         if isinstance(value, tree.Call) and value.given is None and self._is_family(value, head):
             definition = self._family_use(value, bindings)
             if len(targets) != 1:
@@ -269,7 +278,7 @@ class _Collector:
                     help="give each variable its factor and multiply them",
                 )
                 definition = None
-            if definition is None and value.name != "Flow":
+            if definition is None:
                 self._undeclared(value, head, bindings)
             if definition is not None:
                 self._add_factor(Factor(head.name, targets, parents, definition, head.span))
@@ -356,6 +365,36 @@ class _Collector:
             self.sink.unread.add(head.name)
             return
         definition = LogDensityUse(value.args[0].value, bindings)
+        self._add_factor(Factor(head.name, targets, parents, definition, head.span))
+
+    def _flow(
+        self,
+        head: tree.Call,
+        targets: tuple[str, ...],
+        parents: tuple[str, ...],
+        value: tree.Call,
+        bindings: tuple[tree.Binding, ...],
+    ) -> None:
+        """`p(x|c) = Flow(Normal(0, 1), f(c))`: a base seen through a flow."""
+        read = read_flow(value, self.model, self.sink) if len(targets) == 1 else None
+        if len(targets) != 1:
+            self.sink.add(
+                "PGC212",
+                head.span,
+                f"a flow generates one variable, the left side has {len(targets)}",
+                help="give each variable its factor and multiply them",
+            )
+        use = self._family_use(read.base, bindings) if read is not None else None
+        if read is None or use is None:
+            for variable in (*targets, *parents):
+                self.model.variables.setdefault(variable, head.span)
+            self._add_factor(Factor(head.name, targets, parents, Extern(), head.span))
+            return
+        variable = f"{targets[0]}′′"
+        while any(isinstance(f.definition, FlowUse) and f.definition.variable == variable for f in self.model.factors):
+            variable += "′"
+        base = Factor(head.name, (variable,), parents, use, read.base.span)
+        definition = FlowUse(read.flow, read.inverted, read.arguments, base, bindings)
         self._add_factor(Factor(head.name, targets, parents, definition, head.span))
 
     def mixture(self, left: tree.Call, right: tree.Expr) -> None:
@@ -455,8 +494,6 @@ class _Collector:
             return True
         if value.name in self.model.nets or value.name in FUNCTIONS:
             return not any(value.name == f.name for f in self.model.factors)
-        if value.name == "Flow":
-            return True
         keyword = any(a.name is not None or not isinstance(a.value, tree.Name) for a in value.args)
         return keyword or value.name[:1].isupper()
 
@@ -464,14 +501,6 @@ class _Collector:
         known = families()
         family = known.get(call.name)
         if family is None:
-            if call.name == "Flow":
-                self.sink.add(
-                    "PGC010",
-                    call.span,
-                    f"{call.name} is not part of this version",
-                    help="see docs/language.md for what is",
-                )
-                return None
             self._unknown_family(call)
             return None
         found: dict[str, tree.Expr] = {}
@@ -855,6 +884,7 @@ class _Collector:
         names = []
         known = {
             *self.model.nets,
+            *self.model.flows,
             *self.model.tensors,
             *(f.name for f in self.model.factors),
             *(f.label for f in self.model.factors),

@@ -9,6 +9,7 @@ from math import prod
 
 from pgcompile.diagnostics import InternalError, Sink, Span
 from pgcompile.model.expressions import Scope, Typer, bind, names_in
+from pgcompile.model.flows import size_flow
 from pgcompile.model.literals import flatten
 from pgcompile.model.values import (
     Constant,
@@ -18,6 +19,7 @@ from pgcompile.model.values import (
     Extern,
     Factor,
     FamilyUse,
+    FlowUse,
     LogDensityUse,
     Mixture,
     Model,
@@ -52,6 +54,8 @@ def check_factor(factor: Factor, typer: Typer) -> None:
                 check_factor(component, typer)
             for weight in weights:
                 _one_number(factor, weight, typer, scope_of(factor, typer, ()), "a weight")
+        case FlowUse():
+            _flow(factor, factor.definition, typer)
         case LogDensityUse(expr, bindings):
             scope = scope_of(factor, typer, bindings)
             scope = replace(scope, variables={**scope.variables, **_targets_of(factor, typer)})
@@ -171,6 +175,35 @@ def _deterministic(factor: Factor, definition: Deterministic, typer: Typer) -> N
             f"{variable} is declared as `{declared}`, this is {show(value.shape)}",
             help=f"declare {variable} as `{replace(declared, shape=value.shape)}`, or change the formula",
         )
+
+
+def _flow(factor: Factor, use: FlowUse, typer: Typer) -> None:
+    """The context, the shapes and the base of a factor that is a flow."""
+    if use.variable in typer.model.spaces:
+        return
+    scope = scope_of(factor, typer, use.bindings)
+    contexts = [typer.typed(argument, scope) for argument in use.arguments]
+    target = space_of(factor.targets[0], typer, factor)
+    if target is None or None in contexts:
+        typer.model.spaces_missing.add(use.variable)
+        return
+    out = size_flow(factor, use, target.space, [c for c in contexts if c is not None], typer)
+    definition = use.base.definition
+    assert isinstance(definition, FamilyUse)
+    if out is None:
+        return
+    family = definition.family
+    if not family.pathwise or family.name == "Delta" or family.index_valued:
+        typer.sink.add(
+            "PGC316",
+            use.base.span,
+            f"{family.name} is no base of a flow: a base is drawn with a pathwise gradient",
+            help=f"write {factor.label} = Flow(Normal(0, 1), ...)",
+        )
+        return
+    kind = family.support if KINDS[family.support].event_rank == 0 else "real"
+    typer.model.spaces[use.variable] = Space(kind, out)
+    check_factor(use.base, typer)
 
 
 class _Check:

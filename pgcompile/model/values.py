@@ -118,6 +118,86 @@ class ExternNetwork:
     span: Span
 
 
+# --- flows ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TransformUse:
+    """A transform with its constructor arguments, sizes filled in."""
+
+    word: str
+    arguments: tuple[tuple[str | None, Value], ...]
+
+
+@dataclass(frozen=True)
+class RepeatUse:
+    """Transforms that are made several times over, each time with weights of their own."""
+
+    count: int
+    body: "tuple[FlowStep, ...]"
+
+
+@dataclass(frozen=True)
+class CouplingsUse:
+    """Couplings that keep in turn the same two halves, made `count` times over: the halves are never joined."""
+
+    count: int
+    couplings: tuple[TransformUse, ...]
+
+
+@dataclass(frozen=True)
+class SplitUse:
+    """Half of the channels leave for the base; the others go on."""
+
+    shape: tuple[int, ...]
+    body: "tuple[FlowStep, ...]"
+    out_shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class OtherFlow:
+    """Another flow in a pipeline, with the weights that it has there."""
+
+    name: str
+    inverted: bool
+
+
+FlowStep = TransformUse | RepeatUse | CouplingsUse | SplitUse | OtherFlow
+
+
+def other_flows(steps: "tuple[FlowStep, ...]") -> list[str]:
+    """The flows that steps are made from."""
+    found: list[str] = []
+    for step in steps:
+        if isinstance(step, OtherFlow):
+            found.append(step.name)
+        elif isinstance(step, RepeatUse | SplitUse):
+            found += other_flows(step.body)
+    return found
+
+
+@dataclass(frozen=True)
+class SizedFlow:
+    """The transforms of a flow for an event shape, from data to the base."""
+
+    steps: tuple[FlowStep, ...]
+    shape: tuple[int, ...]
+    out_shape: tuple[int, ...]
+    context: int
+
+
+@dataclass
+class FlowNet:
+    """A flow: declared once, its sizes settled by its first use; `sized` is None until then."""
+
+    name: str
+    inputs: tuple[str, ...]
+    stages: "tuple[tree.Expr | tree.Repeat, ...]"
+    span: Span
+    sized: SizedFlow | None = None
+    first_use: Span = NOWHERE
+
+
 @dataclass(frozen=True)
 class TensorValue:
     """A `param`, `buffer` or `input`."""
@@ -217,6 +297,30 @@ class Pushforward:
 
 
 @dataclass(frozen=True)
+class FlowUse:
+    """`Flow(base, f(c))`: the density of a base seen through f, which maps data to it.
+
+    Args:
+        flow: f.
+        inverted: whether it is `f.inv`.
+        arguments: what it is conditioned on.
+        base: the factor of f(x), over a variable that nothing else names.
+        bindings: of `where`.
+    """
+
+    flow: str
+    inverted: bool
+    arguments: tuple[tree.Expr, ...]
+    base: "Factor"
+    bindings: tuple[tree.Binding, ...] = ()
+
+    @cached_property
+    def variable(self) -> str:
+        """f(x)."""
+        return self.base.targets[0]
+
+
+@dataclass(frozen=True)
 class Undefined:
     """A factor of a bare structure: known by its variables only."""
 
@@ -235,6 +339,7 @@ class Factor:
     parents: tuple[str, ...]
     definition: (
         "FamilyUse | Deterministic | Extern | Undefined | Data | Evidence | Mixture | LogDensityUse | Pushforward"
+        " | FlowUse"
     )
     span: Span
 
@@ -245,7 +350,7 @@ class Factor:
 
 
 FactorDefinition = (
-    FamilyUse | Deterministic | Extern | Undefined | Data | Evidence | Mixture | LogDensityUse | Pushforward
+    FamilyUse | Deterministic | Extern | Undefined | Data | Evidence | Mixture | LogDensityUse | Pushforward | FlowUse
 )
 
 
@@ -281,6 +386,17 @@ class Atom:
     def label(self) -> str:
         """As people write it, with the new names."""
         return factor_label(self.factor.name, self.targets, self.parents)
+
+
+def is_pathwise(atom: Atom) -> bool:
+    """Whether its draws carry gradients of its parameters, as far as is known before it is supplied."""
+    match atom.factor.definition:
+        case FamilyUse(family=family):
+            return family.pathwise
+        case FlowUse():
+            return True
+        case _:
+            return False
 
 
 @dataclass(frozen=True)
@@ -380,6 +496,7 @@ class Model:
     spaces: dict[str, Space] = field(default_factory=dict)
     constants: dict[str, Fraction] = field(default_factory=dict)
     nets: dict[str, Net | ExternNetwork] = field(default_factory=dict)
+    flows: dict[str, FlowNet] = field(default_factory=dict)
     tensors: dict[str, TensorValue] = field(default_factory=dict)
     factors: list[Factor] = field(default_factory=list)
     named: list[NamedDistribution] = field(default_factory=list)

@@ -8,7 +8,17 @@ from math import prod
 
 from pgcompile.diagnostics import Sink, Span
 from pgcompile.model.elimination import states
-from pgcompile.model.values import Atom, Distribution, FamilyUse, LogDensityUse, Mixture, Model, Pushforward
+from pgcompile.model.values import (
+    Atom,
+    Distribution,
+    FamilyUse,
+    FlowUse,
+    LogDensityUse,
+    Mixture,
+    Model,
+    Pushforward,
+    is_pathwise,
+)
 from pgcompile.objective.review import learnables_of
 from pgcompile.objective.terms import PATHWISE, Env, Estimator
 
@@ -58,17 +68,18 @@ def plan(
     drawn = False
     for atom in over.atoms:
         definition = atom.factor.definition
-        if not isinstance(definition, FamilyUse) or definition.family.name == "Delta":
+        flow = isinstance(definition, FlowUse)
+        if not flow and (not isinstance(definition, FamilyUse) or definition.family.name == "Delta"):
             continue
         target, count = atom.targets[0], states(atom, model)
         learned = learned_upstream(atom, over, env, model)
-        if definition.family.pathwise:
+        if is_pathwise(atom):
             drawn = True
             if estimator.grad == "score" and learned:
                 scored.append(target)
             continue
         if estimator.relax is not None:
-            if definition.family.name not in _RELAXABLE:
+            if _family(atom) not in _RELAXABLE:
                 _report_relaxation(atom, sink, span)
                 return None
             relaxed.append(target)
@@ -135,6 +146,15 @@ def _without_effect(
 def _stands_alone(over: Distribution, estimator: Estimator, env: Env, model: Model, sink: Sink, span: Span) -> bool:
     """Whether detaching the parameters of the drawn factors cuts no path but that of what is learned in them."""
     for atom in over.atoms:
+        if isinstance(atom.factor.definition, FlowUse):
+            sink.add(
+                "PGC408",
+                span,
+                f"grad={estimator.grad} detaches the parameters of {atom.label}, which is a flow",
+                reasons=["its weights serve the draw and its log-density together"],
+                help=f"leave grad={estimator.grad} out",
+            )
+            return False
         pending = list(atom.parents)
         while pending:
             parent = pending.pop()

@@ -17,6 +17,7 @@ from pgcompile.model.values import (
     Extern,
     Factor,
     FamilyUse,
+    FlowUse,
     LogDensityUse,
     Mixture,
     Model,
@@ -25,6 +26,7 @@ from pgcompile.model.values import (
     Undefined,
     base_name,
     factor_label,
+    other_flows,
 )
 from pgcompile.objective import terms
 from pgcompile.objective.terms import Term
@@ -87,16 +89,28 @@ def _unused_nets(model: Model, sink: Sink) -> None:
                 f"net {net.name} is never called, so its sizes are not known and it is left out",
                 help="remove it, or call it",
             )
+    for flow in model.flows.values():
+        if flow.sized is None:
+            sink.add(
+                "W107",
+                flow.span,
+                f"flow {flow.name} is never used, so its sizes are not known and it is left out",
+                help=f"remove it, or use it: `p(x) = Flow(Normal(0, 1), {flow.name})`",
+            )
 
 
 def _unused_parents(model: Model, sink: Sink) -> None:
     """A parent that no parameter of the factor depends on."""
     for factor in model.factors:
-        if not isinstance(factor.definition, FamilyUse):
+        definition = factor.definition
+        if not isinstance(definition, FamilyUse | FlowUse):
             continue
-        bound = {name.id: names_in(b.value) for b in factor.definition.bindings for name in b.names}
+        bound = {name.id: names_in(b.value) for b in definition.bindings for name in b.names}
         used: set[str] = set()
-        pending = [name for _, expr in factor.definition.parameters for name in names_in(expr)]
+        exprs = list(definition.arguments) if isinstance(definition, FlowUse) else []
+        inner = definition.base.definition if isinstance(definition, FlowUse) else definition
+        exprs += [expr for _, expr in inner.parameters] if isinstance(inner, FamilyUse) else []
+        pending = [name for expr in exprs for name in names_in(expr)]
         while pending:
             name = pending.pop()
             if name not in used:
@@ -143,6 +157,14 @@ def _untrained(model: Model, sink: Sink) -> None:
                 f"net {name} is in no `wrt`, so it is never trained",
                 help=f"add {name} to one of them",
             )
+    for name, flow in model.flows.items():
+        if name not in covered and flow.sized is not None:
+            sink.add(
+                "W109",
+                flow.span,
+                f"flow {name} is in no `wrt`, so it is never trained",
+                help=f"add {name} to one of them",
+            )
     for name, tensor in model.tensors.items():
         if tensor.kind == "param" and name not in covered:
             sink.add(
@@ -153,8 +175,15 @@ def _untrained(model: Model, sink: Sink) -> None:
             )
 
 
+def flows_in(name: str, model: Model) -> set[str]:
+    """The flows that a flow is made from."""
+    sized = model.flows[name].sized
+    return {f for other in (other_flows(sized.steps) if sized else ()) for f in (other, *flows_in(other, model))}
+
+
 def learnables_of(factor: Factor, model: Model) -> set[str]:
-    """Nets and params that a factor's parameters are computed with."""
+    """Nets, flows and params that a factor's parameters are computed with."""
+    found: set[str] = set()
     match factor.definition:
         case FamilyUse(parameters=parameters, bindings=bindings):
             exprs = [e for _, e in parameters] + [b.value for b in bindings]
@@ -167,15 +196,17 @@ def learnables_of(factor: Factor, model: Model) -> set[str]:
         case Pushforward(base=base, forward=forward):
             return learnables_of(base.factor, model) | learned_in(forward, model)
         case Mixture(weights, components):
-            found = {n for c in components for n in learnables_of(c, model)}
-            return found | {n for w in weights for n in names_in(w) if n in model.tensors}
+            parts = {n for c in components for n in learnables_of(c, model)}
+            return parts | {n for w in weights for n in names_in(w) if n in model.tensors}
+        case FlowUse(flow=flow, arguments=arguments, base=base):
+            exprs = list(arguments)
+            found = {flow, *flows_in(flow, model), *learnables_of(base, model)}
         case LogDensityUse(expr, bindings):
             exprs = [expr, *(b.value for b in bindings)]
         case Undefined() | Data():
             return set()
         case _:
             raise InternalError("an unknown kind of factor")
-    found = set()
     for expr in exprs:
         found |= {call.name for call in calls_in(expr) if call.name in model.nets}
         found |= {name for name in names_in(expr) if name in model.tensors and model.tensors[name].kind == "param"}

@@ -204,6 +204,11 @@ class Builder:
                 return self.unary("square", a)
             case _:
                 pass
+        if (op, a.op) in (("sub", "add"), ("div", "mul")) and b in a.args and a.args[0] is not a.args[1]:
+            # The noise that a draw was made from: (loc + scale * noise - loc) / scale.
+            (rest,) = (arg for arg in a.args if arg is not b)
+            if rest.constant is None and (rest.shape, rest.axes, rest.batched) == (a.shape, a.axes, a.batched):
+                return rest
         if op == "mul" and a.constant is not None and b.op == "neg":
             return self.binary("mul", self.constant(-a.constant), b.args[0])
         if op == "mul" and a.constant is not None and b.op == "mul" and b.args[0].constant is not None:

@@ -1,6 +1,7 @@
 """What variables stand for while a method is planned: arguments, draws, deterministic values; and how factors are
 scored, drawn and averaged there."""
 
+import re
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import prod
@@ -19,10 +20,12 @@ from pgcompile.model.values import (
     Evidence,
     Extern,
     FamilyUse,
+    FlowUse,
     LogDensityUse,
     Mixture,
     Model,
     Pushforward,
+    is_pathwise,
 )
 from pgcompile.objective.moments import ExprUse
 from pgcompile.objective.rewrite import ClosedLeaf, ParameterUse, parameter_symbols
@@ -58,6 +61,9 @@ class Environment:
     _variables: dict[tuple[str, object], Value] = field(default_factory=dict)
     _parameters: dict[tuple[Atom, Env], dict[str, Value]] = field(default_factory=dict)
     _facts: dict[Atom, tuple[Facts, tuple[tuple[Symbol, ParameterUse], ...]]] = field(default_factory=dict)
+
+    _pushed: dict[tuple[int, int | None, str, bool], tuple[Value, Value]] = field(default_factory=dict)
+    """What a value drawn through a flow was made from, and the log-determinant found on the way."""
 
     _patterns: dict[tuple[str, tuple[tuple[str, Expr], ...]], Facts] = field(default_factory=dict)
     _constants: dict[Expr, tuple[Expr, float]] = field(default_factory=dict)
@@ -120,7 +126,7 @@ class Environment:
         lowering = self._expressions(env, atom.mapping, definition.bindings)
         target = atom.targets[0]
         found: dict[str, Value] = {}
-        with self.builder.section(atom.label):
+        with self.builder.section(re.sub("′′+", "", atom.label)):  # the base of a flow is shown as the flow
             for name, expr in definition.parameters:
                 value = self._parameter(
                     lowering, definition, definition.family.parameter(name), expr, atom.factor.targets[0]
@@ -210,8 +216,15 @@ class Environment:
 
     # --- log-densities ---
 
-    def log_density(self, atom: Atom, env: Env, *, detached: bool = False) -> Value:
-        """log of a factor, summed over its event shape; `detached` keeps gradients from its parameters."""
+    def log_density(self, atom: Atom, env: Env, *, detached: bool = False, within: str | None = None) -> Value:
+        """log of a factor, summed over its event shape.
+
+        Args:
+            atom: the factor.
+            env: the values of its variables.
+            detached: whether gradients are kept from its parameters.
+            within: the formula that it is a part of, if it has no name of its own.
+        """
         if isinstance(atom.factor.definition, Extern):
             return self._extern_log_density(atom, env)
         if isinstance(atom.factor.definition, Evidence):
@@ -220,6 +233,8 @@ class Environment:
             return self._pushforward(atom.factor.definition, atom, env)
         if isinstance(atom.factor.definition, Mixture):
             return self._mixture(atom.factor.definition, atom, env)
+        if isinstance(atom.factor.definition, FlowUse):
+            return self._flow_log_density(atom.factor.definition, atom, env)
         if isinstance(atom.factor.definition, LogDensityUse):
             definition = atom.factor.definition
             with self.builder.section(f"log {atom.label}, up to a constant"):
@@ -233,11 +248,13 @@ class Environment:
                 for symbol, value in bindings.items()
             }
         x = self.variable(atom.targets[0], env)
-        with self.builder.section(f"log {atom.label}"):
+        with self.builder.section(within or f"log {atom.label}"):
             formula = FormulaLowering(self.builder, {**bindings, X: x}, self._dim(atom))
             total = self._summed(formula, facts.log_density, self._lead(atom))
             if x.batched and not total.batched:
                 total = self.builder.expand_full(self.builder.tensor(total), (), x.axes, None)
+        if within is not None:
+            return total
         suffix = "".join(atom.targets)
         return self.builder.name(total, f"log_{atom.factor.name}_{suffix}", keep=True)
 
@@ -292,6 +309,77 @@ class Environment:
             slope = self._expressions(env, {}, ()).lower(definition.log_slope)
             total = build.binary("add", density, slope)
         return build.name(total, f"log_{atom.factor.name}_{''.join(atom.targets)}", keep=True)
+
+    # --- flows ---
+
+    def flow_context(self, definition: FlowUse, atom: Atom, env: Env) -> Value | None:
+        """What a flow is conditioned on, as one vector."""
+        lowering = self._expressions(env, atom.mapping, definition.bindings)
+        parts = []
+        for argument in definition.arguments:
+            value = self.builder.tensor(lowering.lower(argument))
+            if value.rank == 0:
+                value = self.builder.make("unsqueeze", (value,), (1,), shape=(1,))
+            parts.append(value)
+        return self.builder.name(lowering.cat(parts), "context") if parts else None
+
+    def _through(self, definition: FlowUse, x: Value, context: Value | None, *, to_base: bool) -> tuple[Value, Value]:
+        """What a flow makes of a value, to the base or back, and the log-determinant."""
+        build = self.builder
+        attribute = self.tensors.flow(definition.flow)
+        sized = self.tensors.flows[attribute]
+        backwards = to_base == definition.inverted
+        args = (x,) if context is None else build.align_axes(x, context)
+        whole = build.make("flow", args, (attribute, backwards, 2), shape=())
+        shape = sized.shape if backwards else sized.out_shape
+        return (
+            build.make("item", (whole,), (0,), shape=shape),
+            build.make("item", (whole,), (1,), shape=()),
+        )
+
+    def _pushed_key(self, definition: FlowUse, x: Value, context: Value | None) -> tuple[int, int | None, str, bool]:
+        return (x.number, None if context is None else context.number, definition.flow, definition.inverted)
+
+    def _flow_log_density(self, definition: FlowUse, atom: Atom, env: Env) -> Value:
+        """log of the base's density where the flow takes a value, and the log-determinant.
+
+        A value that was drawn through the same flow is not taken back: what it was made from is known.
+        """
+        build, variable = self.builder, definition.variable
+        x, target = self.variable(atom.targets[0], env), atom.targets[0]
+        with build.section(f"log {atom.label}"):
+            context = self.flow_context(definition, atom, env)
+            known = self._pushed.get(self._pushed_key(definition, x, context))
+            if known is not None:
+                base, ladj = known[0], build.unary("neg", known[1])
+            else:
+                base, ladj = self._through(definition, x, context, to_base=True)
+                own = f"{atom.factor.name}_{target}"
+                base = build.name(base, "u", f"u_{target}", f"u_{own}", keep=True)
+                ladj = build.name(ladj, "ladj", f"ladj_{target}", f"ladj_{own}", keep=True)
+        draw = Draw(-_SUMMED - len(self._variables), Distribution((Atom(definition.base),)), 1, OBSERVED)
+        self.override(variable, draw, base)
+        inner = env.extended((variable,), draw)
+        density = self.log_density(Atom(definition.base, atom.renaming), inner, within=f"log {atom.label}")
+        with build.section(f"log {atom.label}"):
+            total = build.binary("add", density, ladj)
+        return build.name(total, f"log_{atom.factor.name}_{''.join(atom.targets)}", keep=True)
+
+    def _flow_draw(
+        self, definition: FlowUse, atom: Atom, env: Env, axes: tuple[Axis, ...], comment: str, identity: object
+    ) -> Value:
+        """A draw of the base taken back through the flow."""
+        build, target = self.builder, atom.targets[0]
+        with build.section(atom.label):
+            context = self.flow_context(definition, atom, env)
+        with build.section(comment):
+            wide = axes if context is None else tuple(dict.fromkeys((*axes, *context.axes)))
+            base = self.draw(Atom(definition.base, atom.renaming), env, wide, comment, identity, hint="u")
+            x, ladj = self._through(definition, base, context, to_base=False)
+            x = build.name(x, target, keep=True)
+            ladj = build.name(ladj, "ladj", f"ladj_{target}", f"ladj_{atom.factor.name}_{target}", keep=True)
+        self._pushed[self._pushed_key(definition, x, context)] = (base, ladj)
+        return x
 
     def _mixture(self, definition: Mixture, atom: Atom, env: Env) -> Value:
         """log of a weighted sum of densities."""
@@ -513,7 +601,7 @@ class Environment:
         comment = f"E_{{{draw.distribution.label}}}: "
         if name in draw.relaxed:
             return self._relaxed_draw(draw, atom, axes, comment)
-        pathwise = isinstance(atom.factor.definition, FamilyUse) and atom.factor.definition.family.pathwise
+        pathwise = is_pathwise(atom)
         word = "pathwise sample" if pathwise and name not in draw.scored else "sample"
         count = f"one {word}" if draw.samples == 1 else f"{draw.samples} {word}s"
         value = self.draw(atom, inner, axes, f"{comment}{count} of {name}", draw_key(draw, name))
@@ -565,11 +653,21 @@ class Environment:
                 soft = build.binary("add", soft, build.unary("detach", build.binary("sub", hard, soft)))
         return build.name(soft, atom.targets[0], keep=True)
 
-    def draw(self, atom: Atom, env: Env, axes: tuple[Axis, ...], comment: str, identity: object) -> Value:
-        """A draw from a factor, with the draw axes of its parameters and `axes`."""
-        name = atom.targets[0]
+    def draw(
+        self,
+        atom: Atom,
+        env: Env,
+        axes: tuple[Axis, ...],
+        comment: str,
+        identity: object,
+        hint: str | None = None,
+    ) -> Value:
+        """A draw from a factor, with the draw axes of its parameters and `axes`; `hint` is what to call it."""
+        name = hint or atom.targets[0]
         if isinstance(atom.factor.definition, Extern):
             return self._extern_draw(atom, env, axes, comment, identity)
+        if isinstance(atom.factor.definition, FlowUse):
+            return self._flow_draw(atom.factor.definition, atom, env, axes, comment, identity)
         facts, _ = self.facts(atom)
         bindings = self._bindings(atom, env)
         with self.builder.section(comment):

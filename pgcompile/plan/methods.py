@@ -18,6 +18,7 @@ from pgcompile.model.values import (
     Extern,
     Factor,
     FamilyUse,
+    FlowUse,
     LogDensityUse,
     Mixture,
     Model,
@@ -457,6 +458,18 @@ class Planner:
                     formula += f", {', '.join(bound)}"
             elif isinstance(definition, Extern):
                 self.tensors.extern(factor_attribute(factor))
+            elif isinstance(definition, FlowUse):
+                base = definition.base.definition
+                assert isinstance(base, FamilyUse)
+                values = environment.parameters(Atom(definition.base), OBSERVED)
+                parameters = self._full_parameters(definition.base, base, values, environment)
+                context = environment.flow_context(definition, Atom(factor), OBSERVED)
+                parameters |= {"context": context} if context is not None else {}
+                self.tensors.flow(definition.flow)
+                inner = ", ".join(f"{k}={format_expr(e)}" for k, e in base.parameters)
+                given = f"({', '.join(map(format_expr, definition.arguments))})" if definition.arguments else ""
+                inv = ".inv" if definition.inverted else ""
+                formula = f"Flow({base.family.name}({inner}), {definition.flow}{inv}{given})"
             elif isinstance(definition, Mixture):
                 parameters = {f"weight_{i}": w for i, w in enumerate(environment.weights(definition), 1)}
                 weighed = zip(definition.weights, definition.components, strict=True)

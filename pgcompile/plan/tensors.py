@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from pgcompile.diagnostics import InternalError
 from pgcompile.model.literals import evaluate, flatten, shape_of
-from pgcompile.model.values import Model, ModuleSegment, TensorValue
+from pgcompile.model.values import Model, ModuleSegment, SizedFlow, TensorValue, other_flows
 from pgcompile.plan.builder import Builder
 from pgcompile.plan.values import Value
 from pgcompile.syntax import tree
@@ -38,6 +38,18 @@ class Tensors:
     externs: dict[str, tuple[tuple[tuple[int, ...], bool], ...]] = field(default_factory=dict)
     parameters: dict[str, TensorValue] = field(default_factory=dict)
     constants: dict[str, ConstantTable] = field(default_factory=dict)
+    flows: dict[str, SizedFlow] = field(default_factory=dict)
+
+    def flow(self, name: str) -> str:
+        """Attribute of a flow, and of those it is made from, which stand before it."""
+        if name not in self.flows:
+            sized = self.model.flows[name].sized
+            if sized is None:
+                raise InternalError(f"the flow {name} was not sized")
+            for other in other_flows(sized.steps):
+                self.flow(other)
+            self.flows[name] = sized
+        return name
 
     def module(self, segment: ModuleSegment) -> str:
         """Attribute of a net's layers."""

@@ -77,6 +77,17 @@ def _name(token: Token) -> tree.Name:
     return tree.Name(name, span=_place(token))
 
 
+def _use(token: Token) -> tree.Name:
+    """A name where it is used: `f.inv` is the inverse of the flow f."""
+    text = str(token)
+    if not text.endswith(".inv"):
+        return _name(token)
+    name = canonical_name(text.removesuffix(".inv"))
+    if name is None:
+        raise NameError_(_place(token), text)
+    return tree.Name(f"{name}.inv", span=_place(token))
+
+
 def _names(children: list[Any]) -> list[tree.Name]:
     return [_name(c) for c in children if isinstance(c, Token) and c.type == "NAME"]
 
@@ -129,14 +140,18 @@ class Builder(Transformer[Token, Any]):
             )
         return tree.ExternFactor(head, span=_span(c))
 
-    def flow_declaration(self, c: list[Any]) -> tree.Unsupported:
-        return tree.Unsupported("flows", span=_span(c))
+    def flow_declaration(self, c: list[Any]) -> tree.FlowDeclaration:
+        inputs = next((x.items for x in c[2:-1] if isinstance(x, _Many)), None)
+        return tree.FlowDeclaration(_name(c[1]), inputs, c[-1].items, span=_span(c))
 
     def flow_pipeline(self, c: list[Any]) -> _Many:
-        return _many(c, ())
+        return _many(c, _nodes(c))
 
-    def flow_stage(self, c: list[Any]) -> _Many:
-        return _many(c, ())
+    def flow_stage(self, c: list[Any]) -> Any:
+        return _open(c[0])
+
+    def repeat(self, c: list[Any]) -> tree.Repeat:
+        return tree.Repeat(_open(c[1]), c[3].items, span=_span(c))
 
     def index_declaration(self, c: list[Any]) -> tree.Unsupported:
         return tree.Unsupported("sequences", span=_span(c))
@@ -282,7 +297,7 @@ class Builder(Transformer[Token, Any]):
         return tree.Number(str(c[0]), span=_span(c))
 
     def name(self, c: list[Any]) -> tree.Name:
-        return _name(c[0])
+        return _use(c[0])
 
     def call(self, c: list[Any]) -> tree.Call:
         return self._call(c, None)
@@ -299,7 +314,7 @@ class Builder(Transformer[Token, Any]):
 
     def _call(self, c: list[Any], given: tuple[tree.Argument, ...] | None, span: Span | None = None) -> tree.Call:
         args = next((x.items for x in c if isinstance(x, _Many)), ())
-        name = _name(c[0])
+        name = _use(c[0])
         return tree.Call(name.id, args, given, span=span or _span(c), name_span=name.span)
 
     def given(self, c: list[Any]) -> "_Given":

@@ -52,6 +52,9 @@ def format_statement(statement: tree.Statement) -> str:
         case tree.NetDeclaration(name, inputs, body):
             head = f"({_names(inputs)})" if inputs is not None else ""
             return f"net {name.id}{head} = {format_expr(body)}"
+        case tree.FlowDeclaration(name, inputs, stages):
+            head = f"({_names(inputs)})" if inputs is not None else ""
+            return f"flow {name.id}{head} = {_flow(stages)}"
         case tree.ExternNet(name, inputs, outputs):
             results = [f"{n.id}: {_space(s)}" if n is not None else _space(s) for n, s in outputs]
             right = f"({', '.join(results)})" if outputs[0][0] is not None else results[0]
@@ -81,6 +84,16 @@ def _names(names: tuple[tree.Name, ...]) -> str:
 
 def _space(space: tree.SpaceExpr) -> str:
     return space.name + "".join(f"[{', '.join(format_expr(item) for item in group)}]" for group in space.groups)
+
+
+def _flow(stages: tuple[tree.Expr | tree.Repeat, ...]) -> str:
+    """The stages of a flow."""
+    return " >> ".join(
+        f"repeat {format_expr(stage.count)} {{ {_flow(stage.stages)} }}"
+        if isinstance(stage, tree.Repeat)
+        else format_expr(stage)
+        for stage in stages
+    )
 
 
 def format_expr(expr: tree.Expr) -> str:

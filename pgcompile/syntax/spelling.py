@@ -71,6 +71,8 @@ def superscript(text: str) -> str:
 
 def latex_name(name: str) -> str:
     r"""A name for typesetting: `q_phi` as `q_{\phi}`, `hidden` as `\mathrm{hidden}`."""
+    if name.endswith(".inv"):
+        return f"{latex_name(name.removesuffix('.inv'))}^{{-1}}"
     base, *subscripts = name.split("_")
     parts = [_latex_word(word) for word in subscripts if word]
     head = _latex_word(base)

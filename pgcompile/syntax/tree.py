@@ -286,6 +286,23 @@ class NetDeclaration(Node):
 
 
 @dataclass(frozen=True)
+class Repeat(Node):
+    """`repeat 5 { a >> b }` in a flow."""
+
+    count: Expr
+    stages: tuple["Expr | Repeat", ...]
+
+
+@dataclass(frozen=True)
+class FlowDeclaration(Node):
+    """`flow f = pipeline` or `flow f(c) = pipeline`; `inputs` is None where none were written."""
+
+    name: Name
+    inputs: tuple[Name, ...] | None
+    stages: tuple[Expr | Repeat, ...]
+
+
+@dataclass(frozen=True)
 class ExternNet(Node):
     """`extern net f(x) -> space` or `-> (loc: space, scale: space)`; a single result has the name None."""
 
@@ -346,6 +363,7 @@ Statement = (
     | ConstDeclaration
     | TensorDeclaration
     | NetDeclaration
+    | FlowDeclaration
     | ExternNet
     | ExternFactor
     | Definition

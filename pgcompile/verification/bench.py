@@ -19,6 +19,7 @@ from pgcompile.model.values import (
     Extern,
     ExternNetwork,
     FamilyUse,
+    FlowUse,
     Model,
     ModuleSegment,
     Net,
@@ -161,11 +162,14 @@ class Bench:
         while pending:
             factor = pending.pop()
             definition = factor.definition
+            if isinstance(definition, FlowUse):
+                pending.append(definition.base)
             if isinstance(definition, FamilyUse):
                 written = [expr for _, expr in definition.parameters]
             else:
                 written = [definition.expr] if isinstance(definition, Deterministic) else []
-            if isinstance(definition, FamilyUse | Deterministic):
+                written += definition.arguments if isinstance(definition, FlowUse) else ()
+            if isinstance(definition, FamilyUse | Deterministic | FlowUse):
                 written += [binding.value for binding in definition.bindings]
             found |= {name for expr in written for name in names_in(expr)}
             pending += [self.model.deterministic[p] for p in factor.parents if p in self.model.deterministic]
@@ -187,6 +191,9 @@ class Bench:
             for segment in net.segments or ():
                 if isinstance(segment, ModuleSegment) and segment.attribute in self.program.attributes:
                     found[segment.attribute] = self._attribute(segment.attribute)
+        for flow in self.model.flows:
+            if flow in self.program.attributes:
+                found[flow] = self._attribute(flow)
         return found
 
     def _tensors(self) -> dict[str, Tensor]:

@@ -142,3 +142,31 @@ FUNCTIONALS = {
     "DKL": "KL",
     "Var": "E_q[f^2] - E_q[f]^2: write it so",
 }
+
+# Transforms of flows by what other libraries call them; a value with spaces is an explanation.
+TRANSFORMS: dict[str, str] = {
+    "RealNVP": "repeat 3 { AffineCoupling(mask=even) >> AffineCoupling(mask=odd) }",
+    "NICE": "repeat 3 { AdditiveCoupling(mask=even) >> AdditiveCoupling(mask=odd) }",
+    "MAF": "repeat 3 { MaskedAutoregressive >> Reverse }",
+    "IAF": "repeat 3 { InverseAutoregressive >> Reverse }",
+    "NSF": "repeat 3 { SplineAutoregressive >> Reverse }",
+    "Glow": "repeat 2 { Squeeze >> repeat 4 { ActNorm >> Conv1x1 >> ImageCoupling } >> Split }",
+    "CNF": "Continuous",
+    "FFJORD": "Continuous",
+    "NAF": "NeuralAutoregressive",
+    "UMNN": "UnconstrainedMonotonic",
+    "SOSPF": "SumOfSquares",
+    "MaskedAutoregressiveTransform": "MaskedAutoregressive",
+    "Permute": "Permutation",
+    "PermutationTransform": "Permutation",
+    "Coupling": "AffineCoupling",
+    "CouplingTransform": "AffineCoupling",
+    "PlanarFlow": "Planar",
+    "RadialFlow": "Radial",
+    "BatchNorm1d": "BatchNorm",
+    "BatchNorm2d": "BatchNorm",
+    "ActNorm2d": "ActNorm",
+    "InvertibleConv1x1": "Conv1x1",
+    "ChannelConv": "Conv1x1",
+    "Spline": "SplineAutoregressive",
+}

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import pgcompile as pgc
-from pgcompile.emit.module import special_sources
+from pgcompile.vocabulary.library import library_sources
 from tests.conftest import compiled
 from tests.programs import EXAMPLES, SMALL
 
@@ -58,7 +58,7 @@ def test_ruff_passes_whatever_the_line_length(name: str, tmp_path: Path) -> None
 def test_special_functions_fit_the_page_too(tmp_path: Path) -> None:
     """They are copied into modules: stable under `ruff format` at 88 and at 120 columns."""
     path = tmp_path / "special.py"
-    path.write_text("\n\n\n".join(special_sources().values()) + "\n", encoding="utf-8")
+    path.write_text("\n\n\n".join(library_sources().values()) + "\n", encoding="utf-8")
     for width in ("88", "120"):
         arguments = ["format", "--check", "--isolated", "--line-length", width, str(path)]
         subprocess.run([sys.executable, "-m", "ruff", *arguments], check=True, capture_output=True)

@@ -2,11 +2,13 @@
 
 from torch import Tensor, nn
 
-from pgcompile.vocabulary.transforms.bijection import Bijection
 from pgcompile.vocabulary.transforms.coupling import Coupling
+from pgcompile.vocabulary.transforms.univariate import Univariate
+
+__all__ = ["AdditiveCoupling"]
 
 
-class Shift(Bijection):
+class Shift(Univariate):
     """y = x + b on the reals: keeps volumes (Dinh et al. 2014)."""
 
     parameters_each = 1
@@ -33,6 +35,12 @@ class AdditiveCoupling(Coupling):
     """
 
     def __init__(
-        self, features: int, context: int = 0, hidden: tuple = (64, 64), act: type = nn.ReLU, mask="first", net=None
+        self,
+        features: int,
+        context: int = 0,
+        hidden: tuple = (64, 64),
+        act: type = nn.ReLU,
+        mask="first",
+        net=None,
     ):
         super().__init__(features, Shift(), context, hidden, act, mask, net)

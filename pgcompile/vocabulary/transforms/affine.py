@@ -6,12 +6,19 @@ import torch
 from torch import Tensor, nn
 
 from pgcompile.vocabulary.transforms.autoregressive import Autoregressive
-from pgcompile.vocabulary.transforms.bijection import Bijection
 from pgcompile.vocabulary.transforms.coupling import Coupling
 from pgcompile.vocabulary.transforms.elementwise import Elementwise
+from pgcompile.vocabulary.transforms.univariate import Univariate
+
+__all__ = [
+    "AffineCoupling",
+    "ElementwiseAffine",
+    "InverseAutoregressive",
+    "MaskedAutoregressive",
+]
 
 
-class AffineMap(Bijection):
+class AffineMap(Univariate):
     """y = exp(a) x + b on the reals, with a kept between log(slope) and -log(slope) (Dinh et al. 2017).
 
     Args:
@@ -25,20 +32,17 @@ class AffineMap(Bijection):
         self.remember(slope=slope)
         self.limit = -math.log(slope)
 
-    def read(self, phi: Tensor):
-        """b and a from the parameters [..., 2 F], each [..., F]."""
-        shift, raw = phi.chunk(2, -1)
-        return shift, raw / (1 + (raw / self.limit).abs())
-
     def forward(self, x: Tensor, phi: Tensor, at=None):
-        """y and a."""
-        shift, log_scale = self.read(phi)
+        """y = exp(a) x + b and a."""
+        shift, raw = phi.chunk(2)
+        log_scale = raw * self.limit / (raw.abs() + self.limit)
         return torch.addcmul(shift, x, log_scale.exp()), log_scale
 
     def inverse(self, y: Tensor, phi: Tensor, at=None):
         """x = exp(-a) (y - b) and -a."""
-        shift, log_scale = self.read(phi)
-        return (y - shift) * torch.exp(-log_scale), -log_scale
+        shift, raw = phi.chunk(2)
+        log_scale = raw * -self.limit / (raw.abs() + self.limit)
+        return (y - shift) * log_scale.exp(), log_scale
 
 
 class AffineCoupling(Coupling):
@@ -92,7 +96,9 @@ class MaskedAutoregressive(Autoregressive):
         adjacency=None,
         slope: float = 1e-3,
     ):
-        super().__init__(features, AffineMap(slope), context, hidden, act, order, passes, adjacency)
+        super().__init__(
+            features, AffineMap(slope), context, hidden, act, order, passes, adjacency
+        )
 
 
 class InverseAutoregressive(MaskedAutoregressive):
@@ -119,6 +125,11 @@ class ElementwiseAffine(Elementwise):
     """
 
     def __init__(
-        self, features: int, context: int = 0, hidden: tuple = (64, 64), act: type = nn.ReLU, slope: float = 1e-3
+        self,
+        features: int,
+        context: int = 0,
+        hidden: tuple = (64, 64),
+        act: type = nn.ReLU,
+        slope: float = 1e-3,
     ):
         super().__init__(features, AffineMap(slope), context, hidden, act)

@@ -3,11 +3,12 @@
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pgcompile.vocabulary.transforms.bijection import Bijection
 from pgcompile.vocabulary.transforms.elementwise import Elementwise
 from pgcompile.vocabulary.transforms.networks import MaskedMLP
+from pgcompile.vocabulary.transforms.univariate import as_columns, from_columns
 
 
 class Autoregressive(Bijection):
@@ -25,7 +26,15 @@ class Autoregressive(Bijection):
     """
 
     def __init__(
-        self, features: int, univariate, context: int, hidden: tuple, act: type, order, passes, adjacency
+        self,
+        features: int,
+        univariate,
+        context: int,
+        hidden: tuple,
+        act: type,
+        order,
+        passes,
+        adjacency,
     ):
         super().__init__()
         self.univariate = univariate
@@ -35,7 +44,9 @@ class Autoregressive(Bijection):
             step = place // math.ceil(features / steps)
             sees = step[:, None] > step
         else:
-            sees = checked_adjacency(torch.as_tensor(adjacency, dtype=torch.bool), features, context)
+            sees = checked_adjacency(
+                torch.as_tensor(adjacency, dtype=torch.bool), features, context
+            )
         if context and sees.shape[1] == features:
             sees = torch.cat((sees, torch.ones(features, context, dtype=torch.bool)), 1)
         if sees.any() and features > 1:
@@ -47,14 +58,18 @@ class Autoregressive(Bijection):
         """x [..., D] -> y [..., D], log |det dy/dx| [...]."""
         if isinstance(self.net, Elementwise):
             return self.net(x, context)
-        y, slope = self.univariate(x, self.net(x, context))
-        return y, None if slope is None else slope.sum(-1)
+        columns = as_columns(x)
+        phi = self.net(columns, as_columns(context))
+        y, slope = self.univariate(columns, phi)
+        return from_columns(y, None if slope is None else slope.sum(0), x.shape[:-1])
 
     def inverse(self, y: Tensor, context: Tensor | None = None):
         """y [..., D] -> x [..., D], log |det dx/dy| [...]; each hidden unit is evaluated once."""
         if isinstance(self.net, Elementwise):
             return self.net.inverse(y, context)
-        return self.net.solve(y, context, self.univariate.inverse)
+        invert = self.univariate.inverse
+        x, slope = self.net.solve(as_columns(y), as_columns(context), invert)
+        return from_columns(x, slope, y.shape[:-1])
 
 
 def feature_order(features: int, order) -> Tensor:
@@ -64,15 +79,24 @@ def feature_order(features: int, order) -> Tensor:
         ValueError: not a permutation of the features.
     """
     if isinstance(order, str):
-        named = {"ascending": torch.arange(features), "descending": torch.arange(features).flip(0)}
+        named = {
+            "ascending": torch.arange(features),
+            "descending": torch.arange(features).flip(0),
+        }
         if order == "random":
             return torch.randperm(features)
         if order not in named:
-            raise ValueError(f"there is no order {order!r}: write ascending, descending, random, or a list of places")
+            raise ValueError(
+                f"there is no order {order!r}: write ascending, descending, random, or a list of places"
+            )
         return named[order]
     place = torch.as_tensor(order, dtype=torch.long)
-    if place.shape != (features,) or place.sort().values.tolist() != list(range(features)):
-        raise ValueError(f"an order of {features} features names each place from 0 to {features - 1} once")
+    if place.shape != (features,) or place.sort().values.tolist() != list(
+        range(features)
+    ):
+        raise ValueError(
+            f"an order of {features} features names each place from 0 to {features - 1} once"
+        )
     return place
 
 
@@ -82,7 +106,11 @@ def checked_adjacency(adjacency: Tensor, features: int, context: int) -> Tensor:
     Raises:
         ValueError: its shape is another one.
     """
-    if adjacency.dim() != 2 or adjacency.shape[0] != features or adjacency.shape[1] not in (features, features + context):
+    if (
+        adjacency.dim() != 2
+        or adjacency.shape[0] != features
+        or adjacency.shape[1] not in (features, features + context)
+    ):
         raise ValueError(
             f"an adjacency over {features} features and {context} context features has shape "
             f"[{features}, {features}] or [{features}, {features + context}], not {list(adjacency.shape)}"

@@ -6,11 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from pgcompile.vocabulary.transforms.autoregressive import Autoregressive
-from pgcompile.vocabulary.transforms.bijection import Bijection
 from pgcompile.vocabulary.transforms.solve import extended, solved
+from pgcompile.vocabulary.transforms.univariate import Univariate
+
+__all__ = ["Bernstein"]
 
 
-class BernsteinMap(Bijection):
+class BernsteinMap(Univariate):
     """An increasing Bernstein polynomial of [-bound, bound] onto itself, the identity outside.
 
     The first and the last two steps between coefficients are equal, so that value, slope and
@@ -33,26 +35,24 @@ class BernsteinMap(Bijection):
 
     def read(self, phi: Tensor) -> Tensor:
         """Steps between the coefficients [..., order, F]; their sum is twice the bound."""
-        free = phi.unflatten(-1, (self.parameters_each, -1)).softmax(-2)
+        free = self.by_parameter(phi).softmax(0)
         end = 2 * self.bound / self.order
-        edge = torch.full_like(free[..., :2, :], end)
-        return torch.cat((edge, free * (2 * self.bound - 4 * end), edge), -2)
+        edge = torch.full_like(free[:2], end)
+        return torch.cat((edge, free * (2 * self.bound - 4 * end), edge))
 
     def polynomial(self, x: Tensor, steps: Tensor):
         """The value and the log-slope at x in [-bound, bound]."""
-        t = ((x + self.bound) / (2 * self.bound)).unsqueeze(-2)
+        t = (x + self.bound) / (2 * self.bound)
         count = self.order
-        ones = torch.ones_like(t)
-        up = torch.cat((ones, t.expand(*t.shape[:-2], count, t.shape[-1])), -2).cumprod(-2)
-        down = torch.cat((ones, (1 - t).expand(*t.shape[:-2], count, t.shape[-1])), -2).cumprod(-2).flip(-2)
-        basis = self.binomials.unsqueeze(-1) * up[..., :-1, :] * down[..., 1:, :]
-        # Bernstein's derivative: of one degree less, over the steps; the value sums the basis of full degree.
-        slope = (basis * steps).sum(-2) * (count / (2 * self.bound))
-        i = torch.arange(count, device=x.device, dtype=x.dtype).unsqueeze(-1)
-        full = basis * (count / (count - i)) * (1 - t)
-        theta = steps.cumsum(-2) - steps
-        value = (full * theta).sum(-2) + up[..., -1, :] * (2 * self.bound) - self.bound
-        return value, slope.log()
+        up = torch.stack([torch.ones_like(t)] + [t] * count).cumprod(0)
+        down = torch.stack([torch.ones_like(t)] + [1 - t] * count).cumprod(0).flip(0)
+        # Bernstein's derivative is over the steps, of one degree less than the value.
+        basis = self.binomials[:, None, None] * up[:-1] * down[1:]
+        slope = (basis * steps).sum(0) * (count / (2 * self.bound))
+        left = torch.arange(count, 0, -1, device=x.device, dtype=x.dtype)[:, None, None]
+        theta = steps.cumsum(0) - steps
+        value = (basis * (count / left) * theta).sum(0) * (1 - t)
+        return value + (up[-1] * 2 - 1) * self.bound, slope.log()
 
     def forward(self, x: Tensor, phi: Tensor, at=None):
         """y and the log-slope."""
@@ -92,4 +92,13 @@ class Bernstein(Autoregressive):
         degree: int = 16,
         bound: float = 5.0,
     ):
-        super().__init__(features, BernsteinMap(degree, bound), context, hidden, act, order, passes, adjacency)
+        super().__init__(
+            features,
+            BernsteinMap(degree, bound),
+            context,
+            hidden,
+            act,
+            order,
+            passes,
+            adjacency,
+        )

@@ -16,17 +16,23 @@ class Bijection(nn.Module):
     def remember(self, **constants: float) -> None:
         """Keep constants that change the function in the checkpoint."""
         self.constant_names = tuple(constants)
-        self.register_buffer("constants", torch.tensor([float(v) for v in constants.values()]))
+        self.register_buffer(
+            "constants", torch.tensor([float(v) for v in constants.values()])
+        )
 
     def _load_from_state_dict(self, state, prefix, *rest):
         saved = state.get(prefix + "constants")
         own = getattr(self, "constants", None)
         if saved is not None and own is not None and not own.is_meta:
-            for name, old, new in zip(self.constant_names, saved.tolist(), own.tolist()):
+            for name, old, new in zip(
+                self.constant_names, saved.tolist(), own.tolist()
+            ):
                 if abs(old - new) > 0.01 * abs(new):
-                    rest[-1].append(f"{prefix}{name} is {new:g} here, and {old:g} in the checkpoint")
+                    rest[-1].append(
+                        f"{prefix}{name} is {new:g} here, and {old:g} in the checkpoint"
+                    )
         super()._load_from_state_dict(state, prefix, *rest)
 
-    def inverse(self, y: Tensor, context: Tensor | None = None):
+    def inverse(self, y: Tensor, context: Tensor | None = None, at=None):
         """x and log |det dx/dy|."""
         raise NotImplementedError

@@ -21,7 +21,9 @@ class ComposedTransform(Bijection):
         ValueError: the value or the context has other features, or the context is missing.
     """
 
-    def __init__(self, transforms, shape: tuple, out_shape: tuple | None = None, context: int = 0):
+    def __init__(
+        self, transforms, shape: tuple, out_shape: tuple | None = None, context: int = 0
+    ):
         super().__init__()
         self.transforms = nn.ModuleList(transforms)
         self.shape = tuple(shape)
@@ -52,13 +54,19 @@ class ComposedTransform(Bijection):
         """The value and the context over their common batch."""
         rank = len(shape)
         if x.dim() < rank or x.shape[x.dim() - rank :] != shape:
-            raise ValueError(f"the flow takes values of shape [..., {str(list(shape))[1:-1]}], not {list(x.shape)}")
+            raise ValueError(
+                f"the flow takes values of shape [..., {str(list(shape))[1:-1]}], not {list(x.shape)}"
+            )
         if self.context == 0 and context is None:
             return x, None
         if context is None:
-            raise ValueError(f"the flow over {math.prod(shape)} features takes a context of {self.context}: none is given")
+            raise ValueError(
+                f"the flow over {math.prod(shape)} features takes a context of {self.context}: none is given"
+            )
         if self.context == 0:
-            raise ValueError(f"the flow over {math.prod(shape)} features takes no context: one is given")
+            raise ValueError(
+                f"the flow over {math.prod(shape)} features takes no context: one is given"
+            )
         if context.dim() < 1 or context.shape[-1] != self.context:
             raise ValueError(
                 f"the flow over {math.prod(shape)} features takes a context of shape [..., {self.context}], "

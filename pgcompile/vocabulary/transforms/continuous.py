@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from pgcompile.vocabulary.transforms.bijection import Bijection
 from pgcompile.vocabulary.transforms.networks import ContextMLP
 
+__all__ = ["Continuous"]
+
 
 class Continuous(Bijection):
     """dx/dt = net(t, x, context) from t = 0 (data) to t = 1 (base); the log-determinant is the integral of the trace.
@@ -46,14 +48,21 @@ class Continuous(Bijection):
         trace: str = "exact",
     ):
         super().__init__()
-        for name, value, known in (("solver", solver, ("rk4", "dopri5")), ("trace", trace, ("exact", "hutchinson"))):
+        for name, value, known in (
+            ("solver", solver, ("rk4", "dopri5")),
+            ("trace", trace, ("exact", "hutchinson")),
+        ):
             if value not in known:
-                raise ValueError(f"there is no {name} {value!r}: write {' or '.join(known)}")
+                raise ValueError(
+                    f"there is no {name} {value!r}: write {' or '.join(known)}"
+                )
         if act not in ACTIVATION_SLOPES:
             names = ", ".join(a.__name__ for a in ACTIVATION_SLOPES)
             raise ValueError(f"{act.__name__} has no slope here: use one of {names}")
         if not hidden:
-            raise ValueError("the net of a continuous flow has hidden units: give `hidden` at least one number")
+            raise ValueError(
+                "the net of a continuous flow has hidden units: give `hidden` at least one number"
+            )
         self.net = ContextMLP(features + context + 2 * freqs, features, hidden, act)
         self.slope = ACTIVATION_SLOPES[act]
         self.freqs, self.solver, self.steps = freqs, solver, steps
@@ -84,14 +93,27 @@ class Continuous(Bijection):
             # The log-determinant may err a hundred times as much as the state.
             scale = torch.ones_like(state[..., :1]).expand(state.shape).clone()
             scale[..., -1] = 0.01
-            scaled = dopri5(lambda t, s: rate(t, s / scale) * scale, state, t, stop - start, self.atol, self.rtol)
+            scaled = dopri5(
+                lambda t, s: rate(t, s / scale) * scale,
+                state,
+                t,
+                stop - start,
+                self.atol,
+                self.rtol,
+            )
             state = scaled / scale
         return state[..., :-1], state[..., -1]
 
     def rates(self, t: Tensor, x: Tensor, context: Tensor | None, noise: Tensor | None):
         """dx/dt and its trace [..., 1]: tangents are carried through the net along with its values."""
-        turns = torch.arange(1, self.freqs + 1, device=x.device, dtype=x.dtype) * math.pi * t
-        time = torch.cat((turns.cos(), turns.sin())).expand(*x.shape[:-1], 2 * self.freqs)
+        turns = (
+            torch.arange(1, self.freqs + 1, device=x.device, dtype=x.dtype)
+            * math.pi
+            * t
+        )
+        time = torch.cat((turns.cos(), turns.sin())).expand(
+            *x.shape[:-1], 2 * self.freqs
+        )
         h = torch.cat((time, x) if context is None else (time, x, context), -1)
         first, *rest = self.net
         columns = first.weight[:, 2 * self.freqs : 2 * self.freqs + x.shape[-1]]
@@ -130,7 +152,9 @@ def rk4(rate, state: Tensor, t: Tensor, span: float, steps: int) -> Tensor:
     return state
 
 
-def dopri5(rate, state: Tensor, t: Tensor, span: float, atol: float, rtol: float) -> Tensor:
+def dopri5(
+    rate, state: Tensor, t: Tensor, span: float, atol: float, rtol: float
+) -> Tensor:
     """The rule of Dormand and Prince (1980), with steps such that the error estimate stays in tolerance."""
     left, dt = abs(span), abs(span)
     sign = 1.0 if span > 0 else -1.0
@@ -140,7 +164,9 @@ def dopri5(rate, state: Tensor, t: Tensor, span: float, atol: float, rtol: float
         bound = atol + rtol * torch.maximum(state.abs(), new.abs())
         worst = max(float((error.abs() / bound).detach().max()), 1e-9)
         if not math.isfinite(worst) or dt < 1e-9 * abs(span):
-            raise ArithmeticError("the differential equation of the flow is too stiff: its step shrank to nothing")
+            raise ArithmeticError(
+                "the differential equation of the flow is too stiff: its step shrank to nothing"
+            )
         if worst < 1:
             state, t, left = new, t + sign * dt, left - dt
         dt *= min(10.0, max(0.1, 0.9 / worst**0.2))
@@ -163,5 +189,13 @@ def dopri5_step(rate, x: Tensor, t: Tensor, dt: float):
     for row, share in zip(table, times):
         at = x + dt * sum(a * k for a, k in zip(row, slopes) if a)
         slopes.append(rate(t + share * dt, at))
-    error = [71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40]
+    error = [
+        71 / 57600,
+        0.0,
+        -71 / 16695,
+        71 / 1920,
+        -17253 / 339200,
+        22 / 525,
+        -1 / 40,
+    ]
     return at, dt * sum(e * k for e, k in zip(error, slopes) if e)

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from pgcompile.vocabulary.transforms.bijection import Bijection
 from pgcompile.vocabulary.transforms.composed import added
 from pgcompile.vocabulary.transforms.networks import ContextMLP
+from pgcompile.vocabulary.transforms.univariate import as_columns, from_columns
 
 
 class Coupling(Bijection):
@@ -18,41 +19,63 @@ class Coupling(Bijection):
         hidden: hidden units of the net.
         act: activation of the net.
         mask: which features are kept: `even`, `odd`, `first`, `last`, `random`, or a list of truth values.
-        net: a module of your own, from the kept features and the context to the parameters.
+        net: a module of your own, from [N, kept + context] to parameters [N, parameters * moved].
     """
 
     kept: Tensor
     moved: Tensor
     places: Tensor
 
-    def __init__(self, features: int, univariate, context: int, hidden: tuple, act: type, mask, net=None):
+    def __init__(
+        self,
+        features: int,
+        univariate,
+        context: int,
+        hidden: tuple,
+        act: type,
+        mask,
+        net=None,
+    ):
         super().__init__()
         chosen = coupling_mask(features, mask)
         self.univariate = univariate
         kept = int(chosen.sum())
         outputs = univariate.parameters_each * (features - kept)
-        self.net = ContextMLP(kept + context, outputs, hidden, act) if net is None else net
+        self.net = (
+            ContextMLP(kept + context, outputs, hidden, act) if net is None else net
+        )
         self.register_buffer("mask", chosen)
         self.settle()
 
     def settle(self) -> None:
         """Positions of the features that are kept and of those that are moved."""
-        kept, moved = self.mask.nonzero().squeeze(-1), (~self.mask).nonzero().squeeze(-1)
+        kept, moved = (
+            self.mask.nonzero().squeeze(-1),
+            (~self.mask).nonzero().squeeze(-1),
+        )
         self.register_buffer("kept", kept, persistent=False)
         self.register_buffer("moved", moved, persistent=False)
-        self.register_buffer("places", torch.argsort(torch.cat((kept, moved))), persistent=False)
+        self.register_buffer(
+            "places", torch.argsort(torch.cat((kept, moved))), persistent=False
+        )
 
     def _load_from_state_dict(self, state, prefix, *rest):
         super()._load_from_state_dict(state, prefix, *rest)
         if not self.mask.is_meta:
             self.settle()
 
-    def couple(self, kept: Tensor, moved: Tensor, context: Tensor | None, backwards: bool):
-        """The features that move and the log-determinant."""
-        phi = self.net(kept, context)
+    def couple(
+        self, kept: Tensor, moved: Tensor, context: Tensor | None, backwards: bool
+    ):
+        """The features that move and the log-determinant, data points as columns."""
+        inputs = kept if context is None else torch.cat((kept, context))
+        if isinstance(self.net, ContextMLP):
+            phi = self.net.by_parameter(inputs)
+        else:
+            phi = self.net(inputs.mT).mT
         f = self.univariate.inverse if backwards else self.univariate
         moved, slope = f(moved, phi, self.moved)
-        return moved, None if slope is None else slope.sum(-1)
+        return moved, None if slope is None else slope.sum(0)
 
     def forward(self, x: Tensor, context: Tensor | None = None):
         """x [..., D] -> y [..., D], log |det dy/dx| [...]."""
@@ -64,9 +87,11 @@ class Coupling(Bijection):
 
     def apply_to(self, x: Tensor, context: Tensor | None, backwards: bool):
         """One way or the other."""
-        kept = x.index_select(-1, self.kept)
-        moved, ladj = self.couple(kept, x.index_select(-1, self.moved), context, backwards)
-        return torch.cat((kept, moved), -1).index_select(-1, self.places), ladj
+        columns = as_columns(x)
+        kept, moved = columns[self.kept], columns[self.moved]
+        moved, ladj = self.couple(kept, moved, as_columns(context), backwards)
+        y = torch.cat((kept, moved))[self.places]
+        return from_columns(y, ladj, x.shape[:-1])
 
 
 class AlternatingCouplings(Bijection):
@@ -83,7 +108,9 @@ class AlternatingCouplings(Bijection):
         self.swapped = [not torch.equal(layer.mask, first) for layer in self.layers]
         for layer, swapped in zip(self.layers, self.swapped):
             if swapped and not torch.equal(~layer.mask, first):
-                raise ValueError("these couplings keep other sets of features: put them one after another instead")
+                raise ValueError(
+                    "these couplings keep other sets of features: put them one after another instead"
+                )
 
     def forward(self, x: Tensor, context: Tensor | None = None):
         """x [..., D] -> y [..., D], log |det dy/dx| [...]."""
@@ -96,7 +123,8 @@ class AlternatingCouplings(Bijection):
     def apply_to(self, x: Tensor, context: Tensor | None, backwards: bool):
         """One way or the other."""
         first = self.layers[0]
-        kept, moved = x.index_select(-1, first.kept), x.index_select(-1, first.moved)
+        columns, context = as_columns(x), as_columns(context)
+        kept, moved = columns[first.kept], columns[first.moved]
         total = None
         layers = list(zip(self.layers, self.swapped))
         for layer, swapped in reversed(layers) if backwards else layers:
@@ -105,7 +133,8 @@ class AlternatingCouplings(Bijection):
             else:
                 moved, ladj = layer.couple(kept, moved, context, backwards)
             total = added(total, ladj)
-        return torch.cat((kept, moved), -1).index_select(-1, first.places), total
+        y = torch.cat((kept, moved))[first.places]
+        return from_columns(y, total, x.shape[:-1])
 
 
 def coupling_mask(features: int, mask) -> Tensor:
@@ -115,7 +144,9 @@ def coupling_mask(features: int, mask) -> Tensor:
         ValueError: fewer than two features, no such mask, or one that keeps or moves nothing.
     """
     if features < 2:
-        raise ValueError(f"a coupling needs 2 features or more, this one has {features}: use an elementwise transform")
+        raise ValueError(
+            f"a coupling needs 2 features or more, this one has {features}: use an elementwise transform"
+        )
     at = torch.arange(features)
     named = {
         "even": at % 2 == 0,
@@ -126,8 +157,16 @@ def coupling_mask(features: int, mask) -> Tensor:
     if isinstance(mask, str) and mask == "random":
         return torch.randperm(features) % 2 == 0
     if isinstance(mask, str) and mask not in named:
-        raise ValueError(f"there is no mask {mask!r}: write one of {', '.join(named)}, random, or a list")
-    chosen = named[mask] if isinstance(mask, str) else torch.as_tensor(mask, dtype=torch.bool)
+        raise ValueError(
+            f"there is no mask {mask!r}: write one of {', '.join(named)}, random, or a list"
+        )
+    chosen = (
+        named[mask]
+        if isinstance(mask, str)
+        else torch.as_tensor(mask, dtype=torch.bool)
+    )
     if chosen.shape != (features,) or chosen.all() or not chosen.any():
-        raise ValueError(f"a mask over {features} features keeps some and moves some: {chosen.tolist()} does not")
+        raise ValueError(
+            f"a mask over {features} features keeps some and moves some: {chosen.tolist()} does not"
+        )
     return chosen

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from pgcompile.vocabulary.transforms.bijection import Bijection
 from pgcompile.vocabulary.transforms.networks import ContextMLP
+from pgcompile.vocabulary.transforms.univariate import as_columns, from_columns
 
 
 class Elementwise(Bijection):
@@ -18,7 +19,9 @@ class Elementwise(Bijection):
         act: activation of the net.
     """
 
-    def __init__(self, features: int, univariate, context: int, hidden: tuple, act: type):
+    def __init__(
+        self, features: int, univariate, context: int, hidden: tuple, act: type
+    ):
         super().__init__()
         self.univariate = univariate
         outputs = univariate.parameters_each * features
@@ -28,16 +31,23 @@ class Elementwise(Bijection):
             self.net = None
             self.phi = nn.Parameter(torch.randn(outputs))
 
-    def parameters_of(self, context: Tensor | None) -> Tensor:
-        """phi [..., parameters * D]."""
-        return self.phi if self.net is None else self.net(None, context)
-
     def forward(self, x: Tensor, context: Tensor | None = None):
         """x [..., D] -> y [..., D], log |det dy/dx| [...]."""
-        y, slope = self.univariate(x, self.parameters_of(context))
-        return y, None if slope is None else slope.expand(y.shape).sum(-1)
+        return self.apply_to(x, context, False)
 
     def inverse(self, y: Tensor, context: Tensor | None = None):
         """y [..., D] -> x [..., D], log |det dx/dy| [...]."""
-        x, slope = self.univariate.inverse(y, self.parameters_of(context))
-        return x, None if slope is None else slope.expand(x.shape).sum(-1)
+        return self.apply_to(y, context, True)
+
+    def apply_to(self, x: Tensor, context: Tensor | None, backwards: bool):
+        """One way or the other."""
+        columns = as_columns(x)
+        if self.net is None:
+            phi = self.phi.unsqueeze(-1)
+        else:
+            phi = self.net.by_parameter(as_columns(context))
+        f = self.univariate.inverse if backwards else self.univariate
+        y, slope = f(columns, phi)
+        if slope is not None:
+            slope = slope.expand(y.shape).sum(0)
+        return from_columns(y, slope, x.shape[:-1])

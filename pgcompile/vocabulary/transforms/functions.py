@@ -8,6 +8,20 @@ from torch import Tensor
 
 from pgcompile.vocabulary.transforms.bijection import Bijection
 
+__all__ = [
+    "Affine",
+    "CircularShift",
+    "Dequantise",
+    "Exp",
+    "Log",
+    "Logit",
+    "Power",
+    "Sigmoid",
+    "Softclip",
+    "Softplus",
+    "Tanh",
+]
+
 
 class ElementwiseFunction(Bijection):
     """y_i = f(x_i), for one f.
@@ -120,8 +134,9 @@ class Softclip(ElementwiseFunction):
         return x / (1 + size), -2 * torch.log1p(size)
 
     def back(self, y: Tensor) -> Tensor:
-        """y / (1 - |y / bound|)."""
-        return y / (1 - (y / self.bound).abs())
+        """y / (1 - |y / bound|); there is none for values beyond the bound."""
+        left = 1 - (y / self.bound).abs()
+        return y / torch.where(left > 0, left, torch.nan)
 
 
 class Affine(ElementwiseFunction):
@@ -172,7 +187,9 @@ class Power(ElementwiseFunction):
 
     def call(self, x: Tensor):
         """The value and the log-slope."""
-        return x**self.exponent, math.log(abs(self.exponent)) + (self.exponent - 1) * x.log()
+        return x**self.exponent, math.log(abs(self.exponent)) + (
+            self.exponent - 1
+        ) * x.log()
 
     def back(self, y: Tensor) -> Tensor:
         """y^(1 / exponent)."""
@@ -242,7 +259,9 @@ class Dequantise(ElementwiseFunction):
 
     def call(self, x: Tensor):
         """The value and the log-slope."""
-        return (x + torch.rand_like(x)) / self.levels, torch.full_like(x, -math.log(self.levels))
+        return (x + torch.rand_like(x)) / self.levels, torch.full_like(
+            x, -math.log(self.levels)
+        )
 
     def back(self, y: Tensor) -> Tensor:
         """The grey level."""

@@ -5,12 +5,14 @@ import math
 import torch
 from torch import Tensor, nn
 
-from pgcompile.vocabulary.transforms.bijection import Bijection
 from pgcompile.vocabulary.transforms.elementwise import Elementwise
 from pgcompile.vocabulary.transforms.solve import extended, solved
+from pgcompile.vocabulary.transforms.univariate import Univariate
+
+__all__ = ["Gaussianization"]
 
 
-class GaussianizationMap(Bijection):
+class GaussianizationMap(Univariate):
     """y = quantile(mean_k cdf(exp(a_k) x + b_k)) with those of the standard normal (Meng et al. 2020).
 
     Args:
@@ -27,16 +29,16 @@ class GaussianizationMap(Bijection):
 
     def quantile(self, x: Tensor, shift: Tensor, log_scale: Tensor):
         """The value and the log-slope."""
-        u = torch.addcmul(shift, x.unsqueeze(-2), log_scale.exp())
-        mean = torch.erf(u * math.sqrt(0.5)).mean(-2) * (1 - self.shrink)
+        u = torch.addcmul(shift, x, log_scale.exp())
+        mean = torch.erf(u * math.sqrt(0.5)).mean(0) * (1 - self.shrink)
         y = torch.erfinv(mean) * math.sqrt(2)
         # Densities of the standard normal at the u and at y; their constant cancels.
-        heights = torch.logsumexp(log_scale - u.square() / 2, -2) - math.log(u.shape[-2])
+        heights = torch.logsumexp(log_scale - u.square() / 2, 0) - math.log(len(u))
         return y, heights + y.square() / 2 + math.log1p(-self.shrink)
 
     def read(self, phi: Tensor):
-        """b and a [..., components, F]."""
-        return phi.unflatten(-1, (self.parameters_each, -1)).chunk(2, -2)
+        """b and a [components, F, N]."""
+        return self.by_parameter(phi).chunk(2)
 
     def forward(self, x: Tensor, phi: Tensor, at=None):
         """y and the log-slope."""
@@ -72,4 +74,10 @@ class Gaussianization(Elementwise):
         bound: float = 10.0,
         shrink: float = 1e-6,
     ):
-        super().__init__(features, GaussianizationMap(components, bound, shrink), context, hidden, act)
+        super().__init__(
+            features,
+            GaussianizationMap(components, bound, shrink),
+            context,
+            hidden,
+            act,
+        )

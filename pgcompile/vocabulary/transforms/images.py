@@ -9,6 +9,16 @@ from torch import Tensor, nn
 from pgcompile.vocabulary.transforms.bijection import Bijection
 from pgcompile.vocabulary.transforms.composed import added
 
+__all__ = [
+    "ActNorm",
+    "BatchNorm",
+    "Conv1x1",
+    "Flatten",
+    "ImageCoupling",
+    "Squeeze",
+    "Unsqueeze",
+]
+
 
 class ImageCoupling(Bijection):
     """Affine coupling of an image by convolutions (Dinh et al. 2017; Kingma & Dhariwal 2018).
@@ -39,9 +49,13 @@ class ImageCoupling(Bijection):
         super().__init__()
         channels, height, width = shape
         if mask not in ("channel", "checkerboard"):
-            raise ValueError(f"there is no image mask {mask!r}: write channel or checkerboard")
+            raise ValueError(
+                f"there is no image mask {mask!r}: write channel or checkerboard"
+            )
         if mask == "channel" and channels < 2:
-            raise ValueError("a channel mask needs two channels: put Squeeze before it, or use a checkerboard mask")
+            raise ValueError(
+                "a channel mask needs two channels: put Squeeze before it, or use a checkerboard mask"
+            )
         self.remember(slope=slope)
         self.limit = -math.log(slope)
         if mask == "channel":
@@ -65,7 +79,9 @@ class ImageCoupling(Bijection):
         phi = self.last(F.relu(self.middle(F.relu(self.first(flat)))))
         shift, raw = phi.reshape(*x.shape[:-3], *phi.shape[-3:]).chunk(2, -3)
         moved = ~self.kept
-        return torch.where(moved, shift, 0.0), torch.where(moved, raw / (1 + (raw / self.limit).abs()), 0.0)
+        return torch.where(moved, shift, 0.0), torch.where(
+            moved, raw / (1 + (raw / self.limit).abs()), 0.0
+        )
 
     def forward(self, x: Tensor, context: Tensor | None = None):
         """x [..., C, H, W] -> y [..., C, H, W], log |det dy/dx| [...]."""
@@ -106,7 +122,9 @@ class Conv1x1(Bijection):
     def triangles(self):
         """L and U; rows of their product are taken in `order`."""
         lower = self.lower.tril(-1) + torch.diag(torch.ones_like(self.log_diagonal))
-        return lower, self.upper.triu(1) + torch.diag(self.sign * self.log_diagonal.exp())
+        return lower, self.upper.triu(1) + torch.diag(
+            self.sign * self.log_diagonal.exp()
+        )
 
     def forward(self, x: Tensor, context: Tensor | None = None):
         """x [..., C, H, W] -> y [..., C, H, W], log |det dy/dx|."""
@@ -125,13 +143,17 @@ class Conv1x1(Bijection):
             return x.unflatten(-1, y.shape[-2:]), -ladj * self.pixels
         lower, upper = self.triangles()
         sorted_rows = y.index_select(-3, torch.argsort(self.order)).movedim(-3, 0)
-        half = torch.linalg.solve_triangular(lower, sorted_rows.flatten(1), upper=False, unitriangular=True)
+        half = torch.linalg.solve_triangular(
+            lower, sorted_rows.flatten(1), upper=False, unitriangular=True
+        )
         x = torch.linalg.solve_triangular(upper, half, upper=True)
-        return x.reshape(sorted_rows.shape).movedim(0, -3), -self.log_diagonal.sum() * self.pixels
+        return x.reshape(sorted_rows.shape).movedim(
+            0, -3
+        ), -self.log_diagonal.sum() * self.pixels
 
 
 class ActNorm(Bijection):
-    """y = exp(a) (x - b), a and b a channel (or feature), set from the first batch of training (Kingma & Dhariwal 2018).
+    """y = exp(a) (x - b) for each channel, set from the first batch of training (Kingma & Dhariwal 2018).
 
     That it has been set is part of the checkpoint: a loaded one is not set again.
 
@@ -161,7 +183,9 @@ class ActNorm(Bijection):
         over = [d for d in range(x.dim()) if d != x.dim() - self.rank]
         shape = self.loc.shape
         if x.numel() // shape[0] < 2:
-            raise ValueError("activation normalisation is set from a batch: give two examples or more")
+            raise ValueError(
+                "activation normalisation is set from a batch: give two examples or more"
+            )
         self.loc.copy_(x.mean(over).reshape(shape))
         self.log_scale.copy_(-(x.std(over, correction=0) + 1e-6).log().reshape(shape))
         self.initialised.fill_(True)
@@ -175,7 +199,9 @@ class ActNorm(Bijection):
 
     def inverse(self, y: Tensor, context: Tensor | None = None):
         """y [..., *shape] -> x [..., *shape], log |det dx/dy|."""
-        return y * torch.exp(-self.log_scale) + self.loc, -self.log_scale.sum() * self.pixels
+        return y * torch.exp(
+            -self.log_scale
+        ) + self.loc, -self.log_scale.sum() * self.pixels
 
 
 class BatchNorm(Bijection):
@@ -207,7 +233,10 @@ class BatchNorm(Bijection):
         if self.training:
             over = [d for d in range(x.dim()) if d != x.dim() - self.rank]
             variance, mean = torch.var_mean(x, over, correction=0)
-            mean, variance = mean.reshape(self.mean.shape), variance.reshape(self.mean.shape)
+            mean, variance = (
+                mean.reshape(self.mean.shape),
+                variance.reshape(self.mean.shape),
+            )
             with torch.no_grad():
                 self.mean.lerp_(mean.to(self.mean.dtype), self.momentum)
                 self.variance.lerp_(variance.to(self.mean.dtype), self.momentum)
@@ -217,7 +246,9 @@ class BatchNorm(Bijection):
     def inverse(self, y: Tensor, context: Tensor | None = None):
         """y [..., *shape] -> x [..., *shape], log |det dx/dy|, by the running statistics."""
         log_scale = self.log_gain - (self.variance + self.eps).log() / 2
-        return (y - self.bias) * torch.exp(-log_scale) + self.mean, -log_scale.sum() * self.pixels
+        return (y - self.bias) * torch.exp(
+            -log_scale
+        ) + self.mean, -log_scale.sum() * self.pixels
 
 
 class Squeeze(Bijection):

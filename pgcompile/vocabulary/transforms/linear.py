@@ -5,6 +5,8 @@ from torch import Tensor, nn
 
 from pgcompile.vocabulary.transforms.bijection import Bijection
 
+__all__ = ["LULinear", "Permutation", "Reverse", "Rotation", "Shuffle"]
+
 
 class Permutation(Bijection):
     """Features in another order, drawn once and kept in the checkpoint: y_i = x_order(i).
@@ -18,9 +20,17 @@ class Permutation(Bijection):
 
     def __init__(self, features: int, order=None):
         super().__init__()
-        chosen = torch.randperm(features) if order is None else torch.as_tensor(order, dtype=torch.long)
-        if chosen.shape != (features,) or chosen.sort().values.tolist() != list(range(features)):
-            raise ValueError(f"a permutation of {features} features names each from 0 to {features - 1} once")
+        chosen = (
+            torch.randperm(features)
+            if order is None
+            else torch.as_tensor(order, dtype=torch.long)
+        )
+        if chosen.shape != (features,) or chosen.sort().values.tolist() != list(
+            range(features)
+        ):
+            raise ValueError(
+                f"a permutation of {features} features names each from 0 to {features - 1} once"
+            )
         self.register_buffer("order", chosen)
 
     def forward(self, x: Tensor, context: Tensor | None = None):
@@ -99,7 +109,9 @@ class LULinear(Bijection):
 
     def __init__(self, features: int):
         super().__init__()
-        self.entries = nn.Parameter(torch.randn(features, features) * 0.1 / features**0.5)
+        self.entries = nn.Parameter(
+            torch.randn(features, features) * 0.1 / features**0.5
+        )
         self.bias = nn.Parameter(torch.zeros(features))
 
     def factors(self):

@@ -1,7 +1,6 @@
 """Nets that give the parameters of transforms."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pgcompile.vocabulary.transforms.bijection import Bijection
@@ -12,13 +11,18 @@ class ContextMLP(nn.Sequential):
 
     def __init__(self, features: int, outputs: int, hidden: tuple, act: type = nn.ReLU):
         sizes = (features, *hidden)
-        layers = [layer for size in zip(sizes, hidden) for layer in (nn.Linear(*size), act())]
+        layers = [
+            layer for size in zip(sizes, hidden) for layer in (nn.Linear(*size), act())
+        ]
         super().__init__(*layers, nn.Linear(sizes[-1], outputs))
 
-    def forward(self, x: Tensor | None, context: Tensor | None = None) -> Tensor:
-        """x [..., F], context [..., C] -> [..., outputs]."""
-        inputs = x if context is None else context if x is None else torch.cat((x, context), -1)
-        return super().forward(inputs)
+    def by_parameter(self, x: Tensor) -> Tensor:
+        """x [features, N] -> outputs [outputs, N], which lie parameter by parameter."""
+        *hidden, last = self
+        h = x.mT
+        for layer in hidden:
+            h = layer(h)
+        return torch.addmm(last.bias.unsqueeze(-1), last.weight, h.mT)
 
 
 class MaskedMLP(Bijection):
@@ -29,14 +33,16 @@ class MaskedMLP(Bijection):
 
     Args:
         adjacency: [D, D + C]; entry ij says whether feature i depends on feature or context j.
-        parameters: number of outputs a feature; they lie parameter by parameter: [..., parameters * D].
+        parameters: number of outputs a feature; they lie parameter by parameter: [parameters * D, N].
         hidden: numbers of hidden units.
         act: the activation.
     """
 
     adjacency: Tensor
 
-    def __init__(self, adjacency: Tensor, parameters: int, hidden: tuple, act: type = nn.ReLU):
+    def __init__(
+        self, adjacency: Tensor, parameters: int, hidden: tuple, act: type = nn.ReLU
+    ):
         super().__init__()
         self.parameters_each = parameters
         self.act = act()
@@ -53,24 +59,45 @@ class MaskedMLP(Bijection):
         step = steps_of(adjacency[:, :features])
         kinds, kind = torch.unique(adjacency, dim=0, return_inverse=True)
         within = (kinds.double() @ kinds.double().T) == kinds.sum(-1)
-        ready = (kinds[:, :features] * (step + 1)).amax(-1) if features else kinds.sum(-1)
+        ready = (
+            (kinds[:, :features] * (step + 1)).amax(-1) if features else kinds.sum(-1)
+        )
         masks, mask, placed, starts = [], kinds, [], []
         for layer in self.layers[:-1]:
             seen = mask.any(-1).nonzero().squeeze(-1)
             if len(seen) == 0:
-                raise ValueError("no feature depends on another or on the context: use an elementwise transform")
+                raise ValueError(
+                    "no feature depends on another or on the context: use an elementwise transform"
+                )
             unsorted = seen[torch.arange(layer.out_features) % len(seen)]
             order = torch.argsort(ready[unsorted], stable=True)
             units = unsorted[order]
             placed.append(order)
-            starts.append(torch.bincount(ready[units], minlength=int(step.max()) + 1).cumsum(0).tolist())
+            starts.append(
+                torch.bincount(ready[units], minlength=int(step.max()) + 1)
+                .cumsum(0)
+                .tolist()
+            )
             masks.append(mask[units])
             mask = within[:, units]
         masks.append(mask[kind].repeat(self.parameters_each, 1))
         for i, mask in enumerate(masks):
-            self.register_buffer(f"mask_{i}", mask.to(self.adjacency.device), persistent=False)
-        self.placed, self.starts = placed, starts
-        self.groups = [(step == t).nonzero().squeeze(-1).tolist() for t in range(int(step.max()) + 1)]
+            self.register_buffer(
+                f"mask_{i}", mask.to(self.adjacency.device), persistent=False
+            )
+        self.placed = placed
+        steps = int(step.max()) + 1
+        self.groups = [(step == t).nonzero().squeeze(-1).tolist() for t in range(steps)]
+        order = [i for group in self.groups for i in group]
+        outputs = range(self.parameters_each)
+        self.order = order
+        self.places = sorted(range(features), key=order.__getitem__)
+        self.rows = [p * features + i for g in self.groups for p in outputs for i in g]
+        # Where the values of each step begin: features, hidden units, outputs.
+        sizes = torch.tensor([len(group) for group in self.groups]).cumsum(0)
+        ends = (sizes * self.parameters_each).tolist()
+        self.stops = [[0, *stops] for stops in (sizes.tolist(), *starts, ends)]
+        self.block = max(4, round(steps**0.5))
 
     def _load_from_state_dict(self, state, prefix, *rest):
         super()._load_from_state_dict(state, prefix, *rest)
@@ -78,61 +105,89 @@ class MaskedMLP(Bijection):
             self.settle()
 
     def weights(self):
-        """Weights with their masks, and biases, layer by layer."""
-        return [(layer.weight * getattr(self, f"mask_{i}"), layer.bias) for i, layer in enumerate(self.layers)]
+        """Weights with their masks, and biases [units, 1], layer by layer."""
+        return [
+            (layer.weight * getattr(self, f"mask_{i}"), layer.bias.unsqueeze(-1))
+            for i, layer in enumerate(self.layers)
+        ]
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """x [..., D], context [..., C] -> [..., parameters * D]."""
-        h = x if context is None else torch.cat((x, context), -1)
+        """x [D, N], context [C, N] -> [parameters * D, N]."""
+        h = x if context is None else torch.cat((x, context))
         *hidden, (weight, bias) = self.weights()
         for w, b in hidden:
-            h = self.act(F.linear(h, w, b))
-        return F.linear(h, weight, bias)
+            h = self.act(torch.addmm(b, w, h))
+        return torch.addmm(bias, weight, h)
 
     def solve(self, y: Tensor, context: Tensor | None, invert):
-        """Features one step after another: `invert(y, phi, at)` gives those of a step from their parameters.
+        """Features one step after another, each unit once.
+
+        What earlier blocks of steps give to a block is one product; inside a block each step
+        adds what is new.
+
+        Args:
+            y: [D, N].
+            context: [C, N] or None.
+            invert: `invert(y, phi, at)` gives the features of a step and their log-slopes.
 
         Returns:
-            x [..., D] and the sum of the log-slopes [...].
+            x [D, N] and the sum of the log-slopes [N].
         """
-        features = y.shape[-1]
-        (first, bias), *rest = self.weights()
+        features = len(y)
+        layers = self.weights()
+        weight, bias = layers[0]
         if context is not None:
-            bias = F.linear(context, first[:, features:], bias)
-        order = [i for group in self.groups for i in group]
-        first = first[:, order]
-        *middle, (last, last_bias) = rest
-        last = last.unflatten(0, (self.parameters_each, features))
-        last_bias = last_bias.unflatten(0, (self.parameters_each, features))
-        known: list[Tensor] = []
-        units: list[list[Tensor]] = [[] for _ in self.starts]
-        total = None
-        for t, group in enumerate(self.groups):
-            for i, stops in enumerate(self.starts):
-                start, stop = (stops[t - 1] if t else 0), stops[t]
-                if start == stop:
-                    continue
-                if i:
-                    weight, offset = middle[i - 1]
-                    weight, offset = weight[start:stop, : self.starts[i - 1][t]], offset[start:stop]
-                    new = F.linear(torch.cat(units[i - 1], -1), weight, offset)
-                elif known:
-                    seen = torch.cat(known, -1)
-                    new = F.linear(seen, first[start:stop, : seen.shape[-1]]) + bias[..., start:stop]
+            bias = torch.addmm(bias, weight[:, features:], context)
+        layers[0] = (weight[:, self.order], bias)
+        layers[-1] = tuple(part[self.rows] for part in layers[-1])
+        pieces = y[self.order].split([len(group) for group in self.groups])
+        # What each layer takes in: the features first, then the hidden units.
+        found: list[Tensor | None] = [None] * len(layers)
+        slopes = []
+        count = len(self.groups)
+        act, nothing = self.act.forward, torch.zeros_like(y[:1])
+        # Sums grow in place where no gradient needs what they were.
+        add = torch.addmm if torch.is_grad_enabled() else Tensor.addmm_
+        for begin in range(0, count, self.block):
+            steps = range(begin, min(begin + self.block, count))
+            # Of each layer: what waits for values of this block, their weights, where each step's rows are.
+            waiting, columns, rows = [], [], []
+            for i, (weight, bias) in enumerate(layers):
+                entering, stops = self.stops[i], self.stops[i + 1]
+                first, last = stops[steps[0]], stops[steps[-1] + 1]
+                known, inside = found[i], weight[first:last]
+                total = bias[first:last]
+                if known is None:
+                    total = total + nothing
                 else:
-                    new = bias[..., start:stop].expand(*y.shape[:-1], stop - start)
-                units[i].append(self.act(new))
-            weight, offset = last[:, group].flatten(0, 1), last_bias[:, group].flatten(0, 1)
-            if units[-1]:
-                phi = F.linear(torch.cat(units[-1], -1), weight[:, : self.starts[-1][t]], offset)
-            else:
-                phi = offset.expand(*y.shape[:-1], len(offset))
-            x, slope = invert(y[..., group], phi, group)
-            known.append(x)
-            slope = slope.sum(-1)
-            total = slope if total is None else total + slope
-        places = sorted(range(features), key=order.__getitem__)
-        return torch.cat(known, -1)[..., places], total
+                    total = torch.addmm(total, inside[:, : len(known)], known)
+                waiting.append(total)
+                widths = [entering[t + 1] - entering[t] for t in steps]
+                start = entering[steps[0]]
+                columns.append(inside[:, start : start + sum(widths)].split(widths, 1))
+                rows.append([(stops[t] - first, stops[t + 1] - first) for t in steps])
+            new: list[list[Tensor]] = [[] for _ in layers]
+            for at, t in enumerate(steps):
+                for i in range(len(layers)):
+                    low, high = rows[i][at]
+                    if low == high:
+                        continue
+                    value = waiting[i].narrow(0, low, high - low)
+                    if i + 1 < len(layers):
+                        value = act(value)
+                        new[i + 1].append(value)
+                        waiting[i + 1] = add(waiting[i + 1], columns[i + 1][at], value)
+                x, slope = invert(pieces[t], value, self.groups[t])
+                slopes.append(slope)
+                new[0].append(x)
+                if t != steps[-1]:
+                    waiting[0] = add(waiting[0], columns[0][at], x)
+            for i, parts in enumerate(new):
+                if parts:
+                    known = found[i]
+                    found[i] = torch.cat(parts if known is None else (known, *parts))
+        x = found[0][self.places]
+        return x, None if slopes[0] is None else torch.cat(slopes).sum(0)
 
 
 def steps_of(adjacency: Tensor) -> Tensor:
@@ -147,4 +202,6 @@ def steps_of(adjacency: Tensor) -> Tensor:
         if torch.equal(after, step):
             return step
         step = after
-    raise ValueError("the adjacency has a cycle: features depend on each other in a circle")
+    raise ValueError(
+        "the adjacency has a cycle: features depend on each other in a circle"
+    )

@@ -5,8 +5,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pgcompile.vocabulary.transforms.autoregressive import Autoregressive
-from pgcompile.vocabulary.transforms.bijection import Bijection
 from pgcompile.vocabulary.transforms.solve import extended, solved
+from pgcompile.vocabulary.transforms.univariate import Univariate
+
+__all__ = ["NeuralAutoregressive", "UnconstrainedMonotonic"]
 
 
 class StackedLinear(nn.Module):
@@ -15,11 +17,13 @@ class StackedLinear(nn.Module):
     def __init__(self, stack: int, inputs: int, outputs: int):
         super().__init__()
         bound = inputs**-0.5
-        self.weight = nn.Parameter(torch.empty(stack, outputs, inputs).uniform_(-bound, bound))
+        self.weight = nn.Parameter(
+            torch.empty(stack, outputs, inputs).uniform_(-bound, bound)
+        )
         self.bias = nn.Parameter(torch.empty(stack, outputs).uniform_(-bound, bound))
 
 
-class SignalNet(Bijection):
+class SignalNet(Univariate):
     """Nets of one feature and a signal, one net a feature.
 
     Args:
@@ -31,7 +35,9 @@ class SignalNet(Bijection):
     def __init__(self, features: int, signal: int, hidden: tuple):
         super().__init__()
         sizes = (1 + signal, *hidden, 1)
-        self.layers = nn.ModuleList(StackedLinear(features, *size) for size in zip(sizes, sizes[1:]))
+        self.layers = nn.ModuleList(
+            StackedLinear(features, *size) for size in zip(sizes, sizes[1:])
+        )
         self.signal = signal
 
     def weights(self, at, positive: bool):
@@ -41,16 +47,10 @@ class SignalNet(Bijection):
             pairs = [(weight[at], bias[at]) for weight, bias in pairs]
         return [((w.abs() if positive else w).mT, b.unsqueeze(-2)) for w, b in pairs]
 
-    @staticmethod
-    def stacked(x: Tensor) -> Tensor:
-        """[..., S] -> [S, N, 1]."""
-        return x.reshape(-1, x.shape[-1]).mT.unsqueeze(-1)
-
     def first(self, signal: Tensor, weights) -> Tensor:
-        """What the signal [..., signal, S] and the bias give to the first layer: [S, N, out]."""
+        """What the signal [signal, S, N] and the bias give to the first layer: [S, N, out]."""
         weight, bias = weights[0]
-        flat = signal.reshape(-1, *signal.shape[-2:]).movedim(-1, 0)
-        return torch.baddbmm(bias, flat, weight[:, 1:])
+        return torch.baddbmm(bias, signal.permute(1, 2, 0), weight[:, 1:])
 
 
 class MonotoneNet(SignalNet):
@@ -65,22 +65,28 @@ class MonotoneNet(SignalNet):
         bound: the map goes on along its tangents outside [-bound, bound].
     """
 
-    def __init__(self, features: int, signal: int = 16, hidden: tuple = (64, 64), bound: float = 10.0):
+    def __init__(
+        self,
+        features: int,
+        signal: int = 16,
+        hidden: tuple = (64, 64),
+        bound: float = 10.0,
+    ):
         super().__init__(features, signal, hidden)
         self.remember(signal=signal, bound=bound)
         self.bound = bound
         self.parameters_each = signal
 
     def evaluate(self, x: Tensor, first: Tensor, weights):
-        """The value and the log-slope of each net at [..., S]."""
-        h = torch.addcmul(first, self.stacked(x), weights[0][0][:, :1])
+        """The value and the log-slope of each net at [S, N]."""
+        h = torch.addcmul(first, x.unsqueeze(-1), weights[0][0][:, :1])
         slope = weights[0][0][:, :1]
         for weight, bias in weights[1:]:
             up, down = h.chunk(2, -1)
             slope = slope * torch.cat((up.clamp(max=0), -down.clamp(min=0)), -1).exp()
             h = torch.cat((F.elu(up), -F.elu(-down)), -1)
             h, slope = torch.baddbmm(bias, h, weight), slope @ weight
-        return h.squeeze(-1).mT.reshape(x.shape), slope.squeeze(-1).mT.reshape(x.shape).log()
+        return h.squeeze(-1), slope.squeeze(-1).log()
 
     def forward(self, x: Tensor, phi: Tensor, at=None):
         """y and the log-slope."""
@@ -94,7 +100,7 @@ class MonotoneNet(SignalNet):
     def given(self, phi: Tensor, x: Tensor, at):
         """The map for a signal."""
         weights = self.weights(at, True)
-        signal = phi.unflatten(-1, (self.signal, -1)).expand(*x.shape[:-1], self.signal, x.shape[-1])
+        signal = self.by_parameter(phi).expand(-1, -1, x.shape[-1])
         first = self.first(signal, weights)
         return lambda u: self.evaluate(u, first, weights)
 
@@ -113,7 +119,12 @@ class IntegralNet(SignalNet):
     nodes: Tensor
 
     def __init__(
-        self, features: int, signal: int = 16, hidden: tuple = (64, 64), points: int = 32, bound: float = 10.0
+        self,
+        features: int,
+        signal: int = 16,
+        hidden: tuple = (64, 64),
+        points: int = 32,
+        bound: float = 10.0,
     ):
         super().__init__(features, signal, hidden)
         self.remember(signal=signal, points=points, bound=bound)
@@ -122,7 +133,9 @@ class IntegralNet(SignalNet):
         exact = gauss_legendre(points)
         rounded = exact.float()
         # What rounding to single precision leaves is kept beside it, for modules that are made double later.
-        self.register_buffer("nodes", torch.stack((rounded, (exact - rounded).float())), persistent=False)
+        self.register_buffer(
+            "nodes", torch.stack((rounded, (exact - rounded).float())), persistent=False
+        )
 
     def integral(self, x: Tensor, first: Tensor, shift: Tensor, weights):
         """The value and the log-slope: the net at the nodes, and at x itself."""
@@ -131,17 +144,20 @@ class IntegralNet(SignalNet):
         # The slope of the integral is its integrand: a step of length zero, by the midpoint rule, has the
         # derivatives that the quadrature only comes near to.
         step = x - fixed
-        ends = torch.stack((fixed + step / 2, x), -1).reshape(-1, x.shape[-1], 2).movedim(1, 0)
-        u = torch.cat((self.stacked(fixed) * nodes, ends), -1)
-        h = torch.addcmul(first.unsqueeze(-2), u.unsqueeze(-1), weights[0][0][:, None, :1])
+        ends = torch.stack((fixed + step / 2, x), -1)
+        u = torch.cat((fixed.unsqueeze(-1) * nodes, ends), -1)
+        h = torch.addcmul(
+            first.unsqueeze(-2), u.unsqueeze(-1), weights[0][0][:, None, :1]
+        )
         shape = h.shape[1:3]
         h = h.flatten(1, 2)
         for weight, bias in weights[1:]:
             h = torch.baddbmm(bias, F.elu(h), weight)
         log_height = (h / (1 + (h / 7).abs())).squeeze(-1).unflatten(1, shape)
         height = log_height[..., :-1].exp()
-        area, middle = (height[..., :-1] @ shares).mT.reshape(x.shape), height[..., -1].mT.reshape(x.shape)
-        return shift + fixed * area + step * middle, log_height[..., -1].mT.reshape(x.shape)
+        area = height[..., :-1] @ shares
+        y = shift + fixed * area + step * height[..., -1]
+        return y, log_height[..., -1]
 
     def forward(self, x: Tensor, phi: Tensor, at=None):
         """y and the log-slope."""
@@ -154,9 +170,9 @@ class IntegralNet(SignalNet):
     def given(self, phi: Tensor, x: Tensor, at):
         """The map for a signal."""
         weights = self.weights(at, False)
-        phi = phi.unflatten(-1, (self.parameters_each, -1)).expand(*x.shape[:-1], self.parameters_each, x.shape[-1])
-        first = self.first(phi[..., :-1, :], weights)
-        return lambda u: self.integral(u, first, phi[..., -1, :], weights)
+        phi = self.by_parameter(phi).expand(-1, -1, x.shape[-1])
+        first = self.first(phi[:-1], weights)
+        return lambda u: self.integral(u, first, phi[-1], weights)
 
 
 def gauss_legendre(points: int) -> Tensor:
@@ -197,7 +213,9 @@ class NeuralAutoregressive(Autoregressive):
         bound: float = 10.0,
     ):
         univariate = MonotoneNet(features, signal, network, bound)
-        super().__init__(features, univariate, context, hidden, act, order, passes, adjacency)
+        super().__init__(
+            features, univariate, context, hidden, act, order, passes, adjacency
+        )
 
 
 class UnconstrainedMonotonic(Autoregressive):
@@ -232,4 +250,6 @@ class UnconstrainedMonotonic(Autoregressive):
         bound: float = 10.0,
     ):
         univariate = IntegralNet(features, signal, network, points, bound)
-        super().__init__(features, univariate, context, hidden, act, order, passes, adjacency)
+        super().__init__(
+            features, univariate, context, hidden, act, order, passes, adjacency
+        )

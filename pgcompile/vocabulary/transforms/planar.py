@@ -8,6 +8,8 @@ from pgcompile.vocabulary.transforms.bijection import Bijection
 from pgcompile.vocabulary.transforms.networks import ContextMLP
 from pgcompile.vocabulary.transforms.solve import solved
 
+__all__ = ["Planar", "Radial"]
+
 
 class Planar(Bijection):
     """y = x + u tanh(w.x + b), with w.u > -1 so that it is invertible (Rezende & Mohamed 2015, appendix A).
@@ -21,7 +23,13 @@ class Planar(Bijection):
         act: activation of the net.
     """
 
-    def __init__(self, features: int, context: int = 0, hidden: tuple = (64, 64), act: type = nn.ReLU):
+    def __init__(
+        self,
+        features: int,
+        context: int = 0,
+        hidden: tuple = (64, 64),
+        act: type = nn.ReLU,
+    ):
         super().__init__()
         self.features = features
         outputs = 2 * features + 1
@@ -31,7 +39,7 @@ class Planar(Bijection):
 
     def read(self, context: Tensor | None):
         """w, u with w.u > -1, b and w.u."""
-        phi = self.phi if self.net is None else self.net(None, context)
+        phi = self.phi if self.net is None else self.net(context)
         w, u, b = phi.split((self.features, self.features, 1), -1)
         raw = (w * u).sum(-1, keepdim=True)
         size = w.square().sum(-1, keepdim=True).clamp_min(torch.finfo(w.dtype).tiny)
@@ -52,7 +60,9 @@ class Planar(Bijection):
         # a = w.x lies within |w.u| of w.y.
         def f(step):
             h = torch.tanh(target + step * reach + b)
-            return step * reach + along * h, torch.log((1 + along * (1 - h.square())) * reach)
+            return step * reach + along * h, torch.log(
+                (1 + along * (1 - h.square())) * reach
+            )
 
         reach = along.abs() + 1e-3
         step, _ = solved(f, torch.zeros_like(target), 1.0)
@@ -70,7 +80,13 @@ class Radial(Bijection):
         act: activation of the net.
     """
 
-    def __init__(self, features: int, context: int = 0, hidden: tuple = (64, 64), act: type = nn.ReLU):
+    def __init__(
+        self,
+        features: int,
+        context: int = 0,
+        hidden: tuple = (64, 64),
+        act: type = nn.ReLU,
+    ):
         super().__init__()
         self.features = features
         outputs = features + 2
@@ -80,7 +96,7 @@ class Radial(Bijection):
 
     def read(self, context: Tensor | None):
         """c, alpha and beta."""
-        phi = self.phi if self.net is None else self.net(None, context)
+        phi = self.phi if self.net is None else self.net(context)
         centre, alpha, beta = phi.split((self.features, 1, 1), -1)
         alpha = F.softplus(alpha)
         return centre, alpha, F.softplus(beta) - alpha

@@ -34,7 +34,11 @@ def solved(f, y: Tensor, bound: float):
             low, high = torch.where(under, x, low), torch.where(under, high, x)
             newton = x - (value - y) * torch.exp(-log_slope)
             middle = (low + high) / 2
-            x = middle if i % 3 == 2 else torch.where((newton > low) & (newton < high), newton, middle)
+            x = (
+                middle
+                if i % 3 == 2
+                else torch.where((newton > low) & (newton < high), newton, middle)
+            )
     for _ in range(2):
         value, log_slope = extended(f, x, bound)
         x = x - (value - y) * torch.exp(-log_slope)

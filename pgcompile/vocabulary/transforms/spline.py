@@ -7,11 +7,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pgcompile.vocabulary.transforms.autoregressive import Autoregressive
-from pgcompile.vocabulary.transforms.bijection import Bijection
 from pgcompile.vocabulary.transforms.coupling import Coupling
+from pgcompile.vocabulary.transforms.univariate import Univariate
+
+__all__ = [
+    "CircularSplineAutoregressive",
+    "CircularSplineCoupling",
+    "SplineAutoregressive",
+    "SplineCoupling",
+]
 
 
-class Spline(Bijection):
+class Spline(Univariate):
     """A monotone rational-quadratic spline of [-bound, bound], the identity outside (Durkan et al. 2019).
 
     Args:
@@ -26,46 +33,48 @@ class Spline(Bijection):
         self.bins, self.bound, self.limit = bins, bound, -math.log(slope)
         self.parameters_each = 3 * bins - 1
 
-    def read(self, phi: Tensor):
-        """Sizes and far ends of the bins [..., 2, bins, F], and log-derivatives at the knots [..., bins + 1, F]."""
-        phi = phi.unflatten(-1, (self.parameters_each, -1))
-        sizes, bends = phi.split((2 * self.bins, self.bins - 1), -2)
-        sizes = (sizes / (1 + (sizes * (2 / self.limit)).abs())).unflatten(-2, (2, self.bins)).softmax(-2)
-        bends = F.pad(bends / (1 + (bends / self.limit).abs()), (0, 0, 1, 1))
-        return sizes, sizes.cumsum(-2), bends
-
     def bin_of(self, place: Tensor, phi: Tensor, axis: int):
-        """The bin of a place in [0, 1] on one axis: its corner, its sizes, and the derivatives at both ends."""
-        sizes, ends, bends = self.read(phi)
-        inner = ends.select(-3, axis)[..., :-1, :]
-        k = (place.unsqueeze(-2) >= inner).sum(-2, keepdim=True)
-        batch = k.shape[:-2]
-        both = k.unsqueeze(-3).expand(*batch, 2, 1, k.shape[-1])
-        sizes = sizes.expand(*batch, *sizes.shape[-3:]).gather(-2, both).squeeze(-2)
-        ends = ends.expand(*batch, *ends.shape[-3:]).gather(-2, both).squeeze(-2)
-        slopes = bends.expand(*batch, *bends.shape[-2:]).gather(-2, torch.cat((k, k + 1), -2)).exp()
-        return ends - sizes, sizes, slopes
+        """The bin of a place in [0, 1] on one axis.
+
+        Returns:
+            Corner [2, F, N] and sizes [2, F, N] on both axes, and the slopes at its ends [2, F, N].
+        """
+        phi = self.by_parameter(phi)
+        sizes, bends = phi.split((2 * self.bins, self.bins - 1))
+        sizes = sizes / (1 + (sizes * (2 / self.limit)).abs())
+        sizes = sizes.unflatten(0, (2, self.bins)).softmax(1)
+        bends = F.pad(bends / (1 + (bends / self.limit).abs()), (0, 0, 0, 0, 1, 1))
+        ends = sizes.cumsum(1)
+        k = (place >= ends[axis, :-1]).sum(0, keepdim=True)
+        wide = (-1, -1, *place.shape)
+        both = k.unsqueeze(0).expand(2, *k.shape)
+        size = sizes.expand(wide).gather(1, both).squeeze(1)
+        end = ends.expand(wide).gather(1, both).squeeze(1)
+        slopes = bends.expand(wide[1:]).gather(0, torch.cat((k, k + 1)))
+        return end - size, size, slopes.exp()
 
     def forward(self, x: Tensor, phi: Tensor, at=None):
         """y and the log-slope."""
         bound = self.bound
         place = (x.clamp(-bound, bound) + bound) / (2 * bound)
         start, size, slopes = self.bin_of(place, phi, 0)
-        (x0, y0), (width, height), (d0, d1) = start.unbind(-2), size.unbind(-2), slopes.unbind(-2)
+        (x0, y0), (width, height), (d0, d1) = start, size, slopes
         t = (place - x0) / width
         mean, both = height / width, t * (1 - t)
         below = mean + (d0 + d1 - 2 * mean) * both
         y = y0 + height * (mean * t.square() + d0 * both) / below
         slope = self.log_slope(t, both, mean, d0, d1, below)
         inside = (x > -bound) & (x <= bound)
-        return torch.where(inside, (2 * y - 1) * bound, x), torch.where(inside, slope, 0.0)
+        return torch.where(inside, (2 * y - 1) * bound, x), torch.where(
+            inside, slope, 0.0
+        )
 
     def inverse(self, y: Tensor, phi: Tensor, at=None):
         """x and its log-slope: the root of a quadratic, in the form that does not cancel."""
         bound = self.bound
         place = (y.clamp(-bound, bound) + bound) / (2 * bound)
         start, size, slopes = self.bin_of(place, phi, 1)
-        (x0, y0), (width, height), (d0, d1) = start.unbind(-2), size.unbind(-2), slopes.unbind(-2)
+        (x0, y0), (width, height), (d0, d1) = start, size, slopes
         mean, rise = height / width, place - y0
         bend = rise * (d0 + d1 - 2 * mean)
         a = height * (mean - d0) + bend
@@ -87,7 +96,7 @@ class Spline(Bijection):
         return (top * (mean / below).square()).log()
 
 
-class CircularSpline(Bijection):
+class CircularSpline(Univariate):
     """A spline of the circle [-pi, pi): half a turn, then a spline of bound pi (Rezende et al. 2020).
 
     Args:
@@ -137,7 +146,9 @@ class SplineCoupling(Coupling):
         slope: float = 1e-3,
         net=None,
     ):
-        super().__init__(features, Spline(bins, bound, slope), context, hidden, act, mask, net)
+        super().__init__(
+            features, Spline(bins, bound, slope), context, hidden, act, mask, net
+        )
 
 
 class SplineAutoregressive(Autoregressive):
@@ -169,7 +180,16 @@ class SplineAutoregressive(Autoregressive):
         bound: float = 5.0,
         slope: float = 1e-3,
     ):
-        super().__init__(features, Spline(bins, bound, slope), context, hidden, act, order, passes, adjacency)
+        super().__init__(
+            features,
+            Spline(bins, bound, slope),
+            context,
+            hidden,
+            act,
+            order,
+            passes,
+            adjacency,
+        )
 
 
 class CircularSplineAutoregressive(Autoregressive):
@@ -199,7 +219,16 @@ class CircularSplineAutoregressive(Autoregressive):
         bins: int = 8,
         slope: float = 1e-3,
     ):
-        super().__init__(features, CircularSpline(bins, slope), context, hidden, act, order, passes, adjacency)
+        super().__init__(
+            features,
+            CircularSpline(bins, slope),
+            context,
+            hidden,
+            act,
+            order,
+            passes,
+            adjacency,
+        )
 
 
 class CircularSplineCoupling(Coupling):
@@ -225,4 +254,6 @@ class CircularSplineCoupling(Coupling):
         bins: int = 8,
         slope: float = 1e-3,
     ):
-        super().__init__(features, CircularSpline(bins, slope), context, hidden, act, mask)
+        super().__init__(
+            features, CircularSpline(bins, slope), context, hidden, act, mask
+        )

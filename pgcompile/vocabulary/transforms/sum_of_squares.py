@@ -4,11 +4,13 @@ import torch
 from torch import Tensor, nn
 
 from pgcompile.vocabulary.transforms.autoregressive import Autoregressive
-from pgcompile.vocabulary.transforms.bijection import Bijection
 from pgcompile.vocabulary.transforms.solve import extended, solved
+from pgcompile.vocabulary.transforms.univariate import Univariate
+
+__all__ = ["SumOfSquares"]
 
 
-class SumOfSquaresMap(Bijection):
+class SumOfSquaresMap(Univariate):
     """y = b + integral from 0 to x of mean_k (1 + sum_j a_kj (u / B)^j)^2 + slope (Jaini et al. 2019).
 
     The integrand is one polynomial, whose coefficients are worked out once; outside [-B, B] the
@@ -21,21 +23,38 @@ class SumOfSquaresMap(Bijection):
         slope: the least slope.
     """
 
-    def __init__(self, degree: int = 4, polynomials: int = 3, bound: float = 10.0, slope: float = 1e-3):
+    def __init__(
+        self,
+        degree: int = 4,
+        polynomials: int = 3,
+        bound: float = 10.0,
+        slope: float = 1e-3,
+    ):
         super().__init__()
         self.remember(degree=degree, polynomials=polynomials, bound=bound, slope=slope)
-        self.degree, self.polynomials, self.bound, self.slope = degree, polynomials, bound, slope
+        self.degree, self.polynomials, self.bound, self.slope = (
+            degree,
+            polynomials,
+            bound,
+            slope,
+        )
         self.parameters_each = polynomials * (degree + 1) + 1
 
     def read(self, phi: Tensor):
         """Coefficients of the integrand in u / B, and b."""
-        phi = phi.unflatten(-1, (self.parameters_each, -1))
-        raw, shift = phi[..., :-1, :], phi[..., -1, :]
-        a = raw.unflatten(-2, (self.polynomials, self.degree + 1)).unbind(-2)
+        phi = self.by_parameter(phi)
+        raw, shift = phi[:-1], phi[-1]
+        a = raw.unflatten(0, (self.polynomials, self.degree + 1)).unbind(1)
         a = (1 + a[0], *a[1:])
         powers = range(2 * self.degree + 1)
-        pairs = [[(j, m - j) for j in range(self.degree + 1) if j <= m - j <= self.degree] for m in powers]
-        products = [sum(a[i] * a[j] * (1 if i == j else 2) for i, j in pair).mean(-2) for pair in pairs]
+        pairs = [
+            [(j, m - j) for j in range(self.degree + 1) if j <= m - j <= self.degree]
+            for m in powers
+        ]
+        products = [
+            sum(a[i] * a[j] * (1 if i == j else 2) for i, j in pair).mean(0)
+            for pair in pairs
+        ]
         return [products[0] + self.slope, *products[1:]], shift
 
     def polynomial(self, x: Tensor, coefficients, shift: Tensor):
@@ -90,4 +109,6 @@ class SumOfSquares(Autoregressive):
         slope: float = 1e-3,
     ):
         univariate = SumOfSquaresMap(degree, polynomials, bound, slope)
-        super().__init__(features, univariate, context, hidden, act, order, passes, adjacency)
+        super().__init__(
+            features, univariate, context, hidden, act, order, passes, adjacency
+        )

@@ -1,0 +1,154 @@
+"""The constructor of the emitted class: the transforms of each flow, from data to the base."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from pgcompile.emit.body import WIDTH, split_call
+from pgcompile.emit.operations import number_text
+from pgcompile.model.values import (
+    CouplingsUse,
+    FlowStep,
+    OtherFlow,
+    RepeatUse,
+    SizedFlow,
+    SplitUse,
+    TransformUse,
+)
+from pgcompile.plan.tensors import Tensors
+from pgcompile.vocabulary.layers import Value
+
+
+def flow_lines(tensors: Tensors, rename: Callable[[str], str], use: Callable[[str], None]) -> list[str]:
+    """`self.f = ComposedTransform([...], (2,))` for every flow in use.
+
+    Args:
+        tensors: what the class owns.
+        rename: Python name of an attribute.
+        use: told of every transform used.
+    """
+    lines: list[str] = []
+    for name, sized in tensors.flows.items():
+        lines += _Writer(rename, use).write(rename(name), sized)
+    return [f"        {line}" for line in lines]
+
+
+@dataclass
+class _Writer:
+    rename: Callable[[str], str]
+    use: Callable[[str], None]
+    lines: list[str] = field(default_factory=list)
+    lists: int = 0
+
+    def write(self, name: str, sized: SizedFlow) -> list[str]:
+        """The statements that make one flow."""
+        self.use("ComposedTransform")
+        transforms = self._list(sized.steps, 0)
+        rest = [str(sized.shape)]
+        rest += [f"out_shape={sized.out_shape}"] if sized.out_shape != sized.shape else []
+        rest += [f"context={sized.context}"] if sized.context else []
+        self._add(f"self.{name} = ComposedTransform({', '.join([transforms, *rest])})", 0)
+        return self.lines
+
+    def _add(self, text: str, indent: int) -> None:
+        pad = " " * indent
+        self.lines += [pad + part for part in split_call(text, WIDTH - 8 - indent)]
+
+    def _list(self, steps: tuple[FlowStep, ...], indent: int) -> str:
+        """A list of transforms: written out where it is short, else gathered under a name."""
+        entries = [self._one(step) for step in steps]
+        simple = f"[{', '.join(entry for entry in entries if entry)}]"
+        if None not in entries and len(simple) <= WIDTH - 30:
+            return simple
+        self.lists += 1
+        name = "steps" if self.lists == 1 else f"steps_{self.lists}"
+        self.lines.append(f"{' ' * indent}{name} = []")
+        self._gather(name, steps, indent)
+        return name
+
+    def _gather(self, name: str, steps: tuple[FlowStep, ...], indent: int) -> None:
+        """Statements that put transforms into a list, those that are repeated in a loop."""
+        waiting: list[str] = []
+
+        def close() -> None:
+            if waiting:
+                self._extend(name, waiting, indent)
+                waiting.clear()
+
+        for step in steps:
+            match step:
+                case RepeatUse(count, body):
+                    close()
+                    self.lines.append(f"{' ' * indent}for _ in range({count}):")
+                    self._gather(name, body, indent + 4)
+                case SplitUse(shape, body, out_shape):
+                    close()
+                    self.use("MultiScale")
+                    inner = self._list(body, indent)
+                    self._add(f"{name}.append(MultiScale({shape}, {inner}, {out_shape}))", indent)
+                case CouplingsUse(count, couplings):
+                    close()
+                    self._couplings(name, count, couplings, indent)
+                case _:
+                    text = self._one(step)
+                    assert text is not None
+                    waiting.append(text)
+        close()
+
+    def _couplings(self, name: str, count: int, couplings: tuple[TransformUse, ...], indent: int) -> None:
+        self.use("AlternatingCouplings")
+        texts = [self._transform(c) for c in couplings]
+        pad = " " * indent
+        if count == 1:
+            self.lines.append(f"{pad}couplings = [")
+            self.lines += [f"{pad}    {line}" for text in texts for line in self._entry(text, indent + 4)]
+            self.lines.append(f"{pad}]")
+        else:
+            self.lines += [f"{pad}couplings = []", f"{pad}for _ in range({count}):"]
+            self._extend("couplings", texts, indent + 4)
+        self.lines.append(f"{pad}{name}.append(AlternatingCouplings(couplings))")
+
+    def _extend(self, name: str, texts: list[str], indent: int) -> None:
+        pad = " " * indent
+        line = f"{pad}{name} += [{', '.join(texts)}]"
+        if len(texts) == 1:
+            self._add(f"{name}.append({texts[0]})", indent)
+        elif len(line) <= WIDTH - 8:
+            self.lines.append(line)
+        else:
+            self.lines.append(f"{pad}{name} += [")
+            self.lines += [f"{pad}    {part}" for text in texts for part in self._entry(text, indent + 4)]
+            self.lines.append(f"{pad}]")
+
+    def _entry(self, text: str, indent: int) -> list[str]:
+        """One entry of a list that is written an entry a line."""
+        parts = split_call(text, WIDTH - 9 - indent)
+        return [*parts[:-1], f"{parts[-1]},"]
+
+    def _one(self, step: FlowStep) -> str | None:
+        """The source of one transform; None for what takes several statements."""
+        match step:
+            case TransformUse():
+                return self._transform(step)
+            case OtherFlow(name, inverted):
+                text = f"self.{self.rename(name)}"
+                if inverted:
+                    self.use("Inverted")
+                    return f"Inverted({text})"
+                return text
+            case _:
+                return None
+
+    def _transform(self, use: TransformUse) -> str:
+        self.use(use.word)
+        arguments = [f"{name}={_value(name, v)}" if name else _value(name, v) for name, v in use.arguments]
+        return f"{use.word}({', '.join(arguments)})"
+
+
+def _value(name: str | None, value: Value) -> str:
+    if name == "act":
+        return f"nn.{value}"
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, float):
+        return number_text(value)
+    return repr(value)

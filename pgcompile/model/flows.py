@@ -1,0 +1,551 @@
+"""Flows: transforms checked and sized by the first use; every further use must agree with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import prod
+from typing import TYPE_CHECKING
+
+from pgcompile.diagnostics import Sink, Span, cure
+from pgcompile.model.literals import evaluate
+from pgcompile.model.values import (
+    CouplingsUse,
+    Factor,
+    FlowNet,
+    FlowStep,
+    FlowUse,
+    Model,
+    OtherFlow,
+    RepeatUse,
+    SizedFlow,
+    SplitUse,
+    TransformUse,
+    Typed,
+)
+from pgcompile.syntax import tree
+from pgcompile.vocabulary.families import families
+from pgcompile.vocabulary.layers import ACTIVATIONS, show
+from pgcompile.vocabulary.spaces import Space
+from pgcompile.vocabulary.synonyms import TRANSFORMS as SYNONYMS
+from pgcompile.vocabulary.transform_words import Option, Value, Word, shape_after, transform_words
+
+if TYPE_CHECKING:
+    from pgcompile.model.expressions import Typer
+
+MOST_TRANSFORMS = 1000
+_COMPLEMENTS = ({"even", "odd"}, {"first", "last"})
+_CONTINUOUS = ("Continuous",)  # their nets differentiate the activation by hand
+_SMOOTH = ("ELU", "Tanh", "Softplus", "SiLU", "Sigmoid", "ReLU")
+_WORDS = {
+    "mask": ("even", "odd", "first", "last", "random"),
+    "order": ("ascending", "descending", "random"),
+    "solver": ("rk4", "dopri5"),
+    "trace": ("exact", "hutchinson"),
+}
+_IMAGE_MASKS = ("channel", "checkerboard")
+
+
+@dataclass(frozen=True)
+class ReadFlow:
+    """The parts of `Flow(base, f(c))` as they are written."""
+
+    base: tree.Call
+    flow: str
+    inverted: bool
+    arguments: tuple[tree.Expr, ...]
+
+
+def read_flow(call: tree.Call, model: Model, sink: Sink) -> ReadFlow | None:
+    """The parts of a `Flow`; None after a report."""
+    named = {a.name: a.value for a in call.args if a.name is not None}
+    values = [a.value for a in call.args if a.name is None]
+    base = named.pop("base", values.pop(0) if values else None)
+    flow = named.pop("transform", values.pop(0) if values else None)
+    example = "write Flow(Normal(0, 1), f), with `flow f = repeat 3 { MaskedAutoregressive >> Reverse }`"
+    if base is None or flow is None or named or values:
+        sink.add("PGC311", call.span, "a Flow has a base and a flow: Flow(Normal(0, 1), f(c))", help=example)
+        return None
+    if _flow_name(base) in model.flows:
+        base, flow = flow, base
+        text = f"write Flow({sink.source.snippet(base.span)}, {sink.source.snippet(flow.span)})"
+        sink.add("PGC311", call.span, "the base comes first, then the flow", help=text)
+        return None
+    if not isinstance(base, tree.Call) or base.given is not None or base.name not in families():
+        text = " ".join(sink.source.snippet(base.span).split())
+        sink.add("PGC102", base.span, f"`{text}` is no family, which the base of a flow is", help=example)
+        return None
+    name = _flow_name(flow)
+    if name not in model.flows:
+        text = " ".join(sink.source.snippet(flow.span).split())
+        place = flow.name_span if isinstance(flow, tree.Call) else flow.span
+        declared = f"declare it: `flow {name or 'f'} = repeat 3 {{ MaskedAutoregressive >> Reverse }}`"
+        sink.add("PGC116", flow.span, f"`{text}` is no flow", **cure(name, place, model.flows, declared))
+        return None
+    inverted = (flow.id if isinstance(flow, tree.Name) else getattr(flow, "name", "")).endswith(".inv")
+    arguments = flow.args if isinstance(flow, tree.Call) else ()
+    for argument in arguments:
+        if argument.name is not None:
+            sink.add("PGC106", argument.span, f"the inputs of {name} have no names here", help="write them in order")
+            return None
+    declared_inputs = model.flows[name].inputs
+    if len(arguments) != len(declared_inputs):
+        wanted = f"{len(declared_inputs)} ({', '.join(declared_inputs)})" if declared_inputs else "none"
+        example = f"{name}({', '.join(declared_inputs)})" if declared_inputs else name
+        sink.add(
+            "PGC311",
+            flow.span,
+            f"{name} is given {len(arguments)} contexts, it takes {wanted}",
+            related=[(model.flows[name].span, "declared here")],
+            help=f"write {example}" if len(arguments) < len(declared_inputs) else f"declare `flow {name}(c) = ...`",
+        )
+        return None
+    return ReadFlow(base, name, inverted, tuple(a.value for a in arguments))
+
+
+def _flow_name(expr: tree.Expr) -> str:
+    name = expr.id if isinstance(expr, tree.Name) else expr.name if isinstance(expr, tree.Call) else ""
+    return name.removesuffix(".inv")
+
+
+def size_flow(
+    factor: Factor, use: FlowUse, space: Space, contexts: list[Typed], typer: Typer
+) -> tuple[int, ...] | None:
+    """Event shape of the base; sizes the flow on its first use. None after a report.
+
+    Args:
+        factor: the factor that uses it.
+        use: its definition.
+        space: of the factor's variable.
+        contexts: types of what it is conditioned on.
+        typer: of the model.
+    """
+    sink, flow = typer.sink, typer.model.flows[use.flow]
+    variable = factor.targets[0]
+    for context, argument in zip(contexts, use.arguments, strict=True):
+        if context.space.kind == "category" or len(context.shape) > 1:
+            text = " ".join(sink.source.snippet(argument.span).split())
+            index = context.space.kind == "category"
+            sink.add(
+                "PGC301",
+                argument.span,
+                f"`{text}` is {'an index' if index else show(context.shape)}, and a context is a vector",
+                help=f"write one_hot({text})" if index else "give a vector, by a net that ends in Flatten",
+            )
+            return None
+    if not space.shape:
+        sink.add(
+            "PGC317",
+            factor.span,
+            f"{variable} is a single number, and a flow moves vectors",
+            help=f"declare `{variable} : {space.kind}[1]`",
+        )
+        return None
+    if space.kind in ("category", "one_hot", "boolean", "simplex") or ("integer" in space.kind and not _rounds(flow)):
+        sink.add(
+            "PGC317",
+            factor.span,
+            f"{variable} is `{space}`, and a flow has a density on real numbers",
+            help=f"declare `{variable} : real[{', '.join(map(str, space.shape))}]`; whole grey levels take Dequantise",
+        )
+        return None
+    width = sum(prod(c.shape) for c in contexts)
+    if flow.sized is None:
+        flow.first_use = factor.span
+        flow.sized = _Sizing(typer, flow, factor.span, width).run(space.shape)
+    sized = flow.sized
+    if sized is None:
+        return None
+    given, out = (sized.out_shape, sized.shape) if use.inverted else (sized.shape, sized.out_shape)
+    if given != space.shape or sized.context != width:
+        what = f"{show(given)} with a context of {sized.context}" if flow.inputs else show(given)
+        now = f"{show(space.shape)} with one of {width}" if flow.inputs else show(space.shape)
+        sink.add(
+            "PGC302",
+            factor.span,
+            f"{use.flow} is used for {now} here and for {what} elsewhere: a flow has one size",
+            related=[(flow.first_use, "first used here")],
+            help=f"declare a second flow, as in `flow {use.flow}_2 = ...`",
+        )
+        return None
+    return out
+
+
+def _rounds(flow: FlowNet) -> bool:
+    """Whether a flow starts by turning whole numbers into real ones."""
+    return (
+        bool(flow.stages) and not isinstance(flow.stages[0], tree.Repeat) and _flow_name(flow.stages[0]) == "Dequantise"
+    )
+
+
+@dataclass
+class _Sizing:
+    """One pass over the stages of a flow, carrying the event shape between them."""
+
+    typer: Typer
+    flow: FlowNet
+    use: Span
+    context: int
+    count: int = 0
+
+    def run(self, shape: tuple[int, ...]) -> SizedFlow | None:
+        found = self._steps(self.flow.stages, shape)
+        if found is None:
+            return None
+        steps, out = found
+        return SizedFlow(_merged(steps), shape, out, self.context if self.flow.inputs else 0)
+
+    def _steps(
+        self, stages: tuple[tree.Expr | tree.Repeat, ...], shape: tuple[int, ...]
+    ) -> tuple[tuple[FlowStep, ...], tuple[int, ...]] | None:
+        """The transforms of some stages and the shape after them."""
+        steps: list[FlowStep] = []
+        flat = list(stages)
+        while flat:
+            stage = flat.pop(0)
+            if isinstance(stage, tree.Repeat):
+                times = self._times(stage)
+                if times is None:
+                    return None
+                # What changes the shape is made anew for each, as is what splits: the rest goes through it.
+                if not _splits(stage.stages) and times:
+                    before = self.count
+                    body = self._steps(stage.stages, shape)
+                    if body is None:
+                        return None
+                    self.count = before + times * (self.count - before)
+                    if not self._within(stage.span):
+                        return None
+                    if body[1] == shape:
+                        steps += [_repeated(times, _merged(body[0]))] if times > 1 else body[0]
+                        continue
+                    self.count = before
+                flat = [*stage.stages * times, *flat]
+                if len(flat) > MOST_TRANSFORMS and not self._within(stage.span, len(flat)):
+                    return None
+                continue
+            name = _flow_name(stage)
+            if name == "Split":
+                if not flat:
+                    break
+                return self._split(stage, tuple(flat), shape, steps)
+            one = self._other(stage, name, shape) if name in self.typer.model.flows else self._transform(stage, shape)
+            if one is None:
+                return None
+            step, shape = one
+            steps.append(step)
+            self.count += 1
+            if not self._within(stage.span):
+                return None
+        return tuple(steps), shape
+
+    def _within(self, span: Span, count: int | None = None) -> bool:
+        if (self.count if count is None else count) <= MOST_TRANSFORMS:
+            return True
+        self.typer.sink.add(
+            "PGC310", span, f"{self.flow.name} has more than {MOST_TRANSFORMS} transforms", help="repeat less often"
+        )
+        return False
+
+    def _times(self, stage: tree.Repeat) -> int | None:
+        value = evaluate(stage.count, self.typer.model.constants)
+        if isinstance(value, Fraction) and value.denominator == 1 and 1 <= value <= MOST_TRANSFORMS:
+            return int(value)
+        text = self.typer.sink.source.snippet(stage.count.span)
+        self.typer.sink.add(
+            "PGC310",
+            stage.count.span,
+            f"`{text}` is no number of times from 1 to {MOST_TRANSFORMS}",
+            help="write repeat 5 { ... }",
+        )
+        return None
+
+    def _split(
+        self, stage: tree.Expr, rest: tuple[tree.Expr | tree.Repeat, ...], shape: tuple[int, ...], steps: list[FlowStep]
+    ) -> tuple[tuple[FlowStep, ...], tuple[int, ...]] | None:
+        if len(shape) != 3 or shape[0] < 2:
+            self._unfit(stage, "Split", "parts the channels of an image [C, H, W] with two channels or more", shape)
+            return None
+        inner = self._steps(rest, ((shape[0] + 1) // 2, *shape[1:]))
+        if inner is None:
+            return None
+        body, out = inner
+        return (*steps, SplitUse(shape, _merged(body), out)), (prod(shape),)
+
+    def _unfit(self, stage: tree.Expr, name: str, why: str, shape: tuple[int, ...]) -> None:
+        self.typer.sink.add(
+            "PGC317",
+            stage.span,
+            f"{name} {why}; here it is given {show(shape)}",
+            related=[(self.use, f"{self.flow.name} is used here")],
+            help=_fit_help(name, shape),
+        )
+
+    def _other(self, stage: tree.Expr, name: str, shape: tuple[int, ...]) -> tuple[FlowStep, tuple[int, ...]] | None:
+        """Another flow in the pipeline."""
+        other = self.typer.model.flows[name]
+        inverted = (stage.id if isinstance(stage, tree.Name) else getattr(stage, "name", "")).endswith(".inv")
+        if name == self.flow.name or _mentions(other, self.flow.name, self.typer.model):
+            self.typer.sink.add(
+                "PGC209", stage.span, f"{self.flow.name} is defined in terms of itself", help="use another flow"
+            )
+            return None
+        if len(other.inputs) != len(self.flow.inputs):
+            self.typer.sink.add(
+                "PGC311",
+                stage.span,
+                f"{name} takes {len(other.inputs)} contexts and {self.flow.name} takes {len(self.flow.inputs)}",
+                related=[(other.span, "declared here")],
+                help="give both the same inputs",
+            )
+            return None
+        if other.sized is None:
+            other.first_use = stage.span
+            other.sized = _Sizing(self.typer, other, stage.span, self.context).run(shape)
+        if other.sized is None:
+            return None
+        given, out = other.sized.shape, other.sized.out_shape
+        given, out = (out, given) if inverted else (given, out)
+        if given != shape:
+            self._unfit(stage, name, f"is a flow of {show(given)}", shape)
+            return None
+        return OtherFlow(name, inverted), out
+
+    def _transform(self, stage: tree.Expr, shape: tuple[int, ...]) -> tuple[FlowStep, tuple[int, ...]] | None:
+        name = stage.id if isinstance(stage, tree.Name) else stage.name if isinstance(stage, tree.Call) else ""
+        word = transform_words().get(name)
+        sink = self.typer.sink
+        if word is None:
+            place = stage.name_span if isinstance(stage, tree.Call) else stage.span
+            known = [*transform_words(), "Split", *self.typer.model.flows]
+            sink.add(
+                "PGC116",
+                stage.span,
+                f"there is no transform called {name}" if name else "this is not a transform",
+                **cure(name, place, known, "transforms are listed in docs/flows.md, such as AffineCoupling", SYNONYMS),
+            )
+            return None
+        options = self._options(word, stage)
+        if options is None:
+            return None
+        after = shape_after(word, options, shape)
+        if isinstance(after, str):
+            self._unfit(stage, name, after, shape)
+            return None
+        if not self._sound(word, stage, options, shape):
+            return None
+        arguments: list[tuple[str | None, Value]] = []
+        if word.takes == "features":
+            arguments.append((None, shape[0]))
+        elif word.takes not in ("nothing", "vector"):
+            arguments.append((None, shape))
+        if word.conditional and self.flow.inputs:
+            arguments.append(("context", self.context))
+        arguments += [(o.name, options[o.name]) for o in word.options if options[o.name] is not None]
+        return TransformUse(name, tuple(arguments)), after
+
+    def _sound(self, word: Word, stage: tree.Expr, options: dict[str, Value], shape: tuple[int, ...]) -> bool:
+        """What a constructor would refuse, said here."""
+        why: tuple[str, str] | None = None
+        places = options.get("order")
+        if isinstance(places, tuple) and sorted(places) != list(range(shape[0])):
+            why = (f"an order of {shape[0]} features names each from 0 to {shape[0] - 1} once", "write order=random")
+        mask = options.get("mask")
+        if isinstance(mask, tuple) and (len(mask) != shape[0] or not 0 < sum(map(bool, mask)) < shape[0]):
+            why = (f"a mask of {shape[0]} features keeps some and moves some", "write a 0 or 1 for each feature")
+        if word.name in _CONTINUOUS and options["act"] not in _SMOOTH:
+            why = (f"{options['act']} has no slope in Continuous", f"use one of {', '.join(_SMOOTH)}")
+        hidden = options.get("hidden")
+        if hidden == () and word.name in _CONTINUOUS:
+            why = ("the net of Continuous has hidden units", "write hidden=[64, 64]")
+        if why is not None:
+            self.typer.sink.add("PGC310", stage.span, why[0], help=why[1])
+        return why is None
+
+    def _options(self, word: Word, stage: tree.Expr) -> dict[str, Value] | None:
+        """Values of a transform's options, defaults filled in; None after reports."""
+        sink = self.typer.sink
+        values: dict[str, Value] = {o.name: o.default for o in word.options}
+        names = [o.name for o in word.options]
+        sound = True
+        for argument in stage.args if isinstance(stage, tree.Call) else ():
+            if argument.name is None:
+                example = f"{names[0]}={sink.source.snippet(argument.value.span)}" if names else ""
+                sink.add(
+                    "PGC311",
+                    argument.span,
+                    f"the options of {word.name} have names",
+                    help=f"write {word.name}({example})"
+                    if example
+                    else f"{word.name} has no options: write {word.name}",
+                )
+                sound = False
+                continue
+            option = word.option(argument.name)
+            if option is None:
+                place = Span(argument.span.start, argument.span.start + len(argument.name))
+                listed = f"its options are {', '.join(names)}" if names else "it has no options"
+                sink.add(
+                    "PGC106",
+                    argument.span,
+                    f"{word.name} has no option {argument.name}",
+                    **cure(argument.name, place, names, listed, _OPTION_SYNONYMS),
+                )
+                sound = False
+                continue
+            value = self._value(word, option, argument.value)
+            if value is None:
+                sound = False
+            values[option.name] = value
+        return values if sound else None
+
+    def _value(self, word: Word, option: Option, expr: tree.Expr) -> Value:
+        """One option as a Python value; None after a report."""
+        constants = self.typer.model.constants
+        number = evaluate(expr, constants)
+        name = expr.id if isinstance(expr, tree.Name) else ""
+        words = _IMAGE_MASKS if word.name == "ImageCoupling" else _WORDS.get(option.name, ())
+        wanted = ""
+        match option.kind:
+            case "int":
+                wanted = "a whole number above 0"
+                if isinstance(number, Fraction) and number.denominator == 1 and 0 < number < 10**6:
+                    return int(number)
+            case "float":
+                wanted = _range_of(option.name)
+                if isinstance(number, Fraction) and _in_range(option.name, number):
+                    return float(number)
+            case "bool":
+                wanted = "true or false"
+                if name.lower() in ("true", "false"):
+                    return name.lower() == "true"
+            case "type":
+                wanted = "an activation, such as ReLU"
+                if name in ACTIVATIONS:
+                    return name
+            case "tuple":
+                wanted = "a list of sizes, such as [64, 64]"
+                items = expr.items if isinstance(expr, tree.ListLiteral | tree.TupleLiteral) else (expr,)
+                sizes = [evaluate(item, constants) for item in items]
+                whole = [int(v) for v in sizes if isinstance(v, Fraction) and v.denominator == 1 and 0 < v < 10**6]
+                if len(whole) == len(items):
+                    return tuple(whole)
+            case _:
+                listed = isinstance(expr, tree.ListLiteral) and option.kind == "word"
+                wanted = " or ".join(words) + (", or a list" if option.kind == "word" else "") if words else "a list"
+                if name in words:
+                    return name
+                if listed and isinstance(number, tuple):
+                    whole = [int(v) for v in number if isinstance(v, Fraction) and v.denominator == 1]
+                    if len(whole) == len(number):
+                        return tuple(whole)
+        text = " ".join(self.typer.sink.source.snippet(expr.span).split())
+        self.typer.sink.add(
+            "PGC310",
+            expr.span,
+            f"`{text}` is not {wanted}, which `{option.name}` of {word.name} is",
+            **cure(name, expr.span, words, f"write {wanted}"),
+        )
+        return None
+
+
+_OPTION_SYNONYMS = {
+    "hidden_features": "hidden",
+    "hidden_sizes": "hidden",
+    "hidden_units": "hidden",
+    "units": "hidden",
+    "activation": "act",
+    "tail_bound": "bound",
+    "num_bins": "bins",
+    "K": "bins",
+    "B": "bound",
+    "count_bins": "bins",
+    "permutation": "order",
+}
+
+
+def _range_of(name: str) -> str:
+    if name in ("slope", "alpha", "shrink", "momentum"):
+        return "a number between 0 and 1"
+    return "a number, not 0" if name in ("scale", "exponent") else "a number" if name == "loc" else "a positive number"
+
+
+def _in_range(name: str, number: Fraction) -> bool:
+    if name in ("slope", "shrink", "momentum"):
+        return 0 < number < 1
+    if name == "alpha":
+        return 0 <= number < Fraction(1, 2)
+    if name in ("scale", "exponent"):
+        return number != 0
+    return name == "loc" or number > 0
+
+
+def _fit_help(name: str, shape: tuple[int, ...]) -> str:
+    if len(shape) > 1 and name not in ("Squeeze", "Unsqueeze", "Split"):
+        return "put Flatten before it, or use ImageCoupling, Conv1x1 and ActNorm for images"
+    if len(shape) == 1 and name in ("ImageCoupling", "Conv1x1", "Shuffle", "Squeeze", "Unsqueeze", "Split"):
+        return "declare the variable as an image: `x : real[1, 28, 28]`"
+    return "change the shape of the variable, or the transform"
+
+
+def _splits(stages: tuple[tree.Expr | tree.Repeat, ...]) -> bool:
+    return any(_splits(s.stages) if isinstance(s, tree.Repeat) else _flow_name(s) == "Split" for s in stages)
+
+
+def _mentions(flow: FlowNet, name: str, model: Model) -> bool:
+    """Whether a flow is made from another, directly or not."""
+    pending, seen = list(flow.stages), {flow.name}
+    while pending:
+        stage = pending.pop()
+        if isinstance(stage, tree.Repeat):
+            pending += stage.stages
+            continue
+        found = _flow_name(stage)
+        if found == name:
+            return True
+        if found in model.flows and found not in seen:
+            seen.add(found)
+            pending += model.flows[found].stages
+    return False
+
+
+def _repeated(times: int, body: tuple[FlowStep, ...]) -> FlowStep:
+    """Steps made several times over; couplings of two halves stay one step."""
+    match body:
+        case (CouplingsUse(1, couplings),):
+            return CouplingsUse(times, couplings)
+        case _:
+            return RepeatUse(times, body)
+
+
+def _merged(steps: tuple[FlowStep, ...]) -> tuple[FlowStep, ...]:
+    """Neighbouring couplings that keep in turn the same two halves, as one step that never joins them."""
+    found: list[FlowStep] = []
+    run: list[TransformUse] = []
+
+    def close() -> None:
+        if len(run) > 1:
+            found.append(CouplingsUse(1, tuple(run)))
+        else:
+            found.extend(run)
+        run.clear()
+
+    for step in steps:
+        mask = _mask(step)
+        if mask is None or not isinstance(step, TransformUse):
+            close()
+            found.append(step)
+            continue
+        if run and not any({mask, _mask(run[0])} <= pair for pair in _COMPLEMENTS):
+            close()
+        run.append(step)
+    close()
+    return tuple(found)
+
+
+def _mask(step: FlowStep) -> str | None:
+    """The named mask of a coupling."""
+    if not isinstance(step, TransformUse) or "Coupling" not in transform_words()[step.word].bases:
+        return None
+    mask = dict(step.arguments).get("mask")
+    return mask if isinstance(mask, str) and mask != "random" else None
