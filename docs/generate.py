@@ -8,6 +8,7 @@ from pgcompile.vocabulary.families import families
 from pgcompile.vocabulary.functions import FUNCTIONS
 from pgcompile.vocabulary.initialisers import INITIALISERS
 from pgcompile.vocabulary.layers import LAYERS
+from pgcompile.vocabulary.transform_words import transform_words
 from pgcompile.writing import write_atomically
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -66,6 +67,24 @@ def language() -> str:
     return filled.replace("INITIALISERS", ", ".join(f"`{name}`" for name in sorted(INITIALISERS)))
 
 
+def flows() -> str:
+    """The page of flows with its table of transforms."""
+    rows = ["| transform | options |", "| --- | --- |"]
+    for word in transform_words().values():
+        listed = ", ".join(f"`{o.name}={_option(o.default)}`" for o in word.options)
+        about = word.about.replace("|", "\\|")
+        rows.append(f"| `{word.name}`: {about} | {listed} |")
+    text = (DOCS / "flows.template.md").read_text(encoding="utf-8")
+    return text.replace("TRANSFORMS\n", "\n".join(rows) + "\n")
+
+
+def _option(value: object) -> str:
+    """A default as programs write it."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(str, value))}]"
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+
+
 def testing() -> str:
     """The testing page with the compiler's mutants."""
     rows = [f"| {m.what} | `{m.caught_by.removeprefix('tests/')}` |" for m in MUTANTS]
@@ -78,6 +97,7 @@ def main() -> int:
     pages = {
         "diagnostics.md": diagnostics(),
         "language.md": language(),
+        "flows.md": flows(),
         "testing.md": testing(),
         "closed_forms.md": closed_forms(),
     }

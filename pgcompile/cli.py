@@ -254,7 +254,9 @@ def verify(program: str, settings: tuple[str, ...], externs: tuple[str, ...], se
 @_PROGRAM
 @_SET
 @click.option(
-    "--data", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help="An .npz or .npy file."
+    "--data",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="An .npz or .npy file, if it needs one.",
 )
 @click.option(
     "--out", default="runs/latest", type=click.Path(file_okay=False, path_type=Path), help="Folder for the results."
@@ -270,7 +272,7 @@ def verify(program: str, settings: tuple[str, ...], externs: tuple[str, ...], se
 def train(
     program: str,
     settings: tuple[str, ...],
-    data: Path,
+    data: Path | None,
     out: Path,
     epochs: int,
     batch_size: int,

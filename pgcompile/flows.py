@@ -32,6 +32,16 @@ from pgcompile.vocabulary.transforms.spline import CircularSplineAutoregressive,
 from pgcompile.vocabulary.transforms.sum_of_squares import SumOfSquares
 
 
+class StandardNormal(D.Normal):
+    """A normal distribution whose noise torch can also draw under `vmap`, where torch's own cannot."""
+
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
+        """Pathwise draws."""
+        loc = self.loc.expand(self._extended_shape(torch.Size(sample_shape)))
+        draws: Tensor = loc + self.scale * torch.randn_like(loc)
+        return draws
+
+
 class ReadyFlow(Flow):
     """Transforms over a base that is fixed: a standard normal if no other is given."""
 
@@ -47,7 +57,7 @@ class ReadyFlow(Flow):
         if base is None:
             shape = composed.out_shape
             base = UnconditionalDistribution(
-                D.Normal, loc=torch.zeros(shape), scale=torch.ones(shape), buffer=True, validate_args=False
+                StandardNormal, loc=torch.zeros(shape), scale=torch.ones(shape), buffer=True, validate_args=False
             )
         super().__init__(LazyBijection(composed), base)
 

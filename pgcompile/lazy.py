@@ -7,7 +7,6 @@ is asked for `call_and_ladj` where it has it, for `__call__` and `log_abs_det_ja
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
@@ -82,15 +81,15 @@ class LazyFactor(LazyDistribution):
     def __init__(self, model: nn.Module, method: Callable[..., D.Distribution]) -> None:
         super().__init__()
         self.model, self.method = model, method
-        self._alone = not inspect.signature(method).parameters
 
     def forward(self, *parents: Any, **inputs: Any) -> D.Distribution:
         """The distribution for its parents; a factor without parents takes any context."""
-        return self.method(*(() if self._alone else parents), **inputs)
+        alone = self.method.__code__.co_argcount == 1  # `inspect` cannot be traced
+        return self.method(*(() if alone else parents), **inputs)
 
 
 def with_lazy_factors(model: type[Any]) -> type[Any]:
-    """An emitted class whose `factor` gives a `LazyFactor`, where its text, which imports torch alone, gives a method."""
+    """An emitted class whose `factor` gives a `LazyFactor`; its text, which imports torch alone, gives a method."""
     plain = getattr(model, "factor", None)
     if plain is not None:
 

@@ -225,7 +225,14 @@ class Reference:
         forward, inverse = reversed(ways) if definition.inverted else ways
         base = self.distribution(Atom(definition.base, atom.renaming), env)
         shape = self.model.spaces[atom.factor.targets[0]].shape
-        return PushedBack(base, lambda x: forward(x, context)[0], lambda u: inverse(u, context)[0], shape, tuple(lead))
+        return PushedBack(
+            base,
+            lambda x: forward(x, context)[0],
+            lambda u: inverse(u, context)[0],
+            shape,
+            tuple(lead),
+            rounds=any(type(part).__name__ == "Dequantise" for part in module.modules()),
+        )
 
     def centre(self, draw: Draw, name: str) -> Field:
         """The mean of a variable's factor (its mode where it has none) at the centres of its parents."""

@@ -18,6 +18,8 @@ class PushedBack(D.Distribution):
         forward: f.
         inverse: its inverse, whose results are checked.
         shape: event shape of x.
+        batch: of what it is conditioned on.
+        rounds: whether the inverse rounds, so that nothing is taken back exactly.
     """
 
     arg_constraints: dict[str, Any] = {}  # noqa: RUF012
@@ -30,16 +32,19 @@ class PushedBack(D.Distribution):
         inverse: Callable[[Tensor], Tensor],
         shape: tuple[int, ...],
         batch: tuple[int, ...],
+        *,
+        rounds: bool,
     ) -> None:
         self.base = base.expand(torch.broadcast_shapes(batch, base.batch_shape))
-        self._forward, self._inverse = forward, inverse
+        self._forward, self._inverse, self._rounds = forward, inverse, rounds
         super().__init__(self.base.batch_shape, Size(shape), validate_args=False)
 
     def back(self, u: Tensor) -> Tensor:
         """What the map takes to u."""
         x = self._inverse(u)
-        again = self._forward(x)
-        torch.testing.assert_close(again, u.expand_as(again), rtol=1e-6, atol=1e-6)
+        if not self._rounds:
+            again = self._forward(x)
+            torch.testing.assert_close(again, u.expand_as(again), rtol=1e-4, atol=1e-4)
         return x
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:

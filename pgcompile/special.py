@@ -653,7 +653,8 @@ class FlowDistribution(D.Distribution):
     has_rsample = True
 
     def __init__(self, base, flow, context=None, inverted=False) -> None:
-        self.base, self.flow, self.context, self.inverted = base, flow, context, inverted
+        self.base, self.flow = base, flow
+        self.context, self.inverted = context, inverted
         shape = flow.out_shape if inverted else flow.shape
         batch = base.batch_shape
         if context is not None:

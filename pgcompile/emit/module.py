@@ -373,7 +373,7 @@ class _Module:
 
     def _centre(self, step: SampleStep) -> str:
         assert step.factor is not None
-        if isinstance(step.factor.definition, Mixture) and not step.batched:
+        if isinstance(step.factor.definition, Mixture | FlowUse) and not step.batched:
             sizes = "".join(f", {n}" for n in self.plan.model.spaces[step.factor.targets[0]].shape)
             return f".mean.expand(*shape{sizes})"
         if not isinstance(step.factor.definition, FamilyUse):

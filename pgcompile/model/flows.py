@@ -82,7 +82,7 @@ def read_flow(call: tree.Call, model: Model, sink: Sink) -> ReadFlow | None:
         declared = f"declare it: `flow {name or 'f'} = repeat 3 {{ MaskedAutoregressive >> Reverse }}`"
         sink.add("PGC116", flow.span, f"`{text}` is no flow", **cure(name, place, model.flows, declared))
         return None
-    inverted = (flow.id if isinstance(flow, tree.Name) else getattr(flow, "name", "")).endswith(".inv")
+    inverted = _stage_name(flow).endswith(".inv")
     arguments = flow.args if isinstance(flow, tree.Call) else ()
     for argument in arguments:
         if argument.name is not None:
@@ -103,9 +103,12 @@ def read_flow(call: tree.Call, model: Model, sink: Sink) -> ReadFlow | None:
     return ReadFlow(base, name, inverted, tuple(a.value for a in arguments))
 
 
+def _stage_name(expr: tree.Expr) -> str:
+    return expr.id if isinstance(expr, tree.Name) else expr.name if isinstance(expr, tree.Call) else ""
+
+
 def _flow_name(expr: tree.Expr) -> str:
-    name = expr.id if isinstance(expr, tree.Name) else expr.name if isinstance(expr, tree.Call) else ""
-    return name.removesuffix(".inv")
+    return _stage_name(expr).removesuffix(".inv")
 
 
 def size_flow(
@@ -187,10 +190,11 @@ class _Sizing:
     use: Span
     context: int
     count: int = 0
+    sound: bool = True
 
     def run(self, shape: tuple[int, ...]) -> SizedFlow | None:
         found = self._steps(self.flow.stages, shape)
-        if found is None:
+        if found is None or not self.sound:
             return None
         steps, out = found
         return SizedFlow(_merged(steps), shape, out, self.context if self.flow.inputs else 0)
@@ -229,6 +233,9 @@ class _Sizing:
                 if not flat:
                     break
                 return self._split(stage, tuple(flat), shape, steps)
+            if name not in self.typer.model.flows and not self._is_written_well(stage):
+                self.sound = False
+                continue  # the next stage may have a fault of its own
             one = self._other(stage, name, shape) if name in self.typer.model.flows else self._transform(stage, shape)
             if one is None:
                 return None
@@ -284,7 +291,7 @@ class _Sizing:
     def _other(self, stage: tree.Expr, name: str, shape: tuple[int, ...]) -> tuple[FlowStep, tuple[int, ...]] | None:
         """Another flow in the pipeline."""
         other = self.typer.model.flows[name]
-        inverted = (stage.id if isinstance(stage, tree.Name) else getattr(stage, "name", "")).endswith(".inv")
+        inverted = _stage_name(stage).endswith(".inv")
         if name == self.flow.name or _mentions(other, self.flow.name, self.typer.model):
             self.typer.sink.add(
                 "PGC209", stage.span, f"{self.flow.name} is defined in terms of itself", help="use another flow"
@@ -311,23 +318,27 @@ class _Sizing:
             return None
         return OtherFlow(name, inverted), out
 
-    def _transform(self, stage: tree.Expr, shape: tuple[int, ...]) -> tuple[FlowStep, tuple[int, ...]] | None:
-        name = stage.id if isinstance(stage, tree.Name) else stage.name if isinstance(stage, tree.Call) else ""
+    def _is_written_well(self, stage: tree.Expr) -> bool:
+        """Whether a stage is a transform with options that it has; if not, that is reported."""
+        name = _stage_name(stage)
         word = transform_words().get(name)
-        sink = self.typer.sink
-        if word is None:
-            place = stage.name_span if isinstance(stage, tree.Call) else stage.span
-            known = [*transform_words(), "Split", *self.typer.model.flows]
-            sink.add(
-                "PGC116",
-                stage.span,
-                f"there is no transform called {name}" if name else "this is not a transform",
-                **cure(name, place, known, "transforms are listed in docs/flows.md, such as AffineCoupling", SYNONYMS),
-            )
-            return None
+        if word is not None:
+            return self._options(word, stage) is not None
+        place = stage.name_span if isinstance(stage, tree.Call) else stage.span
+        known = [*transform_words(), "Split", *self.typer.model.flows]
+        self.typer.sink.add(
+            "PGC116",
+            stage.span,
+            f"there is no transform called {name}" if name else "this is not a transform",
+            **cure(name, place, known, "transforms are listed in docs/flows.md, such as AffineCoupling", SYNONYMS),
+        )
+        return False
+
+    def _transform(self, stage: tree.Expr, shape: tuple[int, ...]) -> tuple[FlowStep, tuple[int, ...]] | None:
+        name = _stage_name(stage)
+        word = transform_words()[name]
         options = self._options(word, stage)
-        if options is None:
-            return None
+        assert options is not None
         after = shape_after(word, options, shape)
         if isinstance(after, str):
             self._unfit(stage, name, after, shape)
@@ -481,10 +492,17 @@ def _in_range(name: str, number: Fraction) -> bool:
 
 
 def _fit_help(name: str, shape: tuple[int, ...]) -> str:
-    if len(shape) > 1 and name not in ("Squeeze", "Unsqueeze", "Split"):
+    images = ("ImageCoupling", "Conv1x1", "Shuffle", "Squeeze", "Unsqueeze", "Split")
+    if name == "Unflatten":
+        return "write the shape of the image: Unflatten(into=[1, 28, 28])"
+    if len(shape) == 1 and name in images:
+        return "put Unflatten(into=[1, 28, 28]) before it, or declare the variable as an image"
+    if len(shape) == 3 and name == "ImageCoupling":
+        return "put Squeeze before it, or write ImageCoupling(mask=checkerboard)"
+    if len(shape) > 1 and name not in images:
         return "put Flatten before it, or use ImageCoupling, Conv1x1 and ActNorm for images"
-    if len(shape) == 1 and name in ("ImageCoupling", "Conv1x1", "Shuffle", "Squeeze", "Unsqueeze", "Split"):
-        return "declare the variable as an image: `x : real[1, 28, 28]`"
+    if shape == (1,):
+        return "use a transform of one number, such as SplineAutoregressive or ElementwiseAffine"
     return "change the shape of the variable, or the transform"
 
 

@@ -151,7 +151,8 @@ class Builder(Transformer[Token, Any]):
         return _open(c[0])
 
     def repeat(self, c: list[Any]) -> tree.Repeat:
-        return tree.Repeat(_open(c[1]), c[3].items, span=_span(c))
+        count = tree.Number(str(c[1]), span=_place(c[1])) if c[1].type == "NUMBER" else _name(c[1])
+        return tree.Repeat(count, c[3].items, span=_span(c))
 
     def index_declaration(self, c: list[Any]) -> tree.Unsupported:
         return tree.Unsupported("sequences", span=_span(c))

@@ -64,7 +64,7 @@ def declared_names(tokens: list[Token]) -> set[str]:
     found = set()
     for token in tokens:
         if token.type == "NAME":
-            found.add(str(token))
+            found.add(str(token).removesuffix(".inv"))
         elif token.type not in _STATEMENT_WORDS and token.type not in ("COMMA", "IN"):
             break
     return found

@@ -63,6 +63,14 @@ def _parse_line(line: Line, sink: Sink) -> tree.Statement | None:
 
 def _report(cause: Exception, sink: Sink) -> None:
     match cause:
+        case NameError_() if cause.text.endswith(".inv"):
+            flow = cause.text.removesuffix(".inv")
+            sink.add(
+                "PGC111",
+                cause.span,
+                f"`{cause.text}` is the inverse of the flow {flow}, and no name of its own",
+                help=f"declare {flow}: its inverse comes with it",
+            )
         case NameError_():
             sink.add(
                 "PGC111",

@@ -16,8 +16,11 @@ from pgcompile.objective.review import learnables_of
 from pgcompile.program import Program
 from pgcompile.training import checkpoint
 from pgcompile.training.data import DataError, load
-from pgcompile.training.pictures import image_shape, save_curves, save_grid, save_scatter
+from pgcompile.training.pictures import image_shape, save_curves, save_grid
+from pgcompile.training.plane import save_plane
 from pgcompile.writing import write_atomically
+
+STEPS_WITHOUT_DATA = 100  # of an epoch, where there is nothing to pass over
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,12 @@ class Result:
         return "\n".join([*lines, *(f"wrote {path}" for path in self.files)])
 
 
-def fit(program: Program, data: Path, out: Path, settings: Settings, *, progress: bool = False) -> Result:
+def fit(program: Program, data: Path | None, out: Path, settings: Settings, *, progress: bool = False) -> Result:
     """Train a program on a data file.
 
     Args:
         program: with one or more `maximize`/`minimize` lines.
-        data: `.npz` or `.npy`.
+        data: `.npz` or `.npy`; None where the objective observes nothing, as when a flow is fitted to a density.
         out: folder for `model.safetensors`, the emitted module, `losses.json`, `loss.png` and `samples.png`.
         settings: how.
         progress: whether to show a progress bar.
@@ -82,7 +85,9 @@ def fit(program: Program, data: Path, out: Path, settings: Settings, *, progress
     device = _device(settings.device)
     model = program.Model().to(device)
     wanted, inputs = _arguments(program, settings)
-    rows = load(data, wanted, model_values)
+    if wanted and data is None:
+        raise DataError(f"the objective observes {', '.join(wanted)}: give the data with --data")
+    rows = load(data, wanted, model_values) if data is not None and wanted else {}
     train, held = _split({name: value.to(device) for name, value in rows.items()}, settings)
     steps = [_Step(program, model, line, alone=len(lines) == 1) for line in lines]
     curves: dict[str, list[float]] = {"training": [], "validation": []}
@@ -172,9 +177,9 @@ def _device(name: str) -> torch.device:
 
 
 def _split(rows: dict[str, Tensor], settings: Settings) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    total = len(next(iter(rows.values()))) if rows else 0
     if not rows:
-        raise DataError("the objective observes no variable, so there is no data to train on")
+        return {}, {}
+    total = len(next(iter(rows.values())))
     generator = torch.Generator().manual_seed(settings.seed)
     order = torch.randperm(total, generator=generator)
     held = int(total * settings.validation)
@@ -186,6 +191,9 @@ def _split(rows: dict[str, Tensor], settings: Settings) -> tuple[dict[str, Tenso
 
 
 def _batches(rows: dict[str, Tensor], size: int, *, shuffle: bool) -> Iterator[dict[str, Tensor]]:
+    if not rows:
+        yield from ({} for _ in range(STEPS_WITHOUT_DATA if shuffle else 1))
+        return
     first = next(iter(rows.values()))
     order = (
         torch.randperm(len(first), device=first.device) if shuffle else torch.arange(len(first), device=first.device)
@@ -202,8 +210,13 @@ def _epoch(model: nn.Module, steps: list[_Step], rows: dict[str, Tensor], inputs
     losses = []
     for batch in _batches(rows, size, shuffle=True):
         taken = [step({**batch, **inputs}) for step in steps]
-        losses.append(taken[0] * len(next(iter(batch.values()))))
-    return float(torch.stack(losses).sum()) / len(next(iter(rows.values())))
+        losses.append(taken[0] * _size(batch))
+    return float(torch.stack(losses).sum()) / _size(rows, len(losses))
+
+
+def _size(rows: dict[str, Tensor], otherwise: int = 1) -> int:
+    """How many data points there are."""
+    return len(next(iter(rows.values()))) if rows else otherwise
 
 
 @torch.no_grad()
@@ -229,7 +242,7 @@ def _finish(
 
     model.eval()
     wanted = list(inspect.signature(model.terms).parameters)
-    values = {**next(_batches(rows, len(next(iter(rows.values()))), shuffle=False)), **inputs}
+    values = {**next(_batches(rows, _size(rows), shuffle=False)), **inputs}
     terms = {k: float(v.mean()) for k, v in model.terms(**{k: v for k, v in values.items() if k in wanted}).items()}
     files = [
         checkpoint.save(model, out / "model.safetensors"),
@@ -242,7 +255,12 @@ def _finish(
 
 
 def save_samples(program: Program, model: Any, path: Path, rows: dict[str, Tensor], number: int = 64) -> Path | None:
-    """A grid of sampled images of the first generated variable that can be shown as one; None where none can."""
+    """A picture of samples: a grid of images, or points of the plane over the density; None where neither is one."""
+    return _grid(program, model, path, rows, number) or save_plane(program, model, path, rows)
+
+
+def _grid(program: Program, model: Any, path: Path, rows: dict[str, Tensor], number: int) -> Path | None:
+    """A grid of sampled images of the first generated variable that can be shown as one."""
     part = program.generative
     if part is None or not hasattr(model, "sample"):
         return None
@@ -259,7 +277,4 @@ def save_samples(program: Program, model: Any, path: Path, rows: dict[str, Tenso
             latent = {k: v for k, v in drawn.items() if k != name}
             shown = sampler((), latent)[name] if len(latent) == len(drawn) - 1 and latent else drawn[name]
             return save_grid(shown.float().cpu().numpy(), size, path)
-        if spaces[name].shape == (2,) and observed and not given:
-            drawn = model.sample((len(rows[name]),))
-            return save_scatter(drawn[name].float().cpu().numpy(), rows[name].float().cpu().numpy(), path)
     return None

@@ -1,5 +1,6 @@
 """Pictures of a run: a grid of samples and the loss curve."""
 
+from dataclasses import dataclass
 from io import BytesIO
 from math import isqrt
 from pathlib import Path
@@ -47,19 +48,39 @@ def save_grid(values: np.ndarray, size: tuple[int, int], path: Path, columns: in
     return _write(figure, path)
 
 
-def save_scatter(values: np.ndarray, data: np.ndarray | None, path: Path) -> Path:
-    """Points of the plane, over those of the data.
+@dataclass(frozen=True)
+class Density:
+    """A density on a grid.
+
+    Args:
+        x: places of the columns.
+        y: places of the rows.
+        values: `[rows, columns]`, the largest of them one.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    values: np.ndarray
+
+
+def save_scatter(values: np.ndarray, data: np.ndarray | None, path: Path, density: Density | None = None) -> Path:
+    """Points of the plane, over those of the data and over a density.
 
     Args:
         values: `[n, 2]`.
         data: `[m, 2]`, or None.
         path: a PNG file.
+        density: shown as a map behind them.
     """
     figure = Figure(figsize=(5, 5), dpi=120, layout="tight")
     axes = figure.add_subplot()
+    if density is not None:
+        axes.pcolormesh(density.x, density.y, density.values, cmap="Oranges", vmax=1.5, rasterized=True)
+        axes.set_xlim(density.x[0], density.x[-1])
+        axes.set_ylim(density.y[0], density.y[-1])
     if data is not None:
-        axes.scatter(data[:, 0], data[:, 1], s=4, color="0.8", label="data")
-    axes.scatter(values[:, 0], values[:, 1], s=4, label="samples")
+        axes.scatter(data[:, 0], data[:, 1], s=4, color="0.6", label="data")
+    axes.scatter(values[:, 0], values[:, 1], s=3, label="samples", alpha=0.7)
     axes.set_aspect("equal")
     axes.legend()
     return _write(figure, path)

@@ -8,7 +8,7 @@ import torch
 from pgcompile.program import Program
 from pgcompile.training import checkpoint
 from pgcompile.training.data import DataError, load
-from pgcompile.training.pictures import image_shape, save_grid
+from pgcompile.training.pictures import image_shape, save_grid, save_scatter
 from pgcompile.writing import write_atomically
 
 
@@ -75,4 +75,7 @@ def _picture(program: Program, values: dict[str, torch.Tensor], output: Path) ->
             if program.generative is not None and name not in program.generative.targets[-1:]:
                 continue
             return save_grid(value.float().cpu().numpy(), size, output)
+    plane = next((v for v in values.values() if v.shape[1:] == (2,)), None)
+    if plane is not None:
+        return save_scatter(plane.float().cpu().numpy(), None, output)
     raise DataError(f"no variable of the program can be shown as images: write an .npz instead of {output.name}")

@@ -50,8 +50,16 @@ class Bench:
         finally:
             torch.set_default_dtype(before)
         with torch.no_grad():
-            for parameter in self.module.parameters():
-                parameter.add_(0.1 * torch.randn_like(parameter))
+            for name, parameter in self.module.named_parameters():
+                # Nets of flows are deep: with wide layers the Jacobian would soon have no inverse in float64.
+                wide = parameter[0].numel() if name.split(".")[0] in self.model.flows and parameter.dim() > 1 else 1
+                parameter.add_(0.1 / wide**0.5 * torch.randn_like(parameter))
+        for part in self.module.modules():
+            if type(part).__name__ == "Dequantise":
+                part.noise = _midpoint  # an interpreter that adds other noise could not agree
+            if type(part).__name__ == "Continuous":
+                # The integral of the trace and the determinant of the discrete map are one in the limit.
+                part.steps, part.atol, part.rtol = 8 * part.steps, 1e-10, 1e-10
         self.parameters = {n: p for n, p in self.module.named_parameters() if p.requires_grad}
         self.directions = {name: torch.randn_like(p) for name, p in self.parameters.items()}
         generator = torch.Generator().manual_seed(seed)
@@ -229,3 +237,8 @@ def _mapped(kind: str, free: Tensor) -> Tensor:
         case _:
             tril = free.tril(-1) + torch.diag_embed(F.softplus(free.diagonal(dim1=-2, dim2=-1)))
             return tril if kind == "lower_cholesky" else tril @ tril.mT
+
+
+def _midpoint(x: Tensor) -> Tensor:
+    """The mean of the noise that a dequantisation adds."""
+    return torch.full_like(x, 0.5)

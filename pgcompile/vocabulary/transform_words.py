@@ -7,6 +7,7 @@ that a transform is added by adding its file.
 import ast
 from dataclasses import dataclass
 from functools import cache
+from math import prod
 
 from pgcompile.vocabulary.library import library_trees
 
@@ -113,10 +114,13 @@ def shape_after(word: Word, options: dict[str, Value], shape: Shape) -> Shape | 
     """Event shape after a transform, or why it cannot take what it is given."""
     rank = len(shape)
     if word.name == "Flatten":
-        size = 1
-        for n in shape:
-            size *= n
-        return (size,)
+        return (prod(shape),)
+    if word.name == "Unflatten":
+        into = options["into"]
+        assert isinstance(into, tuple)
+        if rank != 1 or prod(into) != shape[0] or not into:
+            return f"makes an array of {prod(into)} numbers"
+        return into
     if word.name in ("Squeeze", "Unsqueeze"):
         factor = options["factor"]
         assert isinstance(factor, int)
@@ -125,19 +129,19 @@ def shape_after(word: Word, options: dict[str, Value], shape: Shape) -> Shape | 
         channels, height, width = shape
         if word.name == "Squeeze":
             if height % factor or width % factor:
-                return f"halves height and width by {factor}, and {height} x {width} is no multiple of it"
+                return f"divides height and width by {factor}"
             return (channels * factor * factor, height // factor, width // factor)
         if channels % (factor * factor):
             return f"needs a multiple of {factor * factor} channels"
         return (channels // (factor * factor), height * factor, width * factor)
     if word.takes in ("features", "vector") and rank != 1:
-        return "takes a vector: put Flatten before it"
+        return "takes a vector"
     if word.takes == "image" and rank != 3:
         return "takes an image [C, H, W]"
     if word.takes == "channels" and rank not in (1, 3):
         return "takes a vector [D] or an image [C, H, W]"
     if "Coupling" in word.bases and shape[0] < 2:
-        return "keeps some features and moves others, and there is one: use an elementwise or autoregressive transform"
+        return "keeps some features and moves others"
     if word.name == "ImageCoupling" and options["mask"] == "channel" and shape[0] < 2:
-        return "needs two channels to split: put Squeeze before it, or write mask=checkerboard"
+        return "keeps half of the channels"
     return shape

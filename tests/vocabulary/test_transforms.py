@@ -1,4 +1,4 @@
-"""Laws of every transform: inverse, log-determinant against the Jacobian, broadcasting, second derivatives, checkpoints."""
+"""Laws of every transform: inverse, log-determinant against the Jacobian, broadcasting, derivatives, checkpoints."""
 
 import importlib
 import math
@@ -100,6 +100,7 @@ CASES = [
     Case("SumOfSquares", HIDDEN),
     Case("Tanh"),
     Case("UnconstrainedMonotonic", {**HIDDEN, "signal": 4, "network": (8, 8)}),
+    Case("Unflatten", {"into": (2, 2)}),
     Case("Unsqueeze", shape=IMAGE),
 ]
 CONDITIONAL = [case for case in CASES if transform_words()[case.word].conditional]
@@ -163,7 +164,9 @@ def test_the_log_determinant_is_that_of_the_jacobian(case: Case) -> None:
         for i in range(BATCH):
             own = None if c is None else c[i]
             torch.manual_seed(1)  # one transform draws noise
-            jacobian = torch.autograd.functional.jacobian(lambda v, own=own: module(v, own)[0].flatten(), x[i])
+            jacobian = torch.autograd.functional.jacobian(
+                lambda v, own=own, module=module: module(v, own)[0].flatten(), x[i]
+            )
             expected = torch.linalg.slogdet(jacobian.reshape(size, size)).logabsdet
             found = torch.zeros(()) if ladj is None else ladj.expand(BATCH)[i]
             torch.testing.assert_close(found.double(), expected, rtol=0, atol=case.exact)
@@ -211,7 +214,7 @@ def test_a_wrong_context_is_an_error_that_says_what_is_right(case: Case) -> None
         plain(x, torch.randn(BATCH, C))
 
 
-SMOOTH = [c for c in CASES if c.word not in ("Dequantise", "Unsqueeze", "Squeeze", "Flatten", "Shuffle")]
+SMOOTH = [c for c in CASES if c.word not in ("Dequantise", "Unsqueeze", "Squeeze", "Flatten", "Unflatten", "Shuffle")]
 
 
 @pytest.mark.parametrize("case", [c for c in SMOOTH if c.options.get("solver") != "dopri5"], ids=str)

@@ -257,11 +257,14 @@ class Dequantise(ElementwiseFunction):
         self.remember(levels=levels)
         self.levels = levels
 
+    def noise(self, x: Tensor) -> Tensor:
+        """What is added to grey levels."""
+        return torch.rand_like(x)
+
     def call(self, x: Tensor):
         """The value and the log-slope."""
-        return (x + torch.rand_like(x)) / self.levels, torch.full_like(
-            x, -math.log(self.levels)
-        )
+        slope = torch.full_like(x, -math.log(self.levels))
+        return (x + self.noise(x)) / self.levels, slope
 
     def back(self, y: Tensor) -> Tensor:
         """The grey level."""

@@ -16,6 +16,7 @@ __all__ = [
     "Flatten",
     "ImageCoupling",
     "Squeeze",
+    "Unflatten",
     "Unsqueeze",
 ]
 
@@ -297,6 +298,32 @@ class Flatten(Bijection):
     def inverse(self, y: Tensor, context: Tensor | None = None):
         """y [..., D] -> x [..., *shape]."""
         return y.unflatten(-1, self.shape), None
+
+
+class Unflatten(Bijection):
+    """A vector as an array.
+
+    Args:
+        features: number of features.
+        into: event shape of the array.
+
+    Raises:
+        ValueError: the array has another number of entries.
+    """
+
+    def __init__(self, features: int, into: tuple = ()):
+        super().__init__()
+        if math.prod(into) != features:
+            raise ValueError(f"{features} features are no array of shape {list(into)}")
+        self.into = tuple(into)
+
+    def forward(self, x: Tensor, context: Tensor | None = None):
+        """x [..., D] -> y [..., *into]."""
+        return x.unflatten(-1, self.into), None
+
+    def inverse(self, y: Tensor, context: Tensor | None = None):
+        """y [..., *into] -> x [..., D]."""
+        return y.flatten(-len(self.into)), None
 
 
 class MultiScale(Bijection):

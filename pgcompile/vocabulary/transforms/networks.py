@@ -48,8 +48,8 @@ class MaskedMLP(Bijection):
         self.act = act()
         self.register_buffer("adjacency", adjacency)
         rows, columns = adjacency.shape
-        sizes = (columns, *hidden, rows * parameters)
-        self.layers = nn.ModuleList(nn.Linear(*size) for size in zip(sizes, sizes[1:]))
+        widths = zip((columns, *hidden), (*hidden, rows * parameters))
+        self.layers = nn.ModuleList(nn.Linear(*width) for width in widths)
         self.settle()
 
     def settle(self) -> None:

@@ -34,10 +34,8 @@ class SignalNet(Univariate):
 
     def __init__(self, features: int, signal: int, hidden: tuple):
         super().__init__()
-        sizes = (1 + signal, *hidden, 1)
-        self.layers = nn.ModuleList(
-            StackedLinear(features, *size) for size in zip(sizes, sizes[1:])
-        )
+        widths = zip((1 + signal, *hidden), (*hidden, 1))
+        self.layers = nn.ModuleList(StackedLinear(features, *w) for w in widths)
         self.signal = signal
 
     def weights(self, at, positive: bool):

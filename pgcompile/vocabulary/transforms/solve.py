@@ -7,11 +7,15 @@ from torch import Tensor
 def extended(f, x: Tensor, bound: float):
     """A monotone function on [-bound, bound], continued along its tangents outside.
 
+    Where it is flatter than 1e-3 at the end, it goes on with that slope: every value is
+    taken somewhere.
+
     Returns:
         The value and the log-slope.
     """
     inside = x.clamp(-bound, bound)
     y, log_slope = f(inside)
+    log_slope = torch.where(inside == x, log_slope, log_slope.clamp_min(-6.9))
     return torch.addcmul(y, log_slope.exp(), x - inside), log_slope
 
 

@@ -146,7 +146,8 @@ class Mmvae(nn.Module):
         h = self.image(x)
         q_x_loc_z, q_x_scale_z = self.i_loc(h), self.i_scale(h)
         # E_{q_x(z|x)}: one pathwise sample of z
-        z = q_x_loc_z + q_x_scale_z * torch.randn_like(q_x_loc_z)
+        noise = torch.randn_like(q_x_loc_z)
+        z = q_x_loc_z + q_x_scale_z * noise
         # log p(x|z)
         p_logits_x = self.pixels(z)
         cross_entropy = F.binary_cross_entropy_with_logits(
@@ -162,7 +163,8 @@ class Mmvae(nn.Module):
         h_2 = self.label(F.one_hot(y, 10).to(self._zero.dtype))
         q_y_loc_z, q_y_scale_z = self.l_loc(h_2), self.l_scale(h_2)
         # E_{q_y(z|y)}: one pathwise sample of z
-        z_2 = q_y_loc_z + q_y_scale_z * torch.randn_like(q_y_loc_z)
+        noise_2 = torch.randn_like(q_y_loc_z)
+        z_2 = q_y_loc_z + q_y_scale_z * noise_2
         # log p(x|z)
         p_logits_x_2 = self.pixels(z_2)
         cross_entropy_2 = F.binary_cross_entropy_with_logits(
@@ -176,12 +178,11 @@ class Mmvae(nn.Module):
         log_p_y_2 = p_logits_y_2.log_softmax(-1).gather(-1, column).squeeze(-1)
         # log q_x(z|x)
         log_scale = q_x_scale_z.log()
-        product = 0.5 * ((z - q_x_loc_z) / q_x_scale_z).square()
-        minus_log_q_x_z = (log_scale + product).sum(-1) + 7.351508265637382
+        minus_log_q_x_z = (log_scale + 0.5 * noise.square()).sum(-1) + 7.351508265637382
         # log q_y(z|y)
         log_scale_2 = q_y_scale_z.log()
-        product_2 = 0.5 * ((z - q_y_loc_z) / q_y_scale_z).square()
-        minus_log_q_y_z = (log_scale_2 + product_2).sum(-1) + 7.351508265637382
+        product = 0.5 * ((z - q_y_loc_z) / q_y_scale_z).square()
+        minus_log_q_y_z = (log_scale_2 + product).sum(-1) + 7.351508265637382
         # log q(z|x,y): a log-sum-exp of its components
         total_2 = minus_log_q_x_z + 0.6931471805599453
         log_q_z = torch.logaddexp(-total_2, -(minus_log_q_y_z + 0.6931471805599453))
@@ -189,20 +190,20 @@ class Mmvae(nn.Module):
         square = ((z_2 - q_x_loc_z) / q_x_scale_z).square()
         minus_log_q_x_z_2 = (log_scale + 0.5 * square).sum(-1) + 7.351508265637382
         # log q_y(z|y)
-        square_2 = ((z_2 - q_y_loc_z) / q_y_scale_z).square()
-        minus_log_q_y_z_2 = (log_scale_2 + 0.5 * square_2).sum(-1) + 7.351508265637382
+        total_3 = (log_scale_2 + 0.5 * noise_2.square()).sum(-1)
+        minus_log_q_y_z_2 = total_3 + 7.351508265637382
         # log q(z|x,y): a log-sum-exp of its components
-        total_3 = minus_log_q_x_z_2 + 0.6931471805599453
-        log_q_z_2 = torch.logaddexp(-total_3, -(minus_log_q_y_z_2 + 0.6931471805599453))
+        total_4 = minus_log_q_x_z_2 + 0.6931471805599453
+        log_q_z_2 = torch.logaddexp(-total_4, -(minus_log_q_y_z_2 + 0.6931471805599453))
         # E_{q_x(z|x)}[log p(z)], closed form
-        total_4 = q_x_loc_z.square() + q_x_scale_z.square()
-        expected_z = (-(0.5 * total_4 + 0.9189385332046728)).sum(-1)
+        total_5 = q_x_loc_z.square() + q_x_scale_z.square()
+        expected_z = (-(0.5 * total_5 + 0.9189385332046728)).sum(-1)
         # E_{q_y(z|y)}[log p(z)], closed form
-        total_5 = q_y_loc_z.square() + q_y_scale_z.square()
-        expected_z_2 = (-(0.5 * total_5 + 0.9189385332046728)).sum(-1)
+        total_6 = q_y_loc_z.square() + q_y_scale_z.square()
+        expected_z_2 = (-(0.5 * total_6 + 0.9189385332046728)).sum(-1)
         difference = log_p_y - cross_entropy.sum(-1)
-        total_6 = difference - total + log_p_y_2 + expected_z
-        return 0.5 * (total_6 + expected_z_2 - log_q_z - log_q_z_2)
+        total_7 = difference - total + log_p_y_2 + expected_z
+        return 0.5 * (total_7 + expected_z_2 - log_q_z - log_q_z_2)
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of elbo."""
@@ -210,30 +211,31 @@ class Mmvae(nn.Module):
         same_batch("loss", x=(x, 1), y=(y, 0))
         h = self.image(x)
         q_x_loc_z, q_x_scale_z = self.i_loc(h), self.i_scale(h)
-        z = q_x_loc_z + q_x_scale_z * torch.randn_like(q_x_loc_z)
+        noise = torch.randn_like(q_x_loc_z)
+        z = q_x_loc_z + q_x_scale_z * noise
         p_logits_x = self.pixels(z)
         p_logits_y = self.classes(z)
         h_2 = self.label(F.one_hot(y, 10).to(self._zero.dtype))
         q_y_loc_z, q_y_scale_z = self.l_loc(h_2), self.l_scale(h_2)
-        z_2 = q_y_loc_z + q_y_scale_z * torch.randn_like(q_y_loc_z)
+        noise_2 = torch.randn_like(q_y_loc_z)
+        z_2 = q_y_loc_z + q_y_scale_z * noise_2
         p_logits_x_2 = self.pixels(z_2)
         p_logits_y_2 = self.classes(z_2)
         log_scale = q_x_scale_z.log()
-        product = 0.5 * ((z - q_x_loc_z) / q_x_scale_z).square()
-        minus_log_q_x_z = (log_scale + product).sum(-1) + 7.351508265637382
+        minus_log_q_x_z = (log_scale + 0.5 * noise.square()).sum(-1) + 7.351508265637382
         log_scale_2 = q_y_scale_z.log()
-        product_2 = 0.5 * ((z - q_y_loc_z) / q_y_scale_z).square()
-        minus_log_q_y_z = (log_scale_2 + product_2).sum(-1) + 7.351508265637382
+        product = 0.5 * ((z - q_y_loc_z) / q_y_scale_z).square()
+        minus_log_q_y_z = (log_scale_2 + product).sum(-1) + 7.351508265637382
         total = minus_log_q_x_z + 0.6931471805599453
         log_q_z = torch.logaddexp(-total, -(minus_log_q_y_z + 0.6931471805599453))
         square = ((z_2 - q_x_loc_z) / q_x_scale_z).square()
         minus_log_q_x_z_2 = (log_scale + 0.5 * square).sum(-1) + 7.351508265637382
-        square_2 = ((z_2 - q_y_loc_z) / q_y_scale_z).square()
-        minus_log_q_y_z_2 = (log_scale_2 + 0.5 * square_2).sum(-1) + 7.351508265637382
-        total_2 = minus_log_q_x_z_2 + 0.6931471805599453
-        log_q_z_2 = torch.logaddexp(-total_2, -(minus_log_q_y_z_2 + 0.6931471805599453))
-        total_3 = q_x_loc_z.square() + q_x_scale_z.square()
-        total_4 = q_y_loc_z.square() + q_y_scale_z.square()
+        total_2 = (log_scale_2 + 0.5 * noise_2.square()).sum(-1)
+        minus_log_q_y_z_2 = total_2 + 7.351508265637382
+        total_3 = minus_log_q_x_z_2 + 0.6931471805599453
+        log_q_z_2 = torch.logaddexp(-total_3, -(minus_log_q_y_z_2 + 0.6931471805599453))
+        total_4 = q_x_loc_z.square() + q_x_scale_z.square()
+        total_5 = q_y_loc_z.square() + q_y_scale_z.square()
         cross_entropy = F.cross_entropy(
             torch.atleast_2d(p_logits_y).flatten(0, -2),
             y.flatten(),
@@ -249,15 +251,15 @@ class Mmvae(nn.Module):
             x,
             reduction="sum",
         )
-        total_5 = cross_entropy + cross_entropy_2 + cross_entropy_3
+        total_6 = cross_entropy + cross_entropy_2 + cross_entropy_3
         cross_entropy_4 = F.cross_entropy(
             torch.atleast_2d(p_logits_y_2).flatten(0, -2),
             y.flatten(),
             reduction="sum",
         )
-        expected_z = (-(0.5 * total_3 + 0.9189385332046728)).sum()
-        expected_z_2 = (-(0.5 * total_4 + 0.9189385332046728)).sum()
-        difference = total_5 + cross_entropy_4 - expected_z - expected_z_2
+        expected_z = (-(0.5 * total_4 + 0.9189385332046728)).sum()
+        expected_z_2 = (-(0.5 * total_5 + 0.9189385332046728)).sum()
+        difference = total_6 + cross_entropy_4 - expected_z - expected_z_2
         log_q_z_3 = log_q_z.sum()
         log_q_z_4 = log_q_z_2.sum()
         return 0.5 * (difference + log_q_z_3 + log_q_z_4) / x.shape[:-1].numel()
