@@ -108,6 +108,7 @@ def test_what_is_no_transform_is_refused() -> None:
 
 
 def test_a_flow_compiles_to_one_graph() -> None:
+    torch._dynamo.reset()
     flow = Flow(Shift(3, 2), base(3))
     context, x = torch.randn(5, 2), torch.randn(5, 3)
     whole = torch.compile(lambda c, v: flow(c).log_prob(v), fullgraph=True, backend="eager")

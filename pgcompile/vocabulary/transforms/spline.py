@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from pgcompile.vocabulary.transforms.autoregressive import Autoregressive
 from pgcompile.vocabulary.transforms.coupling import Coupling
-from pgcompile.vocabulary.transforms.univariate import Univariate
+from pgcompile.vocabulary.transforms.univariate import Univariate, bounded
 
 __all__ = [
     "CircularSplineAutoregressive",
@@ -39,19 +39,23 @@ class Spline(Univariate):
         Returns:
             Corner [2, F, N] and sizes [2, F, N] on both axes, and the slopes at its ends [2, F, N].
         """
-        phi = self.by_parameter(phi)
-        sizes, bends = phi.split((2 * self.bins, self.bins - 1))
-        sizes = sizes / (1 + (sizes * (2 / self.limit)).abs())
+        sizes, bends = self.by_parameter(phi).split((2 * self.bins, self.bins - 1))
+        sizes = bounded(sizes, self.limit / 2)
         sizes = sizes.unflatten(0, (2, self.bins)).softmax(1)
-        bends = F.pad(bends / (1 + (bends / self.limit).abs()), (0, 0, 0, 0, 1, 1))
-        ends = sizes.cumsum(1)
+        bends = F.pad(bounded(bends, self.limit), (0, 0, 0, 0, 1, 1))
+        ends = sizes.detach().cumsum(1)
         k = (place >= ends[axis, :-1]).sum(0, keepdim=True)
         wide = (-1, -1, *place.shape)
         both = k.unsqueeze(0).expand(2, *k.shape)
         size = sizes.expand(wide).gather(1, both).squeeze(1)
-        end = ends.expand(wide).gather(1, both).squeeze(1)
+        if sizes.requires_grad:
+            # The corner is the sum of the sizes before the bin: gradients run through no other.
+            before = torch.arange(self.bins, device=k.device)[:, None, None] < k
+            start = (sizes * before.to(sizes.dtype)).sum(1)
+        else:
+            start = ends.expand(wide).gather(1, both).squeeze(1) - size
         slopes = bends.expand(wide[1:]).gather(0, torch.cat((k, k + 1)))
-        return end - size, size, slopes.exp()
+        return start, size, slopes.exp()
 
     def forward(self, x: Tensor, phi: Tensor, at=None):
         """y and the log-slope."""

@@ -1,5 +1,6 @@
 """Maps of single numbers, and data points as columns: [D, N] for a batch [..., D], so that a feature is one piece."""
 
+import torch
 from torch import Tensor
 
 from pgcompile.vocabulary.transforms.bijection import Bijection
@@ -17,6 +18,36 @@ class Univariate(Bijection):
     def by_parameter(self, phi: Tensor) -> Tensor:
         """phi [P * F, N] -> [P, F, N]."""
         return phi.unflatten(0, (self.parameters_each, -1))
+
+
+def bounded(x: Tensor, limit: float) -> Tensor:
+    """x / (1 + |x| / limit), between -limit and limit."""
+    if x.requires_grad:
+        return Bounded.apply(x, limit)
+    return x / (1 + (x / limit).abs())
+
+
+class Bounded(torch.autograd.Function):
+    """The same, for large tensors: its derivative takes a third of the passes over memory."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, limit: float):
+        """The bounded value."""
+        return x / (1 + (x / limit).abs())
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        """Keep what the derivative needs."""
+        ctx.save_for_backward(inputs[0])
+        ctx.limit = inputs[1]
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        """The derivative is 1 / (1 + |x| / limit)^2."""
+        (x,) = ctx.saved_tensors
+        return grad / (1 + (x / ctx.limit).abs()).square(), None
 
 
 def as_columns(x: Tensor | None) -> Tensor | None:

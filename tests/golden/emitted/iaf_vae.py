@@ -474,11 +474,12 @@ class ContextMLP(nn.Sequential):
 
     def by_parameter(self, x: Tensor) -> Tensor:
         """x [features, N] -> outputs [outputs, N], which lie parameter by parameter."""
-        *hidden, last = self
-        h = x.mT
-        for layer in hidden:
-            h = layer(h)
-        return torch.addmm(last.bias.unsqueeze(-1), last.weight, h.mT)
+        for layer in self:
+            if isinstance(layer, nn.Linear):
+                x = torch.addmm(layer.bias.unsqueeze(-1), layer.weight, x)
+            else:
+                x = layer(x)
+        return x
 
 
 class MaskedMLP(Bijection):
@@ -495,6 +496,9 @@ class MaskedMLP(Bijection):
     """
 
     adjacency: Tensor
+    order: Tensor
+    places: Tensor
+    rows: Tensor
 
     def __init__(
         self, adjacency: Tensor, parameters: int, hidden: tuple, act: type = nn.ReLU
@@ -504,8 +508,8 @@ class MaskedMLP(Bijection):
         self.act = act()
         self.register_buffer("adjacency", adjacency)
         rows, columns = adjacency.shape
-        sizes = (columns, *hidden, rows * parameters)
-        self.layers = nn.ModuleList(nn.Linear(*size) for size in zip(sizes, sizes[1:]))
+        widths = zip((columns, *hidden), (*hidden, rows * parameters))
+        self.layers = nn.ModuleList(nn.Linear(*width) for width in widths)
         self.settle()
 
     def settle(self) -> None:
@@ -538,22 +542,23 @@ class MaskedMLP(Bijection):
             mask = within[:, units]
         masks.append(mask[kind].repeat(self.parameters_each, 1))
         for i, mask in enumerate(masks):
-            self.register_buffer(
-                f"mask_{i}", mask.to(self.adjacency.device), persistent=False
-            )
+            mask = mask.to(self.layers[i].weight)
+            self.register_buffer(f"mask_{i}", mask, persistent=False)
         self.placed = placed
         steps = int(step.max()) + 1
         self.groups = [(step == t).nonzero().squeeze(-1).tolist() for t in range(steps)]
         order = [i for group in self.groups for i in group]
         outputs = range(self.parameters_each)
-        self.order = order
-        self.places = sorted(range(features), key=order.__getitem__)
-        self.rows = [p * features + i for g in self.groups for p in outputs for i in g]
+        places = sorted(range(features), key=order.__getitem__)
+        rows = [p * features + i for g in self.groups for p in outputs for i in g]
+        for name, index in (("order", order), ("places", places), ("rows", rows)):
+            index = torch.tensor(index, device=self.adjacency.device)
+            self.register_buffer(name, index, persistent=False)
         # Where the values of each step begin: features, hidden units, outputs.
         sizes = torch.tensor([len(group) for group in self.groups]).cumsum(0)
         ends = (sizes * self.parameters_each).tolist()
         self.stops = [[0, *stops] for stops in (sizes.tolist(), *starts, ends)]
-        self.block = max(4, round(steps**0.5))
+        self.block = max(8, round(steps**0.5))
 
     def _load_from_state_dict(self, state, prefix, *rest):
         super()._load_from_state_dict(state, prefix, *rest)
@@ -594,11 +599,13 @@ class MaskedMLP(Bijection):
         weight, bias = layers[0]
         if context is not None:
             bias = torch.addmm(bias, weight[:, features:], context)
-        layers[0] = (weight[:, self.order], bias)
-        layers[-1] = tuple(part[self.rows] for part in layers[-1])
-        pieces = y[self.order].split([len(group) for group in self.groups])
+        layers[0] = (weight.index_select(1, self.order), bias)
+        layers[-1] = tuple(part.index_select(0, self.rows) for part in layers[-1])
+        pieces = y.index_select(0, self.order).split(
+            [len(group) for group in self.groups]
+        )
         # What each layer takes in: the features first, then the hidden units.
-        found: list[Tensor | None] = [None] * len(layers)
+        found = [None] * len(layers)
         slopes = []
         count = len(self.groups)
         act, nothing = self.act.forward, torch.zeros_like(y[:1])
@@ -642,7 +649,7 @@ class MaskedMLP(Bijection):
                 if parts:
                     known = found[i]
                     found[i] = torch.cat(parts if known is None else (known, *parts))
-        x = found[0][self.places]
+        x = found[0].index_select(0, self.places)
         return x, None if slopes[0] is None else torch.cat(slopes).sum(0)
 
 

@@ -209,11 +209,12 @@ class ContextMLP(nn.Sequential):
 
     def by_parameter(self, x: Tensor) -> Tensor:
         """x [features, N] -> outputs [outputs, N], which lie parameter by parameter."""
-        *hidden, last = self
-        h = x.mT
-        for layer in hidden:
-            h = layer(h)
-        return torch.addmm(last.bias.unsqueeze(-1), last.weight, h.mT)
+        for layer in self:
+            if isinstance(layer, nn.Linear):
+                x = torch.addmm(layer.bias.unsqueeze(-1), layer.weight, x)
+            else:
+                x = layer(x)
+        return x
 
 
 class Planar(Bijection):

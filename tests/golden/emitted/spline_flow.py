@@ -405,11 +405,12 @@ class ContextMLP(nn.Sequential):
 
     def by_parameter(self, x: Tensor) -> Tensor:
         """x [features, N] -> outputs [outputs, N], which lie parameter by parameter."""
-        *hidden, last = self
-        h = x.mT
-        for layer in hidden:
-            h = layer(h)
-        return torch.addmm(last.bias.unsqueeze(-1), last.weight, h.mT)
+        for layer in self:
+            if isinstance(layer, nn.Linear):
+                x = torch.addmm(layer.bias.unsqueeze(-1), layer.weight, x)
+            else:
+                x = layer(x)
+        return x
 
 
 class MaskedMLP(Bijection):
@@ -426,6 +427,9 @@ class MaskedMLP(Bijection):
     """
 
     adjacency: Tensor
+    order: Tensor
+    places: Tensor
+    rows: Tensor
 
     def __init__(
         self, adjacency: Tensor, parameters: int, hidden: tuple, act: type = nn.ReLU
@@ -435,8 +439,8 @@ class MaskedMLP(Bijection):
         self.act = act()
         self.register_buffer("adjacency", adjacency)
         rows, columns = adjacency.shape
-        sizes = (columns, *hidden, rows * parameters)
-        self.layers = nn.ModuleList(nn.Linear(*size) for size in zip(sizes, sizes[1:]))
+        widths = zip((columns, *hidden), (*hidden, rows * parameters))
+        self.layers = nn.ModuleList(nn.Linear(*width) for width in widths)
         self.settle()
 
     def settle(self) -> None:
@@ -469,22 +473,23 @@ class MaskedMLP(Bijection):
             mask = within[:, units]
         masks.append(mask[kind].repeat(self.parameters_each, 1))
         for i, mask in enumerate(masks):
-            self.register_buffer(
-                f"mask_{i}", mask.to(self.adjacency.device), persistent=False
-            )
+            mask = mask.to(self.layers[i].weight)
+            self.register_buffer(f"mask_{i}", mask, persistent=False)
         self.placed = placed
         steps = int(step.max()) + 1
         self.groups = [(step == t).nonzero().squeeze(-1).tolist() for t in range(steps)]
         order = [i for group in self.groups for i in group]
         outputs = range(self.parameters_each)
-        self.order = order
-        self.places = sorted(range(features), key=order.__getitem__)
-        self.rows = [p * features + i for g in self.groups for p in outputs for i in g]
+        places = sorted(range(features), key=order.__getitem__)
+        rows = [p * features + i for g in self.groups for p in outputs for i in g]
+        for name, index in (("order", order), ("places", places), ("rows", rows)):
+            index = torch.tensor(index, device=self.adjacency.device)
+            self.register_buffer(name, index, persistent=False)
         # Where the values of each step begin: features, hidden units, outputs.
         sizes = torch.tensor([len(group) for group in self.groups]).cumsum(0)
         ends = (sizes * self.parameters_each).tolist()
         self.stops = [[0, *stops] for stops in (sizes.tolist(), *starts, ends)]
-        self.block = max(4, round(steps**0.5))
+        self.block = max(8, round(steps**0.5))
 
     def _load_from_state_dict(self, state, prefix, *rest):
         super()._load_from_state_dict(state, prefix, *rest)
@@ -525,11 +530,13 @@ class MaskedMLP(Bijection):
         weight, bias = layers[0]
         if context is not None:
             bias = torch.addmm(bias, weight[:, features:], context)
-        layers[0] = (weight[:, self.order], bias)
-        layers[-1] = tuple(part[self.rows] for part in layers[-1])
-        pieces = y[self.order].split([len(group) for group in self.groups])
+        layers[0] = (weight.index_select(1, self.order), bias)
+        layers[-1] = tuple(part.index_select(0, self.rows) for part in layers[-1])
+        pieces = y.index_select(0, self.order).split(
+            [len(group) for group in self.groups]
+        )
         # What each layer takes in: the features first, then the hidden units.
-        found: list[Tensor | None] = [None] * len(layers)
+        found = [None] * len(layers)
         slopes = []
         count = len(self.groups)
         act, nothing = self.act.forward, torch.zeros_like(y[:1])
@@ -573,7 +580,7 @@ class MaskedMLP(Bijection):
                 if parts:
                     known = found[i]
                     found[i] = torch.cat(parts if known is None else (known, *parts))
-        x = found[0][self.places]
+        x = found[0].index_select(0, self.places)
         return x, None if slopes[0] is None else torch.cat(slopes).sum(0)
 
 
@@ -615,19 +622,23 @@ class Spline(Univariate):
         Returns:
             Corner [2, F, N] and sizes [2, F, N] on both axes, and the slopes at its ends [2, F, N].
         """
-        phi = self.by_parameter(phi)
-        sizes, bends = phi.split((2 * self.bins, self.bins - 1))
-        sizes = sizes / (1 + (sizes * (2 / self.limit)).abs())
+        sizes, bends = self.by_parameter(phi).split((2 * self.bins, self.bins - 1))
+        sizes = bounded(sizes, self.limit / 2)
         sizes = sizes.unflatten(0, (2, self.bins)).softmax(1)
-        bends = F.pad(bends / (1 + (bends / self.limit).abs()), (0, 0, 0, 0, 1, 1))
-        ends = sizes.cumsum(1)
+        bends = F.pad(bounded(bends, self.limit), (0, 0, 0, 0, 1, 1))
+        ends = sizes.detach().cumsum(1)
         k = (place >= ends[axis, :-1]).sum(0, keepdim=True)
         wide = (-1, -1, *place.shape)
         both = k.unsqueeze(0).expand(2, *k.shape)
         size = sizes.expand(wide).gather(1, both).squeeze(1)
-        end = ends.expand(wide).gather(1, both).squeeze(1)
+        if sizes.requires_grad:
+            # The corner is the sum of the sizes before the bin: gradients run through no other.
+            before = torch.arange(self.bins, device=k.device)[:, None, None] < k
+            start = (sizes * before.to(sizes.dtype)).sum(1)
+        else:
+            start = ends.expand(wide).gather(1, both).squeeze(1) - size
         slopes = bends.expand(wide[1:]).gather(0, torch.cat((k, k + 1)))
-        return end - size, size, slopes.exp()
+        return start, size, slopes.exp()
 
     def forward(self, x: Tensor, phi: Tensor, at=None):
         """y and the log-slope."""
@@ -711,6 +722,36 @@ class SplineAutoregressive(Autoregressive):
             passes,
             adjacency,
         )
+
+
+def bounded(x: Tensor, limit: float) -> Tensor:
+    """x / (1 + |x| / limit), between -limit and limit."""
+    if x.requires_grad:
+        return Bounded.apply(x, limit)
+    return x / (1 + (x / limit).abs())
+
+
+class Bounded(torch.autograd.Function):
+    """The same, for large tensors: its derivative takes a third of the passes over memory."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, limit: float):
+        """The bounded value."""
+        return x / (1 + (x / limit).abs())
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        """Keep what the derivative needs."""
+        ctx.save_for_backward(inputs[0])
+        ctx.limit = inputs[1]
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        """The derivative is 1 / (1 + |x| / limit)^2."""
+        (x,) = ctx.saved_tensors
+        return grad / (1 + (x / ctx.limit).abs()).square(), None
 
 
 def as_columns(x: Tensor | None) -> Tensor | None:
