@@ -114,3 +114,7 @@ def table(rounds: int) -> list[str]:
     for row in rows(rounds):
         found.setdefault((row.flow, row.what), {})[row.features] = row.ratio
     return [*lines, *(f"| {flow} | {what} | {r[8]:.2f} | {r[64]:.2f} |" for (flow, what), r in found.items())]
+
+
+if __name__ == "__main__":  # this part alone: python -m benchmarks.flows
+    print("\n".join(table(rounds=25)))

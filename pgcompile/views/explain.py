@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from pgcompile.compiler import Analysis
 from pgcompile.model.elimination import states
-from pgcompile.model.values import Atom, FamilyUse
+from pgcompile.model.values import Atom, FamilyUse, FlowUse, is_pathwise
 from pgcompile.objective.gradients import sampled_atoms
 from pgcompile.objective.terms import Draw
 from pgcompile.syntax.format import format_expr
@@ -48,6 +48,7 @@ def _gradient(analysis: Analysis, draw: Draw, atom: Atom) -> tuple[str, str]:
     """The plan of one drawn variable, and its reason."""
     variable, definition = atom.targets[0], atom.factor.definition
     family = definition.family.name if isinstance(definition, FamilyUse) else "a supplied distribution"
+    family = "flow" if isinstance(definition, FlowUse) else family
     count = "one draw" if draw.samples == 1 else f"{draw.samples} draws"
     if variable in draw.enumerated:
         return f"enumerated, {states(atom, analysis.model)} values", "finitely many values: the sum over them is exact"
@@ -61,7 +62,7 @@ def _gradient(analysis: Analysis, draw: Draw, atom: Atom) -> tuple[str, str]:
         baseline = "less the mean of the other draws" if draw.samples > 1 else "without a baseline"
         if draw.estimator.baseline is not None:
             baseline = f"less the baseline {format_expr(draw.estimator.baseline)}"
-        asked = isinstance(definition, FamilyUse) and definition.family.pathwise
+        asked = is_pathwise(atom)
         why = "asked for" if asked else f"{family} draws are no differentiable function of their parameters"
         return f"score function, {count}, {baseline}", f"{why}; unbiased"
     if isinstance(definition, FamilyUse) and not definition.family.pathwise:
