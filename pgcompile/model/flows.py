@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import networkx as nx
 
 from pgcompile.diagnostics import Sink, Span, cure
 from pgcompile.model.literals import evaluate
@@ -369,6 +371,9 @@ class _Sizing:
         hidden = options.get("hidden")
         if hidden == () and word.name in _CONTINUOUS:
             why = ("the net of Continuous has hidden units", "write hidden=[64, 64]")
+        adjacency = options.get("adjacency")
+        if isinstance(adjacency, tuple):
+            why = _unsound_graph(adjacency, shape[0], self.context if self.flow.inputs else 0)
         if why is not None:
             self.typer.sink.add("PGC310", stage.span, why[0], help=why[1])
         return why is None
@@ -441,6 +446,11 @@ class _Sizing:
                 whole = [int(v) for v in sizes if isinstance(v, Fraction) and v.denominator == 1 and 0 < v < 10**6]
                 if len(whole) == len(items):
                     return tuple(whole)
+            case "matrix":
+                wanted = "a list of rows of 0 and 1, one a feature"
+                rows = number if isinstance(number, tuple) else ()
+                if rows and all(isinstance(row, tuple) and set(row) <= {0, 1} for row in rows):
+                    return tuple(tuple(int(n) for n in row) for row in rows)  # type: ignore[union-attr, arg-type]
             case _:
                 listed = isinstance(expr, tree.ListLiteral) and option.kind == "word"
                 wanted = " or ".join(words) + (", or a list" if option.kind == "word" else "") if words else "a list"
@@ -458,6 +468,16 @@ class _Sizing:
             **cure(name, expr.span, words, f"write {wanted}"),
         )
         return None
+
+
+def _unsound_graph(adjacency: tuple[Any, ...], features: int, context: int) -> tuple[str, str] | None:
+    """Why an adjacency is no graph of the features, and what would be."""
+    if len(adjacency) != features or {len(row) for row in adjacency} - {features, features + context}:
+        return f"an adjacency of {features} features has {features} rows of as many numbers", "write one row a feature"
+    edges = [(j, i) for i, row in enumerate(adjacency) for j in range(features) if row[j] and i != j]
+    if not nx.is_directed_acyclic_graph(nx.DiGraph(edges)):
+        return "the features of this adjacency depend on each other in a circle", "row i says what feature i depends on"
+    return None
 
 
 _OPTION_SYNONYMS = {

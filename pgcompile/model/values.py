@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
+from typing import Any
 
 from pgcompile.diagnostics import NOWHERE, Span
 from pgcompile.syntax import tree
@@ -126,7 +127,7 @@ class TransformUse:
     """A transform with its constructor arguments, sizes filled in."""
 
     word: str
-    arguments: tuple[tuple[str | None, Value], ...]
+    arguments: tuple[tuple[str | None, Any], ...]
 
 
 @dataclass(frozen=True)

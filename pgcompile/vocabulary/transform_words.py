@@ -12,7 +12,7 @@ from math import prod
 from pgcompile.vocabulary.library import library_trees
 
 Shape = tuple[int, ...]
-Value = int | float | bool | str | tuple[int, ...] | None
+Value = int | float | bool | str | tuple[int, ...] | tuple[tuple[int, ...], ...] | None
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Option:
 
     Args:
         name: as it is written.
-        kind: `int`, `float`, `bool`, `tuple` (sizes), `type` (an activation), `str`, `word` (a name or a list).
+        kind: `int`, `float`, `bool`, `tuple` (sizes), `type` (an activation), `str`, `matrix`, or `word`
+            (a name or a list).
         default: its value where the program does not say.
     """
 
@@ -87,8 +88,9 @@ def _word(name: str, classes: dict[str, ast.ClassDef]) -> Word:
         takes = "channels" if "[D] or" in text else "image" if "[C, H, W]" in text else "shape"
     options = []
     for argument, default in zip(arguments[len(arguments) - len(defaults) :], defaults, strict=True):
-        if argument.arg not in ("context", "net", "adjacency"):
-            options.append(Option(argument.arg, _kind(argument.annotation), _default(default)))
+        if argument.arg not in ("context", "net"):
+            kind = "matrix" if argument.arg == "adjacency" else _kind(argument.annotation)
+            options.append(Option(argument.arg, kind, _default(default)))
     conditional = any(a.arg == "context" for a in arguments)
     return Word(name, takes, conditional, tuple(options), tuple(bases), about)
 
@@ -118,6 +120,7 @@ def shape_after(word: Word, options: dict[str, Value], shape: Shape) -> Shape | 
     if word.name == "Unflatten":
         into = options["into"]
         assert isinstance(into, tuple)
+        into = tuple(int(n) for n in into if isinstance(n, int))
         if rank != 1 or prod(into) != shape[0] or not into:
             return f"makes an array of {prod(into)} numbers"
         return into

@@ -80,6 +80,11 @@ flow f = AffineCoupling(hidden=[8], mask=even) >> AffineCoupling(hidden=[8], mas
 p(x) = Flow(Normal(0, 1), f)
 l = MMD[p(x) || data(x)]
 minimize l""",
+    "a graph of features": """x : real[3]
+flow f = MaskedAutoregressive(hidden=[8], adjacency=[[1, 0, 0], [1, 1, 0], [1, 0, 1]])
+p(x) = Flow(Normal(0, 1), f)
+l = log p(x)
+maximize l""",
     "an image": """x : real[1, 4, 4]
 y : category[2]
 flow f(c) = Squeeze >> ActNorm >> Conv1x1 >> ImageCoupling(hidden=4) >> Split >> Conv1x1(lu=false) >> Flatten >> Reverse
