@@ -62,244 +62,160 @@ class ReadyFlow(Flow):
         super().__init__(LazyBijection(composed), base)
 
 
-def _couplings(
-    make: Callable[..., Any], features: int, context: int, transforms: int, random_masks: bool, options: dict[str, Any]
-) -> list[Bijection]:
-    """Couplings that keep the odd and the even features in turn, or random halves."""
-    if random_masks:
-        return [make(features, context, mask="random", **options) for _ in range(transforms)]
-    layers = [make(features, context, mask="even" if i % 2 == 0 else "odd", **options) for i in range(transforms)]
-    return [AlternatingCouplings(layers)]
-
-
-def _autoregressive(
-    make: Callable[..., Any], features: int, context: int, transforms: int, random_order: bool, options: dict[str, Any]
-) -> list[Bijection]:
-    """Autoregressive transforms in ascending and descending order in turn, or in random orders."""
-    orders = ["random"] if random_order else ["ascending", "descending"]
-    given = {"order", "adjacency"} & {*options}
-    return [
-        make(features, context, **(options if given else {"order": orders[i % len(orders)], **options}))
-        for i in range(transforms)
-    ]
-
-
-def _clipped(transforms: list[Bijection], features: int, bound: float) -> list[Bijection]:
-    """The transforms with a soft clip between them, which keeps values where the next one moves them."""
-    clipped: list[Bijection] = []
-    for transform in transforms:
-        clipped += [Softclip((features,), bound), transform] if clipped else [transform]
-    return clipped
-
-
-class NICE(ReadyFlow):
-    """Additive couplings (Dinh et al. 2014).
+class CouplingFlow(ReadyFlow):
+    """Couplings that keep the even and the odd features in turn, or random halves.
 
     Args:
         features: number of features, at least 2.
         context: number of context features.
         transforms: number of couplings.
         random_masks: keep random halves instead of every other feature.
-        options: of `AdditiveCoupling`: hidden, act.
+        options: of the coupling: hidden, act and, where it has them, slope.
     """
+
+    coupling: Callable[..., Any]
 
     def __init__(
         self, features: int, context: int = 0, transforms: int = 3, random_masks: bool = False, **options: Any
     ) -> None:
-        layers = _couplings(AdditiveCoupling, features, context, transforms, random_masks, options)
-        super().__init__(layers, (features,), context)
+        masks = ["random"] if random_masks else ["even", "odd"]
+        layers = [
+            type(self).coupling(features, context, mask=masks[i % len(masks)], **options) for i in range(transforms)
+        ]
+        super().__init__(layers if random_masks else [AlternatingCouplings(layers)], (features,), context)
 
 
-class RealNVP(ReadyFlow):
-    """Affine couplings (Dinh et al. 2017).
+class NICE(CouplingFlow):
+    """Additive couplings (Dinh et al. 2014); arguments are those of `CouplingFlow`."""
+
+    coupling = AdditiveCoupling
+
+
+class RealNVP(CouplingFlow):
+    """Affine couplings (Dinh et al. 2017); arguments are those of `CouplingFlow`."""
+
+    coupling = AffineCoupling
+
+
+class AutoregressiveFlow(ReadyFlow):
+    """Autoregressive transforms in ascending and descending order in turn, or in random orders.
 
     Args:
-        features: number of features, at least 2.
+        features: number of features.
         context: number of context features.
-        transforms: number of couplings.
-        random_masks: keep random halves instead of every other feature.
-        options: of `AffineCoupling`: hidden, act, slope.
+        transforms: number of transforms.
+        random_order: random orders instead of ascending and descending in turn.
+        clip: bound of soft clips between transforms, None for none: they keep values where the next one moves them.
+        options: of the transform.
     """
 
+    transform_class: Callable[..., Any]
+    clip: float | None = None
+
     def __init__(
-        self, features: int, context: int = 0, transforms: int = 3, random_masks: bool = False, **options: Any
+        self,
+        features: int,
+        context: int = 0,
+        transforms: int = 3,
+        random_order: bool = False,
+        clip: float | None = None,
+        *,
+        base: LazyDistribution | None = None,
+        **options: Any,
     ) -> None:
-        layers = _couplings(AffineCoupling, features, context, transforms, random_masks, options)
-        super().__init__(layers, (features,), context)
+        orders = ["random"] if random_order else ["ascending", "descending"]
+        given = {"order", "adjacency"} & {*options}
+        bound = type(self).clip if clip is None else clip
+        layers: list[Bijection] = []
+        for i in range(transforms):
+            order = {} if given else {"order": orders[i % len(orders)]}
+            layers += [Softclip((features,), bound)] if bound is not None and layers else []
+            layers.append(type(self).transform_class(features, context, **order, **options))
+        super().__init__(layers, (features,), context, base=base)
 
 
-class MAF(ReadyFlow):
+class MAF(AutoregressiveFlow):
     """Masked autoregressive flow (Papamakarios et al. 2017): density in one pass, draws step by step.
 
-    Args:
-        features: number of features.
-        context: number of context features.
-        transforms: number of transforms.
-        random_order: random orders instead of ascending and descending in turn.
-        options: of `MaskedAutoregressive`: hidden, act, order, passes, adjacency, slope.
+    Options are those of `MaskedAutoregressive`: hidden, act, order, passes, adjacency, slope.
     """
 
-    def __init__(
-        self, features: int, context: int = 0, transforms: int = 3, random_order: bool = False, **options: Any
-    ) -> None:
-        layers = _autoregressive(MaskedAutoregressive, features, context, transforms, random_order, options)
-        super().__init__(layers, (features,), context)
+    transform_class = MaskedAutoregressive
 
 
-class IAF(ReadyFlow):
+class IAF(AutoregressiveFlow):
     """Inverse autoregressive flow (Kingma et al. 2016): draws in one pass, density of other values step by step.
 
-    Args:
-        features: number of features.
-        context: number of context features.
-        transforms: number of transforms.
-        random_order: random orders instead of ascending and descending in turn.
-        options: of `InverseAutoregressive`: hidden, act, order, passes, adjacency, slope.
+    Options are those of `InverseAutoregressive`: hidden, act, order, passes, adjacency, slope.
     """
 
-    def __init__(
-        self, features: int, context: int = 0, transforms: int = 3, random_order: bool = False, **options: Any
-    ) -> None:
-        layers = _autoregressive(InverseAutoregressive, features, context, transforms, random_order, options)
-        super().__init__(layers, (features,), context)
+    transform_class = InverseAutoregressive
 
 
-class NSF(ReadyFlow):
+class NSF(AutoregressiveFlow):
     """Neural spline flow (Durkan et al. 2019). Features beyond the bound are not moved: standardise them.
 
-    Args:
-        features: number of features.
-        context: number of context features.
-        transforms: number of transforms.
-        random_order: random orders instead of ascending and descending in turn.
-        options: of `SplineAutoregressive`: bins, bound, slope, hidden, act, order, passes, adjacency.
+    Options are those of `SplineAutoregressive`: bins, bound, slope, hidden, act, order, passes, adjacency.
     """
 
-    def __init__(
-        self, features: int, context: int = 0, transforms: int = 3, random_order: bool = False, **options: Any
-    ) -> None:
-        layers = _autoregressive(SplineAutoregressive, features, context, transforms, random_order, options)
-        super().__init__(layers, (features,), context)
+    transform_class = SplineAutoregressive
 
 
-class NCSF(ReadyFlow):
+class NCSF(AutoregressiveFlow):
     """Neural circular spline flow (Rezende et al. 2020) over angles in [-pi, pi), with a uniform base.
 
     Args:
         features: number of features.
-        context: number of context features.
-        transforms: number of transforms.
-        random_order: random orders instead of ascending and descending in turn.
         margin: by how much the base is wider than the circle at each end, against rounding.
-        options: of `CircularSplineAutoregressive`: bins, slope, hidden, act, order, passes, adjacency.
+        options: as of `AutoregressiveFlow`, and of `CircularSplineAutoregressive`: bins, slope, hidden, act, order,
+            passes, adjacency.
     """
 
-    def __init__(
-        self,
-        features: int,
-        context: int = 0,
-        transforms: int = 3,
-        random_order: bool = False,
-        margin: float = 1e-5,
-        **options: Any,
-    ) -> None:
-        layers = _autoregressive(CircularSplineAutoregressive, features, context, transforms, random_order, options)
+    transform_class = CircularSplineAutoregressive
+
+    def __init__(self, features: int, context: int = 0, *, margin: float = 1e-5, **options: Any) -> None:
         end = torch.full((features,), math.pi + margin)
         base = UnconditionalDistribution(D.Uniform, low=-end, high=end, buffer=True, validate_args=False)
-        super().__init__(layers, (features,), context, base=base)
+        super().__init__(features, context, base=base, **options)
 
 
-class SOSPF(ReadyFlow):
+class SOSPF(AutoregressiveFlow):
     """Sum-of-squares polynomial flow (Jaini et al. 2019).
 
-    Args:
-        features: number of features.
-        context: number of context features.
-        transforms: number of transforms.
-        random_order: random orders instead of ascending and descending in turn.
-        clip: bound of the soft clips between transforms.
-        options: of `SumOfSquares`: degree, polynomials, bound, slope, hidden, act, order, passes, adjacency.
+    Options are those of `SumOfSquares`: degree, polynomials, bound, slope, hidden, act, order, passes, adjacency.
     """
 
-    def __init__(
-        self,
-        features: int,
-        context: int = 0,
-        transforms: int = 3,
-        random_order: bool = False,
-        clip: float = 11.0,
-        **options: Any,
-    ) -> None:
-        layers = _autoregressive(SumOfSquares, features, context, transforms, random_order, options)
-        super().__init__(_clipped(layers, features, clip), (features,), context)
+    transform_class = SumOfSquares
+    clip = 11.0
 
 
-class NAF(ReadyFlow):
+class NAF(AutoregressiveFlow):
     """Neural autoregressive flow (Huang et al. 2018).
 
-    Args:
-        features: number of features.
-        context: number of context features.
-        transforms: number of transforms.
-        random_order: random orders instead of ascending and descending in turn.
-        clip: bound of the soft clips between transforms.
-        options: of `NeuralAutoregressive`: signal, network, bound, hidden, act, order, passes, adjacency.
+    Options are those of `NeuralAutoregressive`: signal, network, bound, hidden, act, order, passes, adjacency.
     """
 
-    def __init__(
-        self,
-        features: int,
-        context: int = 0,
-        transforms: int = 3,
-        random_order: bool = False,
-        clip: float = 11.0,
-        **options: Any,
-    ) -> None:
-        layers = _autoregressive(NeuralAutoregressive, features, context, transforms, random_order, options)
-        super().__init__(_clipped(layers, features, clip), (features,), context)
+    transform_class = NeuralAutoregressive
+    clip = 11.0
 
 
-class UNAF(ReadyFlow):
+class UNAF(AutoregressiveFlow):
     """Unconstrained neural autoregressive flow (Wehenkel & Louppe 2019).
 
-    Args:
-        features: number of features.
-        context: number of context features.
-        transforms: number of transforms.
-        random_order: random orders instead of ascending and descending in turn.
-        clip: bound of the soft clips between transforms.
-        options: of `UnconstrainedMonotonic`: signal, network, points, bound, hidden, act, order, passes, adjacency.
+    Options are those of `UnconstrainedMonotonic`: signal, network, points, bound, and those of the masked net.
     """
 
-    def __init__(
-        self,
-        features: int,
-        context: int = 0,
-        transforms: int = 3,
-        random_order: bool = False,
-        clip: float = 11.0,
-        **options: Any,
-    ) -> None:
-        layers = _autoregressive(UnconstrainedMonotonic, features, context, transforms, random_order, options)
-        super().__init__(_clipped(layers, features, clip), (features,), context)
+    transform_class = UnconstrainedMonotonic
+    clip = 11.0
 
 
-class BPF(ReadyFlow):
+class BPF(AutoregressiveFlow):
     """Bernstein polynomial flow (Arpogaus et al. 2022). Features beyond the bound are not moved: standardise them.
 
-    Args:
-        features: number of features.
-        context: number of context features.
-        transforms: number of transforms.
-        random_order: random orders instead of ascending and descending in turn.
-        options: of `Bernstein`: degree, bound, hidden, act, order, passes, adjacency.
+    Options are those of `Bernstein`: degree, bound, hidden, act, order, passes, adjacency.
     """
 
-    def __init__(
-        self, features: int, context: int = 0, transforms: int = 3, random_order: bool = False, **options: Any
-    ) -> None:
-        layers = _autoregressive(Bernstein, features, context, transforms, random_order, options)
-        super().__init__(layers, (features,), context)
+    transform_class = Bernstein
 
 
 class GF(ReadyFlow):

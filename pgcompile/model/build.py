@@ -376,7 +376,7 @@ class _Collector:
         bindings: tuple[tree.Binding, ...],
     ) -> None:
         """`p(x|c) = Flow(Normal(0, 1), f(c))`: a base seen through a flow."""
-        read = read_flow(value, self.model, self.sink) if len(targets) == 1 else None
+        read = read_flow(value, parents, self.model, self.sink) if len(targets) == 1 else None
         if len(targets) != 1:
             self.sink.add(
                 "PGC212",

@@ -423,6 +423,8 @@ class Typer:
             found = Cure(help=hint, edits=(Edit(expr.name_span, low),))
         elif any(expr.name == f.name for f in self.model.factors):
             hint = f"{self._text(expr)} is a factor, and a parameter is computed from values: use the variable itself"
+        elif expr.name.removesuffix(".inv") in self.model.flows:
+            hint = f"{expr.name} is a flow, which stands in a factor: p(x) = Flow(Normal(0, 1), {expr.name})"
         elif expr.name in LAYERS:
             hint = f"a layer belongs in a net: `net f = {self._text(expr)}`"
         elif expr.name in self.model.tensors or expr.name in scope.variables:

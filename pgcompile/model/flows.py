@@ -14,6 +14,7 @@ from pgcompile.model.literals import evaluate
 from pgcompile.model.values import (
     CouplingsUse,
     Factor,
+    FamilyUse,
     FlowNet,
     FlowStep,
     FlowUse,
@@ -27,8 +28,9 @@ from pgcompile.model.values import (
 )
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.families import families
+from pgcompile.vocabulary.family import Family
 from pgcompile.vocabulary.layers import ACTIVATIONS, show
-from pgcompile.vocabulary.spaces import Space
+from pgcompile.vocabulary.spaces import KINDS, Space
 from pgcompile.vocabulary.synonyms import TRANSFORMS as SYNONYMS
 from pgcompile.vocabulary.transform_words import Option, Value, Word, shape_after, transform_words
 
@@ -58,7 +60,7 @@ class ReadFlow:
     arguments: tuple[tree.Expr, ...]
 
 
-def read_flow(call: tree.Call, model: Model, sink: Sink) -> ReadFlow | None:
+def read_flow(call: tree.Call, parents: tuple[str, ...], model: Model, sink: Sink) -> ReadFlow | None:
     """The parts of a `Flow`; None after a report."""
     named = {a.name: a.value for a in call.args if a.name is not None}
     values = [a.value for a in call.args if a.name is None]
@@ -78,6 +80,16 @@ def read_flow(call: tree.Call, model: Model, sink: Sink) -> ReadFlow | None:
         sink.add("PGC102", base.span, f"`{text}` is no family, which the base of a flow is", help=example)
         return None
     name = _flow_name(flow)
+    if name in sink.unread:
+        return None
+    if name not in model.flows and (name in model.nets or name in transform_words()):
+        net = name in model.nets
+        what = "a net, and a flow stands here" if net else "a transform, and a declared flow stands here"
+        cure_text = (
+            f"declare `flow {name}_flow = ...` with transforms" if net else f"write `flow f = {name}`, and f here"
+        )
+        sink.add("PGC116", flow.span, f"{name} is {what}", help=cure_text)
+        return None
     if name not in model.flows:
         text = " ".join(sink.source.snippet(flow.span).split())
         place = flow.name_span if isinstance(flow, tree.Call) else flow.span
@@ -92,14 +104,18 @@ def read_flow(call: tree.Call, model: Model, sink: Sink) -> ReadFlow | None:
             return None
     declared_inputs = model.flows[name].inputs
     if len(arguments) != len(declared_inputs):
-        wanted = f"{len(declared_inputs)} ({', '.join(declared_inputs)})" if declared_inputs else "none"
-        example = f"{name}({', '.join(declared_inputs)})" if declared_inputs else name
+        count = len(declared_inputs)
+        wanted = f"{count} ({', '.join(declared_inputs)})" if declared_inputs else "none"
+        given = parents[:count] if len(parents) >= count else declared_inputs
+        inverse = ".inv" if inverted else ""
         sink.add(
             "PGC311",
             flow.span,
             f"{name} is given {len(arguments)} contexts, it takes {wanted}",
             related=[(model.flows[name].span, "declared here")],
-            help=f"write {example}" if len(arguments) < len(declared_inputs) else f"declare `flow {name}(c) = ...`",
+            help=f"write {name}{inverse}({', '.join(given)})"
+            if declared_inputs
+            else f"write {name}{inverse}, or declare `flow {name}(c) = ...`",
         )
         return None
     return ReadFlow(base, name, inverted, tuple(a.value for a in arguments))
@@ -138,6 +154,16 @@ def size_flow(
                 help=f"write one_hot({text})" if index else "give a vector, by a net that ends in Flatten",
             )
             return None
+    if space.kind in ("category", "one_hot", "boolean", "simplex") or ("integer" in space.kind and not _rounds(flow)):
+        sink.add(
+            "PGC317",
+            factor.span,
+            f"{variable} is `{space}`, and a flow has a density on real numbers",
+            help="give it a family of its own, such as Categorical"
+            if space.kind in ("category", "one_hot")
+            else f"declare `{variable} : real[{', '.join(map(str, space.shape))}]`; whole grey levels take Dequantise",
+        )
+        return None
     if not space.shape:
         sink.add(
             "PGC317",
@@ -146,20 +172,36 @@ def size_flow(
             help=f"declare `{variable} : {space.kind}[1]`",
         )
         return None
-    if space.kind in ("category", "one_hot", "boolean", "simplex") or ("integer" in space.kind and not _rounds(flow)):
-        sink.add(
-            "PGC317",
-            factor.span,
-            f"{variable} is `{space}`, and a flow has a density on real numbers",
-            help=f"declare `{variable} : real[{', '.join(map(str, space.shape))}]`; whole grey levels take Dequantise",
-        )
-        return None
     width = sum(prod(c.shape) for c in contexts)
     if flow.sized is None:
         flow.first_use = factor.span
         flow.sized = _Sizing(typer, flow, factor.span, width).run(space.shape)
     sized = flow.sized
     if sized is None:
+        return None
+    kinds = (sized.kind, sized.out_kind)
+    kind, base_kind = kinds[::-1] if use.inverted else kinds
+    if kind is not None and kind != space.kind:
+        sink.add(
+            "PGC317",
+            factor.span,
+            f"{use.flow}{'.inv' if use.inverted else ''} takes {_SAID[kind]}, and {variable} is `{space}`",
+            help=_kind_help(space.kind, kind).replace("put", "start with").replace(" between them", "")
+            if (space.kind, kind) in _BRIDGES
+            else f"declare `{variable} : {kind if kind in KINDS else 'real'}[{', '.join(map(str, space.shape))}]`",
+        )
+        return None
+    family = use.base.definition.family if isinstance(use.base.definition, FamilyUse) else None
+    ends = base_kind or space.kind
+    if family is not None and family.pathwise and not _supports(family, ends):
+        support = family.support
+        bridged = _kind_help(ends, support).replace("put", "end the flow with").replace(" between them", "")
+        sink.add(
+            "PGC316",
+            use.base.span,
+            f"{use.flow} ends in {_SAID[ends]}, and {family.name} has a density on {_SAID.get(support, support)}",
+            help=bridged if (ends, support) in _BRIDGES else "use a base with that support",
+        )
         return None
     given, out = (sized.out_shape, sized.shape) if use.inverted else (sized.shape, sized.out_shape)
     if given != space.shape or sized.context != width:
@@ -174,6 +216,13 @@ def size_flow(
         )
         return None
     return out
+
+
+def _supports(family: Family, kind: str) -> bool:
+    """Whether a base has its density on the numbers that a flow ends in."""
+    if kind == "interval" or family.name == "Uniform":
+        return family.name == "Uniform"
+    return family.support == kind or (family.support == "nonnegative" and kind == "positive")
 
 
 def _rounds(flow: FlowNet) -> bool:
@@ -193,13 +242,32 @@ class _Sizing:
     context: int
     count: int = 0
     sound: bool = True
+    kind: str | None = None
+    out_kind: str | None = None
 
     def run(self, shape: tuple[int, ...]) -> SizedFlow | None:
         found = self._steps(self.flow.stages, shape)
         if found is None or not self.sound:
             return None
         steps, out = found
-        return SizedFlow(_merged(steps), shape, out, self.context if self.flow.inputs else 0)
+        context = self.context if self.flow.inputs else 0
+        return SizedFlow(_merged(steps), shape, out, context, self.kind, self.out_kind)
+
+    def _meets(self, stage: tree.Expr, name: str, domain: str | None, codomain: str | None) -> None:
+        """Follow the kind of space from transform to transform; one that does not take what it is given is reported."""
+        if domain is None:
+            return
+        if self.out_kind is None:
+            self.kind = domain
+        elif self.out_kind != domain and not (self.out_kind == "interval" and domain == "real"):
+            self.typer.sink.add(
+                "PGC317",
+                stage.span,
+                f"{name} takes {_SAID[domain]}, and what comes before it gives {_SAID[self.out_kind]}",
+                help=_kind_help(self.out_kind, domain),
+            )
+            self.sound = False
+        self.out_kind = codomain
 
     def _steps(
         self, stages: tuple[tree.Expr | tree.Repeat, ...], shape: tuple[int, ...]
@@ -318,6 +386,8 @@ class _Sizing:
         if given != shape:
             self._unfit(stage, name, f"is a flow of {show(given)}", shape)
             return None
+        kinds = (other.sized.kind, other.sized.out_kind)
+        self._meets(stage, name, *(kinds[::-1] if inverted else kinds))
         return OtherFlow(name, inverted), out
 
     def _is_written_well(self, stage: tree.Expr) -> bool:
@@ -326,6 +396,23 @@ class _Sizing:
         word = transform_words().get(name)
         if word is not None:
             return self._options(word, stage) is not None
+        if name in self.typer.model.nets:
+            self.typer.sink.add(
+                "PGC116",
+                stage.span,
+                f"{name} is a net, which has no inverse",
+                help="use a transform, such as AffineCoupling",
+            )
+            return False
+        if name.removesuffix(".inv") in transform_words():
+            short = name.removesuffix(".inv")
+            self.typer.sink.add(
+                "PGC116",
+                stage.span,
+                f"{name}: an inverse is of a declared flow",
+                help=f"write `flow g = {short}`, and g.inv here",
+            )
+            return False
         place = stage.name_span if isinstance(stage, tree.Call) else stage.span
         known = [*transform_words(), "Split", *self.typer.model.flows]
         self.typer.sink.add(
@@ -347,6 +434,7 @@ class _Sizing:
             return None
         if not self._sound(word, stage, options, shape):
             return None
+        self._meets(stage, name, word.domain, word.codomain)
         arguments: list[tuple[str | None, Value]] = []
         if word.takes == "features":
             arguments.append((None, shape[0]))
@@ -480,6 +568,28 @@ def _unsound_graph(adjacency: tuple[Any, ...], features: int, context: int) -> t
     return None
 
 
+_SAID = {
+    "real": "real numbers",
+    "positive": "positive numbers",
+    "unit_interval": "numbers between 0 and 1",
+    "interval": "numbers of an interval",
+    "nonnegative_integer": "whole grey levels",
+    "nonnegative": "numbers that may be 0",
+}
+_BRIDGES = {
+    ("positive", "real"): "put Log between them",
+    ("unit_interval", "real"): "put Logit between them",
+    ("real", "positive"): "put Exp or Softplus between them",
+    ("real", "unit_interval"): "put Sigmoid between them",
+    ("nonnegative_integer", "real"): "start with Dequantise(levels=256) >> Logit",
+    ("nonnegative_integer", "unit_interval"): "start with Dequantise(levels=256)",
+}
+
+
+def _kind_help(given: str, taken: str) -> str:
+    return _BRIDGES.get((given, taken), f"use a transform that takes {_SAID.get(given, given)}")
+
+
 _OPTION_SYNONYMS = {
     "hidden_features": "hidden",
     "hidden_sizes": "hidden",
@@ -496,7 +606,9 @@ _OPTION_SYNONYMS = {
 
 
 def _range_of(name: str) -> str:
-    if name in ("slope", "alpha", "shrink", "momentum"):
+    if name == "alpha":
+        return "a number from 0 to less than 0.5"
+    if name in ("slope", "shrink", "momentum"):
         return "a number between 0 and 1"
     return "a number, not 0" if name in ("scale", "exponent") else "a number" if name == "loc" else "a positive number"
 

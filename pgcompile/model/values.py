@@ -185,6 +185,10 @@ class SizedFlow:
     shape: tuple[int, ...]
     out_shape: tuple[int, ...]
     context: int
+    kind: str | None
+    """Kind of space of the data, None for any."""
+    out_kind: str | None
+    """Kind of space of the base, None for that of the data."""
 
 
 @dataclass

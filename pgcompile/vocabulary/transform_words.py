@@ -42,6 +42,8 @@ class Word:
         options: what may be written in its brackets.
         bases: the classes it is derived from, itself first.
         about: the first line of its docstring.
+        domain: kind of space of what it takes, None for any.
+        codomain: kind of space of what it gives, None for that of what it takes.
     """
 
     name: str
@@ -50,6 +52,8 @@ class Word:
     options: tuple[Option, ...]
     bases: tuple[str, ...]
     about: str
+    domain: str | None = None
+    codomain: str | None = None
 
     def option(self, name: str) -> Option | None:
         """An option by its name."""
@@ -79,7 +83,8 @@ def _word(name: str, classes: dict[str, ast.ClassDef]) -> Word:
     defaults = found.args.defaults if found is not None else []
     about = " ".join((ast.get_docstring(classes[name]) or "").partition("\n\n")[0].split())
     if not arguments or name == "Reverse":
-        return Word(name, "nothing" if name != "Reverse" else "vector", False, (), tuple(bases), about)
+        takes = "nothing" if name != "Reverse" else "vector"
+        return Word(name, takes, False, (), tuple(bases), about, *_domains(name, about))
     first = arguments[0].arg
     takes = "features" if first == "features" else "nothing"
     if first == "shape":
@@ -92,7 +97,31 @@ def _word(name: str, classes: dict[str, ast.ClassDef]) -> Word:
             kind = "matrix" if argument.arg == "adjacency" else _kind(argument.annotation)
             options.append(Option(argument.arg, kind, _default(default)))
     conditional = any(a.arg == "context" for a in arguments)
-    return Word(name, takes, conditional, tuple(options), tuple(bases), about)
+    return Word(name, takes, conditional, tuple(options), tuple(bases), about, *_domains(name, about))
+
+
+# How docstrings say what is taken to what.
+_DOMAINS = {
+    "reals": "real",
+    "positive numbers": "positive",
+    "the unit interval": "unit_interval",
+    "(-1, 1)": "interval",
+    "(-bound, bound)": "interval",
+}
+_REARRANGE = ("Flatten", "Permutation", "Reverse", "Shuffle", "Squeeze", "Unflatten", "Unsqueeze")
+
+
+def _domains(name: str, about: str) -> tuple[str | None, str | None]:
+    """Kinds of spaces that a transform takes and gives; what rearranges takes any."""
+    if name in _REARRANGE:
+        return None, None
+    if name == "Dequantise":
+        return "nonnegative_integer", "unit_interval"
+    for one, domain in _DOMAINS.items():
+        for other, codomain in _DOMAINS.items():
+            if f"{one} to {other}" in about:
+                return domain, codomain
+    return "real", "real"
 
 
 def _constructor(node: ast.ClassDef) -> ast.FunctionDef | None:

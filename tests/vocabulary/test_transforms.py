@@ -365,6 +365,28 @@ def test_drawing_evaluates_each_hidden_unit_once() -> None:
     assert work < 1.5 * one_pass
 
 
+def test_loading_other_masks_into_alternating_couplings() -> None:
+    """Which couplings take turns is found again; masks that do not go together are refused."""
+
+    def flow(*masks: str) -> AlternatingCouplings:
+        torch.manual_seed(len(masks[0]))
+        return AlternatingCouplings([made(Case("AffineCoupling", {**HIDDEN, "mask": mask})) for mask in masks])
+
+    x = torch.randn(5, D, dtype=torch.float64)
+    one, other = flow("even", "odd"), flow("even", "even")
+    other.load_state_dict(one.state_dict())
+    torch.testing.assert_close(other(x), one(x), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if len(c.shape) == 1], ids=str)
+def test_an_empty_batch(case: Case) -> None:
+    flow = ComposedTransform([made(case)], case.shape)
+    for run in (flow, flow.inverse):
+        y, ladj = run(torch.randn(0, *case.shape, dtype=torch.float64))
+        assert y.shape[0] == 0
+        assert ladj.shape == (0,)
+
+
 def test_couplings_that_keep_other_halves_are_refused() -> None:
     masks = ("even", "first")
     with pytest.raises(ValueError, match="keep other sets"):

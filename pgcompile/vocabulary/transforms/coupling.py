@@ -104,12 +104,19 @@ class AlternatingCouplings(Bijection):
     def __init__(self, couplings):
         super().__init__()
         self.layers = nn.ModuleList(couplings)
+        self.compare()
+        self.register_load_state_dict_post_hook(lambda module, keys: module.compare())
+
+    def compare(self) -> None:
+        """Which couplings keep what the first one moves."""
         first = self.layers[0].mask
+        if first.is_meta:
+            return
         self.swapped = [not torch.equal(layer.mask, first) for layer in self.layers]
         for layer, swapped in zip(self.layers, self.swapped):
             if swapped and not torch.equal(~layer.mask, first):
                 raise ValueError(
-                    "these couplings keep other sets of features: put them one after another instead"
+                    "these couplings keep other sets of features: put them one after another"
                 )
 
     def forward(self, x: Tensor, context: Tensor | None = None):

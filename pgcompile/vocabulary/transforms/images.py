@@ -233,6 +233,10 @@ class BatchNorm(Bijection):
         mean, variance = self.mean, self.variance
         if self.training:
             over = [d for d in range(x.dim()) if d != x.dim() - self.rank]
+            if x.numel() // self.mean.numel() < 2:
+                raise ValueError(
+                    "batch normalisation is trained on batches of two examples or more"
+                )
             variance, mean = torch.var_mean(x, over, correction=0)
             mean, variance = (
                 mean.reshape(self.mean.shape),

@@ -119,10 +119,11 @@ class Bijection(nn.Module):
         saved = state.get(prefix + "constants")
         own = getattr(self, "constants", None)
         if saved is not None and own is not None and not own.is_meta:
+            near = max(1e-6, 4 * torch.finfo(saved.dtype).eps)
             for name, old, new in zip(
                 self.constant_names, saved.tolist(), own.tolist()
             ):
-                if abs(old - new) > 0.01 * abs(new):
+                if abs(old - new) > near * abs(new):
                     rest[-1].append(
                         f"{prefix}{name} is {new:g} here, and {old:g} in the checkpoint"
                     )
@@ -287,7 +288,7 @@ class Continuous(Bijection):
             return torch.cat(self.rates(t, state[..., :-1], context, noise), -1)
 
         state = torch.cat((x, ladj), -1)
-        t = torch.full_like(ladj, start).flatten()[0]
+        t = x.new_full((), start)
         if self.solver == "rk4":
             state = rk4(rate, state, t, stop - start, self.steps)
         else:
@@ -359,7 +360,7 @@ def dopri5(
     """The rule of Dormand and Prince (1980), with steps such that the error estimate stays in tolerance."""
     left, dt = abs(span), abs(span)
     sign = 1.0 if span > 0 else -1.0
-    while left > 1e-12 * abs(span):
+    while state.numel() and left > 1e-12 * abs(span):
         dt = min(dt, left)
         new, error = dopri5_step(rate, state, t, sign * dt)
         bound = atol + rtol * torch.maximum(state.abs(), new.abs())

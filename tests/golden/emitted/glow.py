@@ -119,10 +119,11 @@ class Bijection(nn.Module):
         saved = state.get(prefix + "constants")
         own = getattr(self, "constants", None)
         if saved is not None and own is not None and not own.is_meta:
+            near = max(1e-6, 4 * torch.finfo(saved.dtype).eps)
             for name, old, new in zip(
                 self.constant_names, saved.tolist(), own.tolist()
             ):
-                if abs(old - new) > 0.01 * abs(new):
+                if abs(old - new) > near * abs(new):
                     rest[-1].append(
                         f"{prefix}{name} is {new:g} here, and {old:g} in the checkpoint"
                     )

@@ -118,10 +118,11 @@ class Bijection(nn.Module):
         saved = state.get(prefix + "constants")
         own = getattr(self, "constants", None)
         if saved is not None and own is not None and not own.is_meta:
+            near = max(1e-6, 4 * torch.finfo(saved.dtype).eps)
             for name, old, new in zip(
                 self.constant_names, saved.tolist(), own.tolist()
             ):
-                if abs(old - new) > 0.01 * abs(new):
+                if abs(old - new) > near * abs(new):
                     rest[-1].append(
                         f"{prefix}{name} is {new:g} here, and {old:g} in the checkpoint"
                     )
@@ -374,12 +375,19 @@ class AlternatingCouplings(Bijection):
     def __init__(self, couplings):
         super().__init__()
         self.layers = nn.ModuleList(couplings)
+        self.compare()
+        self.register_load_state_dict_post_hook(lambda module, keys: module.compare())
+
+    def compare(self) -> None:
+        """Which couplings keep what the first one moves."""
         first = self.layers[0].mask
+        if first.is_meta:
+            return
         self.swapped = [not torch.equal(layer.mask, first) for layer in self.layers]
         for layer, swapped in zip(self.layers, self.swapped):
             if swapped and not torch.equal(~layer.mask, first):
                 raise ValueError(
-                    "these couplings keep other sets of features: put them one after another instead"
+                    "these couplings keep other sets of features: put them one after another"
                 )
 
     def forward(self, x: Tensor, context: Tensor | None = None):
