@@ -13,8 +13,10 @@ from pgcompile.writing import write_atomically
 
 
 def save(model: nn.Module, path: Path) -> Path:
-    """Write the model's parameters and buffers."""
-    state = {name: value.detach().contiguous().cpu() for name, value in model.state_dict().items()}
+    """Write the model's parameters and buffers; what is shared is written once, under its first name."""
+    shared = _first_names(model)
+    own = model.state_dict()
+    state = {name: own[name].detach().contiguous().cpu() for name in dict.fromkeys(shared.values())}
     return write_atomically(path, save_tensors(state, metadata={"format": "pt"}))
 
 
@@ -29,7 +31,20 @@ def restore(model: nn.Module, path: Path) -> None:
     except (SafetensorError, OSError) as error:
         raise DataError(f"{path.name} is not a checkpoint: {error}") from None
     own = model.state_dict()
+    for name, first in _first_names(model).items():
+        if first in state:
+            state.setdefault(name, state[first])
     wrong = [n for n in own if n not in state or state[n].shape != own[n].shape] + [n for n in state if n not in own]
     if wrong:
         raise DataError(f"{path.name} is of another model: {wrong[0]} does not fit {type(model).__name__}")
-    model.load_state_dict(state)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:  # a constant of a flow is another one
+        reason = " ".join(str(error).split(":", 1)[-1].split())
+        raise DataError(f"{path.name} is of another model: {reason}") from None
+
+
+def _first_names(model: nn.Module) -> dict[str, str]:
+    """For each tensor of the state, the first name under which it stands: flows may share transforms."""
+    seen: dict[int, str] = {}
+    return {name: seen.setdefault(id(value), name) for name, value in model.state_dict(keep_vars=True).items()}

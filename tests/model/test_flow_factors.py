@@ -1,10 +1,13 @@
 """Flows as factors of programs, against the reference interpreter, whose determinants come from Jacobians."""
 
+from pathlib import Path
+
 import pytest
 import torch
 import torch.distributions as D
 
 import pgcompile as pgc
+from pgcompile.training import DataError, checkpoint
 from tests.conftest import compiled
 
 POSTERIOR = """x : real[4]
@@ -148,6 +151,24 @@ def test_linked_modules_import_the_transforms() -> None:
     namespace: dict[str, object] = {}
     exec(compile(source, "linked", "exec"), namespace)  # noqa: S102
     assert namespace["Model"]().sample((2,))["z"].shape == (2, 2)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("name", ["flows in a flow", "the inverse, over the same weights", "an image"])
+def test_checkpoints_of_the_trainer(name: str, tmp_path: Path) -> None:
+    """Weights that flows share are written once."""
+    program = compiled(PROGRAMS[name])
+    first, second = program.Model(), program.Model()
+    path = checkpoint.save(first, tmp_path / "m.safetensors")
+    checkpoint.restore(second, path)
+    for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_checkpoint_of_other_constants(tmp_path: Path) -> None:
+    text = "x : real[2]\nflow f = SplineCoupling(bound={})\np(x) = Flow(Normal(0, 1), f)\nl = log p(x)"
+    path = checkpoint.save(compiled(text.format(3)).Model(), tmp_path / "m.safetensors")
+    with pytest.raises(DataError, match=r"bound is 4 here, and 3 in the checkpoint"):
+        checkpoint.restore(compiled(text.format(4)).Model(), path)
 
 
 def test_a_checkpoint_of_a_flow_with_random_choices() -> None:

@@ -102,6 +102,31 @@ def test_train_and_sample(name: str, tmp_path: Path) -> None:
         assert run("sample", program, "--checkpoint", weights, "--mean", "-o", str(tmp_path / "a.png")).exit_code == 0
 
 
+def test_a_flow_on_the_plane_shows_its_density(tmp_path: Path) -> None:
+    moons = str(ROOT / "examples" / "data" / "moons.npz")
+    out = str(tmp_path / "run")
+    result = run("train", str(ROOT / "examples" / "realnvp.pgc"), "--data", moons, "--out", out, "--epochs", "1")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "run" / "samples.png").stat().st_size > 20_000
+    drawn = tmp_path / "drawn.png"
+    checkpoint = str(tmp_path / "run" / "model.safetensors")
+    result = run("sample", str(ROOT / "examples" / "realnvp.pgc"), "--checkpoint", checkpoint, "-o", str(drawn))
+    assert result.exit_code == 0, result.output
+    assert drawn.is_file()
+
+
+def test_a_density_is_fitted_without_data(tmp_path: Path) -> None:
+    banana = str(ROOT / "examples" / "planar_banana.pgc")
+    result = run("train", banana, "--out", str(tmp_path / "run"), "--epochs", "2")
+    assert result.exit_code == 0, result.output
+    losses = json.loads((tmp_path / "run" / "losses.json").read_text())
+    assert losses["training"][1] < losses["training"][0]
+    assert (tmp_path / "run" / "samples.png").is_file()
+    missing = run("train", VAE, "--out", str(tmp_path / "other"))
+    assert missing.exit_code == 1
+    assert "observes x: give the data with --data" in missing.output
+
+
 def test_a_seed_repeats_a_run(tmp_path: Path) -> None:
     runs = []
     for number in range(2):
