@@ -264,6 +264,15 @@ class Functionals:
         if draws[0] is None or draws[1] is None:
             return None
         label = f"{expr.kind}[{left.spelled} || {right.spelled}]"
+        data = any(isinstance(atom.factor.definition, Data) for side in (left, right) for atom in side.atoms)
+        if expr.kind == "MMD" and not conditioned and not data and draws[0][0].samples == 1:
+            self.sink.add(
+                "PGC408",
+                expr.span,
+                f"{label} compares one draw with one draw: neither side depends on data",
+                help=f"write {expr.kind}[{left.label} || {right.label}; samples=256]",
+            )
+            return None
         return terms.Discrepancy(
             expr.kind, draws[0][0], draws[1][0], draws[0][1], draws[1][1], left.targets, found, label, expr.span
         )
