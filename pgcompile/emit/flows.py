@@ -55,6 +55,9 @@ class _Writer:
 
     def _list(self, steps: tuple[FlowStep, ...], indent: int) -> str:
         """A list of transforms: written out where it is short, else gathered under a name."""
+        if len(steps) == 1 and isinstance(steps[0], CouplingsUse):
+            self._gather_couplings(steps[0], indent)
+            return "[AlternatingCouplings(couplings)]"
         entries = [self._one(step) for step in steps]
         simple = f"[{', '.join(entry for entry in entries if entry)}]"
         if None not in entries and len(simple) <= WIDTH - 30:
@@ -85,27 +88,28 @@ class _Writer:
                     self.use("MultiScale")
                     inner = self._list(body, indent)
                     self._add(f"{name}.append(MultiScale({shape}, {inner}, {out_shape}))", indent)
-                case CouplingsUse(count, couplings):
+                case CouplingsUse():
                     close()
-                    self._couplings(name, count, couplings, indent)
+                    self._gather_couplings(step, indent)
+                    self.lines.append(f"{' ' * indent}{name}.append(AlternatingCouplings(couplings))")
                 case _:
                     text = self._one(step)
                     assert text is not None
                     waiting.append(text)
         close()
 
-    def _couplings(self, name: str, count: int, couplings: tuple[TransformUse, ...], indent: int) -> None:
+    def _gather_couplings(self, use: CouplingsUse, indent: int) -> None:
+        """The list of couplings that keep in turn the same two halves."""
         self.use("AlternatingCouplings")
-        texts = [self._transform(c) for c in couplings]
+        texts = [self._transform(c) for c in use.couplings]
         pad = " " * indent
-        if count == 1:
+        if use.count == 1:
             self.lines.append(f"{pad}couplings = [")
             self.lines += [f"{pad}    {line}" for text in texts for line in self._entry(text, indent + 4)]
             self.lines.append(f"{pad}]")
-        else:
-            self.lines += [f"{pad}couplings = []", f"{pad}for _ in range({count}):"]
-            self._extend("couplings", texts, indent + 4)
-        self.lines.append(f"{pad}{name}.append(AlternatingCouplings(couplings))")
+            return
+        self.lines += [f"{pad}couplings = []", f"{pad}for _ in range({use.count}):"]
+        self._extend("couplings", texts, indent + 4)
 
     def _extend(self, name: str, texts: list[str], indent: int) -> None:
         pad = " " * indent

@@ -111,6 +111,8 @@ def _total_over(build: Builder, value: Value) -> Value:
         ce = build.make("cross_entropy_sum", picked, shape=(), batched=False, axes=())
         return build.unary("neg", build.name(ce, "cross_entropy"))
     total = build.make("batch_sum", (inner,), shape=(), batched=False, axes=())
+    if value.op == "item":
+        return total  # the value has a line already, and its name
     return build.name(total, *value.hints, keep=value.keep)
 
 

@@ -668,9 +668,8 @@ class ConditionalRealnvp(nn.Module):
         """The scalar to minimise: minus the batch mean of likelihood."""
         expect("loss", grey=(grey, (64,)), y=(y, (), True))
         same_batch("loss", grey=(grey, 1), y=(y, 0))
-        u, ladj_p_grey = self.f(grey, F.one_hot(y, 10).to(self._zero.dtype))
-        ladj_p_grey_2 = ladj_p_grey.sum()
-        difference = 0.5 * u.square().sum() - ladj_p_grey_2
+        u, ladj = self.f(grey, F.one_hot(y, 10).to(self._zero.dtype))
+        difference = 0.5 * u.square().sum() - ladj.sum()
         return difference / grey.shape[:-1].numel() + 58.81206612509906
 
     def terms(self, grey: Tensor, y: Tensor) -> dict:

@@ -613,9 +613,8 @@ class Glow(nn.Module):
     def loss(self, grey: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of likelihood."""
         expect("loss", grey=(grey, (64,)))
-        u, ladj_p_grey = self.f(grey)
-        ladj_p_grey_2 = ladj_p_grey.sum()
-        difference = 0.5 * u.square().sum() - ladj_p_grey_2
+        u, ladj = self.f(grey)
+        difference = 0.5 * u.square().sum() - ladj.sum()
         return difference / grey.shape[:-1].numel() + 58.81206612509906
 
     def terms(self, grey: Tensor) -> dict:

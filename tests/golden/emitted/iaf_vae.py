@@ -734,11 +734,10 @@ class IafVae(nn.Module):
         loc, scale = self.loc(h), self.scale(h)
         noise = torch.randn_like(loc)
         u = loc + scale * noise
-        z, ladj_q_z = self.f.inverse(u, h)
+        z, ladj = self.f.inverse(u, h)
         logits = self.decoder(z)
         cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
-        ladj_q_z_2 = ladj_q_z.sum()
-        total = (scale.log() + 0.5 * noise.square()).sum() + ladj_q_z_2
+        total = (scale.log() + 0.5 * noise.square()).sum() + ladj.sum()
         return (0.5 * z.square().sum() + cross_entropy - total) / x.shape[:-1].numel()
 
     def terms(self, x: Tensor) -> dict:

@@ -486,7 +486,6 @@ class Realnvp(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        steps = []
         couplings = []
         for _ in range(4):
             couplings += [
@@ -505,8 +504,7 @@ class Realnvp(nn.Module):
                     slope=0.001,
                 ),
             ]
-        steps.append(AlternatingCouplings(couplings))
-        self.f = ComposedTransform(steps, (2,))
+        self.f = ComposedTransform([AlternatingCouplings(couplings)], (2,))
         self.register_buffer("_zero", torch.zeros(()), persistent=False)
 
     def likelihood(self, x: Tensor) -> Tensor:
@@ -519,9 +517,8 @@ class Realnvp(nn.Module):
     def loss(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of likelihood."""
         expect("loss", x=(x, (2,)))
-        u, ladj_p_x = self.f(x)
-        ladj_p_x_2 = ladj_p_x.sum()
-        difference = 0.5 * u.square().sum() - ladj_p_x_2
+        u, ladj = self.f(x)
+        difference = 0.5 * u.square().sum() - ladj.sum()
         return difference / x.shape[:-1].numel() + 1.8378770664093456
 
     def terms(self, x: Tensor) -> dict:

@@ -798,9 +798,8 @@ class SplineFlow(nn.Module):
     def loss(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of likelihood."""
         expect("loss", x=(x, (2,)))
-        u, ladj_p_x = self.f(x)
-        ladj_p_x_2 = ladj_p_x.sum()
-        difference = 0.5 * u.square().sum() - ladj_p_x_2
+        u, ladj = self.f(x)
+        difference = 0.5 * u.square().sum() - ladj.sum()
         return difference / x.shape[:-1].numel() + 1.8378770664093456
 
     def terms(self, x: Tensor) -> dict:
