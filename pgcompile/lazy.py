@@ -198,8 +198,12 @@ class NormalizingFlow(D.Distribution):
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
         """Draws without a gradient."""
-        with torch.no_grad():
-            return self.rsample(sample_shape)
+        if torch.compiler.is_compiling():
+            with torch.no_grad():
+                return self.rsample(sample_shape)
+        with torch.inference_mode():
+            draws = self.rsample(sample_shape)
+        return draws.clone()  # a tensor like any other, not one of that mode
 
     def rsample_and_log_prob(self, sample_shape: Any = ()) -> tuple[Tensor, Tensor]:
         """Draws and their log-density from one evaluation of the inverse."""

@@ -127,6 +127,18 @@ def test_gradients_reach_the_base_and_the_flow() -> None:
     assert missing == []
 
 
+def test_draws_are_tensors_like_any_other() -> None:
+    """They may be trained on: nothing of how they were drawn is left."""
+    model = compiled(PROGRAMS["an image"]).Model()
+    given = {"y": torch.zeros(8, dtype=torch.long)}
+    x = model.sample((), given)["x"]
+    assert not x.is_inference()
+    assert not x.requires_grad
+    x.requires_grad_()
+    model.log_prob(x=x, y=given["y"]).sum().backward()
+    assert x.grad is not None
+
+
 def test_tied_flows_share_their_weights() -> None:
     model = compiled(PROGRAMS["the inverse, over the same weights"]).Model()
     names = {n.split(".")[0] for n, _ in model.named_parameters()}

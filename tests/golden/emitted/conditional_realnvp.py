@@ -96,8 +96,12 @@ class FlowDistribution(D.Distribution):
 
     def sample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
         """Draws without a gradient."""
-        with torch.no_grad():
-            return self.rsample(sample_shape)
+        if torch.compiler.is_compiling():
+            with torch.no_grad():
+                return self.rsample(sample_shape)
+        with torch.inference_mode():  # many small steps, of which nothing is kept
+            draws = self.rsample(sample_shape)
+        return draws.clone()  # a tensor like any other
 
     def rsample_and_log_prob(self, sample_shape=()) -> tuple:
         """Pathwise draws and their log-density, from one pass through the flow."""
