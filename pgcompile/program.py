@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 def _taken_names() -> set[str]:
     """Names that an emitted file may have for something else."""
-    from pgcompile.vocabulary.library import library_sources
+    from pgcompile.vocabulary.library import library_names
 
-    return {"torch", "nn", "D", "F", "Tensor", *library_sources()}
+    return {"torch", "nn", "D", "F", "Tensor", *library_names()}
 
 
 class Program:

@@ -102,12 +102,10 @@ class _Writer:
         """The list of couplings that keep in turn the same two halves."""
         self.use("AlternatingCouplings")
         texts = [self._transform(c) for c in use.couplings]
-        pad = " " * indent
         if use.count == 1:
-            self.lines.append(f"{pad}couplings = [")
-            self.lines += [f"{pad}    {line}" for text in texts for line in self._entry(text, indent + 4)]
-            self.lines.append(f"{pad}]")
+            self._entries("couplings = [", texts, indent)
             return
+        pad = " " * indent
         self.lines += [f"{pad}couplings = []", f"{pad}for _ in range({use.count}):"]
         self._extend("couplings", texts, indent + 4)
 
@@ -119,14 +117,16 @@ class _Writer:
         elif len(line) <= WIDTH - 8:
             self.lines.append(line)
         else:
-            self.lines.append(f"{pad}{name} += [")
-            self.lines += [f"{pad}    {part}" for text in texts for part in self._entry(text, indent + 4)]
-            self.lines.append(f"{pad}]")
+            self._entries(f"{name} += [", texts, indent)
 
-    def _entry(self, text: str, indent: int) -> list[str]:
-        """One entry of a list that is written an entry a line."""
-        parts = split_call(text, WIDTH - 9 - indent)
-        return [*parts[:-1], f"{parts[-1]},"]
+    def _entries(self, opening: str, texts: list[str], indent: int) -> None:
+        """A list, an entry a line."""
+        pad = " " * indent
+        self.lines.append(f"{pad}{opening}")
+        for text in texts:
+            parts = split_call(text, WIDTH - 13 - indent)
+            self.lines += [f"{pad}    {part}" for part in (*parts[:-1], f"{parts[-1]},")]
+        self.lines.append(f"{pad}]")
 
     def _one(self, step: FlowStep) -> str | None:
         """The source of one transform; None for what takes several statements."""

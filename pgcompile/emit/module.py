@@ -25,7 +25,7 @@ from pgcompile.plan.tensors import attribute_name
 from pgcompile.plan.values import Value
 from pgcompile.syntax import tree
 from pgcompile.syntax.format import format_expr
-from pgcompile.vocabulary.library import library_modules, library_sources, library_uses
+from pgcompile.vocabulary.library import Library, library
 from pgcompile.vocabulary.reserved import METHODS
 from pgcompile.vocabulary.spaces import Space
 
@@ -76,6 +76,11 @@ class _Module:
     text: str = ""
     used: dict[str, None] = field(default_factory=dict)
     noise: dict[str, tuple[Value, ...]] = field(default_factory=dict)
+
+    @property
+    def library(self) -> Library:
+        """What this module may copy."""
+        return library(flows=bool(self.plan.tensors.flows))
 
     def write(self) -> str:
         self._settle_names()
@@ -149,7 +154,7 @@ class _Module:
         lines.append("from torch import Tensor, nn")
         if self.link and self.used:
             lines.append("")
-            modules = library_modules()
+            modules = self.library.modules
             for module in sorted({modules[name] for name in self.used}):
                 names = sorted(name for name in self.used if modules[name] == module)
                 lines += _linked(module, names)
@@ -158,14 +163,14 @@ class _Module:
     def _special(self) -> str:
         if self.link or not self.used:
             return ""
-        sources = library_sources()
+        sources = self.library.sources
         needed: set[str] = set()
         pending = list(self.used)
         while pending:
             name = pending.pop()
             if name not in needed:
                 needed.add(name)
-                pending += library_uses()[name]
+                pending += self.library.uses[name]
         return "\n\n\n".join(sources[name] for name in sources if name in needed)
 
     # --- the class ---
@@ -267,7 +272,7 @@ class _Module:
         return lines
 
     def _body(self, outputs: list[object], taken: list[str], arguments: set[str], indent: int = 8) -> Body:
-        reserved = [*taken, *library_sources()]
+        reserved = [*taken, *self.library.sources]
         body = Body(outputs, reserved, self._rename_for(arguments), self._use, indent)  # type: ignore[arg-type]
         body.watched = self.debug
         return body
@@ -509,37 +514,37 @@ class _Module:
             lines = self._product_head(method)
         else:
             lines += _docstring(f"{method.label} = {method.formula}", "")
-        lines += self._checks(method.label, method.arguments, batches=False)
-        body = self._body([v for _, v in method.parameters], names, {a.name for a in method.arguments})
-        body.before = max((len(f"    {name}=,") for name, _ in method.parameters), default=0)
-        texts = body.write()
-        given = {name: text for (name, _), text in zip(method.parameters, texts, strict=True)}
+        statements, given = self._parameters(method, names)
+        lines += statements
         shape = self.plan.model.spaces[method.factor.targets[0]].shape
         inner, result = self._distribution(definition, given, shape)
-        lines += _bare(body.lines)
         if inner and len(result.format(inner)) + 15 > WIDTH:
             name = re.sub(r"(?<!^)(?=[A-Z])", "_", definition.family.name).lower()
             return [*lines, *_statement(f"{name} = {inner}", 8), f"        return {result.format(name)}"]
         return [*lines, *_statement(f"return {result.format(inner)}", 8)]
+
+    def _parameters(self, method: FactorMethod, names: list[str]) -> tuple[list[str], dict[str, Text]]:
+        """Statements that check the parents and compute a factor's parameters, and the source of each parameter."""
+        lines = self._checks(method.label, method.arguments, batches=False)
+        body = self._body([v for _, v in method.parameters], names, {a.name for a in method.arguments})
+        body.before = max((len(f"    {name}=,") for name, _ in method.parameters), default=0)
+        texts = body.write()
+        given = {name: text for (name, _), text in zip(method.parameters, texts, strict=True)}
+        return [*lines, *_bare(body.lines)], given
 
     def _flow_factor(self, method: FactorMethod, definition: FlowUse, names: list[str]) -> list[str]:
         """A base seen through a flow."""
         base = definition.base.definition
         assert isinstance(base, FamilyUse)
         lines = _docstring(f"{method.label} = {method.formula}", "")
-        lines += self._checks(method.label, method.arguments, batches=False)
-        body = self._body([v for _, v in method.parameters], names, {a.name for a in method.arguments})
-        body.before = max((len(f"    {name}=,") for name, _ in method.parameters), default=0)
-        texts = body.write()
-        given = {name: text for (name, _), text in zip(method.parameters, texts, strict=True)}
+        statements, given = self._parameters(method, names)
         context = given.pop("context", None)
         inner, result = self._distribution(base, given, self.plan.model.spaces[definition.variable].shape)
         self._use("FlowDistribution")
         flow = f"self.{self.rename(definition.flow)}"
         more = [context.text] if context is not None else []
         more += ["inverted=True"] if definition.inverted else []
-        lines += _bare(body.lines)
-        lines += _statement(f"base = {result.format(inner)}", 8)
+        lines += [*statements, *_statement(f"base = {result.format(inner)}", 8)]
         return [*lines, *_statement(f"return FlowDistribution({', '.join(['base', flow, *more])})", 8)]
 
     def _product_head(self, method: FactorMethod) -> list[str]:

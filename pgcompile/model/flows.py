@@ -154,7 +154,7 @@ def size_flow(
                 help=f"write one_hot({text})" if index else "give a vector, by a net that ends in Flatten",
             )
             return None
-    if space.kind in ("category", "one_hot", "boolean", "simplex") or ("integer" in space.kind and not _rounds(flow)):
+    if space.kind in ("category", "one_hot", "boolean", "simplex"):
         sink.add(
             "PGC317",
             factor.span,
@@ -186,7 +186,7 @@ def size_flow(
             "PGC317",
             factor.span,
             f"{use.flow}{'.inv' if use.inverted else ''} takes {_SAID[kind]}, and {variable} is `{space}`",
-            help=_kind_help(space.kind, kind).replace("put", "start with").replace(" between them", "")
+            help=f"start with {_BRIDGES[space.kind, kind]}"
             if (space.kind, kind) in _BRIDGES
             else f"declare `{variable} : {kind if kind in KINDS else 'real'}[{', '.join(map(str, space.shape))}]`",
         )
@@ -195,12 +195,13 @@ def size_flow(
     ends = base_kind or space.kind
     if family is not None and family.pathwise and not _supports(family, ends):
         support = family.support
-        bridged = _kind_help(ends, support).replace("put", "end the flow with").replace(" between them", "")
+        bridge = _BRIDGES.get((ends, support))
         sink.add(
             "PGC316",
             use.base.span,
-            f"{use.flow} ends in {_SAID[ends]}, and {family.name} has a density on {_SAID.get(support, support)}",
-            help=bridged if (ends, support) in _BRIDGES else "use a base with that support",
+            f"{use.flow} ends in {_SAID.get(ends, ends)}, "
+            f"and {family.name} has a density on {_SAID.get(support, support)}",
+            help=f"end the flow with {bridge}" if bridge is not None else "use a base with that support",
         )
         return None
     given, out = (sized.out_shape, sized.shape) if use.inverted else (sized.shape, sized.out_shape)
@@ -223,13 +224,6 @@ def _supports(family: Family, kind: str) -> bool:
     if kind == "interval" or family.name == "Uniform":
         return family.name == "Uniform"
     return family.support == kind or (family.support == "nonnegative" and kind == "positive")
-
-
-def _rounds(flow: FlowNet) -> bool:
-    """Whether a flow starts by turning whole numbers into real ones."""
-    return (
-        bool(flow.stages) and not isinstance(flow.stages[0], tree.Repeat) and _flow_name(flow.stages[0]) == "Dequantise"
-    )
 
 
 @dataclass
@@ -260,11 +254,14 @@ class _Sizing:
         if self.out_kind is None:
             self.kind = domain
         elif self.out_kind != domain and not (self.out_kind == "interval" and domain == "real"):
+            bridge = _BRIDGES.get((self.out_kind, domain))
             self.typer.sink.add(
                 "PGC317",
                 stage.span,
                 f"{name} takes {_SAID[domain]}, and what comes before it gives {_SAID[self.out_kind]}",
-                help=_kind_help(self.out_kind, domain),
+                help=f"put {bridge} between them"
+                if bridge is not None
+                else f"use a transform of {_SAID[self.out_kind]}",
             )
             self.sound = False
         self.out_kind = codomain
@@ -282,18 +279,21 @@ class _Sizing:
                 if times is None:
                     return None
                 # What changes the shape is made anew for each, as is what splits: the rest goes through it.
-                if not _splits(stage.stages) and times:
-                    before = self.count
+                if times > 1 and not _splits(stage.stages):
+                    before = (self.count, self.kind, self.out_kind)
                     body = self._steps(stage.stages, shape)
                     if body is None:
                         return None
-                    self.count = before + times * (self.count - before)
-                    if not self._within(stage.span):
-                        return None
                     if body[1] == shape:
-                        steps += [_repeated(times, _merged(body[0]))] if times > 1 else body[0]
+                        each = self.count - before[0]
+                        if self.out_kind != before[2]:
+                            self._steps(stage.stages, shape)  # the second time it is given what the first one gives
+                        self.count = before[0] + times * each
+                        if not self._within(stage.span):
+                            return None
+                        steps.append(_repeated(times, _merged(body[0])))
                         continue
-                    self.count = before
+                    self.count, self.kind, self.out_kind = before
                 flat = [*stage.stages * times, *flat]
                 if len(flat) > MOST_TRANSFORMS and not self._within(stage.span, len(flat)):
                     return None
@@ -303,10 +303,14 @@ class _Sizing:
                 if not flat:
                     break
                 return self._split(stage, tuple(flat), shape, steps)
-            if name not in self.typer.model.flows and not self._is_written_well(stage):
-                self.sound = False
-                continue  # the next stage may have a fault of its own
-            one = self._other(stage, name, shape) if name in self.typer.model.flows else self._transform(stage, shape)
+            if name in self.typer.model.flows:
+                one = self._other(stage, name, shape)
+            else:
+                read = self._read(stage)
+                if read is None:
+                    self.sound = False
+                    continue  # the next stage may have a fault of its own
+                one = self._transform(stage, *read, shape)
             if one is None:
                 return None
             step, shape = one
@@ -390,12 +394,13 @@ class _Sizing:
         self._meets(stage, name, *(kinds[::-1] if inverted else kinds))
         return OtherFlow(name, inverted), out
 
-    def _is_written_well(self, stage: tree.Expr) -> bool:
-        """Whether a stage is a transform with options that it has; if not, that is reported."""
+    def _read(self, stage: tree.Expr) -> tuple[Word, dict[str, Value]] | None:
+        """A transform and its options; None after a report."""
         name = _stage_name(stage)
         word = transform_words().get(name)
         if word is not None:
-            return self._options(word, stage) is not None
+            options = self._options(word, stage)
+            return None if options is None else (word, options)
         if name in self.typer.model.nets:
             self.typer.sink.add(
                 "PGC116",
@@ -403,7 +408,7 @@ class _Sizing:
                 f"{name} is a net, which has no inverse",
                 help="use a transform, such as AffineCoupling",
             )
-            return False
+            return None
         if name.removesuffix(".inv") in transform_words():
             short = name.removesuffix(".inv")
             self.typer.sink.add(
@@ -412,7 +417,7 @@ class _Sizing:
                 f"{name}: an inverse is of a declared flow",
                 help=f"write `flow g = {short}`, and g.inv here",
             )
-            return False
+            return None
         place = stage.name_span if isinstance(stage, tree.Call) else stage.span
         known = [*transform_words(), "Split", *self.typer.model.flows]
         self.typer.sink.add(
@@ -421,13 +426,12 @@ class _Sizing:
             f"there is no transform called {name}" if name else "this is not a transform",
             **cure(name, place, known, "transforms are listed in docs/flows.md, such as AffineCoupling", SYNONYMS),
         )
-        return False
+        return None
 
-    def _transform(self, stage: tree.Expr, shape: tuple[int, ...]) -> tuple[FlowStep, tuple[int, ...]] | None:
-        name = _stage_name(stage)
-        word = transform_words()[name]
-        options = self._options(word, stage)
-        assert options is not None
+    def _transform(
+        self, stage: tree.Expr, word: Word, options: dict[str, Value], shape: tuple[int, ...]
+    ) -> tuple[FlowStep, tuple[int, ...]] | None:
+        name = word.name
         after = shape_after(word, options, shape)
         if isinstance(after, str):
             self._unfit(stage, name, after, shape)
@@ -576,18 +580,15 @@ _SAID = {
     "nonnegative_integer": "whole grey levels",
     "nonnegative": "numbers that may be 0",
 }
+# What leads from numbers of one kind to those of another.
 _BRIDGES = {
-    ("positive", "real"): "put Log between them",
-    ("unit_interval", "real"): "put Logit between them",
-    ("real", "positive"): "put Exp or Softplus between them",
-    ("real", "unit_interval"): "put Sigmoid between them",
-    ("nonnegative_integer", "real"): "start with Dequantise(levels=256) >> Logit",
-    ("nonnegative_integer", "unit_interval"): "start with Dequantise(levels=256)",
+    ("positive", "real"): "Log",
+    ("unit_interval", "real"): "Logit",
+    ("real", "positive"): "Exp or Softplus",
+    ("real", "unit_interval"): "Sigmoid",
+    ("nonnegative_integer", "real"): "Dequantise(levels=256) >> Logit",
+    ("nonnegative_integer", "unit_interval"): "Dequantise(levels=256)",
 }
-
-
-def _kind_help(given: str, taken: str) -> str:
-    return _BRIDGES.get((given, taken), f"use a transform that takes {_SAID.get(given, given)}")
 
 
 _OPTION_SYNONYMS = {

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from math import prod
 
-from pgcompile.vocabulary.library import library_trees
+from pgcompile.vocabulary.library import transform_trees
 
 Shape = tuple[int, ...]
 Value = int | float | bool | str | tuple[int, ...] | tuple[tuple[int, ...], ...] | None
@@ -65,7 +65,7 @@ def transform_words() -> dict[str, Word]:
     """Every transform by its name, in the order of their names."""
     classes: dict[str, ast.ClassDef] = {}
     listed: list[str] = []
-    for tree in library_trees().values():
+    for tree in transform_trees():
         for node in tree.body:
             if isinstance(node, ast.ClassDef):
                 classes[node.name] = node

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import pgcompile as pgc
-from pgcompile.vocabulary.library import library_modules, library_sources
+from pgcompile.vocabulary.library import library
 from tests.conftest import compiled
 from tests.programs import EXAMPLES, SMALL
 
@@ -72,9 +72,7 @@ def test_ruff_passes_whatever_the_line_length(name: str, tmp_path: Path) -> None
 def test_special_functions_fit_the_page_too(tmp_path: Path) -> None:
     """They are copied into modules: stable under `ruff format` at 88 and at 120 columns."""
     path = tmp_path / "special.py"
-    modules = library_modules()
-    special = [source for name, source in library_sources().items() if modules[name] == "pgcompile.special"]
-    path.write_text("\n\n\n".join(special) + "\n", encoding="utf-8")
+    path.write_text("\n\n\n".join(library(flows=False).sources.values()) + "\n", encoding="utf-8")
     for width in ("88", "120"):
         arguments = ["format", "--check", "--isolated", "--line-length", width, str(path)]
         subprocess.run([sys.executable, "-m", "ruff", *arguments], check=True, capture_output=True)

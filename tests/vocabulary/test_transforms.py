@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pgcompile.vocabulary.library import library_modules
+from pgcompile.vocabulary.library import library
 from pgcompile.vocabulary.transform_words import transform_words
 from pgcompile.vocabulary.transforms.bijection import Bijection
 from pgcompile.vocabulary.transforms.composed import ComposedTransform, Inverted
@@ -110,7 +110,7 @@ def made(case: Case, context: int = 0) -> Any:
     """The transform with weights that move things, in float64."""
     torch.manual_seed(0)
     word = transform_words()[case.word]
-    cls = getattr(importlib.import_module(library_modules()[case.word]), case.word)
+    cls = getattr(importlib.import_module(library(flows=True).modules[case.word]), case.word)
     first: list[Any] = []
     if word.takes == "features":
         first = [case.shape[0]]

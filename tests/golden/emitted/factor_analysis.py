@@ -64,28 +64,28 @@ class FactorAnalysis(nn.Module):
         expect("elbo", grey=(grey, (64,)))
         # q(z|grey)
         loc_z = self.loc(grey)
-        spread_2 = F.softplus(self.free_spread)
+        spread = F.softplus(self.free_spread)
         # E_{q(z|grey)}: one pathwise sample of z
-        z = loc_z + spread_2 * torch.randn_like(loc_z)
+        z = loc_z + spread * torch.randn_like(loc_z)
         # log p(grey|z)
         loc_grey = F.linear(z, self.loadings) + self.centre
         noise = F.softplus(self.free_noise)
         product = 0.5 * ((grey - loc_grey) / noise).square()
         minus_log_p_grey = (noise.log() + product).sum(-1) + 58.81206612509906
         # KL[q(z|grey) || p(z)], closed form
-        kl = (0.5 * (loc_z.square() + spread_2.square() - 1.0) - spread_2.log()).sum(-1)
+        kl = (0.5 * (loc_z.square() + spread.square() - 1.0) - spread.log()).sum(-1)
         return -(minus_log_p_grey + kl)
 
     def loss(self, grey: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of elbo."""
         expect("loss", grey=(grey, (64,)))
         loc_z = self.loc(grey)
-        spread_2 = F.softplus(self.free_spread)
-        z = loc_z + spread_2 * torch.randn_like(loc_z)
+        spread = F.softplus(self.free_spread)
+        z = loc_z + spread * torch.randn_like(loc_z)
         loc_grey = F.linear(z, self.loadings) + self.centre
         noise = F.softplus(self.free_noise)
         product = 0.5 * ((grey - loc_grey) / noise).square()
-        kl = (0.5 * (loc_z.square() + spread_2.square() - 1.0) - spread_2.log()).sum()
+        kl = (0.5 * (loc_z.square() + spread.square() - 1.0) - spread.log()).sum()
         total = (noise.log() + product).sum() + kl
         return total / grey.shape[:-1].numel() + 58.81206612509906
 
