@@ -30,7 +30,8 @@ class AffineMap(Univariate):
     def __init__(self, slope: float = 1e-3):
         super().__init__()
         self.remember(slope=slope)
-        self.limit = -math.log(slope)
+        limit = torch.tensor(-math.log(slope))
+        self.register_buffer("limit", limit, persistent=False)
 
     def forward(self, x: Tensor, phi: Tensor, at=None):
         """y = exp(a) x + b and a."""

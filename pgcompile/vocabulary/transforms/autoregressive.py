@@ -67,8 +67,8 @@ class Autoregressive(Bijection):
         """y [..., D] -> x [..., D], log |det dx/dy| [...]; each hidden unit is evaluated once."""
         if isinstance(self.net, Elementwise):
             return self.net.inverse(y, context)
-        invert = self.univariate.inverse
-        x, slope = self.net.solve(as_columns(y), as_columns(context), invert)
+        f = self.univariate
+        x, slope = self.net.solve(as_columns(y), as_columns(context), f)
         return from_columns(x, slope, y.shape[:-1])
 
 

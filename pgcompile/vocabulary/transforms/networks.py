@@ -124,7 +124,7 @@ class MaskedMLP(Bijection):
             h = self.act(torch.addmm(b, w, h))
         return torch.addmm(bias, weight, h)
 
-    def solve(self, y: Tensor, context: Tensor | None, invert):
+    def solve(self, y: Tensor, context: Tensor | None, univariate):
         """Features one step after another, each unit once.
 
         What earlier blocks of steps give to a block is one product; inside a block each step
@@ -133,7 +133,7 @@ class MaskedMLP(Bijection):
         Args:
             y: [D, N].
             context: [C, N] or None.
-            invert: `invert(y, phi, at)` gives the features of a step and their log-slopes.
+            univariate: the map of single numbers whose parameters the net gives.
 
         Returns:
             x [D, N] and the sum of the log-slopes [N].
@@ -145,9 +145,9 @@ class MaskedMLP(Bijection):
             bias = torch.addmm(bias, weight[:, features:], context)
         layers[0] = (weight.index_select(1, self.order), bias)
         layers[-1] = tuple(part.index_select(0, self.rows) for part in layers[-1])
-        pieces = y.index_select(0, self.order).split(
-            [len(group) for group in self.groups]
-        )
+        sizes = [len(group) for group in self.groups]
+        prepared = univariate.prepared(y.index_select(0, self.order))
+        pieces = list(zip(*(part.split(sizes) for part in prepared)))
         # What each layer takes in: the features first, then the hidden units.
         found = [None] * len(layers)
         slopes = []
@@ -184,17 +184,21 @@ class MaskedMLP(Bijection):
                         value = act(value)
                         new[i + 1].append(value)
                         waiting[i + 1] = add(waiting[i + 1], columns[i + 1][at], value)
-                x, slope = invert(pieces[t], value, self.groups[t])
-                slopes.append(slope)
+                x, parts = univariate.solved(pieces[t], value, self.groups[t])
+                slopes.append(parts)
                 new[0].append(x)
                 if t != steps[-1]:
                     waiting[0] = add(waiting[0], columns[0][at], x)
+            last = steps[-1] + 1 == count
             for i, parts in enumerate(new):
-                if parts:
+                if parts and not (last and i):
                     known = found[i]
                     found[i] = torch.cat(parts if known is None else (known, *parts))
         x = found[0].index_select(0, self.places)
-        return x, None if slopes[0] is None else torch.cat(slopes).sum(0)
+        if not slopes[0]:
+            return x, None
+        parts = tuple(torch.cat(part) for part in zip(*slopes))
+        return x, univariate.log_slopes(parts).sum(0)
 
 
 def steps_of(adjacency: Tensor) -> Tensor:

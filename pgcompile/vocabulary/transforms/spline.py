@@ -30,8 +30,13 @@ class Spline(Univariate):
     def __init__(self, bins: int = 8, bound: float = 5.0, slope: float = 1e-3):
         super().__init__()
         self.remember(bins=bins, bound=bound, slope=slope)
-        self.bins, self.bound, self.limit = bins, bound, -math.log(slope)
+        self.bins, self.bound = bins, bound
         self.parameters_each = 3 * bins - 1
+        # Sizes of bins differ by a ratio of 1 / slope at most, and no slope at a knot is less.
+        bend = torch.full((self.parameters_each, 1, 1), -1 / math.log(slope))
+        bend[: 2 * bins] *= 2
+        self.register_buffer("bend", bend, persistent=False)
+        self.register_buffer("end", torch.tensor(float(bound)), persistent=False)
 
     def bin_of(self, place: Tensor, phi: Tensor, axis: int):
         """The bin of a place in [0, 1] on one axis.
@@ -39,14 +44,14 @@ class Spline(Univariate):
         Returns:
             Corner [2, F, N] and sizes [2, F, N] on both axes, and the slopes at its ends [2, F, N].
         """
-        sizes, bends = self.by_parameter(phi).split((2 * self.bins, self.bins - 1))
-        sizes = bounded(sizes, self.limit / 2)
+        phi = bounded(self.by_parameter(phi), self.bend)
+        sizes, bends = phi.split((2 * self.bins, self.bins - 1))
         sizes = sizes.unflatten(0, (2, self.bins)).softmax(1)
-        bends = F.pad(bounded(bends, self.limit), (0, 0, 0, 0, 1, 1))
+        bends = F.pad(bends, (0, 0, 0, 0, 1, 1))
         ends = sizes.detach().cumsum(1)
         k = (place >= ends[axis, :-1]).sum(0, keepdim=True)
         wide = (-1, -1, *place.shape)
-        both = k.unsqueeze(0).expand(2, *k.shape)
+        both = k.expand(2, 1, *place.shape)
         size = sizes.expand(wide).gather(1, both).squeeze(1)
         if sizes.requires_grad:
             # The corner is the sum of the sizes before the bin: gradients run through no other.
@@ -57,45 +62,54 @@ class Spline(Univariate):
         slopes = bends.expand(wide[1:]).gather(0, torch.cat((k, k + 1)))
         return start, size, slopes.exp()
 
+    def prepared(self, y: Tensor) -> tuple:
+        """y, where it is in [0, 1], and whether it is inside."""
+        place = (y / self.end).clamp(-1, 1)
+        return y, place.add(1).mul(0.5), (y > -self.end) & (y <= self.end)
+
     def forward(self, x: Tensor, phi: Tensor, at=None):
         """y and the log-slope."""
-        bound = self.bound
-        place = (x.clamp(-bound, bound) + bound) / (2 * bound)
-        start, size, slopes = self.bin_of(place, phi, 0)
-        (x0, y0), (width, height), (d0, d1) = start, size, slopes
+        x, place, inside = self.prepared(x)
+        start, size, (d0, d1) = self.bin_of(place, phi, 0)
+        (x0, y0), (width, height) = start, size
         t = (place - x0) / width
         mean, both = height / width, t * (1 - t)
         below = mean + (d0 + d1 - 2 * mean) * both
         y = y0 + height * (mean * t.square() + d0 * both) / below
-        slope = self.log_slope(t, both, mean, d0, d1, below)
-        inside = (x > -bound) & (x <= bound)
-        return torch.where(inside, (2 * y - 1) * bound, x), torch.where(
-            inside, slope, 0.0
-        )
+        y = torch.where(inside, torch.lerp(-self.end, self.end, y), x)
+        return y, torch.where(inside, self.log_slope(t, mean, d0, d1), 0.0)
 
     def inverse(self, y: Tensor, phi: Tensor, at=None):
-        """x and its log-slope: the root of a quadratic, in the form that does not cancel."""
-        bound = self.bound
-        place = (y.clamp(-bound, bound) + bound) / (2 * bound)
-        start, size, slopes = self.bin_of(place, phi, 1)
-        (x0, y0), (width, height), (d0, d1) = start, size, slopes
+        """x and its log-slope."""
+        x, parts = self.solved(self.prepared(y), phi)
+        return x, self.log_slopes(parts)
+
+    def solved(self, prepared: tuple, phi: Tensor, at=None):
+        """The root of a quadratic, in the form that does not cancel."""
+        y, place, inside = prepared
+        (x0, y0), (width, height), (d0, d1) = self.bin_of(place, phi, 1)
         mean, rise = height / width, place - y0
-        bend = rise * (d0 + d1 - 2 * mean)
-        a = height * (mean - d0) + bend
-        b = height * d0 - bend
-        c = mean * rise
-        root = (b.square() + 4 * a * c).clamp_min(torch.finfo(y.dtype).tiny).sqrt()
-        t = 2 * c / (b + root)
-        both = t * (1 - t)
-        below = mean + (d0 + d1 - 2 * mean) * both
-        slope = self.log_slope(t, both, mean, d0, d1, below)
-        inside = (y > -bound) & (y <= bound)
-        x = (2 * (x0 + t * width) - 1) * bound
-        return torch.where(inside, x, y), torch.where(inside, -slope, 0.0)
+        twice = mean + mean
+        bend = rise * (d0 + d1 - twice)
+        a = torch.addcmul(bend, height, mean - d0)
+        b = torch.addcmul(bend, height, d0, value=-1)
+        c = twice * rise
+        least = torch.finfo(y.dtype).tiny
+        root = torch.addcmul(b.square(), a, c, value=2).clamp_min(least).sqrt()
+        t = c / (root - b)
+        x = torch.lerp(-self.end, self.end, torch.addcmul(x0, t, width))
+        return torch.where(inside, x, y), (t, mean, d0, d1, inside)
+
+    def log_slopes(self, parts: tuple) -> Tensor:
+        """Minus the log-slope on the way there."""
+        *parts, inside = parts
+        return torch.where(inside, -self.log_slope(*parts), 0.0)
 
     @staticmethod
-    def log_slope(t, both, mean, d0, d1, below):
+    def log_slope(t: Tensor, mean: Tensor, d0: Tensor, d1: Tensor) -> Tensor:
         """log dy/dx of a bin at t in [0, 1]."""
+        both = t * (1 - t)
+        below = mean + (d0 + d1 - 2 * mean) * both
         top = 2 * mean * both + d0 * (1 - t).square() + d1 * t.square()
         return (top * (mean / below).square()).log()
 

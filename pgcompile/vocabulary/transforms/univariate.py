@@ -19,12 +19,26 @@ class Univariate(Bijection):
         """phi [P * F, N] -> [P, F, N]."""
         return phi.unflatten(0, (self.parameters_each, -1))
 
+    def prepared(self, y: Tensor) -> tuple:
+        """What an inverse needs of y [F, N] before its parameters are known: tensors [F, N]."""
+        return (y,)
 
-def bounded(x: Tensor, limit: float) -> Tensor:
-    """x / (1 + |x| / limit), between -limit and limit."""
+    def solved(self, prepared: tuple, phi: Tensor, at=None):
+        """x [F, N], and what its log-slope is made of: tensors [F, N]."""
+        (y,) = prepared
+        x, slope = self.inverse(y, phi, at)
+        return x, () if slope is None else (slope,)
+
+    def log_slopes(self, parts: tuple) -> Tensor:
+        """The log-slopes [F, N] of an inverse."""
+        return parts[0]
+
+
+def bounded(x: Tensor, bend: Tensor) -> Tensor:
+    """x / (1 + bend |x|), between -1 / bend and 1 / bend."""
     if x.requires_grad:
-        return Bounded.apply(x, limit)
-    return x / (1 + (x / limit).abs())
+        return Bounded.apply(x, bend)
+    return x / x.abs().mul_(bend).add_(1)
 
 
 class Bounded(torch.autograd.Function):
@@ -33,21 +47,20 @@ class Bounded(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x: Tensor, limit: float):
+    def forward(x: Tensor, bend: Tensor):
         """The bounded value."""
-        return x / (1 + (x / limit).abs())
+        return x / x.abs().mul_(bend).add_(1)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
         """Keep what the derivative needs."""
-        ctx.save_for_backward(inputs[0])
-        ctx.limit = inputs[1]
+        ctx.save_for_backward(*inputs)
 
     @staticmethod
     def backward(ctx, grad: Tensor):
-        """The derivative is 1 / (1 + |x| / limit)^2."""
-        (x,) = ctx.saved_tensors
-        return grad / (1 + (x / ctx.limit).abs()).square(), None
+        """The derivative is 1 / (1 + bend |x|)^2."""
+        x, bend = ctx.saved_tensors
+        return grad / x.abs().mul_(bend).add_(1).square(), None
 
 
 def as_columns(x: Tensor | None) -> Tensor | None:

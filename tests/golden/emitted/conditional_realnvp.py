@@ -158,6 +158,20 @@ class Univariate(Bijection):
         """phi [P * F, N] -> [P, F, N]."""
         return phi.unflatten(0, (self.parameters_each, -1))
 
+    def prepared(self, y: Tensor) -> tuple:
+        """What an inverse needs of y [F, N] before its parameters are known: tensors [F, N]."""
+        return (y,)
+
+    def solved(self, prepared: tuple, phi: Tensor, at=None):
+        """x [F, N], and what its log-slope is made of: tensors [F, N]."""
+        (y,) = prepared
+        x, slope = self.inverse(y, phi, at)
+        return x, () if slope is None else (slope,)
+
+    def log_slopes(self, parts: tuple) -> Tensor:
+        """The log-slopes [F, N] of an inverse."""
+        return parts[0]
+
 
 class Coupling(Bijection):
     """y_kept = x_kept, y_moved = f(x_moved; net(x_kept, context)) (Dinh et al. 2014, 2017).
@@ -256,7 +270,8 @@ class AffineMap(Univariate):
     def __init__(self, slope: float = 1e-3):
         super().__init__()
         self.remember(slope=slope)
-        self.limit = -math.log(slope)
+        limit = torch.tensor(-math.log(slope))
+        self.register_buffer("limit", limit, persistent=False)
 
     def forward(self, x: Tensor, phi: Tensor, at=None):
         """y = exp(a) x + b and a."""

@@ -151,6 +151,20 @@ class Univariate(Bijection):
         """phi [P * F, N] -> [P, F, N]."""
         return phi.unflatten(0, (self.parameters_each, -1))
 
+    def prepared(self, y: Tensor) -> tuple:
+        """What an inverse needs of y [F, N] before its parameters are known: tensors [F, N]."""
+        return (y,)
+
+    def solved(self, prepared: tuple, phi: Tensor, at=None):
+        """x [F, N], and what its log-slope is made of: tensors [F, N]."""
+        (y,) = prepared
+        x, slope = self.inverse(y, phi, at)
+        return x, () if slope is None else (slope,)
+
+    def log_slopes(self, parts: tuple) -> Tensor:
+        """The log-slopes [F, N] of an inverse."""
+        return parts[0]
+
 
 class AffineMap(Univariate):
     """y = exp(a) x + b on the reals, with a kept between log(slope) and -log(slope) (Dinh et al. 2017).
@@ -164,7 +178,8 @@ class AffineMap(Univariate):
     def __init__(self, slope: float = 1e-3):
         super().__init__()
         self.remember(slope=slope)
-        self.limit = -math.log(slope)
+        limit = torch.tensor(-math.log(slope))
+        self.register_buffer("limit", limit, persistent=False)
 
     def forward(self, x: Tensor, phi: Tensor, at=None):
         """y = exp(a) x + b and a."""
@@ -235,8 +250,8 @@ class Autoregressive(Bijection):
         """y [..., D] -> x [..., D], log |det dx/dy| [...]; each hidden unit is evaluated once."""
         if isinstance(self.net, Elementwise):
             return self.net.inverse(y, context)
-        invert = self.univariate.inverse
-        x, slope = self.net.solve(as_columns(y), as_columns(context), invert)
+        f = self.univariate
+        x, slope = self.net.solve(as_columns(y), as_columns(context), f)
         return from_columns(x, slope, y.shape[:-1])
 
 
@@ -585,7 +600,7 @@ class MaskedMLP(Bijection):
             h = self.act(torch.addmm(b, w, h))
         return torch.addmm(bias, weight, h)
 
-    def solve(self, y: Tensor, context: Tensor | None, invert):
+    def solve(self, y: Tensor, context: Tensor | None, univariate):
         """Features one step after another, each unit once.
 
         What earlier blocks of steps give to a block is one product; inside a block each step
@@ -594,7 +609,7 @@ class MaskedMLP(Bijection):
         Args:
             y: [D, N].
             context: [C, N] or None.
-            invert: `invert(y, phi, at)` gives the features of a step and their log-slopes.
+            univariate: the map of single numbers whose parameters the net gives.
 
         Returns:
             x [D, N] and the sum of the log-slopes [N].
@@ -606,9 +621,9 @@ class MaskedMLP(Bijection):
             bias = torch.addmm(bias, weight[:, features:], context)
         layers[0] = (weight.index_select(1, self.order), bias)
         layers[-1] = tuple(part.index_select(0, self.rows) for part in layers[-1])
-        pieces = y.index_select(0, self.order).split(
-            [len(group) for group in self.groups]
-        )
+        sizes = [len(group) for group in self.groups]
+        prepared = univariate.prepared(y.index_select(0, self.order))
+        pieces = list(zip(*(part.split(sizes) for part in prepared)))
         # What each layer takes in: the features first, then the hidden units.
         found = [None] * len(layers)
         slopes = []
@@ -645,17 +660,21 @@ class MaskedMLP(Bijection):
                         value = act(value)
                         new[i + 1].append(value)
                         waiting[i + 1] = add(waiting[i + 1], columns[i + 1][at], value)
-                x, slope = invert(pieces[t], value, self.groups[t])
-                slopes.append(slope)
+                x, parts = univariate.solved(pieces[t], value, self.groups[t])
+                slopes.append(parts)
                 new[0].append(x)
                 if t != steps[-1]:
                     waiting[0] = add(waiting[0], columns[0][at], x)
+            last = steps[-1] + 1 == count
             for i, parts in enumerate(new):
-                if parts:
+                if parts and not (last and i):
                     known = found[i]
                     found[i] = torch.cat(parts if known is None else (known, *parts))
         x = found[0].index_select(0, self.places)
-        return x, None if slopes[0] is None else torch.cat(slopes).sum(0)
+        if not slopes[0]:
+            return x, None
+        parts = tuple(torch.cat(part) for part in zip(*slopes))
+        return x, univariate.log_slopes(parts).sum(0)
 
 
 def steps_of(adjacency: Tensor) -> Tensor:

@@ -151,6 +151,20 @@ class Univariate(Bijection):
         """phi [P * F, N] -> [P, F, N]."""
         return phi.unflatten(0, (self.parameters_each, -1))
 
+    def prepared(self, y: Tensor) -> tuple:
+        """What an inverse needs of y [F, N] before its parameters are known: tensors [F, N]."""
+        return (y,)
+
+    def solved(self, prepared: tuple, phi: Tensor, at=None):
+        """x [F, N], and what its log-slope is made of: tensors [F, N]."""
+        (y,) = prepared
+        x, slope = self.inverse(y, phi, at)
+        return x, () if slope is None else (slope,)
+
+    def log_slopes(self, parts: tuple) -> Tensor:
+        """The log-slopes [F, N] of an inverse."""
+        return parts[0]
+
 
 class Autoregressive(Bijection):
     """y_i = f(x_i; net(x_<i, context)).
@@ -208,8 +222,8 @@ class Autoregressive(Bijection):
         """y [..., D] -> x [..., D], log |det dx/dy| [...]; each hidden unit is evaluated once."""
         if isinstance(self.net, Elementwise):
             return self.net.inverse(y, context)
-        invert = self.univariate.inverse
-        x, slope = self.net.solve(as_columns(y), as_columns(context), invert)
+        f = self.univariate
+        x, slope = self.net.solve(as_columns(y), as_columns(context), f)
         return from_columns(x, slope, y.shape[:-1])
 
 
@@ -516,7 +530,7 @@ class MaskedMLP(Bijection):
             h = self.act(torch.addmm(b, w, h))
         return torch.addmm(bias, weight, h)
 
-    def solve(self, y: Tensor, context: Tensor | None, invert):
+    def solve(self, y: Tensor, context: Tensor | None, univariate):
         """Features one step after another, each unit once.
 
         What earlier blocks of steps give to a block is one product; inside a block each step
@@ -525,7 +539,7 @@ class MaskedMLP(Bijection):
         Args:
             y: [D, N].
             context: [C, N] or None.
-            invert: `invert(y, phi, at)` gives the features of a step and their log-slopes.
+            univariate: the map of single numbers whose parameters the net gives.
 
         Returns:
             x [D, N] and the sum of the log-slopes [N].
@@ -537,9 +551,9 @@ class MaskedMLP(Bijection):
             bias = torch.addmm(bias, weight[:, features:], context)
         layers[0] = (weight.index_select(1, self.order), bias)
         layers[-1] = tuple(part.index_select(0, self.rows) for part in layers[-1])
-        pieces = y.index_select(0, self.order).split(
-            [len(group) for group in self.groups]
-        )
+        sizes = [len(group) for group in self.groups]
+        prepared = univariate.prepared(y.index_select(0, self.order))
+        pieces = list(zip(*(part.split(sizes) for part in prepared)))
         # What each layer takes in: the features first, then the hidden units.
         found = [None] * len(layers)
         slopes = []
@@ -576,17 +590,21 @@ class MaskedMLP(Bijection):
                         value = act(value)
                         new[i + 1].append(value)
                         waiting[i + 1] = add(waiting[i + 1], columns[i + 1][at], value)
-                x, slope = invert(pieces[t], value, self.groups[t])
-                slopes.append(slope)
+                x, parts = univariate.solved(pieces[t], value, self.groups[t])
+                slopes.append(parts)
                 new[0].append(x)
                 if t != steps[-1]:
                     waiting[0] = add(waiting[0], columns[0][at], x)
+            last = steps[-1] + 1 == count
             for i, parts in enumerate(new):
-                if parts:
+                if parts and not (last and i):
                     known = found[i]
                     found[i] = torch.cat(parts if known is None else (known, *parts))
         x = found[0].index_select(0, self.places)
-        return x, None if slopes[0] is None else torch.cat(slopes).sum(0)
+        if not slopes[0]:
+            return x, None
+        parts = tuple(torch.cat(part) for part in zip(*slopes))
+        return x, univariate.log_slopes(parts).sum(0)
 
 
 def steps_of(adjacency: Tensor) -> Tensor:
@@ -618,8 +636,13 @@ class Spline(Univariate):
     def __init__(self, bins: int = 8, bound: float = 5.0, slope: float = 1e-3):
         super().__init__()
         self.remember(bins=bins, bound=bound, slope=slope)
-        self.bins, self.bound, self.limit = bins, bound, -math.log(slope)
+        self.bins, self.bound = bins, bound
         self.parameters_each = 3 * bins - 1
+        # Sizes of bins differ by a ratio of 1 / slope at most, and no slope at a knot is less.
+        bend = torch.full((self.parameters_each, 1, 1), -1 / math.log(slope))
+        bend[: 2 * bins] *= 2
+        self.register_buffer("bend", bend, persistent=False)
+        self.register_buffer("end", torch.tensor(float(bound)), persistent=False)
 
     def bin_of(self, place: Tensor, phi: Tensor, axis: int):
         """The bin of a place in [0, 1] on one axis.
@@ -627,14 +650,14 @@ class Spline(Univariate):
         Returns:
             Corner [2, F, N] and sizes [2, F, N] on both axes, and the slopes at its ends [2, F, N].
         """
-        sizes, bends = self.by_parameter(phi).split((2 * self.bins, self.bins - 1))
-        sizes = bounded(sizes, self.limit / 2)
+        phi = bounded(self.by_parameter(phi), self.bend)
+        sizes, bends = phi.split((2 * self.bins, self.bins - 1))
         sizes = sizes.unflatten(0, (2, self.bins)).softmax(1)
-        bends = F.pad(bounded(bends, self.limit), (0, 0, 0, 0, 1, 1))
+        bends = F.pad(bends, (0, 0, 0, 0, 1, 1))
         ends = sizes.detach().cumsum(1)
         k = (place >= ends[axis, :-1]).sum(0, keepdim=True)
         wide = (-1, -1, *place.shape)
-        both = k.unsqueeze(0).expand(2, *k.shape)
+        both = k.expand(2, 1, *place.shape)
         size = sizes.expand(wide).gather(1, both).squeeze(1)
         if sizes.requires_grad:
             # The corner is the sum of the sizes before the bin: gradients run through no other.
@@ -645,45 +668,54 @@ class Spline(Univariate):
         slopes = bends.expand(wide[1:]).gather(0, torch.cat((k, k + 1)))
         return start, size, slopes.exp()
 
+    def prepared(self, y: Tensor) -> tuple:
+        """y, where it is in [0, 1], and whether it is inside."""
+        place = (y / self.end).clamp(-1, 1)
+        return y, place.add(1).mul(0.5), (y > -self.end) & (y <= self.end)
+
     def forward(self, x: Tensor, phi: Tensor, at=None):
         """y and the log-slope."""
-        bound = self.bound
-        place = (x.clamp(-bound, bound) + bound) / (2 * bound)
-        start, size, slopes = self.bin_of(place, phi, 0)
-        (x0, y0), (width, height), (d0, d1) = start, size, slopes
+        x, place, inside = self.prepared(x)
+        start, size, (d0, d1) = self.bin_of(place, phi, 0)
+        (x0, y0), (width, height) = start, size
         t = (place - x0) / width
         mean, both = height / width, t * (1 - t)
         below = mean + (d0 + d1 - 2 * mean) * both
         y = y0 + height * (mean * t.square() + d0 * both) / below
-        slope = self.log_slope(t, both, mean, d0, d1, below)
-        inside = (x > -bound) & (x <= bound)
-        return torch.where(inside, (2 * y - 1) * bound, x), torch.where(
-            inside, slope, 0.0
-        )
+        y = torch.where(inside, torch.lerp(-self.end, self.end, y), x)
+        return y, torch.where(inside, self.log_slope(t, mean, d0, d1), 0.0)
 
     def inverse(self, y: Tensor, phi: Tensor, at=None):
-        """x and its log-slope: the root of a quadratic, in the form that does not cancel."""
-        bound = self.bound
-        place = (y.clamp(-bound, bound) + bound) / (2 * bound)
-        start, size, slopes = self.bin_of(place, phi, 1)
-        (x0, y0), (width, height), (d0, d1) = start, size, slopes
+        """x and its log-slope."""
+        x, parts = self.solved(self.prepared(y), phi)
+        return x, self.log_slopes(parts)
+
+    def solved(self, prepared: tuple, phi: Tensor, at=None):
+        """The root of a quadratic, in the form that does not cancel."""
+        y, place, inside = prepared
+        (x0, y0), (width, height), (d0, d1) = self.bin_of(place, phi, 1)
         mean, rise = height / width, place - y0
-        bend = rise * (d0 + d1 - 2 * mean)
-        a = height * (mean - d0) + bend
-        b = height * d0 - bend
-        c = mean * rise
-        root = (b.square() + 4 * a * c).clamp_min(torch.finfo(y.dtype).tiny).sqrt()
-        t = 2 * c / (b + root)
-        both = t * (1 - t)
-        below = mean + (d0 + d1 - 2 * mean) * both
-        slope = self.log_slope(t, both, mean, d0, d1, below)
-        inside = (y > -bound) & (y <= bound)
-        x = (2 * (x0 + t * width) - 1) * bound
-        return torch.where(inside, x, y), torch.where(inside, -slope, 0.0)
+        twice = mean + mean
+        bend = rise * (d0 + d1 - twice)
+        a = torch.addcmul(bend, height, mean - d0)
+        b = torch.addcmul(bend, height, d0, value=-1)
+        c = twice * rise
+        least = torch.finfo(y.dtype).tiny
+        root = torch.addcmul(b.square(), a, c, value=2).clamp_min(least).sqrt()
+        t = c / (root - b)
+        x = torch.lerp(-self.end, self.end, torch.addcmul(x0, t, width))
+        return torch.where(inside, x, y), (t, mean, d0, d1, inside)
+
+    def log_slopes(self, parts: tuple) -> Tensor:
+        """Minus the log-slope on the way there."""
+        *parts, inside = parts
+        return torch.where(inside, -self.log_slope(*parts), 0.0)
 
     @staticmethod
-    def log_slope(t, both, mean, d0, d1, below):
+    def log_slope(t: Tensor, mean: Tensor, d0: Tensor, d1: Tensor) -> Tensor:
         """log dy/dx of a bin at t in [0, 1]."""
+        both = t * (1 - t)
+        below = mean + (d0 + d1 - 2 * mean) * both
         top = 2 * mean * both + d0 * (1 - t).square() + d1 * t.square()
         return (top * (mean / below).square()).log()
 
@@ -729,11 +761,11 @@ class SplineAutoregressive(Autoregressive):
         )
 
 
-def bounded(x: Tensor, limit: float) -> Tensor:
-    """x / (1 + |x| / limit), between -limit and limit."""
+def bounded(x: Tensor, bend: Tensor) -> Tensor:
+    """x / (1 + bend |x|), between -1 / bend and 1 / bend."""
     if x.requires_grad:
-        return Bounded.apply(x, limit)
-    return x / (1 + (x / limit).abs())
+        return Bounded.apply(x, bend)
+    return x / x.abs().mul_(bend).add_(1)
 
 
 class Bounded(torch.autograd.Function):
@@ -742,21 +774,20 @@ class Bounded(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x: Tensor, limit: float):
+    def forward(x: Tensor, bend: Tensor):
         """The bounded value."""
-        return x / (1 + (x / limit).abs())
+        return x / x.abs().mul_(bend).add_(1)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
         """Keep what the derivative needs."""
-        ctx.save_for_backward(inputs[0])
-        ctx.limit = inputs[1]
+        ctx.save_for_backward(*inputs)
 
     @staticmethod
     def backward(ctx, grad: Tensor):
-        """The derivative is 1 / (1 + |x| / limit)^2."""
-        (x,) = ctx.saved_tensors
-        return grad / (1 + (x / ctx.limit).abs()).square(), None
+        """The derivative is 1 / (1 + bend |x|)^2."""
+        x, bend = ctx.saved_tensors
+        return grad / x.abs().mul_(bend).add_(1).square(), None
 
 
 def as_columns(x: Tensor | None) -> Tensor | None:
