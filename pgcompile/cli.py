@@ -11,7 +11,7 @@ import re
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,6 +24,10 @@ _PROGRAM = click.argument("program")
 _SET = click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a const of the program.")
 _OUT = click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write.")
 
+
+_EXTERN = click.option(
+    "--extern", "externs", multiple=True, metavar="NAME=PKG.MOD:CLASS", help="An extern part of the program."
+)
 
 _CODE = re.compile(r"(PGC|W|N)\d{3}")
 _FIXES = 20  # runs of `--fix`: a cure may bring the next mistake to light
@@ -216,7 +220,7 @@ def fmt(program: str, only_check: bool) -> None:
 @main.command()
 @_PROGRAM
 @_SET
-@click.option("--extern", "externs", multiple=True, metavar="NAME=PKG.MOD:CLASS", help="An extern part of the program.")
+@_EXTERN
 @click.option("--seed", default=0, show_default=True, help="Of parameters, data and noise.")
 @click.option("--runs", default=2400, show_default=True, type=click.IntRange(min=48), help="Evaluations if sampled.")
 def verify(program: str, settings: tuple[str, ...], externs: tuple[str, ...], seed: int, runs: int) -> None:
@@ -250,50 +254,95 @@ def verify(program: str, settings: tuple[str, ...], externs: tuple[str, ...], se
         sys.exit(1)
 
 
+_DATA = click.option(
+    "--data",
+    type=click.Path(exists=True, path_type=Path),
+    help="An .npz, .npy, .csv or .parquet file, or a folder of images or of .npy files, if it needs one.",
+)
+_INPUT = click.option(
+    "--input", "inputs", multiple=True, metavar="NAME=VALUE", help="Value of an `input` of the program."
+)
+_DEVICE = click.option("--device", default="auto", show_default=True, help="cpu, cuda, mps or auto.")
+_BATCH = click.option(
+    "--batch-size", default=128, show_default=True, type=click.IntRange(min=1), help="Examples of an update."
+)
+
+
 @main.command()
 @_PROGRAM
 @_SET
-@click.option(
-    "--data",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="An .npz or .npy file, if it needs one.",
-)
+@_DATA
 @click.option(
     "--out", default="runs/latest", type=click.Path(file_okay=False, path_type=Path), help="Folder for the results."
 )
-@click.option("--epochs", default=50, show_default=True, type=click.IntRange(min=1))
-@click.option("--batch-size", default=128, show_default=True, type=click.IntRange(min=1))
+@click.option("--resume", is_flag=True, help="Go on with the run in the folder of --out.")
+@click.option("--epochs", default=50, show_default=True, type=click.IntRange(min=1), help="Passes over the data.")
+@_BATCH
 @click.option(
     "--validation", default=0.1, show_default=True, type=click.FloatRange(0.0, 0.9), help="Share of the data held out."
 )
-@click.option("--seed", default=0, show_default=True)
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, mps or auto.")
-@click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE", help="Value of an `input` of the program.")
+@click.option("--patience", type=click.IntRange(min=1), help="Stop after so many epochs without a better validation.")
+@click.option("--seed", default=0, show_default=True, help="Of weights, split, order and noise.")
+@_DEVICE
+@click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", help="Autocast.")
+@click.option("--tf32", is_flag=True, help="Let float32 products use TF32 units.")
+@click.option(
+    "--compile",
+    "mode",
+    is_flag=False,
+    flag_value="default",
+    type=click.Choice(["default", "reduce-overhead", "max-autotune"]),
+    help="Compile the losses with torch.compile.",
+)
+@click.option("--accumulate", default=1, show_default=True, type=click.IntRange(min=1), help="Parts of a batch.")
+@click.option(
+    "--ema", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Keep an average of the weights."
+)
+@click.option("--strategy", type=click.Choice(["ddp", "fsdp"]), default="ddp", help="Under torchrun.")
+@click.option("--workers", default=0, type=click.IntRange(min=0), help="Processes that read data from disk.")
+@click.option("--normalize", multiple=True, metavar="NAME", help="Give a variable mean 0 and deviation 1.")
+@click.option("--dequantize", multiple=True, metavar="NAME=LEVELS", help="Whole numbers below LEVELS to shares of one.")
+@click.option("--log-every", default=50, show_default=True, type=click.IntRange(min=1), help="Steps between readings.")
+@click.option("--save-every", default=60.0, show_default=True, help="Seconds between checkpoints of the run.")
+@click.option("--tensorboard", is_flag=True, help="Write TensorBoard events too.")
+@_INPUT
+@_EXTERN
 def train(
     program: str,
     settings: tuple[str, ...],
     data: Path | None,
     out: Path,
-    epochs: int,
-    batch_size: int,
-    validation: float,
-    seed: int,
-    device: str,
+    resume: bool,
     inputs: tuple[str, ...],
+    externs: tuple[str, ...],
+    mode: str | None,
+    dequantize: tuple[str, ...],
+    **chosen: Any,
 ) -> None:
-    """Train PROGRAM on DATA: a checkpoint, a loss curve and samples."""
+    """Train PROGRAM on DATA: checkpoints, a log, loss curves, samples and reconstructions.
+
+    Ctrl-C and SIGTERM save the run; --resume goes on with it. Under torchrun several processes train together.
+    """
     from pgcompile.program import compile_source
-    from pgcompile.training import DataError, Settings, fit
+    from pgcompile.training import DataError, Interrupted, Settings, fit
 
     compiled = compile_source(_source(program), None, _constants(settings), link=False)
     _print([d for d in compiled.diagnostics if d.severity is Severity.WARNING], as_json=False)
     numbers = {name: float(value) for name, value in _pairs(inputs).items()}
-    chosen = Settings(epochs, batch_size, validation, seed, device, numbers)
+    levels = {name: int(float(value)) for name, value in _pairs(dequantize).items()}
+    supplied = {name: _supplied(name, place) for name, place in (_assignment(e) for e in externs)}
     try:
-        result = fit(compiled, data, out, chosen, progress=True)
+        how = Settings(inputs=numbers, compile=mode, dequantize=levels, **chosen)
+        result = fit(compiled, data, out, how, progress=True, resume=resume, extern=supplied)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
     except DataError as error:
         raise click.ClickException(str(error)) from None
-    click.echo(result.summary())
+    except Interrupted as error:
+        click.echo(str(error), err=True)
+        sys.exit(128 + error.number)
+    if result.files:
+        click.echo(result.summary())
 
 
 @main.command()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgcompile.compiler import Analysis, analyse, generate
 from pgcompile.diagnostics import Diagnostic, Source
-from pgcompile.model.values import Distribution, Objective
+from pgcompile.model.values import Distribution, Objective, loss_name
 from pgcompile.objective.review import generative_part, graph_of
 from pgcompile.syntax.format import format_expr
 from pgcompile.writing import write_atomically
@@ -66,7 +66,9 @@ class Program:
         exec(compile(self.source, filename, "exec"), namespace)  # noqa: S102
         from pgcompile.lazy import with_lazy_factors
 
-        return with_lazy_factors(namespace[self.class_name])
+        model = with_lazy_factors(namespace[self.class_name])
+        model.pgc_program = self  # what a Trainer goes by
+        return model
 
     @property
     def graph(self) -> nx.DiGraph:
@@ -84,8 +86,9 @@ class Program:
 
     def closed_in(self, method: str) -> bool:
         """Whether a method of the class computes an expectation by a closed form."""
-        lines = {"loss", *(f"loss_{name}" for name in self._closed), *self._closed}
-        return bool(self._closed) and (method == "terms" or method in lines)
+        lines = self.analysis.model.optimise
+        losses = {loss_name(line, lines) for line in lines if line.objective in self._closed}
+        return bool(self._closed) and (method == "terms" or method in losses or method in self._closed)
 
     @property
     def supplied(self) -> tuple[str, ...]:

@@ -3,6 +3,8 @@
 The emitter copies those in use, and those that they use.
 """
 
+import math
+
 import torch
 import torch.distributions as D
 from torch import Tensor
@@ -700,3 +702,37 @@ class FlowDistribution(D.Distribution):
         u = self.base.rsample(sample_shape)
         x, ladj = self._back(u)
         return x, self.base.log_prob(u) - ladj
+
+
+def trained(optimiser) -> list:
+    """The parameters that an optimiser changes."""
+    return [p for group in optimiser.param_groups for p in group["params"]]
+
+
+def learning_rate(optimiser, kind: str, warmup: int, steps: int):
+    """A schedule: up over `warmup` steps, then constant, linear, cosine or exponential.
+
+    All but the first fall until step `steps`: to nothing, or to a hundredth if exponential.
+    """
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        gone = min((step - warmup) / max(steps - warmup, 1), 1.0)
+        return {
+            "constant": 1.0,
+            "linear": 1 - gone,
+            "cosine": (1 + math.cos(math.pi * gone)) / 2,
+            "exponential": 0.01**gone,
+        }[kind]
+
+    return torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+
+
+def ramp(step: int, kind: str, start: float, end: float, steps: int) -> float:
+    """From `start` to `end` over `steps` steps; cyclic: over each first half of them."""
+    gone = step / steps
+    gone = min(2 * (gone % 1), 1.0) if kind == "cyclic" else min(gone, 1.0)
+    if kind == "cosine":
+        gone = (1 - math.cos(math.pi * gone)) / 2
+    return start + (end - start) * gone

@@ -9,6 +9,7 @@ from pgcompile.emit.body import WIDTH, Body, safe_comment, split_call
 from pgcompile.emit.flows import flow_lines
 from pgcompile.emit.layers import initial_lines, module_lines, space_text
 from pgcompile.emit.operations import Text
+from pgcompile.emit.training import training_methods
 from pgcompile.model.values import Extern, ExternNetwork, Factor, FamilyUse, FlowUse, Mixture
 from pgcompile.plan.methods import (
     Argument,
@@ -194,6 +195,9 @@ class _Module:
             lines += ["", *_bare(self._objective(self.plan.log_prob))]
         lines += self._log_prob_of()
         lines += self._factors()
+        for definition, summary, statements in training_methods(self.plan, self.rename, self._use):
+            lines += ["", *split_definition(f"    {definition}"), *_docstring(summary.rstrip("."), "")]
+            lines += [f"        {statement}" for statement in statements]
         self.text = "\n".join(lines)
         return [*head, *self._init(), *lines]
 

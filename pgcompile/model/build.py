@@ -15,6 +15,7 @@ from pgcompile.model.functionals import declared_names_win
 from pgcompile.model.initial import check_initial
 from pgcompile.model.literals import evaluate, space
 from pgcompile.model.mixtures import split_weight
+from pgcompile.model.optimise import read_lines, read_ramp
 from pgcompile.model.values import (
     Atom,
     Deterministic,
@@ -31,7 +32,6 @@ from pgcompile.model.values import (
     NamedDistribution,
     Net,
     Objective,
-    OptimiseLine,
     TensorValue,
     Undefined,
     factor_label,
@@ -40,12 +40,9 @@ from pgcompile.syntax import tree
 from pgcompile.vocabulary.families import families
 from pgcompile.vocabulary.family import Family
 from pgcompile.vocabulary.functions import FUNCTIONS
-from pgcompile.vocabulary.layers import LAYERS, Value
-from pgcompile.vocabulary.optimisers import OPTIMISERS
+from pgcompile.vocabulary.layers import LAYERS
 from pgcompile.vocabulary.reserved import HELPERS, METHODS
-from pgcompile.vocabulary.synonyms import OPTIMISER_OPTIONS, PARAMETERS
-
-DEFAULT_OBJECTIVE = "objective"
+from pgcompile.vocabulary.synonyms import PARAMETERS
 
 
 def build(program: tree.Program, sink: Sink, constants: dict[str, int | float] | None = None) -> tuple[Model, Resolver]:
@@ -80,7 +77,7 @@ def build(program: tree.Program, sink: Sink, constants: dict[str, int | float] |
             resolver.exact = Exact(model, sink.source)
             collector.finish_algebra(resolver)
             model.named = [replace(n, distribution=resolver.exact.solve(n.distribution)) for n in model.named]
-    collector.finish_optimise()
+    read_lines(collector.optimise, model, sink)
     return model, resolver
 
 
@@ -176,12 +173,8 @@ class _Collector:
                 for name in names:
                     if self._take(name, kind) and found is not None:
                         if kind == "input" and initial is not None:
-                            sink.add(
-                                "PGC112",
-                                initial.span,
-                                f"input {name.id} is given at call time, not here",
-                                help="use `param` or `const`",
-                            )
+                            read_ramp(name.id, initial, model, sink)
+                            initial = None
                         tensor = TensorValue(kind, name.id, found, initial, statement.span)
                         if kind == "buffer" and initial is None:
                             sink.add(
@@ -849,112 +842,6 @@ class _Collector:
                             related=[(self.model.variables.get(new, named.span), f"{new} is declared here")],
                             help=f"declare `{new} : {spaces[0]}`",
                         )
-
-    # --- optimisation ---
-
-    def finish_optimise(self) -> None:
-        """`maximize` lines; an expression that is not a name becomes an objective of its own."""
-        for number, line in enumerate(self.optimise, 1):
-            optimiser, options = self._optimiser(line.optimiser)
-            if isinstance(line.objective, tree.Name):
-                name = line.objective.id
-                if name not in self.model.objectives:
-                    self.sink.add(
-                        "PGC113",
-                        line.objective.span,
-                        f"there is no objective called {name}",
-                        **cure(
-                            name,
-                            line.objective.span,
-                            self.model.objectives,
-                            f"define it: `{name} = E_q[log p] - KL[q || p]`",
-                        ),
-                    )
-                    continue
-            else:
-                name = DEFAULT_OBJECTIVE if len(self.optimise) == 1 else f"{DEFAULT_OBJECTIVE}_{number}"
-                self.model.objectives[name] = Objective(name, line.objective, line.objective.span)
-            self.model.optimise.append(
-                OptimiseLine(line.direction, name, self._wrt(line), optimiser, options, line.span)
-            )
-
-    def _wrt(self, line: tree.Optimise) -> tuple[str, ...] | None:
-        if line.wrt is None:
-            return None
-        names = []
-        known = {
-            *self.model.nets,
-            *self.model.flows,
-            *self.model.tensors,
-            *(f.name for f in self.model.factors),
-            *(f.label for f in self.model.factors),
-        }
-        for item in line.wrt:
-            name = item.id if isinstance(item, tree.Name) else "".join(self.sink.source.snippet(item.span).split())
-            if name not in known:
-                otherwise = f"name nets, params or distributions: {', '.join(sorted(known))}"
-                if name in self.model.variables:
-                    otherwise = f"{name} is a variable; {otherwise}"
-                self.sink.add(
-                    "PGC410",
-                    item.span,
-                    f"there is nothing called {name} to be optimised",
-                    **cure(name, item.span, () if name in self.model.variables else known, otherwise),
-                )
-            names.append(name)
-        return tuple(names)
-
-    def _optimiser(self, call: tree.Call | None) -> tuple[str, tuple[tuple[str, Value], ...]]:
-        if call is None:
-            return "Adam", ()
-        if call.name not in OPTIMISERS:
-            self.sink.add(
-                "PGC501",
-                call.name_span,
-                f"there is no optimiser called {call.name}",
-                **cure(call.name, call.name_span, OPTIMISERS, f"optimisers are {', '.join(OPTIMISERS)}"),
-            )
-            return "Adam", ()
-        options: list[tuple[str, Value]] = []
-        known = OPTIMISERS[call.name]
-        for index, argument in enumerate(call.args):
-            name = argument.name or (known[index] if index < len(known) else "")
-            if name not in known:
-                place = Span(argument.span.start, argument.span.start + len(name))
-                self.sink.add(
-                    "PGC502",
-                    argument.span,
-                    f"{call.name} has no option {name}",
-                    **cure(name, place, known, f"its options are {', '.join(known)}", OPTIMISER_OPTIONS),
-                )
-                continue
-            value = self._option(argument.value)
-            if value is None:
-                text = self.sink.source.snippet(argument.value.span)
-                self.sink.add(
-                    "PGC502",
-                    argument.span,
-                    f"`{text}` is not a value of {name}",
-                    help="write a number, a pair of numbers, true or false",
-                )
-                continue
-            if name in ("lr", "eps", "weight_decay", "momentum") and isinstance(value, float) and value < 0:
-                self.sink.add(
-                    "PGC502", argument.span, f"{name} is {value:g}, and it must not be negative", help="drop the sign"
-                )
-                continue
-            options.append((name, value))
-        return call.name, tuple(options)
-
-    def _option(self, expr: tree.Expr) -> Value:
-        if isinstance(expr, tree.Name) and expr.id.lower() in ("true", "false"):
-            return expr.id.lower() == "true"
-        if isinstance(expr, tree.TupleLiteral | tree.ListLiteral):
-            values = [evaluate(item, self.model.constants) for item in expr.items]
-            numbers = tuple(float(v) for v in values if isinstance(v, Fraction))
-            return numbers if len(numbers) == len(values) else None  # type: ignore[return-value]
-        value = evaluate(expr, self.model.constants)
-        return float(value) if isinstance(value, Fraction) else None
 
 
 def _is_formula(expr: tree.Expr) -> bool:

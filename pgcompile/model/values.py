@@ -482,6 +482,46 @@ class Objective:
 
 
 @dataclass(frozen=True)
+class Recipe:
+    """What a training line says beside its optimiser.
+
+    Args:
+        clip_norm: the largest norm of the gradient.
+        clip_value: the largest entry of the gradient.
+        clamp: the largest weight after an update.
+        schedule: how the learning rate goes on after the warm-up.
+        warmup: steps over which the learning rate rises.
+        steps: length of the schedule; None for the length of the run.
+        updates: how often the line is taken in its turn.
+        ema: how much of the averaged weights is kept at each step.
+    """
+
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    clamp: float | None = None
+    schedule: str = "constant"
+    warmup: int = 0
+    steps: int | None = None
+    updates: int = 1
+    ema: float | None = None
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether the learning rate changes."""
+        return self.schedule != "constant" or self.warmup > 0
+
+
+@dataclass(frozen=True)
+class Ramp:
+    """`input beta : real = linear(0, 1, 1000)`: how an input goes from one number to another in training."""
+
+    kind: str
+    start: float
+    end: float
+    steps: int
+
+
+@dataclass(frozen=True)
 class OptimiseLine:
     """`maximize e wrt q using Adam(lr=1e-3)`, by the objective's name."""
 
@@ -490,7 +530,16 @@ class OptimiseLine:
     wrt: tuple[str, ...] | None
     optimiser: str
     options: tuple[tuple[str, Value], ...]
+    recipe: Recipe
     span: Span
+
+
+def loss_name(line: OptimiseLine, lines: list[OptimiseLine]) -> str:
+    """Name of the method that a line minimises; lines that push one objective both ways have two."""
+    if len(lines) == 1:
+        return "loss"
+    directions = {other.direction for other in lines if other.objective == line.objective}
+    return f"loss_{line.objective}" + (f"_{line.direction[:3]}" if len(directions) > 1 else "")
 
 
 @dataclass
@@ -513,6 +562,7 @@ class Model:
     structure: Distribution | None = None
     objectives: dict[str, Objective] = field(default_factory=dict)
     optimise: list[OptimiseLine] = field(default_factory=list)
+    ramps: dict[str, Ramp] = field(default_factory=dict)
     variables: dict[str, Span] = field(default_factory=dict)
     spaces_missing: set[str] = field(default_factory=set)
 

@@ -24,6 +24,7 @@ from pgcompile.model.values import (
     Model,
     NamedDistribution,
     OptimiseLine,
+    loss_name,
 )
 from pgcompile.objective.estimators import LARGEST_TABLE, LIMIT
 from pgcompile.objective.rewrite import (
@@ -164,7 +165,7 @@ class Planner:
         by_name = {method.name: method for method in self.plan.objectives}
         lines = [line for line in self.model.optimise if line.objective in by_name]
         for line in lines:
-            name = "loss" if len(lines) == 1 else f"loss_{line.objective}"
+            name = loss_name(line, lines)
             if any(loss.name == name for loss in self.plan.losses):
                 continue  # two lines that train different parts by one objective
             mean = self._mean(name, line, objectives[line.objective])

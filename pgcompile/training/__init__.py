@@ -1,7 +1,10 @@
 """From a compiled program and data to a trained model."""
 
 from pgcompile.training.data import DataError
-from pgcompile.training.fit import Settings, fit
+from pgcompile.training.fit import fit
+from pgcompile.training.interrupts import Interrupted
 from pgcompile.training.sampling import draw
+from pgcompile.training.settings import Settings
+from pgcompile.training.trainer import Fitted, Trainer
 
-__all__ = ["DataError", "Settings", "draw", "fit"]
+__all__ = ["DataError", "Fitted", "Interrupted", "Settings", "Trainer", "draw", "fit"]

@@ -6,22 +6,39 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
-from torch import nn
+from torch import Tensor, nn
 
 from pgcompile.training.data import DataError
+from pgcompile.training.prepare import PREFIX, Preparation
 from pgcompile.writing import write_atomically
 
 
-def save(model: nn.Module, path: Path) -> Path:
-    """Write the model's parameters and buffers; what is shared is written once, under its first name."""
+def save(model: nn.Module, path: Path, prepared: Preparation | None = None) -> Path:
+    """Write the model's parameters and buffers; what is shared is written once, under its first name.
+
+    Args:
+        model: the model.
+        path: the file.
+        prepared: what is done to data before the model sees it, kept beside the weights.
+    """
     shared = _first_names(model)
     own = model.state_dict()
-    state = {name: own[name].detach().contiguous().cpu() for name in dict.fromkeys(shared.values())}
+    return write({name: own[name] for name in dict.fromkeys(shared.values())}, path, prepared)
+
+
+def write(state: dict[str, Tensor], path: Path, prepared: Preparation | None = None) -> Path:
+    """Write tensors by name."""
+    state = {name: tensor.detach().contiguous().cpu() for name, tensor in state.items()}
+    if prepared is not None:
+        state |= {name: tensor.contiguous().cpu() for name, tensor in prepared.state().items()}
     return write_atomically(path, save_tensors(state, metadata={"format": "pt"}))
 
 
-def restore(model: nn.Module, path: Path) -> None:
+def restore(model: nn.Module, path: Path) -> Preparation:
     """Load a checkpoint.
+
+    Returns:
+        What was done to data before the model saw it.
 
     Raises:
         DataError: it is no checkpoint, or of another model; the model is then unchanged.
@@ -30,6 +47,8 @@ def restore(model: nn.Module, path: Path) -> None:
         state: dict[str, Any] = load_tensors(path.read_bytes())
     except (SafetensorError, OSError) as error:
         raise DataError(f"{path.name} is not a checkpoint: {error}") from None
+    prepared = Preparation.of_state(state)
+    state = {name: tensor for name, tensor in state.items() if not name.startswith(PREFIX)}
     own = model.state_dict()
     for name, first in _first_names(model).items():
         if first in state:
@@ -42,6 +61,7 @@ def restore(model: nn.Module, path: Path) -> None:
     except RuntimeError as error:  # a constant of a flow is another one
         reason = " ".join(str(error).split(":", 1)[-1].split())
         raise DataError(f"{path.name} is of another model: {reason}") from None
+    return prepared
 
 
 def _first_names(model: nn.Module) -> dict[str, str]:

@@ -1,50 +1,67 @@
 """Data files, matched to variables by name and checked against their declared spaces."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pgcompile.diagnostics import nearest
-from pgcompile.model.values import Model
+from pgcompile.training.tables import read_csv, read_parquet
 from pgcompile.vocabulary.spaces import KINDS, Space, contains
+
+IN_MEMORY = 256 * 2**20  # bytes of a file above which its rows stay on disk
+CHUNK = 2**16  # rows that are checked at once
 
 
 class DataError(Exception):
     """A data file or checkpoint that does not fit the program."""
 
 
-def load(path: Path, wanted: list[str], model: Model) -> dict[str, Tensor]:
-    """The arrays of a data file, by variable.
+def load(path: Path, wanted: list[str], spaces: Mapping[str, Space]) -> dict[str, Tensor]:
+    """The arrays of a data file as tensors, by variable.
 
     Args:
-        path: an `.npz` with an array a variable, or an `.npy` for a program of one observed variable.
-        wanted: variables that the objective needs.
-        model: their spaces.
+        path: see `arrays`.
+        wanted: variables that are needed.
+        spaces: their spaces.
 
     Raises:
         DataError: the file, a name, a shape or a value does not fit; the message says which.
     """
-    arrays = _read(path, wanted)
-    missing = [name for name in wanted if name not in arrays]
-    if missing:
-        close = nearest(missing[0], arrays)
-        hint = f"; did you mean {close}?" if close else ""
-        raise DataError(f"{path.name} has no array {missing[0]}: it has {', '.join(arrays) or 'none'}{hint}")
-    found = {name: _checked(name, arrays[name], model.spaces[name], path) for name in wanted}
-    sizes = {name: len(value) for name, value in found.items()}
-    if len(set(sizes.values())) > 1:
-        listed = ", ".join(f"{name} has {size}" for name, size in sizes.items())
-        raise DataError(f"the arrays of {path.name} differ in their number of rows: {listed}")
-    if 0 in sizes.values():
-        raise DataError(f"{path.name} has no rows")
-    return found
+    found = arrays(path, wanted)
+    checked(found, wanted, spaces, path.name)
+    return {name: as_tensor(found[name], spaces[name]) for name in wanted}
 
 
-def _read(path: Path, wanted: list[str]) -> dict[str, np.ndarray]:
+def arrays(path: Path, wanted: list[str]) -> dict[str, np.ndarray]:
+    """The arrays of a data file.
+
+    Args:
+        path: an `.npz` with an array a variable, an `.npy` for a program of one observed variable (a large one stays
+            on disk), a folder with an `.npy` a variable, or a `.csv` or `.parquet` table with a column a number.
+        wanted: variables that are needed.
+
+    Raises:
+        DataError: it cannot be read.
+    """
     try:
-        content = np.load(path, allow_pickle=False)
+        if path.is_dir():
+            files = sorted(path.glob("*.npy"))
+            if not files:
+                raise DataError(f"{path.name} is a folder without .npy files, and without images")
+            return {file.stem: np.load(file, mmap_mode="r", allow_pickle=False) for file in files}
+        match path.suffix.lower():
+            case ".csv" | ".tsv":
+                return read_csv(path, wanted)
+            case ".parquet":
+                return read_parquet(path, wanted)
+            case ".npy" if path.stat().st_size > IN_MEMORY:
+                content: Any = np.load(path, mmap_mode="r", allow_pickle=False)
+            case _:
+                content = np.load(path, allow_pickle=False)
         if isinstance(content, np.ndarray):
             if len(wanted) != 1:
                 raise DataError(
@@ -53,13 +70,42 @@ def _read(path: Path, wanted: list[str]) -> dict[str, np.ndarray]:
             return {wanted[0]: content}
         with content:
             return {name: content[name] for name in content.files}
+    except ImportError as error:
+        raise DataError(f"{path.name} needs {error.name}: `pip install {error.name}`") from None
     except (OSError, ValueError, EOFError, KeyError) as error:
-        raise DataError(f"{path.name} cannot be read as .npz or .npy: {error}") from None
+        kinds = ".npz, .npy, .csv or .parquet"
+        raise DataError(f"{path.name} cannot be read as {kinds}: {error}") from None
 
 
-def _checked(name: str, array: np.ndarray, space: Space, path: Path) -> Tensor:
-    """One array as a tensor in its space."""
-    where = f"{name} in {path.name}"
+def checked(found: Mapping[str, np.ndarray], wanted: list[str], spaces: Mapping[str, Space], source: str) -> None:
+    """Whether arrays have what is wanted, in its spaces.
+
+    Raises:
+        DataError: a name, a shape, a length or a value does not fit.
+    """
+    missing = [name for name in wanted if name not in found]
+    if missing:
+        close = nearest(missing[0], found)
+        hint = f"; did you mean {close}?" if close else ""
+        raise DataError(f"{source} has no array {missing[0]}: it has {', '.join(found) or 'none'}{hint}")
+    for name in wanted:
+        _check(name, found[name], spaces[name], source)
+    sizes = {name: len(found[name]) for name in wanted}
+    if len(set(sizes.values())) > 1:
+        listed = ", ".join(f"{name} has {size}" for name, size in sizes.items())
+        raise DataError(f"the arrays of {source} differ in their number of rows: {listed}")
+    if 0 in sizes.values():
+        raise DataError(f"{source} has no rows")
+
+
+def as_tensor(array: np.ndarray, space: Space) -> Tensor:
+    """Rows as a tensor of the type that their space has."""
+    return torch.as_tensor(array.astype(np.int64 if space.kind == "category" else np.float32))
+
+
+def _check(name: str, array: np.ndarray, space: Space, source: str) -> None:
+    """Types, shapes and values of one array, piece by piece."""
+    where = f"{name} in {source}"
     if array.dtype.kind not in "buif":
         raise DataError(f"{where} holds {array.dtype}, not numbers")
     if array.shape[1:] != space.shape:
@@ -68,17 +114,16 @@ def _checked(name: str, array: np.ndarray, space: Space, path: Path) -> Tensor:
         raise DataError(
             f"{where} has rows of shape {list(array.shape[1:])}, and `{name} : {space}` needs {list(space.shape)}{hint}"
         )
-    if not np.isfinite(array).all():
-        row = int(np.argwhere(~np.isfinite(array.reshape(len(array), -1)).all(1))[0, 0])
-        raise DataError(f"{where} has a value that is not a number in row {row}")
-    bad = _outside(array, space)
-    if bad is not None:
-        raise DataError(
-            f"{where} has the value {bad:g} outside its space `{space}`, whose values are {KINDS[space.kind].what}"
-        )
-    if space.kind == "category":
-        return torch.as_tensor(array.astype(np.int64))
-    return torch.as_tensor(array.astype(np.float32))
+    for start in range(0, len(array), CHUNK):
+        rows = np.asarray(array[start : start + CHUNK])
+        if not np.isfinite(rows).all():
+            row = start + int(np.argwhere(~np.isfinite(rows.reshape(len(rows), -1)).all(1))[0, 0])
+            raise DataError(f"{where} has a value that is not a number in row {row}")
+        bad = _outside(rows, space)
+        if bad is not None:
+            raise DataError(
+                f"{where} has the value {bad:g} outside its space `{space}`, whose values are {KINDS[space.kind].what}"
+            )
 
 
 def _outside(array: np.ndarray, space: Space) -> float | None:

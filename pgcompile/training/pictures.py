@@ -63,7 +63,28 @@ class Density:
     values: np.ndarray
 
 
-def save_scatter(values: np.ndarray, data: np.ndarray | None, path: Path, density: Density | None = None) -> Path:
+def save_pairs(first: np.ndarray, second: np.ndarray, size: tuple[int, int], path: Path, columns: int = 8) -> Path:
+    """Images in rows, each with its counterpart below it.
+
+    Args:
+        first: `[n, ...]`, each row an image of `size` numbers.
+        second: as many.
+        size: height and width of an image.
+        path: a PNG file.
+        columns: images in a row.
+    """
+    columns = min(columns, len(first))
+    rows = [half[i : i + columns] for i in range(0, len(first) - columns + 1, columns) for half in (first, second)]
+    return save_grid(np.concatenate(rows), size, path, columns)
+
+
+def save_scatter(
+    values: np.ndarray,
+    data: np.ndarray | None,
+    path: Path,
+    density: Density | None = None,
+    colours: np.ndarray | None = None,
+) -> Path:
     """Points of the plane, over those of the data and over a density.
 
     Args:
@@ -71,6 +92,7 @@ def save_scatter(values: np.ndarray, data: np.ndarray | None, path: Path, densit
         data: `[m, 2]`, or None.
         path: a PNG file.
         density: shown as a map behind them.
+        colours: what each point is, if that is known.
     """
     figure = Figure(figsize=(5, 5), dpi=120, layout="tight")
     axes = figure.add_subplot()
@@ -80,9 +102,13 @@ def save_scatter(values: np.ndarray, data: np.ndarray | None, path: Path, densit
         axes.set_ylim(density.y[0], density.y[-1])
     if data is not None:
         axes.scatter(data[:, 0], data[:, 1], s=4, color="0.6", label="data")
-    axes.scatter(values[:, 0], values[:, 1], s=3, label="samples", alpha=0.7)
+    if colours is not None:
+        shown = axes.scatter(values[:, 0], values[:, 1], s=6, c=colours, cmap="tab10")
+        figure.colorbar(shown, ax=axes)
+    else:
+        axes.scatter(values[:, 0], values[:, 1], s=3, label="samples", alpha=0.7)
+        axes.legend()
     axes.set_aspect("equal")
-    axes.legend()
     return _write(figure, path)
 
 

@@ -65,7 +65,7 @@ def _conditions(program: Program, given: Path | None) -> dict[str, torch.Tensor]
     unknown = [name for name in names if name not in known]
     if unknown:
         raise DataError(f"{given.name} holds {unknown[0]}, which is no variable of the program: {', '.join(known)}")
-    return load(given, names, program.analysis.model)
+    return load(given, names, program.analysis.model.spaces)
 
 
 def _picture(program: Program, values: dict[str, torch.Tensor], output: Path) -> Path:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from pgcompile.model.values import Atom, Distribution, Extern, ExternNetwork, FamilyUse
+from pgcompile.model.values import Atom, Distribution, Extern, ExternNetwork, FamilyUse, loss_name
 from pgcompile.objective import terms
 from pgcompile.objective.review import learned_in
 from pgcompile.objective.terms import OBSERVED, Draw, DrawKey, Term
@@ -106,8 +106,7 @@ class _Judge:
     def _losses(self) -> Iterator[tuple[str, Term, int]]:
         objectives = self.bench.program.analysis.objectives
         lines = [line for line in self.bench.model.optimise if line.objective in objectives]
-        for line in {line.objective: line for line in reversed(lines)}.values():
-            name = "loss" if len(lines) == 1 else f"loss_{line.objective}"
+        for name, line in {loss_name(line, lines): line for line in reversed(lines)}.items():
             yield name, objectives[line.objective], -1 if line.direction == "maximize" else 1
 
     # --- exact quantities ---

@@ -1,5 +1,6 @@
-"""Optimisers of `torch.optim`, with the options that programs may give, in torch's order."""
+"""Optimisers of `torch.optim` and what else a training line may say, with the options that programs may give."""
 
+# In torch's order. Those that need a closure or treat tensors of one rank only are left to Python.
 OPTIMISERS: dict[str, tuple[str, ...]] = {
     "Adam": ("lr", "betas", "eps", "weight_decay", "amsgrad"),
     "AdamW": ("lr", "betas", "eps", "weight_decay", "amsgrad"),
@@ -8,6 +9,35 @@ OPTIMISERS: dict[str, tuple[str, ...]] = {
     "Adamax": ("lr", "betas", "eps", "weight_decay"),
     "Adagrad": ("lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps"),
     "Adadelta": ("lr", "rho", "eps", "weight_decay"),
+    "Adafactor": ("lr", "beta2_decay", "eps", "d", "weight_decay"),
+    "ASGD": ("lr", "lambd", "alpha", "t0", "weight_decay"),
     "RMSprop": ("lr", "alpha", "eps", "weight_decay", "momentum", "centered"),
+    "Rprop": ("lr", "etas", "step_sizes"),
     "SGD": ("lr", "momentum", "dampening", "weight_decay", "nesterov"),
 }
+
+FUSED = ("Adam", "AdamW", "SGD")
+"""Optimisers that have one kernel for all parameters, on the CPU and on CUDA."""
+
+SCHEDULES = ("constant", "linear", "cosine", "exponential")
+"""How a learning rate goes on after its warm-up: as it is, or down to nothing (a hundredth if exponential)."""
+
+RAMPS = ("linear", "cosine", "cyclic")
+"""How an input goes from one number to another while a model is trained."""
+
+RECIPE: dict[str, str] = {
+    "clip_norm": "a number above 0",
+    "clip_value": "a number above 0",
+    "clamp": "a number above 0",
+    "schedule": f"one of {', '.join(SCHEDULES)}",
+    "warmup": "a whole number of steps",
+    "steps": "a whole number of steps",
+    "updates": "a whole number above 0",
+    "ema": "a number between 0 and 1",
+}
+"""What else a line may say in the brackets of its optimiser, and what each is.
+
+`clip_norm` and `clip_value` bound gradients, `clamp` the weights after each update (Arjovsky et al. 2017), `schedule`,
+`warmup` and `steps` change the learning rate, `updates` is how often the line is taken in its turn, and `ema` keeps an
+average of the weights.
+"""

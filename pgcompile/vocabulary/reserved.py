@@ -8,9 +8,11 @@ METHODS = frozenset(
     "mtia named_buffers named_children named_modules named_parameters parameters register_buffer register_module "
     "requires_grad_ set_extra_state set_submodule share_memory "
     "state_dict to to_empty train training type xpu zero_grad "
-    "loss terms sample sample_mean log_prob log_prob_of factor".split()
+    "loss terms sample sample_mean log_prob log_prob_of factor "
+    "optimisers schedules inputs_at averaged train_step".split()
 )
 # Helpers that an emitted file may hold.
 HELPERS = frozenset(
-    "expect belongs watch condition same_batch check_net as_event draw_from log_density take_inputs".split()
+    "expect belongs watch condition same_batch check_net as_event draw_from log_density take_inputs "
+    "trained learning_rate ramp".split()
 )

@@ -1,0 +1,176 @@
+"""The training step of the emitted class: its optimisers, schedules and updates, as the program's lines say."""
+
+from collections.abc import Callable
+
+from pgcompile.emit.body import WIDTH, safe_comment, split_call
+from pgcompile.emit.operations import number_text
+from pgcompile.model.values import OptimiseLine, loss_name
+from pgcompile.plan.methods import Argument, LossMethod, ModulePlan
+from pgcompile.plan.names import identifier
+from pgcompile.plan.training import trained_by
+from pgcompile.vocabulary.layers import Value
+from pgcompile.vocabulary.optimisers import FUSED
+
+
+def training_methods(
+    plan: ModulePlan, rename: Callable[[str], str], use: Callable[[str], None]
+) -> list[tuple[str, str, list[str]]]:
+    """Each method: its head, its docstring and the statements of its body.
+
+    Args:
+        plan: what the class has.
+        rename: Python name of an attribute.
+        use: told of every helper used.
+    """
+    if not plan.losses:
+        return []
+    return _Training(plan, rename, use).methods()
+
+
+class _Training:
+    def __init__(self, plan: ModulePlan, rename: Callable[[str], str], use: Callable[[str], None]) -> None:
+        self.plan = plan
+        self.rename = rename
+        self.use = use
+        by_name = {loss.name: loss for loss in plan.losses}
+        self.lines = [line for line in plan.model.optimise if loss_name(line, plan.model.optimise) in by_name]
+        self.losses = [by_name[loss_name(line, plan.model.optimise)] for line in self.lines]
+        alone = len(self.lines) == 1
+        self.names = ["optimiser"] if alone else [f"optimiser_{i}" for i in range(1, len(self.lines) + 1)]
+
+    def methods(self) -> list[tuple[str, str, list[str]]]:
+        """In the order in which a reader meets them."""
+        found = [self._optimisers()]
+        if any(line.recipe.scheduled for line in self.lines):
+            found.append(self._schedules())
+        if any(line.recipe.ema is not None for line in self.lines):
+            found.append(self._averaged())
+        if self.plan.model.ramps:
+            found.append(self._inputs())
+        found.append(self._step())
+        return found
+
+    # --- before training ---
+
+    def _optimisers(self) -> tuple[str, str, list[str]]:
+        fused = any(line.optimiser in FUSED for line in self.lines)
+        head = "def optimisers(self, fused: bool | None = None) -> list:" if fused else "def optimisers(self) -> list:"
+        each = ", ".join(f"{line.optimiser} for {line.objective}" for line in self.lines)
+        made = [self._optimiser(line) for line in self.lines]
+        text = f"return [{', '.join(made)}]"
+        if len(text) + 8 <= WIDTH:
+            return head, f"{each}.", [text]
+        entries = []
+        for one in made:
+            parts = split_call(one, WIDTH - 13)
+            entries += [f"    {part}" for part in (*parts[:-1], f"{parts[-1]},")]
+        return head, f"{each}.", ["return [", *entries, "]"]
+
+    def _optimiser(self, line: OptimiseLine) -> str:
+        options = [f"{name}={_literal(value)}" for name, value in line.options]
+        options += ["fused=fused"] if line.optimiser in FUSED else []
+        return f"torch.optim.{line.optimiser}({', '.join([self._parameters(line), *options])})"
+
+    def _parameters(self, line: OptimiseLine) -> str:
+        trained = trained_by(line, self.plan.model, self.plan.tensors)
+        if trained is None:
+            return "self.parameters()"
+        if len(trained.modules) == 1 and not trained.parameters:
+            return f"self.{self.rename(trained.modules[0])}.parameters()"
+        parts = [f"*self.{self.rename(name)}.parameters()" for name in trained.modules]
+        parts += [f"self.{self.rename(name)}" for name in trained.parameters]
+        return f"[{', '.join(parts)}]"
+
+    def _schedules(self) -> tuple[str, str, list[str]]:
+        self.use("learning_rate")
+        made = []
+        for name, line in zip(self.names, self.lines, strict=True):
+            recipe = line.recipe
+            steps = "steps" if recipe.steps is None else str(recipe.steps)
+            if recipe.scheduled:
+                made.append(f'learning_rate({name}, "{recipe.schedule}", {recipe.warmup}, {steps})')
+        text = f"return [{', '.join(made)}]"
+        body = [self._unpacked(), text]
+        if len(text) + 8 > WIDTH:
+            body = [self._unpacked(), "return [", *(f"    {one}," for one in made), "]"]
+        return (
+            "def schedules(self, optimisers: list, steps: int) -> list:",
+            "Learning rates over a run of `steps` steps.",
+            body,
+        )
+
+    def _averaged(self) -> tuple[str, str, list[str]]:
+        decay = next(line.recipe.ema for line in self.lines if line.recipe.ema is not None)
+        body = [
+            "tools = torch.optim.swa_utils",
+            f"average = tools.get_ema_multi_avg_fn({number_text(decay)})",
+            "return tools.AveragedModel(self, multi_avg_fn=average, use_buffers=True)",
+        ]
+        return "def averaged(self) -> nn.Module:", "The average of the weights over training so far.", body
+
+    def _inputs(self) -> tuple[str, str, list[str]]:
+        self.use("ramp")
+        entries = [
+            f'"{identifier(name)}": ramp(step, "{r.kind}", {number_text(r.start)}, {number_text(r.end)}, {r.steps})'
+            for name, r in self.plan.model.ramps.items()
+        ]
+        text = f"return {{{', '.join(entries)}}}"
+        body = [text] if len(text) + 8 <= WIDTH else ["return {", *(f"    {entry}," for entry in entries), "}"]
+        return "def inputs_at(self, step: int) -> dict:", "Inputs that change while training.", body
+
+    # --- a step ---
+
+    def _step(self) -> tuple[str, str, list[str]]:
+        arguments: dict[str, Argument] = {a.name: a for loss in self.losses for a in loss.mean.arguments}
+        ordered = sorted(arguments.values(), key=lambda a: a.is_input)
+        given = "".join(f", {identifier(a.name)}: {'Tensor | float' if a.is_input else 'Tensor'}" for a in ordered)
+        lines = [self._unpacked()]
+        for name, line, loss in zip(self.names, self.lines, self.losses, strict=True):
+            lines += self._update(name, line, loss)
+        names = dict.fromkeys(loss.name for loss in self.losses)
+        results = [f'"{name}": {identifier(name)}.detach()' for name in names]
+        text = f"return {{{', '.join(results)}}}"
+        lines += [text] if len(text) + 8 <= WIDTH else ["return {", *(f"    {result}," for result in results), "}"]
+        each = ", then ".join(f"{line.direction} {line.objective}" for line in self.lines)
+        head = f"def train_step(self, optimisers: list{given}) -> dict:"
+        return head, f"{safe_comment(each)}; the losses before.", lines
+
+    def _update(self, name: str, line: OptimiseLine, loss: LossMethod) -> list[str]:
+        given = ", ".join(identifier(a.name) for a in loss.mean.arguments)
+        alone = trained_by(line, self.plan.model, self.plan.tensors) is not None
+        recipe = line.recipe
+        inputs = f"inputs=trained({name})" if alone else ""
+        lines = [
+            f"{identifier(loss.name)} = self.{loss.name}({given})",
+            f"{name}.zero_grad()",
+            f"{identifier(loss.name)}.backward({inputs})",
+        ]
+        if recipe.clip_value is not None:
+            lines.append(f"nn.utils.clip_grad_value_(trained({name}), {number_text(recipe.clip_value)})")
+        if recipe.clip_norm is not None:
+            lines.append(f"nn.utils.clip_grad_norm_(trained({name}), {number_text(recipe.clip_norm)})")
+        lines.append(f"{name}.step()")
+        if recipe.clamp is not None:
+            bound = number_text(recipe.clamp)
+            lines += [
+                "with torch.no_grad():",
+                f"    for weight in trained({name}):",
+                f"        weight.clamp_(-{bound}, {bound})",
+            ]
+        if any("trained(" in text for text in lines):
+            self.use("trained")
+        if recipe.updates > 1:
+            lines = [f"for _ in range({recipe.updates}):", *(f"    {text}" for text in lines)]
+        return lines
+
+    def _unpacked(self) -> str:
+        return f"({self.names[0]},) = optimisers" if len(self.names) == 1 else f"{', '.join(self.names)} = optimisers"
+
+
+def _literal(value: Value) -> str:
+    """An option of an optimiser; numbers that are whole stay so where torch counts."""
+    if isinstance(value, float):
+        return number_text(value)
+    if isinstance(value, tuple):
+        return f"({', '.join(_literal(v) for v in value)})"
+    return repr(value)

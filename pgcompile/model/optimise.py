@@ -1,0 +1,165 @@
+"""Training lines, `maximize e wrt q using Adam(lr = 1e-3, clip_norm = 1)`, and inputs that change while a model is
+trained."""
+
+from fractions import Fraction
+
+from pgcompile.diagnostics import Sink, Span, cure, nearest
+from pgcompile.model.literals import evaluate
+from pgcompile.model.values import Model, Objective, OptimiseLine, Ramp, Recipe
+from pgcompile.syntax import tree
+from pgcompile.vocabulary.layers import Value
+from pgcompile.vocabulary.optimisers import OPTIMISERS, RAMPS, RECIPE, SCHEDULES
+from pgcompile.vocabulary.synonyms import OPTIMISER_OPTIONS
+
+DEFAULT_OBJECTIVE = "objective"
+_NOT_NEGATIVE = ("lr", "eps", "weight_decay", "momentum")
+
+
+def read_lines(statements: list[tree.Optimise], model: Model, sink: Sink) -> None:
+    """`maximize` lines; an expression that is not a name becomes an objective of its own."""
+    for number, line in enumerate(statements, 1):
+        optimiser, options, recipe = _optimiser(line.optimiser, model, sink)
+        if isinstance(line.objective, tree.Name):
+            name = line.objective.id
+            if name not in model.objectives:
+                otherwise = f"define it: `{name} = E_q[log p] - KL[q || p]`"
+                sink.add(
+                    "PGC113",
+                    line.objective.span,
+                    f"there is no objective called {name}",
+                    **cure(name, line.objective.span, model.objectives, otherwise),
+                )
+                continue
+        else:
+            name = DEFAULT_OBJECTIVE if len(statements) == 1 else f"{DEFAULT_OBJECTIVE}_{number}"
+            model.objectives[name] = Objective(name, line.objective, line.objective.span)
+        wrt = _wrt(line, model, sink)
+        model.optimise.append(OptimiseLine(line.direction, name, wrt, optimiser, options, recipe, line.span))
+
+
+def read_ramp(name: str, expr: tree.Expr, model: Model, sink: Sink) -> None:
+    """`linear(0, 1, 1000)`: an input's way from 0 to 1 over 1000 steps."""
+    if isinstance(expr, tree.Call) and expr.name in RAMPS and len(expr.args) == 3:
+        values = [evaluate(a.value, model.constants) for a in expr.args]
+        start, end, steps = (v if isinstance(v, Fraction) else None for v in values)
+        named = any(a.name not in (None, "steps") for a in expr.args)
+        if start is not None and end is not None and steps is not None and _is_count(steps) and not named:
+            model.ramps[name] = Ramp(expr.name, float(start), float(end), int(steps))
+            return
+    sink.add(
+        "PGC112",
+        expr.span,
+        f"input {name} is given at call time, not here",
+        help=f"for one that changes in training write `linear(0, 1, 1000)` ({', '.join(RAMPS)}: from, to, steps); "
+        "for one that does not use `const` or `param`",
+    )
+
+
+def _is_count(number: Fraction) -> bool:
+    return number >= 1 and number.denominator == 1
+
+
+def _wrt(line: tree.Optimise, model: Model, sink: Sink) -> tuple[str, ...] | None:
+    if line.wrt is None:
+        return None
+    names = []
+    known = {
+        *model.nets,
+        *model.flows,
+        *model.tensors,
+        *(f.name for f in model.factors),
+        *(f.label for f in model.factors),
+    }
+    for item in line.wrt:
+        name = item.id if isinstance(item, tree.Name) else "".join(sink.source.snippet(item.span).split())
+        if name not in known:
+            otherwise = f"name nets, params or distributions: {', '.join(sorted(known))}"
+            if name in model.variables:
+                otherwise = f"{name} is a variable; {otherwise}"
+            sink.add(
+                "PGC410",
+                item.span,
+                f"there is nothing called {name} to be optimised",
+                **cure(name, item.span, () if name in model.variables else known, otherwise),
+            )
+        names.append(name)
+    return tuple(names)
+
+
+def _optimiser(call: tree.Call | None, model: Model, sink: Sink) -> tuple[str, tuple[tuple[str, Value], ...], Recipe]:
+    if call is None:
+        return "Adam", (), Recipe()
+    if call.name not in OPTIMISERS:
+        sink.add(
+            "PGC501",
+            call.name_span,
+            f"there is no optimiser called {call.name}",
+            **cure(call.name, call.name_span, OPTIMISERS, f"optimisers are {', '.join(OPTIMISERS)}"),
+        )
+        return "Adam", (), Recipe()
+    options: list[tuple[str, Value]] = []
+    recipe: dict[str, Value] = {}
+    known = OPTIMISERS[call.name]
+    for index, argument in enumerate(call.args):
+        name = argument.name or (known[index] if index < len(known) else "")
+        if name not in known and name not in RECIPE:
+            place = Span(argument.span.start, argument.span.start + len(name))
+            listed = f"its options are {', '.join(known)}; of the training {', '.join(RECIPE)}"
+            sink.add(
+                "PGC502",
+                argument.span,
+                f"{call.name} has no option {name}",
+                **cure(name, place, [*known, *RECIPE], listed, OPTIMISER_OPTIONS),
+            )
+            continue
+        if name not in known:
+            found = _recipe(name, argument.value, model)
+            if found is None:
+                _not_a_value(argument, name, RECIPE[name], sink)
+            else:
+                recipe[name] = found
+            continue
+        value = _option(argument.value, model)
+        if value is None:
+            _not_a_value(argument, name, "a number, a pair of numbers, true or false", sink)
+        elif name in _NOT_NEGATIVE and isinstance(value, float) and value < 0:
+            sink.add("PGC502", argument.span, f"{name} is {value:g}, and it must not be negative", help="drop the sign")
+        else:
+            options.append((name, value))
+    return call.name, tuple(options), Recipe(**recipe)  # type: ignore[arg-type]
+
+
+def _not_a_value(argument: tree.Argument, name: str, wanted: str, sink: Sink) -> None:
+    text = sink.source.snippet(argument.value.span)
+    close = nearest(text, SCHEDULES) if name == "schedule" else None
+    hint = f"did you mean {close}?" if close else f"write {wanted}"
+    sink.add("PGC502", argument.span, f"`{text}` is not a value of {name}", help=hint)
+
+
+def _option(expr: tree.Expr, model: Model) -> Value:
+    """A value of an optimiser's option; None where it is none."""
+    if isinstance(expr, tree.Name) and expr.id.lower() in ("true", "false"):
+        return expr.id.lower() == "true"
+    if isinstance(expr, tree.TupleLiteral | tree.ListLiteral):
+        values = [evaluate(item, model.constants) for item in expr.items]
+        numbers = tuple(float(v) for v in values if isinstance(v, Fraction))
+        return numbers if len(numbers) == len(values) else None  # type: ignore[return-value]
+    value = evaluate(expr, model.constants)
+    return float(value) if isinstance(value, Fraction) else None
+
+
+def _recipe(name: str, expr: tree.Expr, model: Model) -> Value:
+    """A value of what a line says beside its optimiser; None where it is none."""
+    if name == "schedule":
+        return expr.id if isinstance(expr, tree.Name) and expr.id in SCHEDULES else None
+    value = evaluate(expr, model.constants)
+    if not isinstance(value, Fraction):
+        return None
+    match name:
+        case "warmup" | "steps" | "updates":
+            least = 0 if name == "warmup" else 1
+            return int(value) if value.denominator == 1 and value >= least else None
+        case "ema":
+            return float(value) if 0 < value < 1 else None
+        case _:
+            return float(value) if value > 0 else None

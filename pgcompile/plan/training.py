@@ -1,0 +1,48 @@
+"""What each training line trains, as attributes of the emitted class."""
+
+from dataclasses import dataclass
+
+from pgcompile.model.values import Extern, Model, Net, OptimiseLine
+from pgcompile.objective.review import flows_in, learnables_of
+from pgcompile.plan.names import factor_attribute
+from pgcompile.plan.tensors import Tensors, attribute_name
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The parts of a class that a line trains: modules, and parameters of its own."""
+
+    modules: tuple[str, ...]
+    parameters: tuple[str, ...]
+
+
+def trained_by(line: OptimiseLine, model: Model, tensors: Tensors) -> Trained | None:
+    """What `wrt` names; None for everything.
+
+    A distribution stands for all that its parameters are computed with.
+    """
+    if line.wrt is None:
+        return None
+    owners = set(line.wrt)
+    labels = set()
+    for factor in model.factors:
+        if factor.name in line.wrt or factor.label in line.wrt:
+            owners |= learnables_of(factor, model)
+            if isinstance(factor.definition, Extern):
+                labels.add(factor_attribute(factor))
+    owners |= {inner for name in owners if name in model.flows for inner in flows_in(name, model)}
+    segments = {
+        segment.attribute: name
+        for name, net in model.nets.items()
+        if isinstance(net, Net)
+        for segment in net.segments or ()
+        if hasattr(segment, "attribute")
+    }
+    modules = [name for name in tensors.modules if segments.get(name) in owners]
+    modules += [name for name in tensors.externs if name in owners or name in labels]
+    modules += [name for name in tensors.flows if name in owners]
+    mine = [attribute_name(t) for t in tensors.parameters.values() if t.kind == "param" and t.name in owners]
+    everything = len(modules) == len(tensors.modules) + len(tensors.externs) + len(tensors.flows) and len(mine) == sum(
+        t.kind == "param" for t in tensors.parameters.values()
+    )
+    return None if everything else Trained(tuple(modules), tuple(mine))

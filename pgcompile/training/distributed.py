@@ -1,0 +1,227 @@
+"""Several processes that train one model: torch's own engine, started by `torchrun`."""
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from pgcompile.training.data import DataError
+from pgcompile.training.device import device_of
+from pgcompile.training.settings import Settings
+
+if TYPE_CHECKING:
+    from pgcompile.training.players import Player
+    from pgcompile.training.trainer import Trainer
+
+
+class _Losses(nn.Module):
+    """What DistributedDataParallel wraps: the losses of a model as one `forward`."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, name: str, **given: Any) -> Tensor:
+        """One loss."""
+        loss: Tensor = getattr(self.model, name)(**given)
+        return loss
+
+
+@dataclass
+class Team:
+    """The processes of a training, of which this is one.
+
+    Args:
+        rank: the number of this one.
+        size: how many there are.
+        device: where this one computes.
+        strategy: `ddp` or `fsdp`.
+    """
+
+    rank: int
+    size: int
+    device: torch.device
+    strategy: str
+
+    @classmethod
+    def join(cls, settings: Settings) -> "Team":
+        """The team that `torchrun` started, or a team of one."""
+        if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
+            return cls(0, 1, torch.device("cpu"), settings.strategy)
+        if settings.device == "auto" and torch.cuda.is_available():
+            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+            torch.cuda.set_device(device)
+        else:
+            device = device_of("cpu" if settings.device == "auto" else settings.device)
+        if not dist.is_initialized():
+            dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        return cls(dist.get_rank(), dist.get_world_size(), device, settings.strategy)
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes files and shows progress."""
+        return self.rank == 0
+
+    @property
+    def sharded(self) -> bool:
+        """Whether parameters are spread over the processes."""
+        return self.size > 1 and self.strategy == "fsdp"
+
+    # --- the model ---
+
+    def spread(self, model: nn.Module) -> nn.Module:
+        """The model with the first process's weights, its parameters sharded if that is the strategy (FSDP2)."""
+        if self.size == 1:
+            return model
+        for tensor in (*model.parameters(), *model.buffers()):
+            dist.broadcast(tensor.data, 0)
+        if not self.sharded:
+            return model
+        from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+
+        for child in model.children():
+            if any(True for _ in child.parameters()):
+                fully_shard(child)
+        numbers = {p for p in model.parameters() if p.dim() == 0}
+        fully_shard(model, ignored_params=numbers)
+        for parameter in numbers:  # which cannot be spread
+            parameter.register_post_accumulate_grad_hook(self._average_slope)
+        names = [n for n in dir(type(model)) if n == "loss" or n.startswith("loss_") or n in ("terms", "sample")]
+        for name in names:
+            register_fsdp_forward_method(model, name)
+        return model
+
+    def _average_slope(self, parameter: Tensor) -> None:
+        if parameter.grad is not None:
+            dist.all_reduce(parameter.grad)
+            parameter.grad /= self.size
+
+    def losses(self, model: nn.Module, names: list[str]) -> dict[str, Callable[..., Tensor]]:
+        """The losses by name; with DDP, gradients are averaged as they are made."""
+        if self.size == 1 or self.sharded:
+            return {name: getattr(model, name) for name in names}
+        from torch.nn.parallel import DistributedDataParallel
+
+        self._wrapped = DistributedDataParallel(_Losses(model), find_unused_parameters=len(names) > 1)
+        wrapped = self._wrapped
+
+        def loss_of(name: str) -> Callable[..., Tensor]:
+            return lambda **given: wrapped(name, **given)
+
+        return {name: loss_of(name) for name in names}
+
+    def last_of(self, player: "Player", last: bool) -> AbstractContextManager[object]:
+        """Gradients are averaged once, with the last part of a batch."""
+        if self.size == 1 or self.sharded or last:
+            return nullcontext()
+        wait: AbstractContextManager[object] = self._wrapped.no_sync()
+        return wait
+
+    # --- the data ---
+
+    def share(self, chunk: Tensor) -> tuple[Tensor, float]:
+        """This process's rows of a batch, and what its mean counts in the mean of the team's means.
+
+        Batches of fewer rows than processes are left out.
+        """
+        if self.size == 1:
+            return chunk, 1.0
+        if len(chunk) < self.size:
+            return chunk[:0], 0.0
+        mine = chunk[self.rank :: self.size]
+        return mine, len(mine) * self.size / len(chunk)
+
+    def any_asks(self, asked: bool) -> bool:
+        """Whether any process asks for something: they stop and save together."""
+        if self.size == 1:
+            return asked
+        flag = torch.tensor(int(asked), device=self.device)
+        dist.all_reduce(flag, dist.ReduceOp.MAX)
+        return bool(flag)
+
+    def mean_of(self, values: Tensor) -> Tensor:
+        """The mean over the processes, on the CPU."""
+        if self.size == 1:
+            return values
+        total = values.to(self.device)
+        dist.all_reduce(total)
+        return (total / self.size).cpu()
+
+    def mean(self, value: float) -> float:
+        """The mean of a number over the processes."""
+        return value if self.size == 1 else float(self.mean_of(torch.tensor(value)))
+
+    # --- checkpoints ---
+
+    def whole_state(self, model: nn.Module) -> dict[str, Tensor]:
+        """The state of a model, from all processes."""
+        if not self.sharded:
+            return model.state_dict()
+        from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
+        options = StateDictOptions(full_state_dict=True, cpu_offload=False)
+        return get_model_state_dict(model, options=options)  # type: ignore[return-value]
+
+    def whole_optimisers(self, trainer: "Trainer") -> list[dict[str, Any]]:
+        """The states of the optimisers, from all processes."""
+        if not self.sharded:
+            return [player.optimiser.state_dict() for player in trainer.players]
+        from torch.distributed.checkpoint.state_dict import StateDictOptions, get_optimizer_state_dict
+
+        options = StateDictOptions(full_state_dict=True)
+        return [
+            get_optimizer_state_dict(trainer.model, player.optimiser, options=options) for player in trainer.players
+        ]
+
+    def load_model(self, model: nn.Module, state: dict[str, Tensor]) -> None:
+        """Put a whole state into a model."""
+        if not self.sharded:
+            model.load_state_dict(state)
+            return
+        from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
+
+        set_model_state_dict(model, dict(state), options=StateDictOptions(full_state_dict=True))
+
+    def load_optimisers(self, trainer: "Trainer", states: list[dict[str, Any]]) -> None:
+        """Put whole states into the optimisers."""
+        for player, state in zip(trainer.players, states, strict=True):
+            if not self.sharded:
+                player.optimiser.load_state_dict(state)
+                continue
+            from torch.distributed.checkpoint.state_dict import StateDictOptions, set_optimizer_state_dict
+
+            options = StateDictOptions(full_state_dict=True)
+            set_optimizer_state_dict(trainer.model, player.optimiser, state, options=options)
+
+    def noise(self) -> list[dict[str, Tensor]]:
+        """The states of the random numbers of every process."""
+        own = {"cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            own["cuda"] = torch.cuda.get_rng_state(self.device)
+        if self.size == 1:
+            return [own]
+        found: list[dict[str, Tensor]] = [{} for _ in range(self.size)]
+        for name, state in own.items():
+            parts = [torch.empty_like(state, device=self.device) for _ in range(self.size)]
+            dist.all_gather(parts, state.to(self.device))
+            for rank, part in enumerate(parts):
+                found[rank][name] = part.cpu()
+        return found
+
+    def restore_noise(self, states: list[dict[str, Tensor]]) -> None:
+        """Go on with the random numbers of a run.
+
+        Raises:
+            DataError: it had another number of processes.
+        """
+        if len(states) != self.size:
+            raise DataError(f"the run had {len(states)} processes, and there are {self.size}: start as many")
+        own = states[self.rank]
+        torch.set_rng_state(own["cpu"])
+        if self.device.type == "cuda" and "cuda" in own:
+            torch.cuda.set_rng_state(own["cuda"], self.device)
