@@ -65,8 +65,21 @@ def main() -> None:
 @click.option("--link", is_flag=True, help="Import special functions from pgcompile instead of copying them.")
 @click.option("--debug", is_flag=True, help="Emit a module that checks values, and names the first that is not finite.")
 @click.option("--quiet", is_flag=True, help="Do not print notes.")
+@click.option(
+    "--train",
+    "training",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a training script for the module too, for python and torchrun.",
+)
 def compile_command(
-    program: str, output: Path | None, settings: tuple[str, ...], name: str | None, link: bool, debug: bool, quiet: bool
+    program: str,
+    output: Path | None,
+    settings: tuple[str, ...],
+    name: str | None,
+    link: bool,
+    debug: bool,
+    quiet: bool,
+    training: Path | None,
 ) -> None:
     """Compile PROGRAM to a PyTorch module."""
     from pgcompile.program import compile_source
@@ -83,6 +96,15 @@ def compile_command(
     else:
         write_atomically(output, compiled.source.encode())
         click.echo(f"{output}: {compiled.source.count(chr(10))} lines, class {compiled.class_name}", err=True)
+    if training is not None:
+        if output is None or output.parent.resolve() != training.parent.resolve() or not output.stem.isidentifier():
+            raise click.UsageError("--train needs -o with a module beside the script: -o model.py --train train.py")
+        try:
+            text = compiled.training_script(output.stem)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
+        write_atomically(training, text.encode())
+        click.echo(f"{training}: trains it", err=True)
 
 
 @main.command()

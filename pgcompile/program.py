@@ -84,6 +84,23 @@ class Program:
         """Write the emitted module; an existing file is replaced only when the new one is complete."""
         return write_atomically(Path(path), self.source.encode("utf-8"))
 
+    def training_script(self, module: str) -> str:
+        """A script that trains the emitted module `module`, under `python` or `torchrun`.
+
+        Raises:
+            ValueError: the program optimises nothing, or has extern parts.
+        """
+        from pgcompile.emit.script import script
+
+        model = self.analysis.model
+        if not model.optimise:
+            raise ValueError("the program says nothing to optimise: add `maximize elbo using Adam(lr = 1e-3)`")
+        if self.supplied:
+            raise ValueError(f"the program has the extern part {self.supplied[0]}: write its script by hand")
+        names = {loss_name(line, model.optimise) for line in model.optimise}
+        arguments = {n: tuple(inspect.signature(getattr(self.Model, n)).parameters)[1:] for n in sorted(names)}
+        return script(model, self.class_name, module, arguments)
+
     def closed_in(self, method: str) -> bool:
         """Whether a method of the class computes an expectation by a closed form."""
         lines = self.analysis.model.optimise

@@ -489,6 +489,8 @@ class Reference:
                 flat = field.tensor.reshape(*field.tensor.shape[: field.tensor.ndim - field.rank], -1)
                 parts.append(flat.expand(*lead, flat.shape[-1]))
             sides.append(torch.cat(parts, -1))
+        if term.kind == "GP":
+            return self._slopes_between(term, *sides)
         if term.kind == "W":
             return (sides[0] - sides[1]).square().sum(-1).sqrt().mean(0)
         # [samples, replicates, batch, size]: one set of points for every replicate
@@ -513,6 +515,19 @@ class Reference:
         n = x.shape[1]
         inner = [(k.sum((1, 2)) - k.diagonal(dim1=1, dim2=2).sum(-1)) / (n * (n - 1)) for k in pairs]
         return (inner[0] + inner[1] - 2 * kernel(x, y).mean((1, 2))).unsqueeze(-1)
+
+    def _slopes_between(self, term: terms.Discrepancy, first: Tensor, second: Tensor) -> Tensor:
+        """(||grad d|| - 1)^2 at points of its own between the draws, which pass no gradient themselves."""
+        self.own_draws.add("between")
+        first, second = torch.broadcast_tensors(first.detach(), second.detach())
+        along = torch.rand(*first.shape[:-1], 1, dtype=torch.float64)
+        points = (along * first + (1 - along) * second).requires_grad_()
+        shape = self.model.spaces[term.variables[0]].shape
+        flat = points.reshape(-1, *shape)
+        found = self._apply_net(term.settings.kernel, [Field(flat, len(shape))])
+        assert isinstance(found, Tensor)
+        (slope,) = torch.autograd.grad(found.sum(), points, create_graph=True)
+        return (slope.square().sum(-1).sqrt() - 1).square().mean(0)
 
     def _box(self, draw: Draw) -> Tensor:
         """One, with the gradient of the log-density of the draws that pass none (DiCE: Foerster et al. 2018)."""

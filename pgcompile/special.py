@@ -736,3 +736,15 @@ def ramp(step: int, kind: str, start: float, end: float, steps: int) -> float:
     if kind == "cosine":
         gone = (1 - math.cos(math.pi * gone)) / 2
     return start + (end - start) * gone
+
+
+def between(first: Tensor, second: Tensor, along: Tensor, rank: int) -> Tensor:
+    """The point at `along` of the line from `second` to `first`, whose event has `rank` dimensions."""
+    along = along.reshape(*along.shape, *[1] * rank)
+    return along * first.detach() + (1 - along) * second.detach()
+
+
+def gradient_penalty(critic, x: Tensor, rank: int) -> Tensor:
+    """(||grad critic(x)|| - 1)^2 for each data point (Gulrajani et al. 2017)."""
+    slope = torch.func.grad(lambda point: critic(point).sum())(x)
+    return (slope.flatten(-rank).norm(dim=-1) - 1).square()

@@ -27,8 +27,10 @@ def _module(segment: ModuleSegment) -> str:
 
 
 def _layer(use: LayerUse) -> str:
-    arguments = [f"{name}={_value(value)}" if name else _value(value) for name, value in use.arguments]
-    return f"nn.{use.layer.name}({', '.join(arguments)})"
+    given = [(name, value) for name, value in use.arguments if name != "spectral_norm"]
+    arguments = [f"{name}={_value(value)}" if name else _value(value) for name, value in given]
+    made = f"nn.{use.layer.name}({', '.join(arguments)})"
+    return f"nn.utils.parametrizations.spectral_norm({made})" if len(given) < len(use.arguments) else made
 
 
 def _value(value: Value) -> str:

@@ -159,6 +159,11 @@ class Writer:
         self.use(name)
         return Text(f"{name}({', '.join([a.text for a in args] + more)})")
 
+    def _gradient_penalty(self, value: Value, args: list[Text]) -> Text:
+        module, rank = value.attributes
+        self.use("gradient_penalty")
+        return Text(f"gradient_penalty(self.{self.rename(str(module))}, {args[0].text}, {rank})")
+
     def _inside(self, value: Value, args: list[Text]) -> Text:
         x, low, high = (a.at(MULTIPLY) for a in args)
         return Text(f"torch.where(({x} < {low}) | ({x} > {high}), -torch.inf, 0.0)")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from pgcompile.emit.body import WIDTH, safe_comment, split_call
+from pgcompile.emit.body import WIDTH, safe_comment
 from pgcompile.emit.operations import number_text
 from pgcompile.model.values import OptimiseLine, loss_name
 from pgcompile.plan.methods import Argument, LossMethod, ModulePlan
@@ -60,16 +60,31 @@ class _Training:
         text = f"return [{', '.join(made)}]"
         if len(text) + 8 <= WIDTH:
             return head, f"{each}.", [text]
-        entries = []
-        for one in made:
-            parts = split_call(one, WIDTH - 13)
-            entries += [f"    {part}" for part in (*parts[:-1], f"{parts[-1]},")]
+        entries = [f"    {text}" for line in self.lines for text in self._split_optimiser(line)]
         return head, f"{each}.", ["return [", *entries, "]"]
 
+    def _split_optimiser(self, line: OptimiseLine) -> list[str]:
+        """An entry of the list, an argument a line where it is too long."""
+        whole = f"{self._optimiser(line)},"
+        if len(whole) + 12 <= WIDTH:
+            return [whole]
+        parts = [self._parameters(line)]
+        if len(parts[0]) + 17 > WIDTH:
+            parts = ["[", *(f"    {part}," for part in parts[0][1:-1].split(", ")), "]"]
+        parts[-1] += ","
+        return [
+            f"torch.optim.{line.optimiser}(",
+            *(f"    {p}" for p in parts),
+            *(f"    {o}," for o in self._options(line)),
+            "),",
+        ]
+
     def _optimiser(self, line: OptimiseLine) -> str:
+        return f"torch.optim.{line.optimiser}({', '.join([self._parameters(line), *self._options(line)])})"
+
+    def _options(self, line: OptimiseLine) -> list[str]:
         options = [f"{name}={_literal(value)}" for name, value in line.options]
-        options += ["fused=fused"] if line.optimiser in FUSED else []
-        return f"torch.optim.{line.optimiser}({', '.join([self._parameters(line), *options])})"
+        return options + (["fused=fused"] if line.optimiser in FUSED else [])
 
     def _parameters(self, line: OptimiseLine) -> str:
         trained = trained_by(line, self.plan.model, self.plan.tensors)

@@ -12,6 +12,7 @@ from pgcompile.model.literals import evaluate, flatten
 from pgcompile.model.mixtures import components
 from pgcompile.model.values import Atom, Data, Distribution, Factor, FamilyUse, Model
 from pgcompile.objective import terms
+from pgcompile.objective.adversarial import Adversarial
 from pgcompile.objective.context import Context
 from pgcompile.objective.estimators import MAX_STATES
 from pgcompile.objective.options import choice, read_options, split_options, whole_number
@@ -40,9 +41,12 @@ class Functionals:
         self.model = whole.model
         self.resolver = whole.resolver
         self.sink = whole.sink
+        self.adversarial = Adversarial(whole, self._opposite)
 
     def term(self, expr: tree.Functional, env: Env, context: Context) -> Term | None:
         """A functional as a term, None after a report."""
+        if self.adversarial.knows(expr.kind):
+            return self.adversarial.term(expr, env, context)
         if expr.kind not in FUNCTIONALS:
             self.sink.add(
                 "PGC010",

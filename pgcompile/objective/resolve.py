@@ -267,6 +267,12 @@ class Objectives:
             return None
         return terms.Plain(expr, env, self._text(expr) or format_expr(expr))
 
+    def shape_of(self, expr: tree.Expr) -> tuple[int, ...] | None:
+        """The event shape of an expression, None where it has faults: they are reported where it is used."""
+        scope = Scope("the objective", {v: self._space(v) for v in names_in(expr) if v in self.model.variables})
+        typed = Typer(self.model, Sink(self.sink.source)).typed(expr, scope)
+        return None if typed is None else typed.shape
+
     def _space(self, variable: str) -> Typed | None:
         known = self.model.spaces.get(variable)
         if known is not None:

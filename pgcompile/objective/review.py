@@ -145,7 +145,7 @@ def _untrained(model: Model, sink: Sink) -> None:
     if not lines or any(line.wrt is None for line in lines):
         return
     named = {name for line in lines for name in line.wrt or ()}
-    covered = set(named)
+    covered = with_inner_nets(named, model)
     for factor in model.factors:
         if factor.name in named or factor.label in named:
             covered |= learnables_of(factor, model)
@@ -211,6 +211,12 @@ def learnables_of(factor: Factor, model: Model) -> set[str]:
         found |= {call.name for call in calls_in(expr) if call.name in model.nets}
         found |= {name for name in names_in(expr) if name in model.tensors and model.tensors[name].kind == "param"}
         found |= {name for name in names_in(expr) if name in model.nets}  # as in weight(f)
+    return with_inner_nets(found, model)
+
+
+def with_inner_nets(names: set[str], model: Model) -> set[str]:
+    """Names with the nets that those among them that are nets are made from."""
+    found = set(names)
     stack = list(found)
     while stack:
         net = model.nets.get(stack.pop())

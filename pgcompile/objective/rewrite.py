@@ -881,6 +881,7 @@ _WHY = {
     "MI": "q(z) is the mean of q(z|x) over the batch",
     "MMD": "the unbiased U-statistic: no pair of a sample with itself is counted (Gretton et al. 2012)",
     "W": "pairing each draw with one of the other side bounds the transport cost from above",
+    "GP": "at a point between two draws, which pass no gradient (Gulrajani et al. 2017)",
     "SW": "in one dimension the best transport pairs sorted samples (Bonneel et al. 2015)",
 }
 

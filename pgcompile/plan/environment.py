@@ -24,6 +24,8 @@ from pgcompile.model.values import (
     LogDensityUse,
     Mixture,
     Model,
+    ModuleSegment,
+    Net,
     Pushforward,
     is_pathwise,
 )
@@ -501,6 +503,8 @@ class Environment:
         with build.section(term.label):
             sides = [[self.variable(v, env) for v in term.variables] for env in (term.left_env, term.right_env)]
             shapes = [self._target_shape(term, v) for v in term.variables]
+            if term.kind == "GP":
+                return build.name(self._penalty(term, sides[0][0], sides[1][0]), "penalty", keep=True)
             if term.kind == "W":
                 return build.name(self._paired(*sides), "distance", keep=True)
             size = sum(prod(shape) for shape in shapes)
@@ -518,6 +522,21 @@ class Environment:
                 kernel = f"{term.settings.kernel}_mmd"
                 value = build.make("special", tuple(points), (kernel, widths), shape=(), batched=False, axes=())
         return build.name(value, term.kind.lower(), keep=True)
+
+    def _penalty(self, term: Discrepancy, first: Value, second: Value) -> Value:
+        """(||grad d|| - 1)^2 at a point between two draws (Gulrajani et al. 2017)."""
+        build = self.builder
+        net = self.model.nets[term.settings.kernel]
+        assert isinstance(net, Net) and net.segments is not None and isinstance(net.segments[0], ModuleSegment)
+        module = self.tensors.module(net.segments[0])
+        first, second = build.align_axes(first, second)
+        one = build.make("select", (first,), (first.rank, *(0 for _ in first.shape)), shape=()) if first.rank else first
+        along = build.make("rand_like", (one,), shape=(), fresh=term.label)
+        between = build.make("special", (first, second, along), ("between", first.rank), shape=first.shape)
+        value = build.make("gradient_penalty", (between,), (module, first.rank), shape=())
+        while value.axes:
+            value = build.make("mean_axis", (value,), (0,), shape=(), axes=value.axes[1:])
+        return value
 
     def _target_shape(self, term: Discrepancy, variable: str) -> tuple[int, ...]:
         atom = term.left.atom_of(variable) or term.right.atom_of(variable)

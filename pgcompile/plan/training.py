@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pgcompile.model.values import Extern, Model, Net, OptimiseLine
-from pgcompile.objective.review import flows_in, learnables_of
+from pgcompile.objective.review import flows_in, learnables_of, with_inner_nets
 from pgcompile.plan.names import factor_attribute
 from pgcompile.plan.tensors import Tensors, attribute_name
 
@@ -23,7 +23,7 @@ def trained_by(line: OptimiseLine, model: Model, tensors: Tensors) -> Trained | 
     """
     if line.wrt is None:
         return None
-    owners = set(line.wrt)
+    owners = with_inner_nets(set(line.wrt), model)
     labels = set()
     for factor in model.factors:
         if factor.name in line.wrt or factor.label in line.wrt:

@@ -40,8 +40,8 @@ class Journal:
             except ImportError:
                 raise DataError("TensorBoard is not installed: `pip install tensorboard`, or leave it out") from None
             self.events = SummaryWriter(str(out / "tensorboard"), purge_step=first)
-        shown = progress and sys.stderr is not None
-        self.bar = tqdm(total=total, initial=first, desc=title, unit="step", disable=not shown)
+        seconds = 0.1 if sys.stderr.isatty() else 10.0  # a line each, where nothing can be written over
+        self.bar = tqdm(total=total, initial=first, desc=title, unit="step", mininterval=seconds, disable=not progress)
 
     def step(self) -> None:
         """A step is done."""
@@ -49,7 +49,7 @@ class Journal:
 
     def show(self, **readings: str) -> None:
         """Readings beside the bar."""
-        self.bar.set_postfix(readings)
+        self.bar.set_postfix(readings, refresh=False)
 
     def write(self, step: int, readings: dict[str, float]) -> None:
         """Readings after `step` steps, for files."""

@@ -90,6 +90,8 @@ class Trainer:
         parameters = list(model.parameters())
         if not parameters:
             raise DataError(f"{type(model).__name__} has nothing to learn")
+        if settings.patience is not None and len(self.program.analysis.model.optimise) > 1:
+            raise DataError("patience goes by one loss, and the program has several: leave it out")
         fused = can_fuse(self.device, parameters) and not (self.team.size > 1 and settings.strategy == "fsdp")
         self.players = players_of(self.program, model, fused=fused)
         for player in self.players:
@@ -356,7 +358,8 @@ class Trainer:
             loss = self._mean_loss(rows, held)
             run.validation.append(loss)
             readings["validation"] = loss
-            if math.isfinite(loss) and (run.best is None or loss < run.best):
+            alone = len(self.players) == 1  # of several players none is best when its own loss is least
+            if alone and math.isfinite(loss) and (run.best is None or loss < run.best):
                 run.best, run.best_epoch = loss, run.epoch
                 if out is not None:
                     self.save(out / "best.safetensors")

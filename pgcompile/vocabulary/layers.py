@@ -103,7 +103,7 @@ def _linear(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None
     size = _size(args, "out_features")
     if not shape:
         raise LayerError("`Linear` takes a vector, here the input is a scalar", "declare the input as `real[1]`")
-    return (*shape[:-1], size), [(None, shape[-1]), (None, size), *_given((_BIAS,), args)]
+    return (*shape[:-1], size), [(None, shape[-1]), (None, size), *_given((_BIAS, _SPECTRAL), args)]
 
 
 def _convolution(dims: int, transpose: bool) -> Rule:
@@ -150,6 +150,7 @@ def _convolution_parameters(transpose: bool) -> tuple[LayerParameter, ...]:
         LayerParameter("dilation", "pair", 1),
         LayerParameter("groups", "size", 1),
         _BIAS,
+        _SPECTRAL,
     )
 
 
@@ -253,6 +254,7 @@ def _pixel_shuffle(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str
 
 
 _BIAS = LayerParameter("bias", "flag", True)
+_SPECTRAL = LayerParameter("spectral_norm", "flag", False)  # Miyato et al. 2018
 _EPS = LayerParameter("eps", "number", 1e-5)
 _NORM = (_EPS, LayerParameter("momentum", "number", 0.1), LayerParameter("affine", "flag", True))
 _POOL = (
@@ -265,7 +267,7 @@ _ALPHA = LayerParameter("alpha", "number", 1.0)
 _P = LayerParameter("p", "number", 0.5)
 
 _LAYERS = (
-    Layer("Linear", (LayerParameter("out_features", "size", required=True), _BIAS), _linear),
+    Layer("Linear", (LayerParameter("out_features", "size", required=True), _BIAS, _SPECTRAL), _linear),
     Layer("Conv1d", _convolution_parameters(False), _convolution(1, False), batch_rank=1),
     Layer("Conv2d", _convolution_parameters(False), _convolution(2, False), batch_rank=1),
     Layer("ConvTranspose2d", _convolution_parameters(True), _convolution(2, True), batch_rank=1),

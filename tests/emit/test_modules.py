@@ -12,13 +12,15 @@ import torch
 from torch import Tensor, nn
 
 import pgcompile as pgc
+from pgcompile.model.values import loss_name
 from pgcompile.vocabulary.library import library
 from tests.conftest import compiled
 from tests.programs import EXAMPLES, SMALL
 
 NAMES = sorted(EXAMPLES)
-# Programs with a density, and a sampler, of their generative part: one of a density up to a constant has neither.
-SCORED = [name for name in NAMES if "LogDensity" not in EXAMPLES[name]]
+# Programs with a density, and a sampler, of their generative part: one of a density up to a constant has neither, and
+# one that ends in a point has no density.
+SCORED = [name for name in NAMES if "LogDensity" not in EXAMPLES[name] and "Delta" not in EXAMPLES[name]]
 
 
 def model_of(name: str) -> nn.Module:
@@ -44,6 +46,12 @@ def observed(name: str, batch: tuple[int, ...] = (4,), device: str = "cpu") -> d
         else:
             values[variable] = torch.randn(*batch, *space.shape)
     return {k: v.to(device) for k, v in values.items()}
+
+
+def first_loss(model: nn.Module):  # type: ignore[no-untyped-def]
+    """The loss of the first line."""
+    lines = type(model).pgc_program.analysis.model.optimise
+    return getattr(model, loss_name(lines[0], lines))
 
 
 def call(method, name: str, **extra):  # type: ignore[no-untyped-def]
@@ -86,11 +94,11 @@ def test_it_imports_torch_and_nothing_else(name: str) -> None:
     assert {name.split(".")[0] for name in imported} - {"math"} == {"torch"}
 
 
-def test_the_vae_of_the_paper_is_at_most_144_lines() -> None:
-    """Ten of them check what the methods are given."""
+def test_the_vae_of_the_paper_is_at_most_157_lines() -> None:
+    """Ten of them check what the methods are given, thirteen are its training step."""
     text = EXAMPLES["vae"].replace("Linear(64)", "Linear(784)").replace("boolean[64]", "boolean[784]")
     text = text.replace("real[8]", "real[64]").replace("Linear(8)", "Linear(64)").replace("Linear(128)", "Linear(512)")
-    assert pgc.compile(text).source.count("\n") <= 144
+    assert pgc.compile(text).source.count("\n") <= 157
 
 
 @pytest.mark.parametrize("seed", ["0", "1", "12345"])
@@ -113,16 +121,19 @@ def test_every_net_runs_once_in_the_loss(name: str) -> None:
     calls: dict[str, int] = {}
     for key, child in model.named_children():
         child.register_forward_hook(lambda *_, key=key: calls.__setitem__(key, calls.get(key, 0) + 1))
-    call(model.loss, name)
-    # grad=dreg is defined by a second pass; several posteriors, and components of mixtures, have draws of their own.
+    call(first_loss(model), name)
+    # grad=dreg is defined by a second pass; several posteriors, and components of mixtures, have draws of their own; a
+    # discriminator sees both sides, and a critic the points between them too.
     once = {1} if calls else set()
-    assert set(calls.values()) == ({1, 2} if name in ("iwae", "mmvae", "mvae") else once)
+    twice = ("iwae", "mmvae", "mvae", "gan", "vae_gan")
+    assert set(calls.values()) == ({1, 2} if name in twice else {1, 3} if name == "wgan_gp" else once)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_full_graph(name: str) -> None:
     model = compiled(EXAMPLES[name]).Model()
-    methods = [m for m in ("loss", "terms", "log_prob") if hasattr(model, m)]
+    losses = [m for m in dir(model) if m == "loss" or m.startswith("loss_")]
+    methods = [m for m in (*losses, "terms", "log_prob") if hasattr(model, m)]
     for method in methods:
         torch._dynamo.reset()
         call_compiled = torch.compile(getattr(model, method), fullgraph=True, backend="eager")
@@ -186,18 +197,18 @@ def test_vmap(name: str) -> None:
 
 
 def wanted_loss(model: nn.Module) -> list[str]:
-    return list(inspect.signature(model.loss).parameters)
+    return list(inspect.signature(first_loss(model)).parameters)
 
 
 def call_loss(model: nn.Module, names: list[str], args: tuple[Tensor, ...]) -> Tensor:
-    return model.loss(**dict(zip(names, args, strict=True)))
+    return first_loss(model)(**dict(zip(names, args, strict=True)))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_tensor_is_made_on_a_device_of_its_own_choosing(name: str) -> None:
     model = compiled(EXAMPLES[name]).Model().to("meta")
     values = {**observed(name, device="meta"), "beta": torch.tensor(0.5, device="meta")}
-    for method in (model.loss, model.terms, *([model.log_prob] if name in SCORED else [])):
+    for method in (first_loss(model), model.terms, *([model.log_prob] if name in SCORED else [])):
         wanted = inspect.signature(method).parameters
         found = method(**{k: v for k, v in values.items() if k in wanted})
         tensors = found.values() if isinstance(found, dict) else [found]
@@ -221,15 +232,15 @@ def test_bf16_autocast(name: str) -> None:
 
 def call_seeded(model: nn.Module, name: str) -> Tensor:
     torch.manual_seed(2)
-    return call(model.loss, name)
+    return call(first_loss(model), name)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_double(name: str) -> None:
     model = compiled(EXAMPLES[name]).Model().double()
     values = {k: v.double() if v.is_floating_point() else v for k, v in observed(name).items()}
-    wanted = inspect.signature(model.loss).parameters
-    loss = model.loss(**{k: v for k, v in {**values, "beta": 0.5}.items() if k in wanted})
+    wanted = inspect.signature(first_loss(model)).parameters
+    loss = first_loss(model)(**{k: v for k, v in {**values, "beta": 0.5}.items() if k in wanted})
     assert loss.dtype == torch.float64
 
 

@@ -1212,3 +1212,16 @@ class Asia(nn.Module):
         if name.replace(" ", "") not in factors:
             raise KeyError(f"{name} is not one of {', '.join(factors)}")
         return factors[name.replace(" ", "")]
+
+    def optimisers(self, fused: bool | None = None) -> list:
+        """Adam for evidence."""
+        return [torch.optim.Adam(self.parameters(), lr=0.01, fused=fused)]
+
+    def train_step(self, optimisers: list, xray: Tensor, dysp: Tensor) -> dict:
+        """maximize evidence; the losses before."""
+        (optimiser,) = optimisers
+        loss = self.loss(xray, dysp)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        return {"loss": loss.detach()}

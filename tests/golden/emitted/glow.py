@@ -664,3 +664,16 @@ class Glow(nn.Module):
         if name.replace(" ", "") not in factors:
             raise KeyError(f"{name} is not one of {', '.join(factors)}")
         return factors[name.replace(" ", "")]
+
+    def optimisers(self, fused: bool | None = None) -> list:
+        """Adam for likelihood."""
+        return [torch.optim.Adam(self.parameters(), lr=0.001, fused=fused)]
+
+    def train_step(self, optimisers: list, grey: Tensor) -> dict:
+        """maximize likelihood; the losses before."""
+        (optimiser,) = optimisers
+        loss = self.loss(grey)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        return {"loss": loss.detach()}

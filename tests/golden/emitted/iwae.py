@@ -274,3 +274,16 @@ class Iwae(nn.Module):
         if name.replace(" ", "") not in factors:
             raise KeyError(f"{name} is not one of {', '.join(factors)}")
         return factors[name.replace(" ", "")]
+
+    def optimisers(self, fused: bool | None = None) -> list:
+        """Adam for bound."""
+        return [torch.optim.Adam(self.parameters(), lr=0.001, fused=fused)]
+
+    def train_step(self, optimisers: list, x: Tensor) -> dict:
+        """maximize bound; the losses before."""
+        (optimiser,) = optimisers
+        loss = self.loss(x)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        return {"loss": loss.detach()}

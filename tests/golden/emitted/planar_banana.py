@@ -400,3 +400,16 @@ class PlanarBanana(nn.Module):
         if name.replace(" ", "") not in factors:
             raise KeyError(f"{name} is not one of {', '.join(factors)}")
         return factors[name.replace(" ", "")]
+
+    def optimisers(self, fused: bool | None = None) -> list:
+        """Adam for evidence."""
+        return [torch.optim.Adam(self.parameters(), lr=0.005, fused=fused)]
+
+    def train_step(self, optimisers: list) -> dict:
+        """maximize evidence; the losses before."""
+        (optimiser,) = optimisers
+        loss = self.loss()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        return {"loss": loss.detach()}

@@ -1,0 +1,242 @@
+"""Divergences that a net estimates: `JS_d`, `KL_d` and `W_d`, with a discriminator or critic `d`.
+
+`d(x)` is the log-odds that x came from the left side (Goodfellow et al. 2014; Nowozin et al. 2016), or for `W_d` a
+critic that is large on the left (Arjovsky et al. 2017).
+"""
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from pgcompile.diagnostics import cure
+from pgcompile.model.literals import evaluate
+from pgcompile.model.mixtures import components
+from pgcompile.model.values import Atom, Data, Distribution, ExternNetwork, Factor, ModuleSegment, Net
+from pgcompile.objective import terms
+from pgcompile.objective.context import Context
+from pgcompile.objective.options import choice, read_options, split_options
+from pgcompile.objective.terms import Draw, Env, Term
+from pgcompile.syntax import tree
+
+if TYPE_CHECKING:
+    from pgcompile.objective.resolve import Objectives
+
+FORMS = ("saturating", "nonsaturating", "hinge")
+KINDS = {"JS": ("form",), "KL": (), "W": ("penalty",)}
+
+
+class Adversarial:
+    """Divergences of one program's objectives that a net estimates.
+
+    Args:
+        whole: resolves what is inside them.
+        opposite: the right side of a divergence, by what is on the left.
+    """
+
+    def __init__(self, whole: "Objectives", opposite: Callable[[tree.Expr, Distribution], Distribution | None]) -> None:
+        self.whole = whole
+        self.model = whole.model
+        self.sink = whole.sink
+        self.opposite = opposite
+
+    @staticmethod
+    def knows(kind: str) -> bool:
+        """Whether a functional is one of these."""
+        return kind.split("_", 1)[0] in KINDS and "_" in kind
+
+    def term(self, expr: tree.Functional, env: Env, context: Context) -> Term | None:
+        """The estimate as expectations of the net over both sides; None after a report."""
+        kind, name = expr.kind.split("_", 1)
+        net = self._critic(expr, kind, name)
+        if net is None:
+            return None
+        if expr.right is None:
+            self._report(expr, f"{expr.kind} compares two distributions", f"write {expr.kind}[p || data]", "PGC311")
+            return None
+        sides = self._sides(expr, net)
+        own, rest = split_options(expr.options, KINDS[kind])
+        options = read_options(rest, self.model.constants, self.sink, expr.kind, KINDS[kind])
+        if sides is None or options is None:
+            return None
+        left, right, variables = sides
+        critic = self._call(expr, name, variables)
+        form = choice(own["form"], FORMS, self.sink) if "form" in own else FORMS[0]
+        penalty = self._penalty(own["penalty"], net) if "penalty" in own else Fraction(0)
+        if critic is None or form is None or penalty is None:
+            return None
+        samples, estimator = options
+
+        def mean(side: Distribution, value: tree.Expr | None) -> Term | None:
+            def body(inner: Env) -> Term | None:
+                return terms.Constant(Fraction(0)) if value is None else self.whole._plain(value, inner)
+
+            return self.whole.average(side, samples, estimator, env, context, expr.span, body)
+
+        match kind, form:
+            case "JS", "saturating":
+                # log 2 + (E_left[log D] + E_right[log(1 - D)]) / 2, with D = sigmoid(d)
+                there, here = (
+                    mean(side, tree.Negative(_apply("softplus", arg, expr), span=expr.span))
+                    for side, arg in ((left, tree.Negative(critic, span=expr.span)), (right, critic))
+                )
+                if there is None or here is None:
+                    return None
+                half = terms.Constant(Fraction(1, 2))
+                two = self.whole._plain(_apply("log", tree.Number("2", span=expr.span), expr), env)
+                assert two is not None
+                return terms.Add(((1, two), (1, terms.Multiply((half, there))), (1, terms.Multiply((half, here)))))
+            case "JS", "nonsaturating":
+                # -log of the probability that the generated side is taken for the other (Goodfellow et al. 2014)
+                generated, other = (right, left) if _is_data(left) else (left, right)
+                taken = critic if generated is left else tree.Negative(critic, span=expr.span)
+                return _sum((1, mean(generated, _apply("softplus", taken, expr))), (1, mean(other, None)))
+            case "JS", _:
+                # Lim and Ye 2017
+                there = mean(left, _apply("relu", _one(critic, -1, expr), expr))
+                here = mean(right, _apply("relu", _one(critic, 1, expr), expr))
+                return _sum((-1, there), (-1, here))
+            case "KL", _:
+                return _sum((1, mean(left, critic)), (1, mean(right, None)))
+            case _:
+                total = _sum((1, mean(left, critic)), (-1, mean(right, critic)))
+                if not penalty or total is None:
+                    return total
+                slope = self._slope(expr, name, left, right, variables, env, context)
+                weighed = None if slope is None else terms.Multiply((terms.Constant(penalty), slope))
+                return None if weighed is None else terms.Add(((1, total), (-1, weighed)))
+
+    def _report(self, expr: tree.Node, message: str, hint: str, code: str = "PGC405") -> None:
+        self.sink.add(code, expr.span, message, help=hint)
+
+    def _critic(self, expr: tree.Functional, kind: str, name: str) -> Net | ExternNetwork | None:
+        """The net that a subscript names."""
+        if name in self.model.nets:
+            return self.model.nets[name]
+        otherwise = f"declare it: `net {name} = Linear(64) >> ReLU >> Linear(1)`"
+        self.sink.add(
+            "PGC101",
+            expr.span,
+            f"{expr.kind} is estimated by the net {name}, and there is none of that name",
+            **cure(name, expr.span, (), otherwise),
+        )
+        return None
+
+    def _sides(
+        self, expr: tree.Functional, net: Net | ExternNetwork
+    ) -> tuple[Distribution, Distribution, tuple[str, ...]] | None:
+        """Both sides, and the variables that the net compares."""
+        assert expr.right is not None
+        data_left = isinstance(expr.left, tree.Name) and expr.left.id == "data"
+        first, second = (expr.right, expr.left) if data_left else (expr.left, expr.right)
+        one = self.whole.over(first)
+        if one is None:
+            return None
+        wanted = self._compared(one, net)
+        if isinstance(second, tree.Name) and second.id == "data":
+            other: Distribution | None = Distribution((Atom(Factor("data", wanted, (), Data(), second.span)),))
+        else:
+            other = self.opposite(second, one)
+        if other is None:
+            return None
+        variables = tuple(v for v in wanted if v in other.targets)
+        missing = [v for v in wanted if v not in other.targets]
+        if (net.inputs is not None and missing) or not variables:
+            shown = ", ".join(missing or wanted)
+            self._report(
+                expr,
+                f"{expr.kind} compares draws of the same variables, and {other.label} does not generate {shown}",
+                f"compare {one.label} with a distribution of {', '.join(wanted)}, such as data({', '.join(wanted)})",
+            )
+            return None
+        return (other, one, variables) if data_left else (one, other, variables)
+
+    def _compared(self, side: Distribution, net: Net | ExternNetwork) -> tuple[str, ...]:
+        """What the net names, or else the variables that nothing of the side is conditioned on."""
+        if net.inputs is not None and all(name in side.targets for name in net.inputs):
+            return tuple(net.inputs)
+        above = {p for atom in side.atoms for p in atom.parents}
+        return tuple(t for t in side.targets if t not in above) or side.targets
+
+    def _penalty(self, option: tree.Option, net: Net | ExternNetwork) -> Fraction | None:
+        """The weight of the gradient penalty."""
+        value = evaluate(option.value, self.model.constants)
+        plain = isinstance(net, Net) and all(
+            isinstance(s, ModuleSegment) and s.batch_rank is None and not s.cell_states for s in net.segments or ()
+        )
+        if not plain or not isinstance(net, Net) or len(net.segments or ()) != 1:
+            self._report(
+                option,
+                "the penalty asks for the gradient of a net of layers only",
+                "write the critic as one pipeline of one input: `net d = Linear(64) >> LeakyReLU(0.2) >> Linear(1)`",
+                "PGC408",
+            )
+            return None
+        if isinstance(value, Fraction) and value >= 0:
+            return value
+        self._report(option, "penalty is a number that is not negative", "write penalty=10", "PGC408")
+        return None
+
+    def _call(self, expr: tree.Functional, name: str, variables: tuple[str, ...]) -> tree.Expr | None:
+        """`d(x)`, or `d(x)[0]`; None after a report."""
+        span = expr.span
+        arguments = tuple(tree.Argument(None, tree.Name(v, span=span), span=span) for v in variables)
+        call = tree.Call(name, arguments, span=span, name_span=span)
+        shape = self.whole.shape_of(call)
+        if shape not in ((), (1,), None):
+            self._report(
+                expr,
+                f"{name} gives {list(shape)} numbers a data point, and {expr.kind} needs one",
+                f"end it with Linear(1): `net {name} = ... >> Linear(1)`",
+                "PGC402",
+            )
+            return None
+        return tree.Index(call, (tree.Number("0", span=span),), span=span) if shape == (1,) else call
+
+    def _slope(
+        self,
+        expr: tree.Functional,
+        name: str,
+        left: Distribution,
+        right: Distribution,
+        variables: tuple[str, ...],
+        env: Env,
+        context: Context,
+    ) -> Term | None:
+        """(||grad d|| - 1)^2 between draws of both sides (Gulrajani et al. 2017)."""
+        if len(variables) > 1 or any(components(side, self.model) is not None for side in (left, right)):
+            self._report(expr, "the penalty is between draws of one variable", "leave penalty out", "PGC408")
+            return None
+        options = read_options(
+            tuple(o for o in expr.options if o.name not in KINDS["W"]), self.model.constants, self.sink
+        )
+        assert options is not None
+        draws: list[tuple[Draw, Env] | None] = [
+            self.whole.draw(side, *options, env, context, expr.span) for side in (left, right)
+        ]
+        if draws[0] is None or draws[1] is None:
+            return None
+        settings = terms.Settings(name, (), 0)
+        label = f"gradient penalty of {name}"
+        return terms.Discrepancy(
+            "GP", draws[0][0], draws[1][0], draws[0][1], draws[1][1], variables, settings, label, expr.span
+        )
+
+
+def _is_data(side: Distribution) -> bool:
+    return any(isinstance(atom.factor.definition, Data) for atom in side.atoms)
+
+
+def _apply(function: str, value: tree.Expr, expr: tree.Functional) -> tree.Expr:
+    if function == "log":
+        return tree.Log(value, span=expr.span)
+    return tree.Call(function, (tree.Argument(None, value, span=expr.span),), span=expr.span, name_span=expr.span)
+
+
+def _one(value: tree.Expr, sign: int, expr: tree.Functional) -> tree.Expr:
+    """1 + value, or 1 - value."""
+    return tree.Sum(((1, tree.Number("1", span=expr.span)), (sign, value)), span=expr.span)
+
+
+def _sum(*items: tuple[int, Term | None]) -> Term | None:
+    found = [(sign, term) for sign, term in items if term is not None]
+    return terms.Add(tuple(found)) if len(found) == len(items) else None
