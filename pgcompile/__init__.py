@@ -17,9 +17,10 @@ from pgcompile.diagnostics.render import render
 
 if TYPE_CHECKING:
     from pgcompile.program import Program
+    from pgcompile.training import Trainer
 
 __version__ = "0.1.0"
-__all__ = ["CompileError", "Diagnostic", "InternalError", "Program", "ProgramWarning", "check", "compile"]
+__all__ = ["CompileError", "Diagnostic", "InternalError", "Program", "ProgramWarning", "Trainer", "check", "compile"]
 
 Constants = dict[str, int | float]
 
@@ -87,4 +88,8 @@ def __getattr__(name: str) -> Any:
         from pgcompile.program import Program
 
         return Program
+    if name == "Trainer":  # which loads torch
+        from pgcompile.training import Trainer
+
+        return Trainer
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

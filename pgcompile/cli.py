@@ -9,6 +9,8 @@ import json
 import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,7 @@ from pgcompile.diagnostics import CompileError, Diagnostic, InternalError, Sever
 
 if TYPE_CHECKING:
     from pgcompile.compiler import Analysis
+    from pgcompile.training.applied import Applied
 
 _PROGRAM = click.argument("program")
 _SET = click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a const of the program.")
@@ -405,7 +408,150 @@ def sample(
     click.echo(f"wrote {output}", err=True)
 
 
+_WEIGHTS = click.option(
+    "--checkpoint", "weights", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+_SEED = click.option("--seed", default=0, show_default=True, help="Of the noise.")
+_PICTURE = click.option(
+    "-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="An .npz or .png file."
+)
+
+
+@main.command()
+@_PROGRAM
+@_SET
+@_WEIGHTS
+@_DATA
+@click.option("--bound", default=0, type=click.IntRange(min=0), help="Draws of an importance-weighted bound of log p.")
+@_BATCH
+@_SEED
+@_DEVICE
+@_INPUT
+@_EXTERN
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def evaluate(
+    program: str, settings: tuple[str, ...], weights: Path, data: Path | None, bound: int, as_json: bool, **chosen: Any
+) -> None:
+    """The mean of every named term of a trained PROGRAM over DATA."""
+    with _applied(program, settings, weights, data, chosen) as applied:
+        found = applied.evaluate(bound, progress=sys.stderr.isatty())
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+        return
+    for name, value in found.items():
+        click.echo(f"{name}: {value:.4f}")
+
+
+@main.command()
+@_PROGRAM
+@_SET
+@_WEIGHTS
+@_DATA
+@_PICTURE
+@click.option("-n", "--number", type=click.IntRange(min=1), help="How many rows; 32 for a picture, else all.")
+@_BATCH
+@_SEED
+@_DEVICE
+@_EXTERN
+def reconstruct(
+    program: str,
+    settings: tuple[str, ...],
+    weights: Path,
+    data: Path | None,
+    output: Path,
+    number: int | None,
+    **chosen: Any,
+) -> None:
+    """DATA as a trained PROGRAM gives it back from its latents."""
+    with _applied(program, settings, weights, data, chosen) as applied:
+        applied.reconstruct(output, number, progress=sys.stderr.isatty())
+    click.echo(f"wrote {output}", err=True)
+
+
+@main.command()
+@_PROGRAM
+@_SET
+@_WEIGHTS
+@_DATA
+@_PICTURE
+@click.option("--pairs", default=8, show_default=True, type=click.IntRange(min=1), help="Pairs of rows.")
+@click.option("--steps", default=8, show_default=True, type=click.IntRange(min=2), help="Points of each line.")
+@_SEED
+@_DEVICE
+@_EXTERN
+def interpolate(
+    program: str,
+    settings: tuple[str, ...],
+    weights: Path,
+    data: Path | None,
+    output: Path,
+    pairs: int,
+    steps: int,
+    **chosen: Any,
+) -> None:
+    """Lines between the latents of rows of DATA, decoded by a trained PROGRAM."""
+    with _applied(program, settings, weights, data, chosen) as applied:
+        applied.interpolate(output, pairs, steps)
+    click.echo(f"wrote {output}", err=True)
+
+
+@main.command()
+@_PROGRAM
+@_SET
+@_WEIGHTS
+@click.option("--part", "what", required=True, help='sample, sample_mean, log_prob, an objective, or "q(z|x)".')
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["pt2", "onnx", "aoti"]),
+    default="pt2",
+    show_default=True,
+    help="Of the file.",
+)
+@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write.")
+@_EXTERN
+def export(
+    program: str,
+    settings: tuple[str, ...],
+    weights: Path,
+    what: str,
+    form: str,
+    output: Path,
+    externs: tuple[str, ...],
+) -> None:
+    """Write a part of a trained PROGRAM for torch.export, ONNX or AOTInductor, and check it against the module."""
+    from pgcompile.program import compile_source
+    from pgcompile.training import DataError
+    from pgcompile.training.export import export as export_part
+
+    compiled = compile_source(_source(program), None, _constants(settings), link=False)
+    supplied = {name: _supplied(name, place) for name, place in (_assignment(e) for e in externs)}
+    try:
+        lines = export_part(compiled, weights, what, output, form, supplied)
+    except DataError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo("\n".join([f"wrote {output}", *lines]))
+
+
 # --- shared pieces ---
+
+
+@contextmanager
+def _applied(
+    program: str, settings: tuple[str, ...], weights: Path, data: Path | None, chosen: dict[str, Any]
+) -> Iterator[Applied]:
+    """A trained program with its data; what does not fit is a message."""
+    from pgcompile.program import compile_source
+    from pgcompile.training import DataError, Settings
+    from pgcompile.training.applied import Applied
+
+    compiled = compile_source(_source(program), None, _constants(settings), link=False)
+    numbers = {name: float(value) for name, value in _pairs(chosen.pop("inputs", ())).items()}
+    supplied = {name: _supplied(name, place) for name, place in (_assignment(e) for e in chosen.pop("externs"))}
+    try:
+        yield Applied(compiled, weights, data, Settings(inputs=numbers, **chosen), supplied)
+    except DataError as error:
+        raise click.ClickException(str(error)) from None
 
 
 def _source(program: str) -> Source:

@@ -1,6 +1,7 @@
 """Data files, matched to variables by name and checked against their declared spaces."""
 
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from pgcompile.diagnostics import nearest
 from pgcompile.training.tables import read_csv, read_parquet
 from pgcompile.vocabulary.spaces import KINDS, Space, contains
+from pgcompile.writing import write_atomically
 
 IN_MEMORY = 256 * 2**20  # bytes of a file above which its rows stay on disk
 CHUNK = 2**16  # rows that are checked at once
@@ -142,3 +144,10 @@ def _outside(array: np.ndarray, space: Space) -> float | None:
     elif contains("nonnegative", space.kind):
         bad = array < 0
     return float(array[bad][0]) if bad.any() else None
+
+
+def save_arrays(values: Mapping[str, np.ndarray], path: Path) -> Path:
+    """Write an `.npz`."""
+    buffer = BytesIO()
+    np.savez_compressed(buffer, **dict(values))  # type: ignore[arg-type]
+    return write_atomically(path, buffer.getvalue())

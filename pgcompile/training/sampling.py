@@ -7,9 +7,8 @@ import torch
 
 from pgcompile.program import Program
 from pgcompile.training import checkpoint
-from pgcompile.training.data import DataError, load
+from pgcompile.training.data import DataError, load, save_arrays
 from pgcompile.training.pictures import image_shape, save_grid, save_scatter
-from pgcompile.writing import write_atomically
 
 
 def draw(
@@ -34,23 +33,20 @@ def draw(
     if output.suffix.lower() not in (".npz", ".png"):
         raise DataError(f"{output.name} is neither .npz (numbers) nor .png (pictures)")
     model = program.Model()
-    checkpoint.restore(model, weights)
+    prepared = checkpoint.restore(model, weights)
     model.eval()
     torch.manual_seed(seed)
-    conditions = _conditions(program, given)
+    conditions = prepared(_conditions(program, given))
     sampler = model.sample_mean if mean else model.sample
     with torch.no_grad():
         try:
             values = sampler(() if conditions else (number,), conditions)
         except (KeyError, ValueError) as error:
             raise DataError(str(error).strip("'\"")) from None
+    values = prepared.undo(values)
     if output.suffix.lower() == ".png":
         return _picture(program, values, output)
-    from io import BytesIO
-
-    buffer = BytesIO()
-    np.savez_compressed(buffer, **{name: value.cpu().numpy() for name, value in values.items()})
-    return write_atomically(output, buffer.getvalue())
+    return save_arrays({name: value.cpu().numpy() for name, value in values.items()}, output)
 
 
 def _conditions(program: Program, given: Path | None) -> dict[str, torch.Tensor]:

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
+from safetensors.torch import load_file
 
+import pgcompile as pgc
 from pgcompile.cli import main
 from tests.programs import ROOT
 
@@ -172,3 +175,122 @@ def test_an_input_must_be_given(tmp_path: Path) -> None:
         "give it with --input beta=1" in run("train", program, "--data", DIGITS, "--epochs", "1", "--out", out).output
     )
     assert run("train", program, "--data", DIGITS, "--epochs", "1", "--out", out, "--input", "beta=2").exit_code == 0
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("run")
+    result = run("train", VAE, "--data", DIGITS, "--epochs", "2", "--out", str(out), "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    return out
+
+
+def test_what_training_leaves(trained: Path) -> None:
+    names = {path.name for path in trained.iterdir()}
+    pictures = {"loss.png", "samples.png", "reconstructions.png", "latents.png"}
+    assert names >= {"model.safetensors", "best.safetensors", "state.safetensors", "log.jsonl", "model.py", *pictures}
+    lines = [json.loads(line) for line in (trained / "log.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines if "epoch" in line] == [1.0, 2.0]
+    assert all("loss" in line or "training" in line for line in lines)
+    more = run("train", VAE, "--data", DIGITS, "--epochs", "3", "--out", str(trained), "--device", "cpu", "--resume")
+    assert more.exit_code == 0
+    assert len(json.loads((trained / "losses.json").read_text())["training"]) == 3
+
+
+def test_evaluate(trained: Path) -> None:
+    weights = str(trained / "model.safetensors")
+    found = json.loads(
+        run("evaluate", VAE, "--checkpoint", weights, "--data", DIGITS, "--bound", "64", "--json").output
+    )
+    assert set(found) == {"elbo", "IWAE-64"}
+    assert -60 < found["elbo"] < found["IWAE-64"] < -15  # more samples, a tighter bound
+    missing = run("evaluate", VAE, "--checkpoint", weights)
+    assert missing.exit_code == 1
+    assert "give the data with --data" in missing.output
+
+
+def test_the_importance_weighted_bound_is_exact_where_the_posterior_is(tmp_path: Path) -> None:
+    """p(x) is Normal(0, sqrt 2), and q is the posterior: every weight is p(x)."""
+    from safetensors.torch import save_file
+
+    program = tmp_path / "m.pgc"
+    program.write_text(
+        "x : real\nz : real\nparam s : real = 0.5\np(z) = Normal(0, 1)\np(x|z) = Normal(z, 1)\n"
+        "q(z|x) = Normal(s * x, 0.7071067811865476)\nelbo = ELBO[p(x|z) p(z) || q(z|x)]\nmaximize elbo"
+    )
+    x = np.linspace(-2, 2, 9).astype(np.float32)
+    np.savez(tmp_path / "d.npz", x=x)
+    save_file({"s": torch.tensor(0.5)}, tmp_path / "w.safetensors")
+    found = json.loads(
+        run(
+            *("evaluate", str(program), "--checkpoint", str(tmp_path / "w.safetensors"), "--data"),
+            *(str(tmp_path / "d.npz"), "--bound", "3", "--json"),
+        ).output
+    )
+    expected = float(np.mean(-(x**2) / 4 - 0.5 * np.log(4 * np.pi)))
+    assert found["IWAE-3"] == pytest.approx(expected, abs=1e-5)
+
+
+def test_reconstruct_and_interpolate(trained: Path, tmp_path: Path) -> None:
+    weights = ("--checkpoint", str(trained / "model.safetensors"), "--data", DIGITS)
+    for command in ("reconstruct", "interpolate"):
+        for name in ("out.png", "out.npz"):
+            result = run(command, VAE, *weights, "-o", str(tmp_path / name))
+            assert result.exit_code == 0, result.output
+            assert (tmp_path / name).stat().st_size > 100
+        assert run(command, VAE, *weights, "-o", str(tmp_path / "out.txt")).exit_code == 1
+    with np.load(tmp_path / "out.npz") as content:
+        lines = content["x"]
+    assert lines.shape == (8, 8, 64)
+    middle = np.abs(np.diff(lines, axis=1)).max()
+    assert 0 < middle < 1
+
+
+@pytest.mark.parametrize("form", ["pt2", "onnx", "aoti"])
+def test_export(form: str, trained: Path, tmp_path: Path) -> None:
+    weights = str(trained / "model.safetensors")
+    for part in ("q(z|x)", "sample") if form != "aoti" else ("q(z|x)",):
+        out = tmp_path / f"{form}.bin"
+        result = run("export", VAE, "--checkpoint", weights, "--part", part, "--format", form, "-o", str(out))
+        assert result.exit_code == 0, result.output
+        assert out.stat().st_size > 1000
+        assert "differs from the module by" in result.output or part == "sample"
+    wrong = run("export", VAE, "--checkpoint", weights, "--part", "elbow", "-o", str(tmp_path / "x"))
+    assert wrong.exit_code == 1
+    assert "there are sample, sample_mean, elbo" in wrong.output
+
+
+def test_the_script_of_an_emitted_module(tmp_path: Path) -> None:
+    """It needs no pgcompile, and trains to what the Trainer trains to."""
+    import subprocess
+    import sys
+
+    from pgcompile.training import Trainer
+
+    text = (
+        "x : real[4]\ny : real\nparam w : real[4]\nparam b : real\np(y|x) = Normal(sum(w * x) + b, 1)\n"
+        "fit = log p(y|x)\n"
+        "maximize fit using Adam(lr = 0.1, clip_norm = 1, schedule = linear)"
+    )
+    program = tmp_path / "m.pgc"
+    program.write_text(text)
+    x = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)
+    data = {"x": x, "y": x.sum(-1)}
+    np.savez(tmp_path / "d.npz", **data)
+    made = run("compile", str(program), "-o", str(tmp_path / "line.py"), "--train", str(tmp_path / "train.py"))
+    assert made.exit_code == 0
+    for arguments in (["check"], ["format", "--check"]):
+        subprocess.run([sys.executable, "-m", "ruff", *arguments, "--isolated", "train.py"], cwd=tmp_path, check=True)
+    trainer = Trainer(pgc.compile(text).Model(), device="cpu", batch_size=64, validation=0.0)
+    trainer.fit(data, epochs=6)
+    launches = [
+        [sys.executable],
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"],
+    ]
+    for launch in launches:
+        command = [*launch, "train.py", "--data", "d.npz", "--epochs", "6", "--batch-size", "64", "--device", "cpu"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False, timeout=200)
+        assert done.returncode == 0, done.stderr.decode()[-2000:]
+        found = load_file(tmp_path / "model.safetensors")
+        for name, value in trainer.model.state_dict().items():
+            assert torch.allclose(found[name], value, atol=1e-5), name

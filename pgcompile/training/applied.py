@@ -1,0 +1,256 @@
+"""What a trained model is used for: `pgc evaluate`, `pgc reconstruct` and `pgc interpolate`."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from pgcompile.plan.names import identifier
+from pgcompile.program import Program
+from pgcompile.training import checkpoint
+from pgcompile.training.data import DataError, save_arrays
+from pgcompile.training.device import device_of
+from pgcompile.training.fit import posterior_of, reconstruct
+from pgcompile.training.pictures import image_shape, save_grid, save_pairs, save_scatter
+from pgcompile.training.players import arguments_of
+from pgcompile.training.prepare import Preparation
+from pgcompile.training.rows import Data, Rows, batches, rows_of
+from pgcompile.training.settings import Settings
+
+
+class Applied:
+    """A trained model with its data.
+
+    Args:
+        program: the program.
+        weights: its checkpoint.
+        data: see `Trainer.fit`.
+        settings: batch size, device, inputs and seed.
+        extern: the program's extern parts.
+
+    Raises:
+        DataError: the checkpoint or the data does not fit.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        weights: Path,
+        data: Data | None,
+        settings: Settings,
+        extern: Mapping[str, Any] | None = None,
+    ) -> None:
+        missing = [name for name in program.supplied if name not in (extern or {})]
+        if missing:
+            raise DataError(f"the program has the extern part {missing[0]}: give --extern {missing[0]}=pkg.mod:Class")
+        self.program, self.settings = program, settings
+        self.device = device_of(settings.device)
+        self.model: Any = program.Model(**dict(extern or {}))
+        self.prepared: Preparation = checkpoint.restore(self.model, weights).to(self.device)
+        self.model.to(self.device).eval()
+        torch.manual_seed(settings.seed)
+        self.data = data
+
+    # --- the data ---
+
+    def rows(self, wanted: list[str]) -> Rows:
+        """The rows of some variables.
+
+        Raises:
+            DataError: there are none, or they do not fit.
+        """
+        if self.data is None:
+            raise DataError(f"{', '.join(wanted)} is observed: give the data with --data")
+        spaces = dict(self.program.analysis.model.spaces)
+        for name, (_, _, noise) in self.prepared.steps.items():
+            spaces[name] = replace(spaces[name], kind="nonnegative_integer" if float(noise) else "real")
+        return rows_of(self.data, wanted, spaces, frozenset(n for n, s in self.prepared.steps.items() if float(s[2])))
+
+    def _batches(self, wanted: list[str], title: str, progress: bool) -> Any:
+        rows = self.rows(wanted)
+        chunks = list(torch.arange(len(rows)).split(self.settings.batch_size))
+        several = batches(rows, chunks, self.device, self.settings.workers)
+        for batch in tqdm(several, desc=title, total=len(chunks), unit="batch", leave=False, disable=not progress):
+            yield self.prepared(batch)
+
+    def observed(self) -> list[str]:
+        """Variables that the objectives observe."""
+        names = set(arguments_of(self.program, "terms")) if hasattr(self.program.Model, "terms") else set()
+        return [v for v in self.program.analysis.model.variables if identifier(v) in names]
+
+    def _inputs(self) -> dict[str, Tensor]:
+        """Inputs as they are at the end of training, where a schedule drives them."""
+        model = self.program.analysis.model
+        wanted = arguments_of(self.program, "terms") if hasattr(self.program.Model, "terms") else ()
+        found = {}
+        for tensor in model.tensors.values():
+            name = tensor.name
+            if tensor.kind != "input" or identifier(name) not in wanted:
+                continue
+            if name in self.settings.inputs:
+                value = float(self.settings.inputs[name])
+            elif name in model.ramps:
+                value = model.ramps[name].end
+            else:
+                raise DataError(f"the objectives need the input {name}: give it with --input {name}=1")
+            found[identifier(name)] = torch.tensor(value, device=self.device)
+        return found
+
+    # --- what is asked ---
+
+    @torch.no_grad()
+    def evaluate(self, samples: int = 0, *, progress: bool = False) -> dict[str, float]:
+        """Means over the data of every named term, and of an importance-weighted bound of `log p` of what is observed.
+
+        Args:
+            samples: draws of the bound (Burda et al. 2016), 0 for no bound.
+            progress: whether to show a bar.
+
+        Raises:
+            DataError: the data does not fit, or the program has no posterior for the bound.
+        """
+        if not hasattr(self.program.Model, "terms"):
+            raise DataError("the program has no objective to evaluate")
+        wanted, inputs = self.observed(), self._inputs()
+        totals: dict[str, float] = {}
+        count = 0
+        for batch in self._batches(wanted, "evaluating", progress) if wanted else [{}]:
+            given = {**{identifier(n): v for n, v in batch.items()}, **inputs}
+            size = len(next(iter(batch.values()))) if batch else 1
+            names = arguments_of(self.program, "terms")
+            found = {n: float(v.double().mean()) for n, v in self.model.terms(**{n: given[n] for n in names}).items()}
+            if samples:
+                found[f"IWAE-{samples}"] = float(self._bound(batch, samples).double().mean())
+            for name, value in found.items():
+                totals[name] = totals.get(name, 0.0) + value * size
+            count += size
+        return {name: value / count for name, value in totals.items()}
+
+    def _bound(self, rows: dict[str, Tensor], samples: int) -> Tensor:
+        """log of the mean of `samples` weights p(x, z) / q(z|x), for each row."""
+        part = self.program.generative
+        latents = [] if part is None else [name for name in part.targets if name not in rows]
+        chain = None if part is None else self._posterior_chain(latents, rows)
+        if part is None or not latents or chain is None or not hasattr(self.model, "log_prob"):
+            raise DataError("a bound needs a density of everything, and a posterior q of what is not observed")
+        values = {name: value.expand(samples, *value.shape) for name, value in rows.items()}
+        total = torch.zeros((), device=self.device)
+        for label, target, parents in chain:
+            q = self.model.factor(label)(*(values[p] for p in parents))
+            draw, log_q = _drawn(q)
+            values[target] = draw
+            total = total - log_q
+        names = arguments_of(self.program, "log_prob")
+        by_name = {identifier(name): value for name, value in values.items()}
+        weights: Tensor = self.model.log_prob(**{name: by_name[name] for name in names}) + total
+        return weights.logsumexp(0) - math.log(samples)
+
+    def _posterior_chain(
+        self, latents: list[str], rows: Mapping[str, Tensor]
+    ) -> list[tuple[str, str, tuple[str, ...]]] | None:
+        """Factors that draw the latents one after another from what is known; None where there are not enough."""
+        part = self.program.generative
+        assert part is not None
+        own = {atom.label for atom in part.atoms}
+        known, chain = set(rows), []
+        left = [f for f in self.program.analysis.model.factors if f.label not in own and len(f.targets) == 1]
+        while True:
+            ready = [f for f in left if f.targets[0] in latents and f.targets[0] not in known and known >= {*f.parents}]
+            if not ready:
+                break
+            chain.append((ready[0].label, ready[0].targets[0], ready[0].parents))
+            known.add(ready[0].targets[0])
+        return chain if known >= {*latents} else None
+
+    @torch.no_grad()
+    def reconstruct(self, output: Path, number: int | None = None, *, progress: bool = False) -> Path:
+        """Observed variables as the model gives them back, into an `.npz`, or a `.png` with each below its image.
+
+        Raises:
+            DataError: the model has no posterior or no sampler, or the variables are no images.
+        """
+        _suffix(output)
+        found: dict[str, list[Tensor]] = {}
+        seen: dict[str, list[Tensor]] = {}
+        count = 0
+        number = (32 if output.suffix.lower() == ".png" else None) if number is None else number
+        for batch in self._batches(self.observed(), "reconstructing", progress):
+            given = reconstruct(self.program, self.model, batch)
+            if not given:
+                raise DataError("the program has no posterior of its latents, or no sampler, to reconstruct with")
+            for name, value in self.prepared.undo(given).items():
+                found.setdefault(name, []).append(value)
+                seen.setdefault(name, []).append(self.prepared.undo({name: batch[name]})[name])
+            count += len(next(iter(batch.values())))
+            if number is not None and count >= number:
+                break
+        whole = {name: torch.cat(parts)[:number].float().cpu().numpy() for name, parts in found.items()}
+        if output.suffix.lower() == ".npz":
+            return save_arrays(whole, output)
+        for name, array in whole.items():
+            size = image_shape(self.program.analysis.model.spaces[name].shape)
+            if size is not None:
+                return save_pairs(torch.cat(seen[name])[:number].float().cpu().numpy(), array, size, output)
+        raise DataError(f"no variable can be shown as images: write an .npz instead of {output.name}")
+
+    @torch.no_grad()
+    def interpolate(self, output: Path, pairs: int = 8, steps: int = 8) -> Path:
+        """Means along straight lines between the latents of rows of the data, a row of the picture each.
+
+        Raises:
+            DataError: the model has no posterior or no sampler, or there are fewer than two rows.
+        """
+        _suffix(output)
+        rows = self.rows(self.observed())
+        pairs = min(pairs, len(rows) // 2)
+        if pairs < 1:
+            raise DataError("between fewer than two rows there is no line")
+        taken = rows.take(torch.randperm(len(rows))[: 2 * pairs])
+        batch = self.prepared({name: value.to(self.device) for name, value in taken.items()})
+        latents = posterior_of(self.program, self.model, batch)
+        part = self.program.generative
+        if latents is None or part is None or not hasattr(self.model, "sample_mean"):
+            raise DataError("the program has no posterior of its latents, or no sampler, to interpolate with")
+        if not all(value.is_floating_point() for value in latents.values()):
+            raise DataError("a latent is an index, and there is nothing between two of them")
+        along = torch.linspace(0, 1, steps, device=self.device)
+
+        def between(value: Tensor) -> Tensor:
+            first, last = value[:pairs].unsqueeze(1), value[pairs : 2 * pairs].unsqueeze(1)
+            share = along.reshape(1, steps, *[1] * (value.dim() - 1)).to(value.dtype)
+            return ((1 - share) * first + share * last).flatten(0, 1)
+
+        given = {name: between(value) for name, value in latents.items()}
+        given |= {name: batch[name][:pairs].repeat_interleave(steps, 0) for name in part.parents if name in batch}
+        drawn = self.model.sample_mean((), given)
+        shown = self.prepared.undo({name: value for name, value in drawn.items() if name not in given})
+        arrays = {name: value.float().cpu().numpy() for name, value in shown.items()}
+        if output.suffix.lower() == ".npz":
+            folded = {name: value.reshape(pairs, steps, *value.shape[1:]) for name, value in arrays.items()}
+            return save_arrays(folded, output)
+        for name, value in arrays.items():
+            size = image_shape(self.program.analysis.model.spaces[name].shape)
+            if size is not None:
+                return save_grid(value, size, output, columns=steps)
+            if value.shape[1:] == (2,):
+                return save_scatter(value, None, output)
+        raise DataError(f"no variable can be shown as images: write an .npz instead of {output.name}")
+
+
+def _drawn(q: Any) -> tuple[Tensor, Tensor]:
+    """A draw and its log-density, from one pass where there is one."""
+    if hasattr(q, "rsample_and_log_prob"):
+        found: tuple[Tensor, Tensor] = q.rsample_and_log_prob()
+        return found
+    draw = q.sample()
+    return draw, q.log_prob(draw)
+
+
+def _suffix(output: Path) -> None:
+    if output.suffix.lower() not in (".npz", ".png"):
+        raise DataError(f"{output.name} is neither .npz (numbers) nor .png (pictures)")

@@ -1,0 +1,222 @@
+"""Data from every kind of file, and what is said of data that does not fit."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, TensorDataset
+
+import pgcompile as pgc
+from pgcompile.training import DataError, Trainer, checkpoint
+from pgcompile.training import data as data_module
+from pgcompile.training.rows import ArrayRows, rows_of
+from pgcompile.vocabulary.spaces import Space
+
+SPACES = {"x": Space("real", (3,)), "y": Space("category", (), 4)}
+PROGRAM = """
+x : real[3]
+y : category[4]
+net f = Linear(4)
+p(y|x) = Categorical(logits = f(x))
+fit = log p(y|x)
+maximize fit using SGD(lr = 0.1)
+"""
+
+
+def arrays(number: int = 12) -> dict[str, np.ndarray]:
+    generator = np.random.default_rng(1)
+    return {"x": generator.normal(size=(number, 3)).astype(np.float32), "y": generator.integers(0, 4, number)}
+
+
+def same(data: Any) -> None:
+    """Whether data is what `arrays` gives."""
+    rows = rows_of(data, ["x", "y"], SPACES)
+    assert len(rows) == 12
+    index = torch.tensor([5, 0, 11])
+    found = rows.take(index)
+    expected = arrays()
+    assert np.allclose(found["x"], expected["x"][index], atol=1e-6)
+    assert found["y"].tolist() == expected["y"][index].tolist()
+    assert found["x"].dtype == torch.float32
+    assert found["y"].dtype == torch.int64
+
+
+def test_archives_folders_arrays_and_datasets(tmp_path: Path) -> None:
+    found = arrays()
+    np.savez(tmp_path / "d.npz", **found)
+    same(tmp_path / "d.npz")
+    (tmp_path / "folder").mkdir()
+    for name, array in found.items():
+        np.save(tmp_path / "folder" / f"{name}.npy", array)
+    same(tmp_path / "folder")
+    same(found)
+    same({name: torch.as_tensor(array) for name, array in found.items()})
+    dataset = TensorDataset(torch.as_tensor(found["x"]), torch.as_tensor(found["y"]))
+    same(dataset)
+    same([{"x": x, "y": y, "more": 1} for x, y in dataset])
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+@pytest.mark.parametrize("names", [("x_0", "x_1", "x_2"), ("x[0]", "x[1]", "x[2]"), ("x.0", "x.1", "x.2")])
+def test_tables_with_a_column_a_number(mark: str, names: tuple[str, ...], tmp_path: Path) -> None:
+    found = arrays()
+    lines = [mark.join((*names, "y"))]
+    lines += [mark.join(map(str, (*x.tolist(), y))) for x, y in zip(found["x"], found["y"], strict=True)]
+    path = tmp_path / "d.csv"
+    path.write_text("\n".join(lines))
+    same(path)
+
+
+def test_parquet_with_lists_and_with_columns(tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    found = arrays()
+    parquet.write_table(pa.table({"x": found["x"].tolist(), "y": found["y"]}), tmp_path / "a.parquet")
+    same(tmp_path / "a.parquet")
+    columns = {f"x_{i}": found["x"][:, i] for i in range(3)}
+    parquet.write_table(pa.table({**columns, "y": found["y"]}), tmp_path / "b.parquet")
+    same(tmp_path / "b.parquet")
+
+
+def test_large_arrays_stay_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_module, "IN_MEMORY", 10)
+    monkeypatch.setattr("pgcompile.training.rows.IN_MEMORY", 10)
+    found = arrays()
+    (tmp_path / "folder").mkdir()
+    for name, array in found.items():
+        np.save(tmp_path / "folder" / f"{name}.npy", array)
+    assert isinstance(rows_of(tmp_path / "folder", ["x", "y"], SPACES), ArrayRows)
+    same(tmp_path / "folder")
+    losses = []
+    for data in (tmp_path / "folder", found):
+        torch.manual_seed(0)
+        trainer = Trainer(pgc.compile(PROGRAM).Model(), device="cpu", batch_size=5, validation=0.2, workers=0)
+        losses.append(trainer.fit(data, epochs=3).training)
+    assert losses[0] == losses[1]
+
+
+def test_rows_that_other_processes_read(tmp_path: Path) -> None:
+    found = arrays(40)
+    losses = []
+    for workers, data in ((0, found), (2, list(map(dict, (zip(found, row) for row in zip(*found.values())))))):  # noqa: B905
+        torch.manual_seed(0)
+        trainer = Trainer(pgc.compile(PROGRAM).Model(), device="cpu", batch_size=8, validation=0.0, workers=workers)
+        losses.append(trainer.fit(data, epochs=2).training)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+
+
+def test_folders_of_images(tmp_path: Path) -> None:
+    generator = np.random.default_rng(2)
+    pixels = generator.integers(0, 256, (6, 5, 5), dtype=np.uint8)
+    for i, picture in enumerate(pixels):
+        folder = tmp_path / ("cat" if i % 2 else "ant")
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(picture).save(folder / f"{i}.png")
+    spaces = {"x": Space("unit_interval", (1, 5, 5)), "y": Space("category", (), 2)}
+    rows = rows_of(tmp_path, ["x", "y"], spaces)
+    found = rows.take(torch.arange(6))
+    order = [0, 2, 4, 1, 3, 5]  # folders in order, files in order
+    assert np.allclose(found["x"][:, 0], pixels[order] / 255, atol=1e-6)
+    assert found["y"].tolist() == [0, 0, 0, 1, 1, 1]
+    (tmp_path / "ant" / "broken.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"broken\.png cannot be read"):
+        rows_of(tmp_path, ["x"], spaces).take(torch.arange(7))
+    (tmp_path / "ant" / "broken.png").unlink()
+    Image.fromarray(np.zeros((4, 9), dtype=np.uint8)).save(tmp_path / "ant" / "zz.png")
+    with pytest.raises(DataError, match="4x9 pixels, not 5x5"):
+        rows_of(tmp_path, ["x"], spaces).take(torch.arange(7))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"x": np.zeros((12, 2))}, r"needs \[3\]"),
+        ({"x": np.full((12, 3), np.nan)}, "not a number in row 0"),
+        ({"y": np.full(12, 7)}, "the value 7 outside its space"),
+        ({"x": np.zeros((11, 3))}, "differ in their number of rows"),
+        ({"x": np.array(["a"] * 12)}, "not numbers"),
+    ],
+)
+def test_data_that_does_not_fit(change: dict[str, np.ndarray], says: str, tmp_path: Path) -> None:
+    bad = {**arrays(), **change}
+    with pytest.raises(DataError, match=says):
+        rows_of(bad, ["x", "y"], SPACES)
+    np.savez(tmp_path / "d.npz", **bad)
+    with pytest.raises(DataError, match=says):
+        rows_of(tmp_path / "d.npz", ["x", "y"], SPACES)
+
+
+def test_files_that_are_none(tmp_path: Path) -> None:
+    path = tmp_path / "d.csv"
+    path.write_text("1,2,3\n4,5,6\n")
+    with pytest.raises(DataError, match="names the columns"):
+        rows_of(path, ["x"], SPACES)
+    path.write_text("a,b\n1,2\n3\n")
+    with pytest.raises(DataError, match="cannot be read"):
+        rows_of(path, ["x"], SPACES)
+    (tmp_path / "d.npz").write_bytes(b"PK nonsense")
+    with pytest.raises(DataError, match="cannot be read"):
+        rows_of(tmp_path / "d.npz", ["x"], SPACES)
+    with pytest.raises(DataError, match="there is no file"):
+        rows_of(tmp_path / "none.npz", ["x"], SPACES)
+
+
+NORMAL = """
+x : real[2]
+param m : real[2]
+param s : positive[2]
+p(x) = Normal(m, s)
+fit = log p(x)
+maximize fit using Adam(lr = 0.05)
+"""
+
+
+def test_normalisation_is_saved_with_the_model(tmp_path: Path) -> None:
+    """Draws are in the units of the data again, and a rows' mean is where the data has it."""
+    generator = np.random.default_rng(3)
+    data = {"x": (generator.normal(size=(4000, 2)) * [3, 0.1] + [100, -7]).astype(np.float32)}
+    program = pgc.compile(NORMAL)
+    torch.manual_seed(0)
+    trainer = Trainer(program.Model(), device="cpu", normalize=("x",), batch_size=1000)
+    trainer.fit(data, epochs=40)
+    assert float(trainer.model.m.detach().abs().max()) < 0.1  # the model sees mean 0
+    trainer.save(tmp_path / "m.safetensors")
+    model = program.Model()
+    prepared = checkpoint.restore(model, tmp_path / "m.safetensors")
+    torch.manual_seed(1)
+    drawn = prepared.undo(model.sample((4000,)))["x"]
+    assert np.allclose(drawn.mean(0), [100, -7], atol=[0.3, 0.02])
+    assert np.allclose(drawn.std(0), [3, 0.1], rtol=0.1)
+    assert torch.allclose(
+        prepared.undo(prepared({"x": torch.tensor(data["x"])}))["x"], torch.tensor(data["x"]), atol=1e-3
+    )
+
+
+def test_dequantisation_adds_noise_that_draws_lose_again() -> None:
+    program = pgc.compile(NORMAL)
+    trainer = Trainer(program.Model(), device="cpu", dequantize={"x": 16}, batch_size=100)
+    data = {"x": np.random.default_rng(3).integers(0, 16, (400, 2))}
+    trainer.fit(data, epochs=1)
+    batch = trainer.prepared({"x": torch.tensor(data["x"]).float()})["x"]
+    assert float(batch.min()) >= 0 and float(batch.max()) < 1
+    assert torch.equal(trainer.prepared.undo({"x": batch})["x"], torch.tensor(data["x"]).float())
+    assert not torch.equal(batch, trainer.prepared({"x": torch.tensor(data["x"]).float()})["x"])
+    with pytest.raises(DataError, match="its 8 levels are 0 to 7"):
+        Trainer(program.Model(), device="cpu", dequantize={"x": 8}).fit(data, epochs=1)
+    with pytest.raises(DataError, match="no variable w"):
+        Trainer(program.Model(), device="cpu", normalize=("w",)).fit(data, epochs=1)
+
+
+def test_a_loader_of_the_users_own() -> None:
+    """Its dataset is read; an own loop takes batches as they come."""
+    found = arrays()
+    dataset = TensorDataset(torch.as_tensor(found["x"]), torch.as_tensor(found["y"]))
+    trainer = Trainer(pgc.compile(PROGRAM).Model(), device="cpu")
+    before = trainer.evaluate(found)["fit"]
+    for x, y in DataLoader(dataset, batch_size=4, shuffle=True):
+        trainer.step(x=x, y=y)
+    assert trainer.evaluate(found)["fit"] > before
