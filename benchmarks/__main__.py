@@ -1,6 +1,7 @@
 """`python -m benchmarks [--quick]` measures and writes `docs/benchmarks.md`."""
 
 import platform
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -14,7 +15,8 @@ from benchmarks.counting import dispatches
 from benchmarks.digits import compare
 from benchmarks.hand_written import HandWrittenVae, vae_program
 from benchmarks.objectives import figures, reductions
-from benchmarks.steps import step_ratio
+from benchmarks.peers import peer_steps, versions
+from benchmarks.steps import step_ratios
 from pgcompile.writing import write_atomically
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
@@ -23,36 +25,49 @@ PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 @click.command()
 @click.option("--quick", is_flag=True, help="Fewer rounds: figures to look at, not to quote.")
 @click.option("--write/--no-write", default=True, help="Write docs/benchmarks.md.")
-def main(quick: bool, write: bool) -> None:
+@click.option("--only", multiple=True, help="A part alone, whose section of the page is replaced: steps, flows, ...")
+def main(quick: bool, write: bool, only: tuple[str, ...]) -> None:
     """Measure the compiler and what it emits."""
-    rows: list[str] = []
-    jobs = tqdm(total=7, unit="part")
-    rows += _counts()
-    jobs.update()
-    rows += _steps(rounds=6 if quick else 40)
-    jobs.update()
-    rows += _commands(rounds=3 if quick else 9, largest=1_000 if quick else 10_000)
-    jobs.update()
-    rows += _digits(seeds=2 if quick else 5, epochs=40 if quick else 200)
-    jobs.update()
-    rows += _reductions(runs=30 if quick else 400)
-    jobs.update()
-    rows += _objectives(seeds=2 if quick else 5, epochs=20 if quick else 100)
-    jobs.update()
-    rows += flows.table(rounds=5 if quick else 25)
-    jobs.update()
-    jobs.close()
-    text = "\n".join([_head(quick), *rows]) + "\n"
+    parts: dict[str, Callable[[], list[str]]] = {
+        "operations": _counts,
+        "steps": lambda: _steps(rounds=6 if quick else 40),
+        "commands": lambda: _commands(rounds=3 if quick else 9, largest=1_000 if quick else 10_000),
+        "digits": lambda: _digits(seeds=2 if quick else 5, epochs=40 if quick else 200),
+        "rewriting": lambda: _reductions(runs=30 if quick else 400),
+        "objectives": lambda: _objectives(seeds=2 if quick else 5, epochs=20 if quick else 100),
+        "flows": lambda: flows.table(rounds=5 if quick else 25),
+    }
+    unknown = [name for name in only if name not in parts]
+    if unknown:
+        raise click.UsageError(f"there is no part {unknown[0]}: there are {', '.join(parts)}")
+    found = {}
+    for name in tqdm(only or parts, unit="part"):
+        found[name] = "\n".join(parts[name]()).strip()
+    text = _head(quick) + "\n" + "\n\n".join(found.values()) + "\n"
+    if only and PAGE.is_file():
+        text = PAGE.read_text(encoding="utf-8")
+        for section in found.values():
+            text = _replaced(text, section)
     click.echo(text)
     if write:
         write_atomically(PAGE, text.encode())
+
+
+def _replaced(page: str, section: str) -> str:
+    """A page with the section of the same heading replaced."""
+    heading = section.splitlines()[0]
+    head, *sections = page.split("\n## ")
+    kept = [section[3:] if f"## {old.splitlines()[0]}" == heading else old.strip() for old in sections]
+    if all(f"## {old.splitlines()[0]}" != heading for old in sections):
+        kept.append(section[3:])
+    return "\n\n".join([head.strip(), *(f"## {old}" for old in kept)]) + "\n"
 
 
 def _head(quick: bool) -> str:
     command = "python -m benchmarks" + (" --quick" if quick else "")
     return (
         f"# Benchmarks\n\nMade by `{command}` with torch {torch.__version__} "
-        f"on {platform.machine()}, one thread, CPU only. "
+        f"{f' and {versions()} ' if versions() else ''}on {platform.machine()}, one thread, CPU only. "
         "Times of a shared machine are noisy: read the ratios. CUDA was not measured.\n"
     )
 
@@ -78,17 +93,24 @@ def _counts() -> list[str]:
 
 
 def _steps(rounds: int) -> list[str]:
+    names = ["emitted", "Trainer", *peer_steps(4, 4, 2)]
     rows = [
         "## Training step",
         "",
-        "Time relative to the hand-written module, same optimiser, median of interleaved rounds.",
+        "Time of one update over that of the hand-written module with `torch.optim.Adam`: below one is faster. "
+        "`emitted` is the emitted module with the same optimiser; `Trainer` is `pgc.Trainer`, which asks for the fused "
+        "one and looks at every loss; Pixyz and Pyro train as their own documentation does. Medians of interleaved "
+        f"rounds{f', against {versions()}' if versions() else ''}.",
         "",
-        "| nets | batch | ratio |",
-        "| --- | --- | --- |",
+        f"| nets | batch | threads | {' | '.join(names)} |",
+        f"| --- | --- | --- |{' --- |' * len(names)}",
     ]
-    for nets, batches in (((784, 512, 64), (16, 128, 512)), ((16, 16, 2), (16,))):
-        for batch in batches:
-            rows.append(f"| {'-'.join(map(str, nets))} | {batch} | {step_ratio(*nets, batch, rounds=rounds):.2f} |")
+    for threads in (1, 2):
+        for nets, batches in (((784, 512, 64), (16, 128, 512)), ((16, 16, 2), (16,))):
+            for batch in batches:
+                found = step_ratios(*nets, batch, threads=threads, rounds=rounds)
+                cells = " | ".join(f"{found[name]:.2f}" for name in names)
+                rows.append(f"| {'-'.join(map(str, nets))} | {batch} | {threads} | {cells} |")
     return [*rows, ""]
 
 

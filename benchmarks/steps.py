@@ -1,37 +1,65 @@
-"""Time of a training step, interleaved, as the median of ratios to the hand-written module in one run."""
+"""Time of a training step, interleaved, as medians of ratios to the hand-written module in one run."""
 
 import statistics
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 
 import pgcompile as pgc
 from benchmarks.hand_written import HandWrittenVae, vae_program
+from benchmarks.peers import peer_steps
+
+HAND = "hand-written"
 
 
-def step_ratio(size: int, hidden: int, latent: int, batch: int, rounds: int = 40, steps: int = 25) -> float:
-    """Compiled over hand-written: below one, the compiled module is faster."""
-    torch.set_num_threads(1)
+def step_ratios(
+    size: int, hidden: int, latent: int, batch: int, *, threads: int, rounds: int, steps: int = 10
+) -> dict[str, float]:
+    """Time over that of the hand-written module with the same optimiser: below one, it is faster."""
+    torch.set_num_threads(threads)
     x = (torch.rand(batch, size) > 0.5).float()
-    models = [pgc.compile(vae_program(size, hidden, latent)).Model(), HandWrittenVae(size, hidden, latent)]
-    optimisers = [torch.optim.Adam(model.parameters(), lr=1e-3) for model in models]
-    for model, optimiser in zip(models, optimisers, strict=True):
-        _run(model, optimiser, x, 5)
-    ratios = []
+    program = pgc.compile(vae_program(size, hidden, latent))
+    jobs: dict[str, Callable[[Tensor], Any]] = {
+        HAND: _adam(HandWrittenVae(size, hidden, latent)),
+        "emitted": _adam(program.Model()),
+        "Trainer": _trainer(program),
+        **peer_steps(size, hidden, latent),
+    }
+    for job in jobs.values():
+        for _ in range(5):
+            job(x)
+    ratios: dict[str, list[float]] = {name: [] for name in jobs if name != HAND}
     for number in range(rounds):
-        order = (0, 1) if number % 2 else (1, 0)
-        times = [0.0, 0.0]
-        for which in order:
-            times[which] = _run(models[which], optimisers[which], x, steps)
-        ratios.append(times[0] / times[1])
-    return statistics.median(ratios)
+        names = list(jobs)
+        names = names[number % len(names) :] + names[: number % len(names)]
+        times = {name: _time(jobs[name], x, steps) for name in names}
+        for name, found in ratios.items():
+            found.append(times[name] / times[HAND])
+    torch.set_num_threads(1)
+    return {name: statistics.median(found) for name, found in ratios.items()}
 
 
-def _run(model: Any, optimiser: torch.optim.Optimizer, x: torch.Tensor, steps: int) -> float:
-    start = time.perf_counter()
-    for _ in range(steps):
+def _adam(model: Any) -> Callable[[Tensor], Any]:
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
+
+    def step(x: Tensor) -> None:
         optimiser.zero_grad()
         model.loss(x).backward()
         optimiser.step()
+
+    return step
+
+
+def _trainer(program: Any) -> Callable[[Tensor], Any]:
+    trainer = pgc.Trainer(program.Model(), device="cpu")
+    return lambda x: trainer.step(x=x)
+
+
+def _time(job: Callable[[Tensor], Any], x: Tensor, steps: int) -> float:
+    start = time.perf_counter()
+    for _ in range(steps):
+        job(x)
     return time.perf_counter() - start

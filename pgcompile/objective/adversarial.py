@@ -5,6 +5,7 @@ critic that is large on the left (Arjovsky et al. 2017).
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from pgcompile.objective.context import Context
 from pgcompile.objective.options import choice, read_options, split_options
 from pgcompile.objective.terms import Draw, Env, Term
 from pgcompile.syntax import tree
+from pgcompile.syntax.format import format_expr
 
 if TYPE_CHECKING:
     from pgcompile.objective.resolve import Objectives
@@ -68,7 +70,10 @@ class Adversarial:
 
         def mean(side: Distribution, value: tree.Expr | None) -> Term | None:
             def body(inner: Env) -> Term | None:
-                return terms.Constant(Fraction(0)) if value is None else self.whole._plain(value, inner)
+                if value is None:
+                    return terms.Constant(Fraction(0))
+                found = self.whole._plain(value, inner)
+                return replace(found, text=format_expr(value)) if isinstance(found, terms.Plain) else found
 
             return self.whole.average(side, samples, estimator, env, context, expr.span, body)
 

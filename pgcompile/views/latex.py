@@ -85,7 +85,9 @@ def _latex(expr: tree.Expr) -> str:
             subscript = f"_{{{_latex(over)}{_options(options)}}}" if over is not None else ""
             return rf"\mathbb{{E}}{subscript}\left[{_latex(body)}\right]"
         case tree.Functional(kind, left, right, options):
-            head = r"D_{\mathrm{KL}}" if kind == "KL" else rf"\mathrm{{{kind}}}"
+            name, _, net = kind.partition("_")
+            head = r"D_{\mathrm{KL}}" if kind == "KL" else rf"\mathrm{{{name}}}"
+            head += f"_{{{latex_name(net)}}}" if net else ""
             other = rf" \,\|\, {_latex(right)}" if right is not None else ""
             return rf"{head}\left[{_latex(left)}{other}{_options(options)}\right]"
         case tree.Integral(body, variables, True):
