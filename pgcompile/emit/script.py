@@ -1,8 +1,11 @@
 """A training script for an emitted module, which needs torch and numpy and nothing of pgcompile."""
 
+from collections.abc import Mapping
+
 from pgcompile.emit.body import safe_comment
 from pgcompile.model.values import Model, OptimiseLine, loss_name
 from pgcompile.plan.names import identifier
+from pgcompile.vocabulary.spaces import Space, contains
 
 
 def script(model: Model, class_name: str, module: str, arguments: dict[str, tuple[str, ...]]) -> str:
@@ -31,9 +34,25 @@ def script(model: Model, class_name: str, module: str, arguments: dict[str, tupl
         ("@OBSERVED@", _literal(tuple(wanted))),
         ("@INPUTS@", _literal(tuple(given))),
         ("@WHOLE@", _literal(tuple(whole))),
+        ("@SHAPES@", _entries({name: spaces[name].shape for name in wanted})),
+        ("@BOUNDS@", _entries({name: _bounds(spaces[name]) for name in wanted if _bounds(spaces[name])})),
     ):
         filled = filled.replace(mark, text)
     return filled
+
+
+def _entries(values: Mapping[str, object]) -> str:
+    """The entries of a dict, one a line."""
+    return "".join(f"\n    {_literal(name)}: {_literal(value)}," for name, value in values.items()) + "\n" * bool(
+        values
+    )
+
+
+def _bounds(space: Space) -> tuple[float, float] | None:
+    """The least and the largest value of a space that has both."""
+    if space.kind == "category":
+        return 0, (space.categories or 1) - 1
+    return (0, 1) if contains("unit_interval", space.kind) or contains("boolean", space.kind) else None
 
 
 def _literal(value: object) -> str:
@@ -82,6 +101,8 @@ from @MODULE@ import @CLASS@
 OBSERVED = @OBSERVED@
 INPUTS = @INPUTS@
 WHOLE = @WHOLE@  # variables that are indices
+SHAPES = {@SHAPES@}
+BOUNDS = {@BOUNDS@}
 PLAYERS = [
 @PLAYERS@
 ]
@@ -258,6 +279,12 @@ def load(path, device):
             raise SystemExit(f"{path} has no array {missing[0]}")
         kinds = {n: np.int64 if n in WHOLE else np.float32 for n in OBSERVED}
         found = {n: content[n].astype(kinds[n]) for n in OBSERVED}
+    for name, array in found.items():
+        if array.shape[1:] != SHAPES[name]:
+            raise SystemExit(f"{name} has rows of {array.shape[1:]}, not {SHAPES[name]}")
+        low, high = BOUNDS.get(name, (-math.inf, math.inf))
+        if not np.isfinite(array).all() or array.min() < low or array.max() > high:
+            raise SystemExit(f"{name} has values outside {low} to {high}, or none")
     return {n: torch.from_numpy(a).to(device) for n, a in found.items()}
 
 

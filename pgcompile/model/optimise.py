@@ -100,8 +100,13 @@ def _optimiser(call: tree.Call | None, model: Model, sink: Sink) -> tuple[str, t
     options: list[tuple[str, Value]] = []
     recipe: dict[str, Value] = {}
     known = OPTIMISERS[call.name]
+    seen: set[str] = set()
     for index, argument in enumerate(call.args):
         name = argument.name or (known[index] if index < len(known) else "")
+        if name in seen:
+            sink.add("PGC313", argument.span, f"{name} is given twice", help="give it once")
+            continue
+        seen.add(name)
         if name not in known and name not in RECIPE:
             place = Span(argument.span.start, argument.span.start + len(name))
             listed = f"its options are {', '.join(known)}; of the training {', '.join(RECIPE)}"
@@ -124,9 +129,27 @@ def _optimiser(call: tree.Call | None, model: Model, sink: Sink) -> tuple[str, t
             _not_a_value(argument, name, "a number, a pair of numbers, true or false", sink)
         elif name in _NOT_NEGATIVE and isinstance(value, float) and value < 0:
             sink.add("PGC502", argument.span, f"{name} is {value:g}, and it must not be negative", help="drop the sign")
+        elif name == "betas" and not (isinstance(value, tuple) and all(0 <= float(b) < 1 for b in value)):
+            text = sink.source.snippet(argument.value.span)
+            hint = "write betas = (0.9, 0.999)"
+            sink.add("PGC502", argument.span, f"`{text}` is not a pair of numbers from 0 to below 1", help=hint)
         else:
             options.append((name, value))
+    _fitting(call, dict(options), recipe, sink)
     return call.name, tuple(options), Recipe(**recipe)  # type: ignore[arg-type]
+
+
+def _fitting(call: tree.Call, options: dict[str, Value], recipe: dict[str, Value], sink: Sink) -> None:
+    """Options that mean nothing without another."""
+    if options.get("nesterov") is True and not options.get("momentum"):
+        sink.add("PGC502", call.span, "nesterov asks for a momentum", help="write momentum = 0.9 too")
+    shape = recipe.get("schedule", "constant")
+    if "steps" in recipe and shape == "constant":
+        hint = "write schedule = cosine too, or leave steps out"
+        sink.add("PGC502", call.span, "steps says when a schedule ends, and there is none", help=hint)
+    elif isinstance(recipe.get("steps"), int) and int(recipe.get("warmup", 0)) >= int(recipe["steps"]):  # type: ignore
+        hint = "make steps the larger"
+        sink.add("PGC502", call.span, f"the warm-up is as long as the {recipe['steps']} steps", help=hint)
 
 
 def _not_a_value(argument: tree.Argument, name: str, wanted: str, sink: Sink) -> None:

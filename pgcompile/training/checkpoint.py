@@ -43,10 +43,14 @@ def restore(model: nn.Module, path: Path) -> Preparation:
     Raises:
         DataError: it is no checkpoint, or of another model; the model is then unchanged.
     """
+    if not path.is_file():
+        raise DataError(f"there is no file {path}")
     try:
         state: dict[str, Any] = load_tensors(path.read_bytes())
     except (SafetensorError, OSError) as error:
         raise DataError(f"{path.name} is not a checkpoint: {error}") from None
+    if any(name.startswith("state.model.") for name in state):
+        raise DataError(f"{path.name} is a whole run, for --resume; its weights are in model.safetensors")
     prepared = Preparation.of_state(state)
     state = {name: tensor for name, tensor in state.items() if not name.startswith(PREFIX)}
     own = model.state_dict()

@@ -76,7 +76,8 @@ def arrays(path: Path, wanted: list[str]) -> dict[str, np.ndarray]:
         raise DataError(f"{path.name} needs {error.name}: `pip install {error.name}`") from None
     except (OSError, ValueError, EOFError, KeyError) as error:
         kinds = ".npz, .npy, .csv or .parquet"
-        raise DataError(f"{path.name} cannot be read as {kinds}: {error}") from None
+        reason = "it is none, or holds Python objects" if "pickle" in str(error) else str(error)
+        raise DataError(f"{path.name} cannot be read as {kinds}: {reason}") from None
 
 
 def checked(found: Mapping[str, np.ndarray], wanted: list[str], spaces: Mapping[str, Space], source: str) -> None:

@@ -22,7 +22,10 @@ def device_of(name: str) -> torch.device:
             device = torch.device(name)
             torch.empty(0, device=device)
         except (RuntimeError, AssertionError) as error:
-            raise DataError(f"the device {name} cannot be used: {str(error).splitlines()[0]}") from None
+            reason = str(error).splitlines()[0]
+            if reason.startswith("Expected one of"):
+                reason = "there are cpu, cuda, cuda:0, mps and auto"
+            raise DataError(f"the device {name} cannot be used: {reason}") from None
         return device
     if torch.cuda.is_available():
         return torch.device("cuda", torch.cuda.current_device())

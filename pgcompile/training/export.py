@@ -176,6 +176,7 @@ def _read(output: Path, form: str, given: tuple[Tensor, ...]) -> list[Tensor]:
     return list(found)
 
 
+@torch.no_grad()
 def _check(part: _Part, given: tuple[Tensor, ...], found: list[Tensor]) -> str:
     """How far the file is from the module; a part with noise is compared where both draw the same."""
     torch.manual_seed(0)

@@ -27,12 +27,17 @@ class Result:
     validation: list[float]
     terms: dict[str, float]
     files: list[Path]
+    shown: int = 0
+    """How many rows the terms are of: those held out, or else the first ones."""
 
     def summary(self) -> str:
         """A few lines for the terminal."""
         lines = [f"final loss: {self.training[-1]:.3f} training"] if self.training else ["no step was left to take"]
         if self.validation:
             lines[0] += f", {self.validation[-1]:.3f} validation"
+        if self.terms:
+            which = "held out" if self.validation else "of the data"
+            lines.append(f"with the final weights, on {self.shown} rows {which}:" if self.shown else "at the end:")
         lines += [f"  {name}: {value:.3f}" for name, value in self.terms.items()]
         return "\n".join([*lines, *(f"wrote {path}" for path in self.files)])
 
@@ -99,11 +104,12 @@ def _finish(program: Program, trainer: Trainer, data: Path | None, out: Path, fi
         save_latents(program, model, out / "latents.png", rows, trainer.labels(data, SHOWN)),
     ):
         files += [picture] if picture else []
-    return Result(fitted.training, fitted.validation, terms, files)
+    shown = len(next(iter(rows.values()))) if rows else 0
+    return Result(fitted.training, fitted.validation, terms, files, shown)
 
 
 def posterior_of(program: Program, model: Any, rows: dict[str, Tensor]) -> dict[str, Tensor] | None:
-    """Means of the latents of some rows: through every factor whose parents are known; None where there is none.
+    """Means of the latents of some rows, through factors whose parents are known; None where there are too few.
 
     Args:
         program: the program.
@@ -124,7 +130,9 @@ def posterior_of(program: Program, model: Any, rows: dict[str, Tensor]) -> dict[
             new = [t for t in factor.targets if t in latents and t not in known]
             if len(new) == len(factor.targets) == 1 and factor.parents and all(p in known for p in factor.parents):
                 try:
-                    known[new[0]] = model.factor(factor.label)(*(known[p] for p in factor.parents)).mean
+                    q = model.factor(factor.label)(*(known[p] for p in factor.parents))
+                    # An index has no mean; its likeliest value stands for it.
+                    known[new[0]] = q.mode if program.analysis.model.spaces[new[0]].kind == "category" else q.mean
                 except (NotImplementedError, TypeError):
                     continue  # a family without a mean, or a factor that takes inputs too
                 progress = new[0] in known
@@ -169,7 +177,7 @@ def save_latents(
     """Means of the first real latent as points of the plane, along its two widest directions."""
     latents = posterior_of(program, model, rows)
     for value in (latents or {}).values():
-        if value.dim() == 2 and value.shape[-1] >= 2 and value.is_floating_point():
+        if value.dim() == 2 and min(value.shape) >= 2 and value.is_floating_point():
             points = value.float().cpu()
             if points.shape[-1] > 2:
                 centred = points - points.mean(0)

@@ -54,6 +54,7 @@ class ImageFolder:
                     f"{path.name} has {len(classes)} folders of images, and {self.label} has {count} values"
                 )
         self.classes = {name: i for i, name in enumerate(classes)}
+        self._read(self.files[0])  # a size that does not fit is told before anything is trained
 
     def __len__(self) -> int:
         return len(self.files)

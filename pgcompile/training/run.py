@@ -54,6 +54,7 @@ def save_run(trainer: "Trainer", path: Path) -> None:
     state = {
         "run": asdict(trainer.run),
         "lines": _lines(trainer),
+        "order": _order(trainer),
         "model": trainer.team.whole_state(trainer.model),
         "optimisers": trainer.team.whole_optimisers(trainer),
         "schedules": [p.schedule and _numbers(p.schedule.state_dict()) for p in trainer.players],
@@ -88,6 +89,9 @@ def restore_run(trainer: "Trainer", path: Path) -> None:
         raise DataError(f"{path.name} is not a run of pgcompile: {error}") from None
     if state["lines"] != _lines(trainer):
         raise DataError(f"{path.name} is a run of another program: {state['lines']}, and not {_lines(trainer)}")
+    for name, value in state["order"].items():
+        if value != _order(trainer)[name]:
+            raise DataError(f"the run had {name} {value}, and goes on with that only: give it again")
     own = trainer.team.whole_state(trainer.model)
     wrong = [n for n in own if n not in state["model"] or state["model"][n].shape != own[n].shape]
     if wrong:
@@ -111,6 +115,12 @@ def restore_run(trainer: "Trainer", path: Path) -> None:
 def _lines(trainer: "Trainer") -> list[str]:
     """What is optimised, to know a run again."""
     return [f"{p.line.direction} {p.line.objective} using {p.line.optimiser}" for p in trainer.players]
+
+
+def _order(trainer: "Trainer") -> dict[str, float]:
+    """What the order of the rows comes from."""
+    settings = trainer.settings
+    return {"batch-size": settings.batch_size, "seed": settings.seed, "validation": settings.validation}
 
 
 def _numbers(state: dict[str, Any]) -> dict[str, Any]:

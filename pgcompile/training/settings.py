@@ -65,6 +65,10 @@ class Settings:
         for name, least in (("epochs", 1), ("batch_size", 1), ("accumulate", 1), ("log_every", 1), ("workers", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}, and it is at least {least}")
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise ValueError(f"ema is {self.ema}, and it lies between 0 and 1")
+        if self.save_every < 0:
+            raise ValueError(f"save_every is {self.save_every}, and it is a number of seconds")
         if not 0 <= self.validation < 1:
             raise ValueError(f"validation is {self.validation}, and it is a share of the rows, from 0 to below 1")
         if self.accumulate > self.batch_size:

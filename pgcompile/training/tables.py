@@ -57,11 +57,6 @@ def by_variable(columns: Mapping[str, np.ndarray], wanted: list[str]) -> dict[st
                 entries[int(match["index"])] = values
         if entries:
             found[variable] = np.stack([entries[i] for i in sorted(entries)], axis=1)
-    missing = [variable for variable in wanted if variable not in found]
-    if len(wanted) == 1 and missing:
-        numbers = [values for values in columns.values() if values.ndim == 1 and values.dtype.kind in "buif"]
-        if numbers and len(numbers) == len(columns):
-            found[missing[0]] = np.stack(numbers, axis=1)
     return found
 
 

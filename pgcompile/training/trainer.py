@@ -92,6 +92,8 @@ class Trainer:
             raise DataError(f"{type(model).__name__} has nothing to learn")
         if settings.patience is not None and len(self.program.analysis.model.optimise) > 1:
             raise DataError("patience goes by one loss, and the program has several: leave it out")
+        if settings.patience is not None and settings.validation == 0:
+            raise DataError("patience goes by the validation loss, and no rows are held out: give a validation share")
         fused = can_fuse(self.device, parameters) and not (self.team.size > 1 and settings.strategy == "fsdp")
         self.players = players_of(self.program, model, fused=fused)
         for player in self.players:
@@ -128,9 +130,13 @@ class Trainer:
                 raise DataError(f"the objective needs the input {name}: give it with --input {name}=1")
         return found
 
-    def _given(self, step: int) -> dict[str, Tensor]:
-        """The inputs at a step; they are tensors, so that a compiled loss is compiled once."""
-        driven = self.model.inputs_at(step) if hasattr(self.model, "inputs_at") else {}
+    def _given(self, step: int | None) -> dict[str, Tensor]:
+        """The inputs at a step, None for after the last; they are tensors, so that a compiled loss is compiled once."""
+        driven: dict[str, float] = {}
+        if step is None:
+            driven = {identifier(n): ramp.end for n, ramp in self.program.analysis.model.ramps.items()}
+        elif hasattr(self.model, "inputs_at"):
+            driven = self.model.inputs_at(step)
         return {
             name: torch.tensor(float(value), device=self.device) for name, value in {**driven, **self.inputs}.items()
         }
@@ -154,10 +160,30 @@ class Trainer:
 
         Returns:
             The loss of each line before its update, still on the device.
+
+        Raises:
+            DataError: a name is missing or unknown, or there are no rows. Values are not looked at, as that would wait
+                for the device: `fit` checks its data.
         """
         self.model.train()
-        values = {name: value.to(self.device) if isinstance(value, Tensor) else value for name, value in batch.items()}
-        return self._step({**self._given(self.run.step), **values})
+        known = {name for player in self.players for name in player.arguments}
+        unknown = sorted(set(batch) - known)
+        if unknown:
+            raise DataError(f"a step takes {', '.join(sorted(known)) or 'nothing'}, and not {unknown[0]}")
+        values = {**self._given(self.run.step), **{name: self._tensor(value) for name, value in batch.items()}}
+        missing = sorted(known - set(values))
+        if missing:
+            raise DataError(f"a step needs {missing[0]}")
+        for name in map(identifier, self.observed):
+            if values[name].shape[:1] == (0,):
+                raise DataError(f"{name} has no rows")
+        return self._step(values)
+
+    def _tensor(self, value: Any) -> Tensor:
+        """A value on the device, fractions in the precision of the weights."""
+        tensor = torch.as_tensor(value, device=self.device)
+        weights = next(p for p in self.model.parameters() if p.is_floating_point())
+        return tensor.to(weights.dtype) if tensor.is_floating_point() else tensor
 
     def _step(self, values: dict[str, Any]) -> dict[str, Tensor]:
         losses = {}
@@ -428,7 +454,7 @@ class Trainer:
     def terms_of(self, rows: dict[str, Tensor]) -> dict[str, float]:
         """Every named term on some rows, which are prepared already."""
         model = self.shown
-        values = {**{identifier(n): v for n, v in rows.items()}, **self._given(self.run.step)}
+        values = {**{identifier(n): v for n, v in rows.items()}, **self._given(None)}
         with _evaluating(model):
             found = model.terms(**{name: values[name] for name in self._term_arguments()})
         return {name: float(value.float().mean()) for name, value in found.items()}
@@ -455,7 +481,7 @@ class Trainer:
 
         Args:
             data: as for `fit`.
-            given: inputs, instead of those at the present step.
+            given: inputs, instead of those of the settings and of the end of their schedules.
 
         Raises:
             DataError: the data does not fit.
@@ -463,7 +489,7 @@ class Trainer:
         rows = self._rows(data)
         wanted = self._term_arguments()
         totals: dict[str, Tensor] = {}
-        inputs = {**self._given(self.run.step), **dict(given or {})}
+        inputs = {**self._given(None), **dict(given or {})}
         model = self.shown
         with _evaluating(model):
             count = 1 if rows is None else len(rows)

@@ -433,3 +433,44 @@ def test_weights_come_back(tmp_path: Path) -> None:
     for name, value in trainer.model.state_dict().items():
         assert torch.equal(value, other.model.state_dict()[name])
     assert checkpoint.restore(other.model, tmp_path / "m.safetensors").steps == {}
+
+
+def test_evaluation_is_at_the_end_of_a_schedule(tmp_path: Path) -> None:
+    """Also of weights that were loaded: they are those of a trained model."""
+    text = VAE.replace("- KL", "- beta KL").replace("maximize", "input beta : real = linear(0, 2, 8)\nmaximize")
+    program = pgc.compile(text)
+    trainer = Trainer(program.Model(), device="cpu")
+    trainer.save(tmp_path / "m.safetensors")
+    other = Trainer(program.Model(), device="cpu", batch_size=200)
+    other.load(tmp_path / "m.safetensors")
+    torch.manual_seed(3)
+    found = other.evaluate(bits())["elbo"]
+    torch.manual_seed(3)
+    expected = float(other.model.eval().elbo(bits()["x"], beta=2.0).detach().double().mean())
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_step_takes_arrays_and_says_what_is_missing() -> None:
+    data = rows()
+    trainer, other = line(), line()
+    trainer.step(x=data["x"].double().numpy(), y=data["y"].double())
+    other.step(**data)
+    assert torch.allclose(trainer.model.w, other.model.w, atol=1e-6)
+    with pytest.raises(DataError, match="needs y"):
+        trainer.step(x=data["x"])
+    with pytest.raises(DataError, match="and not z"):
+        trainer.step(**data, z=data["y"])
+    with pytest.raises(DataError, match="no rows"):
+        trainer.step(x=data["x"][:0], y=data["y"][:0])
+
+
+def test_a_run_goes_on_with_its_own_order(tmp_path: Path) -> None:
+    line(validation=0.0).fit(rows(), epochs=1, out=tmp_path)
+    with pytest.raises(DataError, match="batch-size 128"):
+        line(validation=0.0, batch_size=7).fit(rows(), epochs=2, out=tmp_path, resume=True)
+    with pytest.raises(DataError, match="whole run"):
+        line().load(tmp_path / "state.safetensors")
+    with pytest.raises(DataError, match="there is no file"):
+        line().load(tmp_path / "none.safetensors")
+    with pytest.raises(ValueError, match="ema"):
+        line(ema=2.0)
