@@ -280,8 +280,8 @@ def load(path, device):
         kinds = {n: np.int64 if n in WHOLE else np.float32 for n in OBSERVED}
         found = {n: content[n].astype(kinds[n]) for n in OBSERVED}
     for name, array in found.items():
-        if array.shape[1:] != SHAPES[name]:
-            raise SystemExit(f"{name} has rows of {array.shape[1:]}, not {SHAPES[name]}")
+        if (shape := array.shape[1:]) != SHAPES[name]:
+            raise SystemExit(f"{name} has rows of {shape}, not {SHAPES[name]}")
         low, high = BOUNDS.get(name, (-math.inf, math.inf))
         if not np.isfinite(array).all() or array.min() < low or array.max() > high:
             raise SystemExit(f"{name} has values outside {low} to {high}, or none")
