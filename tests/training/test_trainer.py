@@ -474,3 +474,15 @@ def test_a_run_goes_on_with_its_own_order(tmp_path: Path) -> None:
         line().load(tmp_path / "none.safetensors")
     with pytest.raises(ValueError, match="ema"):
         line(ema=2.0)
+
+
+def test_tensorboard_events(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    line(validation=0.25, tensorboard=True, log_every=1).fit(rows(), epochs=2, out=tmp_path)
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    logged = [json.loads(text) for text in (tmp_path / "log.jsonl").read_text().splitlines()]
+    losses = [entry["loss"] for entry in logged if "loss" in entry]
+    assert [event.value for event in events.Scalars("loss")] == pytest.approx(losses, rel=1e-5)
+    assert len(events.Scalars("validation")) == 2

@@ -111,8 +111,8 @@ class WganGp(nn.Module):
         # p(x|z)
         v = self.generator(z)
         # gradient penalty of critic
-        value = between(v, x, torch.rand_like(v[..., 0]), 1)
-        penalty = gradient_penalty(self.critic, value, 1)
+        point = between(v, x, torch.rand_like(v[..., 0]), 1)
+        penalty = gradient_penalty(self.critic, point, 1)
         return self.critic(v)[..., 0] - self.critic(x)[..., 0] - penalty
 
     def gap(self, x: Tensor) -> Tensor:
@@ -129,8 +129,8 @@ class WganGp(nn.Module):
         expect("loss_distance", x=(x, (2,)))
         z = torch.randn_like(self._zero.expand(*x.shape[:-1], 4))
         v = self.generator(z)
-        value = between(v, x, torch.rand_like(v[..., 0]), 1)
-        penalty = gradient_penalty(self.critic, value, 1)
+        point = between(v, x, torch.rand_like(v[..., 0]), 1)
+        penalty = gradient_penalty(self.critic, point, 1)
         difference = self.critic(x)[..., 0].sum() - self.critic(v)[..., 0].sum()
         penalty_2 = penalty.sum()
         return (difference + penalty_2) / x.shape[:-1].numel()
@@ -151,8 +151,8 @@ class WganGp(nn.Module):
         # p(x|z)
         v = self.generator(z)
         # gradient penalty of critic
-        value = between(v, x, torch.rand_like(v[..., 0]), 1)
-        penalty = gradient_penalty(self.critic, value, 1)
+        point = between(v, x, torch.rand_like(v[..., 0]), 1)
+        penalty = gradient_penalty(self.critic, point, 1)
         gap = self.critic(v)[..., 0] - self.critic(x)[..., 0]
         return {"distance": gap - penalty, "gap": gap}
 
