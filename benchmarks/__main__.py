@@ -14,6 +14,7 @@ from benchmarks.commands import command_seconds, compile_seconds
 from benchmarks.counting import dispatches
 from benchmarks.digits import compare
 from benchmarks.hand_written import HandWrittenVae, vae_program
+from benchmarks.marginal import marginal_ratio
 from benchmarks.objectives import figures, reductions
 from benchmarks.peers import peer_steps, versions
 from benchmarks.steps import step_ratios
@@ -32,6 +33,7 @@ def main(quick: bool, write: bool, only: tuple[str, ...]) -> None:
         "operations": _counts,
         "steps": lambda: _steps(rounds=6 if quick else 40),
         "commands": lambda: _commands(rounds=3 if quick else 9, largest=1_000 if quick else 10_000),
+        "marginal": lambda: _marginal(rounds=5 if quick else 20),
         "digits": lambda: _digits(seeds=2 if quick else 5, epochs=40 if quick else 200),
         "rewriting": lambda: _reductions(runs=30 if quick else 400),
         "objectives": lambda: _objectives(seeds=2 if quick else 5, epochs=20 if quick else 100),
@@ -129,6 +131,19 @@ def _commands(rounds: int, largest: int) -> list[str]:
     for shape in ("chain", "tree"):
         rows += [f"| compile a {shape} of {n:,} factors | {compile_seconds(shape, n):.2f} |" for n in sizes]
     return [*rows, ""]
+
+
+def _marginal(rounds: int) -> list[str]:
+    rows = [
+        "## Discrete marginal",
+        "",
+        "log-density and gradient of a hidden Markov model by variable elimination: time over that of the forward "
+        "algorithm written by hand, batch 32.",
+        "",
+        "| steps | states | ratio |",
+        "| --- | --- | --- |",
+    ]
+    return [*rows, *(f"| {t} | {k} | {marginal_ratio(t, k, rounds):.2f} |" for t, k in ((10, 64), (50, 16), (50, 64)))]
 
 
 def _digits(seeds: int, epochs: int) -> list[str]:

@@ -484,18 +484,23 @@ class Environment:
 
     def _added(self, values: list[Value]) -> Value:
         """A sum; a table that is the same for all data is not repeated for each where another term has the batch."""
-        repeated = [v for v in values if v.op == "spread_table"]
+        repeated = [v for v in values if _is_repeated(v)]
         if repeated and len(repeated) < len(values) and any(v.batched for v in values if v not in repeated):
-            values = [
-                self.builder.make("lift_table", v.args, shape=v.shape, batched=v.batched, axes=v.axes)
-                if v in repeated
-                else v
-                for v in values
-            ]
+            values = [self._lifted(v) if v in repeated else v for v in values]
+        values = sorted(values, key=lambda v: len(v.axes))  # small tables are added before they meet a large one
         total = values[0]
         for value in values[1:]:
             total = self.builder.binary("add", total, value)
         return total
+
+    def _lifted(self, value: Value) -> Value:
+        """A repeated table with ones in place of the batch."""
+        if value.op == "move_to_axis":
+            inner = self._lifted(value.args[0])
+            return self.builder.make(
+                "move_to_axis", (inner,), value.attributes, shape=value.shape, batched=value.batched, axes=value.axes
+            )
+        return self.builder.make("lift_table", value.args, shape=value.shape, batched=value.batched, axes=value.axes)
 
     def discrepancy(self, term: Discrepancy) -> Value:
         """How far the samples of two distributions are apart."""
@@ -771,3 +776,8 @@ class Environment:
                 }
                 full_values = tuple(build.expand_full(v, shape, axes, like) for v in values)
                 return build.make(ops[head], full_values, shape=shape, fresh=fresh)
+
+
+def _is_repeated(value: Value) -> bool:
+    """Whether a value is a table repeated over the batch, perhaps with its entries along an axis."""
+    return value.op == "spread_table" or (value.op == "move_to_axis" and _is_repeated(value.args[0]))

@@ -327,7 +327,7 @@ class FormulaLowering:
             case "LogSumExp":
                 return build.make("logsumexp", (first,), shape=first.shape[:-1])
             case "LogSoftmax":
-                return build.make("log_softmax", (first,), shape=first.shape)
+                return _log_softmax(build, first)
             case "Pick":
                 return pick(build, first, args[1])
             case "OneHot":
@@ -394,6 +394,15 @@ def pick(build: Builder, vector: Value, index: Value) -> Value:
 def is_every_index(index: Value) -> bool:
     """Whether a value is an index that takes every value, along an axis of its own."""
     return index.op == "states" and index.attributes[0] == "category" and index.rank == 0
+
+
+def _log_softmax(build: Builder, logits: Value) -> Value:
+    """Along the last dimension; of a table before its rows are repeated over the batch, so once for every use of it."""
+    if logits.op != "spread_table":
+        return build.make("log_softmax", (logits,), shape=logits.shape)
+    table, *rest = logits.args
+    normal = build.make("log_softmax", (table,), shape=table.shape)
+    return build.make("spread_table", (normal, *rest), shape=logits.shape, batched=logits.batched, axes=logits.axes)
 
 
 def rows_along_axis(build: Builder, table: Value, index: Value) -> Value:

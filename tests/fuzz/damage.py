@@ -75,7 +75,8 @@ def _swap_space(lines: list[str], at: int, what: str, random: Random) -> Damaged
 
 def _resize(lines: list[str], at: int, what: str, random: Random) -> Damaged:
     name = lines[at].split()[1]
-    line = re.sub(r"\[[^\]]*\]", "[7]", lines[at], count=1)
+    size = "[11]" if "[7]" in lines[at] else "[7]"
+    line = re.sub(r"\[[^\]]*\]", size, lines[at], count=1)
     return Damaged(_replaced(lines, at, line), f"{what} of {name}", (name,), at + 1)
 
 

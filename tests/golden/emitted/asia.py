@@ -1008,7 +1008,7 @@ class Asia(nn.Module):
         log_sum_asia = (log_p_asia - cross_entropy_2).logsumexp(1)
         # log p(xray,dysp): the sum over tub
         lined_8 = log_sum_asia.unsqueeze(1).unsqueeze(2)
-        log_sum_tub = (log_sum_lung + lined_8).logsumexp(0)
+        log_sum_tub = (lined_8 + log_sum_lung).logsumexp(0)
         axis_to_last = log_sum_tub.movedim(1, -1)
         return TableOf(axis_to_last.movedim(0, -1), xray="boolean", dysp="boolean")
 
@@ -1191,7 +1191,7 @@ class Asia(nn.Module):
         log_sum_asia = (log_p_asia - cross_entropy_3).logsumexp(1)
         # log p(lung,xray,dysp): the sum over tub
         lined_6 = log_sum_asia.unsqueeze(1)
-        log_sum_tub = (log_sum_bronc - cross_entropy_5 + lined_6).logsumexp(0)
+        log_sum_tub = (lined_6 - cross_entropy_5 + log_sum_bronc).logsumexp(0)
         logits = log_sum_tub.movedim(0, -1)
         return D.Bernoulli(logits=logits[..., 1] - logits[..., 0], validate_args=False)
 
