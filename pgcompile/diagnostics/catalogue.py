@@ -38,6 +38,13 @@ p(z)   = Normal(0, 1)
 p(x|z) = Bernoulli(logits = dec(z))
 q(z|x) = Normal(enc(x), 1)
 """
+_GAN = """x, z : real[2]
+net g = Linear(2)
+net d = Linear(1)
+p(z)   = Normal(0, 1)
+p(x|z) = Delta(g(z))
+js = JS_d[p(x|z) p(z) || data]
+"""
 _PAIR = "a, b : real[3]\n"
 _DISCRETE = """x : real[3]
 b : boolean[64]
@@ -490,6 +497,12 @@ CATALOGUE: tuple[Entry, ...] = (
         "the logarithm of an average of one draw",
         _VAE + "e = log E_{q(z|x)}[p(x,z) / q(z|x)]",
         _VAE + "e = log E_{q(z|x); samples=50}[p(x,z) / q(z|x)]",
+    ),
+    Entry(
+        "W129",
+        "a player is trained for the other side",
+        _GAN + "minimize js wrt d\nminimize js wrt g",
+        _GAN + "maximize js wrt d\nminimize js wrt g",
     ),
     Entry(
         "W121",

@@ -6,6 +6,7 @@ from pgcompile.diagnostics import NOWHERE, Sink
 from pgcompile.model.expressions import calls_in, names_in
 from pgcompile.model.values import Atom, Data, Model, OptimiseLine, base_name
 from pgcompile.objective import terms
+from pgcompile.objective.players import remark_players
 from pgcompile.objective.review import atoms_in, learnables_of, signed
 from pgcompile.objective.terms import Term, walk
 from pgcompile.syntax import tree
@@ -27,6 +28,7 @@ def remark(program: tree.Program, model: Model, objectives: Mapping[str, Term], 
         _divergences(term, sink)
         _counted_twice(term, sink)
         _densities(name, term, model, sink)
+    remark_players(model, sink)
     if objectives:
         _unused(program, model, sink)
 

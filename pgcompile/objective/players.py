@@ -1,0 +1,70 @@
+"""What a reviewer would remark on players: a discriminator trained to be fooled, a generator to be told apart."""
+
+from collections.abc import Iterator
+
+from pgcompile.diagnostics import Sink
+from pgcompile.model.values import Model, OptimiseLine
+from pgcompile.objective.review import learnables_of, with_inner_nets
+from pgcompile.syntax import tree
+
+
+def remark_players(model: Model, sink: Sink) -> None:
+    """Lines that push `JS_d` or `W_d` the way that is the other player's."""
+    if len(model.optimise) < 2:
+        return
+    for line in model.optimise:
+        if line.wrt is not None and line.objective in model.objectives:
+            up = 1 if line.direction == "maximize" else -1
+            for sign, part in _adversarial(model.objectives[line.objective].expr, 1, model, frozenset()):
+                _judge(line, part, up * sign, model, sink)
+
+
+def _judge(line: OptimiseLine, part: tree.Functional, push: int, model: Model, sink: Sink) -> None:
+    """One term of a line, which pushes it up or down."""
+    kind, net = part.kind.split("_", 1)
+    form = next((o.value.id for o in part.options if o.name == "form" and isinstance(o.value, tree.Name)), None)
+    if kind == "KL" or form == "nonsaturating" or net not in model.nets:
+        return  # estimates that only the generated side moves
+    own = with_inner_nets(set(line.wrt or ()), model)
+    for factor in model.factors:
+        if factor.name in own or factor.label in own:
+            own |= learnables_of(factor, model)
+    critic = with_inner_nets({net}, model)
+    learned = {*model.nets, *model.flows, *(n for n, t in model.tensors.items() if t.kind == "param")}
+    if own & critic and not (own - critic) & learned and push < 0:
+        sink.add(
+            "W129",
+            line.span,
+            f"this line trains {net} to make {part.kind} smaller, and a discriminator is what makes it larger",
+            help=f"`maximize` it wrt {net}, or turn the sign of {part.kind}",
+        )
+    elif not own & critic and push > 0:
+        sink.add(
+            "W129",
+            line.span,
+            f"this line trains {', '.join(line.wrt or ())} to make {part.kind} larger: to be told apart",
+            help=f"`minimize` it, or turn the sign of {part.kind}",
+        )
+
+
+def _adversarial(
+    expr: tree.Expr, sign: int, model: Model, seen: frozenset[str]
+) -> Iterator[tuple[int, tree.Functional]]:
+    """The adversarial terms of a sum with their signs, through the objectives that it names."""
+    match expr:
+        case tree.Functional(kind) if "_" in kind:
+            yield sign, expr
+        case tree.Negative(operand):
+            yield from _adversarial(operand, -sign, model, seen)
+        case tree.Sum(items):
+            for s, item in items:
+                yield from _adversarial(item, sign * s, model, seen)
+        case tree.Product(factors):
+            turned = sum(isinstance(factor, tree.Negative) for factor in factors)
+            for factor in factors:
+                others = turned - isinstance(factor, tree.Negative)
+                yield from _adversarial(factor, sign * (-1) ** others, model, seen)
+        case tree.Name(id) if id in model.objectives and id not in seen:
+            yield from _adversarial(model.objectives[id].expr, sign, model, seen | {id})
+        case _:
+            return
