@@ -147,9 +147,11 @@ def _fitting(call: tree.Call, options: dict[str, Value], recipe: dict[str, Value
     if "steps" in recipe and shape == "constant":
         hint = "write schedule = cosine too, or leave steps out"
         sink.add("PGC502", call.span, "steps says when a schedule ends, and there is none", help=hint)
-    elif isinstance(recipe.get("steps"), int) and int(recipe.get("warmup", 0)) >= int(recipe["steps"]):  # type: ignore
+        return
+    steps, warmup = recipe.get("steps"), recipe.get("warmup", 0)
+    if isinstance(steps, int) and isinstance(warmup, int) and warmup >= steps:
         hint = "make steps the larger"
-        sink.add("PGC502", call.span, f"the warm-up is as long as the {recipe['steps']} steps", help=hint)
+        sink.add("PGC502", call.span, f"the warm-up is as long as the {steps} steps", help=hint)
 
 
 def _not_a_value(argument: tree.Argument, name: str, wanted: str, sink: Sink) -> None:

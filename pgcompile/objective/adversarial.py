@@ -16,7 +16,7 @@ from pgcompile.model.values import Atom, Data, Distribution, ExternNetwork, Fact
 from pgcompile.objective import terms
 from pgcompile.objective.context import Context
 from pgcompile.objective.options import choice, read_options, split_options
-from pgcompile.objective.terms import Draw, Env, Term
+from pgcompile.objective.terms import Draw, Env, Estimator, Term
 from pgcompile.syntax import tree
 from pgcompile.syntax.format import format_expr
 
@@ -49,7 +49,7 @@ class Adversarial:
     def term(self, expr: tree.Functional, env: Env, context: Context) -> Term | None:
         """The estimate as expectations of the net over both sides; None after a report."""
         kind, name = expr.kind.split("_", 1)
-        net = self._critic(expr, kind, name)
+        net = self._critic(expr, name)
         if net is None:
             return None
         if expr.right is None:
@@ -106,14 +106,14 @@ class Adversarial:
                 total = _sum((1, mean(left, critic)), (-1, mean(right, critic)))
                 if not penalty or total is None:
                     return total
-                slope = self._slope(expr, name, left, right, variables, env, context)
+                slope = self._slope(expr, name, (left, right), variables, options, env, context)
                 weighed = None if slope is None else terms.Multiply((terms.Constant(penalty), slope))
                 return None if weighed is None else terms.Add(((1, total), (-1, weighed)))
 
     def _report(self, expr: tree.Node, message: str, hint: str, code: str = "PGC405") -> None:
         self.sink.add(code, expr.span, message, help=hint)
 
-    def _critic(self, expr: tree.Functional, kind: str, name: str) -> Net | ExternNetwork | None:
+    def _critic(self, expr: tree.Functional, name: str) -> Net | ExternNetwork | None:
         """The net that a subscript names."""
         if name in self.model.nets:
             return self.model.nets[name]
@@ -201,22 +201,18 @@ class Adversarial:
         self,
         expr: tree.Functional,
         name: str,
-        left: Distribution,
-        right: Distribution,
+        sides: tuple[Distribution, Distribution],
         variables: tuple[str, ...],
+        options: tuple[int | None, Estimator],
         env: Env,
         context: Context,
     ) -> Term | None:
         """(||grad d|| - 1)^2 between draws of both sides (Gulrajani et al. 2017)."""
-        if len(variables) > 1 or any(components(side, self.model) is not None for side in (left, right)):
+        if len(variables) > 1 or any(components(side, self.model) is not None for side in sides):
             self._report(expr, "the penalty is between draws of one variable", "leave penalty out", "PGC408")
             return None
-        options = read_options(
-            tuple(o for o in expr.options if o.name not in KINDS["W"]), self.model.constants, self.sink
-        )
-        assert options is not None
         draws: list[tuple[Draw, Env] | None] = [
-            self.whole.draw(side, *options, env, context, expr.span) for side in (left, right)
+            self.whole.draw(side, *options, env, context, expr.span) for side in sides
         ]
         if draws[0] is None or draws[1] is None:
             return None

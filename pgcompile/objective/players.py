@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pgcompile.diagnostics import Sink
 from pgcompile.model.values import Model, OptimiseLine
-from pgcompile.objective.review import learnables_of, with_inner_nets
+from pgcompile.objective.review import owned_by, with_inner_nets
 from pgcompile.syntax import tree
 
 
@@ -25,10 +25,7 @@ def _judge(line: OptimiseLine, part: tree.Functional, push: int, model: Model, s
     form = next((o.value.id for o in part.options if o.name == "form" and isinstance(o.value, tree.Name)), None)
     if kind == "KL" or form == "nonsaturating" or net not in model.nets:
         return  # estimates that only the generated side moves
-    own = with_inner_nets(set(line.wrt or ()), model)
-    for factor in model.factors:
-        if factor.name in own or factor.label in own:
-            own |= learnables_of(factor, model)
+    own = owned_by(set(line.wrt or ()), model)
     critic = with_inner_nets({net}, model)
     learned = {*model.nets, *model.flows, *(n for n, t in model.tensors.items() if t.kind == "param")}
     if own & critic and not (own - critic) & learned and push < 0:

@@ -145,10 +145,7 @@ def _untrained(model: Model, sink: Sink) -> None:
     if not lines or any(line.wrt is None for line in lines):
         return
     named = {name for line in lines for name in line.wrt or ()}
-    covered = with_inner_nets(named, model)
-    for factor in model.factors:
-        if factor.name in named or factor.label in named:
-            covered |= learnables_of(factor, model)
+    covered = owned_by(named, model)
     for name, net in model.nets.items():
         if name not in covered and isinstance(net, Net) and net.input_spaces is not None:
             sink.add(
@@ -212,6 +209,15 @@ def learnables_of(factor: Factor, model: Model) -> set[str]:
         found |= {name for name in names_in(expr) if name in model.tensors and model.tensors[name].kind == "param"}
         found |= {name for name in names_in(expr) if name in model.nets}  # as in weight(f)
     return with_inner_nets(found, model)
+
+
+def owned_by(names: set[str], model: Model) -> set[str]:
+    """Nets, flows and params that a `wrt` stands for: those it names, and those its distributions are computed with."""
+    found = with_inner_nets(names, model)
+    for factor in model.factors:
+        if factor.name in names or factor.label in names:
+            found |= learnables_of(factor, model)
+    return found
 
 
 def with_inner_nets(names: set[str], model: Model) -> set[str]:

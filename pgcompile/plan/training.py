@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pgcompile.model.values import Extern, Model, Net, OptimiseLine
-from pgcompile.objective.review import flows_in, learnables_of, with_inner_nets
+from pgcompile.objective.review import flows_in, owned_by
 from pgcompile.plan.names import factor_attribute
 from pgcompile.plan.tensors import Tensors, attribute_name
 
@@ -23,13 +23,9 @@ def trained_by(line: OptimiseLine, model: Model, tensors: Tensors) -> Trained | 
     """
     if line.wrt is None:
         return None
-    owners = with_inner_nets(set(line.wrt), model)
-    labels = set()
-    for factor in model.factors:
-        if factor.name in line.wrt or factor.label in line.wrt:
-            owners |= learnables_of(factor, model)
-            if isinstance(factor.definition, Extern):
-                labels.add(factor_attribute(factor))
+    owners = owned_by(set(line.wrt), model)
+    named = [f for f in model.factors if f.name in line.wrt or f.label in line.wrt]
+    labels = {factor_attribute(f) for f in named if isinstance(f.definition, Extern)}
     owners |= {inner for name in owners if name in model.flows for inner in flows_in(name, model)}
     segments = {
         segment.attribute: name

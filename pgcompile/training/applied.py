@@ -15,11 +15,12 @@ from pgcompile.program import Program
 from pgcompile.training import checkpoint
 from pgcompile.training.data import DataError, save_arrays
 from pgcompile.training.device import device_of
-from pgcompile.training.fit import posterior_of, reconstruct
+from pgcompile.training.fit import posterior_chain, posterior_of, reconstruct
 from pgcompile.training.pictures import image_shape, save_grid, save_pairs, save_scatter
 from pgcompile.training.players import arguments_of
 from pgcompile.training.prepare import Preparation
 from pgcompile.training.rows import Data, Rows, batches, rows_of
+from pgcompile.training.sampling import check_ending
 from pgcompile.training.settings import Settings
 
 
@@ -133,39 +134,19 @@ class Applied:
 
     def _bound(self, rows: dict[str, Tensor], samples: int) -> Tensor:
         """log of the mean of `samples` weights p(x, z) / q(z|x), for each row."""
-        part = self.program.generative
-        latents = [] if part is None else [name for name in part.targets if name not in rows]
-        chain = None if part is None else self._posterior_chain(latents, rows)
-        if part is None or not latents or chain is None or not hasattr(self.model, "log_prob"):
+        chain = posterior_chain(self.program, rows)
+        if chain is None or not hasattr(self.model, "log_prob"):
             raise DataError("a bound needs a density of everything, and a posterior q of what is not observed")
         values = {name: value.expand(samples, *value.shape) for name, value in rows.items()}
         total = torch.zeros((), device=self.device)
-        for label, target, parents in chain:
-            q = self.model.factor(label)(*(values[p] for p in parents))
-            draw, log_q = _drawn(q)
-            values[target] = draw
+        for factor in chain:
+            q = self.model.factor(factor.label)(*(values[p] for p in factor.parents))
+            values[factor.targets[0]], log_q = _drawn(q)
             total = total - log_q
         names = arguments_of(self.program, "log_prob")
         by_name = {identifier(name): value for name, value in values.items()}
         weights: Tensor = self.model.log_prob(**{name: by_name[name] for name in names}) + total
         return weights.logsumexp(0) - math.log(samples)
-
-    def _posterior_chain(
-        self, latents: list[str], rows: Mapping[str, Tensor]
-    ) -> list[tuple[str, str, tuple[str, ...]]] | None:
-        """Factors that draw the latents one after another from what is known; None where there are not enough."""
-        part = self.program.generative
-        assert part is not None
-        own = {atom.label for atom in part.atoms}
-        known, chain = set(rows), []
-        left = [f for f in self.program.analysis.model.factors if f.label not in own and len(f.targets) == 1]
-        while True:
-            ready = [f for f in left if f.targets[0] in latents and f.targets[0] not in known and known >= {*f.parents}]
-            if not ready:
-                break
-            chain.append((ready[0].label, ready[0].targets[0], ready[0].parents))
-            known.add(ready[0].targets[0])
-        return chain if known >= {*latents} else None
 
     @torch.no_grad()
     def reconstruct(self, output: Path, number: int | None = None, *, progress: bool = False) -> Path:
@@ -174,7 +155,7 @@ class Applied:
         Raises:
             DataError: the model has no posterior or no sampler, or the variables are no images.
         """
-        _suffix(output)
+        check_ending(output)
         found: dict[str, list[Tensor]] = {}
         seen: dict[str, list[Tensor]] = {}
         count = 0
@@ -205,7 +186,7 @@ class Applied:
         Raises:
             DataError: the model has no posterior or no sampler, or there are fewer than two rows.
         """
-        _suffix(output)
+        check_ending(output)
         rows = self.rows(self.observed())
         pairs = min(pairs, len(rows) // 2)
         if pairs < 1:
@@ -249,8 +230,3 @@ def _drawn(q: Any) -> tuple[Tensor, Tensor]:
         return found
     draw = q.sample()
     return draw, q.log_prob(draw)
-
-
-def _suffix(output: Path) -> None:
-    if output.suffix.lower() not in (".npz", ".png"):
-        raise DataError(f"{output.name} is neither .npz (numbers) nor .png (pictures)")

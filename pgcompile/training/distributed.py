@@ -15,7 +15,6 @@ from pgcompile.training.device import device_of
 from pgcompile.training.settings import Settings
 
 if TYPE_CHECKING:
-    from pgcompile.training.players import Player
     from pgcompile.training.trainer import Trainer
 
 
@@ -115,7 +114,7 @@ class Team:
 
         return {name: loss_of(name) for name in names}
 
-    def last_of(self, player: "Player", last: bool) -> AbstractContextManager[object]:
+    def last_of(self, last: bool) -> AbstractContextManager[object]:
         """Gradients are averaged once, with the last part of a batch."""
         if self.size == 1 or self.sharded or last:
             return nullcontext()

@@ -1,6 +1,7 @@
 """`pgc train`: a program and data to a folder with the trained model, its losses and pictures."""
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pgcompile.model.values import Factor
 from pgcompile.program import Program
 from pgcompile.training.data import DataError
 from pgcompile.training.pictures import image_shape, save_curves, save_grid, save_pairs, save_scatter
@@ -96,7 +98,7 @@ def _finish(program: Program, trainer: Trainer, data: Path | None, out: Path, fi
         return Result(fitted.training, fitted.validation, {}, files)
     model = trainer.shown
     model.eval()
-    rows = trainer.some_rows(data, SHOWN)
+    rows = trainer.some_rows(SHOWN)
     terms = trainer.terms_of(rows)
     for picture in (
         save_samples(program, model, out / "samples.png", rows),
@@ -108,36 +110,50 @@ def _finish(program: Program, trainer: Trainer, data: Path | None, out: Path, fi
     return Result(fitted.training, fitted.validation, terms, files, shown)
 
 
+def posterior_chain(program: Program, rows: Collection[str]) -> list[Factor] | None:
+    """Factors that find the latents one after another from what is known; None where there are not enough.
+
+    Args:
+        program: the program.
+        rows: observed variables.
+    """
+    part = program.generative
+    if part is None:
+        return None
+    latents = {name for name in part.targets if name not in rows}
+    own = {atom.label for atom in part.atoms}
+    left = [f for f in program.analysis.model.factors if f.label not in own and len(f.targets) == 1 and f.parents]
+    known, chain = set(rows), []
+    while latents - known:
+        ready = [f for f in left if f.targets[0] in latents - known and known >= {*f.parents}]
+        if not ready:
+            return None
+        chain.append(ready[0])
+        known.add(ready[0].targets[0])
+    return chain or None
+
+
 def posterior_of(program: Program, model: Any, rows: dict[str, Tensor]) -> dict[str, Tensor] | None:
-    """Means of the latents of some rows, through factors whose parents are known; None where there are too few.
+    """Means of the latents of some rows; None where the program has no posterior of them, or one without a mean.
 
     Args:
         program: the program.
         model: a trained model of it.
         rows: observed variables.
     """
-    part = program.generative
-    if part is None:
+    chain = posterior_chain(program, rows)
+    if chain is None:
         return None
-    latents = [name for name in part.targets if name not in rows]
     known = dict(rows)
-    labels = {atom.label for atom in part.atoms}
-    factors = [f for f in program.analysis.model.factors if f.label not in labels]
-    progress = True
-    while progress:
-        progress = False
-        for factor in factors:
-            new = [t for t in factor.targets if t in latents and t not in known]
-            if len(new) == len(factor.targets) == 1 and factor.parents and all(p in known for p in factor.parents):
-                try:
-                    q = model.factor(factor.label)(*(known[p] for p in factor.parents))
-                    # An index has no mean; its likeliest value stands for it.
-                    known[new[0]] = q.mode if program.analysis.model.spaces[new[0]].kind == "category" else q.mean
-                except (NotImplementedError, TypeError):
-                    continue  # a family without a mean, or a factor that takes inputs too
-                progress = new[0] in known
-    found = {name: known[name] for name in latents if name in known}
-    return found if found and len(found) == len(latents) else None
+    for factor in chain:
+        (target,) = factor.targets
+        try:
+            q = model.factor(factor.label)(*(known[p] for p in factor.parents))
+            # An index has no mean; its likeliest value stands for it.
+            known[target] = q.mode if program.analysis.model.spaces[target].kind == "category" else q.mean
+        except (NotImplementedError, TypeError):
+            return None  # a family without a mean, or a factor that takes inputs too
+    return {factor.targets[0]: known[factor.targets[0]] for factor in chain}
 
 
 def save_reconstructions(

@@ -30,8 +30,7 @@ def draw(
     """
     if program.generative is None or not hasattr(program.Model, "sample"):
         raise DataError("the program has no model to draw from")
-    if output.suffix.lower() not in (".npz", ".png"):
-        raise DataError(f"{output.name} is neither .npz (numbers) nor .png (pictures)")
+    check_ending(output)
     model = program.Model()
     prepared = checkpoint.restore(model, weights)
     model.eval()
@@ -47,6 +46,16 @@ def draw(
     if output.suffix.lower() == ".png":
         return _picture(program, values, output)
     return save_arrays({name: value.cpu().numpy() for name, value in values.items()}, output)
+
+
+def check_ending(output: Path) -> None:
+    """Whether a file is one for numbers or for pictures.
+
+    Raises:
+        DataError: it is neither.
+    """
+    if output.suffix.lower() not in (".npz", ".png"):
+        raise DataError(f"{output.name} is neither .npz (numbers) nor .png (pictures)")
 
 
 def _conditions(program: Program, given: Path | None) -> dict[str, torch.Tensor]:

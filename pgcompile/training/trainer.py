@@ -82,6 +82,7 @@ class Trainer:
         self.prepared = Preparation()
         self.run = Run()
         self._weight = 1.0  # of this process's part of a batch
+        self._seen: tuple[Rows | None, Tensor] = None, torch.empty(0, dtype=torch.long)  # what pictures are made from
         self._begin()
 
     def _begin(self) -> None:
@@ -205,7 +206,7 @@ class Trainer:
         with player.alone() if player.others else nullcontext():
             parts = list(self._parts(given))
             for number, (part, share) in enumerate(parts):
-                with self.team.last_of(player, number == len(parts) - 1):
+                with self.team.last_of(number == len(parts) - 1):
                     with autocast(self.device, self.settings):
                         loss = player.loss(**part)
                     self._guard(player, loss, part)
@@ -292,6 +293,7 @@ class Trainer:
             raise DataError("a run that goes on has a folder: give out")
         rows = self._rows(data)
         train, held = self._split(rows)
+        self._seen = rows, held if len(held) else train
         if not resume:
             torch.manual_seed(settings.seed + self.team.rank)
             self.run = Run()
@@ -302,7 +304,7 @@ class Trainer:
         with_schedules(self.players, self.model, steps * settings.epochs)
         if resume:
             assert folder is not None
-            self._restore(folder / "state.safetensors")
+            restore_run(self, folder / "state.safetensors")
         title = f"training {self.program.class_name}"
         with matmul_precision(settings), interrupts() as request:
             journal = Journal(
@@ -426,13 +428,12 @@ class Trainer:
             return rows.to(self.device) if bytes_held < _RESIDENT else rows
         return rows
 
-    def some_rows(self, data: Data | None, number: int) -> dict[str, Tensor]:
-        """Rows that were held out, or else the first ones, as the model sees them."""
-        rows = self._rows(data)
+    def some_rows(self, number: int) -> dict[str, Tensor]:
+        """Rows that the last `fit` held out, or else trained on, as the model sees them."""
+        rows, index = self._seen
         if rows is None:
             return {}
-        train, held = self._split(rows)
-        return self.prepared(self._moved(rows.take((held if len(held) else train)[:number])))
+        return self.prepared({name: value.to(self.device) for name, value in rows.take(index[:number]).items()})
 
     def labels(self, data: Data | None, number: int) -> Tensor | None:
         """Of the same rows: an array of the file that says what they are, under a name such as `y` or `label`."""
@@ -441,14 +442,10 @@ class Trainer:
         with np.load(data, allow_pickle=False) as content:
             name = next((n for n in _LABELS if n in content.files and content[n].ndim == 1), None)
             found = None if name is None else content[name]
-        rows = self._rows(data)
+        rows, index = self._seen
         if found is None or rows is None or len(found) != len(rows) or found.dtype.kind not in "buif":
             return None
-        train, held = self._split(rows)
-        return torch.as_tensor(found)[(held if len(held) else train)[:number]]
-
-    def _moved(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {name: value.to(self.device) for name, value in batch.items()}
+        return torch.as_tensor(found)[index[:number]]
 
     @torch.no_grad()
     def terms_of(self, rows: dict[str, Tensor]) -> dict[str, float]:
@@ -526,9 +523,6 @@ class Trainer:
         path = out / "state.safetensors"
         save_run(self, path)
         return f"the run is saved in {out}, and goes on with --resume"
-
-    def _restore(self, path: Path) -> None:
-        restore_run(self, path)
 
 
 class _Readings:

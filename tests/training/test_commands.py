@@ -294,3 +294,21 @@ def test_the_script_of_an_emitted_module(tmp_path: Path) -> None:
         found = load_file(tmp_path / "model.safetensors")
         for name, value in trainer.model.state_dict().items():
             assert torch.allclose(found[name], value, atol=1e-5), name
+
+
+def test_a_bound_needs_a_posterior_of_each_row(tmp_path: Path) -> None:
+    """One draw of a `q` without parents would serve all rows and all weights."""
+    from safetensors.torch import save_file
+
+    program = tmp_path / "m.pgc"
+    program.write_text(
+        "x : real\nz : real\nparam m : real\np(z) = Normal(0, 1)\np(x|z) = Normal(z, 1)\n"
+        "q(z) = Normal(m, 1)\nelbo = ELBO[p(x|z) p(z) || q(z)]\nmaximize elbo"
+    )
+    np.savez(tmp_path / "d.npz", x=np.zeros(3, dtype=np.float32))
+    save_file({"m": torch.tensor(0.0)}, tmp_path / "w.safetensors")
+    weights = ("--checkpoint", str(tmp_path / "w.safetensors"), "--data", str(tmp_path / "d.npz"))
+    found = run("evaluate", str(program), *weights, "--bound", "5")
+    assert found.exit_code == 1
+    assert "a posterior q of what is not observed" in found.output
+    assert run("evaluate", str(program), *weights).exit_code == 0

@@ -73,11 +73,12 @@ class Spline(Univariate):
         start, size, (d0, d1) = self.bin_of(place, phi, 0)
         (x0, y0), (width, height) = start, size
         t = (place - x0) / width
-        mean, both = height / width, t * (1 - t)
-        below = mean + (d0 + d1 - 2 * mean) * both
+        mean = height / width
+        both, below = self.within(t, mean, d0, d1)
         y = y0 + height * (mean * t.square() + d0 * both) / below
         y = torch.where(inside, torch.lerp(-self.end, self.end, y), x)
-        return y, torch.where(inside, self.log_slope(t, mean, d0, d1), 0.0)
+        slope = self.log_slope(t, both, mean, d0, d1, below)
+        return y, torch.where(inside, slope, 0.0)
 
     def inverse(self, y: Tensor, phi: Tensor, at=None):
         """x and its log-slope."""
@@ -102,14 +103,20 @@ class Spline(Univariate):
 
     def log_slopes(self, parts: tuple) -> Tensor:
         """Minus the log-slope on the way there."""
-        *parts, inside = parts
-        return torch.where(inside, -self.log_slope(*parts), 0.0)
+        t, mean, d0, d1, inside = parts
+        both, below = self.within(t, mean, d0, d1)
+        slope = self.log_slope(t, both, mean, d0, d1, below)
+        return torch.where(inside, -slope, 0.0)
 
     @staticmethod
-    def log_slope(t: Tensor, mean: Tensor, d0: Tensor, d1: Tensor) -> Tensor:
-        """log dy/dx of a bin at t in [0, 1]."""
+    def within(t: Tensor, mean: Tensor, d0: Tensor, d1: Tensor):
+        """t (1 - t) and the denominator of the map, of a bin at t in [0, 1]."""
         both = t * (1 - t)
-        below = mean + (d0 + d1 - 2 * mean) * both
+        return both, mean + (d0 + d1 - 2 * mean) * both
+
+    @staticmethod
+    def log_slope(t, both, mean, d0, d1, below):
+        """log dy/dx of a bin at t in [0, 1]."""
         top = 2 * mean * both + d0 * (1 - t).square() + d1 * t.square()
         return (top * (mean / below).square()).log()
 
