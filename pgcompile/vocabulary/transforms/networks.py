@@ -98,10 +98,11 @@ class MaskedMLP(Bijection):
         for name, index in (("order", order), ("places", places), ("rows", rows)):
             index = torch.tensor(index, device=self.adjacency.device)
             self.register_buffer(name, index, persistent=False)
-        # Where the values of each step begin: features, hidden units, outputs.
+        # Where the values of each step begin, and how many they are: features, hidden units, outputs.
         sizes = torch.tensor([len(group) for group in self.groups]).cumsum(0)
         ends = (sizes * self.parameters_each).tolist()
         self.stops = [[0, *stops] for stops in (sizes.tolist(), *starts, ends)]
+        self.counts = [torch.tensor(stops).diff().tolist() for stops in self.stops]
         self.block = max(8, round(steps**0.5))
 
     def _load_from_state_dict(self, state, prefix, *rest):
@@ -138,16 +139,9 @@ class MaskedMLP(Bijection):
         Returns:
             x [D, N] and the sum of the log-slopes [N].
         """
-        features = len(y)
-        layers = self.weights()
-        weight, bias = layers[0]
-        if context is not None:
-            bias = torch.addmm(bias, weight[:, features:], context)
-        layers[0] = (weight.index_select(1, self.order), bias)
-        layers[-1] = tuple(part.index_select(0, self.rows) for part in layers[-1])
-        sizes = [len(group) for group in self.groups]
+        layers = self.in_steps(self.weights(), context)
         prepared = univariate.prepared(y.index_select(0, self.order))
-        pieces = list(zip(*(part.split(sizes) for part in prepared)))
+        pieces = list(zip(*(part.split(self.counts[0]) for part in prepared)))
         # What each layer takes in: the features first, then the hidden units.
         found = [None] * len(layers)
         slopes = []
@@ -199,6 +193,80 @@ class MaskedMLP(Bijection):
             return x, None
         parts = tuple(torch.cat(part) for part in zip(*slopes))
         return x, univariate.log_slopes(parts).sum(0)
+
+    def in_steps(self, layers: list, context: Tensor | None) -> list:
+        """Weights with features and outputs in the order of their steps, and biases that have the context in them."""
+        (first, bias), *hidden, (last, end) = layers
+        features = len(self.order)
+        if context is not None:
+            bias = torch.addmm(bias, first[:, features:], context)
+        first = first.index_select(1, self.order)
+        last, end = last.index_select(0, self.rows), end.index_select(0, self.rows)
+        return [(first, bias), *hidden, (last, end)]
+
+    def activations(self, layers: list, x: Tensor, context: Tensor | None):
+        """The outputs, and slopes of the activation at the units of each hidden layer."""
+        h = x if context is None else torch.cat((x, context))
+        slopes: list[Tensor] = []
+        for weight, bias in layers[:-1]:
+            total = torch.addmm(bias, weight, h)
+            total = total if total.requires_grad else total.requires_grad_()
+            h = self.act(total)
+            ones = torch.ones_like(h)
+            slopes += torch.autograd.grad(h, total, ones, retain_graph=True)
+        weight, bias = layers[-1]
+        return torch.addmm(bias, weight, h), slopes
+
+    def transposed(self, layers: list, gx: Tensor, slope, by_y, by_slope, bends):
+        """The cotangent of y [D, N]: `solve` made linear and transposed, its last step first.
+
+        Args:
+            layers: weights and biases.
+            gx: the cotangent of x [D, N], but for what runs through the net.
+            slope: dy/dx [D, N], None for one.
+            by_y: what the outputs get for the cotangent of y [parameters * D, N].
+            by_slope: what they get for that of the log-slopes, None for nothing.
+            bends: slopes of the activation at the units of each hidden layer.
+        """
+        counts = self.counts
+        layers = [weight.detach() for weight, _ in self.in_steps(layers, None)]
+        weights = [w.split(rows) for w, rows in zip(layers, counts[1:])]
+        by_y = by_y.index_select(0, self.rows).split(counts[-1])
+        if by_slope is not None:
+            by_slope = by_slope.index_select(0, self.rows).split(counts[-1])
+        if slope is not None:
+            slope = slope.index_select(0, self.order).split(counts[0])
+        # Cotangents of the features and of the hidden units grow here.
+        pending = [gx.index_select(0, self.order), *map(torch.zeros_like, bends)]
+        waiting = [part.split(rows) for part, rows in zip(pending, counts)]
+        bends = [bend.split(rows) for bend, rows in zip(bends, counts[1:])]
+        gy, each, last = [], self.parameters_each, len(layers) - 1
+        for begin in reversed(range(0, len(self.groups), self.block)):
+            end = min(begin + self.block, len(self.groups))
+            spans = [(stops[begin], stops[end]) for stops in self.stops]
+            inside = [part[slice(*span)] for part, span in zip(pending, spans)]
+            given: list[list[Tensor]] = [[] for _ in layers]
+            for t in reversed(range(begin, end)):
+                value = waiting[0][t] if slope is None else waiting[0][t] / slope[t]
+                gy.append(value)
+                delta = by_y[t].unflatten(0, (each, -1)) * value
+                delta = delta.flatten(0, 1)
+                if by_slope is not None:
+                    delta += by_slope[t]
+                for i in range(last, -1, -1):
+                    if i < last:
+                        delta = waiting[i + 1][t] * bends[i][t]
+                    if len(delta):
+                        given[i].append(delta)
+                        weight = weights[i][t][:, slice(*spans[i])]
+                        inside[i].addmm_(weight.mT, delta)
+            # What the block gives to those before it is one product.
+            for i, parts in enumerate(given):
+                before = spans[i][0]
+                if before and parts:
+                    weight = layers[i][slice(*spans[i + 1]), :before]
+                    pending[i][:before].addmm_(weight.mT, torch.cat(parts[::-1]))
+        return torch.cat(gy[::-1]).index_select(0, self.places)
 
 
 def steps_of(adjacency: Tensor) -> Tensor:

@@ -250,9 +250,18 @@ class Autoregressive(Bijection):
         """y [..., D] -> x [..., D], log |det dx/dy| [...]; each hidden unit is evaluated once."""
         if isinstance(self.net, Elementwise):
             return self.net.inverse(y, context)
-        f = self.univariate
-        x, slope = self.net.solve(as_columns(y), as_columns(context), f)
+        given = as_columns(y), as_columns(context)
+        plain = torch.compiler.is_compiling() or not torch.is_grad_enabled()
+        if plain or forward_mode():
+            x, slope = self.solve(*given)
+        else:
+            tensors = (*self.parameters(), *self.buffers())
+            x, slope = Inverse.apply(*given, self, *tensors)
         return from_columns(x, slope, y.shape[:-1])
+
+    def solve(self, y: Tensor, context: Tensor | None):
+        """y [D, N], context [C, N] -> x [D, N], log |det dx/dy| [N]."""
+        return self.net.solve(y, context, self.univariate)
 
 
 class MaskedAutoregressive(Autoregressive):
@@ -470,6 +479,155 @@ def spread(total: Tensor | None, x: Tensor, batch: tuple) -> Tensor:
     return x.new_zeros(batch) if total is None else total.expand(batch)
 
 
+class Call(nn.Module):
+    """A call of any function of a module, for `functional_call`.
+
+    Args:
+        module: the module.
+    """
+
+    def __init__(self, module: nn.Module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, function, *arguments):
+        """The value of function(module, *arguments)."""
+        return function(self.module, *arguments)
+
+
+def called_with(module: nn.Module, tensors, function, *arguments):
+    """The value of function(module, *arguments), with other parameters and buffers, in their order."""
+    call = Call(module)
+    named = dict((*call.named_parameters(), *call.named_buffers()))
+    if all(own is other for own, other in zip(named.values(), tensors)):
+        return function(module, *arguments)
+    named = dict(zip(named, tensors))
+    return torch.func.functional_call(call, named, (function, *arguments))
+
+
+class Inverse(torch.autograd.Function):
+    """The way back through an autoregressive transform; its gradient is found at its result.
+
+    With y = f(x; net(x)), dx = J^-1 (dy - (df/dnet) dnet) for the triangular J = dy/dx: one pass of
+    the net over all features, and one transposed solve, instead of the derivative of every step.
+    """
+
+    @staticmethod
+    def forward(y: Tensor, context: Tensor | None, transform, *tensors: Tensor):
+        """x [D, N] and the sum of the log-slopes [N]."""
+        return transform.solve(y, context)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        """Keep what the gradient needs."""
+        y, context, ctx.transform, *tensors = inputs
+        ctx.save_for_backward(y, context, output[0], *tensors)
+
+    @staticmethod
+    def backward(ctx, gx: Tensor, gl: Tensor | None):
+        """Cotangents of y, of the context and of the tensors."""
+        y, context, x, *tensors = ctx.saved_tensors
+        inputs = [y, context, *tensors]
+        needed = [ctx.needs_input_grad[i] for i in (0, 1, *range(3, len(inputs) + 1))]
+        wanted = [t for t, need in zip(inputs, needed) if need]
+        if torch.is_grad_enabled():  # it is differentiated in turn
+
+            def plain(*wanted):
+                left = iter(wanted)
+                y, context, *tensors = (
+                    next(left) if need else part for part, need in zip(inputs, needed)
+                )
+                return solved_with(ctx.transform, tensors, y, context)
+
+            pull = torch.func.vjp(plain, *wanted)[1]
+            found = pull((gx,) if gl is None else (gx, gl))
+        else:
+            x = x.detach()  # it is the result of this very function
+            arguments = x, context, gx, gl, wanted, needed[0]
+            found = called_with(ctx.transform, tensors, pulled_back, *arguments)
+        found = iter(found)
+        by_y, by_context, *rest = (next(found) if need else None for need in needed)
+        return by_y, by_context, None, *rest
+
+    @staticmethod
+    def vmap(info, in_dims, y: Tensor, context, transform, *tensors: Tensor):
+        """A batch is more columns, unless it is one of transforms."""
+        count = info.batch_size
+        if any(dim is not None for dim in in_dims[3:]):
+            dims = (*in_dims[:2], *in_dims[3:])
+
+            def plain(y, context, *rest):
+                return solved_with(transform, rest, y, context)
+
+            run = torch.func.vmap(plain, dims, randomness=info.randomness)
+            found = run(y, context, *tensors)
+            return (*found, None)[:2], (0, 0 if len(found) == 2 else None)
+        y, context = (
+            columns_of(part, dim, count) for part, dim in zip((y, context), in_dims)
+        )
+        x, slope = Inverse.apply(y, context, transform, *tensors)
+        x = x.unflatten(-1, (count, -1))
+        if slope is None:
+            return (x, None), (1, None)
+        return (x, slope.unflatten(0, (count, -1))), (1, 0)
+
+
+def columns_of(part: Tensor | None, dim: int | None, count: int):
+    """[F, N] with a batch dimension, or the same for all of a batch -> [F, batch * N]."""
+    if part is None:
+        return None
+    if dim is None:
+        return part.repeat(1, count)
+    return part.movedim(dim, 1).flatten(1)
+
+
+def solved_with(transform, tensors, y: Tensor, context) -> tuple:
+    """What `solve` gives without a gradient of its own: x, and the log-slopes unless they are zero."""
+    found = called_with(transform, tensors, type(transform).solve, y, context)
+    return tuple(part for part in found if part is not None)
+
+
+def pulled_back(transform, x: Tensor, context, gx: Tensor, gl, wanted: list, own: bool):
+    """Cotangents of what is wanted, where an inverse gave x.
+
+    Args:
+        transform: the autoregressive transform.
+        x: [D, N].
+        context: [C, N] or None.
+        gx: cotangent of x.
+        gl: cotangent of the sum of the log-slopes of the inverse [N], or None.
+        wanted: tensors; the first of them is y where `own` says so.
+        own: whether it is.
+    """
+    net, f = transform.net, transform.univariate
+    with torch.enable_grad():
+        layers = net.weights()
+        phi, bends = net.activations(layers, x, context)
+        at, leaf = x.detach().requires_grad_(), phi.detach().requires_grad_()
+        y, slope = f(at, leaf)
+    # At a fixed x a cotangent of the result is minus that cotangent of y, and of the log-slope.
+    by_y = torch.autograd.grad(y, leaf, -torch.ones_like(y), retain_graph=True)[0]
+    by_slope, given = None, ()
+    if slope is not None:
+        given = (-gl.expand_as(slope),)
+        pair = (at, leaf)
+        by_x, by_slope = torch.autograd.grad(
+            slope, pair, *given, retain_graph=True, allow_unused=True
+        )
+        gx = gx if by_x is None else gx + by_x
+    steep = None if slope is None else slope.detach().exp()
+    gy = net.transposed(layers, gx, steep, by_y, by_slope, bends)
+    found = [gy] if own else []
+    if wanted[own:]:
+        by_phi = (f.by_parameter(by_y) * gy).flatten(0, 1)
+        by_phi = by_phi if by_slope is None else by_phi.add_(by_slope)
+        outputs = (phi, y) if slope is None else (phi, y, slope)
+        found += torch.autograd.grad(
+            outputs, wanted[own:], (by_phi, -gy, *given), allow_unused=True
+        )
+    return found
+
+
 class Reverse(Bijection):
     """Features in reverse order."""
 
@@ -574,10 +732,11 @@ class MaskedMLP(Bijection):
         for name, index in (("order", order), ("places", places), ("rows", rows)):
             index = torch.tensor(index, device=self.adjacency.device)
             self.register_buffer(name, index, persistent=False)
-        # Where the values of each step begin: features, hidden units, outputs.
+        # Where the values of each step begin, and how many they are: features, hidden units, outputs.
         sizes = torch.tensor([len(group) for group in self.groups]).cumsum(0)
         ends = (sizes * self.parameters_each).tolist()
         self.stops = [[0, *stops] for stops in (sizes.tolist(), *starts, ends)]
+        self.counts = [torch.tensor(stops).diff().tolist() for stops in self.stops]
         self.block = max(8, round(steps**0.5))
 
     def _load_from_state_dict(self, state, prefix, *rest):
@@ -614,16 +773,9 @@ class MaskedMLP(Bijection):
         Returns:
             x [D, N] and the sum of the log-slopes [N].
         """
-        features = len(y)
-        layers = self.weights()
-        weight, bias = layers[0]
-        if context is not None:
-            bias = torch.addmm(bias, weight[:, features:], context)
-        layers[0] = (weight.index_select(1, self.order), bias)
-        layers[-1] = tuple(part.index_select(0, self.rows) for part in layers[-1])
-        sizes = [len(group) for group in self.groups]
+        layers = self.in_steps(self.weights(), context)
         prepared = univariate.prepared(y.index_select(0, self.order))
-        pieces = list(zip(*(part.split(sizes) for part in prepared)))
+        pieces = list(zip(*(part.split(self.counts[0]) for part in prepared)))
         # What each layer takes in: the features first, then the hidden units.
         found = [None] * len(layers)
         slopes = []
@@ -676,6 +828,80 @@ class MaskedMLP(Bijection):
         parts = tuple(torch.cat(part) for part in zip(*slopes))
         return x, univariate.log_slopes(parts).sum(0)
 
+    def in_steps(self, layers: list, context: Tensor | None) -> list:
+        """Weights with features and outputs in the order of their steps, and biases that have the context in them."""
+        (first, bias), *hidden, (last, end) = layers
+        features = len(self.order)
+        if context is not None:
+            bias = torch.addmm(bias, first[:, features:], context)
+        first = first.index_select(1, self.order)
+        last, end = last.index_select(0, self.rows), end.index_select(0, self.rows)
+        return [(first, bias), *hidden, (last, end)]
+
+    def activations(self, layers: list, x: Tensor, context: Tensor | None):
+        """The outputs, and slopes of the activation at the units of each hidden layer."""
+        h = x if context is None else torch.cat((x, context))
+        slopes: list[Tensor] = []
+        for weight, bias in layers[:-1]:
+            total = torch.addmm(bias, weight, h)
+            total = total if total.requires_grad else total.requires_grad_()
+            h = self.act(total)
+            ones = torch.ones_like(h)
+            slopes += torch.autograd.grad(h, total, ones, retain_graph=True)
+        weight, bias = layers[-1]
+        return torch.addmm(bias, weight, h), slopes
+
+    def transposed(self, layers: list, gx: Tensor, slope, by_y, by_slope, bends):
+        """The cotangent of y [D, N]: `solve` made linear and transposed, its last step first.
+
+        Args:
+            layers: weights and biases.
+            gx: the cotangent of x [D, N], but for what runs through the net.
+            slope: dy/dx [D, N], None for one.
+            by_y: what the outputs get for the cotangent of y [parameters * D, N].
+            by_slope: what they get for that of the log-slopes, None for nothing.
+            bends: slopes of the activation at the units of each hidden layer.
+        """
+        counts = self.counts
+        layers = [weight.detach() for weight, _ in self.in_steps(layers, None)]
+        weights = [w.split(rows) for w, rows in zip(layers, counts[1:])]
+        by_y = by_y.index_select(0, self.rows).split(counts[-1])
+        if by_slope is not None:
+            by_slope = by_slope.index_select(0, self.rows).split(counts[-1])
+        if slope is not None:
+            slope = slope.index_select(0, self.order).split(counts[0])
+        # Cotangents of the features and of the hidden units grow here.
+        pending = [gx.index_select(0, self.order), *map(torch.zeros_like, bends)]
+        waiting = [part.split(rows) for part, rows in zip(pending, counts)]
+        bends = [bend.split(rows) for bend, rows in zip(bends, counts[1:])]
+        gy, each, last = [], self.parameters_each, len(layers) - 1
+        for begin in reversed(range(0, len(self.groups), self.block)):
+            end = min(begin + self.block, len(self.groups))
+            spans = [(stops[begin], stops[end]) for stops in self.stops]
+            inside = [part[slice(*span)] for part, span in zip(pending, spans)]
+            given: list[list[Tensor]] = [[] for _ in layers]
+            for t in reversed(range(begin, end)):
+                value = waiting[0][t] if slope is None else waiting[0][t] / slope[t]
+                gy.append(value)
+                delta = by_y[t].unflatten(0, (each, -1)) * value
+                delta = delta.flatten(0, 1)
+                if by_slope is not None:
+                    delta += by_slope[t]
+                for i in range(last, -1, -1):
+                    if i < last:
+                        delta = waiting[i + 1][t] * bends[i][t]
+                    if len(delta):
+                        given[i].append(delta)
+                        weight = weights[i][t][:, slice(*spans[i])]
+                        inside[i].addmm_(weight.mT, delta)
+            # What the block gives to those before it is one product.
+            for i, parts in enumerate(given):
+                before = spans[i][0]
+                if before and parts:
+                    weight = layers[i][slice(*spans[i + 1]), :before]
+                    pending[i][:before].addmm_(weight.mT, torch.cat(parts[::-1]))
+        return torch.cat(gy[::-1]).index_select(0, self.places)
+
 
 def steps_of(adjacency: Tensor) -> Tensor:
     """The step at which each feature is found: one after the last it depends on.
@@ -692,6 +918,11 @@ def steps_of(adjacency: Tensor) -> Tensor:
     raise ValueError(
         "the adjacency has a cycle: features depend on each other in a circle"
     )
+
+
+def forward_mode() -> bool:
+    """Whether a forward-mode derivative is taken, in which gradients of our own have no part."""
+    return torch.autograd.forward_ad._current_level >= 0  # there is no public question
 
 
 def as_columns(x: Tensor | None) -> Tensor | None:

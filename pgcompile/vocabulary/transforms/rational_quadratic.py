@@ -1,0 +1,168 @@
+"""Monotone rational-quadratic splines and their derivatives (Gregory & Delbourgo 1982; Durkan et al. 2019)."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pgcompile.vocabulary.transforms.univariate import Univariate, forward_mode
+
+
+class Spline(Univariate):
+    """A monotone rational-quadratic spline of [-bound, bound], the identity outside (Durkan et al. 2019).
+
+    Args:
+        bins: number of bins.
+        bound: where the spline ends.
+        slope: bounds the ratio of bin sizes and the least derivative at a knot.
+    """
+
+    def __init__(self, bins: int = 8, bound: float = 5.0, slope: float = 1e-3):
+        super().__init__()
+        self.remember(bins=bins, bound=bound, slope=slope)
+        self.bins, self.bound = bins, bound
+        self.parameters_each = 3 * bins - 1
+        # Sizes of bins differ by a ratio of 1 / slope at most, and no slope at a knot is less.
+        self.limit = -math.log(slope)
+        shares = torch.ones(self.parameters_each, 1, 1)
+        shares[: 2 * bins] = 0.5
+        self.register_buffer("shares", shares, persistent=False)
+        for name, number in (("zero", 0.0), ("start", -bound), ("end", bound)):
+            self.register_buffer(name, torch.tensor(float(number)), persistent=False)
+
+    def forward(self, x: Tensor, phi: Tensor, at=None):
+        """y and the log-slope."""
+        x, place, inside = self.prepared(x)
+        (x0, y0), (width, height), slopes = self.bin_of(place, phi, 0)
+        t, mean = (place - x0) / width, height / width
+        share, slope = self.curve(t, mean, *slopes)
+        y = torch.lerp(self.start, self.end, torch.addcmul(y0, height, share))
+        return torch.where(inside, y, x), self.log_slope(slope, inside)
+
+    def inverse(self, y: Tensor, phi: Tensor, at=None):
+        """x and its log-slope."""
+        x, parts = self.solved(self.prepared(y), phi)
+        return x, self.log_slopes(parts)
+
+    def prepared(self, y: Tensor) -> tuple:
+        """y, where it is in [0, 1], and whether it is inside."""
+        place = (y / self.end).clamp(-1, 1)
+        return y, place.add(1).mul(0.5), y.abs() <= self.end
+
+    def solved(self, prepared: tuple, phi: Tensor, at=None):
+        """The root of a quadratic, in the form that does not cancel."""
+        y, place, inside = prepared
+        (x0, y0), (width, height), (d0, d1) = self.bin_of(place, phi, 1)
+        mean, rise = height / width, place - y0
+        twice = mean + mean
+        bend = rise * (d0 + d1 - twice)
+        a = torch.addcmul(bend, height, mean - d0)
+        b = torch.addcmul(bend, height, d0, value=-1)
+        c = twice * rise
+        least = torch.finfo(y.dtype).tiny
+        root = torch.addcmul(b * b, a, c, value=2).clamp_min(least).sqrt()
+        t = c / (root - b)
+        x = torch.lerp(self.start, self.end, torch.addcmul(x0, t, width))
+        return torch.where(inside, x, y), (t, mean, d0, d1, inside)
+
+    def log_slopes(self, parts: tuple) -> Tensor:
+        """Minus the log-slope on the way there."""
+        *place, inside = parts
+        return -self.log_slope(self.curve(*place)[1], inside)
+
+    def bin_of(self, place: Tensor, phi: Tensor, axis: int):
+        """The bin of a place in [0, 1] on one axis.
+
+        Returns:
+            Corner [2, F, N] and sizes [2, F, N] on both axes, and the slopes at its ends [2, F, N].
+        """
+        phi = self.by_parameter(phi).to(place.dtype)
+        look_up = self.summed if torch.is_grad_enabled() else self.gathered
+        return look_up(place, phi, axis)
+
+    def gathered(self, place: Tensor, phi: Tensor, axis: int):
+        """The same in few operations: for the single features of a draw, of which nothing is kept."""
+        limits = self.shares * self.limit
+        phi = (phi / phi.abs().add_(limits)).mul_(limits)
+        sizes, bends = phi.split((2 * self.bins, self.bins - 1))
+        sizes = sizes.unflatten(0, (2, self.bins)).softmax(1)
+        ends = sizes.cumsum(1)
+        k = (place >= ends[axis, :-1]).sum(0, keepdim=True)
+        wide = (-1, -1, *place.shape)
+        both = k.expand(2, 1, *place.shape)
+        size = sizes.expand(wide).gather(1, both).squeeze(1)
+        corner = ends.expand(wide).gather(1, both).squeeze(1) - size
+        bends = F.pad(bends, (0, 0, 0, 0, 1, 1)).expand(wide[1:])
+        return corner, size, bends.gather(0, torch.cat((k, k + 1))).exp()
+
+    def summed(self, place: Tensor, phi: Tensor, axis: int):
+        """The same in few passes over memory: for a gradient, with the batch of all features."""
+        raw, bends = phi.split((2 * self.bins, self.bins - 1))
+        # A softmax that needs no care for large exponents, its division left for small tensors.
+        sizes = bounded_exp(raw, self.limit / 2).unflatten(0, (2, self.bins))
+        total = sizes.sum(1)
+        ends = sizes[axis, :-1].detach().cumsum(0)
+        # Signs take less time than comparisons.
+        passed = (place * total[axis]).detach() - ends
+        passed = passed.sign_().relu_()
+        k = passed.sum(0, keepdim=True).long()
+        # The corner is the sum of the sizes before the bin: gradients run through no other.
+        before = (sizes[:, :-1] * passed).sum(1)
+        wide = (-1, -1, *place.shape)
+        own = sizes.expand(wide).gather(1, k.expand(2, 1, *place.shape)).squeeze(1)
+        edge = self.zero.expand(1, *place.shape)
+        bends = torch.cat((edge, bends.expand(wide[1:]), edge))
+        bends = bends.gather(0, torch.cat((k, k + 1)))
+        return before / total, own / total, bounded_exp(bends, self.limit)
+
+    @staticmethod
+    def curve(t: Tensor, mean: Tensor, d0: Tensor, d1: Tensor):
+        """The share of a bin's height below t in [0, 1], and the slope there."""
+        u = 1 - t
+        both, square = t * u, t * t
+        below = torch.addcmul(mean, d0 + d1 - 2 * mean, both)
+        steep = mean / below
+        rise = mean * both
+        top = torch.addcmul(torch.addcmul(rise + rise, d0, u * u), d1, square)
+        share = torch.addcmul(d0 * both, mean, square) / below
+        return share, top * steep * steep
+
+    @staticmethod
+    def log_slope(slope: Tensor, inside: Tensor) -> Tensor:
+        """The log of a slope, which is one outside."""
+        return slope.log() * inside
+
+
+def bounded_exp(x: Tensor, limit: float) -> Tensor:
+    """exp(limit x / (limit + |x|)), between exp(-limit) and exp(limit)."""
+    if torch.compiler.is_compiling() or forward_mode():
+        return (limit * x / (limit + x.abs())).exp()
+    return BoundedExp.apply(x, limit)[0]
+
+
+class BoundedExp(torch.autograd.Function):
+    """The same; its derivative takes a third of the passes of those of its parts."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, limit: float):
+        """The value, and limit + |x|."""
+        reach = x.abs().add_(limit)
+        return torch.addcdiv(x.new_zeros(()), x, reach, value=limit).exp_(), reach
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        """Keep what the derivative needs."""
+        x, ctx.limit = inputs
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(x, *output)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor, _):
+        """The derivative is the value times (limit / (limit + |x|))^2."""
+        x, value, reach = ctx.saved_tensors
+        if torch.is_grad_enabled():  # it is differentiated in turn
+            return grad * value * (ctx.limit / (ctx.limit + x.abs())).square(), None
+        return (grad * value).mul_(ctx.limit**2).div_(reach).div_(reach), None

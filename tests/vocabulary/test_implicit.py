@@ -1,0 +1,185 @@
+"""Gradients of inverses: against differences, the Jacobian of the way there, and torch's function transforms."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+from torch.func import functional_call, hessian, jacfwd, jacrev, stack_module_state, vmap
+
+from pgcompile.vocabulary.transforms.additive import Shift
+from pgcompile.vocabulary.transforms.affine import MaskedAutoregressive
+from pgcompile.vocabulary.transforms.autoregressive import Autoregressive
+from pgcompile.vocabulary.transforms.bernstein import Bernstein
+from pgcompile.vocabulary.transforms.bijection import Bijection
+from pgcompile.vocabulary.transforms.neural import NeuralAutoregressive, UnconstrainedMonotonic
+from pgcompile.vocabulary.transforms.spline import SplineAutoregressive
+
+D, C = 4, 2
+GRAPH = [[1, 0, 0, 0], [1, 1, 0, 0], [1, 0, 1, 0], [0, 1, 1, 1]]
+KINDS: dict[str, Any] = {
+    "affine": lambda **o: MaskedAutoregressive(D, **o),
+    "affine in two passes": lambda **o: MaskedAutoregressive(D, order="random", passes=2, **o),
+    "affine along a graph": lambda **o: MaskedAutoregressive(D, adjacency=GRAPH, **o),
+    "affine, learned activation": lambda **o: MaskedAutoregressive(D, **{**o, "act": nn.PReLU}),
+    "affine, few units": lambda **o: MaskedAutoregressive(D, **{**o, "hidden": (2, 5)}),
+    "spline": lambda **o: SplineAutoregressive(D, order="descending", **o),
+    "spline of one bin": lambda **o: SplineAutoregressive(D, bins=1, **o),
+    "polynomial": lambda **o: Bernstein(D, **o),
+    "monotone net": lambda **o: NeuralAutoregressive(D, signal=3, network=(6,), **o),
+    "integral": lambda **o: UnconstrainedMonotonic(D, signal=3, network=(6,), points=8, **o),
+}
+
+
+def made(kind: str, context: int = C, seed: int = 0) -> Any:
+    torch.manual_seed(seed)
+    return KINDS[kind](context=context, hidden=(8, 8), act=nn.Tanh).double()
+
+
+def normal(*shape: int) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_derivatives_are_those_of_differences(kind: str) -> None:
+    """First and second ones, with respect to the value, the context and every parameter."""
+    module = made(kind)
+    names = [name for name, _ in module.named_parameters()]
+
+    def inverse(y: Tensor, context: Tensor, *parameters: Tensor) -> Any:
+        class Way(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.inner = module
+
+            def forward(self, y: Tensor, context: Tensor) -> Any:
+                return self.inner.inverse(y, context)
+
+        named = {f"inner.{name}": part for name, part in zip(names, parameters, strict=True)}
+        return functional_call(Way(), named, (y, context))
+
+    inputs = [normal(3, D), normal(3, C), *(part.detach().clone() for part in module.parameters())]
+    inputs = [part.requires_grad_() for part in inputs]
+    assert torch.autograd.gradcheck(inverse, inputs, fast_mode=True, atol=1e-5)
+    assert torch.autograd.gradgradcheck(inverse, inputs, fast_mode=True, atol=1e-4, rtol=1e-3)
+
+
+# torch's own batching of that activation's derivative fails.
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if "learned activation" not in kind])
+def test_the_jacobian_is_the_inverse_of_the_one_of_the_way_there(kind: str) -> None:
+    module, y, context = made(kind), normal(5, D), normal(5, C)
+    x = module.inverse(y, context)[0].detach()
+    there = torch.stack([jacrev(lambda x, c=c: module(x, c)[0])(p) for p, c in zip(x, context, strict=True)])
+    for jacobian in (jacrev, jacfwd):
+        each = jacobian(lambda y, c: module.inverse(y, c)[0])
+        torch.testing.assert_close(vmap(each)(y, context) @ there, torch.eye(D).double().expand(5, D, D))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_forward_and_reverse_mode_agree(kind: str) -> None:
+    """Both nested in both, where a gradient of our own could lose a tangent without a word."""
+    module, x, context = made(kind), normal(D), normal(C)
+    for run in (module, module.inverse):
+
+        def value(x: Tensor, run: Any = run) -> Tensor:
+            y, ladj = run(x, context)
+            return y.sin().sum() + ladj
+
+        expected = jacrev(jacrev(value))(x)
+        torch.testing.assert_close(hessian(value)(x), expected, rtol=1e-7, atol=1e-7)
+        torch.testing.assert_close(jacfwd(jacfwd(value))(x), expected, rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("dims", [(0, 0), (1, 1), (0, None), (None, 0)], ids=str)
+@pytest.mark.parametrize("kind", ["affine in two passes", "spline", "monotone net"])
+def test_a_gradient_through_vmap(kind: str, dims: tuple[int | None, int | None]) -> None:
+    module = made(kind)
+    y, context = normal(3, 3, D).requires_grad_(), normal(3, 3, C).requires_grad_()
+    parts = [part if dim is not None else part[0] for part, dim in zip((y, context), dims, strict=True)]
+    wanted = [y, context, *module.parameters()]
+
+    def loss(x: Tensor, ladj: Tensor) -> Tensor:
+        return x.sin().sum() + ladj.square().sum()
+
+    found = torch.autograd.grad(loss(*vmap(module.inverse, dims)(*parts)), wanted)
+    each = [
+        module.inverse(*(p if dim is None else p.select(dim, i) for p, dim in zip(parts, dims, strict=True)))
+        for i in range(3)
+    ]
+    expected = torch.autograd.grad(sum((loss(*one) for one in each), torch.zeros(())), wanted)
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("kind", ["affine", "spline", "monotone net"])
+def test_an_ensemble(kind: str) -> None:
+    """Transforms side by side under vmap: each with its own weights, and their gradients."""
+    modules = [made(kind, seed=seed) for seed in range(3)]
+    y, context = normal(3, 5, D), normal(3, 5, C)
+    parameters, buffers = stack_module_state(modules)
+
+    class Way(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = modules[0]
+
+        def forward(self, y: Tensor, context: Tensor) -> Any:
+            return self.inner.inverse(y, context)
+
+    def one(parameters: Any, buffers: Any, y: Tensor, context: Tensor) -> Any:
+        named = {f"inner.{name}": part for name, part in (parameters | buffers).items()}
+        return functional_call(Way(), named, (y, context))
+
+    found = vmap(one)(parameters, buffers, y, context)
+    found_by = torch.autograd.grad(sum((part.sin().sum() for part in found), torch.zeros(())), [*parameters.values()])
+    for i, module in enumerate(modules):
+        expected = module.inverse(y[i], context[i])
+        by = torch.autograd.grad(sum((part.sin().sum() for part in expected), torch.zeros(())), [*module.parameters()])
+        for ours, theirs in zip([part[i] for part in (*found, *found_by)], (*expected, *by), strict=True):
+            torch.testing.assert_close(ours, theirs)
+
+
+def test_a_map_of_slope_one() -> None:
+    """Volumes are kept: there are no log-slopes, and no cotangent of them."""
+    torch.manual_seed(0)
+    module = Autoregressive(D, Shift(), 0, (8, 8), nn.Tanh, "ascending", None, None).double()
+    y = normal(3, D).requires_grad_()
+    x, ladj = module.inverse(y)
+    assert ladj is None
+    (found,) = torch.autograd.grad(x.sin().sum(), y)
+    step, way = 1e-6, normal(3, D)
+    ends = [module.inverse(y.detach() + sign * step * way)[0].sin().sum() for sign in (1, -1)]
+    torch.testing.assert_close((found * way).sum(), (ends[0] - ends[1]) / (2 * step), rtol=1e-6, atol=1e-6)
+
+
+def test_a_frozen_net_passes_gradients_to_the_value() -> None:
+    module = made("spline").requires_grad_(False)
+    y, context = normal(3, D).requires_grad_(), normal(3, C)
+    assert torch.autograd.gradcheck(lambda y: module.inverse(y, context), (y,))
+
+
+def test_weights_that_change_before_the_backward_pass_are_an_error() -> None:
+    module = made("affine")
+    x, _ = module.inverse(normal(3, D), normal(3, C))
+    with torch.no_grad():
+        module.net.layers[0].weight.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        x.sum().backward()
+
+
+@pytest.mark.parametrize("features", [8, 32])
+def test_it_keeps_its_arguments_and_its_result_only(features: int) -> None:
+    """Whatever the number of steps."""
+    module: Bijection = MaskedAutoregressive(features, hidden=(16, 16))
+    y = torch.randn(100, features).requires_grad_()
+    kept: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        kept[tensor.data_ptr()] = tensor.numel()
+        return tensor
+
+    with saved_tensors_hooks(pack, lambda tensor: tensor):
+        module.inverse(y)
+    own = sum(part.numel() for part in (*module.parameters(), *module.buffers()))
+    assert sum(kept.values()) <= own + 4 * y.numel()
