@@ -90,7 +90,7 @@ class Coupling(Bijection):
         columns = as_columns(x)
         kept, moved = columns[self.kept], columns[self.moved]
         moved, ladj = self.couple(kept, moved, as_columns(context), backwards)
-        y = torch.cat((kept, moved))[self.places]
+        y = torch.cat((kept, moved)).index_select(0, self.places)
         return from_columns(y, ladj, x.shape[:-1])
 
 
@@ -140,7 +140,7 @@ class AlternatingCouplings(Bijection):
             else:
                 moved, ladj = layer.couple(kept, moved, context, backwards)
             total = added(total, ladj)
-        y = torch.cat((kept, moved))[first.places]
+        y = torch.cat((kept, moved)).index_select(0, first.places)
         return from_columns(y, total, x.shape[:-1])
 
 

@@ -12,7 +12,9 @@ class ContextMLP(nn.Sequential):
     def __init__(self, features: int, outputs: int, hidden: tuple, act: type = nn.ReLU):
         sizes = (features, *hidden)
         layers = [
-            layer for size in zip(sizes, hidden) for layer in (nn.Linear(*size), act())
+            layer
+            for size in zip(sizes, hidden)
+            for layer in (nn.Linear(*size), activation(act))
         ]
         super().__init__(*layers, nn.Linear(sizes[-1], outputs))
 
@@ -24,6 +26,11 @@ class ContextMLP(nn.Sequential):
             else:
                 x = layer(x)
         return x
+
+
+def activation(act: type) -> nn.Module:
+    """An activation of sums that nothing else needs: in place where its derivative needs the value only."""
+    return nn.ReLU(inplace=True) if act is nn.ReLU else act()
 
 
 class MaskedMLP(Bijection):
@@ -49,7 +56,7 @@ class MaskedMLP(Bijection):
     ):
         super().__init__()
         self.parameters_each = parameters
-        self.act = act()
+        self.act = activation(act)
         self.register_buffer("adjacency", adjacency)
         rows, columns = adjacency.shape
         widths = zip((columns, *hidden), (*hidden, rows * parameters))
@@ -211,7 +218,7 @@ class MaskedMLP(Bijection):
         for weight, bias in layers[:-1]:
             total = torch.addmm(bias, weight, h)
             total = total if total.requires_grad else total.requires_grad_()
-            h = self.act(total)
+            h = self.act(total.clone())
             ones = torch.ones_like(h)
             slopes += torch.autograd.grad(h, total, ones, retain_graph=True)
         weight, bias = layers[-1]

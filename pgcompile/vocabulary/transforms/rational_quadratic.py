@@ -3,7 +3,6 @@
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from pgcompile.vocabulary.transforms.univariate import Univariate, forward_mode
@@ -89,12 +88,11 @@ class Spline(Univariate):
         sizes = sizes.unflatten(0, (2, self.bins)).softmax(1)
         ends = sizes.cumsum(1)
         k = (place >= ends[axis, :-1]).sum(0, keepdim=True)
-        wide = (-1, -1, *place.shape)
+        wide = (2, self.bins, *place.shape)
         both = k.expand(2, 1, *place.shape)
         size = sizes.expand(wide).gather(1, both).squeeze(1)
         corner = ends.expand(wide).gather(1, both).squeeze(1) - size
-        bends = F.pad(bends, (0, 0, 0, 0, 1, 1)).expand(wide[1:])
-        return corner, size, bends.gather(0, torch.cat((k, k + 1))).exp()
+        return corner, size, self.at_ends(bends, k).exp()
 
     def summed(self, place: Tensor, phi: Tensor, axis: int):
         """The same in few passes over memory: for a gradient, with the batch of all features."""
@@ -109,12 +107,16 @@ class Spline(Univariate):
         k = passed.sum(0, keepdim=True).long()
         # The corner is the sum of the sizes before the bin: gradients run through no other.
         before = (sizes[:, :-1] * passed).sum(1)
-        wide = (-1, -1, *place.shape)
+        wide = (2, self.bins, *place.shape)
         own = sizes.expand(wide).gather(1, k.expand(2, 1, *place.shape)).squeeze(1)
-        edge = self.zero.expand(1, *place.shape)
-        bends = torch.cat((edge, bends.expand(wide[1:]), edge))
-        bends = bends.gather(0, torch.cat((k, k + 1)))
-        return before / total, own / total, bounded_exp(bends, self.limit)
+        slopes = bounded_exp(self.at_ends(bends, k), self.limit)
+        return before / total, own / total, slopes
+
+    def at_ends(self, bends: Tensor, k: Tensor) -> Tensor:
+        """Of log-slopes between bins [bins - 1, F, N], those at the ends of bin k: [2, F, N]."""
+        edge = self.zero.expand_as(k)
+        bends = torch.cat((edge, bends.expand(-1, *k.shape[1:]), edge))
+        return bends.gather(0, torch.cat((k, k + 1)))
 
     @staticmethod
     def curve(t: Tensor, mean: Tensor, d0: Tensor, d1: Tensor):

@@ -254,7 +254,7 @@ class Coupling(Bijection):
         columns = as_columns(x)
         kept, moved = columns[self.kept], columns[self.moved]
         moved, ladj = self.couple(kept, moved, as_columns(context), backwards)
-        y = torch.cat((kept, moved))[self.places]
+        y = torch.cat((kept, moved)).index_select(0, self.places)
         return from_columns(y, ladj, x.shape[:-1])
 
 
@@ -438,7 +438,7 @@ class AlternatingCouplings(Bijection):
             else:
                 moved, ladj = layer.couple(kept, moved, context, backwards)
             total = added(total, ladj)
-        y = torch.cat((kept, moved))[first.places]
+        y = torch.cat((kept, moved)).index_select(0, first.places)
         return from_columns(y, total, x.shape[:-1])
 
 
@@ -619,7 +619,9 @@ class ContextMLP(nn.Sequential):
     def __init__(self, features: int, outputs: int, hidden: tuple, act: type = nn.ReLU):
         sizes = (features, *hidden)
         layers = [
-            layer for size in zip(sizes, hidden) for layer in (nn.Linear(*size), act())
+            layer
+            for size in zip(sizes, hidden)
+            for layer in (nn.Linear(*size), activation(act))
         ]
         super().__init__(*layers, nn.Linear(sizes[-1], outputs))
 
@@ -631,6 +633,11 @@ class ContextMLP(nn.Sequential):
             else:
                 x = layer(x)
         return x
+
+
+def activation(act: type) -> nn.Module:
+    """An activation of sums that nothing else needs: in place where its derivative needs the value only."""
+    return nn.ReLU(inplace=True) if act is nn.ReLU else act()
 
 
 def as_columns(x: Tensor | None) -> Tensor | None:

@@ -413,7 +413,9 @@ class ContextMLP(nn.Sequential):
     def __init__(self, features: int, outputs: int, hidden: tuple, act: type = nn.ReLU):
         sizes = (features, *hidden)
         layers = [
-            layer for size in zip(sizes, hidden) for layer in (nn.Linear(*size), act())
+            layer
+            for size in zip(sizes, hidden)
+            for layer in (nn.Linear(*size), activation(act))
         ]
         super().__init__(*layers, nn.Linear(sizes[-1], outputs))
 
@@ -425,6 +427,11 @@ class ContextMLP(nn.Sequential):
             else:
                 x = layer(x)
         return x
+
+
+def activation(act: type) -> nn.Module:
+    """An activation of sums that nothing else needs: in place where its derivative needs the value only."""
+    return nn.ReLU(inplace=True) if act is nn.ReLU else act()
 
 
 class ContinuousFlow(nn.Module):

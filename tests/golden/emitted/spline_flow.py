@@ -4,7 +4,6 @@ import math
 
 import torch
 import torch.distributions as D
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -576,7 +575,9 @@ class ContextMLP(nn.Sequential):
     def __init__(self, features: int, outputs: int, hidden: tuple, act: type = nn.ReLU):
         sizes = (features, *hidden)
         layers = [
-            layer for size in zip(sizes, hidden) for layer in (nn.Linear(*size), act())
+            layer
+            for size in zip(sizes, hidden)
+            for layer in (nn.Linear(*size), activation(act))
         ]
         super().__init__(*layers, nn.Linear(sizes[-1], outputs))
 
@@ -588,6 +589,11 @@ class ContextMLP(nn.Sequential):
             else:
                 x = layer(x)
         return x
+
+
+def activation(act: type) -> nn.Module:
+    """An activation of sums that nothing else needs: in place where its derivative needs the value only."""
+    return nn.ReLU(inplace=True) if act is nn.ReLU else act()
 
 
 class MaskedMLP(Bijection):
@@ -613,7 +619,7 @@ class MaskedMLP(Bijection):
     ):
         super().__init__()
         self.parameters_each = parameters
-        self.act = act()
+        self.act = activation(act)
         self.register_buffer("adjacency", adjacency)
         rows, columns = adjacency.shape
         widths = zip((columns, *hidden), (*hidden, rows * parameters))
@@ -775,7 +781,7 @@ class MaskedMLP(Bijection):
         for weight, bias in layers[:-1]:
             total = torch.addmm(bias, weight, h)
             total = total if total.requires_grad else total.requires_grad_()
-            h = self.act(total)
+            h = self.act(total.clone())
             ones = torch.ones_like(h)
             slopes += torch.autograd.grad(h, total, ones, retain_graph=True)
         weight, bias = layers[-1]
@@ -930,12 +936,11 @@ class Spline(Univariate):
         sizes = sizes.unflatten(0, (2, self.bins)).softmax(1)
         ends = sizes.cumsum(1)
         k = (place >= ends[axis, :-1]).sum(0, keepdim=True)
-        wide = (-1, -1, *place.shape)
+        wide = (2, self.bins, *place.shape)
         both = k.expand(2, 1, *place.shape)
         size = sizes.expand(wide).gather(1, both).squeeze(1)
         corner = ends.expand(wide).gather(1, both).squeeze(1) - size
-        bends = F.pad(bends, (0, 0, 0, 0, 1, 1)).expand(wide[1:])
-        return corner, size, bends.gather(0, torch.cat((k, k + 1))).exp()
+        return corner, size, self.at_ends(bends, k).exp()
 
     def summed(self, place: Tensor, phi: Tensor, axis: int):
         """The same in few passes over memory: for a gradient, with the batch of all features."""
@@ -950,12 +955,16 @@ class Spline(Univariate):
         k = passed.sum(0, keepdim=True).long()
         # The corner is the sum of the sizes before the bin: gradients run through no other.
         before = (sizes[:, :-1] * passed).sum(1)
-        wide = (-1, -1, *place.shape)
+        wide = (2, self.bins, *place.shape)
         own = sizes.expand(wide).gather(1, k.expand(2, 1, *place.shape)).squeeze(1)
-        edge = self.zero.expand(1, *place.shape)
-        bends = torch.cat((edge, bends.expand(wide[1:]), edge))
-        bends = bends.gather(0, torch.cat((k, k + 1)))
-        return before / total, own / total, bounded_exp(bends, self.limit)
+        slopes = bounded_exp(self.at_ends(bends, k), self.limit)
+        return before / total, own / total, slopes
+
+    def at_ends(self, bends: Tensor, k: Tensor) -> Tensor:
+        """Of log-slopes between bins [bins - 1, F, N], those at the ends of bin k: [2, F, N]."""
+        edge = self.zero.expand_as(k)
+        bends = torch.cat((edge, bends.expand(-1, *k.shape[1:]), edge))
+        return bends.gather(0, torch.cat((k, k + 1)))
 
     @staticmethod
     def curve(t: Tensor, mean: Tensor, d0: Tensor, d1: Tensor):
