@@ -47,11 +47,13 @@ def multiply(parts: Iterable[tuple[Distribution, Span]], sink: Sink, span: Span)
         return None
     atoms: list[Atom] = []
     hidden: list[str] = []
+    taken: set[str] = set()
     for part, _ in parts:
-        taken = set(hidden) | {v for atom in atoms for v in (*atom.targets, *atom.parents)}
         fresh = {h: _prime(h, taken) for h in part.hidden if h in taken}
-        atoms.extend(_rename_atom(atom, fresh) for atom in part.atoms)
+        renamed = [_rename_atom(atom, fresh) for atom in part.atoms]
+        atoms += renamed
         hidden.extend(fresh.get(h, h) for h in part.hidden)
+        taken.update(hidden, *((*atom.targets, *atom.parents) for atom in renamed))
     # The order in which a product is written says nothing: keep that in which the factors were declared.
     atoms.sort(key=lambda atom: (atom.factor.span, atom.label))
     product = Distribution(tuple(atoms), tuple(hidden))
@@ -101,10 +103,12 @@ def marginalise(distribution: Distribution, variables: Iterable[tuple[str, Span]
     """Integrate variables out: each must be a target. Its name is free again afterwards."""
     fresh: dict[str, str] = {}
     sound = True
+    targets = set(distribution.targets)
+    taken = {*distribution.hidden, *targets}
     for variable, place in variables:
-        if variable in distribution.targets:
-            taken = set(distribution.hidden) | set(fresh.values()) | set(distribution.targets)
+        if variable in targets:
             fresh[variable] = _prime(variable, taken)
+            taken.add(fresh[variable])
             continue
         sound = False
         known = ", ".join(distribution.targets)

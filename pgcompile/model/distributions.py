@@ -58,11 +58,8 @@ class Resolver:
                     if self.exact is not None:
                         known = [(self.exact.solve(part), span) for part, span in known]
                 return multiply(known, self.sink, expr.span)
-            case tree.Integral(body, variables):
-                inner = self._resolve(body)
-                if inner is not None and self._stands_behind(inner, variables):
-                    return None
-                return inner and marginalise(inner, [(v.id, v.span) for v in variables], self.sink)
+            case tree.Integral():
+                return self._marginal(expr)
             case tree.Rename(base, pairs):
                 return self._rename(expr, base, pairs)
             case tree.Quotient(numerator, denominator):
@@ -76,6 +73,24 @@ class Resolver:
                     help="write a factor such as q(z|x), a product of factors, or a marginal",
                 )
                 return None
+
+    def _marginal(self, expr: tree.Integral) -> Distribution | None:
+        """Sums of sums, a thousand of them in a long chain, from the inside out."""
+        nested: list[tuple[tree.Name, ...]] = []
+        body: tree.Expr = expr
+        while isinstance(body, tree.Integral):
+            nested.append(body.variables)
+            body = body.body
+        found = self._resolve(body)
+        every = [variable for variables in reversed(nested) for variable in variables]
+        names = {variable.id for variable in every}
+        if found is not None and len(names) == len(every) and names <= {*found.targets}:
+            nested = [tuple(every)]  # one pass over the factors, not one a sum
+        for variables in reversed(nested):
+            if found is None or self._stands_behind(found, variables):
+                return None
+            found = marginalise(found, [(v.id, v.span) for v in variables], self.sink)
+        return found
 
     def _stands_behind(self, body: Distribution, variables: tuple[tree.Name, ...]) -> bool:
         """Whether a variable to be integrated out is what a deterministic parent is computed from; that is reported."""

@@ -423,7 +423,8 @@ class Distribution:
     @cached_property
     def targets(self) -> tuple[str, ...]:
         """Variables it generates and shows, in the atoms' order."""
-        return tuple(v for atom in self.atoms for v in atom.targets if v not in (*self.hidden, *self.evidence))
+        apart = {*self.hidden, *self.evidence}
+        return tuple(v for atom in self.atoms for v in atom.targets if v not in apart)
 
     @cached_property
     def parents(self) -> tuple[str, ...]:
