@@ -9,15 +9,13 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pgcompile.diagnostics import CompileError, Diagnostic, InternalError, Severity, Source
+from pgcompile.diagnostics import CompileError, DataError, Diagnostic, InternalError, Severity, Source
 
 if TYPE_CHECKING:
     from pgcompile.compiler import Analysis
@@ -45,6 +43,8 @@ class _Group(click.Group):
         except CompileError as error:
             _print(error.diagnostics, as_json=False)
             sys.exit(1)
+        except DataError as error:
+            raise click.ClickException(str(error)) from None
         except InternalError as error:
             click.echo(f"internal error: {error}", err=True)
             sys.exit(3)
@@ -254,12 +254,8 @@ def verify(program: str, settings: tuple[str, ...], externs: tuple[str, ...], se
 
     compiled = compile_source(_source(program), None, _constants(settings), link=False)
     _print([d for d in compiled.diagnostics if d.severity is Severity.WARNING], as_json=False)
-    supplied = {name: _supplied(name, place) for name, place in (_assignment(e) for e in externs)}
-    missing = [n for n in compiled.supplied if n not in supplied]
-    if missing:
-        raise click.UsageError(
-            f"the program has the extern part {missing[0]}: give --extern {missing[0]}=pkg.mod:Class"
-        )
+    supplied = _parts(externs)
+    compiled.made(supplied)  # a missing part is said before the long work
     from tqdm import tqdm
 
     with tqdm(desc="verifying", unit=" checks", leave=False, disable=not sys.stderr.isatty()) as bar:
@@ -349,63 +345,23 @@ def train(
     Ctrl-C and SIGTERM save the run; --resume goes on with it. Under torchrun several processes train together.
     """
     from pgcompile.program import compile_source
-    from pgcompile.training import DataError, Interrupted, Settings, fit
+    from pgcompile.training import Interrupted, Settings, fit
 
     compiled = compile_source(_source(program), None, _constants(settings), link=False)
     _print([d for d in compiled.diagnostics if d.severity is Severity.WARNING], as_json=False)
     numbers = {name: float(value) for name, value in _pairs(inputs).items()}
     levels = {name: int(float(value)) for name, value in _pairs(dequantize).items()}
-    supplied = {name: _supplied(name, place) for name, place in (_assignment(e) for e in externs)}
+    supplied = _parts(externs)
     try:
         how = Settings(inputs=numbers, compile=mode, dequantize=levels, **chosen)
         result = fit(compiled, data, out, how, progress=True, resume=resume, extern=supplied)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    except DataError as error:
-        raise click.ClickException(str(error)) from None
     except Interrupted as error:
         click.echo(str(error), err=True)
         sys.exit(128 + error.number)
     if result.files:
         click.echo(result.summary())
-
-
-@main.command()
-@_PROGRAM
-@_SET
-@click.option("--checkpoint", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("-n", "--number", default=64, show_default=True, type=click.IntRange(min=1))
-@click.option("--mean", is_flag=True, help="Propagate means instead of drawing.")
-@click.option("--seed", default=0, show_default=True)
-@click.option(
-    "--given",
-    "given",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="An .npz of variables to condition on.",
-)
-@click.option(
-    "-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="An .npz or .png file."
-)
-def sample(
-    program: str,
-    settings: tuple[str, ...],
-    checkpoint: Path,
-    number: int,
-    mean: bool,
-    seed: int,
-    given: Path | None,
-    output: Path,
-) -> None:
-    """Draw from a trained PROGRAM."""
-    from pgcompile.program import compile_source
-    from pgcompile.training import DataError, draw
-
-    compiled = compile_source(_source(program), None, _constants(settings), link=False)
-    try:
-        draw(compiled, checkpoint, output, number=number, mean=mean, seed=seed, given=given)
-    except DataError as error:
-        raise click.ClickException(str(error)) from None
-    click.echo(f"wrote {output}", err=True)
 
 
 _WEIGHTS = click.option(
@@ -415,6 +371,41 @@ _SEED = click.option("--seed", default=0, show_default=True, help="Of the noise.
 _PICTURE = click.option(
     "-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="An .npz or .png file."
 )
+
+
+@main.command()
+@_PROGRAM
+@_SET
+@_WEIGHTS
+@click.option("-n", "--number", default=64, show_default=True, type=click.IntRange(min=1))
+@click.option("--mean", is_flag=True, help="Propagate means instead of drawing.")
+@_SEED
+@click.option(
+    "--given",
+    "given",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="An .npz of variables to condition on.",
+)
+@_PICTURE
+@_EXTERN
+def sample(
+    program: str,
+    settings: tuple[str, ...],
+    weights: Path,
+    number: int,
+    mean: bool,
+    seed: int,
+    given: Path | None,
+    output: Path,
+    externs: tuple[str, ...],
+) -> None:
+    """Draw from a trained PROGRAM."""
+    from pgcompile.program import compile_source
+    from pgcompile.training import draw
+
+    compiled = compile_source(_source(program), None, _constants(settings), link=False)
+    draw(compiled, weights, output, number=number, mean=mean, seed=seed, given=given, extern=_parts(externs))
+    click.echo(f"wrote {output}", err=True)
 
 
 @main.command()
@@ -433,8 +424,7 @@ def evaluate(
     program: str, settings: tuple[str, ...], weights: Path, data: Path | None, bound: int, as_json: bool, **chosen: Any
 ) -> None:
     """The mean of every named term of a trained PROGRAM over DATA."""
-    with _applied(program, settings, weights, data, chosen) as applied:
-        found = applied.evaluate(bound, progress=sys.stderr.isatty())
+    found = _applied(program, settings, weights, data, chosen).evaluate(bound, progress=sys.stderr.isatty())
     if as_json:
         click.echo(json.dumps(found, indent=1))
         return
@@ -463,8 +453,7 @@ def reconstruct(
     **chosen: Any,
 ) -> None:
     """DATA as a trained PROGRAM gives it back from its latents."""
-    with _applied(program, settings, weights, data, chosen) as applied:
-        applied.reconstruct(output, number, progress=sys.stderr.isatty())
+    _applied(program, settings, weights, data, chosen).reconstruct(output, number, progress=sys.stderr.isatty())
     click.echo(f"wrote {output}", err=True)
 
 
@@ -490,8 +479,7 @@ def interpolate(
     **chosen: Any,
 ) -> None:
     """Lines between the latents of rows of DATA, decoded by a trained PROGRAM."""
-    with _applied(program, settings, weights, data, chosen) as applied:
-        applied.interpolate(output, pairs, steps)
+    _applied(program, settings, weights, data, chosen).interpolate(output, pairs, steps)
     click.echo(f"wrote {output}", err=True)
 
 
@@ -521,37 +509,29 @@ def export(
 ) -> None:
     """Write a part of a trained PROGRAM for torch.export, ONNX or AOTInductor, and check it against the module."""
     from pgcompile.program import compile_source
-    from pgcompile.training import DataError
     from pgcompile.training.export import export as export_part
 
     compiled = compile_source(_source(program), None, _constants(settings), link=False)
-    supplied = {name: _supplied(name, place) for name, place in (_assignment(e) for e in externs)}
-    try:
-        lines = export_part(compiled, weights, what, output, form, supplied)
-    except DataError as error:
-        raise click.ClickException(str(error)) from None
+    supplied = _parts(externs)
+    lines = export_part(compiled, weights, what, output, form, supplied)
     click.echo("\n".join([f"wrote {output}", *lines]))
 
 
 # --- shared pieces ---
 
 
-@contextmanager
 def _applied(
     program: str, settings: tuple[str, ...], weights: Path, data: Path | None, chosen: dict[str, Any]
-) -> Iterator[Applied]:
-    """A trained program with its data; what does not fit is a message."""
+) -> Applied:
+    """A trained program with its data."""
     from pgcompile.program import compile_source
-    from pgcompile.training import DataError, Settings
+    from pgcompile.training import Settings
     from pgcompile.training.applied import Applied
 
     compiled = compile_source(_source(program), None, _constants(settings), link=False)
     numbers = {name: float(value) for name, value in _pairs(chosen.pop("inputs", ())).items()}
-    supplied = {name: _supplied(name, place) for name, place in (_assignment(e) for e in chosen.pop("externs"))}
-    try:
-        yield Applied(compiled, weights, data, Settings(inputs=numbers, **chosen), supplied)
-    except DataError as error:
-        raise click.ClickException(str(error)) from None
+    supplied = _parts(chosen.pop("externs"))
+    return Applied(compiled, weights, data, Settings(inputs=numbers, **chosen), supplied)
 
 
 def _source(program: str) -> Source:
@@ -571,6 +551,11 @@ def _assignment(setting: str) -> tuple[str, str]:
     if not sign:
         raise click.UsageError(f"`{setting}` is not NAME=PACKAGE.MODULE:CLASS")
     return name.strip(), value.strip()
+
+
+def _parts(externs: tuple[str, ...]) -> dict[str, object]:
+    """Extern parts, from `name=package.module:Class`."""
+    return {name: _supplied(name, place) for name, place in map(_assignment, externs)}
 
 
 def _supplied(name: str, place: str) -> object:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pgcompile.compiler import Analysis, analyse, generate
-from pgcompile.diagnostics import Diagnostic, Source
+from pgcompile.diagnostics import DataError, Diagnostic, Source
 from pgcompile.model.values import Distribution, Objective, loss_name
 from pgcompile.objective.review import generative_part, graph_of
 from pgcompile.syntax.format import format_expr
@@ -111,6 +111,17 @@ class Program:
     def supplied(self) -> tuple[str, ...]:
         """Names of the constructor's arguments: the program's extern parts."""
         return tuple(inspect.signature(self.Model).parameters)
+
+    def made(self, extern: Mapping[str, Any] | None = None) -> Any:
+        """The module, of its extern parts.
+
+        Raises:
+            DataError: a part is missing.
+        """
+        given = dict(extern or {})
+        if missing := [name for name in self.supplied if name not in given]:
+            raise DataError(f"the program has the extern part {missing[0]}: give --extern {missing[0]}=pkg.mod:Class")
+        return self.Model(**given)
 
     def verify(
         self,

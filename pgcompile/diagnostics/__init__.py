@@ -4,13 +4,23 @@ Rooms raise nothing for a bad program: they add `Diagnostic`s to a `Sink` and go
 every mistake. Only the edges of the API (`pgcompile.compile`, the command line) turn a sink into an exception.
 """
 
-from pgcompile.diagnostics.report import CompileError, Diagnostic, Edit, InternalError, ProgramWarning, Severity, Sink
+from pgcompile.diagnostics.report import (
+    CompileError,
+    DataError,
+    Diagnostic,
+    Edit,
+    InternalError,
+    ProgramWarning,
+    Severity,
+    Sink,
+)
 from pgcompile.diagnostics.source import NOWHERE, Source, Span
 from pgcompile.diagnostics.spelling import cure, nearest
 
 __all__ = [
     "NOWHERE",
     "CompileError",
+    "DataError",
     "Diagnostic",
     "Edit",
     "InternalError",

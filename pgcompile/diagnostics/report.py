@@ -173,6 +173,10 @@ class ProgramWarning(UserWarning):
     """A program compiles, and a careful reviewer would remark on it."""
 
 
+class DataError(Exception):
+    """A data file, a checkpoint or a supplied part that does not fit the program."""
+
+
 class InternalError(Exception):
     """A fault of pgcompile itself, not of the program."""
 

@@ -1,6 +1,6 @@
 """From a compiled program and data to a trained model."""
 
-from pgcompile.training.data import DataError
+from pgcompile.diagnostics import DataError
 from pgcompile.training.fit import fit
 from pgcompile.training.interrupts import Interrupted
 from pgcompile.training.sampling import draw

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from pgcompile.diagnostics import DataError
 from pgcompile.plan.names import identifier
 from pgcompile.program import Program
 from pgcompile.training import checkpoint
-from pgcompile.training.data import DataError, save_arrays
+from pgcompile.training.data import save_arrays
 from pgcompile.training.device import device_of
 from pgcompile.training.fit import posterior_chain, posterior_of, reconstruct
 from pgcompile.training.pictures import image_shape, save_grid, save_pairs, save_scatter
@@ -46,14 +47,11 @@ class Applied:
         settings: Settings,
         extern: Mapping[str, Any] | None = None,
     ) -> None:
-        missing = [name for name in program.supplied if name not in (extern or {})]
-        if missing:
-            raise DataError(f"the program has the extern part {missing[0]}: give --extern {missing[0]}=pkg.mod:Class")
         self.program, self.settings = program, settings
         self.device = device_of(settings.device)
-        self.model: Any = program.Model(**dict(extern or {}))
-        self.prepared: Preparation = checkpoint.restore(self.model, weights).to(self.device)
-        self.model.to(self.device).eval()
+        self.model, prepared = checkpoint.trained(program, weights, extern)
+        self.model.to(self.device)
+        self.prepared: Preparation = prepared.to(self.device)
         torch.manual_seed(settings.seed)
         self.data = data
 

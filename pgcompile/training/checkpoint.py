@@ -1,5 +1,6 @@
 """Checkpoints: safetensors, written atomically, checked before anything is loaded."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from pgcompile.training.data import DataError
+from pgcompile.diagnostics import DataError
+from pgcompile.program import Program
 from pgcompile.training.prepare import PREFIX, Preparation
 from pgcompile.writing import write_atomically
 
@@ -32,6 +34,17 @@ def write(state: dict[str, Tensor], path: Path, prepared: Preparation | None = N
     if prepared is not None:
         state |= {name: tensor.contiguous().cpu() for name, tensor in prepared.state().items()}
     return write_atomically(path, save_tensors(state, metadata={"format": "pt"}))
+
+
+def trained(program: Program, path: Path, extern: Mapping[str, Any] | None = None) -> tuple[Any, Preparation]:
+    """The module of a program with the weights of a checkpoint, for use; and what was done to its data.
+
+    Raises:
+        DataError: as `restore`, or an extern part is missing.
+    """
+    model = program.made(extern)
+    prepared = restore(model, path)
+    return model.eval(), prepared
 
 
 def restore(model: nn.Module, path: Path) -> Preparation:

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
-from pgcompile.training.data import DataError
+from pgcompile.diagnostics import DataError
 from pgcompile.training.settings import Settings
 
 _LOW = {"bf16": torch.bfloat16, "fp16": torch.float16}

@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from pgcompile.training.data import DataError
+from pgcompile.diagnostics import DataError
 from pgcompile.training.device import device_of
 from pgcompile.training.settings import Settings
 

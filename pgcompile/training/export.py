@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pgcompile.diagnostics import DataError
 from pgcompile.plan.names import identifier
 from pgcompile.program import Program
 from pgcompile.training import checkpoint
-from pgcompile.training.data import DataError
 from pgcompile.training.players import arguments_of
 
 FORMATS = {"pt2": "torch.export", "onnx": "ONNX", "aoti": "AOTInductor package"}
@@ -59,9 +59,7 @@ def export(program: Program, weights: Path, what: str, output: Path, form: str, 
     Raises:
         DataError: there is no such part, it cannot be exported, or what was written gives something else.
     """
-    model: Any = program.Model(**dict(extern))
-    checkpoint.restore(model, weights)
-    model.eval()
+    model, _ = checkpoint.trained(program, weights, extern)
     part, given = _part(program, model, what)
     if form == "aoti" and "_zero" in model._buffers:
         # Inductor fails where a constant is expanded twice: here it is computed from what is given.

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from pgcompile.model.values import Factor
 from pgcompile.program import Program
-from pgcompile.training.data import DataError
 from pgcompile.training.pictures import image_shape, save_curves, save_grid, save_pairs, save_scatter
 from pgcompile.training.plane import save_plane
 from pgcompile.training.settings import Settings
@@ -70,12 +69,8 @@ def fit(
         DataError: the data does not fit, an input is missing, or the loss stopped being a number.
         Interrupted: Ctrl-C or SIGTERM came; the run was saved before.
     """
-    supplied = dict(extern or {})
-    missing = [name for name in program.supplied if name not in supplied]
-    if missing:
-        raise DataError(f"the program has the extern part {missing[0]}: give --extern {missing[0]}=pkg.mod:Class")
     torch.manual_seed(settings.seed)
-    trainer = Trainer(program.Model(**supplied), settings)
+    trainer = Trainer(program.made(extern), settings)
     fitted = trainer.fit(data, out=out, resume=resume, progress=progress)
     return _finish(program, trainer, data, out, fitted)
 

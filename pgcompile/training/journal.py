@@ -7,7 +7,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from pgcompile.training.data import DataError
+from pgcompile.diagnostics import DataError
 
 
 class Journal:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from pgcompile.training.data import DataError
+from pgcompile.diagnostics import DataError
 from pgcompile.training.rows import Rows
 from pgcompile.training.settings import Settings
 from pgcompile.vocabulary.spaces import Space

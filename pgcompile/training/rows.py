@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from pgcompile.training.data import IN_MEMORY, DataError, arrays, as_tensor, checked
+from pgcompile.diagnostics import DataError
+from pgcompile.training.data import IN_MEMORY, arrays, as_tensor, checked
 from pgcompile.training.images import ImageFolder, is_image_folder
 from pgcompile.vocabulary.spaces import Space
 

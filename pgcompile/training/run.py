@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_tensors
 
-from pgcompile.training.data import DataError
+from pgcompile.diagnostics import DataError
 from pgcompile.training.packing import pack, unpack
 from pgcompile.training.prepare import Preparation
 from pgcompile.writing import write_atomically

@@ -1,18 +1,29 @@
 """`pgc sample`: draws of a trained model into a file."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+from pgcompile.diagnostics import DataError
 from pgcompile.program import Program
 from pgcompile.training import checkpoint
-from pgcompile.training.data import DataError, load, save_arrays
+from pgcompile.training.data import load, save_arrays
 from pgcompile.training.pictures import image_shape, save_grid, save_scatter
 
 
 def draw(
-    program: Program, weights: Path, output: Path, *, number: int, mean: bool, seed: int, given: Path | None = None
+    program: Program,
+    weights: Path,
+    output: Path,
+    *,
+    number: int,
+    mean: bool,
+    seed: int,
+    given: Path | None = None,
+    extern: Mapping[str, Any] | None = None,
 ) -> Path:
     """Draw from a trained program.
 
@@ -24,6 +35,7 @@ def draw(
         mean: propagate means instead of drawing.
         seed: of the noise.
         given: an `.npz` of variables to condition on.
+        extern: the program's extern parts.
 
     Raises:
         DataError: the checkpoint, the condition or the output does not fit.
@@ -31,9 +43,7 @@ def draw(
     if program.generative is None or not hasattr(program.Model, "sample"):
         raise DataError("the program has no model to draw from")
     check_ending(output)
-    model = program.Model()
-    prepared = checkpoint.restore(model, weights)
-    model.eval()
+    model, prepared = checkpoint.trained(program, weights, extern)
     torch.manual_seed(seed)
     conditions = prepared(_conditions(program, given))
     sampler = model.sample_mean if mean else model.sample

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pgcompile.diagnostics import DataError
 from pgcompile.plan.names import identifier
 from pgcompile.program import Program
 from pgcompile.training import checkpoint
 from pgcompile.training.average import Average
-from pgcompile.training.data import DataError
 from pgcompile.training.device import autocast, can_fuse, device_of, matmul_precision, scaler
 from pgcompile.training.distributed import Team
 from pgcompile.training.interrupts import Interrupted, Request, interrupts

@@ -312,3 +312,27 @@ def test_a_bound_needs_a_posterior_of_each_row(tmp_path: Path) -> None:
     assert found.exit_code == 1
     assert "a posterior q of what is not observed" in found.output
     assert run("evaluate", str(program), *weights).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("sample", "--checkpoint", "any", "-o", "o.npz"),
+        ("export", "--checkpoint", "any", "--part", "elbo", "-o", "o.pt2"),
+        ("evaluate", "--checkpoint", "any"),
+        ("train", "--out", "run"),
+        ("verify",),
+    ],
+    ids=lambda command: command[0],
+)
+def test_every_command_asks_for_a_missing_extern_part(command: tuple[str, ...], tmp_path: Path) -> None:
+    name, *options = command
+    program = tmp_path / "model.pgc"
+    program.write_text(
+        "x : real\nz : real\nextern p(x|z)\np(z) = Normal(0, 1)\nq(z|x) = Normal(x, 1)\n"
+        "elbo = E_q(z|x)[log p(x|z)] - KL[q(z|x) || p(z)]\nmaximize elbo using Adam(lr = 1e-3)\n"
+    )
+    (tmp_path / "any").write_bytes(b"")
+    result = run(name, str(program), *(str(tmp_path / o) if o in ("any", "run") else o for o in options))
+    assert result.exit_code == 1
+    assert "give --extern p_x_given_z=pkg.mod:Class" in result.output
