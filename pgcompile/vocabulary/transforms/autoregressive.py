@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pgcompile.vocabulary.transforms.bijection import Bijection
 from pgcompile.vocabulary.transforms.elementwise import Elementwise
-from pgcompile.vocabulary.transforms.implicit import Inverse
+from pgcompile.vocabulary.transforms.implicit import Inverse, others
 from pgcompile.vocabulary.transforms.networks import MaskedMLP
 from pgcompile.vocabulary.transforms.univariate import (
     as_columns,
@@ -72,18 +72,18 @@ class Autoregressive(Bijection):
         """y [..., D] -> x [..., D], log |det dx/dy| [...]; each hidden unit is evaluated once."""
         if isinstance(self.net, Elementwise):
             return self.net.inverse(y, context)
-        given = as_columns(y), as_columns(context)
-        plain = torch.compiler.is_compiling() or not torch.is_grad_enabled()
-        if plain or forward_mode():
-            x, slope = self.solve(*given)
+        given, layers = (as_columns(y), as_columns(context)), self.net.weights()
+        traced = torch.compiler.is_compiling() or not torch.is_grad_enabled()
+        if traced or forward_mode():
+            x, slope = self.solve(layers, *given)
         else:
-            tensors = (*self.parameters(), *self.buffers())
-            x, slope = Inverse.apply(*given, self, *tensors)
+            tensors = (*(part for layer in layers for part in layer), *others(self))
+            x, slope, _ = Inverse.apply(*given, self, *tensors)
         return from_columns(x, slope, y.shape[:-1])
 
-    def solve(self, y: Tensor, context: Tensor | None):
-        """y [D, N], context [C, N] -> x [D, N], log |det dx/dy| [N]."""
-        return self.net.solve(y, context, self.univariate)
+    def solve(self, layers: list, y: Tensor, context: Tensor | None):
+        """y [D, N], context [C, N] -> x [D, N], log |det dx/dy| [N], with the layers of the net."""
+        return self.net.solve(layers, y, context, self.univariate)
 
 
 def feature_order(features: int, order) -> Tensor:

@@ -132,13 +132,14 @@ class MaskedMLP(Bijection):
             h = self.act(torch.addmm(b, w, h))
         return torch.addmm(bias, weight, h)
 
-    def solve(self, y: Tensor, context: Tensor | None, univariate):
+    def solve(self, layers: list, y: Tensor, context: Tensor | None, univariate):
         """Features one step after another, each unit once.
 
         What earlier blocks of steps give to a block is one product; inside a block each step
         adds what is new.
 
         Args:
+            layers: weights and biases.
             y: [D, N].
             context: [C, N] or None.
             univariate: the map of single numbers whose parameters the net gives.
@@ -146,16 +147,20 @@ class MaskedMLP(Bijection):
         Returns:
             x [D, N] and the sum of the log-slopes [N].
         """
-        layers = self.in_steps(self.weights(), context)
+        layers = self.in_steps(layers, context)
         prepared = univariate.prepared(y.index_select(0, self.order))
         pieces = list(zip(*(part.split(self.counts[0]) for part in prepared)))
         # What each layer takes in: the features first, then the hidden units.
         found = [None] * len(layers)
         slopes = []
         count = len(self.groups)
-        act, nothing = self.act.forward, torch.zeros_like(y[:1])
+        # Zeros of the batch, also where it is one of contexts or of weights.
+        parts = (y, *(() if context is None else (context,)), *(w for w, _ in layers))
+        nothing = torch.zeros_like(sum(part[:1, :1] for part in parts) + y[:1])
+        act = self.act.forward  # a call of the module costs more than some of its work
         # Sums grow in place where no gradient needs what they were.
-        add = torch.addmm if torch.is_grad_enabled() else Tensor.addmm_
+        mixed = not y.is_meta and torch.is_autocast_enabled(y.device.type)
+        add = torch.addmm if mixed or torch.is_grad_enabled() else Tensor.addmm_
         for begin in range(0, count, self.block):
             steps = range(begin, min(begin + self.block, count))
             # Of each layer: what waits for values of this block, their weights, where each step's rows are.
@@ -203,48 +208,52 @@ class MaskedMLP(Bijection):
 
     def in_steps(self, layers: list, context: Tensor | None) -> list:
         """Weights with features and outputs in the order of their steps, and biases that have the context in them."""
-        (first, bias), *hidden, (last, end) = layers
-        features = len(self.order)
+        layers, features = list(layers), len(self.order)
+        weight, bias = layers[0]
         if context is not None:
-            bias = torch.addmm(bias, first[:, features:], context)
-        first = first.index_select(1, self.order)
-        last, end = last.index_select(0, self.rows), end.index_select(0, self.rows)
-        return [(first, bias), *hidden, (last, end)]
+            bias = torch.addmm(bias, weight[:, features:], context)
+        layers[0] = (weight.index_select(1, self.order), bias)
+        layers[-1] = tuple(part.index_select(0, self.rows) for part in layers[-1])
+        return layers
 
     def activations(self, layers: list, x: Tensor, context: Tensor | None):
-        """The outputs, and slopes of the activation at the units of each hidden layer."""
+        """Outputs [parameters * D, N] with their graph, and slopes of the activation at each hidden layer's units.
+
+        Gradients must be enabled.
+        """
         h = x if context is None else torch.cat((x, context))
         slopes: list[Tensor] = []
         for weight, bias in layers[:-1]:
             total = torch.addmm(bias, weight, h)
-            total = total if total.requires_grad else total.requires_grad_()
-            h = self.act(total.clone())
+            total = total if total.requires_grad else total.requires_grad_()  # frozen
+            h = self.act(total.clone())  # which may work in place
             ones = torch.ones_like(h)
             slopes += torch.autograd.grad(h, total, ones, retain_graph=True)
         weight, bias = layers[-1]
         return torch.addmm(bias, weight, h), slopes
 
-    def transposed(self, layers: list, gx: Tensor, slope, by_y, by_slope, bends):
+    def transposed(self, layers: list, gx: Tensor, slope, outputs, constant, bends):
         """The cotangent of y [D, N]: `solve` made linear and transposed, its last step first.
 
         Args:
             layers: weights and biases.
-            gx: the cotangent of x [D, N], but for what runs through the net.
+            gx: the cotangent of x [D, N], before what the net adds to it.
             slope: dy/dx [D, N], None for one.
-            by_y: what the outputs get for the cotangent of y [parameters * D, N].
-            by_slope: what they get for that of the log-slopes, None for nothing.
-            bends: slopes of the activation at the units of each hidden layer.
+            outputs: what a cotangent of y, times this, gives the outputs of the net [parameters * D, N].
+            constant: what they are given besides [parameters * D, N], None for nothing.
+            bends: slopes of the activation at the units of each hidden layer [units, N].
         """
         counts = self.counts
         layers = [weight.detach() for weight, _ in self.in_steps(layers, None)]
         weights = [w.split(rows) for w, rows in zip(layers, counts[1:])]
-        by_y = by_y.index_select(0, self.rows).split(counts[-1])
-        if by_slope is not None:
-            by_slope = by_slope.index_select(0, self.rows).split(counts[-1])
+        outputs = outputs.index_select(0, self.rows).split(counts[-1])
+        if constant is not None:
+            constant = constant.index_select(0, self.rows).split(counts[-1])
         if slope is not None:
             slope = slope.index_select(0, self.order).split(counts[0])
-        # Cotangents of the features and of the hidden units grow here.
-        pending = [gx.index_select(0, self.order), *map(torch.zeros_like, bends)]
+        # Cotangents of the features and of the hidden units grow here; `waiting` and `inside` are views of them.
+        pending = [gx.index_select(0, self.order)]
+        pending += [torch.zeros_like(bend + gx[:1]) for bend in bends]
         waiting = [part.split(rows) for part, rows in zip(pending, counts)]
         bends = [bend.split(rows) for bend, rows in zip(bends, counts[1:])]
         gy, each, last = [], self.parameters_each, len(layers) - 1
@@ -256,10 +265,10 @@ class MaskedMLP(Bijection):
             for t in reversed(range(begin, end)):
                 value = waiting[0][t] if slope is None else waiting[0][t] / slope[t]
                 gy.append(value)
-                delta = by_y[t].unflatten(0, (each, -1)) * value
-                delta = delta.flatten(0, 1)
-                if by_slope is not None:
-                    delta += by_slope[t]
+                delta = outputs[t].view(each, -1, gx.shape[1]) * value
+                delta = delta.reshape(-1, gx.shape[1])
+                if constant is not None:
+                    delta += constant[t]
                 for i in range(last, -1, -1):
                     if i < last:
                         delta = waiting[i + 1][t] * bends[i][t]

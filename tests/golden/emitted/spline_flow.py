@@ -221,18 +221,18 @@ class Autoregressive(Bijection):
         """y [..., D] -> x [..., D], log |det dx/dy| [...]; each hidden unit is evaluated once."""
         if isinstance(self.net, Elementwise):
             return self.net.inverse(y, context)
-        given = as_columns(y), as_columns(context)
-        plain = torch.compiler.is_compiling() or not torch.is_grad_enabled()
-        if plain or forward_mode():
-            x, slope = self.solve(*given)
+        given, layers = (as_columns(y), as_columns(context)), self.net.weights()
+        traced = torch.compiler.is_compiling() or not torch.is_grad_enabled()
+        if traced or forward_mode():
+            x, slope = self.solve(layers, *given)
         else:
-            tensors = (*self.parameters(), *self.buffers())
-            x, slope = Inverse.apply(*given, self, *tensors)
+            tensors = (*(part for layer in layers for part in layer), *others(self))
+            x, slope, _ = Inverse.apply(*given, self, *tensors)
         return from_columns(x, slope, y.shape[:-1])
 
-    def solve(self, y: Tensor, context: Tensor | None):
-        """y [D, N], context [C, N] -> x [D, N], log |det dx/dy| [N]."""
-        return self.net.solve(y, context, self.univariate)
+    def solve(self, layers: list, y: Tensor, context: Tensor | None):
+        """y [D, N], context [C, N] -> x [D, N], log |det dx/dy| [N], with the layers of the net."""
+        return self.net.solve(layers, y, context, self.univariate)
 
 
 class Elementwise(Bijection):
@@ -409,7 +409,7 @@ def spread(total: Tensor | None, x: Tensor, batch: tuple) -> Tensor:
 
 
 class Call(nn.Module):
-    """A call of any function of a module, for `functional_call`.
+    """A call of any function of a module, as `functional_call` calls `forward` only.
 
     Args:
         module: the module.
@@ -424,81 +424,96 @@ class Call(nn.Module):
         return function(self.module, *arguments)
 
 
-def called_with(module: nn.Module, tensors, function, *arguments):
-    """The value of function(module, *arguments), with other parameters and buffers, in their order."""
-    call = Call(module)
-    named = dict((*call.named_parameters(), *call.named_buffers()))
-    if all(own is other for own, other in zip(named.values(), tensors)):
-        return function(module, *arguments)
-    named = dict(zip(named, tensors))
-    return torch.func.functional_call(call, named, (function, *arguments))
+def named_others(transform: nn.Module) -> dict:
+    """Parameters and buffers of an autoregressive transform, but for the layers of its net."""
+    named = (*transform.named_parameters(), *transform.named_buffers())
+    return {name: part for name, part in named if not name.startswith("net.layers.")}
+
+
+def others(transform: nn.Module) -> tuple:
+    """The same, without their names."""
+    return tuple(named_others(transform).values())
+
+
+def called_with(transform: nn.Module, tensors, function, *arguments):
+    """The value of function(transform, *arguments), with other tensors for those of `others`."""
+    own = named_others(transform)
+    if all(a is b for a, b in zip(own.values(), tensors)):
+        return function(transform, *arguments)
+    named = {f"module.{name}": part for name, part in zip(own, tensors)}
+    return torch.func.functional_call(Call(transform), named, (function, *arguments))
 
 
 class Inverse(torch.autograd.Function):
     """The way back through an autoregressive transform; its gradient is found at its result.
 
-    With y = f(x; net(x)), dx = J^-1 (dy - (df/dnet) dnet) for the triangular J = dy/dx: one pass of
-    the net over all features, and one transposed solve, instead of the derivative of every step.
+    With y = f(x; phi) and phi = net(x), dx = J^-1 (dy - df/dphi dphi), where dphi is that of a fixed
+    x, and J = dy/dx is triangular in the order of the steps: one pass of the net over all features
+    and one transposed solve, instead of the derivative of every step.
     """
 
     @staticmethod
     def forward(y: Tensor, context: Tensor | None, transform, *tensors: Tensor):
-        """x [D, N] and the sum of the log-slopes [N]."""
-        return transform.solve(y, context)
+        """x [D, N], the sum of the log-slopes [N], and x again, which nobody changes.
+
+        `tensors` are weights and biases of the net in turn, and then `others`.
+        """
+        layers, _ = paired(transform, tensors)
+        x, log_slope = transform.solve(layers, y, context)
+        return x, log_slope, x.clone()
 
     @staticmethod
     def setup_context(ctx, inputs, output):
         """Keep what the gradient needs."""
         y, context, ctx.transform, *tensors = inputs
-        ctx.save_for_backward(y, context, output[0], *tensors)
+        ctx.mark_non_differentiable(output[2])
+        ctx.save_for_backward(y, context, output[2], *tensors)
 
     @staticmethod
-    def backward(ctx, gx: Tensor, gl: Tensor | None):
+    def backward(ctx, gx: Tensor, gl: Tensor | None, _):
         """Cotangents of y, of the context and of the tensors."""
         y, context, x, *tensors = ctx.saved_tensors
-        inputs = [y, context, *tensors]
-        needed = [ctx.needs_input_grad[i] for i in (0, 1, *range(3, len(inputs) + 1))]
-        wanted = [t for t, need in zip(inputs, needed) if need]
+        needed = (
+            ctx.needs_input_grad[:2] + ctx.needs_input_grad[3:]
+        )  # of all but the transform
         if torch.is_grad_enabled():  # it is differentiated in turn
+            inputs = (y, context, *tensors)
 
-            def plain(*wanted):
+            def by_steps(*wanted):
                 left = iter(wanted)
-                y, context, *tensors = (
-                    next(left) if need else part for part, need in zip(inputs, needed)
-                )
-                return solved_with(ctx.transform, tensors, y, context)
+                parts = (next(left) if n else part for part, n in zip(inputs, needed))
+                return solved_by_steps(ctx.transform, *parts)
 
-            pull = torch.func.vjp(plain, *wanted)[1]
+            wanted = [part for part, need in zip(inputs, needed) if need]
+            pull = torch.func.vjp(by_steps, *wanted)[1]
             found = pull((gx,) if gl is None else (gx, gl))
         else:
-            x = x.detach()  # it is the result of this very function
-            arguments = x, context, gx, gl, wanted, needed[0]
-            found = called_with(ctx.transform, tensors, pulled_back, *arguments)
+            found = pulled_back(ctx.transform, x, context, tensors, gx, gl, needed)
         found = iter(found)
         by_y, by_context, *rest = (next(found) if need else None for need in needed)
         return by_y, by_context, None, *rest
 
     @staticmethod
     def vmap(info, in_dims, y: Tensor, context, transform, *tensors: Tensor):
-        """A batch is more columns, unless it is one of transforms."""
+        """A batch is more columns, unless weights or buffers are batched too."""
         count = info.batch_size
         if any(dim is not None for dim in in_dims[3:]):
             dims = (*in_dims[:2], *in_dims[3:])
 
-            def plain(y, context, *rest):
-                return solved_with(transform, rest, y, context)
+            def by_steps(y, context, *tensors):
+                return solved_by_steps(transform, y, context, *tensors)
 
-            run = torch.func.vmap(plain, dims, randomness=info.randomness)
-            found = run(y, context, *tensors)
-            return (*found, None)[:2], (0, 0 if len(found) == 2 else None)
-        y, context = (
-            columns_of(part, dim, count) for part, dim in zip((y, context), in_dims)
-        )
-        x, slope = Inverse.apply(y, context, transform, *tensors)
-        x = x.unflatten(-1, (count, -1))
-        if slope is None:
-            return (x, None), (1, None)
-        return (x, slope.unflatten(0, (count, -1))), (1, 0)
+            run = torch.func.vmap(by_steps, dims, randomness=info.randomness)
+            x, log_slope = (*run(y, context, *tensors), None)[:2]
+            dim = 0
+        else:
+            y = columns_of(y, in_dims[0], count)
+            context = columns_of(context, in_dims[1], count)
+            x, log_slope, _ = Inverse.apply(y, context, transform, *tensors)
+            x, dim = x.unflatten(-1, (count, -1)), 1
+            if log_slope is not None:
+                log_slope = log_slope.unflatten(0, (count, -1))
+        return (x, log_slope, x.clone()), (dim, None if log_slope is None else 0, dim)
 
 
 def columns_of(part: Tensor | None, dim: int | None, count: int):
@@ -510,51 +525,73 @@ def columns_of(part: Tensor | None, dim: int | None, count: int):
     return part.movedim(dim, 1).flatten(1)
 
 
-def solved_with(transform, tensors, y: Tensor, context) -> tuple:
-    """What `solve` gives without a gradient of its own: x, and the log-slopes unless they are zero."""
-    found = called_with(transform, tensors, type(transform).solve, y, context)
+def paired(transform, tensors) -> tuple:
+    """The layers of a net, pairs of weights and biases, and the other tensors."""
+    count = 2 * len(transform.net.layers)
+    return list(zip(tensors[:count:2], tensors[1:count:2])), tensors[count:]
+
+
+def solved_by_steps(transform, y: Tensor, context, *tensors: Tensor) -> tuple:
+    """x, and the log-slopes unless they are zero, for derivatives that go through the steps."""
+    layers, rest = paired(transform, tensors)
+    run = type(transform).solve
+    found = called_with(transform, rest, run, layers, y, context)
     return tuple(part for part in found if part is not None)
 
 
-def pulled_back(transform, x: Tensor, context, gx: Tensor, gl, wanted: list, own: bool):
-    """Cotangents of what is wanted, where an inverse gave x.
+def pulled_back(transform, x: Tensor, context, tensors, gx: Tensor, gl, needed: tuple):
+    """Cotangents of those of y, the context and the tensors that are needed, where an inverse gave x.
 
     Args:
         transform: the autoregressive transform.
         x: [D, N].
         context: [C, N] or None.
-        gx: cotangent of x.
+        tensors: those of `Inverse`.
+        gx: cotangent of x [D, N].
         gl: cotangent of the sum of the log-slopes of the inverse [N], or None.
-        wanted: tensors; the first of them is y where `own` says so.
-        own: whether it is.
+        needed: which of y, the context and the tensors.
     """
-    net, f = transform.net, transform.univariate
+    dtype = tensors[0].dtype  # where autocast gave another one
+    x, gx = x.to(dtype), gx.to(dtype)
+    # Leaves without a history: what one of them is made of another is not this function's.
+    context, *tensors = (
+        part.detach().requires_grad_() if need else part
+        for part, need in zip((context, *tensors), needed[1:])
+    )
+    layers, rest = paired(transform, tensors)
     with torch.enable_grad():
-        layers = net.weights()
-        phi, bends = net.activations(layers, x, context)
-        at, leaf = x.detach().requires_grad_(), phi.detach().requires_grad_()
-        y, slope = f(at, leaf)
+        given = context if context is None else context.to(dtype)
+        found = called_with(transform, rest, linearised, layers, x, given)
+        phi, bends, at, leaf, y, log_slope = found
     # At a fixed x a cotangent of the result is minus that cotangent of y, and of the log-slope.
-    by_y = torch.autograd.grad(y, leaf, -torch.ones_like(y), retain_graph=True)[0]
-    by_slope, given = None, ()
-    if slope is not None:
-        given = (-gl.expand_as(slope),)
-        pair = (at, leaf)
-        by_x, by_slope = torch.autograd.grad(
-            slope, pair, *given, retain_graph=True, allow_unused=True
+    outputs = torch.autograd.grad(y, leaf, -torch.ones_like(y), retain_graph=True)[0]
+    slope = constant = None
+    ends, cotangents = (phi, y), ()
+    if log_slope is not None:
+        slope = log_slope.detach().exp()
+        cotangents = (-gl.to(dtype).expand_as(log_slope),)
+        ends = (phi, y, log_slope)
+        by_x, constant = torch.autograd.grad(
+            log_slope, (at, leaf), *cotangents, retain_graph=True, allow_unused=True
         )
         gx = gx if by_x is None else gx + by_x
-    steep = None if slope is None else slope.detach().exp()
-    gy = net.transposed(layers, gx, steep, by_y, by_slope, bends)
-    found = [gy] if own else []
-    if wanted[own:]:
-        by_phi = (f.by_parameter(by_y) * gy).flatten(0, 1)
-        by_phi = by_phi if by_slope is None else by_phi.add_(by_slope)
-        outputs = (phi, y) if slope is None else (phi, y, slope)
-        found += torch.autograd.grad(
-            outputs, wanted[own:], (by_phi, -gy, *given), allow_unused=True
-        )
+    gy = transform.net.transposed(layers, gx, slope, outputs, constant, bends)
+    found = [gy] if needed[0] else []
+    wanted = [p for p, need in zip((context, *tensors), needed[1:]) if need]
+    if wanted:
+        by_phi = transform.univariate.by_parameter(outputs) * gy
+        by_phi = by_phi.reshape(outputs.shape[0], -1)
+        by_phi = by_phi if constant is None else by_phi.add_(constant)
+        cotangents = (by_phi, -gy, *cotangents)
+        found += torch.autograd.grad(ends, wanted, cotangents, allow_unused=True)
     return found
+
+
+def linearised(transform, layers: list, x: Tensor, context):
+    """The net at x, and the map of single numbers from leaves of its own."""
+    phi, bends = transform.net.activations(layers, x, context)
+    at, leaf = x.detach().requires_grad_(), phi.detach().requires_grad_()
+    return phi, bends, at, leaf, *transform.univariate(at, leaf)
 
 
 class Reverse(Bijection):
@@ -695,13 +732,14 @@ class MaskedMLP(Bijection):
             h = self.act(torch.addmm(b, w, h))
         return torch.addmm(bias, weight, h)
 
-    def solve(self, y: Tensor, context: Tensor | None, univariate):
+    def solve(self, layers: list, y: Tensor, context: Tensor | None, univariate):
         """Features one step after another, each unit once.
 
         What earlier blocks of steps give to a block is one product; inside a block each step
         adds what is new.
 
         Args:
+            layers: weights and biases.
             y: [D, N].
             context: [C, N] or None.
             univariate: the map of single numbers whose parameters the net gives.
@@ -709,16 +747,20 @@ class MaskedMLP(Bijection):
         Returns:
             x [D, N] and the sum of the log-slopes [N].
         """
-        layers = self.in_steps(self.weights(), context)
+        layers = self.in_steps(layers, context)
         prepared = univariate.prepared(y.index_select(0, self.order))
         pieces = list(zip(*(part.split(self.counts[0]) for part in prepared)))
         # What each layer takes in: the features first, then the hidden units.
         found = [None] * len(layers)
         slopes = []
         count = len(self.groups)
-        act, nothing = self.act.forward, torch.zeros_like(y[:1])
+        # Zeros of the batch, also where it is one of contexts or of weights.
+        parts = (y, *(() if context is None else (context,)), *(w for w, _ in layers))
+        nothing = torch.zeros_like(sum(part[:1, :1] for part in parts) + y[:1])
+        act = self.act.forward  # a call of the module costs more than some of its work
         # Sums grow in place where no gradient needs what they were.
-        add = torch.addmm if torch.is_grad_enabled() else Tensor.addmm_
+        mixed = not y.is_meta and torch.is_autocast_enabled(y.device.type)
+        add = torch.addmm if mixed or torch.is_grad_enabled() else Tensor.addmm_
         for begin in range(0, count, self.block):
             steps = range(begin, min(begin + self.block, count))
             # Of each layer: what waits for values of this block, their weights, where each step's rows are.
@@ -766,48 +808,52 @@ class MaskedMLP(Bijection):
 
     def in_steps(self, layers: list, context: Tensor | None) -> list:
         """Weights with features and outputs in the order of their steps, and biases that have the context in them."""
-        (first, bias), *hidden, (last, end) = layers
-        features = len(self.order)
+        layers, features = list(layers), len(self.order)
+        weight, bias = layers[0]
         if context is not None:
-            bias = torch.addmm(bias, first[:, features:], context)
-        first = first.index_select(1, self.order)
-        last, end = last.index_select(0, self.rows), end.index_select(0, self.rows)
-        return [(first, bias), *hidden, (last, end)]
+            bias = torch.addmm(bias, weight[:, features:], context)
+        layers[0] = (weight.index_select(1, self.order), bias)
+        layers[-1] = tuple(part.index_select(0, self.rows) for part in layers[-1])
+        return layers
 
     def activations(self, layers: list, x: Tensor, context: Tensor | None):
-        """The outputs, and slopes of the activation at the units of each hidden layer."""
+        """Outputs [parameters * D, N] with their graph, and slopes of the activation at each hidden layer's units.
+
+        Gradients must be enabled.
+        """
         h = x if context is None else torch.cat((x, context))
         slopes: list[Tensor] = []
         for weight, bias in layers[:-1]:
             total = torch.addmm(bias, weight, h)
-            total = total if total.requires_grad else total.requires_grad_()
-            h = self.act(total.clone())
+            total = total if total.requires_grad else total.requires_grad_()  # frozen
+            h = self.act(total.clone())  # which may work in place
             ones = torch.ones_like(h)
             slopes += torch.autograd.grad(h, total, ones, retain_graph=True)
         weight, bias = layers[-1]
         return torch.addmm(bias, weight, h), slopes
 
-    def transposed(self, layers: list, gx: Tensor, slope, by_y, by_slope, bends):
+    def transposed(self, layers: list, gx: Tensor, slope, outputs, constant, bends):
         """The cotangent of y [D, N]: `solve` made linear and transposed, its last step first.
 
         Args:
             layers: weights and biases.
-            gx: the cotangent of x [D, N], but for what runs through the net.
+            gx: the cotangent of x [D, N], before what the net adds to it.
             slope: dy/dx [D, N], None for one.
-            by_y: what the outputs get for the cotangent of y [parameters * D, N].
-            by_slope: what they get for that of the log-slopes, None for nothing.
-            bends: slopes of the activation at the units of each hidden layer.
+            outputs: what a cotangent of y, times this, gives the outputs of the net [parameters * D, N].
+            constant: what they are given besides [parameters * D, N], None for nothing.
+            bends: slopes of the activation at the units of each hidden layer [units, N].
         """
         counts = self.counts
         layers = [weight.detach() for weight, _ in self.in_steps(layers, None)]
         weights = [w.split(rows) for w, rows in zip(layers, counts[1:])]
-        by_y = by_y.index_select(0, self.rows).split(counts[-1])
-        if by_slope is not None:
-            by_slope = by_slope.index_select(0, self.rows).split(counts[-1])
+        outputs = outputs.index_select(0, self.rows).split(counts[-1])
+        if constant is not None:
+            constant = constant.index_select(0, self.rows).split(counts[-1])
         if slope is not None:
             slope = slope.index_select(0, self.order).split(counts[0])
-        # Cotangents of the features and of the hidden units grow here.
-        pending = [gx.index_select(0, self.order), *map(torch.zeros_like, bends)]
+        # Cotangents of the features and of the hidden units grow here; `waiting` and `inside` are views of them.
+        pending = [gx.index_select(0, self.order)]
+        pending += [torch.zeros_like(bend + gx[:1]) for bend in bends]
         waiting = [part.split(rows) for part, rows in zip(pending, counts)]
         bends = [bend.split(rows) for bend, rows in zip(bends, counts[1:])]
         gy, each, last = [], self.parameters_each, len(layers) - 1
@@ -819,10 +865,10 @@ class MaskedMLP(Bijection):
             for t in reversed(range(begin, end)):
                 value = waiting[0][t] if slope is None else waiting[0][t] / slope[t]
                 gy.append(value)
-                delta = by_y[t].unflatten(0, (each, -1)) * value
-                delta = delta.flatten(0, 1)
-                if by_slope is not None:
-                    delta += by_slope[t]
+                delta = outputs[t].view(each, -1, gx.shape[1]) * value
+                delta = delta.reshape(-1, gx.shape[1])
+                if constant is not None:
+                    delta += constant[t]
                 for i in range(last, -1, -1):
                     if i < last:
                         delta = waiting[i + 1][t] * bends[i][t]
