@@ -35,7 +35,7 @@ class Univariate(Bijection):
 
 
 def forward_mode() -> bool:
-    """Whether a forward-mode derivative is taken, in which gradients of our own have no part."""
+    """Whether a forward-mode derivative is taken: functions with a gradient of our own have none."""
     return torch.autograd.forward_ad._current_level >= 0  # there is no public question
 
 

@@ -944,7 +944,7 @@ class Spline(Univariate):
         return y, place.add(1).mul(0.5), y.abs() <= self.end
 
     def solved(self, prepared: tuple, phi: Tensor, at=None):
-        """The root of a quadratic, in the form that does not cancel."""
+        """x [F, N], the root of a quadratic in the form that does not cancel, and parts for `log_slopes`."""
         y, place, inside = prepared
         (x0, y0), (width, height), (d0, d1) = self.bin_of(place, phi, 1)
         mean, rise = height / width, place - y0
@@ -960,12 +960,12 @@ class Spline(Univariate):
         return torch.where(inside, x, y), (t, mean, d0, d1, inside)
 
     def log_slopes(self, parts: tuple) -> Tensor:
-        """Minus the log-slope on the way there."""
+        """Minus the log-slopes of the map at x."""
         *place, inside = parts
         return -self.log_slope(self.curve(*place)[1], inside)
 
     def bin_of(self, place: Tensor, phi: Tensor, axis: int):
-        """The bin of a place in [0, 1] on one axis.
+        """The bin of a place in [0, 1] [F, N] on one axis, 0 for x and 1 for y; phi is [P * F, N].
 
         Returns:
             Corner [2, F, N] and sizes [2, F, N] on both axes, and the slopes at its ends [2, F, N].
@@ -975,7 +975,7 @@ class Spline(Univariate):
         return look_up(place, phi, axis)
 
     def gathered(self, place: Tensor, phi: Tensor, axis: int):
-        """The same in few operations: for the single features of a draw, of which nothing is kept."""
+        """`bin_of` in few operations, phi [P, F, N]: for the single features of a draw, without a gradient."""
         limits = self.shares * self.limit
         phi = (phi / phi.abs().add_(limits)).mul_(limits)
         sizes, bends = phi.split((2 * self.bins, self.bins - 1))
@@ -989,15 +989,15 @@ class Spline(Univariate):
         return corner, size, self.at_ends(bends, k).exp()
 
     def summed(self, place: Tensor, phi: Tensor, axis: int):
-        """The same in few passes over memory: for a gradient, with the batch of all features."""
+        """`bin_of` in few passes over memory, phi [P, F, N]: for a gradient, with all features at once."""
         raw, bends = phi.split((2 * self.bins, self.bins - 1))
         # A softmax that needs no care for large exponents, its division left for small tensors.
         sizes = bounded_exp(raw, self.limit / 2).unflatten(0, (2, self.bins))
         total = sizes.sum(1)
         ends = sizes[axis, :-1].detach().cumsum(0)
-        # Signs take less time than comparisons.
-        passed = (place * total[axis]).detach() - ends
-        passed = passed.sign_().relu_()
+        # One for bins before the place, else zero: signs take less time than comparisons.
+        distance = (place * total[axis]).detach() - ends
+        passed = distance.sign_().relu_()
         k = passed.sum(0, keepdim=True).long()
         # The corner is the sum of the sizes before the bin: gradients run through no other.
         before = (sizes[:, :-1] * passed).sum(1)
@@ -1038,13 +1038,13 @@ def bounded_exp(x: Tensor, limit: float) -> Tensor:
 
 
 class BoundedExp(torch.autograd.Function):
-    """The same; its derivative takes a third of the passes of those of its parts."""
+    """`bounded_exp`, its derivative in a third of the passes over memory of those of its parts."""
 
     generate_vmap_rule = True
 
     @staticmethod
     def forward(x: Tensor, limit: float):
-        """The value, and limit + |x|."""
+        """The value, and limit + |x|, which is kept for the derivative."""
         reach = x.abs().add_(limit)
         return torch.addcdiv(x.new_zeros(()), x, reach, value=limit).exp_(), reach
 
@@ -1106,7 +1106,7 @@ class SplineAutoregressive(Autoregressive):
 
 
 def forward_mode() -> bool:
-    """Whether a forward-mode derivative is taken, in which gradients of our own have no part."""
+    """Whether a forward-mode derivative is taken: functions with a gradient of our own have none."""
     return torch.autograd.forward_ad._current_level >= 0  # there is no public question
 
 
