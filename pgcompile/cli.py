@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pgcompile.diagnostics import CompileError, DataError, Diagnostic, InternalError, Severity, Source
+from pgcompile.diagnostics import CompileError, DataError, Diagnostic, InternalError, MissingPart, Severity, Source
 
 if TYPE_CHECKING:
     from pgcompile.compiler import Analysis
@@ -43,6 +43,8 @@ class _Group(click.Group):
         except CompileError as error:
             _print(error.diagnostics, as_json=False)
             sys.exit(1)
+        except MissingPart as error:
+            raise click.UsageError(str(error)) from None
         except DataError as error:
             raise click.ClickException(str(error)) from None
         except InternalError as error:

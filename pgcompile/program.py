@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pgcompile.compiler import Analysis, analyse, generate
-from pgcompile.diagnostics import DataError, Diagnostic, Source
+from pgcompile.diagnostics import Diagnostic, MissingPart, Source
 from pgcompile.model.values import Distribution, Objective, loss_name
 from pgcompile.objective.review import generative_part, graph_of
 from pgcompile.syntax.format import format_expr
@@ -116,11 +116,11 @@ class Program:
         """The module, of its extern parts.
 
         Raises:
-            DataError: a part is missing.
+            MissingPart: a part is missing.
         """
         given = dict(extern or {})
         if missing := [name for name in self.supplied if name not in given]:
-            raise DataError(f"the program has the extern part {missing[0]}: give --extern {missing[0]}=pkg.mod:Class")
+            raise MissingPart(f"the program has the extern part {missing[0]}: give --extern {missing[0]}=pkg.mod:Class")
         return self.Model(**given)
 
     def verify(

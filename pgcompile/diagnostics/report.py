@@ -177,6 +177,10 @@ class DataError(Exception):
     """A data file, a checkpoint or a supplied part that does not fit the program."""
 
 
+class MissingPart(DataError):
+    """An extern part of the program was not supplied."""
+
+
 class InternalError(Exception):
     """A fault of pgcompile itself, not of the program."""
 

@@ -334,5 +334,5 @@ def test_every_command_asks_for_a_missing_extern_part(command: tuple[str, ...], 
     )
     (tmp_path / "any").write_bytes(b"")
     result = run(name, str(program), *(str(tmp_path / o) if o in ("any", "run") else o for o in options))
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "give --extern p_x_given_z=pkg.mod:Class" in result.output
