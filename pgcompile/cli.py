@@ -257,7 +257,6 @@ def verify(program: str, settings: tuple[str, ...], externs: tuple[str, ...], se
     compiled = compile_source(_source(program), None, _constants(settings), link=False)
     _print([d for d in compiled.diagnostics if d.severity is Severity.WARNING], as_json=False)
     supplied = _parts(externs)
-    compiled.made(supplied)  # a missing part is said before the long work
     from tqdm import tqdm
 
     with tqdm(desc="verifying", unit=" checks", leave=False, disable=not sys.stderr.isatty()) as bar:

@@ -46,7 +46,7 @@ class Bench:
         before = torch.get_default_dtype()
         torch.set_default_dtype(torch.float64)  # tables of literal numbers are made in it
         try:
-            self.module: Any = program.Model(**(supplied or {})).double().eval()
+            self.module: Any = program.made(supplied).double().eval()
         finally:
             torch.set_default_dtype(before)
         with torch.no_grad():
