@@ -83,6 +83,7 @@ torchrun --nproc-per-node=2 train.py --data data.npz
 
 import argparse
 import contextlib
+import gc
 import json
 import math
 import os
@@ -217,6 +218,9 @@ def main():
         if stop:
             break
     if size > 1:
+        # Threads of the group end with the last that holds it, before the interpreter.
+        del losses
+        gc.collect()
         dist.destroy_process_group()
 
 

@@ -1,6 +1,9 @@
 """Several processes that train one model: torch's own engine, started by `torchrun`."""
 
+import atexit
+import gc
 import os
+import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -31,6 +34,19 @@ class _Losses(nn.Module):
         return loss
 
 
+def _leave(of: "weakref.ref[Team]") -> None:
+    """Leave the team at the end of the program, while the interpreter is whole.
+
+    A process group ends its threads when the last that holds it goes, and DistributedDataParallel does:
+    a thread of gloo that let go of a tensor after the interpreter did would abort the process.
+    """
+    if (team := of()) is not None and hasattr(team, "_wrapped"):
+        del team._wrapped
+    gc.collect()
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
 @dataclass
 class Team:
     """The processes of a training, of which this is one.
@@ -59,7 +75,9 @@ class Team:
             device = device_of("cpu" if settings.device == "auto" else settings.device)
         if not dist.is_initialized():
             dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-        return cls(dist.get_rank(), dist.get_world_size(), device, settings.strategy)
+        team = cls(dist.get_rank(), dist.get_world_size(), device, settings.strategy)
+        atexit.register(_leave, weakref.ref(team))
+        return team
 
     @property
     def leads(self) -> bool:
@@ -107,10 +125,9 @@ class Team:
         from torch.nn.parallel import DistributedDataParallel
 
         self._wrapped = DistributedDataParallel(_Losses(model), find_unused_parameters=len(names) > 1)
-        wrapped = self._wrapped
 
         def loss_of(name: str) -> Callable[..., Tensor]:
-            return lambda **given: wrapped(name, **given)
+            return lambda **given: self._wrapped(name, **given)
 
         return {name: loss_of(name) for name in names}
 
