@@ -25,8 +25,10 @@ KINDS: dict[str, Any] = {
     "affine in two passes": lambda **o: MaskedAutoregressive(D, order="random", passes=2, **o),
     "affine along a graph": lambda **o: MaskedAutoregressive(D, adjacency=GRAPH, **o),
     "affine, learned activation": lambda **o: MaskedAutoregressive(D, **{**o, "act": nn.PReLU}),
+    "affine, rectified": lambda **o: MaskedAutoregressive(D, **{**o, "act": nn.ReLU}),
     "affine, few units": lambda **o: MaskedAutoregressive(D, **{**o, "hidden": (2, 5)}),
     "spline": lambda **o: SplineAutoregressive(D, order="descending", **o),
+    "spline, rectified": lambda **o: SplineAutoregressive(D, **{**o, "act": nn.ReLU}),
     "spline of one bin": lambda **o: SplineAutoregressive(D, bins=1, **o),
     "polynomial": lambda **o: Bernstein(D, **o),
     "monotone net": lambda **o: NeuralAutoregressive(D, signal=3, network=(6,), **o),
@@ -140,6 +142,43 @@ def test_an_ensemble(kind: str) -> None:
         by = torch.autograd.grad(sum((part.sin().sum() for part in expected), torch.zeros(())), [*module.parameters()])
         for ours, theirs in zip([part[i] for part in (*found, *found_by)], (*expected, *by), strict=True):
             torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_add_up(kind: str) -> None:
+    """The gradient of the value alone and that of the log-determinant alone are those of both together."""
+    module, y, context = made(kind), normal(5, D).requires_grad_(), normal(5, C).requires_grad_()
+    wanted = [y, context, *module.parameters()]
+
+    def gradients(*weights: float) -> list[Tensor]:
+        parts = [weight * part.sin().sum() for weight, part in zip(weights, module.inverse(y, context), strict=True)]
+        used = [part for weight, part in zip(weights, parts, strict=True) if weight]
+        found = torch.autograd.grad(sum(used, torch.zeros(())), wanted, allow_unused=True)
+        return [torch.zeros_like(w) if by is None else by for by, w in zip(found, wanted, strict=True)]
+
+    for value, density, both in zip(gradients(2, 0), gradients(0, 3), gradients(2, 3), strict=True):
+        torch.testing.assert_close(value + density, both)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_of_some_are_those_of_all(kind: str) -> None:
+    module, y, context = made(kind), normal(5, D).requires_grad_(), normal(5, C).requires_grad_()
+    wanted = {"y": y, "context": context, **dict(module.named_parameters())}
+
+    def gradients() -> dict[str, Tensor]:
+        asked = {name: part for name, part in wanted.items() if part.requires_grad}
+        x, ladj = module.inverse(y, context)
+        found = torch.autograd.grad(x.sin().sum() + ladj.square().sum(), list(asked.values()))
+        return dict(zip(asked, found, strict=True))
+
+    everything = gradients()
+    for number in range(4):
+        for i, part in enumerate(wanted.values()):
+            part.requires_grad_(i % 4 == number)
+        some = gradients()
+        assert some.keys() < everything.keys()
+        for name, by in some.items():
+            torch.testing.assert_close(by, everything[name], msg=name)
 
 
 def test_a_map_of_slope_one() -> None:

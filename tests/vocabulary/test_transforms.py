@@ -430,3 +430,25 @@ def test_continuous_trace_by_hutchinson_is_unbiased() -> None:
     found = estimated(x.expand(4000, D))[1]
     error = found.std() / len(found) ** 0.5
     assert (found.mean() - expected).abs().item() < 5 * error.item()
+
+
+@pytest.mark.parametrize("bins", [1, 2, 8])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_both_ways_to_look_a_bin_up_find_the_same(bins: int, axis: int) -> None:
+    """The one in few operations and the one in few passes: inside, at knots, and at and beyond the ends."""
+    from pgcompile.vocabulary.transforms.rational_quadratic import Spline
+
+    torch.manual_seed(0)
+    spline = Spline(bins, bound=3.0).double()
+    phi = 4 * torch.randn(3 * bins - 1, 2, 50, dtype=torch.float64)
+    place = torch.rand(2, 50, dtype=torch.float64)
+    place[:, 0], place[:, 1] = 0, 1
+    corner, size, slopes = spline.gathered(place, phi, axis)
+    for ours, theirs in zip(spline.summed(place, phi, axis), (corner, size, slopes), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+    # It is the bin of the place, and bins fill the square.
+    assert (corner[axis] <= place + 1e-12).all()
+    assert (place <= (corner + size)[axis] + 1e-12).all()
+    table = [spline.gathered(torch.full_like(place, p), phi, axis) for p in torch.linspace(0, 1, 5001).tolist()]
+    widths = torch.stack([one[1][axis] for one in table])
+    torch.testing.assert_close((1 / widths).mean(0), torch.full_like(place, bins), rtol=0.02, atol=0.0)

@@ -30,20 +30,32 @@ class AffineMap(Univariate):
     def __init__(self, slope: float = 1e-3):
         super().__init__()
         self.remember(slope=slope)
-        limit = torch.tensor(-math.log(slope))
-        self.register_buffer("limit", limit, persistent=False)
+        self.limit = -math.log(slope)
+        self.register_buffer("one", torch.tensor(1.0), persistent=False)
 
     def forward(self, x: Tensor, phi: Tensor, at=None):
         """y = exp(a) x + b and a."""
-        shift, raw = phi.chunk(2)
-        log_scale = raw * self.limit / (raw.abs() + self.limit)
+        shift, log_scale = self.moves(phi)
         return torch.addcmul(shift, x, log_scale.exp()), log_scale
 
     def inverse(self, y: Tensor, phi: Tensor, at=None):
         """x = exp(-a) (y - b) and -a."""
+        x, parts = self.solved((y,), phi)
+        return x, self.log_slopes(parts)
+
+    def solved(self, prepared: tuple, phi: Tensor, at=None):
+        """x and a."""
+        shift, log_scale = self.moves(phi)
+        return (prepared[0] - shift) / log_scale.exp(), (log_scale,)
+
+    def log_slopes(self, parts: tuple) -> Tensor:
+        """-a."""
+        return -parts[0]
+
+    def moves(self, phi: Tensor) -> tuple:
+        """b and a [F, N]."""
         shift, raw = phi.chunk(2)
-        log_scale = raw * -self.limit / (raw.abs() + self.limit)
-        return (y - shift) * log_scale.exp(), log_scale
+        return shift, raw / torch.add(self.one, raw.abs(), alpha=1 / self.limit)
 
 
 class AffineCoupling(Coupling):

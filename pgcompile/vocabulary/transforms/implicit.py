@@ -63,12 +63,14 @@ class Inverse(torch.autograd.Function):
         """Keep what the gradient needs."""
         y, context, ctx.transform, *tensors = inputs
         ctx.mark_non_differentiable(output[2])
+        ctx.set_materialize_grads(False)
         ctx.save_for_backward(y, context, output[2], *tensors)
 
     @staticmethod
-    def backward(ctx, gx: Tensor, gl: Tensor | None, _):
+    def backward(ctx, gx: Tensor | None, gl: Tensor | None, _):
         """Cotangents of y, of the context and of the tensors."""
         y, context, x, *tensors = ctx.saved_tensors
+        gx = torch.zeros_like(x) if gx is None else gx
         needed = (
             ctx.needs_input_grad[:2] + ctx.needs_input_grad[3:]
         )  # of all but the transform
@@ -81,8 +83,9 @@ class Inverse(torch.autograd.Function):
                 return solved_by_steps(ctx.transform, *parts)
 
             wanted = [part for part, need in zip(inputs, needed) if need]
-            pull = torch.func.vjp(by_steps, *wanted)[1]
-            found = pull((gx,) if gl is None else (gx, gl))
+            outputs, pull = torch.func.vjp(by_steps, *wanted)[:2]
+            gl = torch.zeros_like(outputs[-1]) if gl is None else gl
+            found = pull((gx, gl)[: len(outputs)])
         else:
             found = pulled_back(ctx.transform, x, context, tensors, gx, gl, needed)
         found = iter(found)
@@ -144,47 +147,60 @@ def pulled_back(transform, x: Tensor, context, tensors, gx: Tensor, gl, needed: 
         context: [C, N] or None.
         tensors: those of `Inverse`.
         gx: cotangent of x [D, N].
-        gl: cotangent of the sum of the log-slopes of the inverse [N], or None.
+        gl: cotangent of the sum of the log-slopes of the inverse [N], None for zero.
         needed: which of y, the context and the tensors.
     """
     dtype = tensors[0].dtype  # where autocast gave another one
     x, gx = x.to(dtype), gx.to(dtype)
-    # Leaves without a history: what one of them is made of another is not this function's.
-    context, *tensors = (
-        part.detach().requires_grad_() if need else part
-        for part, need in zip((context, *tensors), needed[1:])
-    )
+    given = None if context is None else context.detach().to(dtype)
     layers, rest = paired(transform, tensors)
-    with torch.enable_grad():
-        given = context if context is None else context.to(dtype)
-        found = called_with(transform, rest, linearised, layers, x, given)
-        phi, bends, at, leaf, y, log_slope = found
+    layers = [(weight.detach(), bias.detach()) for weight, bias in layers]
+    # Leaves without a history: what one of them is made of another is not this function's.
+    own = needed[2 + 2 * len(layers) :]
+    rest = [p.detach().requires_grad_() if need else p for p, need in zip(rest, own)]
+    found = called_with(transform, rest, linearised, layers, x, given)
+    values, bends, at, leaf, y, log_slope = found
     # At a fixed x a cotangent of the result is minus that cotangent of y, and of the log-slope.
     outputs = torch.autograd.grad(y, leaf, -torch.ones_like(y), retain_graph=True)[0]
     slope = constant = None
-    ends, cotangents = (phi, y), ()
+    ends, cotangents = [y], []
     if log_slope is not None:
         slope = log_slope.detach().exp()
-        cotangents = (-gl.to(dtype).expand_as(log_slope),)
-        ends = (phi, y, log_slope)
+    if gl is not None:
+        cotangents = [-gl.to(dtype).expand_as(log_slope)]
+        ends = [y, log_slope]
         by_x, constant = torch.autograd.grad(
             log_slope, (at, leaf), *cotangents, retain_graph=True, allow_unused=True
         )
         gx = gx if by_x is None else gx + by_x
-    gy = transform.net.transposed(layers, gx, slope, outputs, constant, bends)
+    net = transform.net
+    gy, by_units = net.transposed(layers, gx, slope, outputs, constant, bends)
+    # Cotangents of what the layers give, before the activation.
+    deltas = [by_unit * bend for by_unit, bend in zip(by_units, bends)]
+    by_phi = (transform.univariate.by_parameter(outputs) * gy).view_as(outputs)
+    deltas.append(by_phi if constant is None else by_phi.add_(constant))
     found = [gy] if needed[0] else []
-    wanted = [p for p, need in zip((context, *tensors), needed[1:]) if need]
-    if wanted:
-        by_phi = transform.univariate.by_parameter(outputs) * gy
-        by_phi = by_phi.reshape(outputs.shape[0], -1)
-        by_phi = by_phi if constant is None else by_phi.add_(constant)
-        cotangents = (by_phi, -gy, *cotangents)
+    if needed[1]:
+        found.append(layers[0][0][:, len(x) :].mT @ deltas[0])
+    for i, (delta, value) in enumerate(zip(deltas, values)):
+        by_weight, by_bias = needed[2 + 2 * i : 4 + 2 * i]
+        if by_weight:
+            found.append(delta @ value.detach().mT)
+        if by_bias:
+            found.append(delta.sum(1, keepdim=True))
+    if any(own):
+        wanted = [part for part, need in zip(rest, own) if need]
+        units = [(v, by) for v, by in zip(values[1:], by_units) if v.requires_grad]
+        ends += [value for value, _ in units]
+        cotangents = [-gy, *cotangents, *(by_unit for _, by_unit in units)]
         found += torch.autograd.grad(ends, wanted, cotangents, allow_unused=True)
     return found
 
 
 def linearised(transform, layers: list, x: Tensor, context):
     """The net at x, and the map of single numbers from leaves of its own."""
-    phi, bends = transform.net.activations(layers, x, context)
-    at, leaf = x.detach().requires_grad_(), phi.detach().requires_grad_()
-    return phi, bends, at, leaf, *transform.univariate(at, leaf)
+    values, bends, phi = transform.net.activations(layers, x, context)
+    with torch.enable_grad():
+        at, leaf = x.detach().requires_grad_(), phi.detach().requires_grad_()
+        y, log_slope = transform.univariate(at, leaf)
+    return values, bends, at, leaf, y, log_slope

@@ -163,8 +163,9 @@ class MaskedMLP(Bijection):
         add = torch.addmm if mixed or torch.is_grad_enabled() else Tensor.addmm_
         for begin in range(0, count, self.block):
             steps = range(begin, min(begin + self.block, count))
-            # Of each layer: what waits for values of this block, their weights, where each step's rows are.
-            waiting, columns, rows = [], [], []
+            # Of each layer: sums that wait for values of this block, how many each step takes, and the
+            # weights of what a step adds to those that are left.
+            waiting, taken, weights = [], [], []
             for i, (weight, bias) in enumerate(layers):
                 entering, stops = self.stops[i], self.stops[i + 1]
                 first, last = stops[steps[0]], stops[steps[-1] + 1]
@@ -175,26 +176,30 @@ class MaskedMLP(Bijection):
                 else:
                     total = torch.addmm(total, inside[:, : len(known)], known)
                 waiting.append(total)
-                widths = [entering[t + 1] - entering[t] for t in steps]
-                start = entering[steps[0]]
-                columns.append(inside[:, start : start + sum(widths)].split(widths, 1))
-                rows.append([(stops[t] - first, stops[t + 1] - first) for t in steps])
+                taken.append(self.counts[i + 1][begin : steps[-1] + 1])
+                left = [stops[t + (i == 0)] - first for t in steps]
+                weights.append(
+                    [
+                        inside[r:, entering[t] : entering[t + 1]]
+                        for t, r in zip(steps, left)
+                    ]
+                )
             new: list[list[Tensor]] = [[] for _ in layers]
             for at, t in enumerate(steps):
                 for i in range(len(layers)):
-                    low, high = rows[i][at]
-                    if low == high:
+                    rows = taken[i][at]
+                    if rows == 0:
                         continue
-                    value = waiting[i].narrow(0, low, high - low)
+                    value, waiting[i] = waiting[i][:rows], waiting[i][rows:]
                     if i + 1 < len(layers):
                         value = act(value)
                         new[i + 1].append(value)
-                        waiting[i + 1] = add(waiting[i + 1], columns[i + 1][at], value)
+                        waiting[i + 1] = add(waiting[i + 1], weights[i + 1][at], value)
                 x, parts = univariate.solved(pieces[t], value, self.groups[t])
                 slopes.append(parts)
                 new[0].append(x)
                 if t != steps[-1]:
-                    waiting[0] = add(waiting[0], columns[0][at], x)
+                    waiting[0] = add(waiting[0], weights[0][at], x)
             last = steps[-1] + 1 == count
             for i, parts in enumerate(new):
                 if parts and not (last and i):
@@ -217,23 +222,29 @@ class MaskedMLP(Bijection):
         return layers
 
     def activations(self, layers: list, x: Tensor, context: Tensor | None):
-        """Outputs [parameters * D, N] with their graph, and slopes of the activation at each hidden layer's units.
+        """What each layer takes in, slopes of the activation at each hidden layer's units, and the outputs.
 
-        Gradients must be enabled.
+        Values of hidden units have a graph to parameters of the activation, if it has any.
         """
         h = x if context is None else torch.cat((x, context))
-        slopes: list[Tensor] = []
+        values, bends = [h], []
         for weight, bias in layers[:-1]:
-            total = torch.addmm(bias, weight, h)
-            total = total if total.requires_grad else total.requires_grad_()  # frozen
-            h = self.act(total.clone())  # which may work in place
-            ones = torch.ones_like(h)
-            slopes += torch.autograd.grad(h, total, ones, retain_graph=True)
+            total = torch.addmm(bias, weight, h.detach())
+            if isinstance(self.act, nn.ReLU):
+                h = total.relu_()
+                bends.append(h.sign())
+            else:
+                total.requires_grad_()
+                with torch.enable_grad():
+                    h = self.act(total.clone())  # which may work in place
+                ones = torch.ones_like(h)
+                bends += torch.autograd.grad(h, total, ones, retain_graph=True)
+            values.append(h)
         weight, bias = layers[-1]
-        return torch.addmm(bias, weight, h), slopes
+        return values, bends, torch.addmm(bias, weight, h.detach())
 
     def transposed(self, layers: list, gx: Tensor, slope, outputs, constant, bends):
-        """The cotangent of y [D, N]: `solve` made linear and transposed, its last step first.
+        """`solve` made linear and transposed, its last step first.
 
         Args:
             layers: weights and biases.
@@ -242,8 +253,11 @@ class MaskedMLP(Bijection):
             outputs: what a cotangent of y, times this, gives the outputs of the net [parameters * D, N].
             constant: what they are given besides [parameters * D, N], None for nothing.
             bends: slopes of the activation at the units of each hidden layer [units, N].
+
+        Returns:
+            The cotangents of y [D, N] and of the units of each hidden layer [units, N].
         """
-        counts = self.counts
+        counts, stops = self.counts, self.stops
         layers = [weight.detach() for weight, _ in self.in_steps(layers, None)]
         weights = [w.split(rows) for w, rows in zip(layers, counts[1:])]
         outputs = outputs.index_select(0, self.rows).split(counts[-1])
@@ -251,7 +265,7 @@ class MaskedMLP(Bijection):
             constant = constant.index_select(0, self.rows).split(counts[-1])
         if slope is not None:
             slope = slope.index_select(0, self.order).split(counts[0])
-        # Cotangents of the features and of the hidden units grow here; `waiting` and `inside` are views of them.
+        # Cotangents of the features and of the hidden units grow here; `waiting` are views of them.
         pending = [gx.index_select(0, self.order)]
         pending += [torch.zeros_like(bend + gx[:1]) for bend in bends]
         waiting = [part.split(rows) for part, rows in zip(pending, counts)]
@@ -259,14 +273,12 @@ class MaskedMLP(Bijection):
         gy, each, last = [], self.parameters_each, len(layers) - 1
         for begin in reversed(range(0, len(self.groups), self.block)):
             end = min(begin + self.block, len(self.groups))
-            spans = [(stops[begin], stops[end]) for stops in self.stops]
-            inside = [part[slice(*span)] for part, span in zip(pending, spans)]
             given: list[list[Tensor]] = [[] for _ in layers]
             for t in reversed(range(begin, end)):
                 value = waiting[0][t] if slope is None else waiting[0][t] / slope[t]
                 gy.append(value)
                 delta = outputs[t].view(each, -1, gx.shape[1]) * value
-                delta = delta.reshape(-1, gx.shape[1])
+                delta = delta.view(-1, gx.shape[1])
                 if constant is not None:
                     delta += constant[t]
                 for i in range(last, -1, -1):
@@ -274,15 +286,18 @@ class MaskedMLP(Bijection):
                         delta = waiting[i + 1][t] * bends[i][t]
                     if len(delta):
                         given[i].append(delta)
-                        weight = weights[i][t][:, slice(*spans[i])]
-                        inside[i].addmm_(weight.mT, delta)
+                        # Units of this step take in features of those before it, and units of it.
+                        inside = slice(stops[i][begin], stops[i][t + (i > 0)])
+                        if inside.start < inside.stop:
+                            weight = weights[i][t][:, inside]
+                            pending[i][inside].addmm_(weight.mT, delta)
             # What the block gives to those before it is one product.
             for i, parts in enumerate(given):
-                before = spans[i][0]
+                before = stops[i][begin]
                 if before and parts:
-                    weight = layers[i][slice(*spans[i + 1]), :before]
+                    weight = layers[i][stops[i + 1][begin] : stops[i + 1][end], :before]
                     pending[i][:before].addmm_(weight.mT, torch.cat(parts[::-1]))
-        return torch.cat(gy[::-1]).index_select(0, self.places)
+        return torch.cat(gy[::-1]).index_select(0, self.places), pending[1:]
 
 
 def steps_of(adjacency: Tensor) -> Tensor:

@@ -24,20 +24,24 @@ class Spline(Univariate):
         self.parameters_each = 3 * bins - 1
         # Sizes of bins differ by a ratio of 1 / slope at most, and no slope at a knot is less.
         self.limit = -math.log(slope)
-        shares = torch.ones(self.parameters_each, 1, 1)
-        shares[: 2 * bins] = 0.5
-        self.register_buffer("shares", shares, persistent=False)
-        for name, number in (("zero", 0.0), ("start", -bound), ("end", bound)):
-            self.register_buffer(name, torch.tensor(float(number)), persistent=False)
+        rates = torch.ones(self.parameters_each, 1, 1)
+        rates[: 2 * bins] = 2
+        # In sizes, ends and slopes one below the other: both sizes, both ends and both slopes of the first bin.
+        first = torch.tensor([0, bins, 2 * bins, 3 * bins, 4 * bins, 4 * bins + 1])
+        numbers = {"zero": 0.0, "one": 1.0, "start": -bound, "end": bound}
+        buffers = {name: torch.tensor(float(n)) for name, n in numbers.items()}
+        buffers |= {"rates": rates, "first": first[:, None, None]}
+        for name, buffer in buffers.items():
+            self.register_buffer(name, buffer, persistent=False)
 
     def forward(self, x: Tensor, phi: Tensor, at=None):
         """y and the log-slope."""
         x, place, inside = self.prepared(x)
         (x0, y0), (width, height), slopes = self.bin_of(place, phi, 0)
-        t, mean = (place - x0) / width, height / width
-        share, slope = self.curve(t, mean, *slopes)
+        t, run = (place - x0) / width, width / height
+        share, slope = self.curve(t, *(slopes * run))
         y = torch.lerp(self.start, self.end, torch.addcmul(y0, height, share))
-        return torch.where(inside, y, x), self.log_slope(slope, inside)
+        return torch.where(inside, y, x), self.log_slope(slope / run, inside)
 
     def inverse(self, y: Tensor, phi: Tensor, at=None):
         """x and its log-slope."""
@@ -50,25 +54,29 @@ class Spline(Univariate):
         return y, place.add(1).mul(0.5), y.abs() <= self.end
 
     def solved(self, prepared: tuple, phi: Tensor, at=None):
-        """x [F, N], the root of a quadratic in the form that does not cancel, and parts for `log_slopes`."""
+        """x [F, N] and parts for `log_slopes`.
+
+        Where q is the share of the bin's height below y, and slopes d are in units of the bin's mean
+        slope, the share t of its width solves t^2 + d0 t (1 - t) = q (1 + (d0 + d1 - 2) t (1 - t)).
+        This is the root in the form that does not cancel; what it takes the square root of has no
+        negative part.
+        """
         y, place, inside = prepared
-        (x0, y0), (width, height), (d0, d1) = self.bin_of(place, phi, 1)
-        mean, rise = height / width, place - y0
-        twice = mean + mean
-        bend = rise * (d0 + d1 - twice)
-        a = torch.addcmul(bend, height, mean - d0)
-        b = torch.addcmul(bend, height, d0, value=-1)
-        c = twice * rise
-        least = torch.finfo(y.dtype).tiny
-        root = torch.addcmul(b * b, a, c, value=2).clamp_min(least).sqrt()
-        t = c / (root - b)
+        (x0, y0), (width, height), slopes = self.bin_of(place, phi, 1)
+        run = width / height
+        d0, d1 = slopes * run
+        q = (place - y0) / height
+        u = torch.addcmul(d0, q, d0 + d1, value=-1)
+        below = torch.addcmul(q, q, q, value=-1)
+        root = torch.addcmul(below, u, u, value=0.25).sqrt()
+        t = q / torch.add(root + q, u, alpha=0.5)
         x = torch.lerp(self.start, self.end, torch.addcmul(x0, t, width))
-        return torch.where(inside, x, y), (t, mean, d0, d1, inside)
+        return torch.where(inside, x, y), (t, run, d0, d1, inside)
 
     def log_slopes(self, parts: tuple) -> Tensor:
         """Minus the log-slopes of the map at x."""
-        *place, inside = parts
-        return -self.log_slope(self.curve(*place)[1], inside)
+        t, run, d0, d1, inside = parts
+        return -self.log_slope(self.curve(t, d0, d1)[1] / run, inside)
 
     def bin_of(self, place: Tensor, phi: Tensor, axis: int):
         """The bin of a place in [0, 1] [F, N] on one axis, 0 for x and 1 for y; phi is [P * F, N].
@@ -76,23 +84,24 @@ class Spline(Univariate):
         Returns:
             Corner [2, F, N] and sizes [2, F, N] on both axes, and the slopes at its ends [2, F, N].
         """
-        phi = self.by_parameter(phi).to(place.dtype)
+        phi = self.by_parameter(phi)
+        if phi.dtype != place.dtype:  # under autocast
+            phi = phi.to(place.dtype)
         look_up = self.summed if torch.is_grad_enabled() else self.gathered
         return look_up(place, phi, axis)
 
     def gathered(self, place: Tensor, phi: Tensor, axis: int):
         """`bin_of` in few operations, phi [P, F, N]: for the single features of a draw, without a gradient."""
-        limits = self.shares * self.limit
-        phi = (phi / phi.abs().add_(limits)).mul_(limits)
-        sizes, bends = phi.split((2 * self.bins, self.bins - 1))
+        reach = torch.addcmul(self.one, phi.abs(), self.rates, value=1 / self.limit)
+        sizes, bends = (phi / reach).split((2 * self.bins, self.bins - 1))
         sizes = sizes.unflatten(0, (2, self.bins)).softmax(1)
         ends = sizes.cumsum(1)
         k = (place >= ends[axis, :-1]).sum(0, keepdim=True)
-        wide = (2, self.bins, *place.shape)
-        both = k.expand(2, 1, *place.shape)
-        size = sizes.expand(wide).gather(1, both).squeeze(1)
-        corner = ends.expand(wide).gather(1, both).squeeze(1) - size
-        return corner, size, self.at_ends(bends, k).exp()
+        edge = self.zero.expand(1, *bends.shape[1:])
+        table = (sizes.flatten(0, 1), ends.flatten(0, 1), edge, bends, edge)
+        table = torch.cat(table).expand(-1, *k.shape[1:])
+        size, end, slopes = table.gather(0, self.first + k).chunk(3)
+        return end - size, size, slopes.exp()
 
     def summed(self, place: Tensor, phi: Tensor, axis: int):
         """`bin_of` in few passes over memory, phi [P, F, N]: for a gradient, with all features at once."""
@@ -118,17 +127,14 @@ class Spline(Univariate):
         bends = torch.cat((edge, bends.expand(-1, *k.shape[1:]), edge))
         return bends.gather(0, torch.cat((k, k + 1)))
 
-    @staticmethod
-    def curve(t: Tensor, mean: Tensor, d0: Tensor, d1: Tensor):
-        """The share of a bin's height below t in [0, 1], and the slope there."""
+    def curve(self, t: Tensor, d0: Tensor, d1: Tensor):
+        """The share of a bin's height below t in [0, 1], and the slope there, in units of the bin's mean slope."""
         u = 1 - t
         both, square = t * u, t * t
-        below = torch.addcmul(mean, d0 + d1 - 2 * mean, both)
-        steep = mean / below
-        rise = mean * both
-        top = torch.addcmul(torch.addcmul(rise + rise, d0, u * u), d1, square)
-        share = torch.addcmul(d0 * both, mean, square) / below
-        return share, top * steep * steep
+        below = torch.addcmul(self.one, d0 + d1 - 2, both)
+        share = torch.addcmul(square, d0, both) / below
+        top = torch.addcmul(torch.addcmul(both + both, d0, u * u), d1, square)
+        return share, top / (below * below)
 
     @staticmethod
     def log_slope(slope: Tensor, inside: Tensor) -> Tensor:

@@ -178,20 +178,32 @@ class AffineMap(Univariate):
     def __init__(self, slope: float = 1e-3):
         super().__init__()
         self.remember(slope=slope)
-        limit = torch.tensor(-math.log(slope))
-        self.register_buffer("limit", limit, persistent=False)
+        self.limit = -math.log(slope)
+        self.register_buffer("one", torch.tensor(1.0), persistent=False)
 
     def forward(self, x: Tensor, phi: Tensor, at=None):
         """y = exp(a) x + b and a."""
-        shift, raw = phi.chunk(2)
-        log_scale = raw * self.limit / (raw.abs() + self.limit)
+        shift, log_scale = self.moves(phi)
         return torch.addcmul(shift, x, log_scale.exp()), log_scale
 
     def inverse(self, y: Tensor, phi: Tensor, at=None):
         """x = exp(-a) (y - b) and -a."""
+        x, parts = self.solved((y,), phi)
+        return x, self.log_slopes(parts)
+
+    def solved(self, prepared: tuple, phi: Tensor, at=None):
+        """x and a."""
+        shift, log_scale = self.moves(phi)
+        return (prepared[0] - shift) / log_scale.exp(), (log_scale,)
+
+    def log_slopes(self, parts: tuple) -> Tensor:
+        """-a."""
+        return -parts[0]
+
+    def moves(self, phi: Tensor) -> tuple:
+        """b and a [F, N]."""
         shift, raw = phi.chunk(2)
-        log_scale = raw * -self.limit / (raw.abs() + self.limit)
-        return (y - shift) * log_scale.exp(), log_scale
+        return shift, raw / torch.add(self.one, raw.abs(), alpha=1 / self.limit)
 
 
 class Autoregressive(Bijection):
@@ -538,12 +550,14 @@ class Inverse(torch.autograd.Function):
         """Keep what the gradient needs."""
         y, context, ctx.transform, *tensors = inputs
         ctx.mark_non_differentiable(output[2])
+        ctx.set_materialize_grads(False)
         ctx.save_for_backward(y, context, output[2], *tensors)
 
     @staticmethod
-    def backward(ctx, gx: Tensor, gl: Tensor | None, _):
+    def backward(ctx, gx: Tensor | None, gl: Tensor | None, _):
         """Cotangents of y, of the context and of the tensors."""
         y, context, x, *tensors = ctx.saved_tensors
+        gx = torch.zeros_like(x) if gx is None else gx
         needed = (
             ctx.needs_input_grad[:2] + ctx.needs_input_grad[3:]
         )  # of all but the transform
@@ -556,8 +570,9 @@ class Inverse(torch.autograd.Function):
                 return solved_by_steps(ctx.transform, *parts)
 
             wanted = [part for part, need in zip(inputs, needed) if need]
-            pull = torch.func.vjp(by_steps, *wanted)[1]
-            found = pull((gx,) if gl is None else (gx, gl))
+            outputs, pull = torch.func.vjp(by_steps, *wanted)[:2]
+            gl = torch.zeros_like(outputs[-1]) if gl is None else gl
+            found = pull((gx, gl)[: len(outputs)])
         else:
             found = pulled_back(ctx.transform, x, context, tensors, gx, gl, needed)
         found = iter(found)
@@ -619,50 +634,63 @@ def pulled_back(transform, x: Tensor, context, tensors, gx: Tensor, gl, needed: 
         context: [C, N] or None.
         tensors: those of `Inverse`.
         gx: cotangent of x [D, N].
-        gl: cotangent of the sum of the log-slopes of the inverse [N], or None.
+        gl: cotangent of the sum of the log-slopes of the inverse [N], None for zero.
         needed: which of y, the context and the tensors.
     """
     dtype = tensors[0].dtype  # where autocast gave another one
     x, gx = x.to(dtype), gx.to(dtype)
-    # Leaves without a history: what one of them is made of another is not this function's.
-    context, *tensors = (
-        part.detach().requires_grad_() if need else part
-        for part, need in zip((context, *tensors), needed[1:])
-    )
+    given = None if context is None else context.detach().to(dtype)
     layers, rest = paired(transform, tensors)
-    with torch.enable_grad():
-        given = context if context is None else context.to(dtype)
-        found = called_with(transform, rest, linearised, layers, x, given)
-        phi, bends, at, leaf, y, log_slope = found
+    layers = [(weight.detach(), bias.detach()) for weight, bias in layers]
+    # Leaves without a history: what one of them is made of another is not this function's.
+    own = needed[2 + 2 * len(layers) :]
+    rest = [p.detach().requires_grad_() if need else p for p, need in zip(rest, own)]
+    found = called_with(transform, rest, linearised, layers, x, given)
+    values, bends, at, leaf, y, log_slope = found
     # At a fixed x a cotangent of the result is minus that cotangent of y, and of the log-slope.
     outputs = torch.autograd.grad(y, leaf, -torch.ones_like(y), retain_graph=True)[0]
     slope = constant = None
-    ends, cotangents = (phi, y), ()
+    ends, cotangents = [y], []
     if log_slope is not None:
         slope = log_slope.detach().exp()
-        cotangents = (-gl.to(dtype).expand_as(log_slope),)
-        ends = (phi, y, log_slope)
+    if gl is not None:
+        cotangents = [-gl.to(dtype).expand_as(log_slope)]
+        ends = [y, log_slope]
         by_x, constant = torch.autograd.grad(
             log_slope, (at, leaf), *cotangents, retain_graph=True, allow_unused=True
         )
         gx = gx if by_x is None else gx + by_x
-    gy = transform.net.transposed(layers, gx, slope, outputs, constant, bends)
+    net = transform.net
+    gy, by_units = net.transposed(layers, gx, slope, outputs, constant, bends)
+    # Cotangents of what the layers give, before the activation.
+    deltas = [by_unit * bend for by_unit, bend in zip(by_units, bends)]
+    by_phi = (transform.univariate.by_parameter(outputs) * gy).view_as(outputs)
+    deltas.append(by_phi if constant is None else by_phi.add_(constant))
     found = [gy] if needed[0] else []
-    wanted = [p for p, need in zip((context, *tensors), needed[1:]) if need]
-    if wanted:
-        by_phi = transform.univariate.by_parameter(outputs) * gy
-        by_phi = by_phi.reshape(outputs.shape[0], -1)
-        by_phi = by_phi if constant is None else by_phi.add_(constant)
-        cotangents = (by_phi, -gy, *cotangents)
+    if needed[1]:
+        found.append(layers[0][0][:, len(x) :].mT @ deltas[0])
+    for i, (delta, value) in enumerate(zip(deltas, values)):
+        by_weight, by_bias = needed[2 + 2 * i : 4 + 2 * i]
+        if by_weight:
+            found.append(delta @ value.detach().mT)
+        if by_bias:
+            found.append(delta.sum(1, keepdim=True))
+    if any(own):
+        wanted = [part for part, need in zip(rest, own) if need]
+        units = [(v, by) for v, by in zip(values[1:], by_units) if v.requires_grad]
+        ends += [value for value, _ in units]
+        cotangents = [-gy, *cotangents, *(by_unit for _, by_unit in units)]
         found += torch.autograd.grad(ends, wanted, cotangents, allow_unused=True)
     return found
 
 
 def linearised(transform, layers: list, x: Tensor, context):
     """The net at x, and the map of single numbers from leaves of its own."""
-    phi, bends = transform.net.activations(layers, x, context)
-    at, leaf = x.detach().requires_grad_(), phi.detach().requires_grad_()
-    return phi, bends, at, leaf, *transform.univariate(at, leaf)
+    values, bends, phi = transform.net.activations(layers, x, context)
+    with torch.enable_grad():
+        at, leaf = x.detach().requires_grad_(), phi.detach().requires_grad_()
+        y, log_slope = transform.univariate(at, leaf)
+    return values, bends, at, leaf, y, log_slope
 
 
 class Reverse(Bijection):
@@ -834,8 +862,9 @@ class MaskedMLP(Bijection):
         add = torch.addmm if mixed or torch.is_grad_enabled() else Tensor.addmm_
         for begin in range(0, count, self.block):
             steps = range(begin, min(begin + self.block, count))
-            # Of each layer: what waits for values of this block, their weights, where each step's rows are.
-            waiting, columns, rows = [], [], []
+            # Of each layer: sums that wait for values of this block, how many each step takes, and the
+            # weights of what a step adds to those that are left.
+            waiting, taken, weights = [], [], []
             for i, (weight, bias) in enumerate(layers):
                 entering, stops = self.stops[i], self.stops[i + 1]
                 first, last = stops[steps[0]], stops[steps[-1] + 1]
@@ -846,26 +875,30 @@ class MaskedMLP(Bijection):
                 else:
                     total = torch.addmm(total, inside[:, : len(known)], known)
                 waiting.append(total)
-                widths = [entering[t + 1] - entering[t] for t in steps]
-                start = entering[steps[0]]
-                columns.append(inside[:, start : start + sum(widths)].split(widths, 1))
-                rows.append([(stops[t] - first, stops[t + 1] - first) for t in steps])
+                taken.append(self.counts[i + 1][begin : steps[-1] + 1])
+                left = [stops[t + (i == 0)] - first for t in steps]
+                weights.append(
+                    [
+                        inside[r:, entering[t] : entering[t + 1]]
+                        for t, r in zip(steps, left)
+                    ]
+                )
             new: list[list[Tensor]] = [[] for _ in layers]
             for at, t in enumerate(steps):
                 for i in range(len(layers)):
-                    low, high = rows[i][at]
-                    if low == high:
+                    rows = taken[i][at]
+                    if rows == 0:
                         continue
-                    value = waiting[i].narrow(0, low, high - low)
+                    value, waiting[i] = waiting[i][:rows], waiting[i][rows:]
                     if i + 1 < len(layers):
                         value = act(value)
                         new[i + 1].append(value)
-                        waiting[i + 1] = add(waiting[i + 1], columns[i + 1][at], value)
+                        waiting[i + 1] = add(waiting[i + 1], weights[i + 1][at], value)
                 x, parts = univariate.solved(pieces[t], value, self.groups[t])
                 slopes.append(parts)
                 new[0].append(x)
                 if t != steps[-1]:
-                    waiting[0] = add(waiting[0], columns[0][at], x)
+                    waiting[0] = add(waiting[0], weights[0][at], x)
             last = steps[-1] + 1 == count
             for i, parts in enumerate(new):
                 if parts and not (last and i):
@@ -888,23 +921,29 @@ class MaskedMLP(Bijection):
         return layers
 
     def activations(self, layers: list, x: Tensor, context: Tensor | None):
-        """Outputs [parameters * D, N] with their graph, and slopes of the activation at each hidden layer's units.
+        """What each layer takes in, slopes of the activation at each hidden layer's units, and the outputs.
 
-        Gradients must be enabled.
+        Values of hidden units have a graph to parameters of the activation, if it has any.
         """
         h = x if context is None else torch.cat((x, context))
-        slopes: list[Tensor] = []
+        values, bends = [h], []
         for weight, bias in layers[:-1]:
-            total = torch.addmm(bias, weight, h)
-            total = total if total.requires_grad else total.requires_grad_()  # frozen
-            h = self.act(total.clone())  # which may work in place
-            ones = torch.ones_like(h)
-            slopes += torch.autograd.grad(h, total, ones, retain_graph=True)
+            total = torch.addmm(bias, weight, h.detach())
+            if isinstance(self.act, nn.ReLU):
+                h = total.relu_()
+                bends.append(h.sign())
+            else:
+                total.requires_grad_()
+                with torch.enable_grad():
+                    h = self.act(total.clone())  # which may work in place
+                ones = torch.ones_like(h)
+                bends += torch.autograd.grad(h, total, ones, retain_graph=True)
+            values.append(h)
         weight, bias = layers[-1]
-        return torch.addmm(bias, weight, h), slopes
+        return values, bends, torch.addmm(bias, weight, h.detach())
 
     def transposed(self, layers: list, gx: Tensor, slope, outputs, constant, bends):
-        """The cotangent of y [D, N]: `solve` made linear and transposed, its last step first.
+        """`solve` made linear and transposed, its last step first.
 
         Args:
             layers: weights and biases.
@@ -913,8 +952,11 @@ class MaskedMLP(Bijection):
             outputs: what a cotangent of y, times this, gives the outputs of the net [parameters * D, N].
             constant: what they are given besides [parameters * D, N], None for nothing.
             bends: slopes of the activation at the units of each hidden layer [units, N].
+
+        Returns:
+            The cotangents of y [D, N] and of the units of each hidden layer [units, N].
         """
-        counts = self.counts
+        counts, stops = self.counts, self.stops
         layers = [weight.detach() for weight, _ in self.in_steps(layers, None)]
         weights = [w.split(rows) for w, rows in zip(layers, counts[1:])]
         outputs = outputs.index_select(0, self.rows).split(counts[-1])
@@ -922,7 +964,7 @@ class MaskedMLP(Bijection):
             constant = constant.index_select(0, self.rows).split(counts[-1])
         if slope is not None:
             slope = slope.index_select(0, self.order).split(counts[0])
-        # Cotangents of the features and of the hidden units grow here; `waiting` and `inside` are views of them.
+        # Cotangents of the features and of the hidden units grow here; `waiting` are views of them.
         pending = [gx.index_select(0, self.order)]
         pending += [torch.zeros_like(bend + gx[:1]) for bend in bends]
         waiting = [part.split(rows) for part, rows in zip(pending, counts)]
@@ -930,14 +972,12 @@ class MaskedMLP(Bijection):
         gy, each, last = [], self.parameters_each, len(layers) - 1
         for begin in reversed(range(0, len(self.groups), self.block)):
             end = min(begin + self.block, len(self.groups))
-            spans = [(stops[begin], stops[end]) for stops in self.stops]
-            inside = [part[slice(*span)] for part, span in zip(pending, spans)]
             given: list[list[Tensor]] = [[] for _ in layers]
             for t in reversed(range(begin, end)):
                 value = waiting[0][t] if slope is None else waiting[0][t] / slope[t]
                 gy.append(value)
                 delta = outputs[t].view(each, -1, gx.shape[1]) * value
-                delta = delta.reshape(-1, gx.shape[1])
+                delta = delta.view(-1, gx.shape[1])
                 if constant is not None:
                     delta += constant[t]
                 for i in range(last, -1, -1):
@@ -945,15 +985,18 @@ class MaskedMLP(Bijection):
                         delta = waiting[i + 1][t] * bends[i][t]
                     if len(delta):
                         given[i].append(delta)
-                        weight = weights[i][t][:, slice(*spans[i])]
-                        inside[i].addmm_(weight.mT, delta)
+                        # Units of this step take in features of those before it, and units of it.
+                        inside = slice(stops[i][begin], stops[i][t + (i > 0)])
+                        if inside.start < inside.stop:
+                            weight = weights[i][t][:, inside]
+                            pending[i][inside].addmm_(weight.mT, delta)
             # What the block gives to those before it is one product.
             for i, parts in enumerate(given):
-                before = spans[i][0]
+                before = stops[i][begin]
                 if before and parts:
-                    weight = layers[i][slice(*spans[i + 1]), :before]
+                    weight = layers[i][stops[i + 1][begin] : stops[i + 1][end], :before]
                     pending[i][:before].addmm_(weight.mT, torch.cat(parts[::-1]))
-        return torch.cat(gy[::-1]).index_select(0, self.places)
+        return torch.cat(gy[::-1]).index_select(0, self.places), pending[1:]
 
 
 def steps_of(adjacency: Tensor) -> Tensor:

@@ -467,12 +467,14 @@ class Inverse(torch.autograd.Function):
         """Keep what the gradient needs."""
         y, context, ctx.transform, *tensors = inputs
         ctx.mark_non_differentiable(output[2])
+        ctx.set_materialize_grads(False)
         ctx.save_for_backward(y, context, output[2], *tensors)
 
     @staticmethod
-    def backward(ctx, gx: Tensor, gl: Tensor | None, _):
+    def backward(ctx, gx: Tensor | None, gl: Tensor | None, _):
         """Cotangents of y, of the context and of the tensors."""
         y, context, x, *tensors = ctx.saved_tensors
+        gx = torch.zeros_like(x) if gx is None else gx
         needed = (
             ctx.needs_input_grad[:2] + ctx.needs_input_grad[3:]
         )  # of all but the transform
@@ -485,8 +487,9 @@ class Inverse(torch.autograd.Function):
                 return solved_by_steps(ctx.transform, *parts)
 
             wanted = [part for part, need in zip(inputs, needed) if need]
-            pull = torch.func.vjp(by_steps, *wanted)[1]
-            found = pull((gx,) if gl is None else (gx, gl))
+            outputs, pull = torch.func.vjp(by_steps, *wanted)[:2]
+            gl = torch.zeros_like(outputs[-1]) if gl is None else gl
+            found = pull((gx, gl)[: len(outputs)])
         else:
             found = pulled_back(ctx.transform, x, context, tensors, gx, gl, needed)
         found = iter(found)
@@ -548,50 +551,63 @@ def pulled_back(transform, x: Tensor, context, tensors, gx: Tensor, gl, needed: 
         context: [C, N] or None.
         tensors: those of `Inverse`.
         gx: cotangent of x [D, N].
-        gl: cotangent of the sum of the log-slopes of the inverse [N], or None.
+        gl: cotangent of the sum of the log-slopes of the inverse [N], None for zero.
         needed: which of y, the context and the tensors.
     """
     dtype = tensors[0].dtype  # where autocast gave another one
     x, gx = x.to(dtype), gx.to(dtype)
-    # Leaves without a history: what one of them is made of another is not this function's.
-    context, *tensors = (
-        part.detach().requires_grad_() if need else part
-        for part, need in zip((context, *tensors), needed[1:])
-    )
+    given = None if context is None else context.detach().to(dtype)
     layers, rest = paired(transform, tensors)
-    with torch.enable_grad():
-        given = context if context is None else context.to(dtype)
-        found = called_with(transform, rest, linearised, layers, x, given)
-        phi, bends, at, leaf, y, log_slope = found
+    layers = [(weight.detach(), bias.detach()) for weight, bias in layers]
+    # Leaves without a history: what one of them is made of another is not this function's.
+    own = needed[2 + 2 * len(layers) :]
+    rest = [p.detach().requires_grad_() if need else p for p, need in zip(rest, own)]
+    found = called_with(transform, rest, linearised, layers, x, given)
+    values, bends, at, leaf, y, log_slope = found
     # At a fixed x a cotangent of the result is minus that cotangent of y, and of the log-slope.
     outputs = torch.autograd.grad(y, leaf, -torch.ones_like(y), retain_graph=True)[0]
     slope = constant = None
-    ends, cotangents = (phi, y), ()
+    ends, cotangents = [y], []
     if log_slope is not None:
         slope = log_slope.detach().exp()
-        cotangents = (-gl.to(dtype).expand_as(log_slope),)
-        ends = (phi, y, log_slope)
+    if gl is not None:
+        cotangents = [-gl.to(dtype).expand_as(log_slope)]
+        ends = [y, log_slope]
         by_x, constant = torch.autograd.grad(
             log_slope, (at, leaf), *cotangents, retain_graph=True, allow_unused=True
         )
         gx = gx if by_x is None else gx + by_x
-    gy = transform.net.transposed(layers, gx, slope, outputs, constant, bends)
+    net = transform.net
+    gy, by_units = net.transposed(layers, gx, slope, outputs, constant, bends)
+    # Cotangents of what the layers give, before the activation.
+    deltas = [by_unit * bend for by_unit, bend in zip(by_units, bends)]
+    by_phi = (transform.univariate.by_parameter(outputs) * gy).view_as(outputs)
+    deltas.append(by_phi if constant is None else by_phi.add_(constant))
     found = [gy] if needed[0] else []
-    wanted = [p for p, need in zip((context, *tensors), needed[1:]) if need]
-    if wanted:
-        by_phi = transform.univariate.by_parameter(outputs) * gy
-        by_phi = by_phi.reshape(outputs.shape[0], -1)
-        by_phi = by_phi if constant is None else by_phi.add_(constant)
-        cotangents = (by_phi, -gy, *cotangents)
+    if needed[1]:
+        found.append(layers[0][0][:, len(x) :].mT @ deltas[0])
+    for i, (delta, value) in enumerate(zip(deltas, values)):
+        by_weight, by_bias = needed[2 + 2 * i : 4 + 2 * i]
+        if by_weight:
+            found.append(delta @ value.detach().mT)
+        if by_bias:
+            found.append(delta.sum(1, keepdim=True))
+    if any(own):
+        wanted = [part for part, need in zip(rest, own) if need]
+        units = [(v, by) for v, by in zip(values[1:], by_units) if v.requires_grad]
+        ends += [value for value, _ in units]
+        cotangents = [-gy, *cotangents, *(by_unit for _, by_unit in units)]
         found += torch.autograd.grad(ends, wanted, cotangents, allow_unused=True)
     return found
 
 
 def linearised(transform, layers: list, x: Tensor, context):
     """The net at x, and the map of single numbers from leaves of its own."""
-    phi, bends = transform.net.activations(layers, x, context)
-    at, leaf = x.detach().requires_grad_(), phi.detach().requires_grad_()
-    return phi, bends, at, leaf, *transform.univariate(at, leaf)
+    values, bends, phi = transform.net.activations(layers, x, context)
+    with torch.enable_grad():
+        at, leaf = x.detach().requires_grad_(), phi.detach().requires_grad_()
+        y, log_slope = transform.univariate(at, leaf)
+    return values, bends, at, leaf, y, log_slope
 
 
 class Reverse(Bijection):
@@ -763,8 +779,9 @@ class MaskedMLP(Bijection):
         add = torch.addmm if mixed or torch.is_grad_enabled() else Tensor.addmm_
         for begin in range(0, count, self.block):
             steps = range(begin, min(begin + self.block, count))
-            # Of each layer: what waits for values of this block, their weights, where each step's rows are.
-            waiting, columns, rows = [], [], []
+            # Of each layer: sums that wait for values of this block, how many each step takes, and the
+            # weights of what a step adds to those that are left.
+            waiting, taken, weights = [], [], []
             for i, (weight, bias) in enumerate(layers):
                 entering, stops = self.stops[i], self.stops[i + 1]
                 first, last = stops[steps[0]], stops[steps[-1] + 1]
@@ -775,26 +792,30 @@ class MaskedMLP(Bijection):
                 else:
                     total = torch.addmm(total, inside[:, : len(known)], known)
                 waiting.append(total)
-                widths = [entering[t + 1] - entering[t] for t in steps]
-                start = entering[steps[0]]
-                columns.append(inside[:, start : start + sum(widths)].split(widths, 1))
-                rows.append([(stops[t] - first, stops[t + 1] - first) for t in steps])
+                taken.append(self.counts[i + 1][begin : steps[-1] + 1])
+                left = [stops[t + (i == 0)] - first for t in steps]
+                weights.append(
+                    [
+                        inside[r:, entering[t] : entering[t + 1]]
+                        for t, r in zip(steps, left)
+                    ]
+                )
             new: list[list[Tensor]] = [[] for _ in layers]
             for at, t in enumerate(steps):
                 for i in range(len(layers)):
-                    low, high = rows[i][at]
-                    if low == high:
+                    rows = taken[i][at]
+                    if rows == 0:
                         continue
-                    value = waiting[i].narrow(0, low, high - low)
+                    value, waiting[i] = waiting[i][:rows], waiting[i][rows:]
                     if i + 1 < len(layers):
                         value = act(value)
                         new[i + 1].append(value)
-                        waiting[i + 1] = add(waiting[i + 1], columns[i + 1][at], value)
+                        waiting[i + 1] = add(waiting[i + 1], weights[i + 1][at], value)
                 x, parts = univariate.solved(pieces[t], value, self.groups[t])
                 slopes.append(parts)
                 new[0].append(x)
                 if t != steps[-1]:
-                    waiting[0] = add(waiting[0], columns[0][at], x)
+                    waiting[0] = add(waiting[0], weights[0][at], x)
             last = steps[-1] + 1 == count
             for i, parts in enumerate(new):
                 if parts and not (last and i):
@@ -817,23 +838,29 @@ class MaskedMLP(Bijection):
         return layers
 
     def activations(self, layers: list, x: Tensor, context: Tensor | None):
-        """Outputs [parameters * D, N] with their graph, and slopes of the activation at each hidden layer's units.
+        """What each layer takes in, slopes of the activation at each hidden layer's units, and the outputs.
 
-        Gradients must be enabled.
+        Values of hidden units have a graph to parameters of the activation, if it has any.
         """
         h = x if context is None else torch.cat((x, context))
-        slopes: list[Tensor] = []
+        values, bends = [h], []
         for weight, bias in layers[:-1]:
-            total = torch.addmm(bias, weight, h)
-            total = total if total.requires_grad else total.requires_grad_()  # frozen
-            h = self.act(total.clone())  # which may work in place
-            ones = torch.ones_like(h)
-            slopes += torch.autograd.grad(h, total, ones, retain_graph=True)
+            total = torch.addmm(bias, weight, h.detach())
+            if isinstance(self.act, nn.ReLU):
+                h = total.relu_()
+                bends.append(h.sign())
+            else:
+                total.requires_grad_()
+                with torch.enable_grad():
+                    h = self.act(total.clone())  # which may work in place
+                ones = torch.ones_like(h)
+                bends += torch.autograd.grad(h, total, ones, retain_graph=True)
+            values.append(h)
         weight, bias = layers[-1]
-        return torch.addmm(bias, weight, h), slopes
+        return values, bends, torch.addmm(bias, weight, h.detach())
 
     def transposed(self, layers: list, gx: Tensor, slope, outputs, constant, bends):
-        """The cotangent of y [D, N]: `solve` made linear and transposed, its last step first.
+        """`solve` made linear and transposed, its last step first.
 
         Args:
             layers: weights and biases.
@@ -842,8 +869,11 @@ class MaskedMLP(Bijection):
             outputs: what a cotangent of y, times this, gives the outputs of the net [parameters * D, N].
             constant: what they are given besides [parameters * D, N], None for nothing.
             bends: slopes of the activation at the units of each hidden layer [units, N].
+
+        Returns:
+            The cotangents of y [D, N] and of the units of each hidden layer [units, N].
         """
-        counts = self.counts
+        counts, stops = self.counts, self.stops
         layers = [weight.detach() for weight, _ in self.in_steps(layers, None)]
         weights = [w.split(rows) for w, rows in zip(layers, counts[1:])]
         outputs = outputs.index_select(0, self.rows).split(counts[-1])
@@ -851,7 +881,7 @@ class MaskedMLP(Bijection):
             constant = constant.index_select(0, self.rows).split(counts[-1])
         if slope is not None:
             slope = slope.index_select(0, self.order).split(counts[0])
-        # Cotangents of the features and of the hidden units grow here; `waiting` and `inside` are views of them.
+        # Cotangents of the features and of the hidden units grow here; `waiting` are views of them.
         pending = [gx.index_select(0, self.order)]
         pending += [torch.zeros_like(bend + gx[:1]) for bend in bends]
         waiting = [part.split(rows) for part, rows in zip(pending, counts)]
@@ -859,14 +889,12 @@ class MaskedMLP(Bijection):
         gy, each, last = [], self.parameters_each, len(layers) - 1
         for begin in reversed(range(0, len(self.groups), self.block)):
             end = min(begin + self.block, len(self.groups))
-            spans = [(stops[begin], stops[end]) for stops in self.stops]
-            inside = [part[slice(*span)] for part, span in zip(pending, spans)]
             given: list[list[Tensor]] = [[] for _ in layers]
             for t in reversed(range(begin, end)):
                 value = waiting[0][t] if slope is None else waiting[0][t] / slope[t]
                 gy.append(value)
                 delta = outputs[t].view(each, -1, gx.shape[1]) * value
-                delta = delta.reshape(-1, gx.shape[1])
+                delta = delta.view(-1, gx.shape[1])
                 if constant is not None:
                     delta += constant[t]
                 for i in range(last, -1, -1):
@@ -874,15 +902,18 @@ class MaskedMLP(Bijection):
                         delta = waiting[i + 1][t] * bends[i][t]
                     if len(delta):
                         given[i].append(delta)
-                        weight = weights[i][t][:, slice(*spans[i])]
-                        inside[i].addmm_(weight.mT, delta)
+                        # Units of this step take in features of those before it, and units of it.
+                        inside = slice(stops[i][begin], stops[i][t + (i > 0)])
+                        if inside.start < inside.stop:
+                            weight = weights[i][t][:, inside]
+                            pending[i][inside].addmm_(weight.mT, delta)
             # What the block gives to those before it is one product.
             for i, parts in enumerate(given):
-                before = spans[i][0]
+                before = stops[i][begin]
                 if before and parts:
-                    weight = layers[i][slice(*spans[i + 1]), :before]
+                    weight = layers[i][stops[i + 1][begin] : stops[i + 1][end], :before]
                     pending[i][:before].addmm_(weight.mT, torch.cat(parts[::-1]))
-        return torch.cat(gy[::-1]).index_select(0, self.places)
+        return torch.cat(gy[::-1]).index_select(0, self.places), pending[1:]
 
 
 def steps_of(adjacency: Tensor) -> Tensor:
@@ -918,20 +949,24 @@ class Spline(Univariate):
         self.parameters_each = 3 * bins - 1
         # Sizes of bins differ by a ratio of 1 / slope at most, and no slope at a knot is less.
         self.limit = -math.log(slope)
-        shares = torch.ones(self.parameters_each, 1, 1)
-        shares[: 2 * bins] = 0.5
-        self.register_buffer("shares", shares, persistent=False)
-        for name, number in (("zero", 0.0), ("start", -bound), ("end", bound)):
-            self.register_buffer(name, torch.tensor(float(number)), persistent=False)
+        rates = torch.ones(self.parameters_each, 1, 1)
+        rates[: 2 * bins] = 2
+        # In sizes, ends and slopes one below the other: both sizes, both ends and both slopes of the first bin.
+        first = torch.tensor([0, bins, 2 * bins, 3 * bins, 4 * bins, 4 * bins + 1])
+        numbers = {"zero": 0.0, "one": 1.0, "start": -bound, "end": bound}
+        buffers = {name: torch.tensor(float(n)) for name, n in numbers.items()}
+        buffers |= {"rates": rates, "first": first[:, None, None]}
+        for name, buffer in buffers.items():
+            self.register_buffer(name, buffer, persistent=False)
 
     def forward(self, x: Tensor, phi: Tensor, at=None):
         """y and the log-slope."""
         x, place, inside = self.prepared(x)
         (x0, y0), (width, height), slopes = self.bin_of(place, phi, 0)
-        t, mean = (place - x0) / width, height / width
-        share, slope = self.curve(t, mean, *slopes)
+        t, run = (place - x0) / width, width / height
+        share, slope = self.curve(t, *(slopes * run))
         y = torch.lerp(self.start, self.end, torch.addcmul(y0, height, share))
-        return torch.where(inside, y, x), self.log_slope(slope, inside)
+        return torch.where(inside, y, x), self.log_slope(slope / run, inside)
 
     def inverse(self, y: Tensor, phi: Tensor, at=None):
         """x and its log-slope."""
@@ -944,25 +979,29 @@ class Spline(Univariate):
         return y, place.add(1).mul(0.5), y.abs() <= self.end
 
     def solved(self, prepared: tuple, phi: Tensor, at=None):
-        """x [F, N], the root of a quadratic in the form that does not cancel, and parts for `log_slopes`."""
+        """x [F, N] and parts for `log_slopes`.
+
+        Where q is the share of the bin's height below y, and slopes d are in units of the bin's mean
+        slope, the share t of its width solves t^2 + d0 t (1 - t) = q (1 + (d0 + d1 - 2) t (1 - t)).
+        This is the root in the form that does not cancel; what it takes the square root of has no
+        negative part.
+        """
         y, place, inside = prepared
-        (x0, y0), (width, height), (d0, d1) = self.bin_of(place, phi, 1)
-        mean, rise = height / width, place - y0
-        twice = mean + mean
-        bend = rise * (d0 + d1 - twice)
-        a = torch.addcmul(bend, height, mean - d0)
-        b = torch.addcmul(bend, height, d0, value=-1)
-        c = twice * rise
-        least = torch.finfo(y.dtype).tiny
-        root = torch.addcmul(b * b, a, c, value=2).clamp_min(least).sqrt()
-        t = c / (root - b)
+        (x0, y0), (width, height), slopes = self.bin_of(place, phi, 1)
+        run = width / height
+        d0, d1 = slopes * run
+        q = (place - y0) / height
+        u = torch.addcmul(d0, q, d0 + d1, value=-1)
+        below = torch.addcmul(q, q, q, value=-1)
+        root = torch.addcmul(below, u, u, value=0.25).sqrt()
+        t = q / torch.add(root + q, u, alpha=0.5)
         x = torch.lerp(self.start, self.end, torch.addcmul(x0, t, width))
-        return torch.where(inside, x, y), (t, mean, d0, d1, inside)
+        return torch.where(inside, x, y), (t, run, d0, d1, inside)
 
     def log_slopes(self, parts: tuple) -> Tensor:
         """Minus the log-slopes of the map at x."""
-        *place, inside = parts
-        return -self.log_slope(self.curve(*place)[1], inside)
+        t, run, d0, d1, inside = parts
+        return -self.log_slope(self.curve(t, d0, d1)[1] / run, inside)
 
     def bin_of(self, place: Tensor, phi: Tensor, axis: int):
         """The bin of a place in [0, 1] [F, N] on one axis, 0 for x and 1 for y; phi is [P * F, N].
@@ -970,23 +1009,24 @@ class Spline(Univariate):
         Returns:
             Corner [2, F, N] and sizes [2, F, N] on both axes, and the slopes at its ends [2, F, N].
         """
-        phi = self.by_parameter(phi).to(place.dtype)
+        phi = self.by_parameter(phi)
+        if phi.dtype != place.dtype:  # under autocast
+            phi = phi.to(place.dtype)
         look_up = self.summed if torch.is_grad_enabled() else self.gathered
         return look_up(place, phi, axis)
 
     def gathered(self, place: Tensor, phi: Tensor, axis: int):
         """`bin_of` in few operations, phi [P, F, N]: for the single features of a draw, without a gradient."""
-        limits = self.shares * self.limit
-        phi = (phi / phi.abs().add_(limits)).mul_(limits)
-        sizes, bends = phi.split((2 * self.bins, self.bins - 1))
+        reach = torch.addcmul(self.one, phi.abs(), self.rates, value=1 / self.limit)
+        sizes, bends = (phi / reach).split((2 * self.bins, self.bins - 1))
         sizes = sizes.unflatten(0, (2, self.bins)).softmax(1)
         ends = sizes.cumsum(1)
         k = (place >= ends[axis, :-1]).sum(0, keepdim=True)
-        wide = (2, self.bins, *place.shape)
-        both = k.expand(2, 1, *place.shape)
-        size = sizes.expand(wide).gather(1, both).squeeze(1)
-        corner = ends.expand(wide).gather(1, both).squeeze(1) - size
-        return corner, size, self.at_ends(bends, k).exp()
+        edge = self.zero.expand(1, *bends.shape[1:])
+        table = (sizes.flatten(0, 1), ends.flatten(0, 1), edge, bends, edge)
+        table = torch.cat(table).expand(-1, *k.shape[1:])
+        size, end, slopes = table.gather(0, self.first + k).chunk(3)
+        return end - size, size, slopes.exp()
 
     def summed(self, place: Tensor, phi: Tensor, axis: int):
         """`bin_of` in few passes over memory, phi [P, F, N]: for a gradient, with all features at once."""
@@ -1012,17 +1052,14 @@ class Spline(Univariate):
         bends = torch.cat((edge, bends.expand(-1, *k.shape[1:]), edge))
         return bends.gather(0, torch.cat((k, k + 1)))
 
-    @staticmethod
-    def curve(t: Tensor, mean: Tensor, d0: Tensor, d1: Tensor):
-        """The share of a bin's height below t in [0, 1], and the slope there."""
+    def curve(self, t: Tensor, d0: Tensor, d1: Tensor):
+        """The share of a bin's height below t in [0, 1], and the slope there, in units of the bin's mean slope."""
         u = 1 - t
         both, square = t * u, t * t
-        below = torch.addcmul(mean, d0 + d1 - 2 * mean, both)
-        steep = mean / below
-        rise = mean * both
-        top = torch.addcmul(torch.addcmul(rise + rise, d0, u * u), d1, square)
-        share = torch.addcmul(d0 * both, mean, square) / below
-        return share, top * steep * steep
+        below = torch.addcmul(self.one, d0 + d1 - 2, both)
+        share = torch.addcmul(square, d0, both) / below
+        top = torch.addcmul(torch.addcmul(both + both, d0, u * u), d1, square)
+        return share, top / (below * below)
 
     @staticmethod
     def log_slope(slope: Tensor, inside: Tensor) -> Tensor:
