@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import torch
@@ -51,36 +52,82 @@ def rows(rounds: int) -> Iterator[Row]:
             theirs = getattr(zuko.flows, kind)(features, transforms=TRANSFORMS, hidden_features=[HIDDEN] * 2)
             model: Any = pgc.compile(program(kind, features)).Model()
             x = torch.randn(BATCH, features)
-            for what, ours, peer in _jobs(model, theirs, x):
+            jobs = _jobs(model, theirs, x)
+            if kind == "RealNVP":
+                jobs = chain(jobs, _ceilings(theirs, x))
+            for what, ours, peer in jobs:
                 yield Row(kind, what, features, _ratio(peer, ours, rounds))
 
 
-def _jobs(model: Any, theirs: Any, x: torch.Tensor) -> Iterator[tuple[str, Callable[[], Any], Callable[[], Any]]]:
+Job = tuple[str, Callable[[], Any], Callable[[], Any]]
+
+
+def _learned(score: Callable[[], torch.Tensor], module: torch.nn.Module) -> Callable[[], None]:
+    def run() -> None:
+        module.zero_grad(set_to_none=True)
+        score().mean().backward()
+
+    return run
+
+
+def _jobs(model: Any, theirs: Any, x: torch.Tensor) -> Iterator[Job]:
     shape = (BATCH,)
-
-    def density(score: Callable[[], torch.Tensor], module: torch.nn.Module) -> Callable[[], None]:
-        def run() -> None:
-            module.zero_grad(set_to_none=True)
-            score().mean().backward()
-
-        return run
-
     yield (
         "log-density and gradient",
-        density(lambda: model.log_prob(x), model),
-        density(lambda: theirs().log_prob(x), theirs),
+        _learned(lambda: model.log_prob(x), model),
+        _learned(lambda: theirs().log_prob(x), theirs),
     )
     yield "draw", lambda: model.p_x().sample(shape), lambda: theirs().sample(shape)
     yield (
         "draw and gradient",
-        density(lambda: model.p_x().rsample(shape), model),
-        density(lambda: theirs().rsample(shape), theirs),
+        _learned(lambda: model.p_x().rsample(shape), model),
+        _learned(lambda: theirs().rsample(shape), theirs),
     )
     yield (
         "draw with its density, and gradient",
-        density(lambda: sum(map(torch.sum, model.p_x().rsample_and_log_prob(shape))), model),
-        density(lambda: sum(map(torch.sum, theirs().rsample_and_log_prob(shape))), theirs),
+        _learned(lambda: sum(map(torch.sum, model.p_x().rsample_and_log_prob(shape))), model),
+        _learned(lambda: sum(map(torch.sum, theirs().rsample_and_log_prob(shape))), theirs),
     )
+    yield "draw with its density", _unlearned(model.p_x), _unlearned(theirs)
+
+
+def _unlearned(conditioned: Callable[[], Any]) -> Callable[[], Any]:
+    @torch.no_grad()
+    def run() -> Any:
+        return conditioned().rsample_and_log_prob((BATCH,))
+
+    return run
+
+
+def _ceilings(theirs: Any, x: torch.Tensor) -> Iterator[Job]:
+    """Couplings that take no time: nets of the same sizes, one after another, and nothing else."""
+    half = x.shape[1] // 2
+    sizes = ((half, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, 2 * half))
+    nets = torch.nn.ModuleList(torch.nn.ModuleList(torch.nn.Linear(*s) for s in sizes) for _ in range(TRANSFORMS))
+    kept = x[:, :half].mT.contiguous()
+
+    def run() -> torch.Tensor:
+        total, moved = torch.zeros(()), kept
+        for first, second, last in nets:  # type: ignore[misc]
+            h = moved
+            for layer in (first, second):
+                h = torch.addmm(layer.bias.unsqueeze(-1), layer.weight, h).relu_()
+            h = torch.addmm(last.bias.unsqueeze(-1), last.weight, h)
+            moved, total = h[:half], total + h.sum()
+        return total
+
+    shape = (BATCH,)
+    yield (
+        "log-density and gradient, if only nets took time",
+        _learned(run, nets),
+        _learned(lambda: theirs().log_prob(x), theirs),
+    )
+    yield (
+        "draw with its density, and gradient, if only nets took time",
+        _learned(run, nets),
+        _learned(lambda: sum(map(torch.sum, theirs().rsample_and_log_prob(shape))), theirs),
+    )
+    yield "draw with its density, if only nets took time", torch.no_grad()(run), _unlearned(theirs)
 
 
 def _ratio(slow: Callable[[], Any], fast: Callable[[], Any], rounds: int) -> float:

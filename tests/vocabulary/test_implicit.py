@@ -332,3 +332,37 @@ def test_it_keeps_its_arguments_and_its_result_only(features: int) -> None:
         module.inverse(y)
     own = sum(part.numel() for part in (*module.parameters(), *module.buffers()))
     assert sum(kept.values()) <= own + 4 * y.numel()
+
+
+def test_a_class_made_of_an_activation_keeps_its_own_slope() -> None:
+    class Leaky(nn.ReLU):
+        def forward(self, input: Tensor) -> Tensor:
+            return torch.where(input > 0, input, 0.1 * input)
+
+    module, y = MaskedAutoregressive(D, hidden=(8,), act=Leaky).double(), normal(5, D)
+    there = vmap(jacrev(lambda x: module(x)[0]))(module.inverse(y)[0].detach())
+    y.requires_grad_()
+    module.inverse(y)[0].sum().backward()
+    assert y.grad is not None
+    torch.testing.assert_close(y.grad, torch.linalg.inv(there).sum(1))
+
+
+@pytest.mark.parametrize("make", [MaskedAutoregressive, SplineAutoregressive])
+def test_nets_that_widen(make: Any) -> None:
+    """Steps without a unit of the first layer: several activations change one sum before the next is made."""
+    module, y = make(10, hidden=(4, 8)).double(), normal(2, 10)
+    x = module.inverse(y)[0].detach()
+    there = vmap(jacrev(lambda x: module(x)[0]))(x)
+    back = vmap(jacrev(lambda y: module.inverse(y)[0]))(y)
+    torch.testing.assert_close(back @ there, torch.eye(10).double().expand(2, 10, 10))
+    torch.testing.assert_close(
+        jacrev(jacrev(lambda y: module.inverse(y)[1]))(y[0]), hessian(lambda y: module.inverse(y)[1])(y[0])
+    )
+
+
+def test_an_empty_batch() -> None:
+    module, y = MaskedAutoregressive(D, hidden=(8,)), torch.zeros(0, D, requires_grad=True)
+    module.inverse(y)[0].sum().backward()
+    assert y.grad is not None
+    assert y.grad.shape == (0, D)
+    assert all(part.grad is not None and not part.grad.any() for part in module.parameters())

@@ -452,3 +452,23 @@ def test_both_ways_to_look_a_bin_up_find_the_same(bins: int, axis: int) -> None:
     table = [spline.gathered(torch.full_like(place, p), phi, axis) for p in torch.linspace(0, 1, 5001).tolist()]
     widths = torch.stack([one[1][axis] for one in table])
     torch.testing.assert_close((1 / widths).mean(0), torch.full_like(place, bins), rtol=0.02, atol=0.0)
+
+
+@pytest.mark.parametrize(("dtype", "spread"), [(torch.float32, 10.0), (torch.bfloat16, 1.0)], ids=str)
+@pytest.mark.parametrize("at", [7.0, 5.0, -5.0, 4.99], ids=str)
+def test_a_spline_solved_in_few_digits(dtype: torch.dtype, spread: float, at: float) -> None:
+    """At and beyond its ends, steep and flat: what is solved for and every gradient are numbers, and in range."""
+    from pgcompile.vocabulary.transforms.rational_quadratic import Spline
+
+    torch.manual_seed(0)
+    spline = Spline(8).to(dtype)
+    phi = (spread * torch.randn(23, 50_000)).to(dtype).requires_grad_()
+    y = torch.full((1, 50_000), at, dtype=dtype, requires_grad=True)
+    x, log_slope = spline.inverse(y, phi)
+    assert x.isfinite().all()
+    assert log_slope.isfinite().all()
+    assert (x.abs() <= max(5.0, abs(at)) * (1 + 32 * torch.finfo(dtype).eps)).all()
+    for part in torch.autograd.grad(x.sum() + log_slope.sum(), (y, phi)):
+        assert part.isfinite().all()
+    with torch.no_grad():
+        assert spline.inverse(y, phi)[0].isfinite().all()

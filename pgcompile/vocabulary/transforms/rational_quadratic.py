@@ -38,7 +38,7 @@ class Spline(Univariate):
         """y and the log-slope."""
         x, place, inside = self.prepared(x)
         (x0, y0), (width, height), slopes = self.bin_of(place, phi, 0)
-        t, run = (place - x0) / width, width / height
+        t, run = share_of((place - x0) / width), width / height
         share, slope = self.curve(t, *(slopes * run))
         y = torch.lerp(self.start, self.end, torch.addcmul(y0, height, share))
         return torch.where(inside, y, x), self.log_slope(slope / run, inside)
@@ -58,14 +58,14 @@ class Spline(Univariate):
 
         Where q is the share of the bin's height below y, and slopes d are in units of the bin's mean
         slope, the share t of its width solves t^2 + d0 t (1 - t) = q (1 + (d0 + d1 - 2) t (1 - t)).
-        This is the root in the form that does not cancel; what it takes the square root of has no
-        negative part.
+        This is the root in the form that does not cancel; no part of what it takes the square root of
+        is negative.
         """
         y, place, inside = prepared
         (x0, y0), (width, height), slopes = self.bin_of(place, phi, 1)
         run = width / height
         d0, d1 = slopes * run
-        q = (place - y0) / height
+        q = share_of((place - y0) / height)
         u = torch.addcmul(d0, q, d0 + d1, value=-1)
         below = torch.addcmul(q, q, q, value=-1)
         root = torch.addcmul(below, u, u, value=0.25).sqrt()
@@ -140,6 +140,12 @@ class Spline(Univariate):
     def log_slope(slope: Tensor, inside: Tensor) -> Tensor:
         """The log of a slope, which is one outside."""
         return slope.log() * inside
+
+
+def share_of(ratio: Tensor) -> Tensor:
+    """A ratio in [0, 1] but for rounding, within it; its gradient is that of the ratio."""
+    share = ratio.clamp(0, 1)
+    return ratio + (share - ratio).detach() if torch.is_grad_enabled() else share
 
 
 def bounded_exp(x: Tensor, limit: float) -> Tensor:

@@ -859,7 +859,8 @@ class MaskedMLP(Bijection):
         act = self.act.forward  # a call of the module costs more than some of its work
         # Sums grow in place where no gradient needs what they were.
         mixed = not y.is_meta and torch.is_autocast_enabled(y.device.type)
-        add = torch.addmm if mixed or torch.is_grad_enabled() else Tensor.addmm_
+        in_place = not (mixed or torch.is_grad_enabled())
+        add = Tensor.addmm_ if in_place else torch.addmm
         for begin in range(0, count, self.block):
             steps = range(begin, min(begin + self.block, count))
             # Of each layer: sums that wait for values of this block, how many each step takes, and the
@@ -891,7 +892,7 @@ class MaskedMLP(Bijection):
                         continue
                     value, waiting[i] = waiting[i][:rows], waiting[i][rows:]
                     if i + 1 < len(layers):
-                        value = act(value)
+                        value = act(value if in_place else value.clone())
                         new[i + 1].append(value)
                         waiting[i + 1] = add(waiting[i + 1], weights[i + 1][at], value)
                 x, parts = univariate.solved(pieces[t], value, self.groups[t])
@@ -929,7 +930,7 @@ class MaskedMLP(Bijection):
         values, bends = [h], []
         for weight, bias in layers[:-1]:
             total = torch.addmm(bias, weight, h.detach())
-            if isinstance(self.act, nn.ReLU):
+            if type(self.act) is nn.ReLU:  # a class made of it may be another
                 h = total.relu_()
                 bends.append(h.sign())
             else:
@@ -976,8 +977,8 @@ class MaskedMLP(Bijection):
             for t in reversed(range(begin, end)):
                 value = waiting[0][t] if slope is None else waiting[0][t] / slope[t]
                 gy.append(value)
-                delta = outputs[t].view(each, -1, gx.shape[1]) * value
-                delta = delta.view(-1, gx.shape[1])
+                delta = outputs[t].view(each, len(value), gx.shape[1]) * value
+                delta = delta.view(each * len(value), gx.shape[1])
                 if constant is not None:
                     delta += constant[t]
                 for i in range(last, -1, -1):

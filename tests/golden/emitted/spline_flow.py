@@ -776,7 +776,8 @@ class MaskedMLP(Bijection):
         act = self.act.forward  # a call of the module costs more than some of its work
         # Sums grow in place where no gradient needs what they were.
         mixed = not y.is_meta and torch.is_autocast_enabled(y.device.type)
-        add = torch.addmm if mixed or torch.is_grad_enabled() else Tensor.addmm_
+        in_place = not (mixed or torch.is_grad_enabled())
+        add = Tensor.addmm_ if in_place else torch.addmm
         for begin in range(0, count, self.block):
             steps = range(begin, min(begin + self.block, count))
             # Of each layer: sums that wait for values of this block, how many each step takes, and the
@@ -808,7 +809,7 @@ class MaskedMLP(Bijection):
                         continue
                     value, waiting[i] = waiting[i][:rows], waiting[i][rows:]
                     if i + 1 < len(layers):
-                        value = act(value)
+                        value = act(value if in_place else value.clone())
                         new[i + 1].append(value)
                         waiting[i + 1] = add(waiting[i + 1], weights[i + 1][at], value)
                 x, parts = univariate.solved(pieces[t], value, self.groups[t])
@@ -846,7 +847,7 @@ class MaskedMLP(Bijection):
         values, bends = [h], []
         for weight, bias in layers[:-1]:
             total = torch.addmm(bias, weight, h.detach())
-            if isinstance(self.act, nn.ReLU):
+            if type(self.act) is nn.ReLU:  # a class made of it may be another
                 h = total.relu_()
                 bends.append(h.sign())
             else:
@@ -893,8 +894,8 @@ class MaskedMLP(Bijection):
             for t in reversed(range(begin, end)):
                 value = waiting[0][t] if slope is None else waiting[0][t] / slope[t]
                 gy.append(value)
-                delta = outputs[t].view(each, -1, gx.shape[1]) * value
-                delta = delta.view(-1, gx.shape[1])
+                delta = outputs[t].view(each, len(value), gx.shape[1]) * value
+                delta = delta.view(each * len(value), gx.shape[1])
                 if constant is not None:
                     delta += constant[t]
                 for i in range(last, -1, -1):
@@ -963,7 +964,7 @@ class Spline(Univariate):
         """y and the log-slope."""
         x, place, inside = self.prepared(x)
         (x0, y0), (width, height), slopes = self.bin_of(place, phi, 0)
-        t, run = (place - x0) / width, width / height
+        t, run = share_of((place - x0) / width), width / height
         share, slope = self.curve(t, *(slopes * run))
         y = torch.lerp(self.start, self.end, torch.addcmul(y0, height, share))
         return torch.where(inside, y, x), self.log_slope(slope / run, inside)
@@ -983,14 +984,14 @@ class Spline(Univariate):
 
         Where q is the share of the bin's height below y, and slopes d are in units of the bin's mean
         slope, the share t of its width solves t^2 + d0 t (1 - t) = q (1 + (d0 + d1 - 2) t (1 - t)).
-        This is the root in the form that does not cancel; what it takes the square root of has no
-        negative part.
+        This is the root in the form that does not cancel; no part of what it takes the square root of
+        is negative.
         """
         y, place, inside = prepared
         (x0, y0), (width, height), slopes = self.bin_of(place, phi, 1)
         run = width / height
         d0, d1 = slopes * run
-        q = (place - y0) / height
+        q = share_of((place - y0) / height)
         u = torch.addcmul(d0, q, d0 + d1, value=-1)
         below = torch.addcmul(q, q, q, value=-1)
         root = torch.addcmul(below, u, u, value=0.25).sqrt()
@@ -1065,6 +1066,12 @@ class Spline(Univariate):
     def log_slope(slope: Tensor, inside: Tensor) -> Tensor:
         """The log of a slope, which is one outside."""
         return slope.log() * inside
+
+
+def share_of(ratio: Tensor) -> Tensor:
+    """A ratio in [0, 1] but for rounding, within it; its gradient is that of the ratio."""
+    share = ratio.clamp(0, 1)
+    return ratio + (share - ratio).detach() if torch.is_grad_enabled() else share
 
 
 def bounded_exp(x: Tensor, limit: float) -> Tensor:
