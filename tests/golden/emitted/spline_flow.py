@@ -995,7 +995,7 @@ class Spline(Univariate):
         u = torch.addcmul(d0, q, d0 + d1, value=-1)
         below = torch.addcmul(q, q, q, value=-1)
         root = torch.addcmul(below, u, u, value=0.25).sqrt()
-        t = q / torch.add(root + q, u, alpha=0.5)
+        t = share_of(q / torch.add(root + q, u, alpha=0.5))
         x = torch.lerp(self.start, self.end, torch.addcmul(x0, t, width))
         return torch.where(inside, x, y), (t, run, d0, d1, inside)
 
@@ -1069,7 +1069,7 @@ class Spline(Univariate):
 
 
 def share_of(ratio: Tensor) -> Tensor:
-    """A ratio in [0, 1] but for rounding, within it; its gradient is that of the ratio."""
+    """A ratio that only rounding takes out of [0, 1], within it; its gradient is that of the ratio."""
     share = ratio.clamp(0, 1)
     return ratio + (share - ratio).detach() if torch.is_grad_enabled() else share
 
