@@ -8,7 +8,7 @@ from torch import Tensor
 from pgcompile.vocabulary.transforms.bijection import Bijection
 from pgcompile.vocabulary.transforms.elementwise import Elementwise
 from pgcompile.vocabulary.transforms.implicit import Inverse, others
-from pgcompile.vocabulary.transforms.networks import MaskedMLP
+from pgcompile.vocabulary.transforms.masked import MaskedMLP
 from pgcompile.vocabulary.transforms.univariate import (
     as_columns,
     forward_mode,

@@ -705,33 +705,6 @@ class Reverse(Bijection):
         return y.flip(-1), None
 
 
-class ContextMLP(nn.Sequential):
-    """A multi-layer perceptron over a value and its context, beside each other."""
-
-    def __init__(self, features: int, outputs: int, hidden: tuple, act: type = nn.ReLU):
-        sizes = (features, *hidden)
-        layers = [
-            layer
-            for size in zip(sizes, hidden)
-            for layer in (nn.Linear(*size), activation(act))
-        ]
-        super().__init__(*layers, nn.Linear(sizes[-1], outputs))
-
-    def by_parameter(self, x: Tensor) -> Tensor:
-        """x [features, N] -> outputs [outputs, N], which lie parameter by parameter."""
-        for layer in self:
-            if isinstance(layer, nn.Linear):
-                x = torch.addmm(layer.bias.unsqueeze(-1), layer.weight, x)
-            else:
-                x = layer(x)
-        return x
-
-
-def activation(act: type) -> nn.Module:
-    """An activation of sums that nothing else needs: in place where its derivative needs the value only."""
-    return nn.ReLU(inplace=True) if act is nn.ReLU else act()
-
-
 class MaskedMLP(Bijection):
     """A perceptron whose outputs for feature i see only the features that i depends on (Germain et al. 2015).
 
@@ -1015,6 +988,33 @@ def steps_of(adjacency: Tensor) -> Tensor:
     raise ValueError(
         "the adjacency has a cycle: features depend on each other in a circle"
     )
+
+
+class ContextMLP(nn.Sequential):
+    """A multi-layer perceptron over a value and its context, beside each other."""
+
+    def __init__(self, features: int, outputs: int, hidden: tuple, act: type = nn.ReLU):
+        sizes = (features, *hidden)
+        layers = [
+            layer
+            for size in zip(sizes, hidden)
+            for layer in (nn.Linear(*size), activation(act))
+        ]
+        super().__init__(*layers, nn.Linear(sizes[-1], outputs))
+
+    def by_parameter(self, x: Tensor) -> Tensor:
+        """x [features, N] -> outputs [outputs, N], which lie parameter by parameter."""
+        for layer in self:
+            if isinstance(layer, nn.Linear):
+                x = torch.addmm(layer.bias.unsqueeze(-1), layer.weight, x)
+            else:
+                x = layer(x)
+        return x
+
+
+def activation(act: type) -> nn.Module:
+    """An activation of sums that nothing else needs: in place where its derivative needs the value only."""
+    return nn.ReLU(inplace=True) if act is nn.ReLU else act()
 
 
 def forward_mode() -> bool:
