@@ -378,7 +378,7 @@ _PICTURE = click.option(
 @_PROGRAM
 @_SET
 @_WEIGHTS
-@click.option("-n", "--number", default=64, show_default=True, type=click.IntRange(min=1))
+@click.option("-n", "--number", type=click.IntRange(min=1), help="How many; 64, or one for each row that is given.")
 @click.option("--mean", is_flag=True, help="Propagate means instead of drawing.")
 @_SEED
 @click.option(
@@ -393,7 +393,7 @@ def sample(
     program: str,
     settings: tuple[str, ...],
     weights: Path,
-    number: int,
+    number: int | None,
     mean: bool,
     seed: int,
     given: Path | None,
@@ -404,8 +404,10 @@ def sample(
     from pgcompile.program import compile_source
     from pgcompile.training import draw
 
+    if given is not None and number is not None:
+        raise click.UsageError("-n and --given: there is one draw for each row that is given")
     compiled = compile_source(_source(program), None, _constants(settings), link=False)
-    draw(compiled, weights, output, number=number, mean=mean, seed=seed, given=given, extern=_parts(externs))
+    draw(compiled, weights, output, number=number or 64, mean=mean, seed=seed, given=given, extern=_parts(externs))
     click.echo(f"wrote {output}", err=True)
 
 

@@ -48,6 +48,8 @@ _WORDS = {
     "trace": ("exact", "hutchinson"),
 }
 _IMAGE_MASKS = ("channel", "checkerboard")
+# What stays where it is outside an interval, nearly or wholly, so that a draw of the base is taken back into it.
+_KEEPING = ("Bernstein", "SplineAutoregressive", "SplineCoupling", "SumOfSquares")
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,7 @@ def size_flow(
         return None
     kinds = (sized.kind, sized.out_kind)
     kind, base_kind = kinds[::-1] if use.inverted else kinds
-    if kind is not None and kind != space.kind:
+    if kind is not None and kind != space.kind and (kind, space.kind) != ("circle", "real"):
         sink.add(
             "PGC317",
             factor.span,
@@ -201,7 +203,11 @@ def size_flow(
             use.base.span,
             f"{use.flow} ends in {_SAID.get(ends, ends)}, "
             f"and {family.name} has a density on {_SAID.get(support, support)}",
-            help=f"end the flow with {bridge}" if bridge is not None else "use a base with that support",
+            help=f"end the flow with {bridge}"
+            if bridge is not None
+            else "write Uniform(-pi, pi) as the base"
+            if ends == "circle"
+            else "use a base with that support",
         )
         return None
     given, out = (sized.out_shape, sized.shape) if use.inverted else (sized.shape, sized.out_shape)
@@ -221,7 +227,7 @@ def size_flow(
 
 def _supports(family: Family, kind: str) -> bool:
     """Whether a base has its density on the numbers that a flow ends in."""
-    if kind == "interval" or family.name == "Uniform":
+    if kind in ("interval", "circle") or family.name == "Uniform":
         return family.name == "Uniform"
     return family.support == kind or (family.support == "nonnegative" and kind == "positive")
 
@@ -253,7 +259,9 @@ class _Sizing:
             return
         if self.out_kind is None:
             self.kind = domain
-        elif self.out_kind != domain and not (self.out_kind == "interval" and domain == "real"):
+        elif self.out_kind == "circle" and name.startswith("Spline"):
+            return  # whose ends stay where they are
+        elif self.out_kind != domain and not (self.out_kind == "interval" and name in _KEEPING):
             bridge = _BRIDGES.get((self.out_kind, domain))
             self.typer.sink.add(
                 "PGC317",
@@ -261,7 +269,7 @@ class _Sizing:
                 f"{name} takes {_SAID[domain]}, and what comes before it gives {_SAID[self.out_kind]}",
                 help=f"put {bridge} between them"
                 if bridge is not None
-                else f"use a transform of {_SAID[self.out_kind]}",
+                else _STAYING.get(self.out_kind, f"use a transform of {_SAID[self.out_kind]}"),
             )
             self.sound = False
         self.out_kind = codomain
@@ -371,6 +379,21 @@ class _Sizing:
                 "PGC209", stage.span, f"{self.flow.name} is defined in terms of itself", help="use another flow"
             )
             return None
+        passed = stage.args if isinstance(stage, tree.Call) else ()
+        own = [(None, each) for each in self.flow.inputs]
+        if passed and [(a.name, getattr(a.value, "id", "")) for a in passed] != own:
+            text = " ".join(self.typer.sink.source.snippet(stage.span).split())
+            inputs = ", ".join(self.flow.inputs)
+            self.typer.sink.add(
+                "PGC311",
+                stage.span,
+                f"`{text}`: inside a flow, {name} is given the inputs of {self.flow.name} as they are",
+                related=[(self.flow.span, f"{self.flow.name} has {f'the inputs {inputs}' if inputs else 'no inputs'}")],
+                help=f"write {_stage_name(stage)}({inputs}) here, and expressions where {self.flow.name} is used"
+                if inputs
+                else f"write {_stage_name(stage)} here",
+            )
+            return None
         if len(other.inputs) != len(self.flow.inputs):
             self.typer.sink.add(
                 "PGC311",
@@ -456,7 +479,7 @@ class _Sizing:
         if isinstance(places, tuple) and sorted(places) != list(range(shape[0])):
             why = (f"an order of {shape[0]} features names each from 0 to {shape[0] - 1} once", "write order=random")
         mask = options.get("mask")
-        if isinstance(mask, tuple) and (len(mask) != shape[0] or not 0 < sum(map(bool, mask)) < shape[0]):
+        if isinstance(mask, tuple) and (len(mask) != shape[0] or set(mask) != {0, 1}):
             why = (f"a mask of {shape[0]} features keeps some and moves some", "write a 0 or 1 for each feature")
         if word.name in _CONTINUOUS and options["act"] not in _SMOOTH:
             why = (f"{options['act']} has no slope in Continuous", f"use one of {', '.join(_SMOOTH)}")
@@ -579,6 +602,7 @@ _SAID = {
     "interval": "numbers of an interval",
     "nonnegative_integer": "whole grey levels",
     "nonnegative": "numbers that may be 0",
+    "circle": "angles from -pi to pi",
 }
 # What leads from numbers of one kind to those of another.
 _BRIDGES = {
@@ -588,6 +612,11 @@ _BRIDGES = {
     ("real", "unit_interval"): "Sigmoid",
     ("nonnegative_integer", "real"): "Dequantise(levels=256) >> Logit",
     ("nonnegative_integer", "unit_interval"): "Dequantise(levels=256)",
+}
+# What may follow where nothing leads on.
+_STAYING = {
+    "interval": "use a spline, Bernstein or SumOfSquares there: draws come back through it into the interval",
+    "circle": "use CircularSplineCoupling, or a spline whose bound is pi",
 }
 
 

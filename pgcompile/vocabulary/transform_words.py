@@ -115,6 +115,8 @@ def _domains(name: str, about: str) -> tuple[str | None, str | None]:
     """Kinds of spaces that a transform takes and gives; what rearranges takes any."""
     if name in _REARRANGE:
         return None, None
+    if name.startswith("Circular"):
+        return "circle", "circle"
     if name == "Dequantise":
         return "nonnegative_integer", "unit_interval"
     for one, domain in _DOMAINS.items():

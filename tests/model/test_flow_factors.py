@@ -1,6 +1,8 @@
 """Flows as factors of programs, against the reference interpreter, whose determinants come from Jacobians."""
 
+import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -191,3 +193,28 @@ def test_a_checkpoint_of_a_flow_with_random_choices() -> None:
     first.loss(x=x)
     second.load_state_dict(first.state_dict())
     torch.testing.assert_close(first.log_prob(x=x), second.log_prob(x=x), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("word", ["CircularSplineCoupling", "CircularSplineAutoregressive", "CircularShift"])
+def test_a_flow_of_angles_integrates_to_one(word: str) -> None:
+    model: Any = pgc.compile(f"x : real[2]\nflow f = {word} >> Reverse\np(x) = Flow(Uniform(-pi, pi), f)").Model()
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for part in model.parameters():
+            part += 0.1 * torch.randn_like(part)
+    edge = (torch.arange(200) + 0.5) / 200 * 2 * math.pi - math.pi
+    grid = torch.cartesian_prod(edge, edge)
+    total = model.log_prob(x=grid).exp().sum() * (2 * math.pi / 200) ** 2
+    assert abs(float(total) - 1) < 0.01
+    drawn = model.sample((1000,))["x"]
+    assert (drawn.abs() <= math.pi + 1e-5).all()
+
+
+def test_a_flow_in_a_flow_has_its_inputs() -> None:
+    """As they are, and the same whether they are named or not."""
+    text = (
+        "x : real[2]\nc : real[3]\nflow g(h) = AffineCoupling\n"
+        "flow f(c) = {} >> Reverse\np(x|c) = Flow(Normal(0, 1), f(c))"
+    )
+    sources = {pgc.compile(text.format(g), name="M").source for g in ("g(c)", "g")}
+    assert len({source.split("import math")[1] for source in sources}) == 1
