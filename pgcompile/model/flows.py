@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from math import prod
+from math import isqrt, prod
 from typing import TYPE_CHECKING, Any
 
 import networkx as nx
@@ -110,12 +110,18 @@ def read_flow(call: tree.Call, parents: tuple[str, ...], model: Model, sink: Sin
         wanted = f"{count} ({', '.join(declared_inputs)})" if declared_inputs else "none"
         given = parents[:count] if len(parents) >= count else declared_inputs
         inverse = ".inv" if inverted else ""
+        texts = [sink.source.snippet(a.value.span) for a in arguments]
+        inputs = [*declared_inputs, *(a.value.id if isinstance(a.value, tree.Name) else "" for a in arguments[count:])]
+        inputs = [each or f"c{i + 1}" for i, each in enumerate(inputs)]
+        more = f"declare `flow {name}({', '.join(inputs)}) = ...` for {', '.join(texts)}"
         sink.add(
             "PGC311",
             flow.span,
             f"{name} is given {len(arguments)} contexts, it takes {wanted}",
             related=[(model.flows[name].span, "declared here")],
-            help=f"write {name}{inverse}({', '.join(given)})"
+            help=more
+            if declared_inputs and len(arguments) > count
+            else f"write {name}{inverse}({', '.join(given)})"
             if declared_inputs
             else f"write {name}{inverse}, or declare `flow {name}(c) = ...`",
         )
@@ -640,7 +646,9 @@ def _range_of(name: str) -> str:
         return "a number from 0 to less than 0.5"
     if name in ("slope", "shrink", "momentum"):
         return "a number between 0 and 1"
-    return "a number, not 0" if name in ("scale", "exponent") else "a number" if name == "loc" else "a positive number"
+    if name in ("scale", "exponent"):
+        return "a number other than 0"
+    return "a number" if name == "loc" else "a positive number"
 
 
 def _in_range(name: str, number: Fraction) -> bool:
@@ -655,10 +663,15 @@ def _in_range(name: str, number: Fraction) -> bool:
 
 def _fit_help(name: str, shape: tuple[int, ...]) -> str:
     images = ("ImageCoupling", "Conv1x1", "Shuffle", "Squeeze", "Unsqueeze", "Split")
+    size = prod(shape)
+    side = isqrt(size)
+    into = f"Unflatten(into=[1, {side}, {side}])" if side**2 == size else "Unflatten(into=[channels, height, width])"
     if name == "Unflatten":
-        return "write the shape of the image: Unflatten(into=[1, 28, 28])"
+        return f"write the shape of an image of {size} numbers: {into}"
     if len(shape) == 1 and name in images:
-        return "put Unflatten(into=[1, 28, 28]) before it, or declare the variable as an image"
+        return f"put {into} before it, or declare the variable as an image"
+    if len(shape) == 3 and name == "Split":
+        return "put Squeeze before it, which makes four channels of each"
     if len(shape) == 3 and name == "ImageCoupling":
         return "put Squeeze before it, or write ImageCoupling(mask=checkerboard)"
     if len(shape) > 1 and name not in images:
