@@ -110,20 +110,23 @@ def read_flow(call: tree.Call, parents: tuple[str, ...], model: Model, sink: Sin
         wanted = f"{count} ({', '.join(declared_inputs)})" if declared_inputs else "none"
         given = parents[:count] if len(parents) >= count else declared_inputs
         inverse = ".inv" if inverted else ""
-        texts = [sink.source.snippet(a.value.span) for a in arguments]
-        inputs = [*declared_inputs, *(a.value.id if isinstance(a.value, tree.Name) else "" for a in arguments[count:])]
-        inputs = [each or f"c{i + 1}" for i, each in enumerate(inputs)]
-        more = f"declare `flow {name}({', '.join(inputs)}) = ...` for {', '.join(texts)}"
+        if not declared_inputs:
+            help_text = f"write {name}{inverse}, or declare `flow {name}(c) = ...`"
+        elif len(arguments) > count:
+            more = [
+                a.value.id if isinstance(a.value, tree.Name) else f"c{i}"
+                for i, a in enumerate(arguments[count:], count + 1)
+            ]
+            texts = ", ".join(sink.source.snippet(a.value.span) for a in arguments)
+            help_text = f"declare `flow {name}({', '.join([*declared_inputs, *more])}) = ...` for {texts}"
+        else:
+            help_text = f"write {name}{inverse}({', '.join(given)})"
         sink.add(
             "PGC311",
             flow.span,
             f"{name} is given {len(arguments)} contexts, it takes {wanted}",
             related=[(model.flows[name].span, "declared here")],
-            help=more
-            if declared_inputs and len(arguments) > count
-            else f"write {name}{inverse}({', '.join(given)})"
-            if declared_inputs
-            else f"write {name}{inverse}, or declare `flow {name}(c) = ...`",
+            help=help_text,
         )
         return None
     return ReadFlow(base, name, inverted, tuple(a.value for a in arguments))
@@ -211,9 +214,7 @@ def size_flow(
             f"and {family.name} has a density on {_SAID.get(support, support)}",
             help=f"end the flow with {bridge}"
             if bridge is not None
-            else "write Uniform(-pi, pi) as the base"
-            if ends == "circle"
-            else "use a base with that support",
+            else _BASES.get(ends, "use a base with that support"),
         )
         return None
     given, out = (sized.out_shape, sized.shape) if use.inverted else (sized.shape, sized.out_shape)
@@ -619,6 +620,7 @@ _BRIDGES = {
     ("nonnegative_integer", "real"): "Dequantise(levels=256) >> Logit",
     ("nonnegative_integer", "unit_interval"): "Dequantise(levels=256)",
 }
+_BASES = {"circle": "write Uniform(-pi, pi) as the base"}
 # What may follow where nothing leads on.
 _STAYING = {
     "interval": "use a spline, Bernstein or SumOfSquares there: draws come back through it into the interval",

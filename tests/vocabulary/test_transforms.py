@@ -435,7 +435,7 @@ def test_continuous_trace_by_hutchinson_is_unbiased() -> None:
 @pytest.mark.parametrize("bins", [1, 2, 8])
 @pytest.mark.parametrize("axis", [0, 1])
 def test_both_ways_to_look_a_bin_up_find_the_same(bins: int, axis: int) -> None:
-    """The one in few operations and the one in few passes: inside, at knots, and at and beyond the ends."""
+    """The one in few operations and the one in few passes: inside and at the ends."""
     from pgcompile.vocabulary.transforms.rational_quadratic import Spline
 
     torch.manual_seed(0)

@@ -830,7 +830,7 @@ class MaskedMLP(Bijection):
         parts = (y, *(() if context is None else (context,)), *(w for w, _ in layers))
         nothing = torch.zeros_like(sum(part[:1, :1] for part in parts) + y[:1])
         act = self.act.forward  # a call of the module costs more than some of its work
-        # Sums grow in place where no gradient needs what they were.
+        # Sums grow, and activations change them, in place where no gradient needs what they were.
         mixed = not y.is_meta and torch.is_autocast_enabled(y.device.type)
         in_place = not (mixed or torch.is_grad_enabled())
         add = Tensor.addmm_ if in_place else torch.addmm
