@@ -36,8 +36,10 @@ from pgcompile.model.values import (
     NetSegment,
     Pushforward,
 )
+from pgcompile.model.variable import Variable, shown
 from pgcompile.objective import terms
-from pgcompile.objective.terms import NUMBERS_OF_A_DRAW, OBSERVED, Draw, DrawKey, Env, Term, draw_key
+from pgcompile.objective.dependence import formula_parents
+from pgcompile.objective.terms import Draw, DrawKey, Env, Term, point
 from pgcompile.reference_draws import Choice, Noise, draw_from_noise, relaxed_from_noise
 from pgcompile.reference_flows import PushedBack
 from pgcompile.reference_integrals import BeyondBruteForce, integral_of_gaussian, line_of
@@ -97,26 +99,26 @@ class Reference:
     shared: bool = False
     own_draws: set[str] = field(default_factory=set)
     compared: list[tuple[str, Tensor, Tensor]] = field(default_factory=list)
-    _drawn: dict[tuple[Draw, str], Field] = field(default_factory=dict)
+    _drawn: dict[DrawKey, Field] = field(default_factory=dict)
     _weighed_outside: bool = False
     _points: Iterator[int] = field(default_factory=itertools.count)
 
     # --- variables ---
 
-    def variable(self, name: str, env: Env) -> Field:
+    def variable(self, variable: Variable, env: Env) -> Field:
         """A variable: drawn, deterministic or observed."""
-        draw = env.get(name)
-        if draw is not None and draw.gives_data(name):
+        draw, name = env.get(variable), variable.name
+        if draw is not None and draw.gives_data(variable):
             return Field(self.observed[name], len(self.model.spaces[name].shape))
         if draw is not None:
-            return self._draw(draw, name)
-        if name in self.model.deterministic:
+            return self._draw(draw, variable)
+        if variable.is_named and name in self.model.deterministic:
             definition = self.model.deterministic[name].definition
             return self._evaluate(definition.expr, self._scope(env, {}, definition.bindings))  # type: ignore[union-attr]
         rank = len(self.model.spaces[name].shape)
         return Field(self.observed[name], rank)
 
-    def _draw(self, draw: Draw, name: str) -> Field:
+    def _draw(self, draw: Draw, name: Variable) -> Field:
         """One variable of a draw, the same for every term that speaks of it."""
         key = (draw, name)
         if key not in self._drawn:
@@ -124,17 +126,17 @@ class Reference:
             assert atom is not None
             distribution = self.distribution(atom, draw.inside)
             rank = len(self.model.spaces[atom.factor.targets[0]].shape)
-            given = self.noise.get(draw_key(draw, name))
+            given = self.noise.get((draw, name))
             value = (
                 self._own(draw, name, distribution) if given is None else self._given(draw, name, distribution, given)
             )
             self._drawn[key] = Field(value.double() if value.is_floating_point() else value, rank)
         return self._drawn[key]
 
-    def _own(self, draw: Draw, name: str, distribution: D.Distribution) -> Tensor:
+    def _own(self, draw: Draw, name: Variable, distribution: D.Distribution) -> Tensor:
         """A draw with torch's own noise."""
         if not _is_point(distribution):
-            self.own_draws.add(name)
+            self.own_draws.add(str(name))
         lead = self._lead(draw)
         # Dimensions that its parents bring along (a nested draw, an earlier variable) are not drawn again.
         shape = torch.Size(lead[: max(len(lead) - len(distribution.batch_shape), 0)])
@@ -145,9 +147,9 @@ class Reference:
             return relaxed_from_noise(base, Noise("uniform", uniform), draw.estimator.temperature, hard=hard)
         return distribution.rsample(shape) if distribution.has_rsample else distribution.sample(shape)
 
-    def _given(self, draw: Draw, name: str, distribution: D.Distribution, noise: tuple[Noise, ...]) -> Tensor:
+    def _given(self, draw: Draw, name: Variable, distribution: D.Distribution, noise: tuple[Noise, ...]) -> Tensor:
         """A draw from given noise."""
-        numbers = self._numbers(draw)
+        numbers = self._owners(draw)
         placed = [n.placed(numbers, len(self._batch())) for n in noise]
         flow = distribution if isinstance(distribution, PushedBack) else None
         distribution = flow.base if flow is not None else distribution
@@ -156,18 +158,17 @@ class Reference:
             hard = draw.estimator.relax == "straight_through"
             return relaxed_from_noise(base, placed[0], draw.estimator.temperature, hard=hard)
         drawn = draw_from_noise(base, placed)
-        self.compared += [(name, found, expected) for found, expected in drawn.compared]
+        self.compared += [(str(name), found, expected) for found, expected in drawn.compared]
         value = drawn.value.expand(*self._lead(draw), *distribution.event_shape)
         return value if flow is None else flow.back(value)
 
-    def _numbers(self, draw: Draw) -> tuple[int, ...]:
+    def _owners(self, draw: Draw) -> tuple[Draw, ...]:
         """The draws that the leading dimensions of a draw belong to, its own first."""
-        around = [self._numbers(outer) for outer in {d for _, d in draw.env.bindings}]
-        return (draw.number, *max(around, key=len, default=()))
+        return (draw, *max(map(self._owners, draw.around), key=len, default=()))
 
     def _lead(self, draw: Draw) -> tuple[int, ...]:
         """Leading dimensions of a draw: its samples, those of the draws around it, the replicates, the batch."""
-        around = [self._lead(outer) for outer in {d for _, d in draw.env.bindings}]
+        around = [self._lead(outer) for outer in draw.around]
         return (draw.samples, *max(around, key=len, default=(self.replicates, *self._batch())))
 
     def _batch(self) -> tuple[int, ...]:
@@ -223,7 +224,7 @@ class Reference:
         module: Any = self.modules[definition.flow]
         ways = (module, module.inverse)
         forward, inverse = reversed(ways) if definition.inverted else ways
-        base = self.distribution(Atom(definition.base, atom.renaming), env)
+        base = self.distribution(definition.base_atom(atom), env)
         shape = self.model.spaces[atom.factor.targets[0]].shape
         return PushedBack(
             base,
@@ -234,7 +235,7 @@ class Reference:
             rounds=any(type(part).__name__ == "Dequantise" for part in module.modules()),
         )
 
-    def centre(self, draw: Draw, name: str) -> Field:
+    def centre(self, draw: Draw, name: Variable) -> Field:
         """The mean of a variable's factor (its mode where it has none) at the centres of its parents."""
         key = (draw, name)
         if key not in self._drawn:
@@ -245,8 +246,8 @@ class Reference:
                 parent = pending.pop()
                 if draw.atom_of(parent) is not None:
                     self.centre(draw, parent)
-                elif parent in self.model.deterministic:
-                    pending += self.model.deterministic[parent].parents
+                else:
+                    pending += formula_parents(parent, self.model) or ()
             distribution = self.distribution(atom, draw.inside)
             definition = atom.factor.definition
             attribute = definition.family.centre if isinstance(definition, FamilyUse) else "mean"
@@ -268,7 +269,7 @@ class Reference:
             hidden -= {t for a in barren for t in a.targets}
         return self._summed(tuple(atoms), sorted(hidden), env)
 
-    def _summed(self, atoms: tuple[Atom, ...], hidden: list[str], env: Env) -> Tensor:
+    def _summed(self, atoms: tuple[Atom, ...], hidden: list[Variable], env: Env) -> Tensor:
         """log of a product, summed over every joint value of some finite variables, and integrated over the others.
 
         Raises:
@@ -279,18 +280,18 @@ class Reference:
         hidden = [h for h in hidden if h not in continuous]
         choices = [_values_of(self.model.spaces[makers[h].factor.targets[0]]) for h in hidden]
         if math.prod(map(len, choices)) > _MOST_STATES:
-            raise BeyondBruteForce(f"too many joint values of {', '.join(hidden)} for brute force")
+            raise BeyondBruteForce(f"too many joint values of {shown(hidden)} for brute force")
         found = []
         for number, values in enumerate(itertools.product(*choices)):
             inner = env
             for name, value in zip(hidden, values, strict=True):
-                draw = Draw(-(10**9) - number, Distribution((makers[name],)), 1, OBSERVED)
+                draw = point(makers[name], self, number)
                 self._drawn[draw, name] = Field(value, value.ndim)
                 inner = inner.extended((name,), draw)
             found.append(self._integrated(atoms, continuous, inner))
         return torch.stack(torch.broadcast_tensors(*found)).logsumexp(0)
 
-    def _integrated(self, atoms: tuple[Atom, ...], variables: list[str], env: Env) -> Tensor:
+    def _integrated(self, atoms: tuple[Atom, ...], variables: list[Variable], env: Env) -> Tensor:
         """log of the integral of a product over some variables, by what it is at points.
 
         Raises:
@@ -300,10 +301,10 @@ class Reference:
         spaces = {v: self.model.spaces[makers[v].factor.targets[0]] for v in variables}
         touched = [a for a in atoms if {*a.targets, *a.parents} & {*variables}]
 
-        def log_joint(values: Mapping[str, Tensor], parts: Iterable[Atom]) -> Tensor:
+        def log_joint(values: Mapping[Variable, Tensor], parts: Iterable[Atom]) -> Tensor:
             inner = env
             for name, value in values.items():
-                draw = Draw(-(10**9) - next(self._points), Distribution((makers[name],)), 1, OBSERVED)
+                draw = point(makers[name], self, next(self._points))
                 self._drawn[draw, name] = Field(value, len(spaces[name].shape))
                 inner = inner.extended((name,), draw)
             return sum((self._log_prob(atom, inner) for atom in parts), torch.zeros((), dtype=torch.float64))
@@ -322,7 +323,7 @@ class Reference:
             shape = spaces[name].shape
             values = [log_joint({name: p.reshape(shape)}, touched) + w for p, w in zip(points, log_widths, strict=True)]
             return rest + torch.stack(torch.broadcast_tensors(*values)).logsumexp(0)
-        raise BeyondBruteForce(f"{', '.join(variables)} cannot be integrated over by brute force")
+        raise BeyondBruteForce(f"{shown(variables)} cannot be integrated over by brute force")
 
     def log_density(self, distribution: Distribution, env: Env) -> Tensor:
         """log of a product of factors, of a marginal of finite variables, or of a posterior."""
@@ -364,15 +365,16 @@ class Reference:
 
     def _pushed(self, definition: Pushforward, atom: Atom, env: Env) -> Tensor:
         """By the inverse, which is checked, and the slope of the formula by automatic differentiation."""
-        y = self.variable(atom.targets[0], env)
-        x = self._evaluate(definition.inverse, self._scope(env, {}, ()))
-        draw = Draw(-(10**9) - next(self._points), Distribution((definition.base,)), 1, OBSERVED)
-        inner = env.extended((definition.variable,), draw)
-        point = x.tensor if x.tensor.requires_grad else x.tensor.detach().requires_grad_()
-        self._drawn[draw, definition.variable] = Field(point, x.rank)
-        again = self._evaluate(definition.forward, self._scope(inner, {}, ())).tensor
+        y, variable = self.variable(atom.targets[0], env), definition.base.targets[0]
+        x = self._evaluate(definition.inverse, self._scope(env, atom.mapping, ()))
+        draw = point(definition.base, self, next(self._points))
+        inner = env.extended((variable,), draw)
+        at = x.tensor if x.tensor.requires_grad else x.tensor.detach().requires_grad_()
+        self._drawn[draw, variable] = Field(at, x.rank)
+        names = {**atom.mapping, definition.variable: variable}
+        again = self._evaluate(definition.forward, self._scope(inner, names, ())).tensor
         torch.testing.assert_close(again, y.tensor.expand_as(again), rtol=1e-6, atol=1e-6)
-        (slope,) = torch.autograd.grad(again.sum(), point, create_graph=True)
+        (slope,) = torch.autograd.grad(again.sum(), at, create_graph=True)
         rank = x.rank
         log_slope = slope.abs().log()
         return self._log_prob(definition.base, inner) - (log_slope.flatten(-rank).sum(-1) if rank else log_slope)
@@ -425,7 +427,7 @@ class Reference:
         choices = [_values_of(self.model.spaces[makers[v].factor.targets[0]]) for v in names]
         total = torch.zeros((), dtype=torch.float64)
         for values in itertools.product(*choices):
-            kept = {key: value for key, value in self._drawn.items() if key[0] is not draw}
+            kept = {key: value for key, value in self._drawn.items() if key[0] != draw}
             self._drawn = {**kept, **{(draw, v): Field(x, x.ndim) for v, x in zip(names, values, strict=True)}}
             probability = self.log_density(draw.distribution, draw.inside).exp()
             if draw.estimator.detached:
@@ -522,7 +524,7 @@ class Reference:
         first, second = torch.broadcast_tensors(first.detach(), second.detach())
         along = torch.rand(*first.shape[:-1], 1, dtype=torch.float64)
         points = (along * first + (1 - along) * second).requires_grad_()
-        shape = self.model.spaces[term.variables[0]].shape
+        shape = self.model.spaces[term.variables[0].name].shape
         flat = points.reshape(-1, *shape)
         found = self._apply_net(term.settings.kernel, [Field(flat, len(shape))])
         assert isinstance(found, Tensor)
@@ -533,7 +535,7 @@ class Reference:
         """One, with the gradient of the log-density of the draws that pass none (DiCE: Foerster et al. 2018)."""
         total = torch.zeros((), dtype=torch.float64)
         for drawn, name in list(self._drawn):
-            atom = drawn.atom_of(name) if drawn is draw else None
+            atom = drawn.atom_of(name) if drawn == draw else None
             use = atom.factor.definition if atom is not None else None
             if isinstance(use, FamilyUse) and not use.family.pathwise and name not in draw.relaxed:
                 total = total + self.log_density(Distribution((atom,)), draw.inside)  # type: ignore[arg-type]
@@ -542,8 +544,8 @@ class Reference:
     def _divergence(self, term: terms.Divergence) -> Tensor:
         """`E_q[log q - log p]` and its kin, by many draws of their own."""
         draw = term.draw
-        if not (self.shared and any(draw_key(draw, v) in self.noise for v in draw.variables)):
-            draw = Draw(-draw.number - NUMBERS_OF_A_DRAW, draw.distribution, self.inner, draw.env)
+        if not (self.shared and any((draw, v) in self.noise for v in draw.variables)):
+            draw = Draw(draw.distribution, self.inner, draw.env, repetition=("divergence", draw))
         inner = term.env.extended(draw.variables, draw)
         left = self.log_density(term.left, inner)
         match term.kind:
@@ -574,8 +576,8 @@ class Reference:
 
     # --- expressions ---
 
-    def _scope(self, env: Env, mapping: Mapping[str, str], bindings: tuple[tree.Binding, ...]) -> "_Scope":
-        return _Scope(lambda name: self.variable(mapping.get(name, name), env), bindings)
+    def _scope(self, env: Env, mapping: Mapping[str, Variable], bindings: tuple[tree.Binding, ...]) -> "_Scope":
+        return _Scope(lambda name: self.variable(mapping.get(name) or Variable(name), env), bindings)
 
     def _evaluate(self, expr: tree.Expr, scope: "_Scope") -> Field:
         literal = evaluate(expr, self.model.constants)
@@ -847,7 +849,7 @@ def _is_finite(space: Space) -> bool:
     return space.kind in ("one_hot", "category") or contains("boolean", space.kind)
 
 
-def _unpacked(h: Tensor, spaces: Mapping[str, Space]) -> dict[str, Tensor]:
+def _unpacked(h: Tensor, spaces: Mapping[Variable, Space]) -> dict[Variable, Tensor]:
     """The variables of which a vector holds the entries."""
     parts = h.split([space.numel for space in spaces.values()], -1)
     return {n: part.reshape(space.shape) for (n, space), part in zip(spaces.items(), parts, strict=True)}

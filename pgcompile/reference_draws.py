@@ -8,7 +8,7 @@ Noise that depends on a parameter (a standard gamma of its concentration, a draw
 parameter that it was drawn with, to be compared with the reference's own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,25 +25,25 @@ class Noise:
         kind: `normal`, `uniform`, `gamma` (standard), or `draw` for the value of a family without a pathwise gradient.
         value: what came out: `[replicates, *axes, *batch, ...]`.
         arguments: what it was drawn with, dimensions as in `value`.
-        axes: numbers of the draws of several samples that it has a dimension for, in their order.
+        axes: the draws of several samples that it has a dimension for, in their order.
         batched: whether it has the batch dimensions.
     """
 
     kind: str
     value: Tensor
     arguments: tuple[Tensor, ...] = ()
-    axes: tuple[int, ...] = ()
+    axes: tuple[Hashable, ...] = ()
     batched: bool = True
 
-    def placed(self, lead: Sequence[int], batch_rank: int) -> "Noise":
-        """With the dimensions of a draw: one for each number of `lead`, the replicates, the batch."""
+    def placed(self, lead: Sequence[Hashable], batch_rank: int) -> "Noise":
+        """With the dimensions of a draw: one for each draw of `lead`, the replicates, the batch."""
 
         def place(tensor: Tensor) -> Tensor:
             own = 1 + len(self.axes)
-            order = [1 + self.axes.index(number) for number in lead if number in self.axes]
+            order = [1 + self.axes.index(draw) for draw in lead if draw in self.axes]
             tensor = tensor.permute(*order, 0, *range(own, tensor.ndim))
-            for position, number in enumerate(lead):
-                if number not in self.axes:
+            for position, draw in enumerate(lead):
+                if draw not in self.axes:
                     tensor = tensor.unsqueeze(position)
             for _ in range(0 if self.batched else batch_rank):
                 tensor = tensor.unsqueeze(len(lead) + 1)

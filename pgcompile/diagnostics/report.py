@@ -103,9 +103,6 @@ class Diagnostic:
 _MISSING = frozenset(("PGC101", "PGC103", "PGC108", "PGC113", "PGC307", "PGC310", "PGC410"))
 
 
-_UNTYPED = re.compile("′′+")
-
-
 class Sink:
     """Collects the diagnostics of one compile."""
 
@@ -131,10 +128,7 @@ class Sink:
             named = re.match(r"[^\W\d]\w*", self.source.snippet(span).strip())
             if named is not None and named[0] in self.unread:
                 return
-        # What a flow makes of a variable has the variable's name, with marks that nobody typed.
-        message, help = _UNTYPED.sub("", message), help and _UNTYPED.sub("", help)
-        places = tuple((place, _UNTYPED.sub("", text)) for place, text in related)
-        found = Diagnostic(code, span, message, self.source, tuple(reasons), help, places, tuple(edits))
+        found = Diagnostic(code, span, message, self.source, tuple(reasons), help, tuple(related), tuple(edits))
         self._found.setdefault((code, span, message), found)
 
     def absorb(self, other: "Sink") -> None:

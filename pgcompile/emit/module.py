@@ -543,7 +543,7 @@ class _Module:
         lines = _docstring(f"{method.label} = {method.formula}", "")
         statements, given = self._parameters(method, names)
         context = given.pop("context", None)
-        inner, result = self._distribution(base, given, self.plan.model.spaces[definition.variable].shape)
+        inner, result = self._distribution(base, given, self.plan.model.spaces[definition.base_name].shape)
         self._use("FlowDistribution")
         flow = f"self.{self.rename(definition.flow)}"
         more = [context.text] if context is not None else []

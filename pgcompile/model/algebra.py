@@ -6,12 +6,13 @@ import networkx as nx
 
 from pgcompile.diagnostics import Sink, Span
 from pgcompile.model.values import Atom, Distribution
+from pgcompile.model.variable import Variable, shown
 
 
 def multiply(parts: Iterable[tuple[Distribution, Span]], sink: Sink, span: Span) -> Distribution | None:
     """The product of distributions: their targets must be disjoint and the joint graph acyclic.
 
-    Hidden variables of the parts stay hidden; they cannot meet, because each carries a prime of its own.
+    Hidden variables of the parts stay hidden; those that meet become copies of their own.
     """
     parts = list(parts)
     for part, place in parts:
@@ -23,7 +24,7 @@ def multiply(parts: Iterable[tuple[Distribution, Span]], sink: Sink, span: Span)
                 help="multiply first, and divide then: `(sum_k p(y|k) p(x|k) p(k)) / p(x)` is p(y|x)",
             )
             return None
-    seen: dict[str, tuple[str, Span]] = {}
+    seen: dict[Variable, tuple[str, Span]] = {}
     sound = True
     for part, place in parts:
         for target in part.targets:
@@ -46,11 +47,11 @@ def multiply(parts: Iterable[tuple[Distribution, Span]], sink: Sink, span: Span)
     if not sound:
         return None
     atoms: list[Atom] = []
-    hidden: list[str] = []
-    taken: set[str] = set()
+    hidden: list[Variable] = []
+    taken: set[Variable] = set()
     for part, _ in parts:
-        fresh = {h: _prime(h, taken) for h in part.hidden if h in taken}
-        renamed = [_rename_atom(atom, fresh) for atom in part.atoms]
+        fresh = _copies([h for h in part.hidden if h in taken], {*taken, *part.hidden})
+        renamed = [atom.renamed(fresh) for atom in part.atoms]
         atoms += renamed
         hidden.extend(fresh.get(h, h) for h in part.hidden)
         taken.update(hidden, *((*atom.targets, *atom.parents) for atom in renamed))
@@ -62,9 +63,9 @@ def multiply(parts: Iterable[tuple[Distribution, Span]], sink: Sink, span: Span)
         return product
     places = [place for part, place in parts if set(part.targets) & set(cycle)]
     pairs = (
-        f"{' and '.join(sorted(cycle))} condition on each other"
+        f"{' and '.join(map(str, sorted(cycle)))} condition on each other"
         if len(cycle) == 2
-        else f"{', '.join(cycle)} condition on each other in a ring"
+        else f"{shown(cycle)} condition on each other in a ring"
     )
     if len(cycle) == 1:
         pairs = f"{cycle[0]} conditions on itself"
@@ -73,13 +74,13 @@ def multiply(parts: Iterable[tuple[Distribution, Span]], sink: Sink, span: Span)
         places[0] if places else span,
         f"these factors cannot be multiplied: {pairs}",
         related=[(place, "") for place in places[1:]],
-        reasons=[f"cycle: {' -> '.join([*cycle, cycle[0]])}"],
+        reasons=[f"cycle: {' -> '.join(map(str, [*cycle, cycle[0]]))}"],
         help=_order_help(product, cycle),
     )
     return None
 
 
-def find_cycle(distribution: Distribution) -> list[str] | None:
+def find_cycle(distribution: Distribution) -> list[Variable] | None:
     """The variables of a cycle, parent before child and starting at the smallest name, or None."""
     graph = nx.DiGraph()
     for atom in distribution.atoms:
@@ -91,7 +92,7 @@ def find_cycle(distribution: Distribution) -> list[str] | None:
     return variables[start:] + variables[:start]
 
 
-def _order_help(product: Distribution, cycle: list[str]) -> str:
+def _order_help(product: Distribution, cycle: list[Variable]) -> str:
     if len(cycle) == 2:
         name = product.atoms[0].factor.name
         a, b = sorted(cycle)
@@ -99,19 +100,21 @@ def _order_help(product: Distribution, cycle: list[str]) -> str:
     return "a joint needs an order; remove one of the conditions"
 
 
-def marginalise(distribution: Distribution, variables: Iterable[tuple[str, Span]], sink: Sink) -> Distribution | None:
+def marginalise(
+    distribution: Distribution, variables: Iterable[tuple[Variable, Span]], sink: Sink
+) -> Distribution | None:
     """Integrate variables out: each must be a target. Its name is free again afterwards."""
-    fresh: dict[str, str] = {}
+    fresh: dict[Variable, Variable] = {}
     sound = True
     targets = set(distribution.targets)
     taken = {*distribution.hidden, *targets}
     for variable, place in variables:
         if variable in targets:
-            fresh[variable] = _prime(variable, taken)
+            fresh[variable] = variable.apart_from(taken)
             taken.add(fresh[variable])
             continue
         sound = False
-        known = ", ".join(distribution.targets)
+        known = shown(distribution.targets)
         if variable in distribution.parents:
             sink.add(
                 "PGC204",
@@ -132,16 +135,14 @@ def marginalise(distribution: Distribution, variables: Iterable[tuple[str, Span]
             )
     if not sound:
         return None
-    atoms = tuple(_rename_atom(atom, fresh) for atom in distribution.atoms)
+    atoms = tuple(atom.renamed(fresh) for atom in distribution.atoms)
     return Distribution(atoms, (*distribution.hidden, *fresh.values()), distribution.evidence)
 
 
 def hide_targets(distribution: Distribution) -> Distribution:
     """The density of the evidence of a posterior: everything that it infers is integrated out."""
-    fresh: dict[str, str] = {}
-    for target in distribution.targets:
-        fresh[target] = _prime(target, {*distribution.hidden, *fresh.values()})
-    atoms = tuple(_rename_atom(atom, fresh) for atom in distribution.atoms)
+    fresh = _copies(distribution.targets, distribution.hidden)
+    atoms = tuple(atom.renamed(fresh) for atom in distribution.atoms)
     return Distribution(atoms, (*distribution.hidden, *fresh.values()))
 
 
@@ -174,7 +175,9 @@ def condition(joint: Distribution, evidence: Distribution, written: str, sink: S
     return Distribution(joint.atoms, joint.hidden, tuple(v for v in joint.targets if v in given))
 
 
-def rename(distribution: Distribution, pairs: Mapping[str, tuple[str, Span]], sink: Sink) -> Distribution | None:
+def rename(
+    distribution: Distribution, pairs: Mapping[Variable, tuple[Variable, Span]], sink: Sink
+) -> Distribution | None:
     """Rename variables, all at once. New names must not meet each other or a name that stays."""
     visible = (*distribution.targets, *distribution.parents)
     sound = True
@@ -184,7 +187,7 @@ def rename(distribution: Distribution, pairs: Mapping[str, tuple[str, Span]], si
                 "PGC207",
                 place,
                 f"{old} cannot be renamed: {distribution.label} has no such variable",
-                help=f"its variables are {', '.join(visible)}",
+                help=f"its variables are {shown(visible)}",
             )
             sound = False
     staying = {v: v for v in visible if v not in pairs}
@@ -202,26 +205,18 @@ def rename(distribution: Distribution, pairs: Mapping[str, tuple[str, Span]], si
     if not sound:
         return None
     mapping = {old: new for old, (new, _) in pairs.items()}
-    clash = {
-        new: _prime(new, {*distribution.hidden, *visible}) for new in mapping.values() if new in distribution.hidden
-    }
-    atoms = tuple(_rename_atom(_rename_atom(atom, clash), mapping) for atom in distribution.atoms)
+    clash = _copies([v for v in mapping.values() if v in distribution.hidden], (*distribution.hidden, *visible))
+    atoms = tuple(atom.renamed(clash).renamed(mapping) for atom in distribution.atoms)
     given = tuple(mapping.get(v, v) for v in distribution.evidence)
     return Distribution(atoms, tuple(clash.get(h, h) for h in distribution.hidden), given)
 
 
-def _rename_atom(atom: Atom, mapping: Mapping[str, str]) -> Atom:
-    variables = (*atom.factor.targets, *atom.factor.parents)
-    now = {v: mapping.get(atom.mapping.get(v, v), atom.mapping.get(v, v)) for v in variables}
-    return Atom(atom.factor, tuple(sorted((old, new) for old, new in now.items() if old != new)))
-
-
-def _prime(name: str, taken: set[str]) -> str:
-    """A name with primes that nothing else has; programs cannot write primes, so it captures nothing."""
-    candidate = name.rstrip("′") + "′"
-    while candidate in taken:
-        candidate += "′"
-    return candidate
+def _copies(variables: Iterable[Variable], taken: Iterable[Variable]) -> dict[Variable, Variable]:
+    """A copy for each of some variables, apart from each other and from those that are taken."""
+    found: dict[Variable, Variable] = {}
+    for variable in variables:
+        found[variable] = variable.apart_from((*taken, *found.values()))
+    return found
 
 
 def order_atoms(distribution: Distribution) -> list[Atom]:
@@ -237,7 +232,7 @@ def order_atoms(distribution: Distribution) -> list[Atom]:
 def drop_barren(distribution: Distribution) -> Distribution:
     """Without the hidden variables that no remaining factor conditions on: each integrates to one."""
     atoms = list(distribution.atoms)
-    children: dict[str, int] = {}
+    children: dict[Variable, int] = {}
     for atom in atoms:
         for parent in atom.parents:
             children[parent] = children.get(parent, 0) + 1

@@ -36,6 +36,7 @@ from pgcompile.model.values import (
     Undefined,
     factor_label,
 )
+from pgcompile.model.variable import shown, variables
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.families import families
 from pgcompile.vocabulary.family import Family
@@ -383,10 +384,9 @@ class _Collector:
                 self.model.variables.setdefault(variable, head.span)
             self._add_factor(Factor(head.name, targets, parents, Extern(), head.span))
             return
-        variable = f"{targets[0]}′′"
-        while any(isinstance(f.definition, FlowUse) and f.definition.variable == variable for f in self.model.factors):
-            variable += "′"
-        base = Factor(head.name, (variable,), parents, use, read.base.span)
+        others = [f.definition.base_name for f in self.model.factors if isinstance(f.definition, FlowUse)]
+        base_name = f"{targets[0]} (base {len(others) + 1})"  # no program can write that
+        base = Factor(head.name, (base_name,), parents, use, read.base.span, shown=targets)
         definition = FlowUse(read.flow, read.inverted, read.arguments, base, bindings)
         self._add_factor(Factor(head.name, targets, parents, definition, head.span))
 
@@ -749,7 +749,7 @@ class _Collector:
             self.model.variables.setdefault(variable, span)
         if distribution is not None:
             self._check_head(name, targets, parents, distribution, expr, span)
-            self.model.named.append(NamedDistribution(name, _in_order(distribution, targets), span, parents))
+            self.model.named.append(NamedDistribution(name, _in_order(distribution, targets), span, variables(parents)))
 
     def finish_algebra(self, resolver: Resolver) -> None:
         """Definitions with a posterior as a factor."""
@@ -774,9 +774,9 @@ class _Collector:
         expr: tree.Expr,
         span: Span,
     ) -> None:
-        if {*found.targets} == {*targets} and {*found.parents} == {*parents}:
+        if {*found.targets} == {*variables(targets)} and {*found.parents} == {*variables(parents)}:
             return
-        means = label_key(name, found.targets, found.parents)
+        means = label_key(name, map(str, found.targets), map(str, found.parents))
         self.sink.add(
             "PGC208",
             span,
@@ -829,7 +829,7 @@ class _Collector:
         """A variable that takes another's place has its space."""
         for named in self.model.named:
             for atom in named.distribution.atoms:
-                for old, new in atom.renaming:
+                for old, new in ((n, v.name) for n, v in atom.renaming if v.is_named):
                     spaces = self.model.spaces.get(old), self.model.spaces.get(new)
                     if spaces[0] is not None and spaces[1] is None:
                         self.model.spaces[new] = spaces[0]
@@ -883,10 +883,11 @@ def _comma_help(call: tree.Call, sink: Sink) -> str | None:
 
 def _head_help(name: str, targets: tuple[str, ...], found: Distribution, text: str, means: str) -> str:
     """The cure of a head that is not what its right side is: often an integral was forgotten."""
-    left = [t for t in found.targets if t not in targets]
-    if left and {*targets} < {*found.targets} and not found.hidden:
+    written = variables(targets)
+    left = [t for t in found.targets if t not in written]
+    if left and {*written} < {*found.targets} and not found.hidden:
         gone = " ".join(f"d{t}" for t in left)
-        return f"integrate {', '.join(left)} out: `∫ {text} {gone}`, or write {means} = ..."
+        return f"integrate {shown(left)} out: `∫ {text} {gone}`, or write {means} = ..."
     return f"write {means} = ..., or change the right side"
 
 
@@ -898,7 +899,7 @@ def _decimal_help(call: tree.Call, sink: Sink) -> str | None:
 
 def _in_order(distribution: Distribution, targets: tuple[str, ...]) -> Distribution:
     """Atoms in the order the head names their targets, where it says."""
-    rank = {target: index for index, target in enumerate(targets)}
+    rank = {target: index for index, target in enumerate(variables(targets))}
 
     def key(atom: Atom) -> int:
         return min((rank[t] for t in atom.targets if t in rank), default=len(rank))

@@ -31,6 +31,7 @@ class Side:
         family: name of its family.
         parameters: over the names of the distribution.
         shape: event shape of the variable.
+        shown: the variable, for people.
     """
 
     label: str
@@ -38,6 +39,7 @@ class Side:
     family: str
     parameters: Parameters
     shape: tuple[int, ...]
+    shown: str
 
     @property
     def value(self) -> tree.Expr:
@@ -102,7 +104,7 @@ class _Pair:
         if len(self.prior.shape) == len(self.likelihood.shape) == 1:
             return self._matrix(found)
         raise NoClosedForm(
-            f"{self._shown} is {list(self.prior.shape)} and {self.likelihood.variable} is "
+            f"{self._shown} is {list(self.prior.shape)} and {self.likelihood.shown} is "
             f"{list(self.likelihood.shape)}: the covariance between them is no matrix"
         )
 
@@ -211,7 +213,7 @@ class _Pair:
 
     @property
     def _shown(self) -> str:
-        return self.prior.variable.rstrip("′")
+        return self.prior.shown
 
     def _free_of_prior(self, *names: str) -> None:
         for name in names:
@@ -247,7 +249,7 @@ class _Pair:
         if self.prior.shape == self.likelihood.shape:
             return expr
         if self.prior.shape:
-            raise NoClosedForm(f"{self._shown} and {self.likelihood.variable} differ in shape")
+            raise NoClosedForm(f"{self._shown} and {self.likelihood.shown} differ in shape")
         if whole or self.reader.rank(expr):
             return self.make.call("sum", expr)
         return self.make.times(self.make.number(str(prod(self.likelihood.shape))), expr)
@@ -336,8 +338,8 @@ def _normal_scale(pair: _Pair, *, inverse: bool) -> Reversed:
     while isinstance(scale, tree.Name) and scale.id in pair.reader.inline:
         scale = pair.reader.inline[scale.id]
     if scale not in known:
-        what = f"sqrt({pair.prior.variable})" if inverse else f"1/sqrt({pair.prior.variable})"
-        raise NoClosedForm(f"scale of {pair.likelihood.label} is not {what.replace('′', '')}")
+        what = f"sqrt({pair.prior.shown})" if inverse else f"1/sqrt({pair.prior.shown})"
+        raise NoClosedForm(f"scale of {pair.likelihood.label} is not {what}")
     loc, a = pair.free("loc"), p.get("concentration", ONE)
     square = make.over(make.square(make.minus(pair.likelihood.value, loc)), make.number("2"))
     predictive = {
@@ -351,7 +353,7 @@ def _normal_scale(pair: _Pair, *, inverse: bool) -> Reversed:
 def _dirichlet_categorical(pair: _Pair) -> Reversed:
     pair.is_variable("probs")
     if pair.likelihood.shape:
-        raise NoClosedForm(f"{pair.likelihood.variable} has several entries: count them, and use Multinomial")
+        raise NoClosedForm(f"{pair.likelihood.shown} has several entries: count them, and use Multinomial")
     return pair.dirichlet(pair.make.call("one_hot", pair.likelihood.value), ("Categorical", _shares(pair)))
 
 

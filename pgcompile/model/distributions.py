@@ -7,6 +7,7 @@ from pgcompile.model.algebra import condition, find_cycle, marginalise, multiply
 from pgcompile.model.exact import Exact
 from pgcompile.model.invert import NotInvertible
 from pgcompile.model.values import Atom, Data, Distribution, Factor, Model, base_name, factor_label
+from pgcompile.model.variable import Variable, variables
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.families import families
 
@@ -83,20 +84,20 @@ class Resolver:
             body = body.body
         found = self._resolve(body)
         every = [variable for variables in reversed(nested) for variable in variables]
-        names = {variable.id for variable in every}
+        names = {Variable(variable.id) for variable in every}
         if found is not None and len(names) == len(every) and names <= {*found.targets}:
             nested = [tuple(every)]  # one pass over the factors, not one a sum
-        for variables in reversed(nested):
-            if found is None or self._stands_behind(found, variables):
+        for group in reversed(nested):
+            if found is None or self._stands_behind(found, group):
                 return None
-            found = marginalise(found, [(v.id, v.span) for v in variables], self.sink)
+            found = marginalise(found, [(Variable(v.id), v.span) for v in group], self.sink)
         return found
 
     def _stands_behind(self, body: Distribution, variables: tuple[tree.Name, ...]) -> bool:
         """Whether a variable to be integrated out is what a deterministic parent is computed from; that is reported."""
         for variable in variables:
             for parent in body.parents:
-                pending, seen = [parent], set()
+                pending, seen = [parent.name] if parent.is_named else [], set()
                 while pending:
                     name = pending.pop()
                     made = self.model.deterministic.get(name)
@@ -104,7 +105,7 @@ class Resolver:
                         continue
                     seen.add(name)
                     pending += made.parents
-                    if variable.id in made.parents and variable.id in body.targets:
+                    if variable.id in made.parents and Variable(variable.id) in body.targets:
                         text = " ".join(self.sink.source.snippet(made.span).split())
                         user = next(atom.label for atom in body.atoms if parent in atom.parents)
                         self.sink.add(
@@ -128,9 +129,10 @@ class Resolver:
             head is not None
             and not head[1]
             and self.quietly()._resolve(denominator) is None
-            and set(head[0]) < {*joint.targets}
+            and {*variables(head[0])} < {*joint.targets}
         ):
-            return Distribution(joint.atoms, joint.hidden, tuple(v for v in joint.targets if v in head[0]))
+            given = variables(head[0])
+            return Distribution(joint.atoms, joint.hidden, tuple(v for v in joint.targets if v in given))
         evidence = self._resolve(denominator)
         written = " ".join(self.sink.source.snippet(denominator.span).split())
         return None if evidence is None else condition(joint, evidence, written, self.sink, expr.span)
@@ -141,12 +143,14 @@ class Resolver:
         inner = self._resolve(base)
         if inner is None:
             return None
-        mapping: dict[str, tuple[str, Span]] = {}
+        mapping: dict[Variable, tuple[Variable, Span]] = {}
         for old, new in pairs:
-            if old.id in mapping:
+            variable = Variable(old.id)
+            if variable in mapping:
                 self.sink.add("PGC206", old.span, f"{old.id} is renamed twice", help="rename it once")
                 return None
-            mapping[old.id] = (new.id, new.span if old.id in (*inner.targets, *inner.parents) else old.span)
+            known = variable in (*inner.targets, *inner.parents)
+            mapping[variable] = (Variable(new.id), new.span if known else old.span)
         return rename(inner, mapping, self.sink)
 
     # --- factors ---
@@ -224,13 +228,13 @@ class Resolver:
         family = self.family(name)
         chosen: list[Atom] = []
         for target in targets:
-            makers = [atom for atom in family if target in atom.targets]
+            makers = [atom for atom in family if Variable(target) in atom.targets]
             if len(makers) != 1:
                 return None
             if makers[0] not in chosen:
                 chosen.append(makers[0])
         product = Distribution(tuple(sorted(chosen, key=lambda a: family.index(a))))
-        same = set(product.targets) == set(targets) and set(product.parents) == set(parents)
+        same = {*product.targets} == {*variables(targets)} and {*product.parents} == {*variables(parents)}
         return product if same and find_cycle(product) is None else None
 
     def _pushforward(self, call: tree.Call, target: str, parents: tuple[str, ...]) -> Distribution | None:
@@ -240,17 +244,17 @@ class Resolver:
         makers = {t: atom for atom in self.family(call.name) for t in atom.targets}
         reasons: list[str] = []
         try:
-            factor = self.exact.pushforward(call.name, target, makers, {*parents})
+            factor = self.exact.pushforward(call.name, target, makers, {*variables(parents)})
         except NotInvertible as reason:
             factor = None
             reasons.append(str(reason))
         if factor is not None:
             return Distribution((Atom(factor),))
-        drawn = [p for p in made.parents if p in makers]
+        drawn = [p for p in variables(made.parents) if p in makers]
         wanted = []
         if drawn and not reasons:
             base = makers[drawn[0]]
-            given = tuple(dict.fromkeys((*base.parents, *(p for p in made.parents if p != drawn[0]))))
+            given = tuple(dict.fromkeys((*base.parents, *(p for p in variables(made.parents) if p != drawn[0]))))
             wanted = [factor_label(call.name, (target,), given)]
         self.sink.add(
             "PGC108",
@@ -268,17 +272,15 @@ class Resolver:
     def _report_unknown(self, call: tree.Call, targets: tuple[str, ...], parents: tuple[str, ...]) -> None:
         label = factor_label(call.name, targets, parents)
         known = list(dict.fromkeys([f.label for f in self.model.factors] + list(self.pending) + list(self._found)))
-        variables = {v for f in self.model.factors for v in (*f.targets, *f.parents)} | set(self.model.variables)
+        declared = {v for f in self.model.factors for v in (*f.targets, *f.parents)} | set(self.model.variables)
         for argument in (*call.args, *(call.given or ())):
-            if isinstance(argument.value, tree.Name) and argument.value.id not in variables:
+            if isinstance(argument.value, tree.Name) and argument.value.id not in declared:
                 name = argument.value.id
                 self.sink.add(
                     "PGC101",
                     argument.span,
                     f"{name} is not a variable of the model",
-                    **cure(
-                        name, argument.span, variables, f"its variables are {', '.join(sorted(variables)) or 'none'}"
-                    ),
+                    **cure(name, argument.span, declared, f"its variables are {', '.join(sorted(declared)) or 'none'}"),
                 )
                 return
         close = self._nearest_factor(call.name, targets, parents)

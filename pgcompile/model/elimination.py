@@ -9,17 +9,18 @@ from networkx.algorithms.approximation import treewidth_min_degree
 
 from pgcompile.model.algebra import drop_barren, hide_targets
 from pgcompile.model.values import Atom, Distribution, FamilyUse, Model
+from pgcompile.model.variable import Variable
 
 
 @dataclass(frozen=True)
 class Elimination:
     """Variables in the order in which they are summed out, and the entries of the largest table on the way."""
 
-    order: tuple[str, ...]
+    order: tuple[Variable, ...]
     largest: int
 
 
-def eliminate(atoms: tuple[Atom, ...], hidden: Mapping[str, int]) -> Elimination:
+def eliminate(atoms: tuple[Atom, ...], hidden: Mapping[Variable, int]) -> Elimination:
     """A good order by a tree decomposition (minimum degree).
 
     Args:
@@ -31,7 +32,7 @@ def eliminate(atoms: tuple[Atom, ...], hidden: Mapping[str, int]) -> Elimination
     for atom in atoms:
         inside = [v for v in (*atom.targets, *atom.parents) if v in hidden]
         graph.add_edges_from((a, b) for i, a in enumerate(inside) for b in inside[i + 1 :])
-    order: list[str] = []
+    order: list[Variable] = []
     largest = 1
     for part in nx.connected_components(graph):
         _, tree = treewidth_min_degree(graph.subgraph(sorted(part)))
@@ -58,7 +59,7 @@ def states(atom: Atom, model: Model) -> int | None:
             return None
 
 
-def hidden_states(distribution: Distribution, model: Model) -> dict[str, int] | None:
+def hidden_states(distribution: Distribution, model: Model) -> dict[Variable, int] | None:
     """How many values each hidden variable has; None where one of them is not finite."""
     makers = {t: atom for atom in distribution.atoms for t in atom.targets}
     counts = {h: states(makers[h], model) for h in distribution.hidden}
@@ -77,10 +78,10 @@ def evidence_of(posterior: Distribution) -> Distribution:
     return drop_barren(hide_targets(posterior))
 
 
-def _from_leaves(tree: nx.Graph) -> list[str]:
+def _from_leaves(tree: nx.Graph) -> list[Variable]:
     """What is only in a leaf of the decomposition goes first."""
     tree = nx.Graph(tree)
-    order: list[str] = []
+    order: list[Variable] = []
     leaves = sorted((bag for bag in tree if tree.degree(bag) <= 1), key=sorted)
     while leaves:
         leaf = leaves.pop()

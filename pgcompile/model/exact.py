@@ -31,6 +31,7 @@ from pgcompile.model.values import (
     Pushforward,
     Typed,
 )
+from pgcompile.model.variable import Variable
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.families import families
 
@@ -60,10 +61,12 @@ class Exact:
                 self.known[distribution] = _Graph(self, drop_barren(distribution)).solved(distribution)
             except NoClosedForm as reason:
                 self.known[distribution] = distribution
-                self.obstacles[distribution] = str(reason).replace("′", "")
+                self.obstacles[distribution] = str(reason)
         return self.known[distribution]
 
-    def pushforward(self, name: str, target: str, makers: Mapping[str, Atom], parents: set[str]) -> Factor | None:
+    def pushforward(
+        self, name: str, target: str, makers: Mapping[Variable, Atom], parents: set[Variable]
+    ) -> Factor | None:
         """The density of a deterministic variable; None where other variables than `parents` would be given.
 
         Raises:
@@ -75,8 +78,8 @@ class Exact:
         if definition.bindings:
             raise NotInvertible("its formula has a `where`")
         for variable in factor.parents:
-            base = makers.get(variable)
-            rest = [p for p in factor.parents if p != variable]
+            base = makers.get(Variable(variable))
+            rest = [Variable(p) for p in factor.parents if p != variable]
             if base is None or {*base.parents, *rest} != parents or len(base.targets) != 1:
                 continue
             key = (name, target, variable)
@@ -101,7 +104,8 @@ class Exact:
                 raise NotInvertible("a formula of its inverse has no shape")
             wide = make.call("sum", term) if typed.shape else make.times(make.number(str(prod(shape))), term)
             terms.append(wide)
-        parents = tuple(dict.fromkeys((*base.parents, *(p for p in factor.parents if p != variable))))
+        others = (p for p in factor.parents if p != variable)
+        parents = tuple(dict.fromkeys((*(p.name for p in base.parents), *others)))
         definition = Pushforward(variable, base, expr, found.value, make.add(*terms))
         return Factor(name, (target,), parents, definition, factor.span)
 
@@ -116,19 +120,19 @@ class _Graph:
         self.atoms = {t: atom for atom in distribution.atoms for t in atom.targets}
         self.reasons: list[str] = []
         self.uses: dict[Atom, FamilyUse] = {}
-        for atom in distribution.atoms:
-            for old, new in atom.renaming:
-                if old in self.model.spaces:
-                    self.model.spaces.setdefault(new, self.model.spaces[old])
         # Intermediate values of all factors, each under a name of its own, and what names stand for.
         self.bindings: dict[str, tree.Binding] = {}
         self.inline: dict[str, tree.Expr] = {}
         for name, factor in self.model.deterministic.items():
             if isinstance(factor.definition, Deterministic) and not factor.definition.bindings:
                 self.inline[name] = factor.definition.expr
-        self.scope = Scope("", {name: Typed(space) for name, space in self.model.spaces.items()})
         model = self.model
         self.taken = {*model.variables, *model.spaces, *model.tensors, *model.nets, *model.constants}
+        self.names: dict[Variable, str] = {}
+        for atom in distribution.atoms:
+            for name in (*atom.factor.targets, *atom.factor.parents):
+                self._settle_name(atom.variable(name), name)
+        self.scope = Scope("", {name: Typed(space) for name, space in self.model.spaces.items()})
 
     def solved(self, origin: Distribution) -> Distribution:
         """The result.
@@ -161,7 +165,7 @@ class _Graph:
 
     # --- the graph ---
 
-    def _is_continuous(self, variable: str) -> bool:
+    def _is_continuous(self, variable: Variable) -> bool:
         return states(self.atoms[variable], self.model) is None
 
     def _graph(self) -> nx.DiGraph:
@@ -171,18 +175,41 @@ class _Graph:
             graph.add_edges_from((parent, target) for parent in atom.parents)
         return graph
 
-    def _order(self) -> list[str]:
+    def _order(self) -> list[Variable]:
         return list(nx.lexicographical_topological_sort(self._graph()))
 
-    def _children(self, variable: str) -> list[str]:
+    def _children(self, variable: Variable) -> list[Variable]:
         """Children in topological order: the first has no other path from the variable to it."""
         return [v for v in self._order() if v in self.atoms and variable in self.atoms[v].parents]
 
-    def _above(self, variables: Iterable[str]) -> set[str]:
+    def _above(self, variables: Iterable[Variable]) -> set[Variable]:
         graph = self._graph()
         return {a for v in variables if v in graph for a in nx.ancestors(graph, v)}
 
     # --- names ---
+
+    def _settle_name(self, variable: Variable, known: str) -> None:
+        """Give a variable a name that stands for it alone in the formulas of this graph, and the space of `known`."""
+        if variable in self.names:
+            return
+        spaces, space = self.model.spaces, self.model.spaces.get(known)
+        name = variable.name
+        if name in self.names.values() or (name in spaces and spaces[name] != space):
+            number = 2
+            while (name := f"{variable.name}_{number}") in {*self.taken, *self.names.values()}:
+                number += 1
+        self.names[variable] = name
+        if space is not None:
+            spaces.setdefault(name, space)
+
+    def _atom(self, factor: Factor) -> Atom:
+        """A factor over names of this graph, with the variables that they stand for."""
+        inside = {*factor.targets, *factor.parents}
+        return Atom(factor, tuple(sorted((n, v) for v, n in self.names.items() if n in inside and v != Variable(n))))
+
+    def _over_names(self, atom: Atom) -> Atom:
+        """An atom with its variables replaced by the names that this graph has for them."""
+        return atom.renamed({v: Variable(n) for v, n in self.names.items()})
 
     def _free_name(self, hint: str) -> str:
         name, number = hint, 2
@@ -202,7 +229,7 @@ class _Graph:
         """A name for a formula, so that formulas made of it do not grow with it."""
         if isinstance(expr, tree.Name | tree.Number | tree.ListLiteral):
             return expr
-        name = tree.Name(self._free_name(hint.replace("′", "")), span=expr.span)
+        name = tree.Name(self._free_name(hint), span=expr.span)
         self._bind(tree.Binding((name,), expr, span=expr.span))
         return name
 
@@ -214,31 +241,35 @@ class _Graph:
 
     # --- one arc ---
 
-    def _reverse(self, parent: str, child: str, *, keep: bool) -> None:
+    def _reverse(self, parent: Variable, child: Variable, *, keep: bool) -> None:
         """Turn one arc round; without `keep`, what becomes of the parent is not needed."""
         prior, likelihood = self.atoms[parent], self.atoms[child]
         first, second = self._use(prior), self._use(likelihood)
-        parents = tuple(dict.fromkeys((*prior.parents, *(p for p in likelihood.parents if p != parent))))
+        above = dict.fromkeys((*prior.parents, *(p for p in likelihood.parents if p != parent)))
+        parents = tuple(self.names[v] for v in above)
         make = Maker(likelihood.factor.span)
-        shape = self.model.spaces[parent].shape
+        known, given = self.names[parent], self.names[child]
+        shape, wide = self.model.spaces[known].shape, self.model.spaces[given].shape
         size = shape[0] if len(shape) == 1 else None
-        reader = AffineReader(self.model, parent, self.inline, size, self._rank, make)
+        reader = AffineReader(self.model, known, self.inline, size, self._rank, make)
         found = reverse(
-            Side(prior.label, parent, first.family.name, dict(first.parameters), shape),
-            Side(likelihood.label, child, second.family.name, dict(second.parameters), self.model.spaces[child].shape),
+            Side(prior.label, known, first.family.name, dict(first.parameters), shape, str(parent)),
+            Side(likelihood.label, given, second.family.name, dict(second.parameters), wide, str(child)),
             reader,
             self._named,
         )
         if found.predictive is None or keep:
-            posterior = Atom(self._factor(prior, parent, (child, *parents), found.posterior, reader))
+            posterior = self._atom(self._factor(prior, parent, (given, *parents), found.posterior, reader))
             self.atoms[parent] = posterior
         if found.predictive is not None:
             predictive = self._factor(likelihood, child, parents, found.predictive, reader)
         else:
             at = make.call("detach", found.at)
-            evidence = Evidence(parent, at, self._reachable((at,)), prior, likelihood, posterior)
-            predictive = Factor(likelihood.factor.name, (child,), parents, evidence, likelihood.factor.span)
-        self.atoms[child] = Atom(predictive)
+            evidence = Evidence(
+                Variable(known), at, self._reachable((at,)), *map(self._over_names, (prior, likelihood, posterior))
+            )
+            predictive = Factor(likelihood.factor.name, (given,), parents, evidence, likelihood.factor.span)
+        self.atoms[child] = self._atom(predictive)
         self.reasons.append(_reason(first.family.name, second.family.name))
 
     def _use(self, atom: Atom) -> FamilyUse:
@@ -250,7 +281,8 @@ class _Graph:
             raise NoClosedForm(f"{atom.label} is in no family of the language")
         if not isinstance(use, FamilyUse) or len(atom.targets) != 1:
             raise NoClosedForm(f"{atom.label} has no family")
-        names = dict(atom.mapping)
+        inside = (*atom.factor.targets, *atom.factor.parents)
+        names = {n: self.names[atom.variable(n)] for n in inside if n != self.names[atom.variable(n)]}
         bound = [n.id for b in use.bindings for n in b.names]
         fresh = {} if self._is_bound(use) else {n: self._free_name(n) for n in bound}
         names.update({old: new for old, new in fresh.items() if old != new})
@@ -273,8 +305,11 @@ class _Graph:
         """Whether the bindings of a factor are those of this graph already: it was made here."""
         return all(self.bindings.get(n.id) is b for b in use.bindings for n in b.names)
 
-    def _factor(self, like: Atom, target: str, parents: tuple[str, ...], made: Made, reader: AffineReader) -> Factor:
+    def _factor(
+        self, like: Atom, variable: Variable, parents: tuple[str, ...], made: Made, reader: AffineReader
+    ) -> Factor:
         name, parameters = made
+        target = self.names[variable]
         family = families()[name]
         order = [p.name for p in family.parameters]
         given = {
@@ -284,13 +319,17 @@ class _Graph:
         used = self._reachable([e for _, e in kept])
         formulas = (*(e for _, e in kept), *(b.value for b in used))
         if target != reader.variable and any(reader.depends(e) for e in formulas):
-            raise NoClosedForm(f"{like.label} depends on {reader.variable.rstrip('′')} in more than one place")
+            raise NoClosedForm(f"{like.label} depends on {self._shown(reader.variable)} in more than one place")
         use = FamilyUse(family, kept, used, {})
         factor = Factor(like.factor.name, (target,), parents, use, like.factor.span)
         check_factor(factor, self.typer)
         if len(use.types) < len(kept):
             raise NoClosedForm(f"the shapes of {like.label} do not fit")
         return factor
+
+    def _shown(self, name: str) -> str:
+        """The variable that a name of this graph stands for, for messages."""
+        return next(str(variable) for variable, known in self.names.items() if known == name)
 
     def _reachable(self, exprs: Iterable[tree.Expr]) -> tuple[tree.Binding, ...]:
         """The bindings that some expressions need, in the order in which they were made."""

@@ -179,13 +179,13 @@ def _deterministic(factor: Factor, definition: Deterministic, typer: Typer) -> N
 
 def _flow(factor: Factor, use: FlowUse, typer: Typer) -> None:
     """The context, the shapes and the base of a factor that is a flow."""
-    if use.variable in typer.model.spaces:
+    if use.base_name in typer.model.spaces:
         return
     scope = scope_of(factor, typer, use.bindings)
     contexts = [typer.typed(argument, scope) for argument in use.arguments]
     target = space_of(factor.targets[0], typer, factor)
     if target is None or None in contexts:
-        typer.model.spaces_missing.add(use.variable)
+        typer.model.spaces_missing.add(use.base_name)
         return
     out = size_flow(factor, use, target.space, [c for c in contexts if c is not None], typer)
     definition = use.base.definition
@@ -202,7 +202,7 @@ def _flow(factor: Factor, use: FlowUse, typer: Typer) -> None:
         )
         return
     kind = family.support if KINDS[family.support].event_rank == 0 else "real"
-    typer.model.spaces[use.variable] = Space(kind, out)
+    typer.model.spaces[use.base_name] = Space(kind, out)
     check_factor(use.base, typer)
 
 
@@ -274,7 +274,7 @@ class _Check:
     # --- the variable ---
 
     def _infer_space(self, types: dict[str, Typed]) -> Space | None:
-        variable = self.factor.targets[0]
+        variable = self.factor.subject
         shape: tuple[int, ...] = ()
         categories = None
         for name, value in types.items():
@@ -301,7 +301,7 @@ class _Check:
 
     def _support(self, space: Space) -> bool:
         """Whether values of the variable can be scored by the family."""
-        variable, support = self.factor.targets[0], self.family.support
+        variable, support = self.factor.subject, self.family.support
         span = self.typer.model.variables.get(variable, self.factor.span)
         if self.family.event_rank > len(space.shape):
             self.sink.add(
@@ -346,7 +346,7 @@ class _Check:
 
     def _wider(self, space: Space) -> None:
         """A family that draws values outside the variable's space."""
-        variable, support = self.factor.targets[0], self.family.support
+        variable, support = self.factor.subject, self.family.support
         if contains(space.kind, support) or self.family.index_valued or self.family.name == "Delta":
             return
         better = _FAMILIES_FOR.get(space.kind)
@@ -361,7 +361,7 @@ class _Check:
         )
 
     def _support_error(self, space: Space, span: Span) -> None:
-        variable = self.factor.targets[0]
+        variable = self.factor.subject
         better = _FAMILIES_FOR.get(space.kind)
         self.sink.add(
             "PGC304",
@@ -432,7 +432,7 @@ class _Check:
         fits = value.shape == wanted or (not value.shape and (parameter.rank == 0 or filled))
         if fits or (parameter.rank and value.literal is not None and value.shape == wanted[-parameter.rank :]):
             return True
-        variable = self.factor.targets[0]
+        variable = self.factor.subject
         blamed = self._tensor_in(expr, value.shape)
         related = [(self.typer.model.variables.get(variable, self.factor.span), f"{variable} is `{space}`")]
         if blamed is not None:

@@ -1,12 +1,13 @@
 """The values of the model room: factors, nets, tensors and the model that holds them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
 from pgcompile.diagnostics import NOWHERE, Span
+from pgcompile.model.variable import Variable
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.family import Family
 from pgcompile.vocabulary.layers import Layer, Value
@@ -244,6 +245,9 @@ class Extern:
 class Evidence:
     """`p(c) = p(c|z) p(z) / p(z|c)`, the same for every z (Chib 1995), where p(c) is in no family.
 
+    Its factors are over the names that `at` is written with; the atom that has this definition says which variables
+    they are.
+
     Args:
         variable: z.
         at: the value of z at which it is evaluated.
@@ -253,7 +257,7 @@ class Evidence:
         posterior: `p(z|c)`.
     """
 
-    variable: str
+    variable: Variable
     at: tree.Expr
     bindings: tuple[tree.Binding, ...]
     prior: "Atom"
@@ -287,7 +291,7 @@ class Pushforward:
     """The density of `y = f(x)` for an invertible elementwise f: `p(x) |dx/dy|` at `x = f^-1(y)`.
 
     Args:
-        variable: x.
+        variable: the name that the formulas have for x.
         base: the factor of x.
         forward: f, over x.
         inverse: its inverse, over y.
@@ -309,7 +313,7 @@ class FlowUse:
         flow: f.
         inverted: whether it is `f.inv`.
         arguments: what it is conditioned on.
-        base: the factor of f(x), over a variable that nothing else names.
+        base: the factor of f(x), over a name that no formula has.
         bindings: of `where`.
     """
 
@@ -319,10 +323,15 @@ class FlowUse:
     base: "Factor"
     bindings: tuple[tree.Binding, ...] = ()
 
-    @cached_property
-    def variable(self) -> str:
-        """f(x)."""
+    @property
+    def base_name(self) -> str:
+        """The name that the base has for f(x)."""
         return self.base.targets[0]
+
+    def base_atom(self, atom: "Atom") -> "Atom":
+        """The base, with the variables of the atom that has this definition."""
+        target = (self.base_name, atom.targets[0].as_base())
+        return Atom(self.base, tuple(sorted((*((n, v) for n, v in atom.renaming if n in self.base.parents), target))))
 
 
 @dataclass(frozen=True)
@@ -347,11 +356,18 @@ class Factor:
         " | FlowUse"
     )
     span: Span
+    shown: tuple[str, ...] | None = None
+    """Its targets, for people, where they have names that nobody wrote."""
 
     @cached_property
     def label(self) -> str:
         """As people write it: `q(z|x)`."""
-        return factor_label(self.name, self.targets, self.parents)
+        return factor_label(self.name, self.shown or self.targets, self.parents)
+
+    @property
+    def subject(self) -> str:
+        """The variable that it generates, for people."""
+        return (self.shown or self.targets)[0]
 
 
 FactorDefinition = (
@@ -359,38 +375,70 @@ FactorDefinition = (
 )
 
 
-def factor_label(name: str, targets: tuple[str, ...], parents: tuple[str, ...]) -> str:
+def factor_label(name: str, targets: Iterable[Variable | str], parents: Iterable[Variable | str]) -> str:
     """`name(targets|parents)`; a deterministic variable, which has no name, is `x = ...` elsewhere."""
-    bar = f"|{','.join(parents)}" if parents else ""
-    return f"{name}({','.join(targets)}{bar})"
+    given = ",".join(map(str, parents))
+    return f"{name}({','.join(map(str, targets))}{f'|{given}' if given else ''})"
 
 
 @dataclass(frozen=True)
 class Atom:
-    """A factor with its variables renamed: one piece of a distribution."""
+    """A factor with a variable for each of the names that it is declared with: one piece of a distribution.
+
+    Args:
+        factor: the factor.
+        renaming: the variables of those names that do not stand for the variable of that name.
+    """
 
     factor: Factor
-    renaming: tuple[tuple[str, str], ...] = ()
+    renaming: tuple[tuple[str, Variable], ...] = ()
 
     @cached_property
-    def mapping(self) -> dict[str, str]:
-        """Old name to new one, for the variables that were renamed."""
+    def mapping(self) -> dict[str, Variable]:
+        """The variables of the names that do not stand for the variable of that name."""
         return dict(self.renaming)
 
-    @cached_property
-    def targets(self) -> tuple[str, ...]:
-        """Variables it generates."""
-        return tuple(self.mapping.get(v, v) for v in self.factor.targets)
+    def variable(self, name: str) -> Variable:
+        """The variable that a name of the factor stands for."""
+        return self.mapping.get(name) or Variable(name)
+
+    def name_of(self, variable: Variable) -> str:
+        """The name that the factor has for one of its variables."""
+        names = (*self.factor.targets, *self.factor.parents)
+        return next(name for name in names if self.variable(name) == variable)
 
     @cached_property
-    def parents(self) -> tuple[str, ...]:
+    def targets(self) -> tuple[Variable, ...]:
+        """Variables it generates."""
+        return tuple(map(self.variable, self.factor.targets))
+
+    @cached_property
+    def parents(self) -> tuple[Variable, ...]:
         """Variables it is conditioned on."""
-        return tuple(self.mapping.get(v, v) for v in self.factor.parents)
+        return tuple(map(self.variable, self.factor.parents))
 
     @cached_property
     def label(self) -> str:
-        """As people write it, with the new names."""
+        """As people write it, with its own variables."""
         return factor_label(self.factor.name, self.targets, self.parents)
+
+    def renamed(self, changes: Mapping[Variable, Variable]) -> "Atom":
+        """With some of its variables replaced by others, all at once."""
+        names = (*self.factor.targets, *self.factor.parents)
+        now = {name: changes.get(self.variable(name), self.variable(name)) for name in names}
+        return Atom(self.factor, tuple(sorted((n, v) for n, v in now.items() if v != Variable(n))))
+
+
+def data_of(targets: Iterable[Variable], span: Span) -> Atom:
+    """`data(x)`: the empirical distribution of some variables."""
+    targets = tuple(targets)
+    factor = Factor("data", tuple(v.name for v in targets), (), Data(), span)
+    return Atom(factor, tuple(sorted((v.name, v) for v in targets if v != Variable(v.name))))
+
+
+def names_of(item: "Atom | Factor | Distribution") -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of what a factor generates and of what it is conditioned on; those of the variables of an atom."""
+    return tuple(map(str, item.targets)), tuple(map(str, item.parents))
 
 
 def is_pathwise(atom: Atom) -> bool:
@@ -408,30 +456,40 @@ def is_pathwise(atom: Atom) -> bool:
 class Distribution:
     """A product of atoms with some of their targets integrated out, and some given.
 
-    `hidden` variables carry a prime, so that nothing outside can name them. `evidence` are variables that the atoms
-    generate and that the distribution is conditioned on: with it the product is a posterior.
+    `hidden` variables are copies that nothing outside can name. `evidence` are variables that the atoms generate and that
+    the distribution is conditioned on: with it the product is a posterior.
     """
 
     atoms: tuple[Atom, ...]
-    hidden: tuple[str, ...] = ()
-    evidence: tuple[str, ...] = ()
+    hidden: tuple[Variable, ...] = ()
+    evidence: tuple[Variable, ...] = ()
     origin: "Distribution | None" = field(default=None, compare=False, repr=False)
     """What it was before its continuous variables were integrated out or inferred."""
     why: str = field(default="", compare=False, repr=False)
     """Why that could be done."""
 
     @cached_property
-    def targets(self) -> tuple[str, ...]:
+    def targets(self) -> tuple[Variable, ...]:
         """Variables it generates and shows, in the atoms' order."""
         apart = {*self.hidden, *self.evidence}
         return tuple(v for atom in self.atoms for v in atom.targets if v not in apart)
 
     @cached_property
-    def parents(self) -> tuple[str, ...]:
+    def parents(self) -> tuple[Variable, ...]:
         """Variables it is conditioned on."""
         generated = {v for atom in self.atoms for v in atom.targets}
         outside = (v for atom in self.atoms for v in atom.parents if v not in generated)
         return tuple(dict.fromkeys((*self.evidence, *outside)))
+
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        """Names of the variables that it generates."""
+        return tuple(v.name for v in self.targets)
+
+    @property
+    def parent_names(self) -> tuple[str, ...]:
+        """Names of the variables it is conditioned on."""
+        return tuple(v.name for v in self.parents)
 
     @cached_property
     def label(self) -> str:
@@ -462,7 +520,7 @@ class NamedDistribution:
     name: str
     distribution: Distribution
     span: Span
-    parents: tuple[str, ...] = ()
+    parents: tuple[Variable, ...] = ()
     """What it is conditioned on, in the order in which that was written."""
 
     @property

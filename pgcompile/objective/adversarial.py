@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from pgcompile.diagnostics import cure
 from pgcompile.model.literals import evaluate
 from pgcompile.model.mixtures import components
-from pgcompile.model.values import Atom, Data, Distribution, ExternNetwork, Factor, ModuleSegment, Net
+from pgcompile.model.values import Data, Distribution, ExternNetwork, ModuleSegment, Net, data_of
+from pgcompile.model.variable import Variable, shown, variables
 from pgcompile.objective import terms
 from pgcompile.objective.context import Context
 from pgcompile.objective.options import choice, read_options, split_options
@@ -128,7 +129,7 @@ class Adversarial:
 
     def _sides(
         self, expr: tree.Functional, net: Net | ExternNetwork
-    ) -> tuple[Distribution, Distribution, tuple[str, ...]] | None:
+    ) -> tuple[Distribution, Distribution, tuple[Variable, ...]] | None:
         """Both sides, and the variables that the net compares."""
         assert expr.right is not None
         data_left = isinstance(expr.left, tree.Name) and expr.left.id == "data"
@@ -138,27 +139,28 @@ class Adversarial:
             return None
         wanted = self._compared(one, net)
         if isinstance(second, tree.Name) and second.id == "data":
-            other: Distribution | None = Distribution((Atom(Factor("data", wanted, (), Data(), second.span)),))
+            other: Distribution | None = Distribution((data_of(wanted, second.span),))
         else:
             other = self.opposite(second, one)
         if other is None:
             return None
-        variables = tuple(v for v in wanted if v in other.targets)
+        found = tuple(v for v in wanted if v in other.targets)
         missing = [v for v in wanted if v not in other.targets]
-        if (net.inputs is not None and missing) or not variables:
-            shown = ", ".join(missing or wanted)
+        if (net.inputs is not None and missing) or not found:
             self._report(
                 expr,
-                f"{expr.kind} compares draws of the same variables, and {other.label} does not generate {shown}",
-                f"compare {one.label} with a distribution of {', '.join(wanted)}, such as data({', '.join(wanted)})",
+                f"{expr.kind} compares draws of the same variables, and {other.label} does not generate "
+                + shown(missing or wanted),
+                f"compare {one.label} with a distribution of {shown(wanted)}, such as data({shown(wanted)})",
             )
             return None
-        return (other, one, variables) if data_left else (one, other, variables)
+        return (other, one, found) if data_left else (one, other, found)
 
-    def _compared(self, side: Distribution, net: Net | ExternNetwork) -> tuple[str, ...]:
+    def _compared(self, side: Distribution, net: Net | ExternNetwork) -> tuple[Variable, ...]:
         """What the net names, or else the variables that nothing of the side is conditioned on."""
-        if net.inputs is not None and all(name in side.targets for name in net.inputs):
-            return tuple(net.inputs)
+        named = variables(net.inputs or ())
+        if named and all(variable in side.targets for variable in named):
+            return named
         above = {p for atom in side.atoms for p in atom.parents}
         return tuple(t for t in side.targets if t not in above) or side.targets
 
@@ -181,10 +183,10 @@ class Adversarial:
         self._report(option, "penalty is a number that is not negative", "write penalty=10", "PGC408")
         return None
 
-    def _call(self, expr: tree.Functional, name: str, variables: tuple[str, ...]) -> tree.Expr | None:
+    def _call(self, expr: tree.Functional, name: str, compared: tuple[Variable, ...]) -> tree.Expr | None:
         """`d(x)`, or `d(x)[0]`; None after a report."""
         span = expr.span
-        arguments = tuple(tree.Argument(None, tree.Name(v, span=span), span=span) for v in variables)
+        arguments = tuple(tree.Argument(None, tree.Name(v.name, span=span), span=span) for v in compared)
         call = tree.Call(name, arguments, span=span, name_span=span)
         shape = self.whole.shape_of(call)
         if shape not in ((), (1,), None):
@@ -202,13 +204,13 @@ class Adversarial:
         expr: tree.Functional,
         name: str,
         sides: tuple[Distribution, Distribution],
-        variables: tuple[str, ...],
+        compared: tuple[Variable, ...],
         options: tuple[int | None, Estimator],
         env: Env,
         context: Context,
     ) -> Term | None:
         """(||grad d|| - 1)^2 between draws of both sides (Gulrajani et al. 2017)."""
-        if len(variables) > 1 or any(components(side, self.model) is not None for side in sides):
+        if len(compared) > 1 or any(components(side, self.model) is not None for side in sides):
             self._report(expr, "the penalty is between draws of one variable", "leave penalty out", "PGC408")
             return None
         draws: list[tuple[Draw, Env] | None] = [
@@ -219,7 +221,7 @@ class Adversarial:
         settings = terms.Settings(name, (), 0)
         label = f"gradient penalty of {name}"
         return terms.Discrepancy(
-            "GP", draws[0][0], draws[1][0], draws[0][1], draws[1][1], variables, settings, label, expr.span
+            "GP", draws[0][0], draws[1][0], draws[0][1], draws[1][1], compared, settings, label, expr.span
         )
 
 

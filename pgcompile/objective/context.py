@@ -1,24 +1,34 @@
-"""What the terms of one sum share while an objective is resolved."""
+"""What the terms of one objective share while it is resolved."""
 
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, replace
 
 from pgcompile.model.values import Distribution
-from pgcompile.objective.terms import Draw, Env, Estimator
+from pgcompile.model.variable import Variable
+from pgcompile.objective.terms import Estimator, Term, draws_of
 
 
-@dataclass
+@dataclass(frozen=True)
 class Context:
-    """What the terms of one sum share.
+    """What the whole formula says about its parts.
 
-    `pool` holds the draws they may share; factors of a product get pools of their own, because the expectation of a
-    product of independent draws is not that of a shared one.
+    Args:
+        counted: `(p, targets of q)` for every `KL[q || p]`: a bare `log p` is the rest of p.
+        options: of the expectations, which divergences over the same distribution share.
+        repetition: tells the draws of the factors of a product apart: the expectation of a product of independent draws
+            is not that of a shared one.
     """
 
-    counted: list[tuple[str, tuple[str, ...]]]
-    options: list[tuple[Distribution, int | None, Estimator]]
-    pool: dict[tuple[Distribution, Env, int | None, Estimator], Draw] = field(default_factory=dict)
-    counter: list[int] = field(default_factory=lambda: [0])
+    counted: tuple[tuple[str, tuple[Variable, ...]], ...]
+    options: tuple[tuple[Distribution, int | None, Estimator], ...]
+    repetition: tuple[Hashable, ...] = ()
 
-    def apart(self) -> "Context":
-        """The same, with draws of its own."""
-        return Context(self.counted, self.options, {}, self.counter)
+    def apart_from(self, others: Iterable[Term]) -> "Context":
+        """The same, with draws that are independent of those of other terms."""
+        used = {draw.repetition for term in others for draw in draws_of(term)}
+        if not used:
+            return self
+        number, length = 1, len(self.repetition) + 1
+        while any(known[:length] == (*self.repetition, number) for known in used):
+            number += 1
+        return replace(self, repetition=(*self.repetition, number))

@@ -19,6 +19,8 @@ from pgcompile.model.values import (
     Pushforward,
     is_pathwise,
 )
+from pgcompile.model.variable import Variable, shown
+from pgcompile.objective.dependence import formula_parents
 from pgcompile.objective.review import learnables_of
 from pgcompile.objective.terms import PATHWISE, Env, Estimator
 
@@ -34,9 +36,9 @@ class Plan:
     """What is decided about one draw; see `terms.Draw`."""
 
     samples: int
-    enumerated: tuple[str, ...] = ()
-    scored: tuple[str, ...] = ()
-    relaxed: tuple[str, ...] = ()
+    enumerated: tuple[Variable, ...] = ()
+    scored: tuple[Variable, ...] = ()
+    relaxed: tuple[Variable, ...] = ()
 
 
 def plan(
@@ -61,9 +63,9 @@ def plan(
         if isinstance(atom.factor.definition, LogDensityUse | Mixture | Pushforward):
             _report_undrawn(atom, sink, span)
             return None
-    enumerated: list[str] = []
-    scored: list[str] = []
-    relaxed: list[str] = []
+    enumerated: list[Variable] = []
+    scored: list[Variable] = []
+    relaxed: list[Variable] = []
     table = 1
     drawn = False
     for atom in over.atoms:
@@ -105,14 +107,14 @@ def plan(
         sink.add(
             "W127",
             span,
-            f"{', '.join(enumerated)} can take {table:,} values together, and each is evaluated",
+            f"{shown(enumerated)} can take {table:,} values together, and each is evaluated",
             help="leave grad=enumerate out to sample them, or make the space smaller",
         )
     if scored and samples == 1 and estimator.baseline is None:
         sink.add(
             "W126",
             span,
-            f"the gradient through {', '.join(scored)} is a score function without a baseline",
+            f"the gradient through {shown(scored)} is a score function without a baseline",
             reasons=["its variance is that of the whole objective, not of what distinguishes the draws"],
             help="write samples=4, which gives each draw the mean of the others, or baseline=b(...)",
         )
@@ -124,9 +126,9 @@ def plan(
 def _without_effect(
     estimator: Estimator,
     samples: int | None,
-    enumerated: list[str],
-    scored: list[str],
-    relaxed: list[str],
+    enumerated: list[Variable],
+    scored: list[Variable],
+    relaxed: list[Variable],
     drawn: bool,
 ) -> tuple[str, str] | None:
     """An option that changes nothing, and why; None where each has its effect."""
@@ -168,8 +170,7 @@ def _stands_alone(over: Distribution, estimator: Estimator, env: Env, model: Mod
                     help=f"leave grad={estimator.grad} out",
                 )
                 return False
-            if parent in model.deterministic:
-                pending += model.deterministic[parent].parents
+            pending += formula_parents(parent, model) or ()
     return True
 
 
@@ -185,7 +186,7 @@ def _posterior(
             "PGC409",
             span,
             f"an expectation over {over.label} is a sum over its values"
-            + ("" if asked else f", and those of {', '.join(over.targets)} are not finitely many, or too many"),
+            + ("" if asked else f", and those of {shown(over.targets)} are not finitely many, or too many"),
             help="leave the options out" if asked else "approximate it: define q and use ELBO[p || q]",
         )
         return None
@@ -196,7 +197,7 @@ def learned_upstream(atom: Atom, over: Distribution, env: Env, model: Model) -> 
     """What is learned in what a variable is drawn from: its factor's nets and params, and those above it."""
     generators = {t: a for a in over.atoms for t in a.targets}
     found: set[str] = set()
-    stack: list[tuple[Atom, dict[str, Atom], Env]] = [(atom, generators, env)]
+    stack: list[tuple[Atom, dict[Variable, Atom], Env]] = [(atom, generators, env)]
     seen: set[Atom] = set()
     while stack:
         current, inside, outside = stack.pop()
@@ -211,11 +212,11 @@ def learned_upstream(atom: Atom, over: Distribution, env: Env, model: Model) -> 
             if parent in inside:
                 stack.append((inside[parent], inside, outside))
             elif draw is not None and draw.atom_of(parent) is not None:
-                above = {t: a for a in draw.distribution.atoms for t in a.targets}
-                stack.append((above[parent], above, draw.env))
-            elif parent in model.deterministic:
-                found |= learnables_of(model.deterministic[parent], model)
-                pending += model.deterministic[parent].parents
+                makers = {t: a for a in draw.distribution.atoms for t in a.targets}
+                stack.append((makers[parent], makers, draw.env))
+            elif (above := formula_parents(parent, model)) is not None:
+                found |= learnables_of(model.deterministic[parent.name], model)
+                pending += above
     return found
 
 
@@ -236,7 +237,7 @@ def _report_no_gradient(atom: Atom, learned: set[str], grad: str, sink: Sink, sp
     sink.add(
         "PGC403",
         span,
-        f"{', '.join(atom.targets)} is drawn from {atom.label}, and {_family(atom)} draws pass no gradient to "
+        f"{shown(atom.targets)} is drawn from {atom.label}, and {_family(atom)} draws pass no gradient to "
         f"{', '.join(sorted(learned))}",
         reasons=[
             "what compares samples has no other gradient"

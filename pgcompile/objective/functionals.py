@@ -10,7 +10,8 @@ from pgcompile.model.algebra import drop_barren
 from pgcompile.model.elimination import states
 from pgcompile.model.literals import evaluate, flatten
 from pgcompile.model.mixtures import components
-from pgcompile.model.values import Atom, Data, Distribution, Factor, FamilyUse, Model
+from pgcompile.model.values import Data, Distribution, FamilyUse, Model, data_of
+from pgcompile.model.variable import shown, variables
 from pgcompile.objective import terms
 from pgcompile.objective.adversarial import Adversarial
 from pgcompile.objective.context import Context
@@ -380,8 +381,7 @@ class Functionals:
     def _opposite(self, expr: tree.Expr, left: Distribution) -> Distribution | None:
         """The right side; a bare name means the part over the left side's variables, `data` the data of them."""
         if isinstance(expr, tree.Name) and expr.id == "data":
-            factor = Factor("data", left.targets, (), Data(), expr.span)
-            return Distribution((Atom(factor),))
+            return Distribution((data_of(left.targets, expr.span),))
         found = self.resolver.resolve(expr)
         if found is None or not isinstance(expr, tree.Name):
             return found
@@ -398,16 +398,16 @@ class Functionals:
             "PGC405",
             expr.span,
             f"{expr.kind} compares distributions of the same variables, "
-            f"and {left.label} is over {', '.join(left.targets)} "
-            f"while {right.label} is over {', '.join(right.targets)}",
+            f"and {left.label} is over {shown(left.targets)} "
+            f"while {right.label} is over {shown(right.targets)}",
             help=self._compare_help(expr, left),
         )
         return False
 
     def _compare_help(self, expr: tree.Functional, left: Distribution) -> str:
         """What could stand on the right: a factor over the same variables, or one that is missing."""
-        over = ", ".join(left.targets)
-        fitting = [f.label for f in self.model.factors if {*f.targets} == {*left.targets} and not f.parents]
+        over = shown(left.targets)
+        fitting = [f.label for f in self.model.factors if {*variables(f.targets)} == {*left.targets} and not f.parents]
         if isinstance(expr.right, tree.Name) and not fitting:
             return f"no {expr.right.id} factor generates {over}: define `{expr.right.id}({over}) = Normal(0, 1)`, say"
         if fitting:
@@ -453,7 +453,7 @@ class Functionals:
             self.sink.add(
                 "PGC405",
                 expr.span,
-                f"{p.spelled} does not generate {', '.join(missing)}, which {q.label} infers",
+                f"{p.spelled} does not generate {shown(missing)}, which {q.label} infers",
                 help=f"{expr.kind}[p || q] takes the model first and the approximate posterior second",
             )
             return None

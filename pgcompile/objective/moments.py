@@ -9,6 +9,7 @@ from sympy import Expr, Integer, Mul, Rational, Symbol, exp, log
 from pgcompile.diagnostics import Sink
 from pgcompile.model.expressions import Scope, Typer, bind
 from pgcompile.model.values import Atom, FamilyUse, Model, Typed
+from pgcompile.model.variable import Variable
 from pgcompile.objective.closed_forms import expect, gather
 from pgcompile.objective.one_variable import OneVariable, names_below, summands
 from pgcompile.objective.terms import Env
@@ -24,7 +25,7 @@ class ExprUse:
 
     expr: tree.Expr
     env: Env
-    mapping: tuple[tuple[str, str], ...] = ()
+    mapping: tuple[tuple[str, Variable], ...] = ()
     bindings: tuple[tree.Binding, ...] = ()
 
 
@@ -42,10 +43,10 @@ class Moments:
     """
 
     model: Model
-    variable: str
+    variable: Variable
     shape: tuple[int, ...]
     facts: Facts
-    moves: Callable[[str, Env], bool]
+    moves: Callable[[Variable, Env], bool]
     sink: Sink
     uses: list[tuple[Symbol, ExprUse]] = field(default_factory=list)
 
@@ -53,7 +54,7 @@ class Moments:
         """The expectation of a scalar expression as a formula, and the shape that it is still to be summed over."""
 
         def depends(part: tree.Expr) -> bool:
-            return any(self.moves(name, env) for name in names_below(part, ()))
+            return any(self.moves(Variable(name), env) for name in names_below(part, ()))
 
         found = summands(expr, depends)
         if found is None:
@@ -94,12 +95,12 @@ class Moments:
             return None
 
         def depends(part: tree.Expr) -> bool:
-            return any(self.moves(atom.mapping.get(name, name), env) for name in names_below(part, definition.bindings))
+            return any(self.moves(atom.variable(name), env) for name in names_below(part, definition.bindings))
 
         typer = Typer(self.model, Sink(self.sink.source))
-        variables = {v: Typed(self.model.spaces[v]) for v in atom.factor.parents if v in self.model.spaces}
-        scope = Scope("", {**variables}, bind(definition.bindings, typer.sink))
-        reader = self._reader(env, tuple(sorted(atom.mapping.items())), definition.bindings, shape, depends, scope)
+        known = {v: Typed(self.model.spaces[v]) for v in atom.factor.parents if v in self.model.spaces}
+        scope = Scope("", {**known}, bind(definition.bindings, typer.sink))
+        reader = self._reader(env, atom.renaming, definition.bindings, shape, depends, scope)
         values: dict[str, Expr] = {}
         for name, expr in definition.parameters:
             formula = reader.formula(expr)
@@ -108,8 +109,8 @@ class Moments:
             values[name] = formula
         placeholders = {name: Symbol(f"placeholder_{name}", real=True) for name in values}
         density = family.facts(placeholders).log_density
-        target = atom.targets[0]
-        y = self._use(ExprUse(tree.Name(target, span=atom.factor.span), env))
+        target = tree.Name(atom.factor.targets[0], span=atom.factor.span)
+        y = self._use(ExprUse(target, env, atom.renaming))
         formula = density.subs(X, Y).subs({placeholders[n]: v for n, v in values.items()}).subs(Y, y)
         value = expect(_without_inverses(formula), self.facts)
         return None if value is None else (gather(value), shape)
@@ -117,7 +118,7 @@ class Moments:
     def _reader(
         self,
         env: Env,
-        mapping: tuple[tuple[str, str], ...],
+        mapping: tuple[tuple[str, Variable], ...],
         bindings: tuple[tree.Binding, ...],
         shape: tuple[int, ...],
         depends: Callable[[tree.Expr], bool],
@@ -133,7 +134,7 @@ class Moments:
                 return None
             return self._use(ExprUse(expr, env, mapping, bindings))
 
-        return OneVariable(self.model, lambda n: names.get(n, n) == self.variable, depends, symbol, bindings)
+        return OneVariable(self.model, lambda n: names.get(n, Variable(n)) == self.variable, depends, symbol, bindings)
 
     def _use(self, use: ExprUse) -> Symbol:
         for symbol, known in self.uses:

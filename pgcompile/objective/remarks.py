@@ -5,7 +5,9 @@ from collections.abc import Iterator, Mapping
 from pgcompile.diagnostics import NOWHERE, Sink
 from pgcompile.model.expressions import calls_in, names_in
 from pgcompile.model.values import Atom, Data, Model, OptimiseLine, base_name
+from pgcompile.model.variable import Variable
 from pgcompile.objective import terms
+from pgcompile.objective.dependence import formula_parents
 from pgcompile.objective.players import remark_players
 from pgcompile.objective.review import atoms_in, learnables_of, signed
 from pgcompile.objective.terms import Term, walk
@@ -77,8 +79,8 @@ def _is_likelihood(term: terms.LogDensity) -> bool:
 
 def _unsampled(line: OptimiseLine, term: Term, model: Model, sink: Sink) -> None:
     """A variable that p generates and conditions on, that no q draws and none is given: it would be taken for data."""
-    drawn: set[str] = set()
-    conditions: set[str] = set()
+    drawn: set[Variable] = set()
+    conditions: set[Variable] = set()
     scored: list[tuple[Atom, terms.LogDensity | terms.Divergence]] = []
     for draw in terms.draws_of(term):
         drawn |= set(draw.variables)
@@ -92,7 +94,7 @@ def _unsampled(line: OptimiseLine, term: Term, model: Model, sink: Sink) -> None
     for atom, _ in scored:
         for target in atom.targets:
             made = base_name(atom.factor.name) == "p" and not isinstance(atom.factor.definition, Data)
-            if made and target in parents and target not in drawn | conditions:
+            if made and target.is_named and target in parents and target not in drawn | conditions:
                 sink.add(
                     "W113",
                     atom.factor.span,
@@ -109,9 +111,9 @@ def _nothing_learned(line: OptimiseLine, term: Term, model: Model, sink: Sink) -
         if isinstance(inner, terms.Plain):
             found |= {c.name for c in calls_in(inner.expr) if c.name in model.nets}
             found |= {n for n in names_in(inner.expr) if n in model.tensors and model.tensors[n].kind == "param"}
-    deterministic = {p for atom in atoms_in(term) for p in atom.parents if p in model.deterministic}
-    for name in deterministic:
-        found |= learnables_of(model.deterministic[name], model)
+    for parent in {p for atom in atoms_in(term) for p in atom.parents}:
+        if formula_parents(parent, model) is not None:
+            found |= learnables_of(model.deterministic[parent.name], model)
     if not found:
         sink.add(
             "W119",
@@ -128,7 +130,7 @@ def _steps(line: OptimiseLine, term: Term, model: Model, sink: Sink) -> None:
             continue
         for call in calls_in(inner.expr):
             names = {n for a in call.args for n in names_in(a.value)}
-            drawn = sorted(n for n in names if inner.env.get(n) is not None)
+            drawn = sorted(n for n in names if inner.env.get(Variable(n)) is not None)
             if call.name in _STEPS and drawn:
                 sink.add(
                     "W111",

@@ -1,6 +1,6 @@
 """Objectives resolved against the model: which distribution each name means, which draw each variable comes from."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
@@ -12,14 +12,16 @@ from pgcompile.model.expressions import Scope, Typer, names_in
 from pgcompile.model.families import space_of
 from pgcompile.model.literals import evaluate
 from pgcompile.model.mixtures import components
-from pgcompile.model.values import Atom, Data, Distribution, Factor, FamilyUse, Model, Pushforward, Typed, base_name
+from pgcompile.model.values import Data, Distribution, FamilyUse, Model, Pushforward, Typed, base_name, data_of
+from pgcompile.model.variable import Variable, shown
 from pgcompile.objective import terms
 from pgcompile.objective.context import Context
+from pgcompile.objective.dependence import closure, speaks_of, variables_in
 from pgcompile.objective.estimators import LARGEST_TABLE, LIMIT, plan
 from pgcompile.objective.functionals import Functionals
 from pgcompile.objective.options import read_options
 from pgcompile.objective.review import learnables_of, learned_in
-from pgcompile.objective.terms import NUMBERS_OF_A_DRAW, OBSERVED, Draw, Env, Estimator, Term
+from pgcompile.objective.terms import OBSERVED, Draw, Env, Estimator, Term, point
 from pgcompile.syntax import tree
 from pgcompile.syntax.format import format_expr
 from pgcompile.vocabulary.functions import FUNCTIONS
@@ -61,14 +63,15 @@ class Objectives:
         self.readings: dict[Span, str] = {}
         self.reasons: list[str] = []
         self.functionals = Functionals(self)
+        self.contexts: dict[str, Context] = {}
+        self.pool: dict[Draw, Draw] = {}
 
     def all(self) -> dict[str, Term]:
         found: dict[str, Term] = {}
         for name, objective in self.model.objectives.items():
             self.open = [name]
-            context = Context(self._counted(objective.expr), self._options(objective.expr))
             self.readings, self.reasons = {}, []
-            term = self.term(objective.expr, OBSERVED, context)
+            term = self.term(objective.expr, OBSERVED, self._context(name))
             if term is not None and self._baselines_apart(term):
                 found[name] = term
                 self._note_readings(name, objective.expr)
@@ -114,7 +117,17 @@ class Objectives:
 
     # --- what the whole formula says about its bare names ---
 
-    def _counted(self, expr: tree.Expr) -> list[tuple[str, tuple[str, ...]]]:
+    def _context(self, name: str) -> Context:
+        """What the formulas that an objective is a part of say about it, so that it is the same in each of them."""
+        if name not in self.contexts:
+            own = self.model.objectives[name].expr
+            whole = [o.expr for o in self.model.objectives.values() if own in self._expanded(o.expr)]
+            counted = dict.fromkeys(pair for expr in whole for pair in self._counted(expr))
+            options = [found for expr in whole for found in self._options(expr)]
+            self.contexts[name] = Context(tuple(counted), tuple(options))
+        return self.contexts[name]
+
+    def _counted(self, expr: tree.Expr) -> list[tuple[str, tuple[Variable, ...]]]:
         """`(p, targets of q)` for every `KL[q || p]` of the formula, so that a bare `log p` is the rest of p."""
         found = []
         for node in tree.walk(self._expanded(expr)):
@@ -288,7 +301,8 @@ class Objectives:
             self.sink.add("PGC406", expr.span, f"{expr.id} is defined in terms of itself", reasons=[" -> ".join(ring)])
             return None
         self.open.append(expr.id)
-        inner = self.term(self.model.objectives[expr.id].expr, env, context)
+        own = replace(self._context(expr.id), repetition=context.repetition)
+        inner = self.term(self.model.objectives[expr.id].expr, env, own)
         self.open.pop()
         return inner and terms.Reference(expr.id, inner)
 
@@ -347,9 +361,8 @@ class Objectives:
         """A deterministic variable that is scored is data, unless what it is made from is drawn."""
         for atom in distribution.atoms:
             definition = atom.factor.definition
-            if isinstance(definition, Pushforward) and env.get(definition.variable) is None:
-                data = Atom(Factor("data", atom.targets, (), Data(), atom.factor.span))
-                env = env.extended(atom.targets, Draw(-1, Distribution((data,)), 1, OBSERVED))
+            if isinstance(definition, Pushforward) and env.get(definition.base.targets[0]) is None:
+                env = env.extended(atom.targets, point(data_of(atom.targets, atom.factor.span)))
         return env
 
     def _distribution(self, expr: tree.Expr, env: Env, context: Context) -> Distribution | None:
@@ -394,22 +407,17 @@ class Objectives:
         if len(known) == len(tables):
             return all(self._fits(part, table, span) for part, table in zip(parts, known, strict=True))
         left = parts[tables.index(None)]
-        names = ", ".join(h.rstrip("′") for h in left.hidden)
-        shown = Distribution(
-            tuple(
-                Atom(a.factor, tuple((o, n.rstrip("′")) for o, n in a.renaming if o != n.rstrip("′")))
-                for a in left.atoms
-            )
-        )
+        names = shown(left.hidden)
+        joint = " ".join(atom.label for atom in left.atoms)
         exact = self.resolver.exact
         obstacle = None if exact is None else exact.obstacles.get(distribution)
         self.sink.add(
             "PGC210",
             span,
             f"there is no exact log-density of {distribution.label}: "
-            f"{names} would have to be integrated out of {shown.spelled}",
+            f"{names} would have to be integrated out of {joint}",
             reasons=[] if obstacle is None else [obstacle],
-            help=f"use a bound: ELBO[{shown.spelled} || q({names}|{','.join(left.targets)})]",
+            help=f"use a bound: ELBO[{joint} || q({names}|{','.join(map(str, left.targets))})]",
         )
         return False
 
@@ -426,7 +434,7 @@ class Objectives:
                 "PGC214",
                 span,
                 what,
-                reasons=[f"{', '.join(h.rstrip('′') for h in distribution.hidden[:6])} are summed out together"],
+                reasons=[f"{shown(distribution.hidden[:6])} are summed out together"],
                 help="use a bound: ELBO[p || q]",
             )
             return False
@@ -485,11 +493,11 @@ class Objectives:
         draws = {inner.get(v) for v in over.targets}
         draw = next(iter(draws)) if len(draws) == 1 else None
         drawn = {v for v in over.targets if inner.get(v) is draw}
-        if drawn and not drawn & _variables(body, self.model):
+        if draw is not None and drawn and not speaks_of(body, draw, drawn, self.model):
             self.sink.add(
                 "W106",
                 expr.span,
-                f"the body of this expectation does not depend on {', '.join(sorted(drawn))}",
+                f"the body of this expectation does not depend on {shown(sorted(drawn))}",
                 help="leave the expectation out",
             )
         return body
@@ -514,38 +522,34 @@ class Objectives:
         span: Span,
     ) -> tuple[Draw, Env] | None:
         """The draw of a distribution in this context, shared with other terms of the same sum; None after a report."""
-        key = (over, env, samples, estimator)
-        draw = context.pool.get(key)
-        if draw is None:
-            decided = plan(over, estimator, samples, env, self.model, self.sink, span)
-            if decided is None or not self._is_baseline(estimator.baseline, over, env):
-                return None
-            context.counter[0] += NUMBERS_OF_A_DRAW
-            number = context.counter[0]
-            draw = Draw(
-                number,
-                over,
-                decided.samples,
-                env,
-                estimator,
-                decided.enumerated,
-                decided.scored,
-                decided.relaxed,
-                samples is None,
-            )
-            context.pool[key] = draw
+        decided = plan(over, estimator, samples, env, self.model, self.sink, span)
+        if decided is None or not self._is_baseline(estimator.baseline, over, env):
+            return None
+        draw = Draw(
+            over,
+            decided.samples,
+            env,
+            estimator,
+            decided.enumerated,
+            decided.scored,
+            decided.relaxed,
+            context.repetition,
+            order=len(self.pool) + 1,
+            unasked=samples is None,
+        )
+        draw = self.pool.setdefault(draw, draw)
         return draw, env.extended(draw.variables, draw)
 
     def _is_baseline(self, expr: tree.Expr | None, over: Distribution, env: Env) -> bool:
         """Whether a baseline is one number a data point that does not depend on what is drawn."""
         if expr is None:
             return True
-        inside = closure(names_in(expr), self.model) & {*over.targets}
+        inside = closure(variables_in(expr, self.model), self.model) & {*over.targets}
         if inside:
             self.sink.add(
                 "PGC408",
                 expr.span,
-                f"the baseline depends on {', '.join(sorted(inside))}, which is drawn",
+                f"the baseline depends on {shown(sorted(inside))}, which is drawn",
                 reasons=["what depends on the draw cannot be subtracted without changing the gradient"],
                 help="use what the draw is conditioned on",
             )
@@ -581,19 +585,17 @@ class Objectives:
                 edits=[Edit(expr.span, inside)],
             )
         numerator = self.term(top, env, context)
-        denominator = self.term(bottom, env, context.apart() if self._samples(top) else context)
+        denominator = self.term(bottom, env, context.apart_from([numerator] if numerator is not None else []))
         return None if numerator is None or denominator is None else terms.Divide(numerator, denominator)
 
     def _product(self, factors: tuple[tree.Expr, ...], env: Env, context: Context) -> Term | None:
         """Factors that sample draw independently of one another."""
         found: list[Term] = []
-        sampled = False
         for factor in factors:
-            term = self.term(factor, env, context.apart() if sampled else context)
+            term = self.term(factor, env, context.apart_from(found))
             if term is None:
                 return None
             found.append(term)
-            sampled = sampled or self._samples(factor)
         return terms.Multiply(tuple(found))
 
     def _call(self, expr: tree.Call, env: Env, context: Context) -> Term | None:
@@ -641,87 +643,6 @@ def _detached(over: tree.Expr) -> tree.Expr | None:
             return argument.value
         case _:
             return None
-
-
-def _variables(term: Term, model: Model) -> set[str]:
-    """Variables that a term speaks of, through deterministic ones too."""
-    match term:
-        case terms.Constant():
-            return set()
-        case terms.Plain(expr):
-            return closure(names_in(expr), model)
-        case terms.LogDensity(distribution):
-            return closure({*distribution.targets, *distribution.parents}, model)
-        case terms.Expectation(draw, body):
-            return _variables(body, model) | closure(set(draw.distribution.parents), model)
-        case terms.Aggregate(atom=atom):
-            return closure({*atom.parents}, model)
-        case terms.Discrepancy(left=one, right=other):
-            return closure({*one.distribution.parents, *other.distribution.parents}, model)
-        case terms.Divergence(left=left, right=right):
-            return closure({*left.parents, *(right.parents if right else ())}, model)
-        case terms.Add(items):
-            return set().union(*(_variables(t, model) for _, t in items))
-        case terms.Multiply(items) | terms.Apply(arguments=items):
-            return set().union(*(_variables(t, model) for t in items))
-        case terms.Divide(top, bottom) | terms.Raise(top, bottom):
-            return _variables(top, model) | _variables(bottom, model)
-        case terms.Reference(_, inner):
-            return _variables(inner, model)
-
-
-def observed_variables(term: Term, model: Model) -> set[str]:
-    """Variables that a formula speaks of and nothing draws: the arguments of its method."""
-
-    def observed(names: Iterable[str], env: Env) -> set[str]:
-        data = {n for n in names if (source := env.get(n)) is not None and source.gives_data(n)}
-        above = closure({*names} - data, model)
-        return data | {n for n in above if env.get(n) is None and n not in model.deterministic and n in model.variables}
-
-    match term:
-        case terms.Constant():
-            return set()
-        case terms.Plain(expr, env):
-            return observed(names_in(expr), env)
-        case terms.LogDensity(distribution, env):
-            return observed((*distribution.targets, *distribution.parents), env)
-        case terms.Expectation(draw, body):
-            data = [t for a in draw.distribution.atoms if isinstance(a.factor.definition, Data) for t in a.targets]
-            baseline = draw.estimator.baseline
-            outside = observed((*draw.distribution.parents, *data), draw.env) | observed_variables(body, model)
-            return outside if baseline is None else outside | observed(names_in(baseline), draw.env)
-        case terms.Aggregate(draw=draw, atom=atom):
-            return observed(atom.parents, draw.env)
-        case terms.Discrepancy(left=one, right=other):
-            sides = [(one, one.distribution), (other, other.distribution)]
-            return {
-                name
-                for draw, d in sides
-                for name in observed((*d.parents, *(t for t in d.targets if t not in draw.variables)), draw.env)
-            }
-        case terms.Divergence(left=left, right=right, env=env):
-            return observed((*left.parents, *(right.parents if right else ())), env) - set(left.targets)
-        case terms.Add(items):
-            return set().union(*(observed_variables(t, model) for _, t in items))
-        case terms.Multiply(items) | terms.Apply(arguments=items):
-            return set().union(*(observed_variables(t, model) for t in items))
-        case terms.Divide(top, bottom) | terms.Raise(top, bottom):
-            return observed_variables(top, model) | observed_variables(bottom, model)
-        case terms.Reference(_, inner):
-            return observed_variables(inner, model)
-
-
-def closure(names: set[str], model: Model) -> set[str]:
-    """Names with everything that the deterministic variables among them are made of."""
-    found: set[str] = set()
-    stack = list(names)
-    while stack:
-        name = stack.pop()
-        if name not in found:
-            found.add(name)
-            if name in model.deterministic:
-                stack.extend(model.deterministic[name].parents)
-    return found
 
 
 def _dist_name(expr: tree.Expr) -> str | None:

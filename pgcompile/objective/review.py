@@ -56,16 +56,17 @@ def graph_of(model: Model, distribution: Distribution | None) -> nx.DiGraph:
     atoms: list[Atom | Factor] = (
         list(distribution.atoms) if distribution is not None else [Atom(f) for f in model.factors]
     )
-    mentioned = {v for atom in atoms for v in (*atom.targets, *atom.parents)}
+    mentioned = {str(v) for atom in atoms for v in (*atom.targets, *atom.parents)}
     atoms += [f for name, f in model.deterministic.items() if name in mentioned or {*f.parents} <= mentioned]
     for atom in atoms:
-        for target in atom.targets:
-            label = atom.label if atom.label[0] != "(" else f"{target} = f({','.join(atom.parents)})"
+        targets, parents = [str(v) for v in atom.targets], [str(v) for v in atom.parents]
+        for target in targets:
+            label = atom.label if atom.label[0] != "(" else f"{target} = f({','.join(parents)})"
             graph.add_node(target, factor=label)
-        for parent in atom.parents:
+        for parent in parents:
             if parent not in graph:
                 graph.add_node(parent, factor=None)
-            graph.add_edges_from((parent, target) for target in atom.targets)
+            graph.add_edges_from((parent, target) for target in targets)
     return graph
 
 

@@ -14,13 +14,13 @@ from sympy import Add, Expr, Function, Integer, Mul, Rational, Symbol
 from pgcompile.diagnostics import InternalError, Sink, Span
 from pgcompile.model.algebra import order_atoms
 from pgcompile.model.elimination import evidence_of, states, tables
-from pgcompile.model.expressions import names_in
 from pgcompile.model.literals import evaluate
 from pgcompile.model.values import Atom, Distribution, FamilyUse, Model
+from pgcompile.model.variable import Variable, shown
 from pgcompile.objective import terms
 from pgcompile.objective.closed_forms import entropy, expected_log_density
+from pgcompile.objective.dependence import Place, depends_on, observed_variables, variables_in
 from pgcompile.objective.moments import ExprUse, Moments
-from pgcompile.objective.resolve import observed_variables
 from pgcompile.objective.review import learned_in
 from pgcompile.objective.terms import Draw, Env, Term
 from pgcompile.syntax import tree
@@ -87,18 +87,19 @@ class ClosedLeaf:
     parameters: tuple[tuple[Symbol, ParameterUse | ExprUse], ...]
     atom: Atom
     label: str
-    touches: tuple[tuple[str, Env], ...]
+    touches: tuple[Place, ...]
     shape: tuple[int, ...] | None = None
     """What the formula is summed over; None stands for the elements of the atom's variable."""
 
 
 @dataclass(frozen=True)
 class PlainLeaf:
-    """An expression without distributions."""
+    """An expression without distributions; `names` are the variables that it speaks of."""
 
     expr: tree.Expr
     env: Env
     text: str
+    names: tuple[Variable, ...]
 
 
 @dataclass(frozen=True)
@@ -134,18 +135,18 @@ class AggregateLeaf:
 Leaf = LogDensityLeaf | ClosedLeaf | PlainLeaf | NamedLeaf | DiscrepancyLeaf | AggregateLeaf | MarginalLeaf
 
 
-def touched(leaf: Leaf) -> list[tuple[str, Env]]:
+def touched(leaf: Leaf) -> list[Place]:
     """The variables that a leaf speaks of, with where they come from."""
     match leaf:
         case LogDensityLeaf(atom, env):
             return [(v, env) for v in (*atom.targets, *atom.parents)]
         case ClosedLeaf():
             return list(leaf.touches)
-        case PlainLeaf(expr, env):
-            return [(v, env) for v in sorted(names_in(expr))]
+        case PlainLeaf(env=env, names=names):
+            return [(v, env) for v in names]
         case MarginalLeaf(distribution, env):
-            names = dict.fromkeys(v for atom in distribution.atoms for v in (*atom.targets, *atom.parents))
-            return [(v, env) for v in names if v not in distribution.hidden]
+            found = dict.fromkeys(v for atom in distribution.atoms for v in (*atom.targets, *atom.parents))
+            return [(v, env) for v in found if v not in distribution.hidden]
         case AggregateLeaf(term):
             return [(term.atom.targets[0], term.env), *((p, term.draw.env) for p in term.atom.parents)]
         case DiscrepancyLeaf(term):
@@ -199,7 +200,7 @@ class _Rewriter:
     leaves: dict[Symbol, Leaf] = field(default_factory=dict)
     symbols: dict[Leaf, Symbol] = field(default_factory=dict)
     draws: dict[Symbol, Draw] = field(default_factory=dict)
-    spans: dict[int, Span] = field(default_factory=dict)
+    spans: dict[Draw, Span] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
     facts: dict[tuple[Atom, Env], tuple[Facts, tuple[tuple[Symbol, ParameterUse], ...]]] = field(default_factory=dict)
 
@@ -227,7 +228,7 @@ class _Rewriter:
             case terms.Constant(value):
                 return Rational(value.numerator, value.denominator)
             case terms.Plain(expr, env, text):
-                return self._symbol(PlainLeaf(expr, env, text))
+                return self._symbol(PlainLeaf(expr, env, text, variables_in(expr, self.model)))
             case terms.LogDensity(distribution, env):
                 return self._log_product(distribution, env)
             case terms.Expectation(draw, body):
@@ -270,7 +271,7 @@ class _Rewriter:
         return self._symbol(NamedLeaf(name, value))
 
     def _draw(self, draw: Draw) -> Symbol:
-        symbol = Symbol(f"draw{draw.number:04d}")
+        symbol = Symbol(f"draw{draw.order:04d}")
         self.draws[symbol] = draw
         return symbol
 
@@ -303,7 +304,7 @@ class _Rewriter:
         summed = Distribution(tuple(a for a in distribution.atoms if a not in apart), distribution.hidden)
         found = tables(summed, self.model)
         assert found is not None
-        names = ", ".join(h.rstrip("′") for h in found.order)
+        names = shown(found.order)
         self._step(
             "exact marginal",
             f"log {summed.label}",
@@ -316,7 +317,7 @@ class _Rewriter:
     def _divergence(self, term: terms.Divergence) -> Expr:
         inner = term.env.extended(term.draw.variables, term.draw)
         left = self._log_product(term.left, inner)
-        self.spans[term.draw.number] = term.span
+        self.spans[term.draw] = term.span
         match term.kind:
             case "KL":
                 assert term.right is not None
@@ -436,9 +437,9 @@ class _Rewriter:
                 changes[symbol] = self._symbol(replace(leaf, detached=True))
         return piece.xreplace(changes)
 
-    def _needed(self, pieces: list[Expr], draw: Draw) -> set[str]:
+    def _needed(self, pieces: list[Expr], draw: Draw) -> set[Variable]:
         """The drawn variables that some pieces depend on, with those above them."""
-        found: set[str] = set()
+        found: set[Variable] = set()
         for variable in draw.variables:
             if any(self._depends_on(piece, draw, {variable}) for piece in pieces):
                 found.add(variable)
@@ -446,7 +447,7 @@ class _Rewriter:
             return {*draw.variables}
         return found | self._above(found, draw)
 
-    def _above(self, variables: set[str], draw: Draw) -> set[str]:
+    def _above(self, variables: set[Variable], draw: Draw) -> set[Variable]:
         graph = self._graph(draw)
         return {a for v in variables if v in graph for a in nx.ancestors(graph, v)} & {*draw.variables}
 
@@ -457,17 +458,19 @@ class _Rewriter:
         for atom in draw.distribution.atoms:
             graph.add_edges_from((parent, target) for parent in atom.parents for target in atom.targets)
         for name, factor in self.model.deterministic.items():
-            graph.add_edges_from((parent, name) for parent in factor.parents)
+            graph.add_edges_from((Variable(parent), Variable(name)) for parent in factor.parents)
         return graph
 
-    def _weights(self, draw: Draw, variables: list[str]) -> Expr:
+    def _weights(self, draw: Draw, variables: list[Variable]) -> Expr:
         """log of the joint probability of enumerated variables."""
         if draw.distribution.evidence:
             return self._log_product(draw.distribution, draw.inside) if variables else Integer(0)
         atoms = [draw.atom_of(v) for v in variables]
         return Add(*(self._symbol(LogDensityLeaf(atom, draw.inside)) for atom in atoms if atom is not None))
 
-    def _surrogate(self, symbol: Symbol, draw: Draw, variable: str, pieces: list[Expr], needed: set[str]) -> Expr:
+    def _surrogate(
+        self, symbol: Symbol, draw: Draw, variable: Variable, pieces: list[Expr], needed: set[Variable]
+    ) -> Expr:
         """Zero with the gradient `(f - baseline) d log q` (Williams 1992), f being what depends on the variable."""
         atom = draw.atom_of(variable)
         assert atom is not None
@@ -479,7 +482,8 @@ class _Rewriter:
         baseline: list[Expr] = []
         if draw.estimator.baseline is not None:
             expr = draw.estimator.baseline
-            baseline = [self._symbol(PlainLeaf(expr, draw.env, self._text(expr)))]
+            names = variables_in(expr, self.model)
+            baseline = [self._symbol(PlainLeaf(expr, draw.env, self._text(expr), names))]
         return Surrogate(
             symbol,
             log_density,
@@ -581,7 +585,7 @@ class _Rewriter:
         closed = ClosedLeaf("CE", formula, kept, atom, label, touches, shape)
         return Mul(self._symbol(closed), *(f for f in factors if f is not symbol))
 
-    def _candidate(self, piece: Expr, draw: Draw, variable: str) -> tuple[LogDensityLeaf, Expr] | None:
+    def _candidate(self, piece: Expr, draw: Draw, variable: Variable) -> tuple[LogDensityLeaf, Expr] | None:
         """A log-density of `variable` times a coefficient that does not depend on it."""
         if draw.relaxed or draw.estimator.grad == "stl":
             return None  # the program asks for the value at the draw
@@ -609,29 +613,13 @@ class _Rewriter:
                 return None
         return leaf, coefficient
 
-    def _downstream(self, draw: Draw, variable: str) -> set[str]:
+    def _downstream(self, draw: Draw, variable: Variable) -> set[Variable]:
         """The variable and what descends from it, through deterministic variables too."""
         return {variable, *nx.descendants(self._graph(draw), variable)}
 
-    def _reaches(self, name: str, env: Env, draw: Draw, blocked: set[str]) -> bool:
+    def _reaches(self, variable: Variable, env: Env, draw: Draw, blocked: set[Variable]) -> bool:
         """Whether a variable, through deterministic ones and other draws, depends on a blocked variable of a draw."""
-        stack = [(name, env)]
-        seen: set[tuple[str, Env]] = set()
-        while stack:
-            here = stack.pop()
-            if here in seen:
-                continue
-            seen.add(here)
-            current, where = here
-            source = where.get(current)
-            if source is draw and current in blocked:
-                return True
-            if source is not None and source is not draw:
-                stack.extend((v, source.inside) for v in source.distribution.parents)
-                stack.extend((v, source.env) for v in source.distribution.parents)
-            if source is None and current in self.model.deterministic:
-                stack.extend((v, where) for v in self.model.deterministic[current].parents)
-        return False
+        return depends_on((variable, env), draw, blocked, self.model)
 
     def _close_group(self, draw: Draw, atom: Atom, members: list[tuple[int, LogDensityLeaf]]) -> list[Expr]:
         """Expected log-densities with one coefficient: together if that is known, else those that are known alone."""
@@ -706,7 +694,7 @@ class _Rewriter:
     def _depends(self, expr: Expr, draw: Draw) -> bool:
         return self._depends_on(expr, draw, set(draw.distribution.targets))
 
-    def _depends_on(self, expr: Expr, draw: Draw, variables: set[str]) -> bool:
+    def _depends_on(self, expr: Expr, draw: Draw, variables: set[Variable]) -> bool:
         """Whether a formula depends on some variables of a draw, other than through those of the same draw."""
         for symbol in expr.free_symbols:
             leaf = self.leaves.get(symbol)
@@ -714,7 +702,7 @@ class _Rewriter:
                 return True
         return False
 
-    def _leaf_depends(self, leaf: Leaf, draw: Draw, variables: set[str]) -> bool:
+    def _leaf_depends(self, leaf: Leaf, draw: Draw, variables: set[Variable]) -> bool:
         return any(self._reaches(name, env, draw, variables) for name, env in touched(leaf))
 
     # --- records ---
@@ -725,7 +713,9 @@ class _Rewriter:
         if step not in self.steps:
             self.steps.append(step)
 
-    def _record_sampling(self, draw: Draw, pieces: list[Expr], needed: set[str], *, logarithm: bool = False) -> None:
+    def _record_sampling(
+        self, draw: Draw, pieces: list[Expr], needed: set[Variable], *, logarithm: bool = False
+    ) -> None:
         labels = [self._label(s) for piece in pieces for s in sorted(piece.free_symbols, key=str) if s in self.leaves]
         what = f"E_{{{draw.distribution.spelled}}}[{', '.join(dict.fromkeys(labels))}]"
         if logarithm:
@@ -737,7 +727,7 @@ class _Rewriter:
             sizes = [states(draw.atom_of(v), self.model) or 0 for v in enumerated]  # type: ignore[arg-type]
             values = " x ".join(map(str, sizes))
             self._step(
-                "enumeration", what, f"a sum over {', '.join(enumerated)}: {values} values", "they are finitely many"
+                "enumeration", what, f"a sum over {shown(enumerated)}: {values} values", "they are finitely many"
             )
         drawn = [v for v in draw.variables if v in needed and v not in enumerated]
         if not drawn:
@@ -749,13 +739,13 @@ class _Rewriter:
             baseline = draw.estimator.baseline
             less = "" if draw.samples == 1 else ", less the mean of the other draws"
             less = less if baseline is None else f", less the baseline {self._text(baseline)}"
-            why += f"; draws of {', '.join(scored)} pass no gradient: a score function carries it{less}"
+            why += f"; draws of {shown(scored)} pass no gradient: a score function carries it{less}"
         if draw.relaxed:
-            why += f"; {', '.join(draw.relaxed)} is replaced by a relaxation, whose gradient is biased"
-        self._step("sampling" if word == "sample" else "pathwise sampling", what, f"{count} of {', '.join(drawn)}", why)
+            why += f"; {shown(draw.relaxed)} is replaced by a relaxation, whose gradient is biased"
+        self._step("sampling" if word == "sample" else "pathwise sampling", what, f"{count} of {shown(drawn)}", why)
         self._note_plan(draw, scored)
 
-    def _note_plan(self, draw: Draw, scored: list[str]) -> None:
+    def _note_plan(self, draw: Draw, scored: list[Variable]) -> None:
         """The default plan of a discrete draw is worth a note: it costs several draws."""
         objective = self.model.objectives.get(self.name)
         if not scored or not draw.unasked or draw.estimator.baseline is not None or objective is None:
@@ -763,7 +753,7 @@ class _Rewriter:
         self.sink.add(
             "N106",
             objective.span,
-            f"{self.name} draws {', '.join(scored)} {draw.samples} times: its gradient is a score function, "
+            f"{self.name} draws {shown(scored)} {draw.samples} times: its gradient is a score function, "
             "less the mean of the other draws",
             help="choose with E_{q; samples=8}, or give baseline=b(...); relax=gumbel is differentiable, and biased",
         )
@@ -784,8 +774,8 @@ class _Rewriter:
             case DiscrepancyLeaf() | AggregateLeaf():
                 return leaf.term.label
 
-    def _note_sampled(self, draw: Draw, leaf: LogDensityLeaf, variable: str, parent: str) -> None:
-        span = self.spans.get(draw.number)
+    def _note_sampled(self, draw: Draw, leaf: LogDensityLeaf, variable: Variable, parent: Variable) -> None:
+        span = self.spans.get(draw)
         what = f"E_{{{draw.distribution.label}}}[log {leaf.atom.label}]"
         why = (
             f"{parent}, on which {leaf.atom.label} is conditioned, is "

@@ -1,11 +1,13 @@
 """Resolved objectives: every name settled, every sampled variable tied to the draw that makes it."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 
 from pgcompile.diagnostics import Span
 from pgcompile.model.values import Atom, Data, Distribution
+from pgcompile.model.variable import Variable
 from pgcompile.syntax import tree
 
 
@@ -30,15 +32,16 @@ class Estimator:
 
 
 PATHWISE = Estimator()
-NUMBERS_OF_A_DRAW = 100  # a draw's number, and those after it for the axes of its enumerated variables
 
 
 @dataclass(frozen=True)
 class Draw:
     """One sampling of a distribution under an expectation.
 
+    Draws are compared by what they draw: the same distribution in the same environment with the same options is the
+    same draw, in whichever objective it stands.
+
     Args:
-        number: tells draws apart; terms that may share a draw have the same one.
         distribution: what is drawn from.
         samples: how many draws are averaged.
         env: where its parents come from.
@@ -46,64 +49,81 @@ class Draw:
         enumerated: variables that take every value in turn instead of being drawn.
         scored: variables whose draws pass no gradient, so that a score function carries it.
         relaxed: variables drawn from a differentiable stand-in.
+        repetition: tells draws apart that must be independent although all else is equal: those of the factors of a
+            product, by their places in it.
+        order: when it was made; a draw inside the expectation of another was made later.
         unasked: whether the number of samples was the compiler's choice.
     """
 
-    number: int
     distribution: Distribution
     samples: int
     env: "Env"
     estimator: Estimator = PATHWISE
-    enumerated: tuple[str, ...] = ()
-    scored: tuple[str, ...] = ()
-    relaxed: tuple[str, ...] = ()
-    unasked: bool = False
+    enumerated: tuple[Variable, ...] = ()
+    scored: tuple[Variable, ...] = ()
+    relaxed: tuple[Variable, ...] = ()
+    repetition: tuple[Hashable, ...] = ()
+    order: int = field(default=0, compare=False)
+    unasked: bool = field(default=False, compare=False)
 
-    @property
-    def variables(self) -> tuple[str, ...]:
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        own = (self.distribution, self.samples, self.env, self.estimator, self.repetition)
+        return hash((*own, self.enumerated, self.scored, self.relaxed))
+
+    @cached_property
+    def variables(self) -> tuple[Variable, ...]:
         """Variables that it makes; those of `data(x)` are observed, not drawn, nor is the evidence of a posterior."""
         if self.distribution.evidence:
             return self.distribution.targets
         atoms = (a for a in self.distribution.atoms if not isinstance(a.factor.definition, Data))
         return tuple(t for atom in atoms for t in atom.targets)
 
-    @property
+    @cached_property
     def inside(self) -> "Env":
         """The environment of its own factors: what it makes, over that of its parents."""
         return self.env.extended(self.variables, self)
 
-    def gives_data(self, variable: str) -> bool:
+    def gives_data(self, variable: Variable) -> bool:
         """Whether a variable is one of the data, not drawn."""
         atom = self.atom_of(variable)
         return atom is not None and isinstance(atom.factor.definition, Data)
 
-    def atom_of(self, variable: str) -> Atom | None:
+    def atom_of(self, variable: Variable) -> Atom | None:
         """The factor that generates a variable of this draw."""
         return next((atom for atom in self.distribution.atoms if variable in atom.targets), None)
 
+    @property
+    def around(self) -> frozenset["Draw"]:
+        """The draws in whose expectations it stands."""
+        return frozenset(draw for _, draw in self.env.bindings)
 
-DrawKey = tuple[int, str, int, str]
+
+DrawKey = tuple[Draw, Variable]
+"""What a variable of a draw is known by."""
 
 
-def draw_key(draw: Draw, variable: str) -> DrawKey:
-    """What a variable of a draw is known by; equal in two objectives that draw it alike."""
-    atom = draw.atom_of(variable)
-    return draw.number, variable, draw.samples, atom.label if atom is not None else ""
+def point(atom: Atom, *repetition: Hashable) -> Draw:
+    """A draw that only says where a variable is bound: to a given value, or to every value in turn."""
+    return Draw(Distribution((atom,)), 1, OBSERVED, repetition=repetition)
 
 
 @dataclass(frozen=True)
 class Env:
     """Which draw each variable comes from; a variable that is not listed is observed."""
 
-    bindings: tuple[tuple[str, Draw], ...] = ()
+    bindings: tuple[tuple[Variable, Draw], ...] = ()
 
-    def get(self, variable: str) -> Draw | None:
+    def get(self, variable: Variable) -> Draw | None:
         """The draw of a variable, None where it is observed."""
-        return next((draw for name, draw in self.bindings if name == variable), None)
+        return next((draw for known, draw in self.bindings if known == variable), None)
 
-    def extended(self, variables: tuple[str, ...], draw: Draw) -> "Env":
+    def extended(self, variables: tuple[Variable, ...], draw: Draw) -> "Env":
         """With some variables coming from `draw`."""
-        kept = tuple((name, other) for name, other in self.bindings if name not in variables)
+        kept = tuple((known, other) for known, other in self.bindings if known not in variables)
         return Env(tuple(sorted((*kept, *((v, draw) for v in variables)), key=lambda b: b[0])))
 
 
@@ -178,7 +198,7 @@ class Discrepancy:
     right: Draw
     left_env: Env
     right_env: Env
-    variables: tuple[str, ...]
+    variables: tuple[Variable, ...]
     settings: Settings
     label: str
     span: Span

@@ -81,7 +81,7 @@ def _total(build: Builder, value: Value) -> Value:
     """A per-example value summed over the batch, its own sums taken along."""
     match value.op:
         case "mean_axis":
-            samples = next(a.samples for a in value.args[0].axes if a not in value.axes)
+            samples = next(a.size for a in value.args[0].axes if a not in value.axes)
             return build.binary("mul", build.constant(1.0 / samples), _total_over(build, value.args[0]))
         case _:
             return _total_over(build, value)

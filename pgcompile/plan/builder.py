@@ -1,7 +1,7 @@
 """Builds a plan. Equal computations become one value, numbers are folded, scalars are lined up with vectors."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -330,7 +330,7 @@ class Builder:
         if like is not None and like is not value:
             return self.make("expand_as", (value, like), shape=shape)
         if value.shape == shape and (value.batched or not self.needs_batch) and not value.axes:
-            sizes = tuple(axis.samples for axis in axes)
+            sizes = tuple(axis.size for axis in axes)
             return self.make("expand_axes", (value,), sizes, shape=shape, axes=axes)
         return self._expand(value, shape, axes)
 
@@ -342,7 +342,7 @@ class Builder:
     def _expand(self, value: Value, shape: tuple[int, ...], axes: tuple[Axis, ...]) -> Value:
         source = self.batch_source
         sources = (source,) if source is not None and not self.sampler else ()
-        sizes = (tuple(axis.samples for axis in axes), shape)
+        sizes = (tuple(axis.size for axis in axes), shape)
         return self.make("expand", (value, *sources), sizes, shape=shape, batched=self.needs_batch, axes=axes)
 
     def noise(
@@ -424,8 +424,12 @@ def _is_negative(value: Value) -> bool:
 
 def merge_axes(values: tuple[Value, ...]) -> tuple[Axis, ...]:
     """All draw axes of some values, the innermost (latest) expectation first."""
-    found = {axis for value in values for axis in value.axes}
-    return tuple(sorted(found, key=lambda axis: -axis.draw))
+    return in_order(axis for value in values for axis in value.axes)
+
+
+def in_order(axes: Iterable[Axis]) -> tuple[Axis, ...]:
+    """Axes as they stand in a shape, the innermost first."""
+    return tuple(sorted(dict.fromkeys(axes), key=lambda axis: axis.order, reverse=True))
 
 
 def _fold(function: Callable[[float], float], x: float) -> float | None:

@@ -1,7 +1,7 @@
 """What variables stand for while a method is planned: arguments, draws, deterministic values; and how factors are
 scored, drawn and averaged there."""
 
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import prod
@@ -29,10 +29,12 @@ from pgcompile.model.values import (
     Pushforward,
     is_pathwise,
 )
+from pgcompile.model.variable import Variable
 from pgcompile.objective.moments import ExprUse
 from pgcompile.objective.rewrite import ClosedLeaf, ParameterUse, parameter_symbols
-from pgcompile.objective.terms import NUMBERS_OF_A_DRAW, OBSERVED, Aggregate, Discrepancy, Draw, Env, draw_key
-from pgcompile.plan.builder import Builder, merge_axes
+from pgcompile.objective.terms import OBSERVED, Aggregate, Discrepancy, Draw, Env, point
+from pgcompile.plan.axes import AxisPool, bound
+from pgcompile.plan.builder import Builder, in_order, merge_axes
 from pgcompile.plan.expressions import ExpressionLowering
 from pgcompile.plan.formulas import FormulaLowering
 from pgcompile.plan.names import factor_attribute
@@ -41,8 +43,6 @@ from pgcompile.plan.values import Axis, Value
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.family import Parameter
 from pgcompile.vocabulary.symbols import DIM, Facts, X
-
-_SUMMED = 1_000_000  # above the numbers of all draws: what is summed out is the innermost
 
 
 @dataclass
@@ -54,13 +54,15 @@ class Environment:
         model: the model.
         tensors: attributes of the class.
         local: variables that are local names of the method already (the sampler's), instead of arguments.
+        axes: the axes of the method.
     """
 
     builder: Builder
     model: Model
     tensors: Tensors
     local: dict[str, Value] = field(default_factory=dict)
-    _variables: dict[tuple[str, object], Value] = field(default_factory=dict)
+    axes: AxisPool = field(default_factory=AxisPool)
+    _variables: dict[tuple[Variable, Draw | Env], Value] = field(default_factory=dict)
     _parameters: dict[tuple[Atom, Env], dict[str, Value]] = field(default_factory=dict)
     _facts: dict[Atom, tuple[Facts, tuple[tuple[Symbol, ParameterUse], ...]]] = field(default_factory=dict)
 
@@ -70,41 +72,56 @@ class Environment:
     _patterns: dict[tuple[str, tuple[tuple[str, Expr], ...]], Facts] = field(default_factory=dict)
     _constants: dict[Expr, tuple[Expr, float]] = field(default_factory=dict)
 
+    def copy(self) -> "Environment":
+        """The same method, with variables of its own."""
+        return Environment(self.builder, self.model, self.tensors, self.local, self.axes)
+
     # --- variables ---
 
-    def variable(self, name: str, env: Env) -> Value:
+    def variable(self, variable: Variable, env: Env) -> Value:
         """The value of a variable."""
-        if name in self.local:
+        name = variable.name
+        if variable.is_named and name in self.local:
             return self.local[name]
-        draw = env.get(name)
+        draw = env.get(variable)
         if draw is not None:
-            key: tuple[str, object] = (name, draw)
-            if key not in self._variables:
-                self._variables[key] = self._drawn(draw, name)
-            return self._variables[key]
-        factor = self.model.deterministic.get(name)
+            if (variable, draw) not in self._variables:
+                self._variables[variable, draw] = self._drawn(draw, variable)
+            return self._variables[variable, draw]
+        factor = self.model.deterministic.get(name) if variable.is_named else None
         if factor is not None:
-            key = (name, env)
-            if key not in self._variables:
+            if (variable, env) not in self._variables:
                 assert isinstance(factor.definition, Deterministic)
                 with self.builder.section(f"{name} = {self._text(factor.definition.expr)}"):
                     value = self._expressions(env, {}, factor.definition.bindings).lower(factor.definition.expr)
-                self._variables[key] = self.builder.name(value, name)
-            return self._variables[key]
+                self._variables[variable, env] = self.builder.name(value, name)
+            return self._variables[variable, env]
+        return self.argument(name)
+
+    def argument(self, name: str) -> Value:
+        """A variable of the program as an argument of the method."""
         return self.builder.argument(name, self.model.spaces[name].shape)
 
-    def override(self, name: str, draw: Draw, value: Value) -> None:
+    def override(self, variable: Variable, draw: Draw, value: Value) -> None:
         """Let a drawn variable stand for another value."""
-        self._variables[name, draw] = value
+        self._variables[variable, draw] = value
+
+    def bind(self, variable: Variable, atom: Atom, env: Env, value: Value) -> Env:
+        """An environment in which a variable of a factor stands for a value."""
+        draw = point(atom, len(self._variables))
+        self.override(variable, draw, value)
+        return env.extended((variable,), draw)
 
     def _text(self, expr: tree.Expr) -> str:
         from pgcompile.syntax.format import format_expr
 
         return format_expr(expr)
 
-    def _expressions(self, env: Env, mapping: dict[str, str], bindings: tuple[tree.Binding, ...]) -> ExpressionLowering:
+    def _expressions(
+        self, env: Env, mapping: Mapping[str, Variable], bindings: tuple[tree.Binding, ...]
+    ) -> ExpressionLowering:
         def lookup(name: str) -> Value:
-            return self.variable(mapping.get(name, name), env)
+            return self.variable(mapping.get(name) or Variable(name), env)
 
         return ExpressionLowering(self.builder, self.model, self.tensors, lookup, bindings)
 
@@ -128,7 +145,7 @@ class Environment:
         lowering = self._expressions(env, atom.mapping, definition.bindings)
         target = atom.targets[0]
         found: dict[str, Value] = {}
-        with self.builder.section(re.sub("′′+", "", atom.label)):  # the base of a flow is shown as the flow
+        with self.builder.section(atom.label):
             for name, expr in definition.parameters:
                 value = self._parameter(
                     lowering, definition, definition.family.parameter(name), expr, atom.factor.targets[0]
@@ -241,7 +258,7 @@ class Environment:
             definition = atom.factor.definition
             with self.builder.section(f"log {atom.label}, up to a constant"):
                 value = self._expressions(env, atom.mapping, definition.bindings).lower(definition.expr)
-            return self.builder.name(value, f"log_{atom.factor.name}_{''.join(atom.targets)}", keep=True)
+            return self.builder.name(value, _density_name(atom), keep=True)
         facts, _ = self.facts(atom)
         bindings = self._bindings(atom, env)
         if detached:
@@ -257,8 +274,7 @@ class Environment:
                 total = self.builder.expand_full(self.builder.tensor(total), (), x.axes, None)
         if within is not None:
             return total
-        suffix = "".join(atom.targets)
-        return self.builder.name(total, f"log_{atom.factor.name}_{suffix}", keep=True)
+        return self.builder.name(total, _density_name(atom), keep=True)
 
     def _summed(self, formula: FormulaLowering, expr: Expr, lead: tuple[int, ...]) -> Value:
         """A density's formula summed over independent elements; its constant is counted once, outside the sum."""
@@ -293,24 +309,22 @@ class Environment:
         attribute = self.tensors.extern(factor_attribute(atom.factor))
         with self.builder.section(f"log {atom.label}"):
             value = self.builder.make("extern_log_prob", (x, *parents), (attribute, x.rank), shape=())
-        return self.builder.name(value, f"log_{atom.factor.name}_{''.join(atom.targets)}", keep=True)
+        return self.builder.name(value, _density_name(atom), keep=True)
 
     def _pushforward(self, definition: Pushforward, atom: Atom, env: Env) -> Value:
         """log of the density of a deterministic variable, by a change of variables."""
-        build, x = self.builder, definition.variable
+        build, x = self.builder, definition.base.targets[0]
+        names = {**atom.mapping, definition.variable: x}
+        inner = env
         if env.get(x) is None:
-            draw = Draw(-_SUMMED - len(self._variables), Distribution((definition.base,)), 1, OBSERVED)
             with build.section(f"log {atom.label}: a change of variables"):
-                value = self._expressions(env, {}, ()).lower(definition.inverse)
-            self.override(x, draw, build.name(value, x, keep=True))
-            inner = env.extended((x,), draw)
-        else:
-            inner = env
+                value = self._expressions(env, atom.mapping, ()).lower(definition.inverse)
+            inner = self.bind(x, definition.base, env, build.name(value, x.name, keep=True))
         density = self.log_density(definition.base, inner)
         with build.section(f"log {atom.label}: a change of variables"):
-            slope = self._expressions(env, {}, ()).lower(definition.log_slope)
+            slope = self._expressions(env, names, ()).lower(definition.log_slope)
             total = build.binary("add", density, slope)
-        return build.name(total, f"log_{atom.factor.name}_{''.join(atom.targets)}", keep=True)
+        return build.name(total, _density_name(atom), keep=True)
 
     # --- flows ---
 
@@ -347,8 +361,8 @@ class Environment:
 
         A value that was drawn through the same flow is not taken back: what it was made from is known.
         """
-        build, variable = self.builder, definition.variable
-        x, target = self.variable(atom.targets[0], env), atom.targets[0]
+        build, target = self.builder, atom.targets[0]
+        x = self.variable(target, env)
         with build.section(f"log {atom.label}"):
             context = self.flow_context(definition, atom, env)
             known = self._pushed.get(self._pushed_key(definition, x, context))
@@ -359,13 +373,12 @@ class Environment:
                 own = f"{atom.factor.name}_{target}"
                 base = build.name(base, "u", f"u_{target}", f"u_{own}", keep=True)
                 ladj = build.name(ladj, "ladj", f"ladj_{target}", f"ladj_{own}", keep=True)
-        draw = Draw(-_SUMMED - len(self._variables), Distribution((Atom(definition.base),)), 1, OBSERVED)
-        self.override(variable, draw, base)
-        inner = env.extended((variable,), draw)
-        density = self.log_density(Atom(definition.base, atom.renaming), inner, within=f"log {atom.label}")
+        made = definition.base_atom(atom)
+        inner = self.bind(target.as_base(), made, env, base)
+        density = self.log_density(made, inner, within=f"log {atom.label}")
         with build.section(f"log {atom.label}"):
             total = build.binary("add", density, ladj)
-        return build.name(total, f"log_{atom.factor.name}_{''.join(atom.targets)}", keep=True)
+        return build.name(total, _density_name(atom), keep=True)
 
     def _flow_draw(
         self, definition: FlowUse, atom: Atom, env: Env, axes: tuple[Axis, ...], comment: str, identity: object
@@ -376,9 +389,9 @@ class Environment:
             context = self.flow_context(definition, atom, env)
         with build.section(comment):
             wide = axes if context is None else tuple(dict.fromkeys((*axes, *context.axes)))
-            base = self.draw(Atom(definition.base, atom.renaming), env, wide, comment, identity, hint="u")
+            base = self.draw(definition.base_atom(atom), env, wide, comment, identity, hint="u")
             x, ladj = self._through(definition, base, context, to_base=False)
-            x = build.name(x, target, keep=True)
+            x = build.name(x, str(target), keep=True)
             ladj = build.name(ladj, "ladj", f"ladj_{target}", f"ladj_{atom.factor.name}_{target}", keep=True)
         self._pushed[self._pushed_key(definition, x, context)] = (base, ladj)
         return x
@@ -395,7 +408,7 @@ class Environment:
             total = terms[0]
             for term in terms[1:]:
                 total = build.binary("logaddexp", total, term)
-        return build.name(total, f"log_{atom.factor.name}_{''.join(atom.targets)}", keep=True)
+        return build.name(total, _density_name(atom), keep=True)
 
     def weights(self, definition: Mixture) -> list[Value]:
         """The weights of a mixture over observed variables."""
@@ -404,17 +417,17 @@ class Environment:
     def _evidence(self, definition: Evidence, atom: Atom, env: Env) -> Value:
         """log of `p(c|z) p(z) / p(z|c)`, at one z."""
         build, z = self.builder, definition.variable
-        draw = Draw(-_SUMMED - len(self._variables), Distribution((definition.prior,)), 1, OBSERVED)
-        inner = env.extended((z,), draw)
-        with build.section(f"log {atom.label}: Bayes' rule at the mean of {definition.posterior.label}"):
-            at = self._expressions(env, {}, definition.bindings).lower(definition.at)
-            self.override(z, draw, build.name(at, f"{z.rstrip('′')}_mean", keep=True))
-        parts = [
-            self.log_density(part, inner) for part in (definition.likelihood, definition.prior, definition.posterior)
-        ]
+        names = {Variable(n): atom.variable(n) for n in (*atom.factor.targets, *atom.factor.parents)}
+        prior, likelihood, posterior = (
+            part.renamed(names) for part in (definition.prior, definition.likelihood, definition.posterior)
+        )
+        with build.section(f"log {atom.label}: Bayes' rule at the mean of {posterior.label}"):
+            at = self._expressions(env, atom.mapping, definition.bindings).lower(definition.at)
+            inner = self.bind(z, prior, env, build.name(at, f"{z}_mean", keep=True))
+        parts = [self.log_density(part, inner) for part in (likelihood, prior, posterior)]
         with build.section(f"log {atom.label}"):
             total = build.binary("sub", build.binary("add", parts[0], parts[1]), parts[2])
-        return build.name(total, f"log_{atom.factor.name}_{''.join(atom.targets)}", keep=True)
+        return build.name(total, _density_name(atom), keep=True)
 
     def closed(self, leaf: ClosedLeaf) -> Value:
         """A divergence, entropy or expected log-density in closed form."""
@@ -452,31 +465,33 @@ class Environment:
         """log of a product with finite variables summed out, one at a time (Zhang & Poole 1994), in log space."""
         makers = {t: atom for atom in distribution.atoms for t in atom.targets}
         counts = hidden_states(distribution, self.model) or {}
-        axes: dict[str, Axis] = {}
-        draws: dict[str, Draw] = {}
-        for position, name in enumerate(distribution.hidden):
-            number = _SUMMED + NUMBERS_OF_A_DRAW * position
-            draws[name] = Draw(number, Distribution((makers[name],)), 1, OBSERVED, enumerated=(name,))
-            axes[name] = Axis(number + 1, counts[name])
-        tables: list[tuple[set[str], Value]] = []
+        taken = self.axes.around(bound(env, (*distribution.targets, *distribution.parents)))
+        axes: dict[Variable, Axis] = {}
+        draws: dict[Variable, Draw] = {}
+        for position, variable in enumerate(distribution.hidden):
+            draws[variable] = Draw(
+                Distribution((makers[variable],)), 1, OBSERVED, enumerated=(variable,), repetition=(distribution, env)
+            )
+            around = {*taken, *axes.values()}
+            axes[variable] = self.axes.summed(draws[variable], variable, counts[variable], position, around)
+        tables: list[tuple[set[Variable], Value]] = []
         for atom in order_atoms(distribution):
             inside = {v for v in (*atom.targets, *atom.parents) if v in counts}
             inner = env
-            for name in sorted(inside):  # an environment of all of them would be as large as the model, for each factor
-                inner = inner.extended((name,), draws[name])
+            for variable in sorted(inside):  # an environment of all of them would be as large as the model
+                inner = inner.extended((variable,), draws[variable])
             tables.append((inside, self.log_density(atom, inner)))
         build = self.builder
-        for name in eliminate(distribution.atoms, counts).order:
-            group = [t for t in tables if name in t[0]]
-            tables = [t for t in tables if name not in t[0]]
-            shown = name.rstrip("′")
-            with build.section(f"log {distribution.label}: the sum over {shown}"):
+        for variable in eliminate(distribution.atoms, counts).order:
+            group = [t for t in tables if variable in t[0]]
+            tables = [t for t in tables if variable not in t[0]]
+            with build.section(f"log {distribution.label}: the sum over {variable}"):
                 total = self._added([table for _, table in group])
-                at = total.axes.index(axes[name])
-                rest = tuple(a for a in total.axes if a != axes[name])
+                at = total.axes.index(axes[variable])
+                rest = tuple(a for a in total.axes if a != axes[variable])
                 total = build.make("logsumexp_axis", (total,), (at,), shape=(), axes=rest)
-            total = build.name(total, f"log_sum_{shown}", keep=True)
-            tables.append((set().union(*(names for names, _ in group)) - {name}, total))
+            total = build.name(total, f"log_sum_{variable}", keep=True)
+            tables.append((set().union(*(names for names, _ in group)) - {variable}, total))
         total = tables[0][1]
         for _, table in tables[1:]:
             total = build.binary("add", total, table)
@@ -544,10 +559,9 @@ class Environment:
             value = build.make("mean_axis", (value,), (0,), shape=(), axes=value.axes[1:])
         return value
 
-    def _target_shape(self, term: Discrepancy, variable: str) -> tuple[int, ...]:
+    def _target_shape(self, term: Discrepancy, variable: Variable) -> tuple[int, ...]:
         atom = term.left.atom_of(variable) or term.right.atom_of(variable)
-        name = atom.factor.targets[atom.targets.index(variable)] if atom is not None else variable
-        return self.model.spaces[name].shape
+        return self.model.spaces[atom.name_of(variable) if atom is not None else variable.name].shape
 
     def _points(self, values: list[Value], shapes: list[tuple[int, ...]], size: int) -> Value:
         """Samples as rows, their variables side by side."""
@@ -586,7 +600,7 @@ class Environment:
         z = self.variable(atom.targets[0], term.env)
         bindings = self._bindings(atom, term.draw.env)
         with build.section(term.label):
-            axis = Axis(term.draw.number + NUMBERS_OF_A_DRAW - 1, 0)
+            axis = self.axes.pairs(term.draw)
             others = {symbol: self._over_batch(value, axis) for symbol, value in bindings.items()}
             every = FormulaLowering(build, {**others, X: z}, self._dim(atom)).lower(facts.log_density)
             every = build.name(every, "log_q_pairs", keep=True)
@@ -615,36 +629,35 @@ class Environment:
 
     # --- draws ---
 
-    def _drawn(self, draw: Draw, name: str) -> Value:
-        atom = draw.atom_of(name)
+    def _drawn(self, draw: Draw, variable: Variable) -> Value:
+        atom = draw.atom_of(variable)
         if atom is None or isinstance(atom.factor.definition, Data):
-            return self.builder.argument(name, self.model.spaces[name].shape)
-        inner = draw.inside
-        if name in draw.enumerated:
-            return self._enumerated(draw, atom, name)
-        axes = (Axis(draw.number, draw.samples),) if draw.samples > 1 else ()
+            return self.argument(variable.name)
+        if variable in draw.enumerated:
+            return self._enumerated(draw, atom, variable)
+        axes = (self.axes.samples(draw),) if draw.samples > 1 else ()
         comment = f"E_{{{draw.distribution.label}}}: "
-        if name in draw.relaxed:
+        if variable in draw.relaxed:
             return self._relaxed_draw(draw, atom, axes, comment)
         pathwise = is_pathwise(atom)
-        word = "pathwise sample" if pathwise and name not in draw.scored else "sample"
+        word = "pathwise sample" if pathwise and variable not in draw.scored else "sample"
         count = f"one {word}" if draw.samples == 1 else f"{draw.samples} {word}s"
-        value = self.draw(atom, inner, axes, f"{comment}{count} of {name}", draw_key(draw, name))
-        if name not in draw.scored or not pathwise:
+        value = self.draw(atom, draw.inside, axes, f"{comment}{count} of {variable}", (draw, variable))
+        if variable not in draw.scored or not pathwise:
             return value
         # The score function carries the gradient: the path through the draw would count it twice.
-        return self.builder.name(self.builder.unary("detach", value), name, keep=True)
+        return self.builder.name(self.builder.unary("detach", value), str(variable), keep=True)
 
-    def _enumerated(self, draw: Draw, atom: Atom, name: str) -> Value:
+    def _enumerated(self, draw: Draw, atom: Atom, variable: Variable) -> Value:
         """Every value of a finite variable, along an axis of its own."""
         space = self.model.spaces[atom.factor.targets[0]]
         count = states(atom, self.model)
         assert count is not None
-        axis = Axis(draw.number + 1 + draw.enumerated.index(name), count)
+        axis = self.axes.values(draw, variable, count)
         kind = space.kind if space.kind in ("one_hot", "category") else "boolean"
-        with self.builder.section(f"E_{{{draw.distribution.label}}}: every value of {name}"):
+        with self.builder.section(f"E_{{{draw.distribution.label}}}: every value of {variable}"):
             value = self.builder.states(kind, space.categories or 0, space.shape, axis)
-        return self.builder.name(value, name, keep=True)
+        return self.builder.name(value, str(variable), keep=True)
 
     def _relaxed_draw(self, draw: Draw, atom: Atom, axes: tuple[Axis, ...], comment: str) -> Value:
         """A differentiable stand-in for a discrete draw (Jang, Gu & Poole 2017; Maddison, Mnih & Teh 2017)."""
@@ -659,9 +672,7 @@ class Environment:
                 logits = build.tensor(parameters["logits"])
             else:
                 logits = build.unary("log" if one_hot else "logit", build.tensor(parameters["probs"]))
-            uniform = build.noise(
-                "rand", shape, (*axes, *logits.axes), [logits], (draw_key(draw, atom.targets[0]), "", "")
-            )
+            uniform = build.noise("rand", shape, (*axes, *logits.axes), [logits], ((draw, atom.targets[0]), "", ""))
             logits, uniform = build.align(logits, uniform)
             soft = build.make(
                 "special",
@@ -676,7 +687,7 @@ class Environment:
                 soft = build.name(soft, "soft", keep=True)
                 # The value of the hard draw, the gradient of the soft one (Bengio, Leonard & Courville 2013).
                 soft = build.binary("add", soft, build.unary("detach", build.binary("sub", hard, soft)))
-        return build.name(soft, atom.targets[0], keep=True)
+        return build.name(soft, str(atom.targets[0]), keep=True)
 
     def draw(
         self,
@@ -688,7 +699,7 @@ class Environment:
         hint: str | None = None,
     ) -> Value:
         """A draw from a factor, with the draw axes of its parameters and `axes`; `hint` is what to call it."""
-        name = hint or atom.targets[0]
+        name = hint or str(atom.targets[0])
         if isinstance(atom.factor.definition, Extern):
             return self._extern_draw(atom, env, axes, comment, identity)
         if isinstance(atom.factor.definition, FlowUse):
@@ -705,7 +716,7 @@ class Environment:
         parents = [self.variable(p, env) for p in atom.parents]
         attribute = self.tensors.extern(factor_attribute(atom.factor))
         shape = self._shape(atom)
-        sizes = tuple(axis.samples for axis in axes)
+        sizes = tuple(axis.size for axis in axes)
         with self.builder.section(comment):
             value = self.builder.make(
                 "extern_draw",
@@ -716,7 +727,7 @@ class Environment:
                 axes=(*axes, *merge_axes(tuple(parents))),
                 fresh=(identity, "extern"),
             )
-        return self.builder.name(value, atom.targets[0], keep=True)
+        return self.builder.name(value, str(atom.targets[0]), keep=True)
 
     def _from_noise(
         self, expr: Expr, atom: Atom, bindings: dict[Symbol, Value], axes: tuple[Axis, ...], identity: object
@@ -724,7 +735,7 @@ class Environment:
         """A draw's formula; its noise has the dimensions of the variable."""
         build = self.builder
         everything = merge_axes(tuple(bindings.values()))
-        wanted = tuple(sorted({*everything, *axes}, key=lambda axis: -axis.draw))
+        wanted = in_order((*everything, *axes))
         shape = self._shape(atom)
         like = next((v for v in bindings.values() if build.is_full(v, shape, wanted)), None)
 
@@ -776,6 +787,11 @@ class Environment:
                 }
                 full_values = tuple(build.expand_full(v, shape, axes, like) for v in values)
                 return build.make(ops[head], full_values, shape=shape, fresh=fresh)
+
+
+def _density_name(atom: Atom) -> str:
+    """`log_p_xz`, for the log-density of a factor."""
+    return f"log_{atom.factor.name}_{''.join(map(str, atom.targets))}"
 
 
 def _is_repeated(value: Value) -> bool:

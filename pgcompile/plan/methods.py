@@ -1,5 +1,6 @@
 """Plans every method of the emitted class: objectives, loss, terms, log-densities, samplers, factors."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
@@ -25,14 +26,16 @@ from pgcompile.model.values import (
     NamedDistribution,
     OptimiseLine,
     loss_name,
+    names_of,
 )
+from pgcompile.model.variable import Variable
 from pgcompile.objective.estimators import LARGEST_TABLE, LIMIT
 from pgcompile.objective.rewrite import (
     ClosedLeaf,
     NamedLeaf,
     Rewritten,
 )
-from pgcompile.objective.terms import NUMBERS_OF_A_DRAW, OBSERVED, Draw
+from pgcompile.objective.terms import OBSERVED, Draw
 from pgcompile.plan.batch_mean import batch_mean
 from pgcompile.plan.builder import Builder
 from pgcompile.plan.environment import Environment
@@ -211,9 +214,16 @@ class Planner:
         """Observed variables exist before any draw, so that draws can take the batch shape from them."""
         for name in self.model.variables:
             if name in rewritten.observed and name in self.model.deterministic:
-                environment.builder.argument(name, self.model.spaces[name].shape)  # it is scored
+                environment.argument(name)  # it is scored
             elif name in rewritten.observed:
-                environment.variable(name, OBSERVED)
+                environment.variable(Variable(name), OBSERVED)
+
+    def _touch(self, environment: Environment, variables: Iterable[Variable]) -> None:
+        """The same for the variables of a distribution, in the order in which the program names them."""
+        wanted = {*variables}
+        for name in self.model.variables:
+            if Variable(name) in wanted and name not in self.model.deterministic:
+                environment.variable(Variable(name), OBSERVED)
 
     def _finished(self, name: str, formula: str, environment: Environment, outputs: list[tuple[str, Value]]) -> Method:
         outputs = [(key, self._as_tensor(environment.builder, value)) for key, value in outputs]
@@ -243,7 +253,8 @@ class Planner:
                 (atom,) = atoms
                 if isinstance(atom.factor.definition, FamilyUse) and {*atom.parents} == {*named.distribution.parents}:
                     parents = named.parents if {*named.parents} == {*atom.parents} else atom.parents
-                    found[named.label] = replace(atom.factor, name=named.name, parents=parents)
+                    names = tuple(map(atom.name_of, parents))
+                    found[named.label] = replace(atom.factor, name=named.name, parents=names)
         return found
 
     # --- log-densities ---
@@ -263,7 +274,7 @@ class Planner:
             exact = self._is_exact(reduced) and all(_scorable(a) for a in reduced.atoms)
             if exact and named.label not in seen and named.label not in self.plan.aliases:
                 seen.add(named.label)
-                head = Factor(named.name, named.distribution.targets, named.distribution.parents, Extern(), named.span)
+                head = Factor(named.name, *names_of(named.distribution), Extern(), named.span)
                 method = self._log_density(f"log_{factor_attribute(head)}", f"log {reduced.spelled}", reduced)
                 self.plan.log_densities.append((named.label, method))
                 self._table_factor(factor_attribute(head), named, reduced)
@@ -272,31 +283,30 @@ class Planner:
     def _table_factor(self, name: str, named: NamedDistribution, distribution: Distribution) -> None:
         """A distribution over finite variables as the table of its log-probabilities, every value along a dimension."""
         made: list[tuple[str, Space, int]] = []
-        draws: list[tuple[str, Draw]] = []
+        draws: list[Draw] = []
         for position, target in enumerate(distribution.targets):
             maker = next(atom for atom in distribution.atoms if target in atom.targets)
             space = self.model.spaces[maker.factor.targets[0]]
             count = states(maker, self.model)
             if count is None or (space.shape and space.kind != "one_hot"):
                 return
-            made.append((target, space, count))
-            number = NUMBERS_OF_A_DRAW * (position + 1)
-            draws.append((target, Draw(number, Distribution((maker,)), 1, OBSERVED, enumerated=(target,))))
+            made.append((target.name, space, count))
+            draws.append(
+                Draw(Distribution((maker,)), 1, OBSERVED, enumerated=(target,), repetition=(named,), order=position + 1)
+            )
         if not made or prod(count for _, _, count in made) > LARGEST_TABLE:
             return
         environment = self._environment()
-        for variable in self.model.variables:
-            if variable in distribution.parents and variable not in self.model.deterministic:
-                environment.variable(variable, OBSERVED)
+        self._touch(environment, distribution.parents)
         env = OBSERVED
-        for target, draw in draws:
-            env = env.extended((target,), draw)
+        for draw in draws:
+            env = env.extended(draw.enumerated, draw)
         builder = environment.builder
         value = environment.log_of(Distribution(distribution.atoms, distribution.hidden), env)
         sizes: tuple[int, ...] = ()
-        for (_, draw), (_, _, count) in zip(draws, made, strict=True):
+        for draw, (_, _, count) in zip(draws, made, strict=True):
             # An axis that the table lacks is one that it does not depend on.
-            at = next(i for i, axis in enumerate(value.axes) if axis.draw == draw.number + 1)
+            at = value.axes.index(environment.axes.values(draw, draw.enumerated[0], count))
             rest = tuple(axis for i, axis in enumerate(value.axes) if i != at)
             sizes = (*sizes, count)
             value = builder.make("axis_to_last", (value,), (at,), shape=sizes, axes=rest)
@@ -317,10 +327,8 @@ class Planner:
         if not whole or space.shape or not isinstance(use, FamilyUse) or use.family.name == "Delta":
             return
         environment = self._environment()
-        for variable in self.model.variables:
-            if variable in distribution.parents and variable not in self.model.deterministic:
-                environment.variable(variable, OBSERVED)
-        draw = Draw(NUMBERS_OF_A_DRAW, Distribution((maker,)), 1, OBSERVED, enumerated=(hidden,))
+        self._touch(environment, distribution.parents)
+        draw = Draw(Distribution((maker,)), 1, OBSERVED, enumerated=(hidden,), repetition=(named,))
         env = OBSERVED.extended((hidden,), draw)
         builder = environment.builder
         weights = environment.log_density(maker, env)
@@ -349,10 +357,7 @@ class Planner:
 
     def _log_density(self, name: str, formula: str, distribution: Distribution) -> Method:
         environment = self._environment()
-        touched = {*distribution.targets, *distribution.parents}
-        for variable in self.model.variables:
-            if variable in touched and variable not in self.model.deterministic:
-                environment.variable(variable, OBSERVED)
+        self._touch(environment, (*distribution.targets, *distribution.parents))
         total = environment.log_of(distribution, OBSERVED)
         return self._finished(name, formula, environment, [(name, total)])
 
@@ -361,9 +366,9 @@ class Planner:
     def _sampler(self, generative: Distribution) -> None:
         self.by_factor = {method.factor: method for method in self.plan.factors}
         atoms = order_atoms(generative)
-        generated = [t for atom in atoms for t in atom.targets]
-        order = self._with_deterministic(atoms, set(generated))
-        conditioned = self._conditions(order, set(generated))
+        generated = {name for atom in atoms for name in names_of(atom)[0]}
+        order = self._with_deterministic(atoms, generated)
+        conditioned = self._conditions(order, generated)
         conditions = tuple(v for v in self.model.variables if v in conditioned)
         steps = tuple(self._step(item) for item in order)
         inputs = tuple(dict.fromkeys(i for step in steps for i in step.inputs))
@@ -375,8 +380,8 @@ class Planner:
         A deterministic variable belongs to the model if what it is made from is generated or a condition of it.
         """
         graph = nx.DiGraph()
-        items: dict[str, Atom | Factor] = {t: atom for atom in atoms for t in atom.targets}
-        reachable = set(generated) | {p for atom in atoms for p in atom.parents}
+        items: dict[str, Atom | Factor] = {t: atom for atom in atoms for t in names_of(atom)[0]}
+        reachable = set(generated) | {p for atom in atoms for p in names_of(atom)[1]}
         changed = True
         while changed:
             changed = False
@@ -389,24 +394,25 @@ class Planner:
         index = {name: i for i, name in enumerate(items)}
         graph.add_nodes_from(index.values())
         for name, item in items.items():
-            graph.add_edges_from((index[p], index[name]) for p in item.parents if p in index)
+            graph.add_edges_from((index[p], index[name]) for p in names_of(item)[1] if p in index)
         values = list(items.values())
         return list(dict.fromkeys(values[i] for i in nx.lexicographical_topological_sort(graph)))
 
     def _conditions(self, order: list[Atom | Factor], generated: set[str]) -> set[str]:
         made = generated | {f.targets[0] for f in order if isinstance(f, Factor)}
-        return {p for item in order for p in item.parents if p not in made}
+        return {p for item in order for p in names_of(item)[1] if p not in made}
 
     def _ancestors(self, order: list[Atom | Factor]) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """For every variable, the drawn variables that it depends on, through deterministic ones."""
         found: dict[str, tuple[str, ...]] = {}
         for item in order:
             above: list[str] = []
-            for parent in item.parents:
+            targets, parents = names_of(item)
+            for parent in parents:
                 if parent in found:
                     drawn = parent not in self.model.deterministic
                     above += [parent] if drawn else found[parent]
-            for target in item.targets:
+            for target in targets:
                 found[target] = tuple(dict.fromkeys(above))
         return tuple(found.items())
 
@@ -417,7 +423,8 @@ class Planner:
             drawn_alone = alone and not any(value.batched for _, value in method.parameters)
             batched = bool(item.parents) and not drawn_alone
             inputs = tuple(a for a in method.arguments if a.is_input)
-            return SampleStep(item.targets[0], item.label, item.parents, item.factor, batched, inputs)
+            targets, parents = names_of(item)
+            return SampleStep(targets[0], item.label, parents, item.factor, batched, inputs)
         environment = self._environment(sampler=True)
         for parent in item.parents:
             environment.local[parent] = environment.builder.argument(parent, self.model.spaces[parent].shape)
@@ -541,7 +548,7 @@ class Planner:
 
 def _in_order(method: Method, named: NamedDistribution) -> Method:
     """Arguments in the order in which the program names them."""
-    rank = {name: i for i, name in enumerate(named.parents)}
+    rank = {variable.name: i for i, variable in enumerate(named.parents)}
     return replace(method, arguments=tuple(sorted(method.arguments, key=lambda a: rank.get(a.name, len(rank)))))
 
 

@@ -9,8 +9,7 @@ _RESERVED = {"self", "torch", "math", "nn", "F", "D", "Tensor", "shape", "given"
 
 
 def identifier(name: str) -> str:
-    """A name that is free in the emitted module: itself without primes, or itself with an underscore."""
-    name = name.rstrip("′")
+    """A name that is free in the emitted module: itself, or itself with an underscore."""
     return f"{name}_" if keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in _RESERVED else name
 
 

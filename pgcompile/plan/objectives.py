@@ -6,6 +6,7 @@ from sympy import Add, Expr, Mul, Symbol
 
 from pgcompile.diagnostics import InternalError
 from pgcompile.model.elimination import states
+from pgcompile.model.variable import Variable
 from pgcompile.objective.rewrite import (
     AggregateLeaf,
     ClosedLeaf,
@@ -17,10 +18,11 @@ from pgcompile.objective.rewrite import (
     PlainLeaf,
     Rewritten,
 )
-from pgcompile.objective.terms import NUMBERS_OF_A_DRAW, Draw
+from pgcompile.objective.terms import Draw
+from pgcompile.plan.builder import in_order
 from pgcompile.plan.environment import Environment
 from pgcompile.plan.formulas import FormulaLowering
-from pgcompile.plan.values import Axis, Value
+from pgcompile.plan.values import Axis, AxisKind, Value
 
 
 class ObjectiveLowering:
@@ -102,11 +104,12 @@ class ObjectiveLowering:
         if weights != 0:
             log_w = build.name(build.binary("add", log_w, self._lower(weights)), "log_joint", keep=True)
         total = log_w
-        for axis in sorted(log_w.axes, key=lambda a: -a.draw):
-            if draw.number <= axis.draw < draw.number + NUMBERS_OF_A_DRAW:
+        own = self.environment.axes.of(draw)
+        for axis in log_w.axes:
+            if axis in own:
                 total = self._reduce("logsumexp_axis", total, axis)
-                if axis.draw == draw.number:
-                    total = build.binary("sub", total, build.constant(log(axis.samples)))
+                if axis.kind is AxisKind.SAMPLE:
+                    total = build.binary("sub", total, build.constant(log(axis.size)))
         total = build.name(total, "log_mean", keep=bool(surrogates))
         bound = total
         for surrogate in surrogates:
@@ -120,15 +123,15 @@ class ObjectiveLowering:
         again with the gradient of the draws scaled by w, the densities of q having detached parameters already.
         """
         build = self.environment.builder
-        axis = next(a for a in log_w.axes if a.draw == draw.number)
+        axis = self.environment.axes.samples(draw)
         total = self._reduce("logsumexp_axis", log_w, axis)
-        bound = build.name(build.binary("sub", total, build.constant(log(axis.samples))), "bound", keep=True)
+        bound = build.name(build.binary("sub", total, build.constant(log(axis.size))), "bound", keep=True)
         with build.section("the gradient of each draw, scaled by its weight once more"):
             at = log_w.axes.index(axis)
             fixed = build.unary("detach", log_w)
             share = build.make("softmax_axis", (fixed,), (at,), shape=())
             share = build.name(share, "share", keep=True)
-        again = Environment(build, self.environment.model, self.environment.tensors, self.environment.local)
+        again = self.environment.copy()
         for variable in draw.variables:
             value = self.environment.variable(variable, draw.inside)
             with build.section("the gradient of each draw, scaled by its weight once more"):
@@ -157,7 +160,7 @@ class ObjectiveLowering:
         assert isinstance(leaf, LogDensityLeaf)
         with build.section(f"the gradient through {leaf.atom.targets[0]}: a score function"):
             fixed = build.unary("detach", bound)
-            axis = next(a for a in log_w.axes if a.draw == draw.number)
+            axis = self.environment.axes.samples(draw)
             if baseline:
                 other = build.unary("detach", self._lower(baseline[0]))
             else:
@@ -166,8 +169,7 @@ class ObjectiveLowering:
             advantage = build.name(build.binary("sub", fixed, other), "advantage", keep=True)
             zero = build.binary("sub", log_q, build.unary("detach", log_q))
             product = build.binary("mul", zero, advantage)
-            found = next((a for a in product.axes if a.draw == draw.number), None)
-            return product if found is None else self._reduce("sum_axis", product, found)
+            return self._reduce("sum_axis", product, axis) if axis in product.axes else product
 
     def _lower(self, expr: Expr) -> Value:
         return FormulaLowering(self.environment.builder, self.values).lower(expr)
@@ -178,7 +180,7 @@ class ObjectiveLowering:
         if weights == 0:
             return value
         if draw.distribution.evidence:
-            axes = {Axis(draw.number + 1 + i, self._count(draw, v)) for i, v in enumerate(draw.enumerated)}
+            axes = {self.environment.axes.values(draw, v, self._count(draw, v)) for v in draw.enumerated}
         else:
             axes = {axis for leaf in self._weighed(weights) for axis in leaf}
         with build.section(f"weighted by {self._label(weights)}"):
@@ -187,12 +189,12 @@ class ObjectiveLowering:
                 log_probs = build.unary("detach", log_probs)
             probability = build.name(build.unary("exp", log_probs), "probs", keep=True)
             total = build.binary("mul", probability, value)
-            for axis in sorted(axes, key=lambda a: -a.draw):
+            for axis in in_order(axes):
                 if axis in total.axes:
                     total = self._reduce("sum_axis", total, axis)
         return build.name(total, "expected")
 
-    def _count(self, draw: Draw, variable: str) -> int:
+    def _count(self, draw: Draw, variable: Variable) -> int:
         atom = draw.atom_of(variable)
         assert atom is not None
         return states(atom, self.environment.model) or 1
@@ -214,8 +216,13 @@ class ObjectiveLowering:
         return self.environment.builder.make(op, (value,), (value.axes.index(axis),), shape=value.shape, axes=rest)
 
     def _mean_over_samples(self, draw: Draw, value: Value) -> Value:
-        axis = next((a for a in value.axes if a.draw == draw.number), None)
+        axis = self._sample_axis(draw, value)
         return value if axis is None else self._reduce("mean_axis", value, axis)
+
+    def _sample_axis(self, draw: Draw, value: Value) -> Axis | None:
+        """The axis of the samples of a draw, where a value has it."""
+        axis = self.environment.axes.samples(draw)
+        return axis if axis in value.axes else None
 
     def _surrogate(self, draw: Draw, args: list[Expr]) -> Value:
         """Zero, with the gradient of the score function: `(log q - [log q]) [f - baseline]`, brackets detached.
@@ -231,7 +238,7 @@ class ObjectiveLowering:
         variable = leaf.atom.targets[0]
         with build.section(f"the gradient through {variable}: a score function"):
             value = build.unary("detach", self._weighted(self._lower(cost), below, draw))
-            axis = next((a for a in value.axes if a.draw == draw.number), None)
+            axis = self._sample_axis(draw, value)
             if baseline:
                 advantage = build.binary("sub", value, build.unary("detach", self._lower(baseline[0])))
             elif axis is not None:

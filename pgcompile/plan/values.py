@@ -1,6 +1,8 @@
 """The values of a plan."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 # Operations that draw; the rest of a plan is deterministic.
@@ -12,12 +14,36 @@ NOISE = frozenset(
 Attribute = int | float | str | bool | None | tuple["Attribute", ...]
 
 
-@dataclass(frozen=True)
-class Axis:
-    """A leading dimension of independent draws: `samples` draws of the expectation with this number."""
+class AxisKind(Enum):
+    """What a leading dimension runs over."""
 
-    draw: int
-    samples: int
+    SAMPLE = "sample"
+    """Independent draws of one expectation."""
+    VALUE = "value"
+    """Every value of a finite variable."""
+    PAIRS = "pairs"
+    """The data of the batch once more, so that each draw meets the parameters of all."""
+    PLATE = "plate"
+    """Places that are independent given what they share."""
+    TIME = "time"
+    """Places of a sequence."""
+
+
+@dataclass(frozen=True, eq=False)
+class Axis:
+    """A leading dimension, compared by identity: a method has one for each purpose (`AxisPool`).
+
+    Args:
+        kind: what it runs over.
+        owner: the draw, or the name of the variable, that it belongs to.
+        size: its length; 0 where that is the size of the batch.
+        order: place among the axes of a method: those that stand further inside are greater, and come first in a shape.
+    """
+
+    kind: AxisKind
+    owner: Hashable
+    size: int
+    order: tuple[int, ...]
 
 
 @dataclass(eq=False)

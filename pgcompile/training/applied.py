@@ -205,7 +205,7 @@ class Applied:
             return ((1 - share) * first + share * last).flatten(0, 1)
 
         given = {name: between(value) for name, value in latents.items()}
-        given |= {name: batch[name][:pairs].repeat_interleave(steps, 0) for name in part.parents if name in batch}
+        given |= {name: batch[name][:pairs].repeat_interleave(steps, 0) for name in part.parent_names if name in batch}
         drawn = self.model.sample_mean((), given)
         shown = self.prepared.undo({name: value for name, value in drawn.items() if name not in given})
         arrays = {name: value.float().cpu().numpy() for name, value in shown.items()}

@@ -102,8 +102,8 @@ def _part(program: Program, model: Any, what: str) -> tuple[_Part, tuple[Tensor,
     if what in ("sample", "sample_mean"):
         if part is None or not hasattr(model, what):
             raise DataError("the program has no model to draw from")
-        given = (torch.zeros(_EXAMPLES), *(_example(program, name) for name in part.parents))
-        return _Part(model, what, ("rows", *part.parents), tuple(part.targets)), given
+        given = (torch.zeros(_EXAMPLES), *(_example(program, name) for name in part.parent_names))
+        return _Part(model, what, ("rows", *part.parent_names), part.target_names), given
     known = [*values.objectives, *(["log_prob"] if hasattr(model, "log_prob") else [])]
     if what not in known:
         raise DataError(f"there is no {what} to export: there are sample, sample_mean, {', '.join([*known, *factors])}")

@@ -115,7 +115,7 @@ def posterior_chain(program: Program, rows: Collection[str]) -> list[Factor] | N
     part = program.generative
     if part is None:
         return None
-    latents = {name for name in part.targets if name not in rows}
+    latents = {name for name in part.target_names if name not in rows}
     own = {atom.label for atom in part.atoms}
     left = [f for f in program.analysis.model.factors if f.label not in own and len(f.targets) == 1 and f.parents]
     known, chain = set(rows), []
@@ -175,8 +175,8 @@ def reconstruct(program: Program, model: Any, rows: dict[str, Tensor]) -> dict[s
     part = program.generative
     if latents is None or part is None or not hasattr(model, "sample_mean"):
         return None
-    given = {**latents, **{name: rows[name] for name in part.parents if name in rows}}
-    if any(name not in given for name in part.parents):
+    given = {**latents, **{name: rows[name] for name in part.parent_names if name in rows}}
+    if any(name not in given for name in part.parent_names):
         return None
     drawn = model.sample_mean((), given)
     return {name: value for name, value in drawn.items() if name in rows and name not in given}
@@ -208,10 +208,10 @@ def _grid(program: Program, model: Any, path: Path, rows: dict[str, Tensor], num
     if part is None or not hasattr(model, "sample"):
         return None
     spaces = program.analysis.model.spaces
-    given = {name: rows[name][:number] for name in part.parents if name in rows}
+    given = {name: rows[name][:number] for name in part.parent_names if name in rows}
     if len(given) < len(part.parents):
         return None
-    for name in part.targets:
+    for name in part.target_names:
         size = image_shape(spaces[name].shape)
         observed = name in rows
         if size is not None and (observed or not rows):

@@ -36,7 +36,7 @@ def _drawn(program: Program, model: Any, name: str, rows: dict[str, Tensor]) -> 
     """Samples of the model, or of an approximation to it that has no parents."""
     part = program.generative
     count = len(rows[name]) if name in rows else _POINTS
-    if part is not None and name in part.targets and not part.parents and hasattr(model, "sample"):
+    if part is not None and name in part.target_names and not part.parents and hasattr(model, "sample"):
         drawn: Tensor = model.sample((count,))[name]
         return drawn
     for factor in program.analysis.model.factors:

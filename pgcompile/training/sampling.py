@@ -87,7 +87,7 @@ def _picture(program: Program, values: dict[str, torch.Tensor], output: Path) ->
     for name, value in values.items():
         size = image_shape(program.analysis.model.spaces[name].shape)
         if size is not None:
-            if program.generative is not None and name not in program.generative.targets[-1:]:
+            if program.generative is not None and name not in program.generative.target_names[-1:]:
                 continue
             return save_grid(value.float().cpu().numpy(), size, output)
     plane = next((v for v in values.values() if v.shape[1:] == (2,)), None)

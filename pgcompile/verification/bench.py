@@ -24,6 +24,7 @@ from pgcompile.model.values import (
     ModuleSegment,
     Net,
 )
+from pgcompile.model.variable import Variable
 from pgcompile.objective.terms import OBSERVED, DrawKey
 from pgcompile.plan.names import factor_attribute, identifier
 from pgcompile.reference import Reference, values_in
@@ -66,7 +67,7 @@ class Bench:
         self.observed = {
             name: values_in(space.kind, (BATCH, *space.shape), space.categories, generator)
             for name, space in self.model.spaces.items()
-            if not name.endswith("′")  # integrated out: no method asks for it
+            if name in self.model.variables
         }
         for factor in self.model.factors:
             if isinstance(factor.definition, FamilyUse) and factor.definition.family.name == "Multinomial":
@@ -84,7 +85,7 @@ class Bench:
         for name in self.model.deterministic:
             # Where one is scored, it takes values that its formula has.
             with torch.no_grad():
-                value = self.reference().variable(name, OBSERVED).tensor
+                value = self.reference().variable(Variable(name), OBSERVED).tensor
             self.observed[name] = value.expand(BATCH, *self.model.spaces[name].shape).clone()
 
     def reference(
@@ -157,11 +158,11 @@ class Bench:
         """What the sampler must be given, a value of each without batch dimensions."""
         part = self.program.generative
         assert part is not None
-        wanted = [v for v in part.parents if v not in self.model.deterministic]
+        wanted = [v for v in part.parent_names if v not in self.model.deterministic]
         for name, factor in self.model.deterministic.items():
-            if name in part.parents:
+            if name in part.parent_names:
                 wanted += [p for p in factor.parents if p not in self.model.deterministic]
-        return {v: self.observed[v][0] for v in dict.fromkeys(wanted) if v not in part.targets}
+        return {v: self.observed[v][0] for v in dict.fromkeys(wanted) if v not in part.target_names}
 
     def inputs_of(self, distribution: Distribution) -> dict[str, Tensor]:
         """Values of the `input`s that its factors, and the deterministic variables above them, speak of."""

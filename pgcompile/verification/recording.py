@@ -130,7 +130,7 @@ def noise_of(
                 together(value, [calls[position].arguments[i] for calls in runs])
                 for i in range(len(runs[0][position].arguments))
             ),
-            tuple(axis.draw for axis in value.axes),
+            tuple(axis.owner for axis in value.axes),
             value.batched,
         )
         # `(1,)`, `(2,)`: several noises of one draw are told apart by their last argument.

@@ -113,7 +113,8 @@ class _Judge:
 
     def _density(self, label: str, distribution: Distribution) -> list[Check]:
         reference = self.bench.reference()
-        values = {v: reference.variable(v, OBSERVED).tensor for v in (*distribution.targets, *distribution.parents)}
+        wanted = (*distribution.targets, *distribution.parents)
+        values = {v.name: reference.variable(v, OBSERVED).tensor for v in wanted}
         values |= self.bench.inputs_of(distribution)
         found = self.bench.module.log_prob_of(label, **values)
         expected = reference.log_density(distribution, OBSERVED)
@@ -248,9 +249,9 @@ class _Judge:
             inputs = self.bench.inputs_of(part)
             found = self.bench.module.sample((_SAMPLES,), given={**given, **inputs} or None)
             reference = self.bench.reference(observed={v: value.unsqueeze(0) for v, value in given.items()})
-            draw = Draw(0, part, _SAMPLES, OBSERVED)
+            draw = Draw(part, _SAMPLES, OBSERVED)
             expected = {
-                v: reference.variable(v, OBSERVED.extended(draw.variables, draw)).tensor.reshape(_SAMPLES, -1)
+                v.name: reference.variable(v, OBSERVED.extended(draw.variables, draw)).tensor.reshape(_SAMPLES, -1)
                 for v in part.targets
             }
         checks = []
@@ -276,8 +277,8 @@ class _Judge:
         with torch.no_grad():
             found = self.bench.module.sample_mean((), given={**given, **self.bench.inputs_of(part)} or None)
             reference = self.bench.reference(observed={v: value.unsqueeze(0) for v, value in given.items()})
-            draw = Draw(0, part, 1, OBSERVED)
-            expected = {v: reference.centre(draw, v).tensor.reshape(-1) for v in part.targets}
+            draw = Draw(part, 1, OBSERVED)
+            expected = {v.name: reference.centre(draw, v).tensor.reshape(-1) for v in part.targets}
         return [
             Check(f"sample_mean: {v}", relative(found[v].reshape(-1).double(), e.double()), EXACT)
             for v, e in expected.items()

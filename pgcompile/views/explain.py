@@ -5,6 +5,7 @@ from contextlib import suppress
 from pgcompile.compiler import Analysis
 from pgcompile.model.elimination import states
 from pgcompile.model.values import Atom, FamilyUse, FlowUse, is_pathwise
+from pgcompile.model.variable import shown
 from pgcompile.objective.gradients import sampled_atoms
 from pgcompile.objective.terms import Draw
 from pgcompile.syntax.format import format_expr
@@ -26,7 +27,7 @@ def explain(analysis: Analysis) -> str:
             count = "1 sample" if draw.samples == 1 else f"{draw.samples} samples"
             if atom.targets[0] in draw.enumerated:
                 count = "every value"
-            lines.append(f"  {', '.join(atom.targets)} ~ {atom.label}: {count}")
+            lines.append(f"  {shown(atom.targets)} ~ {atom.label}: {count}")
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks) if blocks else "the program has no objective"
 
@@ -39,7 +40,7 @@ def explain_gradients(analysis: Analysis) -> str:
         drawn = sampled_atoms(analysis.model, rewritten)
         for draw, atom in drawn:
             plan, why = _gradient(analysis, draw, atom)
-            lines += [f"  {', '.join(atom.targets)} ~ {atom.label}: {plan}", f"      {why}"]
+            lines += [f"  {shown(atom.targets)} ~ {atom.label}: {plan}", f"      {why}"]
         blocks.append("\n".join(lines if drawn else [*lines, "  nothing is drawn: the gradient is exact"]))
     return "\n\n".join(blocks) if blocks else "the program has no objective"
 

@@ -148,7 +148,7 @@ def test_full_graph(name: str) -> None:
 
 def conditions(name: str) -> set[str]:
     part = compiled(EXAMPLES[name]).generative
-    return set(part.parents) if part is not None else set()
+    return set(part.parent_names) if part is not None else set()
 
 
 @pytest.mark.parametrize("name", SCORED)

@@ -120,24 +120,24 @@ class Asia(nn.Module):
         """log p(xray, dysp); xray: [...], dysp: [...] -> [...]."""
         expect("evidence", xray=(xray, ()), dysp=(dysp, ()))
         same_batch("evidence", xray=(xray, 0), dysp=(dysp, 0))
-        # E_{p(asia′)}: every value of asia′
+        # E_{p(asia)}: every value of asia
         asia = every_state(self._zero, 2, (), xray.shape)
-        # log p(asia′)
+        # log p(asia)
         log_p_asia = -0.010050335853501442 * (1.0 - asia) - 4.605170185988092 * asia
-        # E_{p(smoke′)}: every value of smoke′
+        # E_{p(smoke)}: every value of smoke
         smoke = every_state(self._zero, 2, (), xray.shape)
-        # log p(smoke′)
+        # log p(smoke)
         full = self.smokers.expand_as(smoke)
         cross_entropy = F.binary_cross_entropy_with_logits(
             full,
             smoke,
             reduction="none",
         )
-        # p(tub′|asia′)
+        # p(tub|asia)
         logits_tub = 1.6506808709681495 * asia - 4.59511985013459
-        # E_{p(tub′|asia′)}: every value of tub′
+        # E_{p(tub|asia)}: every value of tub
         tub = every_state(self._zero, 2, (), xray.shape)
-        # log p(tub′|asia′)
+        # log p(tub|asia)
         lined = tub.unsqueeze(1)
         total = logits_tub + lined
         logits_full = logits_tub.expand_as(total)
@@ -147,11 +147,11 @@ class Asia(nn.Module):
             full_2,
             reduction="none",
         )
-        # p(lung′|smoke′)
+        # p(lung|smoke)
         logits_lung = 2.3978952727983707 * smoke - 4.59511985013459
-        # E_{p(lung′|smoke′)}: every value of lung′
+        # E_{p(lung|smoke)}: every value of lung
         lung = every_state(self._zero, 2, (), xray.shape)
-        # log p(lung′|smoke′)
+        # log p(lung|smoke)
         lined_2 = lung.unsqueeze(1)
         total_2 = logits_lung + lined_2
         logits_full_2 = logits_lung.expand_as(total_2)
@@ -161,11 +161,11 @@ class Asia(nn.Module):
             full_3,
             reduction="none",
         )
-        # p(bronc′|smoke′)
+        # p(bronc|smoke)
         logits_bronc = 1.252762968495368 * smoke - 0.8472978603872038
-        # E_{p(bronc′|smoke′)}: every value of bronc′
+        # E_{p(bronc|smoke)}: every value of bronc
         bronc = every_state(self._zero, 2, (), xray.shape)
-        # log p(bronc′|smoke′)
+        # log p(bronc|smoke)
         lined_3 = bronc.unsqueeze(1)
         total_3 = logits_bronc + lined_3
         logits_full_3 = logits_bronc.expand_as(total_3)
@@ -175,7 +175,7 @@ class Asia(nn.Module):
             full_4,
             reduction="none",
         )
-        # log p(xray|tub′,lung′)
+        # log p(xray|tub,lung)
         either = torch.maximum(tub, lined_2)
         logits_xray = 6.836259277277065 * either - 2.9444389791664403
         xray_full = xray.expand_as(logits_xray)
@@ -184,7 +184,7 @@ class Asia(nn.Module):
             xray_full,
             reduction="none",
         )
-        # log p(dysp|tub′,lung′,bronc′)
+        # log p(dysp|tub,lung,bronc)
         short = 3.0445224377234226 * either - 2.197224577336219
         product = short * (1.0 - bronc).unsqueeze(1).unsqueeze(2)
         wheezing = 1.3862943611198908 + 0.8109302162163288 * either
@@ -442,29 +442,29 @@ class Asia(nn.Module):
         return difference_4 - cross_entropy_5 - cross_entropy_6
 
     def log_p_xray_dysp(self, xray: Tensor, dysp: Tensor) -> Tensor:
-        """log p(xray|tub′,lung′) p(dysp|tub′,lung′,bronc′) p(asia′) p(smoke′)
-        p(tub′|asia′) p(lung′|smoke′) p(bronc′|smoke′);
+        """log p(xray|tub,lung) p(dysp|tub,lung,bronc) p(asia) p(smoke) p(tub|asia)
+        p(lung|smoke) p(bronc|smoke);
         xray: [...], dysp: [...] -> [...].
         """
         expect("log_p_xray_dysp", xray=(xray, ()), dysp=(dysp, ()))
-        # E_{p(asia′)}: every value of asia′
+        # E_{p(asia)}: every value of asia
         asia = every_state(self._zero, 2, (), xray.shape)
-        # log p(asia′)
+        # log p(asia)
         log_p_asia = -0.010050335853501442 * (1.0 - asia) - 4.605170185988092 * asia
-        # E_{p(smoke′)}: every value of smoke′
+        # E_{p(smoke)}: every value of smoke
         smoke = every_state(self._zero, 2, (), xray.shape)
-        # log p(smoke′)
+        # log p(smoke)
         full = self.smokers.expand_as(smoke)
         cross_entropy = F.binary_cross_entropy_with_logits(
             full,
             smoke,
             reduction="none",
         )
-        # p(tub′|asia′)
+        # p(tub|asia)
         logits_tub = 1.6506808709681495 * asia - 4.59511985013459
-        # E_{p(tub′|asia′)}: every value of tub′
+        # E_{p(tub|asia)}: every value of tub
         tub = every_state(self._zero, 2, (), xray.shape)
-        # log p(tub′|asia′)
+        # log p(tub|asia)
         lined = tub.unsqueeze(1)
         total = logits_tub + lined
         logits_full = logits_tub.expand_as(total)
@@ -474,11 +474,11 @@ class Asia(nn.Module):
             full_2,
             reduction="none",
         )
-        # p(lung′|smoke′)
+        # p(lung|smoke)
         logits_lung = 2.3978952727983707 * smoke - 4.59511985013459
-        # E_{p(lung′|smoke′)}: every value of lung′
+        # E_{p(lung|smoke)}: every value of lung
         lung = every_state(self._zero, 2, (), xray.shape)
-        # log p(lung′|smoke′)
+        # log p(lung|smoke)
         lined_2 = lung.unsqueeze(1)
         total_2 = logits_lung + lined_2
         logits_full_2 = logits_lung.expand_as(total_2)
@@ -488,7 +488,7 @@ class Asia(nn.Module):
             full_3,
             reduction="none",
         )
-        # log p(xray|tub′,lung′)
+        # log p(xray|tub,lung)
         either = torch.maximum(tub, lined_2)
         logits_xray = 6.836259277277065 * either - 2.9444389791664403
         xray_full = xray.expand_as(logits_xray)
@@ -497,11 +497,11 @@ class Asia(nn.Module):
             xray_full,
             reduction="none",
         )
-        # p(bronc′|smoke′)
+        # p(bronc|smoke)
         logits_bronc = 1.252762968495368 * smoke - 0.8472978603872038
-        # E_{p(bronc′|smoke′)}: every value of bronc′
+        # E_{p(bronc|smoke)}: every value of bronc
         bronc = every_state(self._zero, 2, (), xray.shape)
-        # log p(bronc′|smoke′)
+        # log p(bronc|smoke)
         lined_3 = bronc.unsqueeze(1)
         total_3 = logits_bronc + lined_3
         logits_full_3 = logits_bronc.expand_as(total_3)
@@ -511,7 +511,7 @@ class Asia(nn.Module):
             full_4,
             reduction="none",
         )
-        # log p(dysp|tub′,lung′,bronc′)
+        # log p(dysp|tub,lung,bronc)
         short = 3.0445224377234226 * either - 2.197224577336219
         product = short * (1.0 - bronc).unsqueeze(1).unsqueeze(2)
         wheezing = 1.3862943611198908 + 0.8109302162163288 * either
@@ -553,11 +553,11 @@ class Asia(nn.Module):
             xray=(xray, ()),
             dysp=(dysp, ()),
         )
-        # E_{p(asia′)}: every value of asia′
+        # E_{p(asia)}: every value of asia
         asia = every_state(self._zero, 2, (), tub.shape)
-        # log p(asia′)
+        # log p(asia)
         log_p_asia = -0.010050335853501442 * (1.0 - asia) - 4.605170185988092 * asia
-        # log p(tub|asia′)
+        # log p(tub|asia)
         logits_tub = 1.6506808709681495 * asia - 4.59511985013459
         tub_full = tub.expand_as(logits_tub)
         cross_entropy = F.binary_cross_entropy_with_logits(
@@ -565,16 +565,16 @@ class Asia(nn.Module):
             tub_full,
             reduction="none",
         )
-        # E_{p(smoke′)}: every value of smoke′
+        # E_{p(smoke)}: every value of smoke
         smoke = every_state(self._zero, 2, (), tub.shape)
-        # log p(smoke′)
+        # log p(smoke)
         full = self.smokers.expand_as(smoke)
         cross_entropy_2 = F.binary_cross_entropy_with_logits(
             full,
             smoke,
             reduction="none",
         )
-        # log p(lung|smoke′)
+        # log p(lung|smoke)
         logits_lung = 2.3978952727983707 * smoke - 4.59511985013459
         lung_full = lung.expand_as(logits_lung)
         cross_entropy_3 = F.binary_cross_entropy_with_logits(
@@ -582,7 +582,7 @@ class Asia(nn.Module):
             lung_full,
             reduction="none",
         )
-        # log p(bronc|smoke′)
+        # log p(bronc|smoke)
         logits_bronc = 1.252762968495368 * smoke - 0.8472978603872038
         bronc_full = bronc.expand_as(logits_bronc)
         cross_entropy_4 = F.binary_cross_entropy_with_logits(
@@ -613,9 +613,9 @@ class Asia(nn.Module):
         total = cross_entropy_2 + cross_entropy_3
         log_sum_smoke = (-(total + cross_entropy_4)).logsumexp(0)
         total_2 = cross_entropy_5 + cross_entropy_6
-        # E_{p(tub′|asia′)}: every value of tub′
+        # E_{p(tub|asia)}: every value of tub
         tub_2 = every_state(self._zero, 2, (), tub.shape)
-        # log p(tub′|asia′)
+        # log p(tub|asia)
         lined = tub_2.unsqueeze(1)
         total_3 = logits_tub + lined
         logits_full = logits_tub.expand_as(total_3)
@@ -625,9 +625,9 @@ class Asia(nn.Module):
             full_2,
             reduction="none",
         )
-        # E_{p(lung′|smoke′)}: every value of lung′
+        # E_{p(lung|smoke)}: every value of lung
         lung_2 = every_state(self._zero, 2, (), tub.shape)
-        # log p(lung′|smoke′)
+        # log p(lung|smoke)
         lined_2 = lung_2.unsqueeze(1)
         total_4 = logits_lung + lined_2
         logits_full_2 = logits_lung.expand_as(total_4)
@@ -637,9 +637,9 @@ class Asia(nn.Module):
             full_3,
             reduction="none",
         )
-        # E_{p(bronc′|smoke′)}: every value of bronc′
+        # E_{p(bronc|smoke)}: every value of bronc
         bronc_2 = every_state(self._zero, 2, (), tub.shape)
-        # log p(bronc′|smoke′)
+        # log p(bronc|smoke)
         lined_3 = bronc_2.unsqueeze(1)
         total_5 = logits_bronc + lined_3
         logits_full_3 = logits_bronc.expand_as(total_5)
@@ -649,7 +649,7 @@ class Asia(nn.Module):
             full_4,
             reduction="none",
         )
-        # log p(xray|tub′,lung′)
+        # log p(xray|tub,lung)
         either_2 = torch.maximum(tub_2, lined_2)
         p_logits_xray_2 = 6.836259277277065 * either_2 - 2.9444389791664403
         xray_full = xray.expand_as(p_logits_xray_2)
@@ -658,7 +658,7 @@ class Asia(nn.Module):
             xray_full,
             reduction="none",
         )
-        # log p(dysp|tub′,lung′,bronc′)
+        # log p(dysp|tub,lung,bronc)
         short_2 = 3.0445224377234226 * either_2 - 2.197224577336219
         lined_4 = (1.0 - bronc_2).unsqueeze(1).unsqueeze(2)
         wheezing_2 = 1.3862943611198908 + 0.8109302162163288 * either_2
@@ -697,20 +697,20 @@ class Asia(nn.Module):
             xray=(xray, ()),
             dysp=(dysp, ()),
         )
-        # E_{p(asia′)}: every value of asia′
+        # E_{p(asia)}: every value of asia
         asia = every_state(self._zero, 2, (), lung.shape)
-        # log p(asia′)
+        # log p(asia)
         log_p_asia = -0.010050335853501442 * (1.0 - asia) - 4.605170185988092 * asia
-        # E_{p(smoke′)}: every value of smoke′
+        # E_{p(smoke)}: every value of smoke
         smoke = every_state(self._zero, 2, (), lung.shape)
-        # log p(smoke′)
+        # log p(smoke)
         full = self.smokers.expand_as(smoke)
         cross_entropy = F.binary_cross_entropy_with_logits(
             full,
             smoke,
             reduction="none",
         )
-        # log p(lung|smoke′)
+        # log p(lung|smoke)
         logits_lung = 2.3978952727983707 * smoke - 4.59511985013459
         lung_full = lung.expand_as(logits_lung)
         cross_entropy_2 = F.binary_cross_entropy_with_logits(
@@ -718,11 +718,11 @@ class Asia(nn.Module):
             lung_full,
             reduction="none",
         )
-        # p(tub′|asia′)
+        # p(tub|asia)
         logits_tub = 1.6506808709681495 * asia - 4.59511985013459
-        # E_{p(tub′|asia′)}: every value of tub′
+        # E_{p(tub|asia)}: every value of tub
         tub = every_state(self._zero, 2, (), lung.shape)
-        # log p(tub′|asia′)
+        # log p(tub|asia)
         lined = tub.unsqueeze(1)
         total = logits_tub + lined
         logits_full = logits_tub.expand_as(total)
@@ -732,11 +732,11 @@ class Asia(nn.Module):
             full_2,
             reduction="none",
         )
-        # p(bronc′|smoke′)
+        # p(bronc|smoke)
         logits_bronc = 1.252762968495368 * smoke - 0.8472978603872038
-        # E_{p(bronc′|smoke′)}: every value of bronc′
+        # E_{p(bronc|smoke)}: every value of bronc
         bronc = every_state(self._zero, 2, (), lung.shape)
-        # log p(bronc′|smoke′)
+        # log p(bronc|smoke)
         lined_2 = bronc.unsqueeze(1)
         total_2 = logits_bronc + lined_2
         logits_full_2 = logits_bronc.expand_as(total_2)
@@ -746,7 +746,7 @@ class Asia(nn.Module):
             full_3,
             reduction="none",
         )
-        # log p(xray|tub′,lung)
+        # log p(xray|tub,lung)
         either = torch.maximum(tub, lung)
         p_logits_xray = 6.836259277277065 * either - 2.9444389791664403
         xray_full = xray.expand_as(p_logits_xray)
@@ -755,7 +755,7 @@ class Asia(nn.Module):
             xray_full,
             reduction="none",
         )
-        # log p(dysp|tub′,lung,bronc′)
+        # log p(dysp|tub,lung,bronc)
         short = 3.0445224377234226 * either - 2.197224577336219
         lined_3 = (1.0 - bronc).unsqueeze(1)
         wheezing = 1.3862943611198908 + 0.8109302162163288 * either
@@ -776,9 +776,9 @@ class Asia(nn.Module):
         log_sum_asia = (log_p_asia - cross_entropy_3).logsumexp(1)
         # log p(lung,xray,dysp): the sum over tub
         log_sum_tub = (log_sum_bronc - cross_entropy_5 + log_sum_asia).logsumexp(0)
-        # E_{p(lung′|smoke′)}: every value of lung′
+        # E_{p(lung|smoke)}: every value of lung
         lung_2 = every_state(self._zero, 2, (), lung.shape)
-        # log p(lung′|smoke′)
+        # log p(lung|smoke)
         lined_5 = lung_2.unsqueeze(1)
         total_4 = logits_lung + lined_5
         logits_full_3 = logits_lung.expand_as(total_4)
@@ -788,7 +788,7 @@ class Asia(nn.Module):
             full_4,
             reduction="none",
         )
-        # log p(xray|tub′,lung′)
+        # log p(xray|tub,lung)
         either_2 = torch.maximum(tub, lined_5)
         p_logits_xray_2 = 6.836259277277065 * either_2 - 2.9444389791664403
         xray_full_2 = xray.expand_as(p_logits_xray_2)
@@ -797,7 +797,7 @@ class Asia(nn.Module):
             xray_full_2,
             reduction="none",
         )
-        # log p(dysp|tub′,lung′,bronc′)
+        # log p(dysp|tub,lung,bronc)
         short_2 = 3.0445224377234226 * either_2 - 2.197224577336219
         wheezing_2 = 1.3862943611198908 + 0.8109302162163288 * either_2
         product = wheezing_2.unsqueeze(1) * lined_2
@@ -910,24 +910,24 @@ class Asia(nn.Module):
 
     def p_xray_dysp(self) -> TableOf:
         """p(xray,dysp), by the values of xray, dysp."""
-        # E_{p(asia′)}: every value of asia′
+        # E_{p(asia)}: every value of asia
         asia = every_state(self._zero, 2, (), ())
-        # log p(asia′)
+        # log p(asia)
         log_p_asia = -0.010050335853501442 * (1.0 - asia) - 4.605170185988092 * asia
-        # E_{p(smoke′)}: every value of smoke′
+        # E_{p(smoke)}: every value of smoke
         smoke = every_state(self._zero, 2, (), ())
-        # log p(smoke′)
+        # log p(smoke)
         full = self.smokers.expand_as(smoke)
         cross_entropy = F.binary_cross_entropy_with_logits(
             full,
             smoke,
             reduction="none",
         )
-        # p(tub′|asia′)
+        # p(tub|asia)
         logits_tub = 1.6506808709681495 * asia - 4.59511985013459
-        # E_{p(tub′|asia′)}: every value of tub′
+        # E_{p(tub|asia)}: every value of tub
         tub = every_state(self._zero, 2, (), ())
-        # log p(tub′|asia′)
+        # log p(tub|asia)
         lined = tub.unsqueeze(1)
         total = logits_tub + lined
         logits_full = logits_tub.expand_as(total)
@@ -937,11 +937,11 @@ class Asia(nn.Module):
             full_2,
             reduction="none",
         )
-        # p(lung′|smoke′)
+        # p(lung|smoke)
         logits_lung = 2.3978952727983707 * smoke - 4.59511985013459
-        # E_{p(lung′|smoke′)}: every value of lung′
+        # E_{p(lung|smoke)}: every value of lung
         lung = every_state(self._zero, 2, (), ())
-        # log p(lung′|smoke′)
+        # log p(lung|smoke)
         lined_2 = lung.unsqueeze(1)
         total_2 = logits_lung + lined_2
         logits_full_2 = logits_lung.expand_as(total_2)
@@ -951,11 +951,11 @@ class Asia(nn.Module):
             full_3,
             reduction="none",
         )
-        # p(xray|tub′,lung′)
+        # p(xray|tub,lung)
         either = torch.maximum(tub, lined_2)
-        # E_{p(xray|tub′,lung′)}: every value of xray
+        # E_{p(xray|tub,lung)}: every value of xray
         xray = every_state(self._zero, 2, (), ())
-        # log p(xray|tub′,lung′)
+        # log p(xray|tub,lung)
         lined_3 = (6.836259277277065 * either - 2.9444389791664403).unsqueeze(2)
         total_3 = lined_3 + xray
         full_4 = lined_3.expand_as(total_3)
@@ -965,11 +965,11 @@ class Asia(nn.Module):
             xray_full,
             reduction="none",
         )
-        # p(bronc′|smoke′)
+        # p(bronc|smoke)
         logits_bronc = 1.252762968495368 * smoke - 0.8472978603872038
-        # E_{p(bronc′|smoke′)}: every value of bronc′
+        # E_{p(bronc|smoke)}: every value of bronc
         bronc = every_state(self._zero, 2, (), ())
-        # log p(bronc′|smoke′)
+        # log p(bronc|smoke)
         lined_4 = bronc.unsqueeze(1)
         total_4 = logits_bronc + lined_4
         logits_full_3 = logits_bronc.expand_as(total_4)
@@ -979,13 +979,13 @@ class Asia(nn.Module):
             full_5,
             reduction="none",
         )
-        # p(dysp|tub′,lung′,bronc′)
+        # p(dysp|tub,lung,bronc)
         short = 3.0445224377234226 * either - 2.197224577336219
         product = short * (1.0 - bronc).unsqueeze(1).unsqueeze(2)
         wheezing = 1.3862943611198908 + 0.8109302162163288 * either
-        # E_{p(dysp|tub′,lung′,bronc′)}: every value of dysp
+        # E_{p(dysp|tub,lung,bronc)}: every value of dysp
         dysp = every_state(self._zero, 2, (), ())
-        # log p(dysp|tub′,lung′,bronc′)
+        # log p(dysp|tub,lung,bronc)
         lined_5 = (product + wheezing * bronc.unsqueeze(1).unsqueeze(2)).unsqueeze(3)
         total_5 = lined_5 + dysp
         full_6 = lined_5.expand_as(total_5)
@@ -1016,13 +1016,13 @@ class Asia(nn.Module):
         """p(tub,lung,bronc|xray,dysp), by the values of tub, lung, bronc."""
         expect("p(tub,lung,bronc|xray,dysp)", xray=(xray, ()), dysp=(dysp, ()))
         same_batch("p(tub,lung,bronc|xray,dysp)", xray=(xray, 0), dysp=(dysp, 0))
-        # E_{p(asia′)}: every value of asia′
+        # E_{p(asia)}: every value of asia
         asia = every_state(self._zero, 2, (), xray.shape)
-        # log p(asia′)
+        # log p(asia)
         log_p_asia = -0.010050335853501442 * (1.0 - asia) - 4.605170185988092 * asia
-        # E_{p(tub|asia′)}: every value of tub
+        # E_{p(tub|asia)}: every value of tub
         tub = every_state(self._zero, 2, (), xray.shape)
-        # log p(tub|asia′)
+        # log p(tub|asia)
         lined = (1.6506808709681495 * asia - 4.59511985013459).unsqueeze(1)
         total = lined + tub
         full = lined.expand_as(total)
@@ -1032,18 +1032,18 @@ class Asia(nn.Module):
             tub_full,
             reduction="none",
         )
-        # E_{p(smoke′)}: every value of smoke′
+        # E_{p(smoke)}: every value of smoke
         smoke = every_state(self._zero, 2, (), xray.shape)
-        # log p(smoke′)
+        # log p(smoke)
         full_2 = self.smokers.expand_as(smoke)
         cross_entropy_2 = F.binary_cross_entropy_with_logits(
             full_2,
             smoke,
             reduction="none",
         )
-        # E_{p(lung|smoke′)}: every value of lung
+        # E_{p(lung|smoke)}: every value of lung
         lung = every_state(self._zero, 2, (), xray.shape)
-        # log p(lung|smoke′)
+        # log p(lung|smoke)
         lined_2 = (2.3978952727983707 * smoke - 4.59511985013459).unsqueeze(1)
         total_2 = lined_2 + lung
         full_3 = lined_2.expand_as(total_2)
@@ -1053,9 +1053,9 @@ class Asia(nn.Module):
             lung_full,
             reduction="none",
         )
-        # E_{p(bronc|smoke′)}: every value of bronc
+        # E_{p(bronc|smoke)}: every value of bronc
         bronc = every_state(self._zero, 2, (), xray.shape)
-        # log p(bronc|smoke′)
+        # log p(bronc|smoke)
         lined_3 = (1.252762968495368 * smoke - 0.8472978603872038).unsqueeze(1)
         total_3 = lined_3 + bronc
         full_4 = lined_3.expand_as(total_3)
@@ -1107,22 +1107,22 @@ class Asia(nn.Module):
         """p(lung|xray,dysp), by the values of lung."""
         expect("p(lung|xray,dysp)", xray=(xray, ()), dysp=(dysp, ()))
         same_batch("p(lung|xray,dysp)", xray=(xray, 0), dysp=(dysp, 0))
-        # E_{p(asia′)}: every value of asia′
+        # E_{p(asia)}: every value of asia
         asia = every_state(self._zero, 2, (), xray.shape)
-        # log p(asia′)
+        # log p(asia)
         log_p_asia = -0.010050335853501442 * (1.0 - asia) - 4.605170185988092 * asia
-        # E_{p(smoke′)}: every value of smoke′
+        # E_{p(smoke)}: every value of smoke
         smoke = every_state(self._zero, 2, (), xray.shape)
-        # log p(smoke′)
+        # log p(smoke)
         full = self.smokers.expand_as(smoke)
         cross_entropy = F.binary_cross_entropy_with_logits(
             full,
             smoke,
             reduction="none",
         )
-        # E_{p(lung|smoke′)}: every value of lung
+        # E_{p(lung|smoke)}: every value of lung
         lung = every_state(self._zero, 2, (), xray.shape)
-        # log p(lung|smoke′)
+        # log p(lung|smoke)
         lined = (2.3978952727983707 * smoke - 4.59511985013459).unsqueeze(1)
         total = lined + lung
         full_2 = lined.expand_as(total)
@@ -1132,11 +1132,11 @@ class Asia(nn.Module):
             lung_full,
             reduction="none",
         )
-        # p(tub′|asia′)
+        # p(tub|asia)
         logits_tub = 1.6506808709681495 * asia - 4.59511985013459
-        # E_{p(tub′|asia′)}: every value of tub′
+        # E_{p(tub|asia)}: every value of tub
         tub = every_state(self._zero, 2, (), xray.shape)
-        # log p(tub′|asia′)
+        # log p(tub|asia)
         lined_2 = tub.unsqueeze(1)
         total_2 = logits_tub + lined_2
         logits_full = logits_tub.expand_as(total_2)
@@ -1146,11 +1146,11 @@ class Asia(nn.Module):
             full_3,
             reduction="none",
         )
-        # p(bronc′|smoke′)
+        # p(bronc|smoke)
         logits_bronc = 1.252762968495368 * smoke - 0.8472978603872038
-        # E_{p(bronc′|smoke′)}: every value of bronc′
+        # E_{p(bronc|smoke)}: every value of bronc
         bronc = every_state(self._zero, 2, (), xray.shape)
-        # log p(bronc′|smoke′)
+        # log p(bronc|smoke)
         lined_3 = bronc.unsqueeze(1)
         total_3 = logits_bronc + lined_3
         logits_full_2 = logits_bronc.expand_as(total_3)
@@ -1160,7 +1160,7 @@ class Asia(nn.Module):
             full_4,
             reduction="none",
         )
-        # log p(xray|tub′,lung)
+        # log p(xray|tub,lung)
         either = torch.maximum(lined_2, lung)
         logits_xray = 6.836259277277065 * either - 2.9444389791664403
         xray_full = xray.expand_as(logits_xray)
@@ -1169,7 +1169,7 @@ class Asia(nn.Module):
             xray_full,
             reduction="none",
         )
-        # log p(dysp|tub′,lung,bronc′)
+        # log p(dysp|tub,lung,bronc)
         short = 3.0445224377234226 * either - 2.197224577336219
         product = short * (1.0 - bronc).unsqueeze(1).unsqueeze(2)
         wheezing = 1.3862943611198908 + 0.8109302162163288 * either

@@ -71,7 +71,7 @@ class GaussianMixture(nn.Module):
     def likelihood(self, x: Tensor) -> Tensor:
         """log p(x); x: [..., 2] -> [...]."""
         expect("likelihood", x=(x, (2,)))
-        # log p(x|k′)
+        # log p(x|k)
         scale = spread_table(F.softplus(self.free_widths), x.shape[:-1])
         difference = x - spread_table(self.centres, x.shape[:-1])
         total = scale.log() + 0.5 * (difference / scale).square()
@@ -120,9 +120,9 @@ class GaussianMixture(nn.Module):
         return log_p_k - minus_log_p_x
 
     def log_p_x(self, x: Tensor) -> Tensor:
-        """log p(x|k′) p(k′); x: [..., 2] -> [...]."""
+        """log p(x|k) p(k); x: [..., 2] -> [...]."""
         expect("log_p_x", x=(x, (2,)))
-        # log p(x|k′)
+        # log p(x|k)
         scale = spread_table(F.softplus(self.free_widths), x.shape[:-1])
         difference = x - spread_table(self.centres, x.shape[:-1])
         total = scale.log() + 0.5 * (difference / scale).square()
@@ -142,7 +142,7 @@ class GaussianMixture(nn.Module):
         p_scale_x = widths[k]
         square = ((x - self.centres[k]) / p_scale_x).square()
         minus_log_p_x = (p_scale_x.log() + 0.5 * square).sum(-1) + 1.8378770664093456
-        # log p(x|k′)
+        # log p(x|k)
         p_scale_x_2 = spread_table(widths, x.shape[:-1])
         difference = x - spread_table(self.centres, x.shape[:-1])
         product = 0.5 * (difference / p_scale_x_2).square()

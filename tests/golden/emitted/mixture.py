@@ -70,9 +70,9 @@ class Mixture(nn.Module):
     def likelihood(self, x: Tensor) -> Tensor:
         """log p(x); x: [..., 64] -> [...]."""
         expect("likelihood", x=(x, (64,)))
-        # log p(k′)
+        # log p(k)
         log_probs = self.weights.log_softmax(-1)
-        # log p(x|k′)
+        # log p(x|k)
         logits = spread_table(self.prototypes, x.shape[:-1])
         x_full = x.expand_as(logits)
         cross_entropy = F.binary_cross_entropy_with_logits(
@@ -90,25 +90,18 @@ class Mixture(nn.Module):
         log_probs = self.weights.log_softmax(-1)
         log_p_k = spread_table(log_probs, x.shape[:-1])
         # log p(x|k)
-        p_logits_x = spread_table(self.prototypes, x.shape[:-1])
-        x_full = x.expand_as(p_logits_x)
+        logits = spread_table(self.prototypes, x.shape[:-1])
+        x_full = x.expand_as(logits)
         cross_entropy = F.binary_cross_entropy_with_logits(
-            p_logits_x,
+            logits,
             x_full,
             reduction="none",
         )
-        # log p(x|k′)
-        p_logits_x_2 = spread_table(self.prototypes, x.shape[:-1])
-        x_full_2 = x.expand_as(p_logits_x_2)
-        cross_entropy_2 = F.binary_cross_entropy_with_logits(
-            p_logits_x_2,
-            x_full_2,
-            reduction="none",
-        )
+        total = cross_entropy.sum(-1)
         # log p(x): the sum over k
         lifted = log_probs.reshape(-1, *(1 for _ in x.shape[:-1]))
-        log_sum_k = (lifted - cross_entropy_2.sum(-1)).logsumexp(0)
-        difference = log_p_k - cross_entropy.sum(-1)
+        log_sum_k = (lifted - total).logsumexp(0)
+        difference = log_p_k - total
         # weighted by p(k) p(x|k)
         probs = (difference - log_sum_k).exp()
         return (probs * difference).sum(0) - log_sum_k
@@ -131,30 +124,22 @@ class Mixture(nn.Module):
     def terms(self, x: Tensor) -> dict:
         """Every named term, in one pass."""
         expect("terms", x=(x, (64,)))
-        # log p(k′)
+        # log p(k)
         log_probs = self.weights.log_softmax(-1)
-        # log p(x|k′)
-        p_logits_x = spread_table(self.prototypes, x.shape[:-1])
-        x_full = x.expand_as(p_logits_x)
+        log_p_k = spread_table(log_probs, x.shape[:-1])
+        # log p(x|k)
+        logits = spread_table(self.prototypes, x.shape[:-1])
+        x_full = x.expand_as(logits)
         cross_entropy = F.binary_cross_entropy_with_logits(
-            p_logits_x,
+            logits,
             x_full,
             reduction="none",
         )
+        total = cross_entropy.sum(-1)
         # log p(x): the sum over k
         lifted = log_probs.reshape(-1, *(1 for _ in x.shape[:-1]))
-        log_sum_k = (lifted - cross_entropy.sum(-1)).logsumexp(0)
-        # log p(k)
-        log_p_k = spread_table(log_probs, x.shape[:-1])
-        # log p(x|k)
-        p_logits_x_2 = spread_table(self.prototypes, x.shape[:-1])
-        x_full_2 = x.expand_as(p_logits_x_2)
-        cross_entropy_2 = F.binary_cross_entropy_with_logits(
-            p_logits_x_2,
-            x_full_2,
-            reduction="none",
-        )
-        difference = log_p_k - cross_entropy_2.sum(-1)
+        log_sum_k = (lifted - total).logsumexp(0)
+        difference = log_p_k - total
         # weighted by p(k) p(x|k)
         probs = (difference - log_sum_k).exp()
         return {
@@ -185,11 +170,11 @@ class Mixture(nn.Module):
         return log_p_k - cross_entropy.sum(-1)
 
     def log_p_x(self, x: Tensor) -> Tensor:
-        """log p(x|k′) p(k′); x: [..., 64] -> [...]."""
+        """log p(x|k) p(k); x: [..., 64] -> [...]."""
         expect("log_p_x", x=(x, (64,)))
-        # log p(k′)
+        # log p(k)
         log_probs = self.weights.log_softmax(-1)
-        # log p(x|k′)
+        # log p(x|k)
         logits = spread_table(self.prototypes, x.shape[:-1])
         x_full = x.expand_as(logits)
         cross_entropy = F.binary_cross_entropy_with_logits(
@@ -213,7 +198,7 @@ class Mixture(nn.Module):
             x,
             reduction="none",
         )
-        # log p(x|k′)
+        # log p(x|k)
         p_logits_x_2 = spread_table(self.prototypes, x.shape[:-1])
         x_full = x.expand_as(p_logits_x_2)
         cross_entropy_2 = F.binary_cross_entropy_with_logits(

@@ -1,0 +1,117 @@
+"""Which variables a term speaks of, where each comes from, and what depends on what."""
+
+from collections.abc import Iterable, Iterator
+
+from pgcompile.model.expressions import names_in
+from pgcompile.model.values import Data, Model
+from pgcompile.model.variable import Variable, variables
+from pgcompile.objective import terms
+from pgcompile.objective.terms import Draw, Env, Term
+from pgcompile.syntax import tree
+
+Place = tuple[Variable, Env]
+"""A variable where a formula speaks of it: its draw is that of the environment."""
+
+
+def formula_parents(variable: Variable, model: Model) -> tuple[Variable, ...] | None:
+    """What a deterministic variable is computed from; None for any other variable."""
+    factor = model.deterministic.get(variable.name) if variable.is_named else None
+    return None if factor is None else variables(factor.parents)
+
+
+def closure(found: Iterable[Variable], model: Model) -> set[Variable]:
+    """Variables with everything that the deterministic ones among them are made of."""
+    known: set[Variable] = set()
+    pending = list(found)
+    while pending:
+        variable = pending.pop()
+        if variable not in known:
+            known.add(variable)
+            pending.extend(formula_parents(variable, model) or ())
+    return known
+
+
+def variables_in(expr: tree.Expr, model: Model) -> tuple[Variable, ...]:
+    """The variables of the model that an expression names, in the order of their names."""
+    return variables(name for name in sorted(names_in(expr)) if name in model.variables or name in model.deterministic)
+
+
+def mentioned(term: Term, model: Model) -> list[Place]:
+    """The variables that a term speaks of itself, without the terms inside it."""
+    match term:
+        case terms.Plain(expr, env):
+            return [(v, env) for v in variables_in(expr, model)]
+        case terms.LogDensity(distribution, env):
+            return [(v, env) for v in (*distribution.targets, *distribution.parents)]
+        case terms.Expectation(draw):
+            baseline = draw.estimator.baseline
+            outside = () if baseline is None else variables_in(baseline, model)
+            return [*_of_draw(draw), *((v, draw.env) for v in outside)]
+        case terms.Aggregate(draw=draw, atom=atom):
+            return [(v, draw.env) for v in atom.parents]
+        case terms.Discrepancy(left=one, right=other):
+            return [place for draw in (one, other) for place in _of_draw(draw)]
+        case terms.Divergence(draw=draw, left=left, right=right, env=env):
+            inside = env.extended(draw.variables, draw)
+            return [(v, inside) for v in (*left.parents, *(right.parents if right is not None else ()))]
+        case _:
+            return []
+
+
+def _of_draw(draw: Draw) -> list[Place]:
+    """What a draw is conditioned on, and the data that it is taken from."""
+    data = [t for a in draw.distribution.atoms if isinstance(a.factor.definition, Data) for t in a.targets]
+    return [(v, draw.inside) for v in (*draw.distribution.parents, *data)]
+
+
+def sources(place: Place, model: Model) -> Iterator[Place]:
+    """A variable and, through deterministic variables, what it is computed from, up to what is drawn or observed."""
+    pending, seen = [place], set()
+    while pending:
+        here = pending.pop()
+        if here in seen:
+            continue
+        seen.add(here)
+        yield here
+        variable, env = here
+        if env.get(variable) is None:
+            pending.extend((v, env) for v in formula_parents(variable, model) or ())
+
+
+def observed_variables(term: Term, model: Model) -> set[str]:
+    """Names of the variables that a formula speaks of and nothing draws: the arguments of its method."""
+    found: set[str] = set()
+    for inner in terms.walk(term):
+        for place in mentioned(inner, model):
+            for variable, env in sources(place, model):
+                draw = env.get(variable)
+                is_data = draw.gives_data(variable) if draw is not None else formula_parents(variable, model) is None
+                if is_data and variable.name in model.variables:
+                    found.add(variable.name)
+    return found
+
+
+def depends_on(place: Place, draw: Draw, blocked: set[Variable], model: Model) -> bool:
+    """Whether a variable, through deterministic ones and other draws, depends on some variables of a draw."""
+    pending, seen = [place], set()
+    while pending:
+        here = pending.pop()
+        if here in seen:
+            continue
+        seen.add(here)
+        variable, env = here
+        source = env.get(variable)
+        if source is not None and source == draw:
+            if variable in blocked:
+                return True
+        elif source is not None:
+            parents = source.distribution.parents
+            pending.extend((v, where) for v in parents for where in (source.inside, source.env))
+        else:
+            pending.extend((v, env) for v in formula_parents(variable, model) or ())
+    return False
+
+
+def speaks_of(term: Term, draw: Draw, drawn: set[Variable], model: Model) -> bool:
+    """Whether a term depends on some variables of a draw."""
+    return any(depends_on(place, draw, drawn, model) for inner in terms.walk(term) for place in mentioned(inner, model))

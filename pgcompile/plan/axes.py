@@ -1,0 +1,91 @@
+"""The axes of one method: one for each draw of several samples, one for each finite variable that takes every value."""
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, field
+
+from pgcompile.model.variable import Variable
+from pgcompile.objective.terms import Draw, Env
+from pgcompile.plan.values import Axis, AxisKind
+
+_DRAWN, _SUMMED = 0, 1  # what is summed out of a density stands inside every draw
+
+
+@dataclass
+class AxisPool:
+    """Makes the axes of a method, the same one for the same purpose."""
+
+    _known: dict[tuple[AxisKind, Hashable], list[Axis]] = field(default_factory=dict)
+    _of_variable: dict[tuple[Draw, Variable], Axis] = field(default_factory=dict)
+    _count: int = 0
+
+    def samples(self, draw: Draw) -> Axis:
+        """The axis of the samples of a draw."""
+        return self._axis(AxisKind.SAMPLE, draw, draw.samples, (_DRAWN, draw.order, 0))
+
+    def pairs(self, draw: Draw) -> Axis:
+        """The axis of the data with which each draw is compared."""
+        return self._axis(AxisKind.PAIRS, draw, 0, (_DRAWN, draw.order, len(draw.variables) + 1))
+
+    def values(self, draw: Draw, variable: Variable, size: int) -> Axis:
+        """The axis of the values of an enumerated variable of a draw.
+
+        Expectations over one variable that do not stand inside each other share an axis, and so what is computed for
+        every value of it.
+        """
+        if (draw, variable) not in self._of_variable:
+            before = draw.enumerated[: draw.enumerated.index(variable)]
+            taken = {self._of_variable[draw, v] for v in before if (draw, v) in self._of_variable}
+            taken |= self.around(draw.env.bindings)
+            order = (_DRAWN, draw.order, 1 + draw.enumerated.index(variable))
+            self._of_variable[draw, variable] = self._value_axis(draw, variable, size, order, taken)
+        return self._of_variable[draw, variable]
+
+    def summed(self, draw: Draw, variable: Variable, size: int, position: int, around: Iterable[Axis]) -> Axis:
+        """The axis of the values of a variable that is summed out of a density, apart from those `around`."""
+        if (draw, variable) not in self._of_variable:
+            order = (_SUMMED, position)
+            self._of_variable[draw, variable] = self._value_axis(draw, variable, size, order, set(around))
+        return self._of_variable[draw, variable]
+
+    def around(self, bindings: Iterable[tuple[Variable, Draw]]) -> set[Axis]:
+        """The axes of values that some variables may have, through what they are drawn from."""
+        found: set[Axis] = set()
+        pending = [draw for _, draw in bindings]
+        seen: set[Draw] = set()
+        while pending:
+            draw = pending.pop()
+            if draw not in seen:
+                seen.add(draw)
+                pending.extend(draw.around)
+                found |= {self._of_variable[draw, v] for v in draw.enumerated if (draw, v) in self._of_variable}
+        return found
+
+    def of(self, draw: Draw) -> set[Axis]:
+        """Every axis of a draw that was made."""
+        samples = self._known.get((AxisKind.SAMPLE, draw), [])
+        return {*samples, *(axis for (owner, _), axis in self._of_variable.items() if owner == draw)}
+
+    def _axis(self, kind: AxisKind, owner: Hashable, size: int, order: tuple[int, ...]) -> Axis:
+        found = self._known.setdefault((kind, owner), [])
+        if not found:
+            found.append(self._made(kind, owner, size, order))
+        return found[0]
+
+    def _value_axis(self, draw: Draw, variable: Variable, size: int, order: tuple[int, ...], taken: set[Axis]) -> Axis:
+        atom = draw.atom_of(variable)
+        name = atom.name_of(variable) if atom is not None else variable.name
+        known = self._known.setdefault((AxisKind.VALUE, name), [])
+        for axis in known:
+            if axis not in taken:
+                return axis
+        known.append(self._made(AxisKind.VALUE, name, size, order))
+        return known[-1]
+
+    def _made(self, kind: AxisKind, owner: Hashable, size: int, order: tuple[int, ...]) -> Axis:
+        self._count += 1
+        return Axis(kind, owner, size, (*order, self._count))
+
+
+def bound(env: Env, variables: Iterable[Variable]) -> list[tuple[Variable, Draw]]:
+    """The variables among some that an environment draws, with their draws."""
+    return [(v, draw) for v in variables if (draw := env.get(v)) is not None]
