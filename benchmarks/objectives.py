@@ -12,7 +12,7 @@ from torch import Tensor
 import pgcompile as pgc
 from benchmarks.digits import Score
 from benchmarks.hand_losses import HAND
-from pgcompile.compiler import Analysis, analyse
+from pgcompile.pipeline import Analysis, analyse
 from pgcompile.emit import emit
 from pgcompile.objective.review import generative_part
 from pgcompile.objective.rewrite import LogDensityLeaf, NamedLeaf, PlainLeaf, Rewritten, rewrite, touched

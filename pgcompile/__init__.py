@@ -77,7 +77,7 @@ def check(program: str | Path, constants: Constants | None = None) -> list[Diagn
         program: its text, or the path of a `.pgc` file.
         constants: sizes that replace those of `const` declarations.
     """
-    from pgcompile.compiler import analyse
+    from pgcompile.pipeline import analyse
     from pgcompile.sources import read_source
 
     return analyse(read_source(program), constants).diagnostics

@@ -18,7 +18,7 @@ import click
 from pgcompile.diagnostics import CompileError, DataError, Diagnostic, InternalError, MissingPart, Severity, Source
 
 if TYPE_CHECKING:
-    from pgcompile.compiler import Analysis
+    from pgcompile.pipeline import Analysis
     from pgcompile.training.applied import Applied
 
 _PROGRAM = click.argument("program")
@@ -228,7 +228,7 @@ def latex(program: str) -> None:
 @click.option("--check", "only_check", is_flag=True, help="Change nothing; exit 1 if the file is not formatted.")
 def fmt(program: str, only_check: bool) -> None:
     """Format PROGRAM in place (formulas in quotes are printed)."""
-    from pgcompile.compiler import parse_only
+    from pgcompile.pipeline import parse_only
     from pgcompile.syntax.format import format_program
     from pgcompile.writing import write_atomically
 
@@ -606,8 +606,8 @@ def _fix(program: str, settings: tuple[str, ...]) -> str:
 
     The result is what to check now: the same file, or the mended formulas.
     """
-    from pgcompile.compiler import analyse
     from pgcompile.diagnostics.fixes import apply_edits
+    from pgcompile.pipeline import analyse
     from pgcompile.writing import write_atomically
 
     source = _source(program)
@@ -628,7 +628,7 @@ def _fix(program: str, settings: tuple[str, ...]) -> str:
 
 
 def _analyse(program: str, settings: tuple[str, ...]) -> Analysis:
-    from pgcompile.compiler import analyse
+    from pgcompile.pipeline import analyse
 
     return analyse(_source(program), _constants(settings))
 

@@ -69,7 +69,7 @@ def raised(value: Tensor, count: int) -> Tensor:
     return value[(..., *[None] * max(count, 0))]
 
 
-@dataclass
+@dataclass(eq=False)
 class Reference:
     """Interprets a model.
 

@@ -35,7 +35,7 @@ from pgcompile.vocabulary.synonyms import TRANSFORMS as SYNONYMS
 from pgcompile.vocabulary.transform_words import Option, Value, Word, shape_after, transform_words
 
 if TYPE_CHECKING:
-    from pgcompile.model.expressions import Typer
+    from pgcompile.typing.expressions import Typer
 
 MOST_TRANSFORMS = 1000
 _COMPLEMENTS = ({"even", "odd"}, {"first", "last"})

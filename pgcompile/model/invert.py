@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pgcompile.model.formulas import Maker
+from pgcompile.inference.expression_maker import Maker
 from pgcompile.syntax import tree
 
 _TWO, _HALF = tree.Number("2"), tree.Number("0.5")

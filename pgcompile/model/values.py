@@ -456,8 +456,8 @@ def is_pathwise(atom: Atom) -> bool:
 class Distribution:
     """A product of atoms with some of their targets integrated out, and some given.
 
-    `hidden` variables are copies that nothing outside can name. `evidence` are variables that the atoms generate and that
-    the distribution is conditioned on: with it the product is a posterior.
+    `hidden` variables are copies that nothing outside can name. `evidence` are variables that the atoms generate and
+    that the distribution is conditioned on: with it the product is a posterior.
     """
 
     atoms: tuple[Atom, ...]

@@ -10,8 +10,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from pgcompile.diagnostics import cure
+from pgcompile.inference.mixtures import components
 from pgcompile.model.literals import evaluate
-from pgcompile.model.mixtures import components
 from pgcompile.model.values import Data, Distribution, ExternNetwork, ModuleSegment, Net, data_of
 from pgcompile.model.variable import Variable, shown, variables
 from pgcompile.objective import terms

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 
-from pgcompile.model.expressions import names_in
 from pgcompile.model.values import Data, Model
 from pgcompile.model.variable import Variable, variables
 from pgcompile.objective import terms
 from pgcompile.objective.terms import Draw, Env, Term
 from pgcompile.syntax import tree
+from pgcompile.typing.expressions import names_in
 
 Place = tuple[Variable, Env]
 """A variable where a formula speaks of it: its draw is that of the environment."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 
 from pgcompile.diagnostics import Sink, Span
-from pgcompile.model.elimination import states
+from pgcompile.inference.elimination import states
 from pgcompile.model.values import (
     Atom,
     Distribution,

@@ -6,10 +6,10 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from pgcompile.diagnostics import Span
-from pgcompile.model.algebra import drop_barren
-from pgcompile.model.elimination import states
+from pgcompile.inference.algebra import drop_barren
+from pgcompile.inference.elimination import states
+from pgcompile.inference.mixtures import components
 from pgcompile.model.literals import evaluate, flatten
-from pgcompile.model.mixtures import components
 from pgcompile.model.values import Data, Distribution, FamilyUse, Model, data_of
 from pgcompile.model.variable import shown, variables
 from pgcompile.objective import terms

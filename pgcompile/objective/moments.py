@@ -7,13 +7,13 @@ from math import prod
 from sympy import Expr, Integer, Mul, Rational, Symbol, exp, log
 
 from pgcompile.diagnostics import Sink
-from pgcompile.model.expressions import Scope, Typer, bind
 from pgcompile.model.values import Atom, FamilyUse, Model, Typed
 from pgcompile.model.variable import Variable
 from pgcompile.objective.closed_forms import expect, gather
-from pgcompile.objective.one_variable import OneVariable, names_below, summands
 from pgcompile.objective.terms import Env
+from pgcompile.objective.univariate import OneVariable, names_below, summands
 from pgcompile.syntax import tree
+from pgcompile.typing.expressions import Scope, Typer, bind
 from pgcompile.vocabulary.symbols import Facts, X
 
 Y = Symbol("Y", real=True)

@@ -5,13 +5,11 @@ from dataclasses import replace
 from fractions import Fraction
 
 from pgcompile.diagnostics import Edit, Sink, Span, cure
-from pgcompile.model.algebra import drop_barren
-from pgcompile.model.distributions import Resolver
-from pgcompile.model.elimination import evidence_of, tables
-from pgcompile.model.expressions import Scope, Typer, names_in
-from pgcompile.model.families import space_of
+from pgcompile.inference.algebra import drop_barren
+from pgcompile.inference.distributions import Resolver
+from pgcompile.inference.elimination import evidence_of, tables
+from pgcompile.inference.mixtures import components
 from pgcompile.model.literals import evaluate
-from pgcompile.model.mixtures import components
 from pgcompile.model.values import Data, Distribution, FamilyUse, Model, Pushforward, Typed, base_name, data_of
 from pgcompile.model.variable import Variable, shown
 from pgcompile.objective import terms
@@ -24,6 +22,8 @@ from pgcompile.objective.review import learnables_of, learned_in
 from pgcompile.objective.terms import OBSERVED, Draw, Env, Estimator, Term, point
 from pgcompile.syntax import tree
 from pgcompile.syntax.format import format_expr
+from pgcompile.typing.expressions import Scope, Typer, names_in
+from pgcompile.typing.factors import space_of
 from pgcompile.vocabulary.functions import FUNCTIONS
 from pgcompile.vocabulary.layers import show
 from pgcompile.vocabulary.synonyms import FUNCTIONALS as SYNONYMS

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 import networkx as nx
 
 from pgcompile.diagnostics import InternalError, Sink
-from pgcompile.model.algebra import find_cycle
-from pgcompile.model.distributions import Resolver
-from pgcompile.model.expressions import calls_in, names_in
+from pgcompile.inference.algebra import find_cycle
+from pgcompile.inference.distributions import Resolver
 from pgcompile.model.values import (
     Atom,
     Data,
@@ -31,6 +30,7 @@ from pgcompile.model.values import (
 from pgcompile.objective import terms
 from pgcompile.objective.terms import Term
 from pgcompile.syntax import tree
+from pgcompile.typing.expressions import calls_in, names_in
 
 
 def generative_part(model: Model, resolver: Resolver) -> Distribution | None:

@@ -12,8 +12,8 @@ import sympy
 from sympy import Add, Expr, Function, Integer, Mul, Rational, Symbol
 
 from pgcompile.diagnostics import InternalError, Sink, Span
-from pgcompile.model.algebra import order_atoms
-from pgcompile.model.elimination import evidence_of, states, tables
+from pgcompile.inference.algebra import order_atoms
+from pgcompile.inference.elimination import evidence_of, states, tables
 from pgcompile.model.literals import evaluate
 from pgcompile.model.values import Atom, Distribution, FamilyUse, Model
 from pgcompile.model.variable import Variable, shown

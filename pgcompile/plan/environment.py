@@ -8,10 +8,10 @@ from math import prod
 
 from sympy import Add, Expr, Symbol
 
-from pgcompile.model.algebra import order_atoms
-from pgcompile.model.elimination import eliminate, evidence_of, hidden_states, states
+from pgcompile.inference.algebra import order_atoms
+from pgcompile.inference.elimination import eliminate, evidence_of, hidden_states, states
+from pgcompile.inference.mixtures import component_atoms, weights_of
 from pgcompile.model.literals import evaluate, flatten
-from pgcompile.model.mixtures import component_atoms, weights_of
 from pgcompile.model.values import (
     Atom,
     Data,

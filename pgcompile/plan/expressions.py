@@ -4,9 +4,7 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 
 from pgcompile.diagnostics import InternalError
-from pgcompile.model.expressions import names_in
 from pgcompile.model.literals import evaluate, flatten, shape_of
-from pgcompile.model.nets import linear_layer
 from pgcompile.model.values import (
     Constant,
     ExprSegment,
@@ -22,6 +20,8 @@ from pgcompile.plan.formulas import is_every_index, pick, rows_along_axis
 from pgcompile.plan.tensors import Tensors
 from pgcompile.plan.values import Value
 from pgcompile.syntax import tree
+from pgcompile.typing.expressions import names_in
+from pgcompile.typing.nets import linear_layer
 from pgcompile.vocabulary.functions import FUNCTIONS
 from pgcompile.vocabulary.spaces import Space
 

@@ -8,9 +8,8 @@ from math import prod
 import networkx as nx
 
 from pgcompile.diagnostics import InternalError
-from pgcompile.model.algebra import drop_barren, order_atoms
-from pgcompile.model.elimination import evidence_of, states, tables
-from pgcompile.model.expressions import names_in
+from pgcompile.inference.algebra import drop_barren, order_atoms
+from pgcompile.inference.elimination import evidence_of, states, tables
 from pgcompile.model.values import (
     Atom,
     Data,
@@ -44,6 +43,7 @@ from pgcompile.plan.objectives import ObjectiveLowering
 from pgcompile.plan.tensors import Tensors
 from pgcompile.plan.values import Value
 from pgcompile.syntax.format import format_expr
+from pgcompile.typing.expressions import names_in
 from pgcompile.vocabulary.spaces import Space
 
 

@@ -5,7 +5,7 @@ from math import log
 from sympy import Add, Expr, Mul, Symbol
 
 from pgcompile.diagnostics import InternalError
-from pgcompile.model.elimination import states
+from pgcompile.inference.elimination import states
 from pgcompile.model.variable import Variable
 from pgcompile.objective.rewrite import (
     AggregateLeaf,

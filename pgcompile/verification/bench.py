@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pgcompile.model.expressions import names_in
 from pgcompile.model.literals import evaluate
 from pgcompile.model.values import (
     Deterministic,
@@ -29,6 +28,7 @@ from pgcompile.objective.terms import OBSERVED, DrawKey
 from pgcompile.plan.names import factor_attribute, identifier
 from pgcompile.reference import Reference, values_in
 from pgcompile.reference_draws import Noise
+from pgcompile.typing.expressions import names_in
 from pgcompile.verification.recording import Call, noise_of, recording
 
 if TYPE_CHECKING:

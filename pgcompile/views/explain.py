@@ -2,12 +2,12 @@
 
 from contextlib import suppress
 
-from pgcompile.compiler import Analysis
-from pgcompile.model.elimination import states
+from pgcompile.inference.elimination import states
 from pgcompile.model.values import Atom, FamilyUse, FlowUse, is_pathwise
 from pgcompile.model.variable import shown
-from pgcompile.objective.gradients import sampled_atoms
+from pgcompile.objective.remaining_draws import sampled_atoms
 from pgcompile.objective.terms import Draw
+from pgcompile.pipeline import Analysis
 from pgcompile.syntax.format import format_expr
 from pgcompile.syntax.spelling import latex_name
 from pgcompile.views.latex import latex_expr
@@ -94,8 +94,8 @@ def explain_latex(analysis: Analysis) -> str:
 
 def _label(text: str) -> str:
     """A formula of a step, typeset where it can be read as one."""
-    from pgcompile.compiler import parse_only
     from pgcompile.diagnostics import CompileError, Source
+    from pgcompile.pipeline import parse_only
     from pgcompile.syntax import tree
 
     with suppress(CompileError):
@@ -117,10 +117,10 @@ def explain_code(code: str) -> str | None:
 
     None where there is no such code.
     """
-    from pgcompile.compiler import analyse, generate
     from pgcompile.diagnostics import CompileError, Source
     from pgcompile.diagnostics.catalogue import CATALOGUE
     from pgcompile.diagnostics.render import render_all
+    from pgcompile.pipeline import analyse, generate
 
     entry = next((e for e in CATALOGUE if e.code == code), None)
     if entry is None:

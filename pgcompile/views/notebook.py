@@ -2,8 +2,8 @@
 
 from html import escape
 
-from pgcompile.compiler import Analysis
 from pgcompile.objective.review import generative_part, graph_of
+from pgcompile.pipeline import Analysis
 from pgcompile.views.drawing import svg
 from pgcompile.views.latex import latex
 

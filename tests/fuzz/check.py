@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 import pgcompile as pgc
-from pgcompile.compiler import parse_only
+from pgcompile.pipeline import parse_only
 from pgcompile.diagnostics import CompileError, Source
 from pgcompile.plan.names import identifier
 from pgcompile.program import Program

@@ -6,10 +6,10 @@ from fractions import Fraction
 
 from pgcompile.diagnostics import Edit, InternalError, Sink, Span, cure, nearest
 from pgcompile.diagnostics.spelling import Cure
-from pgcompile.model import nets
 from pgcompile.model.literals import evaluate, flatten, shape_of
 from pgcompile.model.values import Constant, Model, Typed, TypedMany
 from pgcompile.syntax import tree
+from pgcompile.typing import nets
 from pgcompile.vocabulary.families import families
 from pgcompile.vocabulary.functions import FUNCTIONS, lands_in
 from pgcompile.vocabulary.layers import LAYERS, show

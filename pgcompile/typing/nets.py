@@ -28,7 +28,7 @@ from pgcompile.vocabulary.spaces import Space
 from pgcompile.vocabulary.synonyms import LAYERS as SYNONYMS
 
 if TYPE_CHECKING:
-    from pgcompile.model.expressions import Typer
+    from pgcompile.typing.expressions import Typer
 
 
 def apply(typer: Typer, call: tree.Call, values: list[Typed]) -> Typed | TypedMany | None:
@@ -125,7 +125,7 @@ class _Sizing:
         begin = 0
         first = stages[0] if stages else None
         if first is not None and self._is_expression(first[0]):
-            from pgcompile.model.expressions import Scope
+            from pgcompile.typing.expressions import Scope
 
             inputs = self.net.inputs or ()
             scope = Scope(f"net {self.net.name}", {n: Typed(s) for n, s in zip(inputs, spaces, strict=False)})

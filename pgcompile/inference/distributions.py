@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from pgcompile.diagnostics import Sink, Span, cure
-from pgcompile.model.algebra import condition, find_cycle, marginalise, multiply, rename
-from pgcompile.model.exact import Exact
+from pgcompile.inference.algebra import condition, find_cycle, marginalise, multiply, rename
+from pgcompile.inference.exact import Exact
 from pgcompile.model.invert import NotInvertible
 from pgcompile.model.values import Atom, Data, Distribution, Factor, Model, base_name, factor_label
 from pgcompile.model.variable import Variable, variables

@@ -4,18 +4,15 @@ import re
 from dataclasses import replace
 from fractions import Fraction
 
+from pgcompile.declare.training_lines import read_lines, read_ramp
 from pgcompile.diagnostics import Sink, Span, cure, nearest
-from pgcompile.model.distributions import Resolver, head_variables, label_key
-from pgcompile.model.exact import Exact
-from pgcompile.model.experts import Expert, NotClosed, product
-from pgcompile.model.expressions import Typer, names_in
-from pgcompile.model.families import check_factor
+from pgcompile.inference.distributions import Resolver, head_variables, label_key
+from pgcompile.inference.exact import Exact
+from pgcompile.inference.experts import Expert, NotClosed, product
+from pgcompile.inference.mixtures import split_weight
 from pgcompile.model.flows import read_flow
 from pgcompile.model.functionals import declared_names_win
-from pgcompile.model.initial import check_initial
 from pgcompile.model.literals import evaluate, space
-from pgcompile.model.mixtures import split_weight
-from pgcompile.model.optimise import read_lines, read_ramp
 from pgcompile.model.values import (
     Atom,
     Deterministic,
@@ -38,6 +35,9 @@ from pgcompile.model.values import (
 )
 from pgcompile.model.variable import shown, variables
 from pgcompile.syntax import tree
+from pgcompile.typing.expressions import Typer, names_in
+from pgcompile.typing.factors import check_factor
+from pgcompile.typing.initial_values import check_initial
 from pgcompile.vocabulary.families import families
 from pgcompile.vocabulary.family import Family
 from pgcompile.vocabulary.functions import FUNCTIONS

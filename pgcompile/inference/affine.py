@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from pgcompile.model.expressions import names_in
-from pgcompile.model.formulas import ONE, ZERO, Maker
-from pgcompile.model.nets import has_bias, linear_layer
+from pgcompile.inference.expression_maker import ONE, ZERO, Maker
 from pgcompile.model.values import Model
 from pgcompile.syntax import tree
+from pgcompile.typing.expressions import names_in
+from pgcompile.typing.nets import has_bias, linear_layer
 
 ELEMENTWISE, MATRIX, ROW = "elementwise", "matrix", "row"
 

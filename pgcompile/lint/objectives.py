@@ -3,15 +3,15 @@
 from collections.abc import Iterator, Mapping
 
 from pgcompile.diagnostics import NOWHERE, Sink
-from pgcompile.model.expressions import calls_in, names_in
+from pgcompile.lint.adversarial import remark_players
 from pgcompile.model.values import Atom, Data, Model, OptimiseLine, base_name
 from pgcompile.model.variable import Variable
 from pgcompile.objective import terms
 from pgcompile.objective.dependence import formula_parents
-from pgcompile.objective.players import remark_players
 from pgcompile.objective.review import atoms_in, learnables_of, signed
 from pgcompile.objective.terms import Term, walk
 from pgcompile.syntax import tree
+from pgcompile.typing.expressions import calls_in, names_in
 
 _STEPS = frozenset(("round", "floor", "sign"))
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pgcompile.diagnostics import Span
-from pgcompile.model.formulas import Maker, renamed
+from pgcompile.inference.expression_maker import Maker, renamed
 from pgcompile.model.values import Factor, FamilyUse
 from pgcompile.syntax import tree
 

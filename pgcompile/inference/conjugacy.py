@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
-from pgcompile.model.affine import ELEMENTWISE, ROW, Affine, AffineReader
-from pgcompile.model.formulas import ONE, ZERO, Maker
+from pgcompile.inference.affine import ELEMENTWISE, ROW, Affine, AffineReader
+from pgcompile.inference.expression_maker import ONE, ZERO, Maker
 from pgcompile.syntax import tree
 
 Parameters = dict[str, tree.Expr]

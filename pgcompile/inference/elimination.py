@@ -7,7 +7,7 @@ from math import prod
 import networkx as nx
 from networkx.algorithms.approximation import treewidth_min_degree
 
-from pgcompile.model.algebra import drop_barren, hide_targets
+from pgcompile.inference.algebra import drop_barren, hide_targets
 from pgcompile.model.values import Atom, Distribution, FamilyUse, Model
 from pgcompile.model.variable import Variable
 

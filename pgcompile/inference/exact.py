@@ -12,13 +12,11 @@ from math import prod
 import networkx as nx
 
 from pgcompile.diagnostics import Sink, Source
-from pgcompile.model.affine import AffineReader
-from pgcompile.model.algebra import drop_barren
-from pgcompile.model.conjugacy import Made, NoClosedForm, Side, reverse
-from pgcompile.model.elimination import states
-from pgcompile.model.expressions import Scope, Typer, names_in
-from pgcompile.model.families import check_factor
-from pgcompile.model.formulas import Maker, renamed
+from pgcompile.inference.affine import AffineReader
+from pgcompile.inference.algebra import drop_barren
+from pgcompile.inference.conjugacy import Made, NoClosedForm, Side, reverse
+from pgcompile.inference.elimination import states
+from pgcompile.inference.expression_maker import Maker, renamed
 from pgcompile.model.invert import NotInvertible, invert
 from pgcompile.model.values import (
     Atom,
@@ -33,6 +31,8 @@ from pgcompile.model.values import (
 )
 from pgcompile.model.variable import Variable
 from pgcompile.syntax import tree
+from pgcompile.typing.expressions import Scope, Typer, names_in
+from pgcompile.typing.factors import check_factor
 from pgcompile.vocabulary.families import families
 
 

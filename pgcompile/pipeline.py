@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from pgcompile.declare import build
 from pgcompile.diagnostics import CompileError, Diagnostic, Severity, Sink, Source
 from pgcompile.diagnostics.allowed import check_allowed
-from pgcompile.model import Model, build
-from pgcompile.model.distributions import Resolver
-from pgcompile.model.values import Undefined
-from pgcompile.objective.remarks import remark
+from pgcompile.inference.distributions import Resolver
+from pgcompile.lint.objectives import remark
+from pgcompile.model.values import Model, Undefined
 from pgcompile.objective.resolve import resolve_objectives
 from pgcompile.objective.review import check_model, generative_part
 from pgcompile.objective.terms import Term

@@ -8,7 +8,6 @@ from fractions import Fraction
 from math import prod
 
 from pgcompile.diagnostics import InternalError, Sink, Span
-from pgcompile.model.expressions import Scope, Typer, bind, names_in
 from pgcompile.model.flows import size_flow
 from pgcompile.model.literals import flatten
 from pgcompile.model.values import (
@@ -31,6 +30,7 @@ from pgcompile.model.values import (
     base_name,
 )
 from pgcompile.syntax import tree
+from pgcompile.typing.expressions import Scope, Typer, bind, names_in
 from pgcompile.vocabulary.family import Family, Parameter
 from pgcompile.vocabulary.layers import ACTIVATIONS, show
 from pgcompile.vocabulary.spaces import KINDS, Space, contains
@@ -302,7 +302,7 @@ class _Check:
     def _support(self, space: Space) -> bool:
         """Whether values of the variable can be scored by the family."""
         variable, support = self.factor.subject, self.family.support
-        span = self.typer.model.variables.get(variable, self.factor.span)
+        span = self.typer.model.variables.get(self.factor.targets[0], self.factor.span)
         if self.family.event_rank > len(space.shape):
             self.sink.add(
                 "PGC304",
@@ -354,7 +354,12 @@ class _Check:
             "W112",
             self.factor.span,
             f"{self.family.name} draws values that need not be {KINDS[space.kind].what}, and {variable} is `{space}`",
-            related=[(self.typer.model.variables.get(variable, self.factor.span), f"{variable} is declared here")],
+            related=[
+                (
+                    self.typer.model.variables.get(self.factor.targets[0], self.factor.span),
+                    f"{variable} is declared here",
+                )
+            ],
             help=f"use {better}, or declare `{variable} : {replace(space, kind=support, categories=None)}`"
             if better
             else f"declare `{variable} : {replace(space, kind=support, categories=None)}`",
@@ -434,7 +439,9 @@ class _Check:
             return True
         variable = self.factor.subject
         blamed = self._tensor_in(expr, value.shape)
-        related = [(self.typer.model.variables.get(variable, self.factor.span), f"{variable} is `{space}`")]
+        related = [
+            (self.typer.model.variables.get(self.factor.targets[0], self.factor.span), f"{variable} is `{space}`")
+        ]
         if blamed is not None:
             related.append((blamed.span, f"{blamed.name} is declared `{blamed.space}`"))
         self.sink.add(

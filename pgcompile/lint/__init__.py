@@ -1,0 +1,1 @@
+"""Remarks that a careful reviewer would make on a whole program."""

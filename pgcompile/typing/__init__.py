@@ -1,0 +1,1 @@
+"""Shapes and supports of expressions, nets and factors, before any tensor exists."""
