@@ -14,7 +14,7 @@ from benchmarks.digits import Score
 from benchmarks.hand_losses import HAND
 from pgcompile.pipeline import Analysis, analyse
 from pgcompile.emit import emit
-from pgcompile.objective.review import generative_part
+from pgcompile.inference.generative import generative_part
 from pgcompile.objective.rewrite import LogDensityLeaf, NamedLeaf, PlainLeaf, Rewritten, rewrite, touched
 from pgcompile.plan.methods import Planner
 from pgcompile.sources import read_source

@@ -640,7 +640,7 @@ def _checked(program: str, settings: tuple[str, ...]) -> Analysis:
 
 
 def _graph(analysis: Analysis):  # type: ignore[no-untyped-def]  # networkx has no types
-    from pgcompile.objective.review import generative_part, graph_of
+    from pgcompile.inference.generative import generative_part, graph_of
 
     return graph_of(analysis.model, generative_part(analysis.model, analysis.resolver))
 

@@ -10,10 +10,11 @@ from pgcompile.declare import build
 from pgcompile.diagnostics import CompileError, Diagnostic, Severity, Sink, Source
 from pgcompile.diagnostics.allowed import check_allowed
 from pgcompile.inference.distributions import Resolver
+from pgcompile.inference.generative import generative_part
+from pgcompile.lint.models import check_model
 from pgcompile.lint.objectives import remark
 from pgcompile.model.values import Model, Undefined
 from pgcompile.objective.resolve import resolve_objectives
-from pgcompile.objective.review import check_model, generative_part
 from pgcompile.objective.terms import Term
 from pgcompile.syntax import parse, tree
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pgcompile.diagnostics import Diagnostic, MissingPart, Source
+from pgcompile.inference.generative import generative_part, graph_of
 from pgcompile.model.values import Distribution, Objective, loss_name
-from pgcompile.objective.review import generative_part, graph_of
 from pgcompile.pipeline import Analysis, analyse, generate
 from pgcompile.syntax.format import format_expr
 from pgcompile.writing import write_atomically

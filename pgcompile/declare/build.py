@@ -35,7 +35,8 @@ from pgcompile.model.values import (
 )
 from pgcompile.model.variable import shown, variables
 from pgcompile.syntax import tree
-from pgcompile.typing.expressions import Typer, names_in
+from pgcompile.syntax.tree import names_in
+from pgcompile.typing.expressions import Typer
 from pgcompile.typing.factors import check_factor
 from pgcompile.typing.initial_values import check_initial
 from pgcompile.vocabulary.families import families

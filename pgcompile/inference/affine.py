@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pgcompile.inference.expression_maker import ONE, ZERO, Maker
 from pgcompile.model.values import Model
 from pgcompile.syntax import tree
-from pgcompile.typing.expressions import names_in
+from pgcompile.syntax.tree import names_in
 from pgcompile.typing.nets import has_bias, linear_layer
 
 ELEMENTWISE, MATRIX, ROW = "elementwise", "matrix", "row"

@@ -8,7 +8,7 @@ import networkx as nx
 from networkx.algorithms.approximation import treewidth_min_degree
 
 from pgcompile.inference.algebra import drop_barren, hide_targets
-from pgcompile.model.values import Atom, Distribution, FamilyUse, Model
+from pgcompile.model.values import Atom, Distribution, Model
 from pgcompile.model.variable import Variable
 
 
@@ -43,11 +43,11 @@ def eliminate(atoms: tuple[Atom, ...], hidden: Mapping[Variable, int]) -> Elimin
 
 def states(atom: Atom, model: Model) -> int | None:
     """How many values a factor's variable can take; None where they are not finitely many."""
-    definition = atom.factor.definition
+    family = atom.factor.family
     space = model.spaces.get(atom.factor.targets[0])
-    if not isinstance(definition, FamilyUse) or space is None:
+    if family is None or space is None:
         return None
-    match definition.family.support:
+    match family.support:
         case "boolean":
             return 1 << min(prod(space.shape), 64)
         case "category":

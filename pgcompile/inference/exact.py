@@ -31,7 +31,8 @@ from pgcompile.model.values import (
 )
 from pgcompile.model.variable import Variable
 from pgcompile.syntax import tree
-from pgcompile.typing.expressions import Scope, Typer, names_in
+from pgcompile.syntax.tree import names_in
+from pgcompile.typing.expressions import Scope, Typer
 from pgcompile.typing.factors import check_factor
 from pgcompile.vocabulary.families import families
 

@@ -35,10 +35,9 @@ def product(experts: list[Expert], span: Span) -> FamilyUse:
     """
     uses: list[FamilyUse] = []
     for expert in experts:
-        definition = expert.factor.definition
-        if not isinstance(definition, FamilyUse):
+        if expert.factor.use is None:
             raise NotClosed(f"{expert.factor.label} has no family of its own")
-        uses.append(definition)
+        uses.append(expert.factor.use)
     names = list(dict.fromkeys(use.family.name for use in uses))
     if {*names} == {"Normal", "MultivariateNormal"}:
         raise NotClosed("one is Normal and another MultivariateNormal: write each as a MultivariateNormal")

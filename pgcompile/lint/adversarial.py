@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from pgcompile.diagnostics import Sink
+from pgcompile.model.learned import owned_by, with_inner_nets
 from pgcompile.model.values import Model, OptimiseLine
-from pgcompile.objective.review import owned_by, with_inner_nets
 from pgcompile.syntax import tree
 
 

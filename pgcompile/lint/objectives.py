@@ -4,14 +4,14 @@ from collections.abc import Iterator, Mapping
 
 from pgcompile.diagnostics import NOWHERE, Sink
 from pgcompile.lint.adversarial import remark_players
-from pgcompile.model.values import Atom, Data, Model, OptimiseLine, base_name
+from pgcompile.model.learned import learnables_of
+from pgcompile.model.values import Atom, Model, OptimiseLine, base_name
 from pgcompile.model.variable import Variable
 from pgcompile.objective import terms
 from pgcompile.objective.dependence import formula_parents
-from pgcompile.objective.review import atoms_in, learnables_of, signed
-from pgcompile.objective.terms import Term, walk
+from pgcompile.objective.terms import Term, atoms_in, signed, walk
 from pgcompile.syntax import tree
-from pgcompile.typing.expressions import calls_in, names_in
+from pgcompile.syntax.tree import calls_in, names_in
 
 _STEPS = frozenset(("round", "floor", "sign"))
 
@@ -93,7 +93,7 @@ def _unsampled(line: OptimiseLine, term: Term, model: Model, sink: Sink) -> None
     parents = {p for atom, _ in scored for p in atom.parents}
     for atom, _ in scored:
         for target in atom.targets:
-            made = base_name(atom.factor.name) == "p" and not isinstance(atom.factor.definition, Data)
+            made = base_name(atom.factor.name) == "p" and not atom.factor.is_data
             if made and target.is_named and target in parents and target not in drawn | conditions:
                 sink.add(
                     "W113",

@@ -351,10 +351,7 @@ class Factor:
     name: str
     targets: tuple[str, ...]
     parents: tuple[str, ...]
-    definition: (
-        "FamilyUse | Deterministic | Extern | Undefined | Data | Evidence | Mixture | LogDensityUse | Pushforward"
-        " | FlowUse"
-    )
+    definition: "FactorDefinition"
     span: Span
     shown: tuple[str, ...] | None = None
     """Its targets, for people, where they have names that nobody wrote."""
@@ -363,6 +360,21 @@ class Factor:
     def label(self) -> str:
         """As people write it: `q(z|x)`."""
         return factor_label(self.name, self.shown or self.targets, self.parents)
+
+    @property
+    def use(self) -> FamilyUse | None:
+        """Its family and parameters, where it has a family of its own."""
+        return self.definition if isinstance(self.definition, FamilyUse) else None
+
+    @property
+    def family(self) -> Family | None:
+        """Its family, where it has one of its own."""
+        return self.definition.family if isinstance(self.definition, FamilyUse) else None
+
+    @property
+    def is_data(self) -> bool:
+        """Whether it is the empirical distribution of the data."""
+        return isinstance(self.definition, Data)
 
     @property
     def subject(self) -> str:
@@ -439,17 +451,6 @@ def data_of(targets: Iterable[Variable], span: Span) -> Atom:
 def names_of(item: "Atom | Factor | Distribution") -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The names of what a factor generates and of what it is conditioned on; those of the variables of an atom."""
     return tuple(map(str, item.targets)), tuple(map(str, item.parents))
-
-
-def is_pathwise(atom: Atom) -> bool:
-    """Whether its draws carry gradients of its parameters, as far as is known before it is supplied."""
-    match atom.factor.definition:
-        case FamilyUse(family=family):
-            return family.pathwise
-        case FlowUse():
-            return True
-        case _:
-            return False
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pgcompile.diagnostics import cure
 from pgcompile.inference.mixtures import components
 from pgcompile.model.literals import evaluate
-from pgcompile.model.values import Data, Distribution, ExternNetwork, ModuleSegment, Net, data_of
+from pgcompile.model.values import Distribution, ExternNetwork, ModuleSegment, Net, data_of
 from pgcompile.model.variable import Variable, shown, variables
 from pgcompile.objective import terms
 from pgcompile.objective.context import Context
@@ -226,7 +226,7 @@ class Adversarial:
 
 
 def _is_data(side: Distribution) -> bool:
-    return any(isinstance(atom.factor.definition, Data) for atom in side.atoms)
+    return any(atom.factor.is_data for atom in side.atoms)
 
 
 def _apply(function: str, value: tree.Expr, expr: tree.Functional) -> tree.Expr:

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 
-from pgcompile.model.values import Data, Model
+from pgcompile.model.values import Model
 from pgcompile.model.variable import Variable, variables
 from pgcompile.objective import terms
 from pgcompile.objective.terms import Draw, Env, Term
 from pgcompile.syntax import tree
-from pgcompile.typing.expressions import names_in
+from pgcompile.syntax.tree import names_in
 
 Place = tuple[Variable, Env]
 """A variable where a formula speaks of it: its draw is that of the environment."""
@@ -60,7 +60,7 @@ def mentioned(term: Term, model: Model) -> list[Place]:
 
 def _of_draw(draw: Draw) -> list[Place]:
     """What a draw is conditioned on, and the data that it is taken from."""
-    data = [t for a in draw.distribution.atoms if isinstance(a.factor.definition, Data) for t in a.targets]
+    data = [t for a in draw.distribution.atoms if a.factor.is_data for t in a.targets]
     return [(v, draw.inside) for v in (*draw.distribution.parents, *data)]
 
 

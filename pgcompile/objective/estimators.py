@@ -8,20 +8,11 @@ from math import prod
 
 from pgcompile.diagnostics import Sink, Span
 from pgcompile.inference.elimination import states
-from pgcompile.model.values import (
-    Atom,
-    Distribution,
-    FamilyUse,
-    FlowUse,
-    LogDensityUse,
-    Mixture,
-    Model,
-    Pushforward,
-    is_pathwise,
-)
+from pgcompile.model.kinds import flows_of, is_pathwise, is_point_mass, kind_of
+from pgcompile.model.learned import learnables_of
+from pgcompile.model.values import Atom, Distribution, Model
 from pgcompile.model.variable import Variable, shown
 from pgcompile.objective.dependence import formula_parents
-from pgcompile.objective.review import learnables_of
 from pgcompile.objective.terms import PATHWISE, Env, Estimator
 
 MAX_STATES = 64  # enumerated unasked up to this many combinations
@@ -60,8 +51,10 @@ def plan(
     if over.evidence:
         return _posterior(over, estimator, samples, model, sink, span)
     for atom in over.atoms:
-        if isinstance(atom.factor.definition, LogDensityUse | Mixture | Pushforward):
-            _report_undrawn(atom, sink, span)
+        undrawn = kind_of(atom.factor).undrawn(atom.factor.definition)
+        if undrawn is not None:
+            why, instead = undrawn
+            sink.add("PGC409", span, f"samples of {atom.label} cannot be drawn here: {why}", help=instead)
             return None
     enumerated: list[Variable] = []
     scored: list[Variable] = []
@@ -69,13 +62,11 @@ def plan(
     table = 1
     drawn = False
     for atom in over.atoms:
-        definition = atom.factor.definition
-        flow = isinstance(definition, FlowUse)
-        if not flow and (not isinstance(definition, FamilyUse) or definition.family.name == "Delta"):
+        if is_point_mass(atom.factor) or not (is_pathwise(atom.factor) or atom.factor.family is not None):
             continue
         target, count = atom.targets[0], states(atom, model)
         learned = learned_upstream(atom, over, env, model)
-        if is_pathwise(atom):
+        if is_pathwise(atom.factor):
             drawn = True
             if estimator.grad == "score" and learned:
                 scored.append(target)
@@ -148,7 +139,7 @@ def _without_effect(
 def _stands_alone(over: Distribution, estimator: Estimator, env: Env, model: Model, sink: Sink, span: Span) -> bool:
     """Whether detaching the parameters of the drawn factors cuts no path but that of what is learned in them."""
     for atom in over.atoms:
-        if isinstance(atom.factor.definition, FlowUse):
+        if flows_of(atom.factor):
             sink.add(
                 "PGC408",
                 span,
@@ -220,18 +211,6 @@ def learned_upstream(atom: Atom, over: Distribution, env: Env, model: Model) -> 
     return found
 
 
-def _report_undrawn(atom: Atom, sink: Sink, span: Span) -> None:
-    why, cure = "its density is known up to a constant", "take the expectation over another distribution"
-    match atom.factor.definition:
-        case Mixture():
-            why = "a mixture is averaged component by component"
-            cure = "write the sum, as in 0.5 IWAE[p || q_1; samples=8] + 0.5 IWAE[p || q_2; samples=8]"
-        case Pushforward(variable=variable, base=base):
-            why = f"it is computed from {variable}"
-            cure = f"take the expectation over {base.label}"
-    sink.add("PGC409", span, f"samples of {atom.label} cannot be drawn here: {why}", help=cure)
-
-
 def _report_no_gradient(atom: Atom, learned: set[str], grad: str, sink: Sink, span: Span) -> None:
     through = grad == "through"
     sink.add(
@@ -271,5 +250,4 @@ def _report_too_many(atom: Atom, count: int | None, table: int, sink: Sink, span
 
 
 def _family(atom: Atom) -> str:
-    definition = atom.factor.definition
-    return definition.family.name if isinstance(definition, FamilyUse) else atom.label
+    return atom.factor.family.name if atom.factor.family is not None else atom.label

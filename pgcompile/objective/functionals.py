@@ -10,7 +10,7 @@ from pgcompile.inference.algebra import drop_barren
 from pgcompile.inference.elimination import states
 from pgcompile.inference.mixtures import components
 from pgcompile.model.literals import evaluate, flatten
-from pgcompile.model.values import Data, Distribution, FamilyUse, Model, data_of
+from pgcompile.model.values import Distribution, FamilyUse, Model, data_of
 from pgcompile.model.variable import shown, variables
 from pgcompile.objective import terms
 from pgcompile.objective.adversarial import Adversarial
@@ -269,7 +269,7 @@ class Functionals:
         if draws[0] is None or draws[1] is None:
             return None
         label = f"{expr.kind}[{left.spelled} || {right.spelled}]"
-        data = any(isinstance(atom.factor.definition, Data) for side in (left, right) for atom in side.atoms)
+        data = any(atom.factor.is_data for side in (left, right) for atom in side.atoms)
         if expr.kind == "MMD" and not conditioned and not data and draws[0][0].samples == 1:
             self.sink.add(
                 "PGC408",
@@ -419,11 +419,7 @@ class Functionals:
         for variable in left.targets:
             families = [
                 next(
-                    (
-                        a.factor.definition.family
-                        for a in side.atoms
-                        if variable in a.targets and isinstance(a.factor.definition, FamilyUse)
-                    ),
+                    (a.factor.family for a in side.atoms if variable in a.targets and a.factor.family is not None),
                     None,
                 )
                 for side in (left, right)

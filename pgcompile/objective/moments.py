@@ -7,7 +7,7 @@ from math import prod
 from sympy import Expr, Integer, Mul, Rational, Symbol, exp, log
 
 from pgcompile.diagnostics import Sink
-from pgcompile.model.values import Atom, FamilyUse, Model, Typed
+from pgcompile.model.values import Atom, Model, Typed
 from pgcompile.model.variable import Variable
 from pgcompile.objective.closed_forms import expect, gather
 from pgcompile.objective.terms import Env
@@ -82,8 +82,8 @@ class Moments:
 
     def log_density(self, atom: Atom, env: Env) -> tuple[Expr, tuple[int, ...]] | None:
         """The expectation of another factor's log-density, whose parameters are formulas of the variable."""
-        definition = atom.factor.definition
-        assert isinstance(definition, FamilyUse)
+        definition = atom.factor.use
+        assert definition is not None
         shape = self.model.spaces[atom.factor.targets[0]].shape
         family = definition.family
         if (

@@ -9,8 +9,10 @@ from pgcompile.inference.algebra import drop_barren
 from pgcompile.inference.distributions import Resolver
 from pgcompile.inference.elimination import evidence_of, tables
 from pgcompile.inference.mixtures import components
+from pgcompile.model.kinds import kind_of
+from pgcompile.model.learned import learnables_of, learned_in
 from pgcompile.model.literals import evaluate
-from pgcompile.model.values import Data, Distribution, FamilyUse, Model, Pushforward, Typed, base_name, data_of
+from pgcompile.model.values import Distribution, Model, Pushforward, Typed, base_name, data_of
 from pgcompile.model.variable import Variable, shown
 from pgcompile.objective import terms
 from pgcompile.objective.context import Context
@@ -18,11 +20,11 @@ from pgcompile.objective.dependence import closure, speaks_of, variables_in
 from pgcompile.objective.estimators import LARGEST_TABLE, LIMIT, plan
 from pgcompile.objective.functionals import Functionals
 from pgcompile.objective.options import read_options
-from pgcompile.objective.review import learnables_of, learned_in
 from pgcompile.objective.terms import OBSERVED, Draw, Env, Estimator, Term, point
 from pgcompile.syntax import tree
 from pgcompile.syntax.format import format_expr
-from pgcompile.typing.expressions import Scope, Typer, names_in
+from pgcompile.syntax.tree import names_in
+from pgcompile.typing.expressions import Scope, Typer
 from pgcompile.typing.factors import space_of
 from pgcompile.vocabulary.functions import FUNCTIONS
 from pgcompile.vocabulary.layers import show
@@ -385,21 +387,10 @@ class Objectives:
         """Whether the log-density is exact: no hidden variable is left that a factor conditions on."""
         left = drop_barren(distribution)
         for atom in left.atoms:
-            if isinstance(atom.factor.definition, FamilyUse) and atom.factor.definition.family.name == "Delta":
-                self.sink.add(
-                    "PGC210",
-                    span,
-                    f"{atom.label} has no log-density: it is a point mass",
-                    help="it can be drawn and conditioned on; give it a family with a width to score it",
-                )
-                return False
-            if isinstance(atom.factor.definition, Data):
-                self.sink.add(
-                    "PGC210",
-                    span,
-                    f"{atom.label} has no log-density: it is a set of points",
-                    help="it can be averaged over: E_{data(x)}[...]",
-                )
+            unscored = kind_of(atom.factor).unscored(atom.factor.definition)
+            if unscored is not None:
+                why, instead = unscored
+                self.sink.add("PGC210", span, f"{atom.label} has no log-density: {why}", help=instead)
                 return False
         parts = [left, evidence_of(left)] if left.evidence else [left]
         tables = [self._table(part) for part in parts]
@@ -506,7 +497,7 @@ class Objectives:
         found = self.resolver.resolve(expr)
         if found is None:
             return None
-        if found.origin is not None and not all(isinstance(a.factor.definition, FamilyUse) for a in found.atoms):
+        if found.origin is not None and any(a.factor.family is None for a in found.atoms):
             found = found.origin  # drawn as it was written, one factor after another
         if isinstance(expr, tree.Name) and found.spelled != expr.id:
             self.readings[expr.span] = found.spelled

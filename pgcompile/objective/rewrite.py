@@ -14,14 +14,14 @@ from sympy import Add, Expr, Function, Integer, Mul, Rational, Symbol
 from pgcompile.diagnostics import InternalError, Sink, Span
 from pgcompile.inference.algebra import order_atoms
 from pgcompile.inference.elimination import evidence_of, states, tables
+from pgcompile.model.learned import learned_in
 from pgcompile.model.literals import evaluate
-from pgcompile.model.values import Atom, Distribution, FamilyUse, Model
+from pgcompile.model.values import Atom, Distribution, Model
 from pgcompile.model.variable import Variable, shown
 from pgcompile.objective import terms
 from pgcompile.objective.closed_forms import entropy, expected_log_density
 from pgcompile.objective.dependence import Place, depends_on, observed_variables, variables_in
 from pgcompile.objective.moments import ExprUse, Moments
-from pgcompile.objective.review import learned_in
 from pgcompile.objective.terms import Draw, Env, Term
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.symbols import Facts
@@ -367,7 +367,7 @@ class _Rewriter:
         pieces = list(Add.make_args(expanded))
         for atom in reversed(order_atoms(draw.distribution)):
             usable = self.closed and not draw.distribution.evidence
-            if usable and isinstance(atom.factor.definition, FamilyUse) and len(atom.targets) == 1:
+            if usable and atom.factor.family is not None and len(atom.targets) == 1:
                 pieces = self._close(draw, atom, pieces)
         if draw.estimator.grad == "stl":
             pieces = [self._stuck(piece, draw) for piece in pieces]
@@ -564,7 +564,7 @@ class _Rewriter:
         )
         if isinstance(leaf, PlainLeaf):
             found, text = moments.plain(leaf.expr, leaf.env), leaf.text
-        elif isinstance(leaf.atom.factor.definition, FamilyUse) and not self._reaches(
+        elif leaf.atom.factor.family is not None and not self._reaches(
             leaf.atom.targets[0], leaf.env, draw, {variable}
         ):
             found, text = moments.log_density(leaf.atom, leaf.env), f"log {leaf.atom.label}"
@@ -601,7 +601,7 @@ class _Rewriter:
         assert isinstance(leaf, LogDensityLeaf)
         if leaf.atom.targets != (variable,) or leaf.env.get(variable) is not draw:
             return None
-        if not isinstance(leaf.atom.factor.definition, FamilyUse):
+        if leaf.atom.factor.family is None:
             return None
         coefficient = Mul(*(f for f in factors if f is not symbol))
         if self._depends(coefficient, draw):
@@ -683,10 +683,10 @@ class _Rewriter:
         """A factor's facts over symbols of its parameters; literal numbers are put in at once."""
         key = (atom, env)
         if key not in self.facts:
-            definition = atom.factor.definition
-            assert isinstance(definition, FamilyUse)
+            family = atom.factor.family
+            assert family is not None
             values, uses = parameter_symbols(atom, env, self.model, f"f{len(self.facts)}")
-            self.facts[key] = (definition.family.facts(values), uses)
+            self.facts[key] = (family.facts(values), uses)
         return self.facts[key]
 
     # --- dependence ---
@@ -790,8 +790,8 @@ def parameter_symbols(
     atom: Atom, env: Env, model: Model, prefix: str
 ) -> tuple[dict[str, Expr], tuple[tuple[Symbol, ParameterUse], ...]]:
     """Symbols for the parameters of a factor, literal numbers in their place."""
-    definition = atom.factor.definition
-    assert isinstance(definition, FamilyUse)
+    definition = atom.factor.use
+    assert definition is not None
     values: dict[str, Expr] = {}
     uses: list[tuple[Symbol, ParameterUse]] = []
     for name, expr in definition.parameters:
@@ -877,17 +877,15 @@ _WHY = {
 
 
 def _event_rank(atom: Atom) -> int:
-    definition = atom.factor.definition
-    return definition.family.event_rank if isinstance(definition, FamilyUse) else 0
+    return atom.factor.family.event_rank if atom.factor.family is not None else 0
 
 
 def _families_of(distribution: Distribution) -> str:
     """`log p(x), a MultivariateNormal`."""
     shown = []
     for atom in distribution.atoms:
-        definition = atom.factor.definition
-        if isinstance(definition, FamilyUse):
-            name = definition.family.name
+        if atom.factor.family is not None:
+            name = atom.factor.family.name
             shown.append(f"log {atom.label}, {'an' if name[0] in 'AEIOU' else 'a'} {name}")
         else:
             shown.append(f"log {atom.label}, by Bayes' rule at one point")
@@ -895,7 +893,7 @@ def _families_of(distribution: Distribution) -> str:
 
 
 def _families(atoms: list[Atom]) -> str:
-    names = [a.factor.definition.family.name for a in atoms if isinstance(a.factor.definition, FamilyUse)]
+    names = [a.factor.family.name for a in atoms if a.factor.family is not None]
     return f"known for {' | '.join(dict.fromkeys(names))}"
 
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 from functools import cached_property
 
 from pgcompile.diagnostics import Span
-from pgcompile.model.values import Atom, Data, Distribution
+from pgcompile.model.values import Atom, Distribution
 from pgcompile.model.variable import Variable
 from pgcompile.syntax import tree
 
@@ -79,7 +79,7 @@ class Draw:
         """Variables that it makes; those of `data(x)` are observed, not drawn, nor is the evidence of a posterior."""
         if self.distribution.evidence:
             return self.distribution.targets
-        atoms = (a for a in self.distribution.atoms if not isinstance(a.factor.definition, Data))
+        atoms = (a for a in self.distribution.atoms if not a.factor.is_data)
         return tuple(t for atom in atoms for t in atom.targets)
 
     @cached_property
@@ -90,7 +90,7 @@ class Draw:
     def gives_data(self, variable: Variable) -> bool:
         """Whether a variable is one of the data, not drawn."""
         atom = self.atom_of(variable)
-        return atom is not None and isinstance(atom.factor.definition, Data)
+        return atom is not None and atom.factor.is_data
 
     def atom_of(self, variable: Variable) -> Atom | None:
         """The factor that generates a variable of this draw."""
@@ -314,3 +314,47 @@ def walk(term: Term) -> Iterator[Term]:
             inner = (body,)
     for item in inner:
         yield from walk(item)
+
+
+def signed(term: Term, sign: int = 1) -> "list[tuple[int, Term]]":
+    """The terms of a sum with their signs, through references and constant factors."""
+    match term:
+        case Add(items):
+            return [pair for s, item in items for pair in signed(item, sign * s)]
+        case Reference(_, inner):
+            return signed(inner, sign)
+        case Multiply(factors):
+            rest = [f for f in factors if not isinstance(f, Constant | Plain)]
+            constants = [f.value for f in factors if isinstance(f, Constant)]
+            for value in constants:
+                sign = -sign if value < 0 else sign
+            return signed(rest[0], sign) if len(rest) == 1 else [(sign, term)]
+        case _:
+            return [(sign, term)]
+
+
+def every_atom(distribution: Distribution) -> list[Atom]:
+    """The factors of a distribution, those included that it was solved from."""
+    origin = distribution.origin
+    return [*distribution.atoms, *(origin.atoms if origin is not None else ())]
+
+
+def atoms_in(term: Term) -> list[Atom]:
+    """Every factor that a term speaks of."""
+    return [atom for inner in walk(term) for atom in _own_atoms(inner)]
+
+
+def _own_atoms(term: Term) -> list[Atom]:
+    match term:
+        case LogDensity(distribution):
+            return every_atom(distribution)
+        case Expectation(draw):
+            return every_atom(draw.distribution)
+        case Aggregate(atom=atom):
+            return [atom]
+        case Discrepancy(left=one, right=other):
+            return [*one.distribution.atoms, *other.distribution.atoms]
+        case Divergence(draw=draw, left=left, right=right):
+            return [a for d in (draw.distribution, left, right) if d is not None for a in every_atom(d)]
+        case _:
+            return []

@@ -13,7 +13,7 @@ from sympy import Expr, Rational, Symbol
 from pgcompile.model.literals import evaluate
 from pgcompile.model.values import Deterministic, Model
 from pgcompile.syntax import tree
-from pgcompile.typing.expressions import names_in
+from pgcompile.syntax.tree import names_in
 from pgcompile.vocabulary.symbols import X
 
 _FUNCTIONS: dict[str, Callable[[Expr], Expr]] = {

@@ -11,6 +11,7 @@ from sympy import Add, Expr, Symbol
 from pgcompile.inference.algebra import order_atoms
 from pgcompile.inference.elimination import eliminate, evidence_of, hidden_states, states
 from pgcompile.inference.mixtures import component_atoms, weights_of
+from pgcompile.model.kinds import is_pathwise
 from pgcompile.model.literals import evaluate, flatten
 from pgcompile.model.values import (
     Atom,
@@ -27,7 +28,6 @@ from pgcompile.model.values import (
     ModuleSegment,
     Net,
     Pushforward,
-    is_pathwise,
 )
 from pgcompile.model.variable import Variable
 from pgcompile.objective.moments import ExprUse
@@ -639,7 +639,7 @@ class Environment:
         comment = f"E_{{{draw.distribution.label}}}: "
         if variable in draw.relaxed:
             return self._relaxed_draw(draw, atom, axes, comment)
-        pathwise = is_pathwise(atom)
+        pathwise = is_pathwise(atom.factor)
         word = "pathwise sample" if pathwise and variable not in draw.scored else "sample"
         count = f"one {word}" if draw.samples == 1 else f"{draw.samples} {word}s"
         value = self.draw(atom, draw.inside, axes, f"{comment}{count} of {variable}", (draw, variable))

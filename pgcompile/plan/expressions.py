@@ -20,7 +20,7 @@ from pgcompile.plan.formulas import is_every_index, pick, rows_along_axis
 from pgcompile.plan.tensors import Tensors
 from pgcompile.plan.values import Value
 from pgcompile.syntax import tree
-from pgcompile.typing.expressions import names_in
+from pgcompile.syntax.tree import names_in
 from pgcompile.typing.nets import linear_layer
 from pgcompile.vocabulary.functions import FUNCTIONS
 from pgcompile.vocabulary.spaces import Space

@@ -43,7 +43,7 @@ from pgcompile.plan.objectives import ObjectiveLowering
 from pgcompile.plan.tensors import Tensors
 from pgcompile.plan.values import Value
 from pgcompile.syntax.format import format_expr
-from pgcompile.typing.expressions import names_in
+from pgcompile.syntax.tree import names_in
 from pgcompile.vocabulary.spaces import Space
 
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from pgcompile.model.learned import flows_in, owned_by
 from pgcompile.model.values import Extern, Model, Net, OptimiseLine
-from pgcompile.objective.review import flows_in, owned_by
 from pgcompile.plan.names import factor_attribute
 from pgcompile.plan.tensors import Tensors, attribute_name
 

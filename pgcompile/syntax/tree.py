@@ -389,3 +389,14 @@ class Program:
 
     statements: tuple[Statement, ...]
     comments: tuple[Comment, ...] = field(default=(), compare=False)
+
+
+def names_in(expr: Node) -> set[str]:
+    """Every bare name in an expression; names of called functions and nets are not among them."""
+    return {node.id for node in walk(expr) if isinstance(node, Name)}
+
+
+def calls_in(expr: Node) -> list[Call]:
+    """Every call in an expression, in the order written."""
+    found = [node for node in walk(expr) if isinstance(node, Call)]
+    return sorted(found, key=lambda call: call.span)

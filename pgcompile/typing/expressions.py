@@ -9,6 +9,7 @@ from pgcompile.diagnostics.spelling import Cure
 from pgcompile.model.literals import evaluate, flatten, shape_of
 from pgcompile.model.values import Constant, Model, Typed, TypedMany
 from pgcompile.syntax import tree
+from pgcompile.syntax.tree import names_in
 from pgcompile.typing import nets
 from pgcompile.vocabulary.families import families
 from pgcompile.vocabulary.functions import FUNCTIONS, lands_in
@@ -635,14 +636,3 @@ def _quotient_kind(kinds: list[str], values: list[Typed]) -> str:
     if contains("positive", kinds[1]):
         return _all_in(kinds) if contains("positive", kinds[0]) else _all_in([kinds[0]])
     return "real"
-
-
-def names_in(expr: tree.Node) -> set[str]:
-    """Every bare name in an expression; names of called functions and nets are not among them."""
-    return {node.id for node in tree.walk(expr) if isinstance(node, tree.Name)}
-
-
-def calls_in(expr: tree.Node) -> list[tree.Call]:
-    """Every call in an expression, in the order written."""
-    found = [node for node in tree.walk(expr) if isinstance(node, tree.Call)]
-    return sorted(found, key=lambda call: call.span)

@@ -30,7 +30,8 @@ from pgcompile.model.values import (
     base_name,
 )
 from pgcompile.syntax import tree
-from pgcompile.typing.expressions import Scope, Typer, bind, names_in
+from pgcompile.syntax.tree import names_in
+from pgcompile.typing.expressions import Scope, Typer, bind
 from pgcompile.vocabulary.family import Family, Parameter
 from pgcompile.vocabulary.layers import ACTIVATIONS, show
 from pgcompile.vocabulary.spaces import KINDS, Space, contains

@@ -11,14 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pgcompile.model.kinds import expressions_of
 from pgcompile.model.literals import evaluate
 from pgcompile.model.values import (
-    Deterministic,
     Distribution,
     Extern,
     ExternNetwork,
     FamilyUse,
-    FlowUse,
     Model,
     ModuleSegment,
     Net,
@@ -28,7 +27,7 @@ from pgcompile.objective.terms import OBSERVED, DrawKey
 from pgcompile.plan.names import factor_attribute, identifier
 from pgcompile.reference import Reference, values_in
 from pgcompile.reference_draws import Noise
-from pgcompile.typing.expressions import names_in
+from pgcompile.syntax.tree import names_in
 from pgcompile.verification.recording import Call, noise_of, recording
 
 if TYPE_CHECKING:
@@ -170,17 +169,7 @@ class Bench:
         pending = [atom.factor for atom in distribution.atoms]
         while pending:
             factor = pending.pop()
-            definition = factor.definition
-            if isinstance(definition, FlowUse):
-                pending.append(definition.base)
-            if isinstance(definition, FamilyUse):
-                written = [expr for _, expr in definition.parameters]
-            else:
-                written = [definition.expr] if isinstance(definition, Deterministic) else []
-                written += definition.arguments if isinstance(definition, FlowUse) else ()
-            if isinstance(definition, FamilyUse | Deterministic | FlowUse):
-                written += [binding.value for binding in definition.bindings]
-            found |= {name for expr in written for name in names_in(expr)}
+            found |= {name for expr in expressions_of(factor) for name in names_in(expr)}
             pending += [self.model.deterministic[p] for p in factor.parents if p in self.model.deterministic]
         return {name: value for name, value in self.inputs.items() if name in found}
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from pgcompile.model.learned import learned_in
 from pgcompile.model.values import Atom, Distribution, Extern, ExternNetwork, FamilyUse, loss_name
 from pgcompile.objective import terms
-from pgcompile.objective.review import learned_in
 from pgcompile.objective.terms import OBSERVED, Draw, DrawKey, Term
 from pgcompile.reference import Reference
 from pgcompile.reference_draws import Noise

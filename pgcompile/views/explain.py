@@ -3,7 +3,8 @@
 from contextlib import suppress
 
 from pgcompile.inference.elimination import states
-from pgcompile.model.values import Atom, FamilyUse, FlowUse, is_pathwise
+from pgcompile.model.kinds import is_pathwise, kind_of
+from pgcompile.model.values import Atom
 from pgcompile.model.variable import shown
 from pgcompile.objective.remaining_draws import sampled_atoms
 from pgcompile.objective.terms import Draw
@@ -47,9 +48,8 @@ def explain_gradients(analysis: Analysis) -> str:
 
 def _gradient(analysis: Analysis, draw: Draw, atom: Atom) -> tuple[str, str]:
     """The plan of one drawn variable, and its reason."""
-    variable, definition = atom.targets[0], atom.factor.definition
-    family = definition.family.name if isinstance(definition, FamilyUse) else "a supplied distribution"
-    family = "flow" if isinstance(definition, FlowUse) else family
+    variable, family = atom.targets[0], atom.factor.family
+    what = family.name if family is not None else kind_of(atom.factor).noun
     count = "one draw" if draw.samples == 1 else f"{draw.samples} draws"
     if variable in draw.enumerated:
         return f"enumerated, {states(atom, analysis.model)} values", "finitely many values: the sum over them is exact"
@@ -63,15 +63,15 @@ def _gradient(analysis: Analysis, draw: Draw, atom: Atom) -> tuple[str, str]:
         baseline = "less the mean of the other draws" if draw.samples > 1 else "without a baseline"
         if draw.estimator.baseline is not None:
             baseline = f"less the baseline {format_expr(draw.estimator.baseline)}"
-        asked = is_pathwise(atom)
-        why = "asked for" if asked else f"{family} draws are no differentiable function of their parameters"
+        asked = is_pathwise(atom.factor)
+        why = "asked for" if asked else f"{what} draws are no differentiable function of their parameters"
         return f"score function, {count}, {baseline}", f"{why}; unbiased"
-    if isinstance(definition, FamilyUse) and not definition.family.pathwise:
+    if family is not None and not family.pathwise:
         return f"none, {count}", "nothing is learned in what it is drawn from"
     if draw.estimator.grad in ("stl", "dreg"):
         name = "sticking the landing" if draw.estimator.grad == "stl" else "doubly reparameterised"
         return f"pathwise, {count}, {name}", "the parameters inside its own log-density pass no gradient"
-    return f"pathwise, {count}", f"{family} draws are differentiable functions of noise and their parameters"
+    return f"pathwise, {count}", f"{what} draws are differentiable functions of noise and their parameters"
 
 
 def explain_latex(analysis: Analysis) -> str:

@@ -2,7 +2,7 @@
 
 from html import escape
 
-from pgcompile.objective.review import generative_part, graph_of
+from pgcompile.inference.generative import generative_part, graph_of
 from pgcompile.pipeline import Analysis
 from pgcompile.views.drawing import svg
 from pgcompile.views.latex import latex

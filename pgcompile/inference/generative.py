@@ -1,0 +1,44 @@
+"""The generative part of a model, and its graph."""
+
+import networkx as nx
+
+from pgcompile.inference.algebra import find_cycle
+from pgcompile.inference.distributions import Resolver
+from pgcompile.model.values import Atom, Distribution, Factor, Model, base_name
+
+
+def generative_part(model: Model, resolver: Resolver) -> Distribution | None:
+    """The product of all `p` factors (or, where none is called p, those named as the first factor is).
+
+    None where they are no product: a variable is generated twice, or they condition on each other.
+    """
+    if model.structure is not None:
+        return model.structure
+    if not model.factors:
+        return None
+    names = [base_name(f.name) for f in model.factors]
+    atoms = resolver.family("p" if "p" in names else names[0])
+    atoms = [a for a in atoms if not a.factor.is_data]
+    product = Distribution(tuple(atoms))
+    sound = len(set(product.targets)) == len(product.targets) and find_cycle(product) is None
+    return product if atoms and sound else None
+
+
+def graph_of(model: Model, distribution: Distribution | None) -> nx.DiGraph:
+    """Variables as nodes (each with the `factor` that generates it, if one does), edges from parent to child."""
+    graph = nx.DiGraph()
+    atoms: list[Atom | Factor] = (
+        list(distribution.atoms) if distribution is not None else [Atom(f) for f in model.factors]
+    )
+    mentioned = {str(v) for atom in atoms for v in (*atom.targets, *atom.parents)}
+    atoms += [f for name, f in model.deterministic.items() if name in mentioned or {*f.parents} <= mentioned]
+    for atom in atoms:
+        targets, parents = [str(v) for v in atom.targets], [str(v) for v in atom.parents]
+        for target in targets:
+            label = atom.label if atom.label[0] != "(" else f"{target} = f({','.join(parents)})"
+            graph.add_node(target, factor=label)
+        for parent in parents:
+            if parent not in graph:
+                graph.add_node(parent, factor=None)
+            graph.add_edges_from((parent, target) for target in targets)
+    return graph

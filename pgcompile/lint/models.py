@@ -1,0 +1,113 @@
+"""Remarks on the model as a whole: what nothing uses, and what nothing trains."""
+
+from collections.abc import Mapping
+
+from pgcompile.diagnostics import Sink
+from pgcompile.inference.distributions import Resolver
+from pgcompile.inference.generative import generative_part
+from pgcompile.model.kinds import expressions_of
+from pgcompile.model.learned import owned_by
+from pgcompile.model.values import FamilyUse, FlowUse, Model, Net, factor_label
+from pgcompile.objective.terms import Term, atoms_in, every_atom
+from pgcompile.syntax.tree import names_in
+
+
+def check_model(model: Model, resolver: Resolver, objectives: Mapping[str, Term], sink: Sink) -> None:
+    """Warnings about the model as a whole."""
+    if model.is_structure:
+        return
+    _unused_nets(model, sink)
+    _unused_parents(model, sink)
+    if objectives:
+        _unused_factors(model, resolver, objectives, sink)
+        _untrained(model, sink)
+
+
+def _unused_nets(model: Model, sink: Sink) -> None:
+    for net in model.nets.values():
+        if isinstance(net, Net) and net.input_spaces is None:
+            sink.add(
+                "W107",
+                net.span,
+                f"net {net.name} is never called, so its sizes are not known and it is left out",
+                help="remove it, or call it",
+            )
+    for flow in model.flows.values():
+        if flow.sized is None:
+            sink.add(
+                "W107",
+                flow.span,
+                f"flow {flow.name} is never used, so its sizes are not known and it is left out",
+                help=f"remove it, or use it: `p(x) = Flow(Normal(0, 1), {flow.name})`",
+            )
+
+
+def _unused_parents(model: Model, sink: Sink) -> None:
+    """A parent that no parameter of the factor depends on."""
+    for factor in model.factors:
+        definition = factor.definition
+        if not isinstance(definition, FamilyUse | FlowUse):
+            continue
+        bound = {name.id: names_in(b.value) for b in definition.bindings for name in b.names}
+        bodies = [binding.value for binding in definition.bindings]
+        used: set[str] = set()
+        pending = [name for expr in expressions_of(factor) if expr not in bodies for name in names_in(expr)]
+        while pending:
+            name = pending.pop()
+            if name not in used:
+                used.add(name)
+                pending += bound.get(name, ())
+        for parent in factor.parents:
+            if parent not in used:
+                without = factor_label(factor.name, factor.targets, tuple(p for p in factor.parents if p in used))
+                sink.add(
+                    "W123",
+                    factor.span,
+                    f"{factor.label} does not depend on {parent}: no parameter uses it",
+                    help=f"use {parent}, or write {without}",
+                )
+
+
+def _unused_factors(model: Model, resolver: Resolver, objectives: Mapping[str, Term], sink: Sink) -> None:
+    used = {atom.factor for term in objectives.values() for atom in atoms_in(term)}
+    generative = generative_part(model, resolver)
+    used |= {atom.factor for atom in generative.atoms} if generative is not None else set()
+    used |= {atom.factor for named in model.named for atom in every_atom(named.distribution)}
+    used |= {expert for label, experts in model.experts.items() for expert in experts}
+    for factor in model.factors:
+        if factor not in used:
+            sink.add(
+                "W108", factor.span, f"no objective uses {factor.label}", help="remove it, or use it in an objective"
+            )
+
+
+def _untrained(model: Model, sink: Sink) -> None:
+    lines = model.optimise
+    if not lines or any(line.wrt is None for line in lines):
+        return
+    named = {name for line in lines for name in line.wrt or ()}
+    covered = owned_by(named, model)
+    for name, net in model.nets.items():
+        if name not in covered and isinstance(net, Net) and net.input_spaces is not None:
+            sink.add(
+                "W109",
+                net.span,
+                f"net {name} is in no `wrt`, so it is never trained",
+                help=f"add {name} to one of them",
+            )
+    for name, flow in model.flows.items():
+        if name not in covered and flow.sized is not None:
+            sink.add(
+                "W109",
+                flow.span,
+                f"flow {name} is in no `wrt`, so it is never trained",
+                help=f"add {name} to one of them",
+            )
+    for name, tensor in model.tensors.items():
+        if tensor.kind == "param" and name not in covered:
+            sink.add(
+                "W109",
+                tensor.span,
+                f"param {name} is in no `wrt`, so it is never trained",
+                help=f"add {name} to one of them",
+            )
