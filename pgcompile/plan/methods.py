@@ -35,11 +35,14 @@ from pgcompile.objective.rewrite import (
     Rewritten,
 )
 from pgcompile.objective.terms import OBSERVED, Draw
-from pgcompile.plan.batch_mean import batch_mean
 from pgcompile.plan.builder import Builder
-from pgcompile.plan.environment import Environment
+from pgcompile.plan.lower.environment import FactorLowering
+from pgcompile.plan.lower.flow_factors import flow_context
+from pgcompile.plan.lower.marginals import log_of
+from pgcompile.plan.lower.mixture_factors import weights_of_mixture
+from pgcompile.plan.lower.objectives import ObjectiveLowering
 from pgcompile.plan.names import factor_attribute
-from pgcompile.plan.objectives import ObjectiveLowering
+from pgcompile.plan.passes.batch_mean import batch_mean
 from pgcompile.plan.tensors import Tensors
 from pgcompile.plan.values import Value
 from pgcompile.syntax.format import format_expr
@@ -186,10 +189,10 @@ class Planner:
 
     # --- objectives ---
 
-    def _environment(self, *, sampler: bool = False) -> Environment:
+    def _environment(self, *, sampler: bool = False) -> FactorLowering:
         builder = Builder(sampler=sampler)
         builder.device = lambda: self.tensors.like(builder)
-        return Environment(builder, self.model, self.tensors)
+        return FactorLowering(builder, self.model, self.tensors)
 
     def _method(self, name: str, formula: str, objectives: dict[str, Rewritten]) -> Method:
         environment = self._environment()
@@ -210,7 +213,7 @@ class Planner:
         mean = batch_mean(environment.builder, value, -1 if line.direction == "maximize" else 1)
         return self._finished(name, line.objective, environment, [(name, mean)])
 
-    def _touch_arguments(self, environment: Environment, rewritten: Rewritten) -> None:
+    def _touch_arguments(self, environment: FactorLowering, rewritten: Rewritten) -> None:
         """Observed variables exist before any draw, so that draws can take the batch shape from them."""
         for name in self.model.variables:
             if name in rewritten.observed and name in self.model.deterministic:
@@ -218,14 +221,16 @@ class Planner:
             elif name in rewritten.observed:
                 environment.variable(Variable(name), OBSERVED)
 
-    def _touch(self, environment: Environment, variables: Iterable[Variable]) -> None:
+    def _touch(self, environment: FactorLowering, variables: Iterable[Variable]) -> None:
         """The same for the variables of a distribution, in the order in which the program names them."""
         wanted = {*variables}
         for name in self.model.variables:
             if Variable(name) in wanted and name not in self.model.deterministic:
                 environment.variable(Variable(name), OBSERVED)
 
-    def _finished(self, name: str, formula: str, environment: Environment, outputs: list[tuple[str, Value]]) -> Method:
+    def _finished(
+        self, name: str, formula: str, environment: FactorLowering, outputs: list[tuple[str, Value]]
+    ) -> Method:
         outputs = [(key, self._as_tensor(environment.builder, value)) for key, value in outputs]
         used = {str(v.attributes[0]) for v in environment.builder.values if v.op == "argument"}
         arguments = [
@@ -302,7 +307,7 @@ class Planner:
         for draw in draws:
             env = env.extended(draw.enumerated, draw)
         builder = environment.builder
-        value = environment.log_of(Distribution(distribution.atoms, distribution.hidden), env)
+        value = log_of(environment, Distribution(distribution.atoms, distribution.hidden), env)
         sizes: tuple[int, ...] = ()
         for draw, (_, _, count) in zip(draws, made, strict=True):
             # An axis that the table lacks is one that it does not depend on.
@@ -358,7 +363,7 @@ class Planner:
     def _log_density(self, name: str, formula: str, distribution: Distribution) -> Method:
         environment = self._environment()
         self._touch(environment, (*distribution.targets, *distribution.parents))
-        total = environment.log_of(distribution, OBSERVED)
+        total = log_of(environment, distribution, OBSERVED)
         return self._finished(name, formula, environment, [(name, total)])
 
     # --- samplers ---
@@ -435,7 +440,7 @@ class Planner:
         inputs = self._inputs(environment)
         return SampleStep(item.targets[0], text, item.parents, inputs=inputs, builder=environment.builder, value=value)
 
-    def _inputs(self, environment: Environment) -> tuple[Argument, ...]:
+    def _inputs(self, environment: FactorLowering) -> tuple[Argument, ...]:
         """The `input`s that were used."""
         used = {str(v.attributes[0]) for v in environment.builder.values if v.op == "argument"}
         return tuple(
@@ -471,7 +476,7 @@ class Planner:
                 assert isinstance(base, FamilyUse)
                 values = environment.parameters(Atom(definition.base), OBSERVED)
                 parameters = self._full_parameters(definition.base, base, values, environment)
-                context = environment.flow_context(definition, Atom(factor), OBSERVED)
+                context = flow_context(environment, definition, Atom(factor), OBSERVED)
                 parameters |= {"context": context} if context is not None else {}
                 self.tensors.flow(definition.flow)
                 inner = ", ".join(f"{k}={format_expr(e)}" for k, e in base.parameters)
@@ -479,7 +484,7 @@ class Planner:
                 inv = ".inv" if definition.inverted else ""
                 formula = f"Flow({base.family.name}({inner}), {definition.flow}{inv}{given})"
             elif isinstance(definition, Mixture):
-                parameters = {f"weight_{i}": w for i, w in enumerate(environment.weights(definition), 1)}
+                parameters = {f"weight_{i}": w for i, w in enumerate(weights_of_mixture(environment, definition), 1)}
                 weighed = zip(definition.weights, definition.components, strict=True)
                 formula = " + ".join(f"{format_expr(w)} {c.label}" for w, c in weighed)
             elif isinstance(definition, LogDensityUse):
@@ -522,7 +527,7 @@ class Planner:
         return tuple(found), tuple(needs)
 
     def _full_parameters(
-        self, factor: Factor, definition: FamilyUse, values: dict[str, Value], environment: Environment
+        self, factor: Factor, definition: FamilyUse, values: dict[str, Value], environment: FactorLowering
     ) -> dict[str, Value]:
         """Parameters with the event shape of the variable: the first one carries it for those that are scalars."""
         shape = self.model.spaces[factor.targets[0]].shape

@@ -3,7 +3,7 @@
 import builtins
 import keyword
 
-from pgcompile.model.values import Factor
+from pgcompile.model.values import Atom, Factor
 
 _RESERVED = {"self", "torch", "math", "nn", "F", "D", "Tensor", "shape", "given", "name", "values", *dir(builtins)}
 
@@ -17,3 +17,8 @@ def factor_attribute(factor: Factor) -> str:
     """`q_z_given_x` for `q(z|x)`."""
     head = "_".join((factor.name, *factor.targets))
     return f"{head}_given_{'_'.join(factor.parents)}" if factor.parents else head
+
+
+def density_name(atom: Atom) -> str:
+    """`log_p_xz`, for the log-density of a factor."""
+    return f"log_{atom.factor.name}_{''.join(map(str, atom.targets))}"

@@ -20,21 +20,24 @@ from pgcompile.objective.rewrite import (
 )
 from pgcompile.objective.terms import Draw
 from pgcompile.plan.builder import in_order
-from pgcompile.plan.environment import Environment
-from pgcompile.plan.formulas import FormulaLowering
+from pgcompile.plan.lower.aggregates import aggregate
+from pgcompile.plan.lower.discrepancies import discrepancy
+from pgcompile.plan.lower.environment import FactorLowering
+from pgcompile.plan.lower.formulas import FormulaLowering
+from pgcompile.plan.lower.marginals import log_marginal
 from pgcompile.plan.values import Axis, AxisKind, Value
 
 
 class ObjectiveLowering:
     """One rewritten objective in an environment."""
 
-    def __init__(self, environment: Environment, rewritten: Rewritten) -> None:
-        self.environment = environment
+    def __init__(self, lowering: FactorLowering, rewritten: Rewritten) -> None:
+        self.lowering = lowering
         self.rewritten = rewritten
         self.values: dict[Symbol, Value] = {}
 
     def run(self) -> Value:
-        build = self.environment.builder
+        build = self.lowering.builder
         for symbol, leaf in self.rewritten.leaves.items():
             self.values[symbol] = self._leaf(leaf)
         expr = self._mean_over(self.rewritten.expr)
@@ -46,20 +49,20 @@ class ObjectiveLowering:
     def _leaf(self, leaf: Leaf) -> Value:
         match leaf:
             case LogDensityLeaf(atom, env, detached):
-                return self.environment.log_density(atom, env, detached=detached)
+                return self.lowering.log_density(atom, env, detached=detached)
             case ClosedLeaf():
-                return self.environment.closed(leaf)
+                return self.lowering.closed(leaf)
             case PlainLeaf(expr, env):
-                return self.environment.plain(expr, env)
+                return self.lowering.plain(expr, env)
             case NamedLeaf(name, inner):
-                value = ObjectiveLowering(self.environment, inner).run()
-                return self.environment.builder.name(value, name, keep=True)
+                value = ObjectiveLowering(self.lowering, inner).run()
+                return self.lowering.builder.name(value, name, keep=True)
             case MarginalLeaf(distribution, env):
-                return self.environment.log_marginal(distribution, env)
+                return log_marginal(self.lowering, distribution, env)
             case AggregateLeaf(term):
-                return self.environment.aggregate(term)
+                return aggregate(self.lowering, term)
             case DiscrepancyLeaf(term):
-                return self.environment.discrepancy(term)
+                return discrepancy(self.lowering, term)
 
     def _mean_over(self, expr: Expr) -> Expr:
         """Means over draws and over the batch become values of their own, innermost first."""
@@ -67,7 +70,7 @@ class ObjectiveLowering:
             return expr
         args = [self._mean_over(arg) for arg in expr.args]
         name = expr.func.__name__
-        build = self.environment.builder
+        build = self.lowering.builder
         if name == "MeanOver":
             return self._as_symbol(expr, self._average(expr.args[0], args[1:]))
         if name == "LogMean":
@@ -90,12 +93,12 @@ class ObjectiveLowering:
         body, weights, *surrogates = args
         total = self._weighted(self._lower(body), weights, draw)
         for surrogate in surrogates:
-            total = self.environment.builder.binary("add", total, self._surrogate(draw, list(surrogate.args[1:])))
+            total = self.lowering.builder.binary("add", total, self._surrogate(draw, list(surrogate.args[1:])))
         return self._mean_over_samples(draw, total)
 
     def _log_mean(self, symbol: Symbol, args: list[Expr]) -> Value:
         """log of the mean of exp(body) over samples, or of its weighted sum over enumerated variables."""
-        build = self.environment.builder
+        build = self.lowering.builder
         draw = self.rewritten.draws[symbol]
         body, weights, *surrogates = args
         log_w = build.name(self._lower(body), "log_w", keep=True)
@@ -104,7 +107,7 @@ class ObjectiveLowering:
         if weights != 0:
             log_w = build.name(build.binary("add", log_w, self._lower(weights)), "log_joint", keep=True)
         total = log_w
-        own = self.environment.axes.of(draw)
+        own = self.lowering.axes.of(draw)
         for axis in log_w.axes:
             if axis in own:
                 total = self._reduce("logsumexp_axis", total, axis)
@@ -122,8 +125,8 @@ class ObjectiveLowering:
         Where the weights are w, the model gets `sum w d log w` and a draw gets `sum w^2 d log w`: the body is computed
         again with the gradient of the draws scaled by w, the densities of q having detached parameters already.
         """
-        build = self.environment.builder
-        axis = self.environment.axes.samples(draw)
+        build = self.lowering.builder
+        axis = self.lowering.axes.samples(draw)
         total = self._reduce("logsumexp_axis", log_w, axis)
         bound = build.name(build.binary("sub", total, build.constant(log(axis.size))), "bound", keep=True)
         with build.section("the gradient of each draw, scaled by its weight once more"):
@@ -131,9 +134,9 @@ class ObjectiveLowering:
             fixed = build.unary("detach", log_w)
             share = build.make("softmax_axis", (fixed,), (at,), shape=())
             share = build.name(share, "share", keep=True)
-        again = self.environment.copy()
+        again = self.lowering.copy()
         for variable in draw.variables:
-            value = self.environment.variable(variable, draw.inside)
+            value = self.lowering.variable(variable, draw.inside)
             with build.section("the gradient of each draw, scaled by its weight once more"):
                 still = build.unary("detach", value)
                 moved = build.binary("add", still, build.binary("mul", share, build.binary("sub", value, still)))
@@ -153,14 +156,14 @@ class ObjectiveLowering:
         Every draw of a variable is weighed by the whole bound, less what the bound would be had its weight been the
         geometric mean of the others.
         """
-        build = self.environment.builder
+        build = self.lowering.builder
         _, log_density, _, _, _, *baseline = surrogate.args
         log_q = self._lower(log_density)
         leaf = self.rewritten.leaves[log_density]
         assert isinstance(leaf, LogDensityLeaf)
         with build.section(f"the gradient through {leaf.atom.targets[0]}: a score function"):
             fixed = build.unary("detach", bound)
-            axis = self.environment.axes.samples(draw)
+            axis = self.lowering.axes.samples(draw)
             if baseline:
                 other = build.unary("detach", self._lower(baseline[0]))
             else:
@@ -172,15 +175,15 @@ class ObjectiveLowering:
             return self._reduce("sum_axis", product, axis) if axis in product.axes else product
 
     def _lower(self, expr: Expr) -> Value:
-        return FormulaLowering(self.environment.builder, self.values).lower(expr)
+        return FormulaLowering(self.lowering.builder, self.values).lower(expr)
 
     def _weighted(self, value: Value, weights: Expr, draw: Draw) -> Value:
         """The sum over enumerated variables, each value weighted by its probability."""
-        build = self.environment.builder
+        build = self.lowering.builder
         if weights == 0:
             return value
         if draw.distribution.evidence:
-            axes = {self.environment.axes.values(draw, v, self._count(draw, v)) for v in draw.enumerated}
+            axes = {self.lowering.axes.values(draw, v, self._count(draw, v)) for v in draw.enumerated}
         else:
             axes = {axis for leaf in self._weighed(weights) for axis in leaf}
         with build.section(f"weighted by {self._label(weights)}"):
@@ -197,14 +200,14 @@ class ObjectiveLowering:
     def _count(self, draw: Draw, variable: Variable) -> int:
         atom = draw.atom_of(variable)
         assert atom is not None
-        return states(atom, self.environment.model) or 1
+        return states(atom, self.lowering.model) or 1
 
     def _weighed(self, weights: Expr) -> list[tuple[Axis, ...]]:
         found = []
         for symbol in weights.free_symbols:
             leaf = self.rewritten.leaves[symbol]
             assert isinstance(leaf, LogDensityLeaf)
-            found.append(self.environment.variable(leaf.atom.targets[0], leaf.env).axes)
+            found.append(self.lowering.variable(leaf.atom.targets[0], leaf.env).axes)
         return found
 
     def _label(self, weights: Expr) -> str:
@@ -213,7 +216,7 @@ class ObjectiveLowering:
 
     def _reduce(self, op: str, value: Value, axis: Axis) -> Value:
         rest = tuple(a for a in value.axes if a != axis)
-        return self.environment.builder.make(op, (value,), (value.axes.index(axis),), shape=value.shape, axes=rest)
+        return self.lowering.builder.make(op, (value,), (value.axes.index(axis),), shape=value.shape, axes=rest)
 
     def _mean_over_samples(self, draw: Draw, value: Value) -> Value:
         axis = self._sample_axis(draw, value)
@@ -221,7 +224,7 @@ class ObjectiveLowering:
 
     def _sample_axis(self, draw: Draw, value: Value) -> Axis | None:
         """The axis of the samples of a draw, where a value has it."""
-        axis = self.environment.axes.samples(draw)
+        axis = self.lowering.axes.samples(draw)
         return axis if axis in value.axes else None
 
     def _surrogate(self, draw: Draw, args: list[Expr]) -> Value:
@@ -230,7 +233,7 @@ class ObjectiveLowering:
         The mean of the other draws is the baseline of each (Kool, van Hoof & Welling 2019): with K draws,
         `f_k - mean of the others` is `(f_k - mean) K / (K - 1)`.
         """
-        build = self.environment.builder
+        build = self.lowering.builder
         log_density, cost, below, above, *baseline = args
         log_q = self._lower(log_density)
         leaf = self.rewritten.leaves[log_density]
@@ -254,7 +257,7 @@ class ObjectiveLowering:
 
     def _outer(self, args: list[Expr]) -> Value:
         """Zero, with the gradient of the score function of a value that depends on all draws at once."""
-        build = self.environment.builder
+        build = self.lowering.builder
         log_density, value, *baseline = args
         leaf = self.rewritten.leaves[log_density]
         assert isinstance(leaf, LogDensityLeaf)
@@ -270,7 +273,7 @@ class ObjectiveLowering:
 
     def _fitted(self, symbol: Symbol, args: list[Expr]) -> Value:
         """Zero, with the gradient of the squared distance of a learned baseline from what it stands for."""
-        build = self.environment.builder
+        build = self.lowering.builder
         draw = self.rewritten.draws[symbol]
         baseline, cost, weights, sign = args
         with build.section("the baseline is fitted to what it stands for"):

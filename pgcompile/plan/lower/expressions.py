@@ -16,7 +16,7 @@ from pgcompile.model.values import (
     NetSegment,
 )
 from pgcompile.plan.builder import Builder
-from pgcompile.plan.formulas import is_every_index, pick, rows_along_axis
+from pgcompile.plan.lower.formulas import is_every_index, pick, rows_along_axis
 from pgcompile.plan.tensors import Tensors
 from pgcompile.plan.values import Value
 from pgcompile.syntax import tree

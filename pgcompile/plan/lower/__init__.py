@@ -1,0 +1,1 @@
+"""Terms become values of a plan."""

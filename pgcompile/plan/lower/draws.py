@@ -1,0 +1,77 @@
+"""Values of drawn variables: enumerated, relaxed, or drawn from their factors."""
+
+from typing import TYPE_CHECKING
+
+from pgcompile.inference.elimination import states
+from pgcompile.model.kinds import is_pathwise
+from pgcompile.model.values import (
+    Atom,
+)
+from pgcompile.model.variable import Variable
+from pgcompile.objective.terms import Draw
+from pgcompile.plan.lower.requests import DrawRequest
+from pgcompile.plan.values import Axis, Value
+
+if TYPE_CHECKING:
+    from pgcompile.plan.lower.environment import FactorLowering
+
+
+def drawn_value(lowering: "FactorLowering", draw: Draw, variable: Variable) -> Value:
+    """A variable of a draw: data, every value in turn, a relaxation, or a draw from its factor."""
+    atom = draw.atom_of(variable)
+    if atom is None or atom.factor.is_data:
+        return lowering.argument(variable.name)
+    if variable in draw.enumerated:
+        return enumerated_value(lowering, draw, atom, variable)
+    axes = (lowering.axes.samples(draw),) if draw.samples > 1 else ()
+    comment = f"E_{{{draw.distribution.label}}}: "
+    if variable in draw.relaxed:
+        return relaxed_draw(lowering, draw, atom, axes, comment)
+    pathwise = is_pathwise(atom.factor)
+    word = "pathwise sample" if pathwise and variable not in draw.scored else "sample"
+    count = f"one {word}" if draw.samples == 1 else f"{draw.samples} {word}s"
+    request = DrawRequest(axes, f"{comment}{count} of {variable}", (draw, variable))
+    value = lowering.draw(atom, draw.inside, request)
+    if variable not in draw.scored or not pathwise:
+        return value
+    # The score function carries the gradient: the path through the draw would count it twice.
+    return lowering.builder.name(lowering.builder.unary("detach", value), str(variable), keep=True)
+
+
+def enumerated_value(lowering: "FactorLowering", draw: Draw, atom: Atom, variable: Variable) -> Value:
+    """Every value of a finite variable, along an axis of its own."""
+    space = lowering.model.spaces[atom.factor.targets[0]]
+    count = states(atom, lowering.model)
+    assert count is not None
+    axis = lowering.axes.values(draw, variable, count)
+    kind = space.kind if space.kind in ("one_hot", "category") else "boolean"
+    with lowering.builder.section(f"E_{{{draw.distribution.label}}}: every value of {variable}"):
+        value = lowering.builder.states(kind, space.categories or 0, space.shape, axis)
+    return lowering.builder.name(value, str(variable), keep=True)
+
+
+def relaxed_draw(lowering: "FactorLowering", draw: Draw, atom: Atom, axes: tuple[Axis, ...], comment: str) -> Value:
+    """A differentiable stand-in for a discrete draw (Jang, Gu & Poole 2017; Maddison, Mnih & Teh 2017)."""
+    build = lowering.builder
+    parameters = lowering.parameters(atom, draw.inside)
+    shape = lowering.shape(atom)
+    one_hot = lowering.family(atom).name == "OneHotCategorical"
+    with build.section(f"{comment}a relaxed sample of {atom.targets[0]}"):
+        if "logits" in parameters:
+            logits = build.tensor(parameters["logits"])
+        else:
+            logits = build.unary("log" if one_hot else "logit", build.tensor(parameters["probs"]))
+        uniform = build.noise("rand", shape, (*axes, *logits.axes), [logits], ((draw, atom.targets[0]), "", ""))
+        logits, uniform = build.align(logits, uniform)
+        soft = build.make(
+            "special",
+            (logits, uniform),
+            (f"relaxed_{'one_hot' if one_hot else 'bernoulli'}", draw.estimator.temperature),
+            shape=uniform.shape,
+        )
+        if draw.estimator.relax == "straight_through":
+            hard = build.make("special", (soft,), (f"hard_{'one_hot' if one_hot else 'bernoulli'}",), shape=soft.shape)
+            soft = build.name(soft, "soft", keep=True)
+            # The value of the hard draw, the gradient of the soft one (Bengio, Leonard & Courville 2013).
+            soft = build.binary("add", soft, build.unary("detach", build.binary("sub", hard, soft)))
+    return build.name(soft, str(atom.targets[0]), keep=True)

@@ -1,0 +1,228 @@
+"""Variables and factors while a method is planned: what each stands for, and how it is scored and drawn."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sympy import Expr, Symbol
+
+from pgcompile.diagnostics import InternalError
+from pgcompile.model.values import Atom, Deterministic, Model
+from pgcompile.model.variable import Variable
+from pgcompile.objective.moments import ExprUse
+from pgcompile.objective.rewrite import ClosedLeaf, ParameterUse, parameter_symbols
+from pgcompile.objective.terms import Draw, Env, point
+from pgcompile.plan.axes import AxisPool
+from pgcompile.plan.builder import Builder
+from pgcompile.plan.lower.draws import drawn_value
+from pgcompile.plan.lower.expressions import ExpressionLowering
+from pgcompile.plan.lower.family_factors import log_density_of_family, parameter_value
+from pgcompile.plan.lower.formulas import FormulaLowering
+from pgcompile.plan.lower.handlers import HANDLERS, DrawRequest, Handler
+from pgcompile.plan.tensors import Tensors
+from pgcompile.plan.values import Value
+from pgcompile.syntax import tree
+from pgcompile.syntax.format import format_expr
+from pgcompile.vocabulary.family import Family
+from pgcompile.vocabulary.symbols import Facts
+
+
+@dataclass
+class FactorLowering:
+    """The variables of one method.
+
+    Args:
+        builder: where values are made.
+        model: the model.
+        tensors: attributes of the class.
+        local: variables that are local names of the method already (the sampler's), instead of arguments.
+        axes: the axes of the method.
+    """
+
+    builder: Builder
+    model: Model
+    tensors: Tensors
+    local: dict[str, Value] = field(default_factory=dict)
+    axes: AxisPool = field(default_factory=AxisPool)
+    _variables: dict[tuple[Variable, Draw | Env], Value] = field(default_factory=dict)
+    _parameters: dict[tuple[Atom, Env], dict[str, Value]] = field(default_factory=dict)
+    _facts: dict[Atom, tuple[Facts, tuple[tuple[Symbol, ParameterUse], ...]]] = field(default_factory=dict)
+    flows: dict[tuple[int, int | None, str, bool], tuple[Value, Value]] = field(default_factory=dict)
+    """What a value drawn through a flow was made from, and the log-determinant found on the way."""
+
+    _patterns: dict[tuple[str, tuple[tuple[str, Expr], ...]], Facts] = field(default_factory=dict)
+    constants: dict[Expr, tuple[Expr, float]] = field(default_factory=dict)
+
+    def copy(self) -> "FactorLowering":
+        """The same method, with variables of its own."""
+        return FactorLowering(self.builder, self.model, self.tensors, self.local, self.axes)
+
+    # --- variables ---
+
+    def variable(self, variable: Variable, env: Env) -> Value:
+        """The value of a variable."""
+        name = variable.name
+        if variable.is_named and name in self.local:
+            return self.local[name]
+        draw = env.get(variable)
+        if draw is not None:
+            if (variable, draw) not in self._variables:
+                self._variables[variable, draw] = drawn_value(self, draw, variable)
+            return self._variables[variable, draw]
+        factor = self.model.deterministic.get(name) if variable.is_named else None
+        if factor is not None:
+            if (variable, env) not in self._variables:
+                assert isinstance(factor.definition, Deterministic)
+                with self.builder.section(f"{name} = {format_expr(factor.definition.expr)}"):
+                    value = self.expressions(env, {}, factor.definition.bindings).lower(factor.definition.expr)
+                self._variables[variable, env] = self.builder.name(value, name)
+            return self._variables[variable, env]
+        return self.argument(name)
+
+    def argument(self, name: str) -> Value:
+        """A variable of the program as an argument of the method."""
+        return self.builder.argument(name, self.model.spaces[name].shape)
+
+    def override(self, variable: Variable, draw: Draw, value: Value) -> None:
+        """Let a drawn variable stand for another value."""
+        self._variables[variable, draw] = value
+
+    def bind(self, variable: Variable, atom: Atom, env: Env, value: Value) -> Env:
+        """An environment in which a variable of a factor stands for a value."""
+        draw = point(atom, len(self._variables))
+        self.override(variable, draw, value)
+        return env.extended((variable,), draw)
+
+    def expressions(
+        self, env: Env, mapping: Mapping[str, Variable], bindings: tuple[tree.Binding, ...]
+    ) -> ExpressionLowering:
+        """The lowering of expressions over names, which stand for variables of an environment.
+
+        Args:
+            env: where the variables come from.
+            mapping: the variables of names that do not stand for the variable of that name.
+            bindings: of `where`.
+        """
+
+        def lookup(name: str) -> Value:
+            return self.variable(mapping.get(name) or Variable(name), env)
+
+        return ExpressionLowering(self.builder, self.model, self.tensors, lookup, bindings)
+
+    def formula(self, definition: Deterministic) -> Value:
+        """A deterministic variable's formula over observed and local variables."""
+        return self.expressions(Env(), {}, definition.bindings).lower(definition.expr)
+
+    def plain(self, expr: tree.Expr, env: Env) -> Value:
+        """A formula of variables and nets."""
+        return self.expressions(env, {}, ()).lower(expr)
+
+    # --- factors ---
+
+    def parameters(self, atom: Atom, env: Env) -> dict[str, Value]:
+        """The parameters of a factor, named after it."""
+        key = (atom, env)
+        if key in self._parameters:
+            return self._parameters[key]
+        definition = atom.factor.use
+        assert definition is not None
+        expressions = self.expressions(env, atom.mapping, definition.bindings)
+        target = atom.targets[0]
+        found: dict[str, Value] = {}
+        with self.builder.section(atom.label):
+            for name, expr in definition.parameters:
+                parameter = definition.family.parameter(name)
+                value = parameter_value(self, expressions, definition, parameter, expr, atom.factor.targets[0])
+                alone = value.op in ("module", "item", "cell", "unflatten_batch")
+                found[name] = self.builder.name(
+                    value, name, f"{name}_{target}", f"{atom.factor.name}_{name}_{target}", keep=alone
+                )
+        self._parameters[key] = found
+        return found
+
+    def facts(self, atom: Atom) -> tuple[Facts, tuple[tuple[Symbol, ParameterUse], ...]]:
+        """A factor's formulas over symbols of its parameters."""
+        if atom not in self._facts:
+            definition = atom.factor.use
+            assert definition is not None
+            values, uses = parameter_symbols(atom, Env(), self.model, "f")
+            # Factors of one family with the same literals share their formulas.
+            pattern = (definition.family.name, tuple(values.items()))
+            if pattern not in self._patterns:
+                self._patterns[pattern] = definition.family.facts(values)
+            self._facts[atom] = (self._patterns[pattern], uses)
+        return self._facts[atom]
+
+    def bindings(self, atom: Atom, env: Env) -> dict[Symbol, Value]:
+        """The values of the symbols in a factor's formulas."""
+        parameters = self.parameters(atom, env)
+        return {symbol: parameters[use.name] for symbol, use in self.facts(atom)[1]}
+
+    def family(self, atom: Atom) -> Family:
+        """The family of a factor that has one."""
+        family = atom.factor.family
+        assert family is not None
+        return family
+
+    def shape(self, atom: Atom) -> tuple[int, ...]:
+        """The event shape of a factor's variable."""
+        return self.model.spaces[atom.factor.targets[0]].shape
+
+    def independent_shape(self, atom: Atom) -> tuple[int, ...]:
+        """Event dimensions that a formula does not sum itself: those of independent elements."""
+        shape = self.shape(atom)
+        return shape[: len(shape) - self.family(atom).event_rank]
+
+    def width(self, atom: Atom) -> int | None:
+        """The categories of an index, or the last event dimension."""
+        if self.family(atom).index_valued:
+            return self.model.spaces[atom.factor.targets[0]].categories
+        shape = self.shape(atom)
+        return shape[-1] if shape else None
+
+    # --- log-densities and draws ---
+
+    def log_density(self, atom: Atom, env: Env, *, detached: bool = False) -> Value:
+        """log of a factor, summed over its event shape.
+
+        Args:
+            atom: the factor.
+            env: the values of its variables.
+            detached: whether gradients are kept from its parameters, which are those of a family.
+        """
+        if detached:
+            return log_density_of_family(self, atom, env, detached=True)
+        return self._handler(atom).log_density(self, atom, env)
+
+    def draw(self, atom: Atom, env: Env, request: DrawRequest) -> Value:
+        """A draw from a factor, with the axes of its parameters and those of the request."""
+        draw = self._handler(atom).draw
+        if draw is None:
+            raise InternalError(f"{atom.label} cannot be drawn")
+        return draw(self, atom, env, request)
+
+    def _handler(self, atom: Atom) -> Handler:
+        found = HANDLERS.get(type(atom.factor.definition))
+        if found is None:
+            raise InternalError(f"{atom.label} has no place in a plan")
+        return found
+
+    # --- closed forms ---
+
+    def closed(self, leaf: ClosedLeaf) -> Value:
+        """A divergence, entropy or expected log-density in closed form."""
+        bindings = {symbol: self._used(use) for symbol, use in leaf.parameters}
+        lead = self.independent_shape(leaf.atom) if leaf.shape is None else leaf.shape
+        with self.builder.section(f"{leaf.label}, closed form"):
+            formula = FormulaLowering(self.builder, bindings, self.width(leaf.atom))
+            value = self._reduce_closed(formula.lower(leaf.formula), lead)
+        name = {"KL": "kl", "H": "entropy", "CE": "expected"}[leaf.kind]
+        return self.builder.name(value, name, f"{name}_{leaf.atom.targets[0]}", keep=True)
+
+    def _used(self, use: ParameterUse | ExprUse) -> Value:
+        """What a symbol of a closed form stands for."""
+        if isinstance(use, ParameterUse):
+            return self.parameters(use.atom, use.env)[use.name]
+        return self.expressions(use.env, dict(use.mapping), use.bindings).lower(use.expr)
+
+    def _reduce_closed(self, value: Value, lead: tuple[int, ...]) -> Value:
+        return self.builder.sum_to_scalar(value, lead) if lead else value

@@ -1,0 +1,1 @@
+"""What is done with the values of a whole method."""
