@@ -15,7 +15,9 @@ from benchmarks.hand_losses import HAND
 from pgcompile.pipeline import Analysis, analyse
 from pgcompile.emit import emit
 from pgcompile.inference.generative import generative_part
-from pgcompile.objective.rewrite import LogDensityLeaf, NamedLeaf, PlainLeaf, Rewritten, rewrite, touched
+from pgcompile.objective.rewrite import rewrite
+from pgcompile.objective.leaves import LogDensityLeaf, NamedLeaf, PlainLeaf, touched
+from pgcompile.objective.derivation import Rewritten
 from pgcompile.plan.methods import Planner
 from pgcompile.sources import read_source
 

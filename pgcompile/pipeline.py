@@ -20,7 +20,7 @@ from pgcompile.syntax import parse, tree
 
 if TYPE_CHECKING:
     from pgcompile.emit import Emitted
-    from pgcompile.objective.rewrite import Rewritten
+    from pgcompile.objective.derivation import Rewritten
 
 Constants = dict[str, int | float] | None
 

@@ -2,7 +2,8 @@
 
 from pgcompile.model.values import Atom, Model
 from pgcompile.objective.dependence import Place, formula_parents
-from pgcompile.objective.rewrite import Leaf, Rewritten, touched
+from pgcompile.objective.derivation import Rewritten
+from pgcompile.objective.leaves import Leaf, touched
 from pgcompile.objective.terms import Draw
 
 

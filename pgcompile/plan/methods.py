@@ -28,12 +28,9 @@ from pgcompile.model.values import (
     names_of,
 )
 from pgcompile.model.variable import Variable
+from pgcompile.objective.derivation import Rewritten
 from pgcompile.objective.estimators import LARGEST_TABLE, LIMIT
-from pgcompile.objective.rewrite import (
-    ClosedLeaf,
-    NamedLeaf,
-    Rewritten,
-)
+from pgcompile.objective.leaves import ClosedLeaf, NamedLeaf
 from pgcompile.objective.terms import OBSERVED, Draw
 from pgcompile.plan.builder import Builder
 from pgcompile.plan.lower.environment import FactorLowering

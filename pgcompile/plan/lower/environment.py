@@ -8,8 +8,9 @@ from sympy import Expr, Symbol
 from pgcompile.diagnostics import InternalError
 from pgcompile.model.values import Atom, Deterministic, Model
 from pgcompile.model.variable import Variable
+from pgcompile.objective.leaves import ClosedLeaf, ParameterUse
 from pgcompile.objective.moments import ExprUse
-from pgcompile.objective.rewrite import ClosedLeaf, ParameterUse, parameter_symbols
+from pgcompile.objective.rules.state import parameter_symbols
 from pgcompile.objective.terms import Draw, Env, point
 from pgcompile.plan.axes import AxisPool
 from pgcompile.plan.builder import Builder

@@ -7,7 +7,8 @@ from sympy import Add, Expr, Mul, Symbol
 from pgcompile.diagnostics import InternalError
 from pgcompile.inference.elimination import states
 from pgcompile.model.variable import Variable
-from pgcompile.objective.rewrite import (
+from pgcompile.objective.derivation import Rewritten
+from pgcompile.objective.leaves import (
     AggregateLeaf,
     ClosedLeaf,
     DiscrepancyLeaf,
@@ -16,7 +17,6 @@ from pgcompile.objective.rewrite import (
     MarginalLeaf,
     NamedLeaf,
     PlainLeaf,
-    Rewritten,
 )
 from pgcompile.objective.terms import Draw
 from pgcompile.plan.builder import in_order

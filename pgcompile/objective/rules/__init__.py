@@ -1,0 +1,1 @@
+"""The rules that rewrite an objective, a file a kind of rule."""
