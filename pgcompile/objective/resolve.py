@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from fractions import Fraction
 
-from pgcompile.diagnostics import Edit, Sink, Span, cure
+from pgcompile.diagnostics import Edit, Sink, Span, cure, nearest
 from pgcompile.model.algebra import drop_barren
 from pgcompile.model.distributions import Resolver
 from pgcompile.model.elimination import evidence_of, tables
@@ -22,9 +22,10 @@ from pgcompile.objective.review import learnables_of, learned_in
 from pgcompile.objective.terms import NUMBERS_OF_A_DRAW, OBSERVED, Draw, Env, Estimator, Term
 from pgcompile.syntax import tree
 from pgcompile.syntax.format import format_expr
+from pgcompile.vocabulary.functionals import functionals, synonyms
 from pgcompile.vocabulary.functions import FUNCTIONS
 from pgcompile.vocabulary.layers import show
-from pgcompile.vocabulary.synonyms import FUNCTIONALS as SYNONYMS
+from pgcompile.vocabulary.synonyms import FORMULAS
 
 _TERM_FUNCTIONS = (
     "mean",
@@ -601,8 +602,8 @@ class Objectives:
             return self._density(expr, env, context)
         if expr.name not in _TERM_FUNCTIONS:
             known = {*_TERM_FUNCTIONS, "log", *(f.name for f in self.model.factors)}
-            also = {name: f"{what}" for name, what in SYNONYMS.items()}
-            known |= set(SYNONYMS.values())
+            also = {**synonyms(), **FORMULAS}
+            known |= {*also.values()}
             self.sink.add(
                 "PGC103",
                 expr.name_span,
@@ -625,10 +626,18 @@ class Objectives:
 
 def _functional_help(expr: tree.Expr) -> str:
     """What `Entropy[q]` is called here, where a name before square brackets is known."""
-    known = "divergences and bounds are KL[q || p], H[q], CE[q || p], ELBO[p || q]"
+    words = functionals()
+    known = f"divergences and bounds are {', '.join(f.usage for f in words.values() if not f.takes_net)}"
     if isinstance(expr, tree.Index) and isinstance(expr.base, tree.Name):
-        called = SYNONYMS.get(expr.base.id)
-        return f"{expr.base.id} is {'' if ' ' in called else 'called '}{called}" if called else known
+        name = expr.base.id
+        called = synonyms().get(name) or FORMULAS.get(name)
+        if called:
+            return f"{name} is {'' if ' ' in called else 'called '}{called}"
+        close = nearest(name, {*words, *synonyms()})
+        if name in words:
+            return f"{name} is the declared one here; call it something else if {words[name].usage} is meant"
+        if close is not None:
+            return f"did you mean {words[synonyms().get(close, close)].usage}?"
     return known
 
 

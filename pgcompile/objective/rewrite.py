@@ -24,6 +24,7 @@ from pgcompile.objective.resolve import observed_variables
 from pgcompile.objective.review import learned_in
 from pgcompile.objective.terms import Draw, Env, Term
 from pgcompile.syntax import tree
+from pgcompile.vocabulary.functionals import functionals
 from pgcompile.vocabulary.symbols import Facts
 
 Minimum = Function("Minimum")
@@ -235,10 +236,10 @@ class _Rewriter:
             case terms.Divergence():
                 return self._divergence(term)
             case terms.Aggregate():
-                self._step("aggregate", term.label, "over all pairs of the batch", _WHY[term.kind])
+                self._step("aggregate", term.label, "over all pairs of the batch", functionals()[term.kind].why)
                 return _Expect(self._draw(term.draw), self._symbol(AggregateLeaf(term)))
             case terms.Discrepancy():
-                self._step("discrepancy", term.label, "of one batch of samples on either side", _WHY[term.kind])
+                self._step("discrepancy", term.label, "of one batch of samples on either side", _why(term))
                 return self._symbol(DiscrepancyLeaf(term))
             case terms.Add(items):
                 return Add(*(sign * self._sympy(item) for sign, item in items))
@@ -314,21 +315,8 @@ class _Rewriter:
         return Add(self._symbol(MarginalLeaf(summed, env)), *map(self._symbol, leaves))
 
     def _divergence(self, term: terms.Divergence) -> Expr:
-        inner = term.env.extended(term.draw.variables, term.draw)
-        left = self._log_product(term.left, inner)
         self.spans[term.draw.number] = term.span
-        match term.kind:
-            case "KL":
-                assert term.right is not None
-                body = left - self._log_product(term.right, inner)
-            case "CE":
-                assert term.right is not None
-                body = -self._log_product(term.right, inner)
-            case "H":
-                body = -left
-            case _:
-                raise InternalError(f"no definition of {term.kind}")
-        return _Expect(self._draw(term.draw), body)
+        return _Expect(self._draw(term.draw), self._sympy(term.body))
 
     # --- linearity ---
 
@@ -876,14 +864,9 @@ def _joined(sign: str, atoms: Iterable[Atom]) -> str:
     return f" {sign} ".join(f"log {atom.label}" for atom in atoms)
 
 
-_WHY = {
-    "TC": "q(z) is the mean of q(z|x) over the batch, q(z_j) that of its coordinates (Chen et al. 2018)",
-    "MI": "q(z) is the mean of q(z|x) over the batch",
-    "MMD": "the unbiased U-statistic: no pair of a sample with itself is counted (Gretton et al. 2012)",
-    "W": "pairing each draw with one of the other side bounds the transport cost from above",
-    "GP": "at a point between two draws, which pass no gradient (Gulrajani et al. 2017)",
-    "SW": "in one dimension the best transport pairs sorted samples (Bonneel et al. 2015)",
-}
+def _why(term: terms.Discrepancy) -> str:
+    """The reason for a comparison of samples; that of a gradient penalty stands with the distance that has one."""
+    return functionals()["W_d" if term.kind == "GP" else term.kind].why
 
 
 def _event_rank(atom: Atom) -> int:

@@ -15,6 +15,7 @@ from functools import cached_property
 from lark import Token
 
 from pgcompile.diagnostics import Edit, Span
+from pgcompile.vocabulary.functionals import listed, two_sided
 
 _OPENERS = {"LPAR": "(", "LSQB": "[", "LBRACE": "{"}
 _CLOSERS = {"RPAR": ")", "RSQB": "]", "RBRACE": "}"}
@@ -327,7 +328,7 @@ def _bars(place: Place) -> Message | None:
             return Message("a divergence has two sides, parted by one `||`", "leave the third out")
         return Message(
             "`||` parts the two sides of a divergence, and this is none that is known",
-            "divergences and bounds with two sides are KL, CE and ELBO, as in `KL[q(z|x) || p(z)]`",
+            f"divergences and bounds with two sides are {listed(two_sided())}, as in `KL[q(z|x) || p(z)]`",
         )
     return None
 
