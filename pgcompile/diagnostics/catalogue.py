@@ -574,4 +574,10 @@ CATALOGUE: tuple[Entry, ...] = (
         "x : real[2]\nparam S : positive_definite[2, 2] = eye\np(x) = MultivariateNormal([0, 0], S)",
         "x : real[2]\nparam L : lower_cholesky[2, 2] = eye\np(x) = MultivariateNormal([0, 0], scale_tril = L)",
     ),
+    Entry(
+        "N107",
+        "a functional of a declared name",
+        "z, W : real\np(z) = Normal(0, 1)\np(W) = Normal(0, 1)\nq(z) = Normal(1, 1)\ne = W[q(z) || p(z)] + log p(W)",
+        "z, w : real\np(z) = Normal(0, 1)\np(w) = Normal(0, 1)\nq(z) = Normal(1, 1)\ne = W[q(z) || p(z)] + log p(w)",
+    ),
 )

@@ -11,7 +11,6 @@ from pgcompile.model.experts import Expert, NotClosed, product
 from pgcompile.model.expressions import Typer, names_in
 from pgcompile.model.families import check_factor
 from pgcompile.model.flows import read_flow
-from pgcompile.model.functionals import declared_names_win
 from pgcompile.model.initial import check_initial
 from pgcompile.model.literals import evaluate, space
 from pgcompile.model.mixtures import split_weight
@@ -54,7 +53,6 @@ def build(program: tree.Program, sink: Sink, constants: dict[str, int | float] |
         constants: values that replace those of `const` declarations, by name.
     """
     model = Model()
-    program = declared_names_win(program)
     collector = _Collector(model, sink)
     collector.constants(program, constants or {})
     for statement in program.statements:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from lark import Token
 
 from pgcompile.diagnostics import Edit, Sink, Span
+from pgcompile.syntax.disambiguation import disambiguate_indexing
 from pgcompile.syntax.grammar import parser
 from pgcompile.syntax.tree import Comment
 
@@ -50,6 +51,8 @@ def split(sink: Sink) -> tuple[list[Line], tuple[Comment, ...]]:
         return [], ()
     tokens = list(parser().lex(text))
     lines = _mark_differentials(_group(tokens, sink))
+    for line, settled in zip(lines, disambiguate_indexing([line.tokens for line in lines], sink), strict=True):
+        line.tokens = settled
     read = []
     for line in lines:
         if _report_unknown(line, sink):
