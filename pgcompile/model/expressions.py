@@ -11,7 +11,7 @@ from pgcompile.model.literals import evaluate, flatten, shape_of
 from pgcompile.model.values import Constant, Model, Typed, TypedMany
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.families import families
-from pgcompile.vocabulary.functions import FUNCTIONS, lands_in
+from pgcompile.vocabulary.functions import FUNCTIONS, result_kind
 from pgcompile.vocabulary.layers import LAYERS, show
 from pgcompile.vocabulary.spaces import Space, contains, join
 from pgcompile.vocabulary.synonyms import FUNCTIONS as SYNONYMS
@@ -499,7 +499,7 @@ class Typer:
         if shape is None:
             return None
         kinds = [v.space.kind for v in values]
-        kind = lands_in(function, kinds)
+        kind = result_kind(function, kinds)
         if function.shape == "cat":
             kind = kinds[0]
             for other in kinds[1:]:

@@ -22,7 +22,7 @@ from pgcompile.model.values import (
     TypedMany,
 )
 from pgcompile.syntax import tree
-from pgcompile.vocabulary.functions import FUNCTIONS, lands_in
+from pgcompile.vocabulary.functions import FUNCTIONS, result_kind
 from pgcompile.vocabulary.layers import ACTIVATIONS, LAYERS, Layer, LayerError, LayerParameter, Value, show
 from pgcompile.vocabulary.spaces import Space
 from pgcompile.vocabulary.synonyms import LAYERS as SYNONYMS
@@ -155,7 +155,7 @@ class _Sizing:
             if name in FUNCTIONS and FUNCTIONS[name].shape in ("elementwise", "keep"):
                 self._flush(segments, layers, entry, current.space)
                 segments.append(FunctionSegment(name))
-                kind = lands_in(FUNCTIONS[name], [current.space.kind])
+                kind = result_kind(FUNCTIONS[name], [current.space.kind])
                 current = Typed(Space(kind, current.shape))
                 entry = current.shape
                 continue

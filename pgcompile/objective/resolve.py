@@ -23,26 +23,9 @@ from pgcompile.objective.terms import NUMBERS_OF_A_DRAW, OBSERVED, Draw, Env, Es
 from pgcompile.syntax import tree
 from pgcompile.syntax.format import format_expr
 from pgcompile.vocabulary.functionals import functionals, synonyms
-from pgcompile.vocabulary.functions import FUNCTIONS
+from pgcompile.vocabulary.functions import FUNCTIONS, OF_TERMS
 from pgcompile.vocabulary.layers import show
 from pgcompile.vocabulary.synonyms import FORMULAS
-
-_TERM_FUNCTIONS = (
-    "mean",
-    "sum",
-    "abs",
-    "min",
-    "max",
-    "exp",
-    "detach",
-    "sqrt",
-    "square",
-    "softplus",
-    "sigmoid",
-    "tanh",
-    "log1p",
-    "relu",
-)
 
 
 def resolve_objectives(model: Model, resolver: Resolver, sink: Sink) -> dict[str, Term]:
@@ -600,18 +583,18 @@ class Objectives:
     def _call(self, expr: tree.Call, env: Env, context: Context) -> Term | None:
         if self._is_distribution(expr.name) and expr.name not in FUNCTIONS and expr.name not in self.model.nets:
             return self._density(expr, env, context)
-        if expr.name not in _TERM_FUNCTIONS:
-            known = {*_TERM_FUNCTIONS, "log", *(f.name for f in self.model.factors)}
+        if expr.name not in OF_TERMS:
+            known = {*OF_TERMS, "log", *(f.name for f in self.model.factors)}
             also = {**synonyms(), **FORMULAS}
             known |= {*also.values()}
             self.sink.add(
                 "PGC103",
                 expr.name_span,
                 f"{expr.name} cannot be applied to a term of an objective",
-                **cure(expr.name, expr.name_span, known, f"functions of terms are {', '.join(_TERM_FUNCTIONS)}", also),
+                **cure(expr.name, expr.name_span, known, f"functions of terms are {', '.join(OF_TERMS)}", also),
             )
             return None
-        wanted = 2 if expr.name in ("min", "max") else 1
+        wanted = FUNCTIONS[expr.name].arguments
         if len(expr.args) != wanted or any(a.name for a in expr.args):
             self.sink.add(
                 "PGC311",

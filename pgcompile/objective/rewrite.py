@@ -11,7 +11,7 @@ import networkx as nx
 import sympy
 from sympy import Add, Expr, Function, Integer, Mul, Rational, Symbol
 
-from pgcompile.diagnostics import InternalError, Sink, Span
+from pgcompile.diagnostics import Sink, Span
 from pgcompile.model.algebra import order_atoms
 from pgcompile.model.elimination import evidence_of, states, tables
 from pgcompile.model.expressions import names_in
@@ -25,6 +25,7 @@ from pgcompile.objective.review import learned_in
 from pgcompile.objective.terms import Draw, Env, Term
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.functionals import functionals
+from pgcompile.vocabulary.functions import FUNCTIONS
 from pgcompile.vocabulary.symbols import Facts
 
 Minimum = Function("Minimum")
@@ -804,40 +805,11 @@ def parameter_symbols(
 
 
 def _apply(function: str, arguments: list[Expr]) -> Expr:
-    first = arguments[0]
-    match function:
-        case "exp":
-            return sympy.exp(first)
-        case "log":
-            return sympy.log(first)
-        case "abs":
-            return sympy.Abs(first)
-        case "sqrt":
-            return sympy.sqrt(first)
-        case "square":
-            return first**2
-        case "min":
-            return Minimum(*arguments)
-        case "max":
-            return Maximum(*arguments)
-        case "detach":
-            return Detach(first)
-        case "mean":
-            return BatchMean(first)
-        case "sum":
-            return BatchSum(first)
-        case "softplus":
-            return Softplus(first)
-        case "sigmoid":
-            return Sigmoid(first)
-        case "tanh":
-            return Tanh(first)
-        case "log1p":
-            return Log1p(first)
-        case "relu":
-            return Relu(first)
-        case _:
-            raise InternalError(f"no rule for {function}")
+    """A function of terms, by the symbolic form that its row states."""
+    row = FUNCTIONS[function]
+    module, _, name = row.symbol.rpartition(".")
+    head = getattr(sympy, name) if module else Function(name)
+    return head(*arguments) if row.exponent is None else head(*arguments, row.exponent)
 
 
 def _nonlinear(expr: Expr, *, linear: bool) -> Iterator[Expr]:
