@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pgcompile.diagnostics import CompileError, Diagnostic, Severity, Sink, Source
-from pgcompile.diagnostics.allowed import check_allowed
+from pgcompile.diagnostics.suppressions import check_allowed
 from pgcompile.model import Model, build
 from pgcompile.model.distributions import Resolver
 from pgcompile.model.values import Undefined

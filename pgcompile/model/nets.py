@@ -326,8 +326,8 @@ class _Sizing:
                 help="is a size too large?",
             )
             return None
-        kind = value.space.kind if layer.lands is None else layer.lands
-        kind = "real" if kind in ("category", "simplex", "one_hot") and layer.lands is None else kind
+        kind = value.space.kind if layer.codomain is None else layer.codomain
+        kind = "real" if kind in ("category", "simplex", "one_hot") and layer.codomain is None else kind
         return LayerUse(layer, tuple(constructor)), Typed(Space(kind, shape))
 
     def _arguments(self, layer: Layer, stage: tree.Expr) -> dict[str, Value] | None:

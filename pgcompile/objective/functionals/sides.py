@@ -7,7 +7,7 @@ from pgcompile.syntax import tree
 from pgcompile.vocabulary.definition import LEFT, RIGHT, Density
 from pgcompile.vocabulary.family import Family
 from pgcompile.vocabulary.functional import Functional, Sides
-from pgcompile.vocabulary.spaces import KINDS, reaches
+from pgcompile.vocabulary.spaces import KINDS, covers_support
 
 if TYPE_CHECKING:
     from pgcompile.objective.resolve import Objectives
@@ -120,7 +120,7 @@ class SideResolver:
             mine, other = sides[drawn], sides[RIGHT if drawn == LEFT else LEFT]
             for variable in mine.targets:
                 own, wanted = _family_of(mine, variable), _family_of(other, variable)
-                if own is None or wanted is None or reaches(wanted.support, own.support):
+                if own is None or wanted is None or covers_support(wanted.support, own.support):
                     continue
                 self.sink.add(
                     "W104",
