@@ -27,7 +27,7 @@ def diagnostics() -> str:
         "# Diagnostics",
         "",
         "Every code, with a program that gets it and the same program mended. Made from "
-        "`pgcompile/diagnostics/catalogue.py` by `python docs/generate.py`; a test compiles every example.",
+        "`pgcompile/diagnostics/catalogue/` by `python docs/generate.py`; a test compiles every example.",
         "",
         "Errors are `PGC...`, warnings `W...`, notes `N...`. A warning is allowed in place by a comment "
         "`# pgc: allow W102` on its line or on the line before; `pgc check --warn error` makes warnings errors.",
