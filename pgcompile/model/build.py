@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 from fractions import Fraction
 
-from pgcompile.diagnostics import Sink, Span, cure, nearest
+from pgcompile.diagnostics import Sink, Span, nearest, suggest
 from pgcompile.model.distributions import Resolver, head_variables, label_key
 from pgcompile.model.exact import Exact
 from pgcompile.model.experts import Expert, NotClosed, product
@@ -519,7 +519,7 @@ class _Collector:
                     "PGC104",
                     argument.span,
                     f"{family.name} has no parameter {name}",
-                    **cure(name, place, names, f"its parameters are {', '.join(names)}", also),
+                    **suggest(name, place, names, f"its parameters are {', '.join(names)}", also),
                 )
                 sound = False
                 continue
@@ -592,7 +592,7 @@ class _Collector:
             "PGC102",
             call.name_span,
             f"there is no family called {call.name}",
-            **cure(call.name, call.name_span, () if call.name in LAYERS else known, otherwise, also),
+            **suggest(call.name, call.name_span, () if call.name in LAYERS else known, otherwise, also),
         )
 
     def _undeclared(self, call: tree.Call, head: tree.Call, bindings: tuple[tree.Binding, ...]) -> None:
@@ -607,14 +607,14 @@ class _Collector:
                     "PGC101",
                     node.span,
                     f"{node.id} is not declared",
-                    **cure(node.id, node.span, declared, f"declare it, as in `param {node.id} : real`"),
+                    **suggest(node.id, node.span, declared, f"declare it, as in `param {node.id} : real`"),
                 )
             if isinstance(node, tree.Call) and node.given is None and node.name not in nets | LAYERS.keys():
                 self.sink.add(
                     "PGC103",
                     node.name_span,
                     f"there is no function or net called {node.name}",
-                    **cure(node.name, node.name_span, nets, f"declare it: `net {node.name} = Linear(64)`"),
+                    **suggest(node.name, node.name_span, nets, f"declare it: `net {node.name} = Linear(64)`"),
                 )
 
     def _keep_logits(self, family: Family, found: dict[str, tree.Expr]) -> None:

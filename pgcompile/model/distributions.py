@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from pgcompile.diagnostics import Sink, Span, cure
+from pgcompile.diagnostics import Sink, Span, suggest
 from pgcompile.model.algebra import condition, find_cycle, marginalise, multiply, rename
 from pgcompile.model.exact import Exact
 from pgcompile.model.invert import NotInvertible
@@ -276,7 +276,7 @@ class Resolver:
                     "PGC101",
                     argument.span,
                     f"{name} is not a variable of the model",
-                    **cure(
+                    **suggest(
                         name, argument.span, variables, f"its variables are {', '.join(sorted(variables)) or 'none'}"
                     ),
                 )
@@ -377,7 +377,7 @@ class Resolver:
                 f"{name} is a family without its parameters"
                 if name in families()
                 else f"there is no distribution called {name}",
-                **cure(name, span, () if name in families() else names, defined),
+                **suggest(name, span, () if name in families() else names, defined),
             )
             return None
         product = Distribution(tuple(atoms))

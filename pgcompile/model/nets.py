@@ -7,7 +7,7 @@ from fractions import Fraction
 from math import prod
 from typing import TYPE_CHECKING
 
-from pgcompile.diagnostics import Span, cure
+from pgcompile.diagnostics import Span, suggest
 from pgcompile.model.literals import evaluate
 from pgcompile.model.values import (
     ExprSegment,
@@ -291,7 +291,9 @@ class _Sizing:
                 "PGC105",
                 stage.span,
                 f"there is no layer called {name}" if name else "this is not a layer",
-                **cure(name, place, known, "layers are spelled as in torch.nn, such as Linear(64) or ReLU", SYNONYMS),
+                **suggest(
+                    name, place, known, "layers are spelled as in torch.nn, such as Linear(64) or ReLU", SYNONYMS
+                ),
             )
             return None
         arguments = self._arguments(layer, stage)
@@ -355,7 +357,7 @@ class _Sizing:
                     "PGC106",
                     argument.span,
                     f"{layer.name} has no argument {name}",
-                    **cure(name, place, positional, f"its arguments are {', '.join(positional) or 'none'}"),
+                    **suggest(name, place, positional, f"its arguments are {', '.join(positional) or 'none'}"),
                 )
                 sound = False
                 continue

@@ -9,7 +9,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from pgcompile.diagnostics import InternalError, cure
+from pgcompile.diagnostics import InternalError, suggest
 from pgcompile.model.mixtures import components
 from pgcompile.model.values import Atom, Data, Distribution, ExternNetwork, Factor, ModuleSegment, Net
 from pgcompile.objective import terms
@@ -131,7 +131,7 @@ class Adversarial:
             "PGC101",
             expr.span,
             f"{expr.kind} is estimated by the net {name}, and there is none of that name",
-            **cure(name, expr.span, (), otherwise),
+            **suggest(name, expr.span, (), otherwise),
         )
         return None
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from fractions import Fraction
 
-from pgcompile.diagnostics import Edit, Sink, Span, cure, nearest
+from pgcompile.diagnostics import Edit, Sink, Span, nearest, suggest
 from pgcompile.model.algebra import drop_barren
 from pgcompile.model.distributions import Resolver
 from pgcompile.model.elimination import evidence_of, tables
@@ -591,7 +591,7 @@ class Objectives:
                 "PGC103",
                 expr.name_span,
                 f"{expr.name} cannot be applied to a term of an objective",
-                **cure(expr.name, expr.name_span, known, f"functions of terms are {', '.join(OF_TERMS)}", also),
+                **suggest(expr.name, expr.name_span, known, f"functions of terms are {', '.join(OF_TERMS)}", also),
             )
             return None
         wanted = FUNCTIONS[expr.name].arguments
