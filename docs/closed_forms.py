@@ -7,7 +7,7 @@ from sympy import Expr, Symbol
 from pgcompile.objective.closed_forms import entropy, expected_log_density
 from pgcompile.vocabulary.families import families
 from pgcompile.vocabulary.family import Family
-from pgcompile.vocabulary.spaces import reaches
+from pgcompile.vocabulary.spaces import covers_support
 from pgcompile.vocabulary.symbols import Facts
 
 _HEAD = """# Closed forms
@@ -63,7 +63,7 @@ def _comparable(q: Family, p: Family) -> bool:
     """Whether a divergence can be finite: the same kind of value, and every value of q one of p."""
     same = q.pathwise == p.pathwise and q.event_rank == p.event_rank and q.index_valued == p.index_valued
     counts = q.name != p.name and {q.name, p.name} & {"Binomial", "Multinomial"}
-    return same and not counts and reaches(p.support, q.support)
+    return same and not counts and covers_support(p.support, q.support)
 
 
 def _facts(family: Family, prefix: str, used: list[str]) -> Facts:

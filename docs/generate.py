@@ -4,7 +4,9 @@ import sys
 from pathlib import Path
 
 from pgcompile.diagnostics.catalogue import CATALOGUE, Entry
+from pgcompile.vocabulary.definition import show
 from pgcompile.vocabulary.families import families
+from pgcompile.vocabulary.functionals import functionals
 from pgcompile.vocabulary.functions import FUNCTIONS
 from pgcompile.vocabulary.initialisers import INITIALISERS
 from pgcompile.vocabulary.layers import LAYERS
@@ -25,7 +27,7 @@ def diagnostics() -> str:
         "# Diagnostics",
         "",
         "Every code, with a program that gets it and the same program mended. Made from "
-        "`pgcompile/diagnostics/catalogue.py` by `python docs/generate.py`; a test compiles every example.",
+        "`pgcompile/diagnostics/catalogue/` by `python docs/generate.py`; a test compiles every example.",
         "",
         "Errors are `PGC...`, warnings `W...`, notes `N...`. A warning is allowed in place by a comment "
         "`# pgc: allow W102` on its line or on the line before; `pgc check --warn error` makes warnings errors.",
@@ -59,10 +61,23 @@ def families_table() -> str:
     return "\n".join(rows)
 
 
+def functionals_table() -> str:
+    """One row a functional: a use, its definition and its source."""
+    rows = []
+    for functional in functionals().values():
+        means = functional.in_words
+        if functional.definition is not None:
+            means = f"`{show(functional.definition, *functional.names_of_sides)}`"
+        said = "; ".join(part for part in (means, functional.about) if part)
+        rows.append(f"| `{functional.example}` | {said} |".replace("||", r"\|\|").replace("z|x", r"z\|x"))
+    return "\n".join(rows)
+
+
 def language() -> str:
     """The language page with its lists filled in."""
     text = (DOCS / "language.template.md").read_text(encoding="utf-8")
     filled = text.replace("FAMILIES\n", families_table() + "\n\n").replace("`FUNCTIONS`", f"`{' '.join(FUNCTIONS)}`")
+    filled = filled.replace("FUNCTIONALS\n", functionals_table() + "\n")
     filled = filled.replace("`LAYERS`", f"`{' '.join(LAYERS)}`")
     return filled.replace("INITIALISERS", ", ".join(f"`{name}`" for name in sorted(INITIALISERS)))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pgcompile.declare import build
 from pgcompile.diagnostics import CompileError, Diagnostic, Severity, Sink, Source
-from pgcompile.diagnostics.allowed import check_allowed
+from pgcompile.diagnostics.suppressions import check_allowed
 from pgcompile.inference.distributions import Resolver
 from pgcompile.inference.generative import generative_part
 from pgcompile.lint.models import check_model

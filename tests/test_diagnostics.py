@@ -38,7 +38,7 @@ def test_right_example(entry: Entry) -> None:
 def test_every_code_in_the_source_is_in_the_catalogue() -> None:
     used = set()
     for path in (ROOT / "pgcompile").rglob("*.py"):
-        if path.name != "catalogue.py":
+        if path.parent.name != "catalogue":
             used |= set(re.findall(r'"((?:PGC|W|N)\d{3})"', path.read_text(encoding="utf-8")))
     assert used == {entry.code for entry in CATALOGUE}
 

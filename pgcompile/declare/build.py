@@ -5,13 +5,12 @@ from dataclasses import replace
 from fractions import Fraction
 
 from pgcompile.declare.training_lines import read_lines, read_ramp
-from pgcompile.diagnostics import Sink, Span, cure, nearest
+from pgcompile.diagnostics import Sink, Span, nearest, suggest
 from pgcompile.inference.distributions import Resolver, head_variables, label_key
 from pgcompile.inference.exact import Exact
 from pgcompile.inference.experts import Expert, NotClosed, product
 from pgcompile.inference.mixtures import split_weight
 from pgcompile.model.flows import read_flow
-from pgcompile.model.functionals import declared_names_win
 from pgcompile.model.literals import evaluate, space
 from pgcompile.model.values import (
     Atom,
@@ -56,7 +55,6 @@ def build(program: tree.Program, sink: Sink, constants: dict[str, int | float] |
         constants: values that replace those of `const` declarations, by name.
     """
     model = Model()
-    program = declared_names_win(program)
     collector = _Collector(model, sink)
     collector.constants(program, constants or {})
     for statement in program.statements:
@@ -522,7 +520,7 @@ class _Collector:
                     "PGC104",
                     argument.span,
                     f"{family.name} has no parameter {name}",
-                    **cure(name, place, names, f"its parameters are {', '.join(names)}", also),
+                    **suggest(name, place, names, f"its parameters are {', '.join(names)}", also),
                 )
                 sound = False
                 continue
@@ -595,7 +593,7 @@ class _Collector:
             "PGC102",
             call.name_span,
             f"there is no family called {call.name}",
-            **cure(call.name, call.name_span, () if call.name in LAYERS else known, otherwise, also),
+            **suggest(call.name, call.name_span, () if call.name in LAYERS else known, otherwise, also),
         )
 
     def _undeclared(self, call: tree.Call, head: tree.Call, bindings: tuple[tree.Binding, ...]) -> None:
@@ -610,14 +608,14 @@ class _Collector:
                     "PGC101",
                     node.span,
                     f"{node.id} is not declared",
-                    **cure(node.id, node.span, declared, f"declare it, as in `param {node.id} : real`"),
+                    **suggest(node.id, node.span, declared, f"declare it, as in `param {node.id} : real`"),
                 )
             if isinstance(node, tree.Call) and node.given is None and node.name not in nets | LAYERS.keys():
                 self.sink.add(
                     "PGC103",
                     node.name_span,
                     f"there is no function or net called {node.name}",
-                    **cure(node.name, node.name_span, nets, f"declare it: `net {node.name} = Linear(64)`"),
+                    **suggest(node.name, node.name_span, nets, f"declare it: `net {node.name} = Linear(64)`"),
                 )
 
     def _keep_logits(self, family: Family, found: dict[str, tree.Expr]) -> None:

@@ -3,7 +3,7 @@ trained."""
 
 from fractions import Fraction
 
-from pgcompile.diagnostics import Sink, Span, cure, nearest
+from pgcompile.diagnostics import Sink, Span, nearest, suggest
 from pgcompile.model.literals import evaluate
 from pgcompile.model.values import Model, Objective, OptimiseLine, Ramp, Recipe
 from pgcompile.syntax import tree
@@ -27,7 +27,7 @@ def read_lines(statements: list[tree.Optimise], model: Model, sink: Sink) -> Non
                     "PGC113",
                     line.objective.span,
                     f"there is no objective called {name}",
-                    **cure(name, line.objective.span, model.objectives, otherwise),
+                    **suggest(name, line.objective.span, model.objectives, otherwise),
                 )
                 continue
         else:
@@ -80,7 +80,7 @@ def _wrt(line: tree.Optimise, model: Model, sink: Sink) -> tuple[str, ...] | Non
                 "PGC410",
                 item.span,
                 f"there is nothing called {name} to be optimised",
-                **cure(name, item.span, () if name in model.variables else known, otherwise),
+                **suggest(name, item.span, () if name in model.variables else known, otherwise),
             )
         names.append(name)
     return tuple(names)
@@ -94,7 +94,7 @@ def _optimiser(call: tree.Call | None, model: Model, sink: Sink) -> tuple[str, t
             "PGC501",
             call.name_span,
             f"there is no optimiser called {call.name}",
-            **cure(call.name, call.name_span, OPTIMISERS, f"optimisers are {', '.join(OPTIMISERS)}"),
+            **suggest(call.name, call.name_span, OPTIMISERS, f"optimisers are {', '.join(OPTIMISERS)}"),
         )
         return "Adam", (), Recipe()
     options: list[tuple[str, Value]] = []
@@ -114,7 +114,7 @@ def _optimiser(call: tree.Call | None, model: Model, sink: Sink) -> tuple[str, t
                 "PGC502",
                 argument.span,
                 f"{call.name} has no option {name}",
-                **cure(name, place, [*known, *RECIPE], listed, OPTIMISER_OPTIONS),
+                **suggest(name, place, [*known, *RECIPE], listed, OPTIMISER_OPTIONS),
             )
             continue
         if name not in known:

@@ -16,7 +16,7 @@ from pgcompile.diagnostics.report import (
     Sink,
 )
 from pgcompile.diagnostics.source import NOWHERE, Source, Span
-from pgcompile.diagnostics.spelling import cure, nearest
+from pgcompile.diagnostics.spelling import nearest, suggest
 
 __all__ = [
     "NOWHERE",
@@ -31,6 +31,6 @@ __all__ = [
     "Sink",
     "Source",
     "Span",
-    "cure",
     "nearest",
+    "suggest",
 ]

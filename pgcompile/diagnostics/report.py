@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from pgcompile.diagnostics.allowed import allowed_ranges, is_allowed
 from pgcompile.diagnostics.source import Source, Span
+from pgcompile.diagnostics.suppressions import allowed_ranges, is_allowed
 
 
 class Severity(Enum):

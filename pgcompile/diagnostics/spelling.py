@@ -8,14 +8,16 @@ from pgcompile.diagnostics.report import Edit
 from pgcompile.diagnostics.source import Span
 
 
-class Cure(TypedDict):
+class Suggestion(TypedDict):
     """The help of a diagnostic and the edit that follows it, as arguments of `Sink.add`."""
 
     help: str
     edits: tuple[Edit, ...]
 
 
-def cure(name: str, span: Span, known: Iterable[str], otherwise: str, also: Mapping[str, str] | None = None) -> Cure:
+def suggest(
+    name: str, span: Span, known: Iterable[str], otherwise: str, also: Mapping[str, str] | None = None
+) -> Suggestion:
     """A proposal for an unknown name.
 
     Args:
@@ -29,14 +31,14 @@ def cure(name: str, span: Span, known: Iterable[str], otherwise: str, also: Mapp
     called = {k.casefold(): v for k, v in (also or {}).items() if v in known or " " in v}.get(name.casefold())
     if called is not None:
         if " " in called:
-            return Cure(help=f"{name} is {called}", edits=())
-        return Cure(help=f"{name} is called {called}", edits=(Edit(span, called),))
+            return Suggestion(help=f"{name} is {called}", edits=())
+        return Suggestion(help=f"{name} is called {called}", edits=(Edit(span, called),))
     close = nearest(name, known)
     if close is None:
-        return Cure(help=otherwise, edits=())
+        return Suggestion(help=otherwise, edits=())
     # Only a slip of the keys is mended; that one name begins like the other is no more than a guess.
     slip = distance(name.casefold(), close.casefold()) <= max(1, len(close) // 4)
-    return Cure(help=f"did you mean {close}?", edits=(Edit(span, close),) if slip else ())
+    return Suggestion(help=f"did you mean {close}?", edits=(Edit(span, close),) if slip else ())
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

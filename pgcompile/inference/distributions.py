@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from pgcompile.diagnostics import Sink, Span, cure
+from pgcompile.diagnostics import Sink, Span, suggest
 from pgcompile.inference.algebra import condition, find_cycle, marginalise, multiply, rename
 from pgcompile.inference.exact import Exact
 from pgcompile.model.invert import NotInvertible
@@ -280,7 +280,9 @@ class Resolver:
                     "PGC101",
                     argument.span,
                     f"{name} is not a variable of the model",
-                    **cure(name, argument.span, declared, f"its variables are {', '.join(sorted(declared)) or 'none'}"),
+                    **suggest(
+                        name, argument.span, declared, f"its variables are {', '.join(sorted(declared)) or 'none'}"
+                    ),
                 )
                 return
         close = self._nearest_factor(call.name, targets, parents)
@@ -379,7 +381,7 @@ class Resolver:
                 f"{name} is a family without its parameters"
                 if name in families()
                 else f"there is no distribution called {name}",
-                **cure(name, span, () if name in families() else names, defined),
+                **suggest(name, span, () if name in families() else names, defined),
             )
             return None
         product = Distribution(tuple(atoms))

@@ -6,6 +6,7 @@ from pgcompile.diagnostics import Sink
 from pgcompile.model.learned import owned_by, with_inner_nets
 from pgcompile.model.values import Model, OptimiseLine
 from pgcompile.syntax import tree
+from pgcompile.vocabulary.functionals import functional_of, net_of
 
 
 def remark_players(model: Model, sink: Sink) -> None:
@@ -21,9 +22,9 @@ def remark_players(model: Model, sink: Sink) -> None:
 
 def _judge(line: OptimiseLine, part: tree.Functional, push: int, model: Model, sink: Sink) -> None:
     """One term of a line, which pushes it up or down."""
-    kind, net = part.kind.split("_", 1)
+    functional, net = functional_of(part.kind), net_of(part.kind)
     form = next((o.value.id for o in part.options if o.name == "form" and isinstance(o.value, tree.Name)), None)
-    if kind == "KL" or form == "nonsaturating" or net not in model.nets:
+    if functional is None or functional.generated_only or form == "nonsaturating" or net not in model.nets:
         return  # estimates that only the generated side moves
     own = owned_by(set(line.wrt or ()), model)
     critic = with_inner_nets({net}, model)
@@ -49,7 +50,7 @@ def _adversarial(
 ) -> Iterator[tuple[int, tree.Functional]]:
     """The adversarial terms of a sum with their signs, through the objectives that it names."""
     match expr:
-        case tree.Functional(kind) if "_" in kind:
+        case tree.Functional(kind) if net_of(kind):
             yield sign, expr
         case tree.Negative(operand):
             yield from _adversarial(operand, -sign, model, seen)

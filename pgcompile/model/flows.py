@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 
-from pgcompile.diagnostics import Sink, Span, cure
+from pgcompile.diagnostics import Sink, Span, suggest
 from pgcompile.model.literals import evaluate
 from pgcompile.model.values import (
     CouplingsUse,
@@ -96,7 +96,7 @@ def read_flow(call: tree.Call, parents: tuple[str, ...], model: Model, sink: Sin
         text = " ".join(sink.source.snippet(flow.span).split())
         place = flow.name_span if isinstance(flow, tree.Call) else flow.span
         declared = f"declare it: `flow {name or 'f'} = repeat 3 {{ MaskedAutoregressive >> Reverse }}`"
-        sink.add("PGC116", flow.span, f"`{text}` is no flow", **cure(name, place, model.flows, declared))
+        sink.add("PGC116", flow.span, f"`{text}` is no flow", **suggest(name, place, model.flows, declared))
         return None
     inverted = _stage_name(flow).endswith(".inv")
     arguments = flow.args if isinstance(flow, tree.Call) else ()
@@ -454,7 +454,7 @@ class _Sizing:
             "PGC116",
             stage.span,
             f"there is no transform called {name}" if name else "this is not a transform",
-            **cure(name, place, known, "transforms are listed in docs/flows.md, such as AffineCoupling", SYNONYMS),
+            **suggest(name, place, known, "transforms are listed in docs/flows.md, such as AffineCoupling", SYNONYMS),
         )
         return None
 
@@ -527,7 +527,7 @@ class _Sizing:
                     "PGC106",
                     argument.span,
                     f"{word.name} has no option {argument.name}",
-                    **cure(argument.name, place, names, listed, _OPTION_SYNONYMS),
+                    **suggest(argument.name, place, names, listed, _OPTION_SYNONYMS),
                 )
                 sound = False
                 continue
@@ -587,7 +587,7 @@ class _Sizing:
             "PGC310",
             expr.span,
             f"`{text}` is not {wanted}, which `{option.name}` of {word.name} is",
-            **cure(name, expr.span, words, f"write {wanted}"),
+            **suggest(name, expr.span, words, f"write {wanted}"),
         )
         return None
 

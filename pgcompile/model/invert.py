@@ -1,12 +1,17 @@
 """Inverses of elementwise expressions, with the logarithm of their slope: the change of variables of a density."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from functools import cache
+from typing import Any
 
-from pgcompile.inference.expression_maker import Maker
+from pgcompile.diagnostics import InternalError
+from pgcompile.inference.expression_maker import Maker, substituted
 from pgcompile.syntax import tree
+from pgcompile.syntax.grammar import parser
+from pgcompile.vocabulary.functions import FUNCTIONS
 
-_TWO, _HALF = tree.Number("2"), tree.Number("0.5")
+_TWO = tree.Number("2")
 
 
 class NotInvertible(Exception):
@@ -73,9 +78,10 @@ def _step(
             return bottom, make.over(top, v), [slope]
         case tree.Log(operand):
             return operand, make.call("exp", v), [v]
-        case tree.Call(name=name, args=(argument,)) if name in _FUNCTIONS:
-            value, slope = _FUNCTIONS[name](make, v)
-            return argument.value, value, [slope]
+        case tree.Call(name=name, args=(argument,)) if name in FUNCTIONS and FUNCTIONS[name].inverse is not None:
+            inverse = FUNCTIONS[name].inverse
+            assert inverse is not None
+            return argument.value, _at(inverse.value, v, make), [_at(inverse.log_slope, v, make)]
         case tree.Call(name=name):
             raise NotInvertible(f"{name} has no inverse that is known")
         case tree.Power():
@@ -90,48 +96,32 @@ def _only(moving: list[tuple[int, tree.Expr]]) -> tuple[int, tree.Expr]:
     return moving[0]
 
 
-def _exp(make: Maker, v: tree.Expr) -> tuple[tree.Expr, tree.Expr]:
-    log = tree.Log(v, span=make.span)
-    return log, tree.Negative(log, span=make.span)
+@cache
+def _formula(text: str) -> tree.Expr:
+    """A formula of a row of the vocabulary, read once."""
+    statement = parser().parse(f"f = {text}")
+    if not isinstance(statement, tree.Definition):
+        raise InternalError(f"`{text}` is no formula")
+    return statement.right
 
 
-def _softplus(make: Maker, v: tree.Expr) -> tuple[tree.Expr, tree.Expr]:
-    """`v + log(1 - e^-v)`, whose slope is `1 / (1 - e^-v)`."""
-    inside = tree.Log(tree.Negative(make.call("expm1", tree.Negative(v))), span=make.span)
-    return make.add(v, inside), tree.Negative(inside, span=make.span)
+def _at(text: str, v: tree.Expr, make: Maker) -> tree.Expr:
+    """A formula of `v` at a value, all of it standing where `make` stands."""
+    found: tree.Expr = substituted(_placed(_formula(text), make), {"v": v})
+    return found
 
 
-def _sigmoid(make: Maker, v: tree.Expr) -> tuple[tree.Expr, tree.Expr]:
-    return make.call("logit", v), make.minus(
-        tree.Negative(tree.Log(v, span=make.span), span=make.span), make.call("log1p", tree.Negative(v))
+def _placed(node: Any, make: Maker) -> Any:
+    if isinstance(node, tuple):
+        return tuple(_placed(item, make) for item in node)
+    if not isinstance(node, tree.Node):
+        return node
+    places = ("span", "name_span")
+    return replace(
+        node,
+        **{
+            f.name: make.span if f.name in places else _placed(getattr(node, f.name), make)
+            for f in fields(node)
+            if f.init
+        },
     )
-
-
-def _logit(make: Maker, v: tree.Expr) -> tuple[tree.Expr, tree.Expr]:
-    both = make.add(make.call("softplus", v), make.call("softplus", tree.Negative(v)))
-    return make.call("sigmoid", v), tree.Negative(both, span=make.span)
-
-
-def _tanh(make: Maker, v: tree.Expr) -> tuple[tree.Expr, tree.Expr]:
-    up, down = make.call("log1p", v), make.call("log1p", tree.Negative(v))
-    return make.times(_HALF, make.minus(up, down)), tree.Negative(make.add(up, down), span=make.span)
-
-
-def _log1p(make: Maker, v: tree.Expr) -> tuple[tree.Expr, tree.Expr]:
-    return make.call("expm1", v), v
-
-
-def _expm1(make: Maker, v: tree.Expr) -> tuple[tree.Expr, tree.Expr]:
-    log = make.call("log1p", v)
-    return log, tree.Negative(log, span=make.span)
-
-
-_FUNCTIONS: dict[str, Callable[[Maker, tree.Expr], tuple[tree.Expr, tree.Expr]]] = {
-    "exp": _exp,
-    "softplus": _softplus,
-    "sigmoid": _sigmoid,
-    "logit": _logit,
-    "tanh": _tanh,
-    "log1p": _log1p,
-    "expm1": _expm1,
-}

@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from pgcompile.diagnostics import Sink, Span, cure, nearest
+from pgcompile.diagnostics import Sink, Span, nearest, suggest
 from pgcompile.model.values import Constant
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.families import families
@@ -119,7 +119,7 @@ def space(expr: tree.SpaceExpr, constants: dict[str, Fraction], sink: Sink) -> S
             "PGC110",
             expr.span,
             f"there is no space called {expr.name}",
-            **cure(expr.name, place, () if expr.name in families() else KINDS, otherwise, SPACES),
+            **suggest(expr.name, place, () if expr.name in families() else KINDS, otherwise, SPACES),
         )
         return None
     groups = [[size(item, constants, sink) for item in group] for group in expr.groups]

@@ -9,23 +9,21 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from pgcompile.diagnostics import cure
+from pgcompile.diagnostics import InternalError, suggest
 from pgcompile.inference.mixtures import components
-from pgcompile.model.literals import evaluate
 from pgcompile.model.values import Distribution, ExternNetwork, ModuleSegment, Net, data_of
 from pgcompile.model.variable import Variable, shown, variables
 from pgcompile.objective import terms
 from pgcompile.objective.context import Context
-from pgcompile.objective.options import choice, read_options, split_options
+from pgcompile.objective.options import read_options, read_settings
 from pgcompile.objective.terms import Draw, Env, Estimator, Term
 from pgcompile.syntax import tree
 from pgcompile.syntax.format import format_expr
+from pgcompile.vocabulary.functional import Functional
+from pgcompile.vocabulary.functionals import net_of
 
 if TYPE_CHECKING:
     from pgcompile.objective.resolve import Objectives
-
-FORMS = ("saturating", "nonsaturating", "hinge")
-KINDS = {"JS": ("form",), "KL": (), "W": ("penalty",)}
 
 
 class Adversarial:
@@ -42,14 +40,9 @@ class Adversarial:
         self.sink = whole.sink
         self.opposite = opposite
 
-    @staticmethod
-    def knows(kind: str) -> bool:
-        """Whether a functional is one of these."""
-        return kind.split("_", 1)[0] in KINDS and "_" in kind
-
-    def term(self, expr: tree.Functional, env: Env, context: Context) -> Term | None:
+    def term(self, expr: tree.Functional, functional: Functional, env: Env, context: Context) -> Term | None:
         """The estimate as expectations of the net over both sides; None after a report."""
-        kind, name = expr.kind.split("_", 1)
+        name = net_of(expr.kind)
         net = self._critic(expr, name)
         if net is None:
             return None
@@ -57,17 +50,15 @@ class Adversarial:
             self._report(expr, f"{expr.kind} compares two distributions", f"write {expr.kind}[p || data]", "PGC311")
             return None
         sides = self._sides(expr, net)
-        own, rest = split_options(expr.options, KINDS[kind])
-        options = read_options(rest, self.model.constants, self.sink, expr.kind, KINDS[kind])
-        if sides is None or options is None:
+        settings = read_settings(expr, functional, self.model.constants, self.sink)
+        if sides is None or settings is None:
             return None
+        found, rest = settings
+        options = read_options(rest, self.model.constants, self.sink, expr.kind, functional.setting_names)
         left, right, variables = sides
         critic = self._call(expr, name, variables)
-        form = choice(own["form"], FORMS, self.sink) if "form" in own else FORMS[0]
-        penalty = self._penalty(own["penalty"], net) if "penalty" in own else Fraction(0)
-        if critic is None or form is None or penalty is None:
+        if options is None or critic is None or not self._penalised(expr, net):
             return None
-        samples, estimator = options
 
         def mean(side: Distribution, value: tree.Expr | None) -> Term | None:
             def body(inner: Env) -> Term | None:
@@ -76,10 +67,37 @@ class Adversarial:
                 found = self.whole._plain(value, inner)
                 return replace(found, text=format_expr(value)) if isinstance(found, terms.Plain) else found
 
-            return self.whole.average(side, samples, estimator, env, context, expr.span, body)
+            return self.whole.average(side, *options, env, context, expr.span, body)
 
-        match kind, form:
-            case "JS", "saturating":
+        match functional.name:
+            case "JS_d":
+                return self._jensen_shannon(expr, str(found["form"]), (left, right), critic, mean, env)
+            case "KL_d":
+                return _sum((1, mean(left, critic)), (1, mean(right, None)))
+            case "W_d":
+                total = _sum((1, mean(left, critic)), (-1, mean(right, critic)))
+                penalty = found["penalty"]
+                if not isinstance(penalty, Fraction) or not penalty or total is None:
+                    return total
+                slope = self._slope(expr, name, (left, right), variables, options, env, context)
+                weighed = None if slope is None else terms.Multiply((terms.Constant(penalty), slope))
+                return None if weighed is None else terms.Add(((1, total), (-1, weighed)))
+            case _:
+                raise InternalError(f"no estimate by a net of {functional.name}")
+
+    def _jensen_shannon(
+        self,
+        expr: tree.Functional,
+        form: str,
+        sides: tuple[Distribution, Distribution],
+        critic: tree.Expr,
+        mean: Callable[[Distribution, tree.Expr | None], Term | None],
+        env: Env,
+    ) -> Term | None:
+        """The forms of `JS_d`, with the log-odds `critic` of the left side."""
+        left, right = sides
+        match form:
+            case "saturating":
                 # log 2 + (E_left[log D] + E_right[log(1 - D)]) / 2, with D = sigmoid(d)
                 there, here = (
                     mean(side, tree.Negative(_apply("softplus", arg, expr), span=expr.span))
@@ -91,25 +109,16 @@ class Adversarial:
                 two = self.whole._plain(_apply("log", tree.Number("2", span=expr.span), expr), env)
                 assert two is not None
                 return terms.Add(((1, two), (1, terms.Multiply((half, there))), (1, terms.Multiply((half, here)))))
-            case "JS", "nonsaturating":
+            case "nonsaturating":
                 # -log of the probability that the generated side is taken for the other (Goodfellow et al. 2014)
                 generated, other = (right, left) if _is_data(left) else (left, right)
                 taken = critic if generated is left else tree.Negative(critic, span=expr.span)
                 return _sum((1, mean(generated, _apply("softplus", taken, expr))), (1, mean(other, None)))
-            case "JS", _:
+            case _:
                 # Lim and Ye 2017
                 there = mean(left, _apply("relu", _one(critic, -1, expr), expr))
                 here = mean(right, _apply("relu", _one(critic, 1, expr), expr))
                 return _sum((-1, there), (-1, here))
-            case "KL", _:
-                return _sum((1, mean(left, critic)), (1, mean(right, None)))
-            case _:
-                total = _sum((1, mean(left, critic)), (-1, mean(right, critic)))
-                if not penalty or total is None:
-                    return total
-                slope = self._slope(expr, name, (left, right), variables, options, env, context)
-                weighed = None if slope is None else terms.Multiply((terms.Constant(penalty), slope))
-                return None if weighed is None else terms.Add(((1, total), (-1, weighed)))
 
     def _report(self, expr: tree.Node, message: str, hint: str, code: str = "PGC405") -> None:
         self.sink.add(code, expr.span, message, help=hint)
@@ -123,7 +132,7 @@ class Adversarial:
             "PGC101",
             expr.span,
             f"{expr.kind} is estimated by the net {name}, and there is none of that name",
-            **cure(name, expr.span, (), otherwise),
+            **suggest(name, expr.span, (), otherwise),
         )
         return None
 
@@ -164,24 +173,21 @@ class Adversarial:
         above = {p for atom in side.atoms for p in atom.parents}
         return tuple(t for t in side.targets if t not in above) or side.targets
 
-    def _penalty(self, option: tree.Option, net: Net | ExternNetwork) -> Fraction | None:
-        """The weight of the gradient penalty."""
-        value = evaluate(option.value, self.model.constants)
-        plain = isinstance(net, Net) and all(
+    def _penalised(self, expr: tree.Functional, net: Net | ExternNetwork) -> bool:
+        """Whether a net that is given a gradient penalty has one that can be computed; reported otherwise."""
+        option = next((o for o in expr.options if o.name == "penalty"), None)
+        layers = isinstance(net, Net) and all(
             isinstance(s, ModuleSegment) and s.batch_rank is None and not s.cell_states for s in net.segments or ()
         )
-        if not plain or not isinstance(net, Net) or len(net.segments or ()) != 1:
-            self._report(
-                option,
-                "the penalty asks for the gradient of a net of layers only",
-                "write the critic as one pipeline of one input: `net d = Linear(64) >> LeakyReLU(0.2) >> Linear(1)`",
-                "PGC408",
-            )
-            return None
-        if isinstance(value, Fraction) and value >= 0:
-            return value
-        self._report(option, "penalty is a number that is not negative", "write penalty=10", "PGC408")
-        return None
+        if option is None or (layers and isinstance(net, Net) and len(net.segments or ()) == 1):
+            return True
+        self._report(
+            option,
+            "the penalty asks for the gradient of a net of layers only",
+            "write the critic as one pipeline of one input: `net d = Linear(64) >> LeakyReLU(0.2) >> Linear(1)`",
+            "PGC408",
+        )
+        return False
 
     def _call(self, expr: tree.Functional, name: str, compared: tuple[Variable, ...]) -> tree.Expr | None:
         """`d(x)`, or `d(x)[0]`; None after a report."""

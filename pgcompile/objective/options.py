@@ -3,9 +3,12 @@
 from fractions import Fraction
 
 from pgcompile.diagnostics import Sink, nearest
-from pgcompile.model.literals import evaluate
+from pgcompile.model.literals import evaluate, flatten
 from pgcompile.objective.terms import PATHWISE, Estimator
 from pgcompile.syntax import tree
+from pgcompile.vocabulary.functional import Functional, Kind, Setting
+
+Settings = dict[str, str | Fraction | tuple[Fraction, ...]]
 
 MAX_SAMPLES = 1_000_000
 KNOWN = ("samples", "grad", "baseline", "relax")
@@ -115,3 +118,43 @@ def _relaxation(option: tree.Option, constants: dict[str, Fraction], sink: Sink)
         )
         return None
     return name, float(value)
+
+
+def read_settings(
+    expr: tree.Functional, functional: Functional, constants: dict[str, Fraction], sink: Sink
+) -> tuple[Settings, tuple[tree.Option, ...]] | None:
+    """The values of a functional's own settings, and its other options; None after a report."""
+    own, rest = split_options(expr.options, functional.setting_names)
+    values: dict[str, str | Fraction | tuple[Fraction, ...]] = {}
+    for setting in functional.settings:
+        value = _setting(expr, setting, own.get(setting.name), constants, sink)
+        if value is None:
+            return None
+        values[setting.name] = value
+    return values, rest
+
+
+def _setting(
+    expr: tree.Functional, setting: Setting, option: tree.Option | None, constants: dict[str, Fraction], sink: Sink
+) -> str | Fraction | tuple[Fraction, ...] | None:
+    """One setting's value; None after a report."""
+    if option is None and not setting.required:
+        return setting.default
+    if option is not None:
+        match setting.kind:
+            case Kind.CHOICE:
+                return choice(option, setting.choices, sink)
+            case Kind.WHOLE:
+                count = whole_number(option, constants, sink)
+                return None if count is None else Fraction(count)
+            case Kind.NUMBER:
+                value = evaluate(option.value, constants)
+                if isinstance(value, Fraction) and setting.holds(value):
+                    return value
+            case Kind.NUMBERS:
+                found = evaluate(option.value, constants)
+                numbers = flatten(found) if found is not None else []
+                if numbers and all(map(setting.holds, numbers)):
+                    return tuple(numbers)
+    sink.add("PGC408", expr.span if option is None else option.value.span, setting.demand, help=setting.help)
+    return None

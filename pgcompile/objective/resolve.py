@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
-from pgcompile.diagnostics import Edit, Sink, Span, cure
+from pgcompile.diagnostics import Edit, Sink, Span, nearest, suggest
 from pgcompile.inference.algebra import drop_barren
 from pgcompile.inference.distributions import Resolver
 from pgcompile.inference.elimination import evidence_of, tables
@@ -26,26 +26,10 @@ from pgcompile.syntax.format import format_expr
 from pgcompile.syntax.tree import names_in
 from pgcompile.typing.expressions import Scope, Typer
 from pgcompile.typing.factors import space_of
-from pgcompile.vocabulary.functions import FUNCTIONS
+from pgcompile.vocabulary.functionals import functionals, synonyms
+from pgcompile.vocabulary.functions import FUNCTIONS, OF_TERMS
 from pgcompile.vocabulary.layers import show
-from pgcompile.vocabulary.synonyms import FUNCTIONALS as SYNONYMS
-
-_TERM_FUNCTIONS = (
-    "mean",
-    "sum",
-    "abs",
-    "min",
-    "max",
-    "exp",
-    "detach",
-    "sqrt",
-    "square",
-    "softplus",
-    "sigmoid",
-    "tanh",
-    "log1p",
-    "relu",
-)
+from pgcompile.vocabulary.synonyms import FORMULAS
 
 
 def resolve_objectives(model: Model, resolver: Resolver, sink: Sink) -> dict[str, Term]:
@@ -592,18 +576,18 @@ class Objectives:
     def _call(self, expr: tree.Call, env: Env, context: Context) -> Term | None:
         if self._is_distribution(expr.name) and expr.name not in FUNCTIONS and expr.name not in self.model.nets:
             return self._density(expr, env, context)
-        if expr.name not in _TERM_FUNCTIONS:
-            known = {*_TERM_FUNCTIONS, "log", *(f.name for f in self.model.factors)}
-            also = {name: f"{what}" for name, what in SYNONYMS.items()}
-            known |= set(SYNONYMS.values())
+        if expr.name not in OF_TERMS:
+            known = {*OF_TERMS, "log", *(f.name for f in self.model.factors)}
+            also = {**synonyms(), **FORMULAS}
+            known |= {*also.values()}
             self.sink.add(
                 "PGC103",
                 expr.name_span,
                 f"{expr.name} cannot be applied to a term of an objective",
-                **cure(expr.name, expr.name_span, known, f"functions of terms are {', '.join(_TERM_FUNCTIONS)}", also),
+                **suggest(expr.name, expr.name_span, known, f"functions of terms are {', '.join(OF_TERMS)}", also),
             )
             return None
-        wanted = 2 if expr.name in ("min", "max") else 1
+        wanted = FUNCTIONS[expr.name].arguments
         if len(expr.args) != wanted or any(a.name for a in expr.args):
             self.sink.add(
                 "PGC311",
@@ -618,10 +602,18 @@ class Objectives:
 
 def _functional_help(expr: tree.Expr) -> str:
     """What `Entropy[q]` is called here, where a name before square brackets is known."""
-    known = "divergences and bounds are KL[q || p], H[q], CE[q || p], ELBO[p || q]"
+    words = functionals()
+    known = f"divergences and bounds are {', '.join(f.usage for f in words.values() if not f.takes_net)}"
     if isinstance(expr, tree.Index) and isinstance(expr.base, tree.Name):
-        called = SYNONYMS.get(expr.base.id)
-        return f"{expr.base.id} is {'' if ' ' in called else 'called '}{called}" if called else known
+        name = expr.base.id
+        called = synonyms().get(name) or FORMULAS.get(name)
+        if called:
+            return f"{name} is {'' if ' ' in called else 'called '}{called}"
+        close = nearest(name, {*words, *synonyms()})
+        if name in words:
+            return f"{name} is the declared one here; call it something else if {words[name].usage} is meant"
+        if close is not None:
+            return f"did you mean {words[synonyms().get(close, close)].usage}?"
     return known
 
 

@@ -1,9 +1,9 @@
 """Objectives as sympy expressions over leaves, rewritten by rules until only what must be sampled is sampled."""
 
 import sympy
-from sympy import Add, Expr, Mul, Rational, Symbol
+from sympy import Add, Expr, Function, Mul, Rational, Symbol
 
-from pgcompile.diagnostics import InternalError, Sink
+from pgcompile.diagnostics import Sink
 from pgcompile.inference.algebra import order_atoms
 from pgcompile.model.values import Model
 from pgcompile.objective import terms
@@ -11,24 +11,14 @@ from pgcompile.objective.dependence import observed_variables, variables_in
 from pgcompile.objective.derivation import Rewritten
 from pgcompile.objective.leaves import (
     AggregateLeaf,
-    BatchMean,
-    BatchSum,
     ClosedLeaf,
-    Detach,
     DiscrepancyLeaf,
     Expect,
-    Log1p,
     LogDensityLeaf,
     LogMean,
-    Maximum,
     MeanOver,
-    Minimum,
     NamedLeaf,
     PlainLeaf,
-    Relu,
-    Sigmoid,
-    Softplus,
-    Tanh,
     is_own,
 )
 from pgcompile.objective.rules.dependence import depends, needed_variables
@@ -39,6 +29,8 @@ from pgcompile.objective.rules.registry import EXPECTATION_RULES
 from pgcompile.objective.rules.rule import Site, apply_rule
 from pgcompile.objective.rules.state import Rewriting
 from pgcompile.objective.terms import Draw, Term
+from pgcompile.vocabulary.functionals import functionals
+from pgcompile.vocabulary.functions import FUNCTIONS
 
 
 def rewrite(term: Term, model: Model, sink: Sink, name: str, *, closed: bool = True) -> Rewritten:
@@ -87,14 +79,14 @@ def _formula(state: Rewriting, term: Term) -> Expr:
                 return Expect(symbol, _collect(_formula(state, body)))
         case terms.Divergence(span=span):
             with state.at(span):
-                return _divergence(state, term)
+                return Expect(state.draw_symbol(term.draw), _formula(state, term.body))
         case terms.Aggregate(span=span):
             with state.at(span):
-                state.step("aggregate", term.label, "over all pairs of the batch", _WHY[term.kind])
+                state.step("aggregate", term.label, "over all pairs of the batch", functionals()[term.kind].why)
                 return Expect(state.draw_symbol(term.draw), state.symbol(AggregateLeaf(term)))
         case terms.Discrepancy(span=span):
             with state.at(span):
-                state.step("discrepancy", term.label, "of one batch of samples on either side", _WHY[term.kind])
+                state.step("discrepancy", term.label, "of one batch of samples on either side", _why(term))
                 return state.symbol(DiscrepancyLeaf(term))
         case terms.Add(items):
             return Add(*(sign * _formula(state, item) for sign, item in items))
@@ -125,23 +117,6 @@ def _reference(state: Rewriting, name: str, inner: Term) -> Expr:
     state.sink.absorb(sink)
     state.steps.extend(value.steps)
     return state.symbol(NamedLeaf(name, value))
-
-
-def _divergence(state: Rewriting, term: terms.Divergence) -> Expr:
-    inner = term.env.extended(term.draw.variables, term.draw)
-    left = log_product(state, term.left, inner)
-    match term.kind:
-        case "KL":
-            assert term.right is not None
-            body = left - log_product(state, term.right, inner)
-        case "CE":
-            assert term.right is not None
-            body = -log_product(state, term.right, inner)
-        case "H":
-            body = -left
-        case _:
-            raise InternalError(f"no definition of {term.kind}")
-    return Expect(state.draw_symbol(term.draw), body)
 
 
 def _collect(expr: Expr) -> Expr:
@@ -235,47 +210,13 @@ def _log_mean_exp(state: Rewriting, symbol: Symbol, body: Expr) -> Expr | None:
 
 
 def _apply(function: str, arguments: list[Expr]) -> Expr:
-    first = arguments[0]
-    match function:
-        case "exp":
-            return sympy.exp(first)
-        case "log":
-            return sympy.log(first)
-        case "abs":
-            return sympy.Abs(first)
-        case "sqrt":
-            return sympy.sqrt(first)
-        case "square":
-            return first**2
-        case "min":
-            return Minimum(*arguments)
-        case "max":
-            return Maximum(*arguments)
-        case "detach":
-            return Detach(first)
-        case "mean":
-            return BatchMean(first)
-        case "sum":
-            return BatchSum(first)
-        case "softplus":
-            return Softplus(first)
-        case "sigmoid":
-            return Sigmoid(first)
-        case "tanh":
-            return Tanh(first)
-        case "log1p":
-            return Log1p(first)
-        case "relu":
-            return Relu(first)
-        case _:
-            raise InternalError(f"no rule for {function}")
+    """A function of terms, by the symbolic form that its row states."""
+    row = FUNCTIONS[function]
+    module, _, name = row.symbol.rpartition(".")
+    head = getattr(sympy, name) if module else Function(name)
+    return head(*arguments) if row.exponent is None else head(*arguments, row.exponent)
 
 
-_WHY = {
-    "TC": "q(z) is the mean of q(z|x) over the batch, q(z_j) that of its coordinates (Chen et al. 2018)",
-    "MI": "q(z) is the mean of q(z|x) over the batch",
-    "MMD": "the unbiased U-statistic: no pair of a sample with itself is counted (Gretton et al. 2012)",
-    "W": "pairing each draw with one of the other side bounds the transport cost from above",
-    "GP": "at a point between two draws, which pass no gradient (Gulrajani et al. 2017)",
-    "SW": "in one dimension the best transport pairs sorted samples (Bonneel et al. 2015)",
-}
+def _why(term: terms.Discrepancy) -> str:
+    """The reason that a discrepancy is estimated as it is; the gradient penalty is part of `W_d`."""
+    return functionals()["W_d" if term.kind == "GP" else term.kind].why

@@ -166,13 +166,14 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Divergence:
-    """`KL`, `H` or `CE`, with the expectation of log-densities that defines it."""
+    """`KL`, `H` or `CE`: the mean over its draw of `body`, the log-densities that define it."""
 
     kind: str
     draw: Draw
     left: Distribution
     right: Distribution | None
     env: Env
+    body: "Term"
     label: str
     span: Span
 

@@ -12,6 +12,7 @@ from lark import Token, Transformer
 from pgcompile.diagnostics import Span
 from pgcompile.syntax import tree
 from pgcompile.syntax.spelling import canonical_name, superscript
+from pgcompile.vocabulary.functionals import canonical_word
 
 
 class NameError_(Exception):
@@ -364,7 +365,7 @@ class Builder(Transformer[Token, Any]):
         return cast(tree.Expr, _open(c[-1]))
 
     def functional(self, c: list[Any]) -> tree.Functional:
-        kind = _functional_name(str(c[0]))
+        kind = canonical_word(str(c[0]))
         options = next((x.items for x in c if isinstance(x, _Options)), ())
         sides = [x for x in _nodes(c) if not isinstance(x, _Options)]
         return tree.Functional(kind, sides[0], sides[1] if len(sides) > 1 else None, options, span=_span(c))
@@ -386,13 +387,3 @@ class _Given:
 class _Options:
     items: tuple[tree.Option, ...]
     span: Span
-
-
-def _functional_name(text: str) -> str:
-    r"""`D_{\mathrm{KL}}` and `KL` are both `KL`; `\mathcal{H}` is `H`."""
-    letters = text.replace("ℍ", "H")
-    for command in ("mathrm", "mathbb", "mathcal", "mathit", "text", "operatorname"):
-        letters = letters.replace("\\" + command, "")
-    letters = letters.replace("{", "").replace("}", "")
-    spellings = {"D_KL": "KL", "Rényi": "Renyi", "χ²": "Chi2", "\\chi^2": "Chi2"}
-    return spellings.get(letters, letters)

@@ -7,6 +7,7 @@ from lark import Lark
 
 from pgcompile.diagnostics import InternalError
 from pgcompile.syntax.builder import Builder
+from pgcompile.vocabulary.functionals import word_pattern
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _PLACES = (_PACKAGE / "grammar" / "pgc.lark", _PACKAGE.parent / "grammar" / "pgc.lark")
@@ -20,11 +21,17 @@ def grammar_path() -> Path:
     raise InternalError(f"the grammar file is missing; looked in {', '.join(map(str, _PLACES))}")
 
 
+def grammar_text() -> str:
+    """The grammar with the words that the vocabulary states."""
+    text = grammar_path().read_text(encoding="utf-8")
+    return text.replace("<functionals>", word_pattern())
+
+
 @cache
 def parser() -> Lark:
     """The parser. It holds no state of a program: builder callbacks are pure functions of their children."""
     return Lark(
-        grammar_path().read_text(encoding="utf-8"),
+        grammar_text(),
         parser="lalr",
         lexer="basic",
         start="statement",

@@ -4,13 +4,15 @@ A statement ends with its line, unless the line ends inside brackets or after a 
 or the next line is indented deeper or begins with a binary operator. The whole program may be indented uniformly.
 """
 
-import re
 from dataclasses import dataclass, field
 
 from lark import Token
 
-from pgcompile.diagnostics import Edit, Sink, Span
+from pgcompile.diagnostics import Sink, Span
+from pgcompile.syntax.characters import report_character
+from pgcompile.syntax.disambiguation import disambiguate_indexing
 from pgcompile.syntax.grammar import parser
+from pgcompile.syntax.place import span as span_of
 from pgcompile.syntax.tree import Comment
 
 MAX_CHARACTERS = 4_000_000
@@ -37,12 +39,6 @@ class Line:
     broken: bool = False
 
 
-def span_of(token: Token) -> Span:
-    """The place of a token."""
-    start = token.start_pos or 0
-    return Span(start, token.end_pos or start + len(token))
-
-
 def split(sink: Sink) -> tuple[list[Line], tuple[Comment, ...]]:
     """The statements and comments of a program. Reports text that is no program, and brackets that do not match."""
     text = sink.source.text
@@ -50,6 +46,8 @@ def split(sink: Sink) -> tuple[list[Line], tuple[Comment, ...]]:
         return [], ()
     tokens = list(parser().lex(text))
     lines = _mark_differentials(_group(tokens, sink))
+    for line, settled in zip(lines, disambiguate_indexing([line.tokens for line in lines], sink), strict=True):
+        line.tokens = settled
     read = []
     for line in lines:
         if _report_unknown(line, sink):
@@ -269,63 +267,9 @@ def _report_unknown(line: Line, sink: Sink) -> bool:
     for token in line.tokens:
         if token.type == "UNKNOWN":
             if not line.broken:
-                _report_character(token, sink)
+                report_character(token, sink)
             return True
     return line.broken
-
-
-# Characters that other languages use, and what this one writes instead.
-_CHARACTERS = {
-    '"': "there are no strings: write names and formulas without quotes",
-    "'": "there are no strings: write names and formulas without quotes",
-    ".": "batch dimensions are never written, as in `real[784]`; functions and layers are named alone",
-    ">": "layers are joined by `>>`; there are no comparisons",
-    "<": "there are no comparisons; this looks like another language",
-    "%": "there is no remainder; a comment begins with `#`",
-    "!": "there is no negation; `log x!` is part of a family",
-    "?": "remove it; text belongs behind a `#`",
-    "&": "factors are multiplied by writing them side by side, terms are added with `+`",
-    "\\": "this LaTeX command is not known; names are letters and Greek, fonts such as \\mathbf{x} are allowed",
-    "`": "write the formula without backquotes",
-}
-
-
-def _report_character(token: Token, sink: Sink) -> None:
-    span = span_of(token)
-    text = str(token)
-    module = re.search(r"(torch|np|numpy|nn|F|jnp|math|pyro|dist|D)$", sink.source.text[: span.start])
-    if text == "." and module is not None:
-        rest = re.match(r"\.(?:\w+\.)*(\w*)", sink.source.text[span.start :])
-        what = rest[1] if rest is not None and rest[1] else "exp"
-        if module[1] == "pyro":
-            sink.add(
-                "PGC005",
-                Span(span.start - 4, span.end),
-                "`pyro.` has no meaning: a random variable is defined by its factor",
-                help="write `p(z) = Normal(0, 1)` and `z : real`",
-            )
-            return
-        place = Span(span.start - len(module[1]), span.start)
-        sink.add(
-            "PGC005",
-            place,
-            f"`{module[1]}.` has no meaning: functions, layers and families are named alone",
-            help=f"write `{what}`",
-            edits=(Edit(Span(place.start, span.start + (rest.end(1) - len(what) if rest else 1)), ""),),
-        )
-        return
-    if text == "\\":
-        # The whole command is wrong, not only its first character.
-        word = re.match(r"\\[a-zA-Z]*", sink.source.text[span.start :])
-        assert word is not None
-        text, span = word[0], Span(span.start, span.start + len(word[0]))
-    number = f" (U+{ord(text):04X})" if len(text) == 1 and not text.isascii() else ""
-    sink.add(
-        "PGC005",
-        span,
-        f"`{text}`{number} has no meaning in a formula",
-        help=_CHARACTERS.get(str(token)[0], "remove it; text belongs behind a `#`"),
-    )
 
 
 def _comments(text: str) -> tuple[Comment, ...]:

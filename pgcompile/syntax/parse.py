@@ -6,9 +6,11 @@ from lark.exceptions import VisitError
 from pgcompile.diagnostics import Sink, Span
 from pgcompile.syntax import tree
 from pgcompile.syntax.builder import NameError_, OperatorError
+from pgcompile.syntax.foreign import foreign_tail, foreign_word
 from pgcompile.syntax.grammar import parser
-from pgcompile.syntax.lines import Line, declared_names, span_of, split
-from pgcompile.syntax.messages import foreign_tail, foreign_word, syntax_message
+from pgcompile.syntax.lines import Line, declared_names, split
+from pgcompile.syntax.messages import syntax_message
+from pgcompile.syntax.place import span as span_of
 
 MAX_SYNTAX_ERRORS = 50
 

@@ -4,15 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from pgcompile.diagnostics import Edit, InternalError, Sink, Span, cure, nearest
-from pgcompile.diagnostics.spelling import Cure
+from pgcompile.diagnostics import Edit, InternalError, Sink, Span, nearest, suggest
+from pgcompile.diagnostics.spelling import Suggestion
 from pgcompile.model.literals import evaluate, flatten, shape_of
 from pgcompile.model.values import Constant, Model, Typed, TypedMany
 from pgcompile.syntax import tree
 from pgcompile.syntax.tree import names_in
 from pgcompile.typing import nets
 from pgcompile.vocabulary.families import families
-from pgcompile.vocabulary.functions import FUNCTIONS, lands_in
+from pgcompile.vocabulary.functions import FUNCTIONS, result_kind
 from pgcompile.vocabulary.layers import LAYERS, show
 from pgcompile.vocabulary.spaces import Space, contains, join
 from pgcompile.vocabulary.synonyms import FUNCTIONS as SYNONYMS
@@ -181,7 +181,7 @@ class Typer:
             special = f"{name} is a function: write {name}(...) with its argument in brackets"
         elif name == "E":
             special = "an expectation says over what: E_{q(z|x)}[...]"
-        found = cure(
+        found = suggest(
             name,
             expr.span,
             () if special else known,
@@ -415,13 +415,13 @@ class Typer:
             return self._layer_tensor(expr, function.shape)
         if function is not None:
             return self._function(expr, scope)
-        found: Cure | None = None
+        found: Suggestion | None = None
         if expr.name in families():
             hint = f"a parameter is a value: name the random one, `p(m) = {self._text(expr)}`, and condition on m"
         elif expr.name in LAYERS and expr.name.lower() in FUNCTIONS:
             low = expr.name.lower()
             hint = f"{expr.name} is a layer; the function is {low}"
-            found = Cure(help=hint, edits=(Edit(expr.name_span, low),))
+            found = Suggestion(help=hint, edits=(Edit(expr.name_span, low),))
         elif any(expr.name == f.name for f in self.model.factors):
             hint = f"{self._text(expr)} is a factor, and a parameter is computed from values: use the variable itself"
         elif expr.name.removesuffix(".inv") in self.model.flows:
@@ -433,7 +433,7 @@ class Typer:
         else:
             known = {*FUNCTIONS, *self.model.nets}
             otherwise = f"declare it: `net {expr.name} = Linear(64)`"
-            found = cure(expr.name, expr.name_span, known, otherwise, SYNONYMS)
+            found = suggest(expr.name, expr.name_span, known, otherwise, SYNONYMS)
             hint = found["help"]
         self.sink.add(
             "PGC103",
@@ -500,7 +500,7 @@ class Typer:
         if shape is None:
             return None
         kinds = [v.space.kind for v in values]
-        kind = lands_in(function, kinds)
+        kind = result_kind(function, kinds)
         if function.shape == "cat":
             kind = kinds[0]
             for other in kinds[1:]:

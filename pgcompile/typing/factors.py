@@ -539,7 +539,7 @@ class _Check:
 
     def _constraint(self, parameter: Parameter, expr: tree.Expr, value: Typed) -> None:
         text = " ".join(self.sink.source.snippet(expr.span).split())
-        fix = "Softplus" if parameter.constraint == "nonnegative" else KINDS[parameter.constraint].fix
+        fix = "Softplus" if parameter.constraint == "nonnegative" else KINDS[parameter.constraint].activation
         net = self._net_of(expr)
         last = self._last_layer(net)
         powers = [p for _, p in self.typer.model.products.get(self.factor.label, ()) if p is not None]

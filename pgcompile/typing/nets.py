@@ -7,7 +7,7 @@ from fractions import Fraction
 from math import prod
 from typing import TYPE_CHECKING
 
-from pgcompile.diagnostics import Span, cure
+from pgcompile.diagnostics import Span, suggest
 from pgcompile.model.literals import evaluate
 from pgcompile.model.values import (
     ExprSegment,
@@ -22,7 +22,7 @@ from pgcompile.model.values import (
     TypedMany,
 )
 from pgcompile.syntax import tree
-from pgcompile.vocabulary.functions import FUNCTIONS, lands_in
+from pgcompile.vocabulary.functions import FUNCTIONS, result_kind
 from pgcompile.vocabulary.layers import ACTIVATIONS, LAYERS, Layer, LayerError, LayerParameter, Value, show
 from pgcompile.vocabulary.spaces import Space
 from pgcompile.vocabulary.synonyms import LAYERS as SYNONYMS
@@ -155,7 +155,7 @@ class _Sizing:
             if name in FUNCTIONS and FUNCTIONS[name].shape in ("elementwise", "keep"):
                 self._flush(segments, layers, entry, current.space)
                 segments.append(FunctionSegment(name))
-                kind = lands_in(FUNCTIONS[name], [current.space.kind])
+                kind = result_kind(FUNCTIONS[name], [current.space.kind])
                 current = Typed(Space(kind, current.shape))
                 entry = current.shape
                 continue
@@ -291,7 +291,9 @@ class _Sizing:
                 "PGC105",
                 stage.span,
                 f"there is no layer called {name}" if name else "this is not a layer",
-                **cure(name, place, known, "layers are spelled as in torch.nn, such as Linear(64) or ReLU", SYNONYMS),
+                **suggest(
+                    name, place, known, "layers are spelled as in torch.nn, such as Linear(64) or ReLU", SYNONYMS
+                ),
             )
             return None
         arguments = self._arguments(layer, stage)
@@ -326,8 +328,8 @@ class _Sizing:
                 help="is a size too large?",
             )
             return None
-        kind = value.space.kind if layer.lands is None else layer.lands
-        kind = "real" if kind in ("category", "simplex", "one_hot") and layer.lands is None else kind
+        kind = value.space.kind if layer.codomain is None else layer.codomain
+        kind = "real" if kind in ("category", "simplex", "one_hot") and layer.codomain is None else kind
         return LayerUse(layer, tuple(constructor)), Typed(Space(kind, shape))
 
     def _arguments(self, layer: Layer, stage: tree.Expr) -> dict[str, Value] | None:
@@ -355,7 +357,7 @@ class _Sizing:
                     "PGC106",
                     argument.span,
                     f"{layer.name} has no argument {name}",
-                    **cure(name, place, positional, f"its arguments are {', '.join(positional) or 'none'}"),
+                    **suggest(name, place, positional, f"its arguments are {', '.join(positional) or 'none'}"),
                 )
                 sound = False
                 continue

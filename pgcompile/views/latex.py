@@ -3,9 +3,10 @@
 from pgcompile.diagnostics import InternalError
 from pgcompile.syntax import tree
 from pgcompile.syntax.spelling import latex_name
+from pgcompile.vocabulary.functionals import functional_of, net_of
+from pgcompile.vocabulary.functions import FUNCTIONS
 
 _SPACES = {"real": r"\mathbb{R}", "boolean": r"\{0, 1\}", "positive": r"\mathbb{R}_{>0}", "unit_interval": "[0, 1]"}
-_FUNCTIONS = frozenset(("exp", "sin", "cos", "tan", "min", "max", "tanh"))
 
 
 def latex(program: tree.Program) -> str:
@@ -54,7 +55,8 @@ def _latex(expr: tree.Expr) -> str:
         case tree.Call(name, args, given):
             inner = ", ".join(_argument(a) for a in args)
             bar = rf" \mid {', '.join(_argument(a) for a in given)}" if given else ""
-            head = f"\\{name}" if name in _FUNCTIONS else latex_name(name)
+            head = FUNCTIONS[name].latex if name in FUNCTIONS else ""
+            head = head or latex_name(name)
             return f"{head}({inner}{bar})"
         case tree.Index(base, indices):
             return f"{_bracketed(base)}_{{{', '.join(map(_latex, indices))}}}"
@@ -85,8 +87,8 @@ def _latex(expr: tree.Expr) -> str:
             subscript = f"_{{{_latex(over)}{_options(options)}}}" if over is not None else ""
             return rf"\mathbb{{E}}{subscript}\left[{_latex(body)}\right]"
         case tree.Functional(kind, left, right, options):
-            name, _, net = kind.partition("_")
-            head = r"D_{\mathrm{KL}}" if kind == "KL" else rf"\mathrm{{{name}}}"
+            functional, net = functional_of(kind), net_of(kind)
+            head = functional.latex if functional is not None else rf"\mathrm{{{kind}}}"
             head += f"_{{{latex_name(net)}}}" if net else ""
             other = rf" \,\|\, {_latex(right)}" if right is not None else ""
             return rf"{head}\left[{_latex(left)}{other}{_options(options)}\right]"

@@ -1,8 +1,27 @@
-"""Functions that expressions may call, with what is known of their results."""
+"""Functions that expressions may call, a row each with everything that is known of it.
 
+A row may state an inverse; densities of deterministic variables follow by a change of variables. It may state a
+symbolic form; the function then stands in objectives, between expectations.
+"""
+
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pgcompile.vocabulary.spaces import contains
+
+
+@dataclass(frozen=True)
+class Inverse:
+    """The inverse of an elementwise function, both formulas in the language itself, of `v`.
+
+    Args:
+        value: the argument at which the function is `v`.
+        log_slope: log of the absolute derivative of `value`.
+    """
+
+    value: str
+    log_slope: str
 
 
 @dataclass(frozen=True)
@@ -15,64 +34,119 @@ class Function:
         shape: `elementwise`, `reduce` (over all event dimensions), `last` (over the last one), `keep`
             (along the last one), `binary`, `cat`, `one_hot`, `clamp`; of matrices `square`, `transpose`, `diag`
             (a vector as a diagonal matrix), `outer`; of a net that is one Linear layer `weight` and `bias`.
-        lands: kind of the result; None where it follows from the argument's kind.
+        codomain: kind of the result; None where it follows from the argument's kind.
         differentiable: whether gradients pass.
+        domain: kind of space outside of which the value is not a number.
+        fold: its value at numbers, of functions of numbers.
+        symbol: its symbolic form: `sympy.exp` is sympy's own, any other name an undefined function.
+        exponent: the second argument of that form, where it is a power.
+        of_terms: whether it may be applied to a term of an objective; it then has a symbolic form.
+        inverse: where it is invertible everywhere on its domain.
+        latex: its command; a function without one is set upright.
     """
 
     name: str
     op: str
     shape: str = "elementwise"
-    lands: str | None = "real"
+    codomain: str | None = "real"
     differentiable: bool = True
+    domain: str = "real"
+    fold: Callable[..., float] | None = None
+    symbol: str = ""
+    exponent: int | None = None
+    of_terms: bool = False
+    inverse: Inverse | None = None
+    latex: str = ""
 
+    @property
+    def arguments(self) -> int:
+        """Number of its arguments where it is applied to terms."""
+        return 2 if self.shape == "binary" else 1
+
+
+def _sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
+
+
+def _softplus(x: float) -> float:
+    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
+
+
+_EXP = Inverse("log v", "-log v")
+_SOFTPLUS = Inverse("v + log(-expm1(-v))", "-log(-expm1(-v))")
+_SIGMOID = Inverse("logit(v)", "(-log v) - log1p(-v)")
+_LOGIT = Inverse("sigmoid(v)", "-(softplus(v) + softplus(-v))")
+_TANH = Inverse("0.5 * (log1p(v) - log1p(-v))", "-(log1p(v) + log1p(-v))")
 
 _FUNCTIONS = (
-    Function("exp", "exp", lands="positive"),
-    Function("log", "log"),
-    Function("log1p", "log1p"),
-    Function("expm1", "expm1"),
-    Function("softplus", "softplus", lands="positive"),
-    Function("sigmoid", "sigmoid", lands="unit_interval"),
-    Function("logit", "logit"),
-    Function("tanh", "tanh"),
-    Function("sin", "sin"),
-    Function("cos", "cos"),
-    Function("tan", "tan"),
-    Function("erf", "erf"),
-    Function("relu", "relu", lands="nonnegative"),
-    Function("sqrt", "sqrt", lands=None),
-    Function("abs", "abs", lands="nonnegative"),
-    Function("square", "square", lands=None),
-    Function("round", "round", differentiable=False),
-    Function("floor", "floor", differentiable=False),
-    Function("sign", "sign", differentiable=False),
-    Function("clamp", "clamp", "clamp", lands=None),
-    Function("min", "minimum", "binary", lands=None),
-    Function("max", "maximum", "binary", lands=None),
-    Function("sum", "sum", "reduce", lands=None),
-    Function("mean", "mean", "reduce", lands=None),
-    Function("softmax", "softmax", "keep", lands="simplex"),
+    Function(
+        "exp", "exp", codomain="positive", fold=math.exp, symbol="sympy.exp", of_terms=True, inverse=_EXP, latex=r"\exp"
+    ),
+    # In an objective `log` is a keyword of its own, whose operand may be a density.
+    Function("log", "log", domain="positive", fold=math.log, symbol="sympy.log", latex=r"\log"),
+    Function("log1p", "log1p", fold=math.log1p, symbol="Log1p", of_terms=True, inverse=Inverse("expm1(v)", "v")),
+    Function("expm1", "expm1", fold=math.expm1, symbol="Expm1", inverse=Inverse("log1p(v)", "-log1p(v)")),
+    Function(
+        "softplus",
+        "softplus",
+        codomain="positive",
+        fold=_softplus,
+        symbol="Softplus",
+        of_terms=True,
+        inverse=_SOFTPLUS,
+    ),
+    Function(
+        "sigmoid",
+        "sigmoid",
+        codomain="unit_interval",
+        fold=_sigmoid,
+        symbol="Sigmoid",
+        of_terms=True,
+        inverse=_SIGMOID,
+    ),
+    Function("logit", "logit", domain="unit_interval", fold=lambda x: math.log(x) - math.log1p(-x), inverse=_LOGIT),
+    Function("tanh", "tanh", fold=math.tanh, symbol="Tanh", of_terms=True, inverse=_TANH, latex=r"\tanh"),
+    Function("sin", "sin", fold=math.sin, latex=r"\sin"),
+    Function("cos", "cos", fold=math.cos, latex=r"\cos"),
+    Function("tan", "tan", fold=math.tan, latex=r"\tan"),
+    Function("erf", "erf", fold=math.erf),
+    Function("relu", "relu", codomain="nonnegative", fold=lambda x: max(x, 0.0), symbol="Relu", of_terms=True),
+    Function("sqrt", "sqrt", codomain=None, domain="nonnegative", fold=math.sqrt, symbol="sympy.sqrt", of_terms=True),
+    Function("abs", "abs", codomain="nonnegative", fold=abs, symbol="sympy.Abs", of_terms=True),
+    Function("square", "square", codomain=None, fold=lambda x: x * x, symbol="sympy.Pow", exponent=2, of_terms=True),
+    Function("round", "round", differentiable=False, fold=round),
+    Function("floor", "floor", differentiable=False, fold=math.floor),
+    Function("sign", "sign", differentiable=False, fold=lambda x: float((x > 0) - (x < 0))),
+    Function("clamp", "clamp", "clamp", codomain=None),
+    Function("min", "minimum", "binary", codomain=None, fold=min, symbol="Minimum", of_terms=True, latex=r"\min"),
+    Function("max", "maximum", "binary", codomain=None, fold=max, symbol="Maximum", of_terms=True, latex=r"\max"),
+    # Of terms, which are one number a data point, these reduce over the batch.
+    Function("sum", "sum", "reduce", codomain=None, symbol="BatchSum", of_terms=True),
+    Function("mean", "mean", "reduce", codomain=None, symbol="BatchMean", of_terms=True),
+    Function("softmax", "softmax", "keep", codomain="simplex"),
     Function("log_softmax", "log_softmax", "keep"),
     Function("logsumexp", "logsumexp", "last"),
-    Function("cat", "cat", "cat", lands=None),
+    Function("cat", "cat", "cat", codomain=None),
     # A category has no gradient to lose.
-    Function("one_hot", "one_hot", "one_hot", lands="one_hot"),
-    Function("detach", "detach", lands=None),
+    Function("one_hot", "one_hot", "one_hot", codomain="one_hot", domain="category"),
+    Function("detach", "detach", codomain=None, fold=lambda x: x, symbol="Detach", of_terms=True),
     Function("transpose", "transpose", "transpose"),
     Function("inverse", "inverse", "square"),
-    Function("cholesky", "cholesky", "square", lands="lower_cholesky"),
+    Function("cholesky", "cholesky", "square", codomain="lower_cholesky", domain="positive_definite"),
     Function("diag", "diag_matrix", "diag"),
     Function("outer", "outer", "outer"),
     Function("weight", "weight", "weight"),
     Function("bias", "bias", "bias"),
 )
 FUNCTIONS: dict[str, Function] = {function.name: function for function in _FUNCTIONS}
+OF_TERMS = tuple(function.name for function in _FUNCTIONS if function.of_terms)
+"""Functions that may be applied to a term of an objective."""
 
 
-def lands_in(function: Function, kinds: list[str]) -> str:
+def result_kind(function: Function, kinds: list[str]) -> str:
     """Kind of space of the function's value, from the kinds of its arguments."""
-    if function.lands is not None:
-        return function.lands
+    if function.codomain is not None:
+        return function.codomain
     first = kinds[0]
     if function.name in ("min", "max"):
         for kind in ("boolean", "unit_interval"):

@@ -41,7 +41,7 @@ class Layer:
         name: class of `torch.nn`.
         parameters: arguments that programs may give, in order.
         rule: shapes and constructor arguments.
-        lands: kind of space its outputs lie in; None keeps the input's.
+        codomain: kind of space its outputs lie in; None keeps the input's.
         batch_rank: None where any number of batch dimensions will do, else how many it takes.
         cell_states: for recurrent cells, how many states follow the input.
         stochastic: whether it draws noise in training.
@@ -50,20 +50,22 @@ class Layer:
     name: str
     parameters: tuple[LayerParameter, ...]
     rule: Rule
-    lands: str | None = "real"
+    codomain: str | None = "real"
     batch_rank: int | None = None
     cell_states: int = 0
     stochastic: bool = False
 
 
-def _elementwise(name: str, *parameters: LayerParameter, lands: str | None = "real", stochastic: bool = False) -> Layer:
+def _elementwise(
+    name: str, *parameters: LayerParameter, codomain: str | None = "real", stochastic: bool = False
+) -> Layer:
     def rule(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
         rate = args.get("p")
         if stochastic and isinstance(rate, int | float) and not 0 <= rate < 1:
             raise LayerError(f"`{name}` drops a share of its input, and {rate:g} is none", "write a number from 0 to 1")
         return shape, _given(parameters, args)
 
-    return Layer(name, parameters, rule, lands, stochastic=stochastic)
+    return Layer(name, parameters, rule, codomain, stochastic=stochastic)
 
 
 def _given(parameters: tuple[LayerParameter, ...], args: Arguments) -> list[tuple[str | None, Value]]:
@@ -276,7 +278,7 @@ _LAYERS = (
     Layer("InstanceNorm2d", (_EPS,), _batch_norm("InstanceNorm2d", (3,)), batch_rank=1),
     Layer("LayerNorm", (_EPS,), _layer_norm),
     Layer("GroupNorm", (LayerParameter("num_groups", "size", required=True),), _group_norm, batch_rank=1),
-    _elementwise("Dropout", _P, lands=None, stochastic=True),
+    _elementwise("Dropout", _P, codomain=None, stochastic=True),
     Layer(
         "Embedding",
         (LayerParameter("embedding_dim", "size", required=True), LayerParameter("num_embeddings", "size")),
@@ -288,8 +290,8 @@ _LAYERS = (
     Layer(
         "LSTMCell", (LayerParameter("hidden_size", "size", required=True), _BIAS), _cell(2), batch_rank=1, cell_states=2
     ),
-    _elementwise("ReLU", lands="nonnegative"),
-    _elementwise("ReLU6", lands="nonnegative"),
+    _elementwise("ReLU", codomain="nonnegative"),
+    _elementwise("ReLU6", codomain="nonnegative"),
     _elementwise("LeakyReLU", _SLOPE),
     _elementwise("ELU", _ALPHA),
     _elementwise("SELU"),
@@ -300,34 +302,34 @@ _LAYERS = (
     _elementwise("Hardtanh"),
     _elementwise("Softsign"),
     _elementwise("LogSigmoid"),
-    _elementwise("Sigmoid", lands="unit_interval"),
-    _elementwise("Softplus", lands="positive"),
-    _elementwise("Identity", lands=None),
-    Layer("Softmax", (), lambda shape, args: (shape, [("dim", -1)]), lands="simplex"),
+    _elementwise("Sigmoid", codomain="unit_interval"),
+    _elementwise("Softplus", codomain="positive"),
+    _elementwise("Identity", codomain=None),
+    Layer("Softmax", (), lambda shape, args: (shape, [("dim", -1)]), codomain="simplex"),
     Layer("LogSoftmax", (), lambda shape, args: (shape, [("dim", -1)])),
-    Layer("Flatten", (), _flatten, lands=None),
-    Layer("Unflatten", (LayerParameter("unflattened_size", "shape", required=True),), _unflatten, lands=None),
-    Layer("MaxPool2d", _POOL, _pool("MaxPool2d"), lands=None, batch_rank=1),
-    Layer("AvgPool2d", _POOL, _pool("AvgPool2d"), lands=None, batch_rank=1),
+    Layer("Flatten", (), _flatten, codomain=None),
+    Layer("Unflatten", (LayerParameter("unflattened_size", "shape", required=True),), _unflatten, codomain=None),
+    Layer("MaxPool2d", _POOL, _pool("MaxPool2d"), codomain=None, batch_rank=1),
+    Layer("AvgPool2d", _POOL, _pool("AvgPool2d"), codomain=None, batch_rank=1),
     Layer(
         "AdaptiveAvgPool2d",
         (LayerParameter("output_size", "pair", required=True),),
         _adaptive_pool,
-        lands=None,
+        codomain=None,
         batch_rank=1,
     ),
     Layer(
         "Upsample",
         (LayerParameter("scale_factor", "number", required=True), LayerParameter("mode", "word", "nearest")),
         _upsample,
-        lands=None,
+        codomain=None,
         batch_rank=1,
     ),
     Layer(
         "PixelShuffle",
         (LayerParameter("upscale_factor", "size", required=True),),
         _pixel_shuffle,
-        lands=None,
+        codomain=None,
         batch_rank=1,
     ),
 )

@@ -12,27 +12,27 @@ class SpaceKind:
         name: its name in programs.
         inside: kinds that contain it, directly.
         event_rank: dimensions that belong to one element (1 for a vector such as a simplex, 2 for a matrix).
-        fix: the layer that lands in it, if one does.
+        activation: the layer whose outputs lie in it, if there is one.
         what: how to say it in a message.
     """
 
     name: str
     inside: tuple[str, ...] = ()
     event_rank: int = 0
-    fix: str | None = None
+    activation: str | None = None
     what: str = ""
 
 
 _KINDS = (
     SpaceKind("real", what="a real number"),
-    SpaceKind("nonnegative", ("real",), fix="ReLU", what="nonnegative"),
-    SpaceKind("positive", ("nonnegative",), fix="Softplus", what="positive"),
-    SpaceKind("unit_interval", ("nonnegative",), fix="Sigmoid", what="between 0 and 1"),
+    SpaceKind("nonnegative", ("real",), activation="ReLU", what="nonnegative"),
+    SpaceKind("positive", ("nonnegative",), activation="Softplus", what="positive"),
+    SpaceKind("unit_interval", ("nonnegative",), activation="Sigmoid", what="between 0 and 1"),
     SpaceKind("nonnegative_integer", ("nonnegative",), what="a nonnegative integer"),
     SpaceKind("positive_integer", ("nonnegative_integer", "positive"), what="a positive integer"),
-    SpaceKind("boolean", ("unit_interval", "nonnegative_integer"), fix="Sigmoid", what="0 or 1"),
+    SpaceKind("boolean", ("unit_interval", "nonnegative_integer"), activation="Sigmoid", what="0 or 1"),
     SpaceKind("category", ("nonnegative_integer",), what="an index"),
-    SpaceKind("simplex", ("unit_interval",), 1, fix="Softmax", what="nonnegative with sum 1"),
+    SpaceKind("simplex", ("unit_interval",), 1, activation="Softmax", what="nonnegative with sum 1"),
     SpaceKind("one_hot", ("simplex", "boolean"), 1, what="a one-hot vector"),
     SpaceKind("lower_triangular", ("real",), 2, what="a lower triangular matrix"),
     SpaceKind("lower_cholesky", ("lower_triangular",), 2, what="a lower triangular matrix with a positive diagonal"),
@@ -68,7 +68,7 @@ def contains(outer: str, inner: str) -> bool:
     return any(contains(outer, kind) for kind in KINDS[inner].inside)
 
 
-def reaches(outer: str, inner: str) -> bool:
+def covers_support(outer: str, inner: str) -> bool:
     """Whether a family on `outer` gives every value of one on `inner` a density, up to ends without mass."""
     return contains("nonnegative" if outer == "positive" else outer, inner)
 

@@ -129,17 +129,11 @@ OPTIMISER_OPTIONS = {
     "decay": "weight_decay",
     "mu": "momentum",
 }
-FUNCTIONALS = {
+# Words before square brackets that are no functionals; those of functionals stand in their files.
+FORMULAS = {
     "JSD": "JS_d, with a discriminator net d",
-    "Entropy": "H",
-    "entropy": "H",
-    "kl": "KL",
-    "elbo": "ELBO",
-    "iwae": "IWAE",
-    "CrossEntropy": "CE",
     "Expectation": "E, with what is averaged over: E_{q(z|x)}[...]",
     "Exp": "E, with what is averaged over: E_{q(z|x)}[...]",
-    "DKL": "KL",
     "Var": "E_q[f^2] - E_q[f]^2: write it so",
 }
 

@@ -4,8 +4,9 @@ import pytest
 from lark import Token
 
 import pgcompile as pgc
+from pgcompile.syntax.expected import describes
 from pgcompile.syntax.grammar import parser
-from pgcompile.syntax.messages import describes, syntax_message
+from pgcompile.syntax.messages import syntax_message
 
 
 def states() -> dict[int, set[str]]:
