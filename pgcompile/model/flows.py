@@ -12,6 +12,7 @@ import networkx as nx
 from pgcompile.diagnostics import Sink, Span, cure
 from pgcompile.model.literals import evaluate
 from pgcompile.model.values import (
+    Constant,
     CouplingsUse,
     Factor,
     FamilyUse,
@@ -32,24 +33,14 @@ from pgcompile.vocabulary.family import Family
 from pgcompile.vocabulary.layers import ACTIVATIONS, show
 from pgcompile.vocabulary.spaces import KINDS, Space
 from pgcompile.vocabulary.synonyms import TRANSFORMS as SYNONYMS
-from pgcompile.vocabulary.transform_words import Option, Value, Word, shape_after, transform_words
+from pgcompile.vocabulary.transform_options import LARGEST, Option, Value
+from pgcompile.vocabulary.transform_words import Word, shape_after, transform_words
 
 if TYPE_CHECKING:
     from pgcompile.model.expressions import Typer
 
 MOST_TRANSFORMS = 1000
 _COMPLEMENTS = ({"even", "odd"}, {"first", "last"})
-_CONTINUOUS = ("Continuous",)  # their nets differentiate the activation by hand
-_SMOOTH = ("ELU", "Tanh", "Softplus", "SiLU", "Sigmoid", "ReLU")
-_WORDS = {
-    "mask": ("even", "odd", "first", "last", "random"),
-    "order": ("ascending", "descending", "random"),
-    "solver": ("rk4", "dopri5"),
-    "trace": ("exact", "hutchinson"),
-}
-_IMAGE_MASKS = ("channel", "checkerboard")
-# What stays where it is outside an interval, nearly or wholly, so that a draw of the base is taken back into it.
-_KEEPING = ("Bernstein", "SplineAutoregressive", "SplineCoupling", "SumOfSquares")
 
 
 @dataclass(frozen=True)
@@ -260,15 +251,17 @@ class _Sizing:
         context = self.context if self.flow.inputs else 0
         return SizedFlow(_merged(steps), shape, out, context, self.kind, self.out_kind)
 
-    def _meets(self, stage: tree.Expr, name: str, domain: str | None, codomain: str | None) -> None:
+    def _meets(
+        self, stage: tree.Expr, name: str, domain: str | None, codomain: str | None, kept: tuple[str, ...] = ()
+    ) -> None:
         """Follow the kind of space from transform to transform; one that does not take what it is given is reported."""
         if domain is None:
             return
         if self.out_kind is None:
             self.kind = domain
-        elif self.out_kind == "circle" and name.startswith("Spline"):
+        elif self.out_kind == "circle" and "circle" in kept:
             return  # whose ends stay where they are
-        elif self.out_kind != domain and not (self.out_kind == "interval" and name in _KEEPING):
+        elif self.out_kind != domain and self.out_kind not in kept:
             bridge = _BRIDGES.get((self.out_kind, domain))
             self.typer.sink.add(
                 "PGC317",
@@ -468,37 +461,33 @@ class _Sizing:
             return None
         if not self._sound(word, stage, options, shape):
             return None
-        self._meets(stage, name, word.domain, word.codomain)
+        self._meets(stage, name, word.domain, word.codomain, _kept(word, options))
         arguments: list[tuple[str | None, Value]] = []
-        if word.takes == "features":
-            arguments.append((None, shape[0]))
-        elif word.takes not in ("nothing", "vector"):
-            arguments.append((None, shape))
+        if word.argument != "none":
+            arguments.append((None, shape[0] if word.argument == "features" else shape))
         if word.conditional and self.flow.inputs:
             arguments.append(("context", self.context))
         arguments += [(o.name, options[o.name]) for o in word.options if options[o.name] is not None]
         return TransformUse(name, tuple(arguments)), after
 
     def _sound(self, word: Word, stage: tree.Expr, options: dict[str, Value], shape: tuple[int, ...]) -> bool:
-        """What a constructor would refuse, said here."""
-        why: tuple[str, str] | None = None
-        places = options.get("order")
-        if isinstance(places, tuple) and sorted(places) != list(range(shape[0])):
-            why = (f"an order of {shape[0]} features names each from 0 to {shape[0] - 1} once", "write order=random")
-        mask = options.get("mask")
-        if isinstance(mask, tuple) and (len(mask) != shape[0] or set(mask) != {0, 1}):
-            why = (f"a mask of {shape[0]} features keeps some and moves some", "write a 0 or 1 for each feature")
-        if word.name in _CONTINUOUS and options["act"] not in _SMOOTH:
-            why = (f"{options['act']} has no slope in Continuous", f"use one of {', '.join(_SMOOTH)}")
-        hidden = options.get("hidden")
-        if hidden == () and word.name in _CONTINUOUS:
-            why = ("the net of Continuous has hidden units", "write hidden=[64, 64]")
-        adjacency = options.get("adjacency")
-        if isinstance(adjacency, tuple):
-            why = _unsound_graph(adjacency, shape[0], self.context if self.flow.inputs else 0)
-        if why is not None:
-            self.typer.sink.add("PGC310", stage.span, why[0], help=why[1])
-        return why is None
+        """Whether lists have an entry for each feature, as the constructor wants them; reported if not."""
+        for option in word.options:
+            value = options[option.name]
+            if not isinstance(value, tuple):
+                continue
+            why: tuple[str, str] | None = None
+            if option.kind == "order" and sorted(value) != list(range(shape[0])):
+                cure_text = "write order=random" if "random" in option.words else f"name each in `{option.name}`"
+                why = (f"an order of {shape[0]} features names each from 0 to {shape[0] - 1} once", cure_text)
+            elif option.kind == "mask" and (len(value) != shape[0] or set(value) != {0, 1}):
+                why = (f"a mask of {shape[0]} features keeps some and moves some", "write a 0 or 1 for each feature")
+            elif option.kind == "adjacency":
+                why = _unsound_graph(value, shape[0], self.context if self.flow.inputs else 0)
+            if why is not None:
+                self.typer.sink.add("PGC310", stage.span, why[0], help=why[1])
+                return False
+        return True
 
     def _options(self, word: Word, stage: tree.Expr) -> dict[str, Value] | None:
         """Values of a transform's options, defaults filled in; None after reports."""
@@ -531,65 +520,77 @@ class _Sizing:
                 )
                 sound = False
                 continue
-            value = self._value(word, option, argument.value)
+            value = _value(option, argument.value, self.typer.model.constants)
             if value is None:
+                text = " ".join(sink.source.snippet(argument.value.span).split())
+                name = argument.value.id if isinstance(argument.value, tree.Name) else ""
+                sink.add(
+                    "PGC310",
+                    argument.value.span,
+                    f"`{text}` is not {option.wanted}, which `{option.name}` of {word.name} is",
+                    **cure(name, argument.value.span, option.words, f"write {option.wanted}"),
+                )
                 sound = False
             values[option.name] = value
         return values if sound else None
 
-    def _value(self, word: Word, option: Option, expr: tree.Expr) -> Value:
-        """One option as a Python value; None after a report."""
-        constants = self.typer.model.constants
-        number = evaluate(expr, constants)
-        name = expr.id if isinstance(expr, tree.Name) else ""
-        words = _IMAGE_MASKS if word.name == "ImageCoupling" else _WORDS.get(option.name, ())
-        wanted = ""
-        match option.kind:
-            case "int":
-                wanted = "a whole number above 0"
-                if isinstance(number, Fraction) and number.denominator == 1 and 0 < number < 10**6:
-                    return int(number)
-            case "float":
-                wanted = _range_of(option.name)
-                if isinstance(number, Fraction) and _in_range(option.name, number):
-                    return float(number)
-            case "bool":
-                wanted = "true or false"
-                if name.lower() in ("true", "false"):
-                    return name.lower() == "true"
-            case "type":
-                wanted = "an activation, such as ReLU"
-                if name in ACTIVATIONS:
-                    return name
-            case "tuple":
-                wanted = "a list of sizes, such as [64, 64]"
-                items = expr.items if isinstance(expr, tree.ListLiteral | tree.TupleLiteral) else (expr,)
-                sizes = [evaluate(item, constants) for item in items]
-                whole = [int(v) for v in sizes if isinstance(v, Fraction) and v.denominator == 1 and 0 < v < 10**6]
-                if len(whole) == len(items):
-                    return tuple(whole)
-            case "matrix":
-                wanted = "a list of rows of 0 and 1, one a feature"
-                rows = number if isinstance(number, tuple) else ()
-                if rows and all(isinstance(row, tuple) and set(row) <= {0, 1} for row in rows):
-                    return tuple(tuple(int(n) for n in row) for row in rows)  # type: ignore[union-attr, arg-type]
-            case _:
-                listed = isinstance(expr, tree.ListLiteral) and option.kind == "word"
-                wanted = " or ".join(words) + (", or a list" if option.kind == "word" else "") if words else "a list"
-                if name in words:
-                    return name
-                if listed and isinstance(number, tuple):
-                    whole = [int(v) for v in number if isinstance(v, Fraction) and v.denominator == 1]
-                    if len(whole) == len(number):
-                        return tuple(whole)
-        text = " ".join(self.typer.sink.source.snippet(expr.span).split())
-        self.typer.sink.add(
-            "PGC310",
-            expr.span,
-            f"`{text}` is not {wanted}, which `{option.name}` of {word.name} is",
-            **cure(name, expr.span, words, f"write {wanted}"),
-        )
+
+def _value(option: Option, expr: tree.Expr, constants: dict[str, Fraction]) -> Value:
+    """An option as a Python value; None if it may not have that one."""
+    number = evaluate(expr, constants)
+    name = expr.id if isinstance(expr, tree.Name) else ""
+    match option.kind:
+        case "integer":
+            return _whole(option, number)
+        case "real":
+            return _real(option, number)
+        case "flag":
+            return name.lower() == "true" if name.lower() in ("true", "false") else None
+        case "activation":
+            return name if name in (option.words or ACTIVATIONS) else None
+        case "sizes":
+            items = expr.items if isinstance(expr, tree.ListLiteral | tree.TupleLiteral) else (expr,)
+            sizes = [_whole(option, evaluate(item, constants)) for item in items]
+            whole = tuple(size for size in sizes if size)
+            return whole if len(whole) == len(items) >= option.entries else None
+        case "adjacency":
+            rows = number if isinstance(number, tuple) else ()
+            if not rows or not all(isinstance(row, tuple) and set(row) <= {0, 1} for row in rows):
+                return None
+            return tuple(tuple(int(n) for n in row) for row in rows)  # type: ignore[union-attr, arg-type]
+    if name in option.words:
+        return name
+    if option.kind in ("mask", "order") and isinstance(expr, tree.ListLiteral) and isinstance(number, tuple):
+        places = tuple(int(v) for v in number if isinstance(v, Fraction) and v.denominator == 1)
+        return places if len(places) == len(number) else None
+    return None
+
+
+def _whole(option: Option, number: Constant | None) -> int | None:
+    """A whole number in the range of an option of integers or of sizes."""
+    if not isinstance(number, Fraction) or number.denominator != 1 or not 0 <= number < LARGEST:
         return None
+    return int(number) if option.holds(int(number)) and (number > 0 or option.kind == "integer") else None
+
+
+def _real(option: Option, number: Constant | None) -> float | None:
+    """A number in the range of an option, after it is rounded to a float."""
+    if not isinstance(number, Fraction):
+        return None
+    try:
+        rounded = float(number)
+    except OverflowError:
+        return None
+    return rounded if option.holds(rounded) else None
+
+
+def _kept(word: Word, options: dict[str, Value]) -> tuple[str, ...]:
+    """The kinds of space that a transform takes to themselves, with these options."""
+    return tuple(
+        kind
+        for kind, most in word.also_takes.items()
+        if all(isinstance(v := options[name], float) and v <= limit for name, limit in most.items())
+    )
 
 
 def _unsound_graph(adjacency: tuple[Any, ...], features: int, context: int) -> tuple[str, str] | None:
@@ -643,40 +644,24 @@ _OPTION_SYNONYMS = {
 }
 
 
-def _range_of(name: str) -> str:
-    if name == "alpha":
-        return "a number from 0 to less than 0.5"
-    if name in ("slope", "shrink", "momentum"):
-        return "a number between 0 and 1"
-    if name in ("scale", "exponent"):
-        return "a number other than 0"
-    return "a number" if name == "loc" else "a positive number"
-
-
-def _in_range(name: str, number: Fraction) -> bool:
-    if name in ("slope", "shrink", "momentum"):
-        return 0 < number < 1
-    if name == "alpha":
-        return 0 <= number < Fraction(1, 2)
-    if name in ("scale", "exponent"):
-        return number != 0
-    return name == "loc" or number > 0
-
-
 def _fit_help(name: str, shape: tuple[int, ...]) -> str:
-    images = ("ImageCoupling", "Conv1x1", "Shuffle", "Squeeze", "Unsqueeze", "Split")
+    word = transform_words().get(name)
+    takes_image = name == "Split" or (word is not None and "image" in word.takes)
     size = prod(shape)
     side = isqrt(size)
     into = f"Unflatten(into=[1, {side}, {side}])" if side**2 == size else "Unflatten(into=[channels, height, width])"
-    if name == "Unflatten":
+    if word is not None and word.shape_rule == "into" and len(shape) == 1:
         return f"write the shape of an image of {size} numbers: {into}"
-    if len(shape) == 1 and name in images:
+    if len(shape) == 1 and takes_image:
         return f"put {into} before it, or declare the variable as an image"
     if len(shape) == 3 and name == "Split":
         return "put Squeeze before it, which makes four channels of each"
-    if len(shape) == 3 and name == "ImageCoupling":
-        return "put Squeeze before it, or write ImageCoupling(mask=checkerboard)"
-    if len(shape) > 1 and name not in images:
+    if len(shape) == 3 and word is not None:
+        for option in word.options:
+            spared = [each for each in option.words if each not in option.least]
+            if option.least and spared:
+                return f"put Squeeze before it, or write {name}({option.name}={spared[0]})"
+    if len(shape) > 1 and not takes_image:
         return "put Flatten before it, or use ImageCoupling, Conv1x1 and ActNorm for images"
     if shape == (1,):
         return "use a transform of one number, such as SplineAutoregressive or ElementwiseAffine"
@@ -740,7 +725,8 @@ def _merged(steps: tuple[FlowStep, ...]) -> tuple[FlowStep, ...]:
 
 def _mask(step: FlowStep) -> str | None:
     """The named mask of a coupling."""
-    if not isinstance(step, TransformUse) or "Coupling" not in transform_words()[step.word].bases:
+    kept_by = transform_words()[step.word].kept_by if isinstance(step, TransformUse) else None
+    if not isinstance(step, TransformUse) or kept_by is None:
         return None
-    mask = dict(step.arguments).get("mask")
+    mask = dict(step.arguments).get(kept_by)
     return mask if isinstance(mask, str) and mask != "random" else None

@@ -4,15 +4,14 @@ import ast
 import re
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
+
+from pgcompile.vocabulary.transform_words import fact_statements, transform_paths
 
 _ROOT = Path(__file__).resolve().parent
 _SPECIAL = {"pgcompile.special": _ROOT.parent / "special.py"}
-_TRANSFORMS = {
-    f"pgcompile.vocabulary.transforms.{path.stem}": path
-    for path in sorted((_ROOT / "transforms").glob("*.py"))
-    if path.name != "__init__.py"
-}
+_TRANSFORMS = {f"pgcompile.vocabulary.transforms.{path.stem}": path for path in transform_paths()}
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ def library(*, flows: bool) -> Library:
             name = _defined(node)
             if name is not None:
                 nodes[name], modules[name] = node, module
-                texts[name] = "\n".join(lines[node.lineno - 1 : node.end_lineno])
+                texts[name] = _text(node, lines)
     ordered: dict[str, str] = {}
 
     def place(name: str) -> None:
@@ -55,17 +54,9 @@ def library(*, flows: bool) -> Library:
 
     for name in nodes:
         place(name)
-    inside = {
-        name: {found.id for found in ast.walk(node) if isinstance(found, ast.Name)} for name, node in nodes.items()
-    }
+    inside = {name: _names_in(node) for name, node in nodes.items()}
     uses = {name: [other for other in ordered if other in used and other != name] for name, used in inside.items()}
     return Library(ordered, modules, uses)
-
-
-@cache
-def transform_trees() -> tuple[ast.Module, ...]:
-    """The syntax trees of the files of transforms."""
-    return tuple(ast.parse(path.read_text(encoding="utf-8")) for path in _TRANSFORMS.values())
 
 
 @cache
@@ -74,6 +65,24 @@ def library_names() -> frozenset[str]:
     pattern = re.compile(r"^(?:def |class )?(\w+)(?=\(|:| =)", re.MULTILINE)
     paths = (*_SPECIAL.values(), *_TRANSFORMS.values())
     return frozenset(name for path in paths for name in pattern.findall(path.read_text(encoding="utf-8")))
+
+
+def _text(node: ast.stmt, lines: list[str]) -> str:
+    """The text of a definition, without the statements in which a class tells the compiler of itself."""
+    left_out: set[int] = set()
+    if isinstance(node, ast.ClassDef):
+        facts = {id(statement) for statement in fact_statements(node).values()}
+        for before, statement in pairwise(node.body):
+            if id(statement) in facts:
+                left_out |= {*range(before.end_lineno or 0, statement.end_lineno or 0)}
+    return "\n".join(lines[i] for i in range(node.lineno - 1, node.end_lineno or 0) if i not in left_out)
+
+
+def _names_in(node: ast.stmt) -> set[str]:
+    """The names that a definition uses."""
+    facts = [*fact_statements(node).values()] if isinstance(node, ast.ClassDef) else []
+    told = {id(found) for fact in facts for found in ast.walk(fact)}
+    return {found.id for found in ast.walk(node) if isinstance(found, ast.Name) and id(found) not in told}
 
 
 def _defined(node: ast.stmt) -> str | None:

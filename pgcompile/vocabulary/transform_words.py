@@ -1,34 +1,36 @@
-"""The transforms that programs may write in a flow: their options are the arguments of their classes.
+"""The transforms that programs may write in a flow, as their classes state them.
 
-A file of `transforms/` lists its words in `__all__`; what each takes is read from its constructor and its docstring, so
-that a transform is added by adding its file.
+A file of transforms lists its words in `__all__`. The facts of a word are class attributes with literal values, its own
+or inherited; they are read from the text, so torch is not imported. A transform is added by adding its file.
 """
 
 import ast
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
-from math import prod
+from math import pi, prod
+from pathlib import Path
+from typing import Any
 
-from pgcompile.vocabulary.library import transform_trees
+from pgcompile.vocabulary.transform_options import MissingFact, Option, Value, stated_option
 
 Shape = tuple[int, ...]
-Value = int | float | bool | str | tuple[int, ...] | tuple[tuple[int, ...], ...] | None
 
-
-@dataclass(frozen=True)
-class Option:
-    """An option of a transform.
-
-    Args:
-        name: as it is written.
-        kind: `int`, `float`, `bool`, `tuple` (sizes), `type` (an activation), `str`, `matrix`, or `word`
-            (a name or a list).
-        default: its value where the program does not say.
-    """
-
-    name: str
-    kind: str
-    default: Value
+_FOLDER = Path(__file__).resolve().parent / "transforms"
+# What each fact may be; None for what is not one of a few words.
+FACTS: Mapping[str, tuple[Any, ...] | None] = {
+    "argument": ("features", "shape", "none"),
+    "takes": ("vector", "image", "vector or image", "any shape"),
+    "least": None,
+    "conditional": (True, False),
+    "kept_by": None,
+    "domain": None,
+    "codomain": None,
+    "also_takes": None,
+    "shape_rule": ("same", "flat", "into", "blocks_to_channels", "channels_to_blocks"),
+    "rearranges": (True, False),
+    "options": None,
+}
 
 
 @dataclass(frozen=True)
@@ -37,23 +39,32 @@ class Word:
 
     Args:
         name: its class.
-        takes: `features` for vectors, `image` for [C, H, W], `channels` for either, `shape` for any, or nothing.
+        argument: what its constructor is given first: `features`, their number; `shape`, the event shape; or `none`.
+        takes: the events that it takes: a `vector`, an `image` [C, H, W], a `vector or image`, or `any shape`.
+        least: the least number of features, or of channels of an image.
         conditional: whether it takes a context.
-        options: what may be written in its brackets.
-        bases: the classes it is derived from, itself first.
-        about: the first line of its docstring.
+        kept_by: of a coupling, the option that names the features it keeps.
         domain: kind of space of what it takes, None for any.
         codomain: kind of space of what it gives, None for that of what it takes.
+        also_takes: other kinds that are taken to themselves, with the most that options may be for it.
+        shape_rule: the shape of what it gives: `same`, `flat`, `into` its sizes, `blocks_to_channels`, or
+            `channels_to_blocks`.
+        rearranges: whether the entries are only put in another order.
+        options: what may be written in its brackets, in the order of its constructor.
     """
 
     name: str
+    argument: str
     takes: str
+    least: int
     conditional: bool
-    options: tuple[Option, ...]
-    bases: tuple[str, ...]
-    about: str
-    domain: str | None = None
-    codomain: str | None = None
+    kept_by: str | None
+    domain: str | None
+    codomain: str | None
+    also_takes: Mapping[str, Mapping[str, float]]
+    shape_rule: str
+    rearranges: bool
+    options: tuple[Option, ...] = field(default=())
 
     def option(self, name: str) -> Option | None:
         """An option by its name."""
@@ -63,9 +74,32 @@ class Word:
 @cache
 def transform_words() -> dict[str, Word]:
     """Every transform by its name, in the order of their names."""
+    return words_of(transform_trees())
+
+
+@cache
+def transform_trees() -> tuple[ast.Module, ...]:
+    """The syntax trees of the files of transforms."""
+    return tuple(ast.parse(path.read_text(encoding="utf-8")) for path in transform_paths())
+
+
+def transform_paths() -> list[Path]:
+    """The files of transforms."""
+    return [path for path in sorted(_FOLDER.glob("*.py")) if path.name != "__init__.py"]
+
+
+def words_of(trees: Iterable[ast.Module]) -> dict[str, Word]:
+    """The transforms that some files list in `__all__`.
+
+    Args:
+        trees: the files, with all classes that the transforms are derived from.
+
+    Raises:
+        MissingFact: a transform does not state a fact, or not as a literal.
+    """
     classes: dict[str, ast.ClassDef] = {}
     listed: list[str] = []
-    for tree in transform_trees():
+    for tree in trees:
         for node in tree.body:
             if isinstance(node, ast.ClassDef):
                 classes[node.name] = node
@@ -74,108 +108,146 @@ def transform_words() -> dict[str, Word]:
     return {name: _word(name, classes) for name in sorted(listed)}
 
 
+def summaries() -> dict[str, str]:
+    """The first sentence of every transform's docstring, for pages that people read."""
+    found = {}
+    for tree in transform_trees():
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef) and node.name in transform_words():
+                found[node.name] = " ".join((ast.get_docstring(node) or "").partition("\n\n")[0].split())
+    return found
+
+
+def fact_statements(node: ast.ClassDef) -> dict[str, ast.Assign]:
+    """The statements of a class that state facts, by the fact."""
+    return {
+        target.id: statement
+        for statement in node.body
+        if isinstance(statement, ast.Assign)
+        for target in statement.targets
+        if isinstance(target, ast.Name) and target.id in FACTS
+    }
+
+
 def _word(name: str, classes: dict[str, ast.ClassDef]) -> Word:
     bases = [name]
     for base in bases:
         bases += [b.id for b in classes[base].bases if isinstance(b, ast.Name) and b.id in classes]
-    found = next((init for base in bases if (init := _constructor(classes[base])) is not None), None)
-    arguments = found.args.args[1:] if found is not None else []
-    defaults = found.args.defaults if found is not None else []
-    about = " ".join((ast.get_docstring(classes[name]) or "").partition("\n\n")[0].split())
-    if not arguments or name == "Reverse":
-        takes = "nothing" if name != "Reverse" else "vector"
-        return Word(name, takes, False, (), tuple(bases), about, *_domains(name, about))
-    first = arguments[0].arg
-    takes = "features" if first == "features" else "nothing"
-    if first == "shape":
-        docs = next((d for b in bases if "shape:" in (d := ast.get_docstring(classes[b]) or "")), "")
-        text = docs.partition("shape:")[2].partition("\n")[0]
-        takes = "channels" if "[D] or" in text else "image" if "[C, H, W]" in text else "shape"
+    facts: dict[str, Any] = {}
+    options: list[Mapping[str, Any]] = []
+    for base in bases:
+        found = {f: _literal(name, f, s.value) for f, s in fact_statements(classes[base]).items()}
+        options.append(found.get("options", {}))
+        facts = {**found, **facts}
+    for fact, allowed in FACTS.items():
+        if fact not in facts:
+            raise MissingFact(f"the transform {name} states no `{fact}`")
+        if allowed is not None and facts[fact] not in allowed:
+            known = ", ".join(map(repr, allowed))
+            raise MissingFact(f"`{fact}` of the transform {name} is {facts[fact]!r}, not one of {known}")
+    if (facts["domain"] == "any") != facts["rearranges"] or (facts["codomain"] == "any") != facts["rearranges"]:
+        raise MissingFact(f"`domain` and `codomain` of the transform {name} are any if it `rearranges`, and only then")
+    constructor = next((init for base in bases if (init := _constructor(classes[base])) is not None), None)
+    facts["options"] = _options(name, facts, options, constructor)
+    facts |= {side: None for side in ("domain", "codomain") if facts[side] == "any"}
+    return Word(name, **facts)
+
+
+def _options(
+    name: str, facts: Mapping[str, Any], stated: list[Mapping[str, Any]], constructor: ast.FunctionDef | None
+) -> tuple[Option, ...]:
+    """The options in the order of the constructor; the class, or one of its bases, states each of its arguments."""
+    arguments = constructor.args.args[1:] if constructor is not None else []
+    defaults = constructor.args.defaults if constructor is not None else []
+    own = {"features": 1, "shape": 1, "none": 0}[facts["argument"]]
+    if len(arguments) - len(defaults) != own:
+        raise MissingFact(f"`argument` of the transform {name} is {facts['argument']!r}: its constructor has another")
     options = []
-    for argument, default in zip(arguments[len(arguments) - len(defaults) :], defaults, strict=True):
-        if argument.arg not in ("context", "net"):
-            kind = "matrix" if argument.arg == "adjacency" else _kind(argument.annotation)
-            options.append(Option(argument.arg, kind, _default(default)))
-    conditional = any(a.arg == "context" for a in arguments)
-    return Word(name, takes, conditional, tuple(options), tuple(bases), about, *_domains(name, about))
+    for argument, default in zip(arguments[own:], defaults, strict=True):
+        if facts["conditional"] and argument.arg == "context":
+            continue
+        facts_of_it = next((each[argument.arg] for each in stated if argument.arg in each), None)
+        if facts_of_it is None:
+            raise MissingFact(f"the transform {name} states nothing of its option `{argument.arg}`")
+        option = stated_option(name, argument.arg, facts_of_it, _default(default))
+        if option.kind != "module":
+            options.append(option)
+    names = {argument.arg for argument in arguments}
+    missing = sorted(stated[0].keys() - names)
+    if missing:
+        raise MissingFact(f"the transform {name} states an option `{missing[0]}` that its constructor has not")
+    return tuple(options)
 
 
-# How docstrings say what is taken to what.
-_DOMAINS = {
-    "reals": "real",
-    "positive numbers": "positive",
-    "the unit interval": "unit_interval",
-    "(-1, 1)": "interval",
-    "(-bound, bound)": "interval",
-}
-_REARRANGE = ("Flatten", "Permutation", "Reverse", "Shuffle", "Squeeze", "Unflatten", "Unsqueeze")
-
-
-def _domains(name: str, about: str) -> tuple[str | None, str | None]:
-    """Kinds of spaces that a transform takes and gives; what rearranges takes any."""
-    if name in _REARRANGE:
-        return None, None
-    if name.startswith("Circular"):
-        return "circle", "circle"
-    if name == "Dequantise":
-        return "nonnegative_integer", "unit_interval"
-    for one, domain in _DOMAINS.items():
-        for other, codomain in _DOMAINS.items():
-            if f"{one} to {other}" in about:
-                return domain, codomain
-    return "real", "real"
+def _literal(name: str, fact: str, node: ast.expr) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        raise MissingFact(f"`{fact}` of the transform {name} is not a literal: {ast.unparse(node)}") from None
 
 
 def _constructor(node: ast.ClassDef) -> ast.FunctionDef | None:
     return next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
 
 
-def _kind(annotation: ast.expr | None) -> str:
-    """An option without an annotation is a word or a list."""
-    return ast.unparse(annotation).removesuffix(" | None") if annotation is not None else "word"
-
-
 def _default(node: ast.expr) -> Value:
-    text = ast.unparse(node)
-    if text == "math.pi":
-        return 3.141592653589793
-    value: Value = text.removeprefix("nn.") if text.startswith("nn.") else ast.literal_eval(node)
+    """A default of a constructor: a literal, `math.pi`, or a class of `nn` by its name."""
+    match node:
+        case ast.Attribute(ast.Name("math"), "pi"):
+            return pi
+        case ast.Attribute(ast.Name("nn"), name):
+            return name
+    value: Value = ast.literal_eval(node)
     return value
 
 
-def shape_after(word: Word, options: dict[str, Value], shape: Shape) -> Shape | str:
+def shape_after(word: Word, options: Mapping[str, Value], shape: Shape) -> Shape | str:
     """Event shape after a transform, or why it cannot take what it is given."""
     rank = len(shape)
-    if word.name == "Flatten":
-        return (prod(shape),)
-    if word.name == "Unflatten":
-        into = options["into"]
-        assert isinstance(into, tuple)
-        into = tuple(int(n) for n in into if isinstance(n, int))
-        if rank != 1 or prod(into) != shape[0] or not into:
-            return f"makes an array of {prod(into)} numbers"
-        return into
-    if word.name in ("Squeeze", "Unsqueeze"):
-        factor = options["factor"]
-        assert isinstance(factor, int)
-        if rank != 3:
-            return "takes an image [C, H, W]"
-        channels, height, width = shape
-        if word.name == "Squeeze":
-            if height % factor or width % factor:
-                return f"divides height and width by {factor}"
-            return (channels * factor * factor, height // factor, width // factor)
-        if channels % (factor * factor):
-            return f"needs a multiple of {factor * factor} channels"
-        return (channels // (factor * factor), height * factor, width * factor)
-    if word.takes in ("features", "vector") and rank != 1:
+    if word.takes == "vector" and rank != 1:
         return "takes a vector"
     if word.takes == "image" and rank != 3:
         return "takes an image [C, H, W]"
-    if word.takes == "channels" and rank not in (1, 3):
+    if word.takes == "vector or image" and rank not in (1, 3):
         return "takes a vector [D] or an image [C, H, W]"
-    if "Coupling" in word.bases and shape[0] < 2:
-        return "keeps some features and moves others"
-    if word.name == "ImageCoupling" and options["mask"] == "channel" and shape[0] < 2:
-        return "keeps half of the channels"
+    least = max([word.least, *(o.least.get(str(options[o.name]), 1) for o in word.options)])
+    if shape[0] < least:
+        return "keeps half of the channels" if rank == 3 else "keeps some features and moves others"
+    match word.shape_rule:
+        case "flat":
+            return (prod(shape),)
+        case "into":
+            into = _sizes(word, options)
+            return into if prod(into) == shape[0] and into else f"makes an array of {prod(into)} numbers"
+        case "blocks_to_channels":
+            return _blocks_to_channels(shape, _factor(word, options))
+        case "channels_to_blocks":
+            return _channels_to_blocks(shape, _factor(word, options))
     return shape
+
+
+def _sizes(word: Word, options: Mapping[str, Value]) -> Shape:
+    """The sizes that a transform makes an array of: its one option of sizes."""
+    value = next(options[o.name] for o in word.options if o.kind == "sizes")
+    return tuple(n for n in value if isinstance(n, int)) if isinstance(value, tuple) else ()
+
+
+def _factor(word: Word, options: Mapping[str, Value]) -> int:
+    """The width of the blocks that a transform makes or takes apart: its one integer."""
+    value = next(options[o.name] for o in word.options if o.kind == "integer")
+    assert isinstance(value, int)
+    return value
+
+
+def _blocks_to_channels(shape: Shape, factor: int) -> Shape | str:
+    channels, height, width = shape
+    if height % factor or width % factor:
+        return f"divides height and width by {factor}"
+    return channels * factor**2, height // factor, width // factor
+
+
+def _channels_to_blocks(shape: Shape, factor: int) -> Shape | str:
+    channels, height, width = shape
+    if channels % factor**2:
+        return f"needs a multiple of {factor**2} channels"
+    return channels // factor**2, height * factor, width * factor

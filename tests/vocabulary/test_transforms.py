@@ -112,10 +112,8 @@ def made(case: Case, context: int = 0) -> Any:
     word = transform_words()[case.word]
     cls = getattr(importlib.import_module(library(flows=True).modules[case.word]), case.word)
     first: list[Any] = []
-    if word.takes == "features":
-        first = [case.shape[0]]
-    elif word.takes in ("shape", "image", "channels"):
-        first = [case.shape]
+    if word.argument != "none":
+        first = [case.shape[0] if word.argument == "features" else case.shape]
     more = {"context": context} if context else {}
     module = cls(*first, **more, **case.options).double()
     for parameter in module.parameters():
@@ -278,9 +276,7 @@ def test_a_checkpoint_holds_all_that_the_function_is(case: Case) -> None:
     torch.manual_seed(99)
     word = transform_words()[case.word]
     cls = type(module)
-    first = (
-        [case.shape[0]] if word.takes == "features" else [case.shape] if word.takes not in ("nothing", "vector") else []
-    )
+    first = [case.shape[0] if word.argument == "features" else case.shape] if word.argument != "none" else []
     other = cls(*first, **case.options).double()
     other.load_state_dict(module.state_dict())
     other.eval()

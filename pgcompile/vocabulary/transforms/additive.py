@@ -34,6 +34,9 @@ class AdditiveCoupling(Coupling):
         net: a module of your own instead of the perceptron.
     """
 
+    domain = "real"
+    codomain = "real"
+
     def __init__(
         self,
         features: int,

@@ -71,6 +71,12 @@ class AffineCoupling(Coupling):
         net: a module of your own instead of the perceptron.
     """
 
+    domain = "real"
+    codomain = "real"
+    options = {
+        "slope": {"kind": "real", "above": 0, "below": 1},
+    }
+
     def __init__(
         self,
         features: int,
@@ -97,6 +103,12 @@ class MaskedAutoregressive(Autoregressive):
         adjacency: what each feature depends on, instead of an order.
         slope: the least slope.
     """
+
+    domain = "real"
+    codomain = "real"
+    options = {
+        "slope": {"kind": "real", "above": 0, "below": 1},
+    }
 
     def __init__(
         self,
@@ -136,6 +148,12 @@ class ElementwiseAffine(Elementwise):
         act: activation of the net.
         slope: the least slope.
     """
+
+    domain = "real"
+    codomain = "real"
+    options = {
+        "slope": {"kind": "real", "above": 0, "below": 1},
+    }
 
     def __init__(
         self,

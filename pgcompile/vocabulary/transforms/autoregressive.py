@@ -30,6 +30,19 @@ class Autoregressive(Bijection):
         adjacency: [D][D] or [D][D + C] truth values instead of an order: what each feature depends on.
     """
 
+    argument = "features"
+    takes = "vector"
+    conditional = True
+    shape_rule = "same"
+    rearranges = False
+    options = {
+        "hidden": {"kind": "sizes"},
+        "act": {"kind": "activation"},
+        "order": {"kind": "order", "words": ("ascending", "descending", "random")},
+        "passes": {"kind": "integer", "at_least": 1},
+        "adjacency": {"kind": "adjacency"},
+    }
+
     def __init__(
         self,
         features: int,

@@ -80,6 +80,14 @@ class Bernstein(Autoregressive):
         bound: where the polynomial ends.
     """
 
+    domain = "real"
+    codomain = "real"
+    also_takes = {"interval": {}}
+    options = {
+        "degree": {"kind": "integer", "at_least": 1},
+        "bound": {"kind": "real", "above": 0},
+    }
+
     def __init__(
         self,
         features: int,

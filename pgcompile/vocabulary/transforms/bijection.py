@@ -11,6 +11,11 @@ class Bijection(nn.Module):
     log-determinant is zero for a map that keeps volumes, else it broadcasts to the batch.
     """
 
+    least = 1
+    conditional = False
+    kept_by = None
+    also_takes = {}
+
     constants: Tensor
 
     def remember(self, **constants: float) -> None:

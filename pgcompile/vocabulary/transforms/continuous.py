@@ -34,6 +34,27 @@ class Continuous(Bijection):
         ValueError: an unknown solver, trace or activation.
     """
 
+    argument = "features"
+    takes = "vector"
+    conditional = True
+    domain = "real"
+    codomain = "real"
+    shape_rule = "same"
+    rearranges = False
+    options = {
+        "hidden": {"kind": "sizes", "entries": 1},
+        "act": {
+            "kind": "activation",
+            "words": ("ELU", "Tanh", "Softplus", "SiLU", "Sigmoid", "ReLU"),
+        },
+        "freqs": {"kind": "integer", "at_least": 0},
+        "solver": {"kind": "word", "words": ("rk4", "dopri5")},
+        "steps": {"kind": "integer", "at_least": 1},
+        "atol": {"kind": "real", "above": 0},
+        "rtol": {"kind": "real", "at_least": 0},
+        "trace": {"kind": "word", "words": ("exact", "hutchinson")},
+    }
+
     def __init__(
         self,
         features: int,

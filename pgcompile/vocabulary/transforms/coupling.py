@@ -22,6 +22,23 @@ class Coupling(Bijection):
         net: a module of your own, from [N, kept + context] to parameters [N, parameters * moved].
     """
 
+    argument = "features"
+    takes = "vector"
+    least = 2
+    conditional = True
+    kept_by = "mask"
+    shape_rule = "same"
+    rearranges = False
+    options = {
+        "hidden": {"kind": "sizes"},
+        "act": {"kind": "activation"},
+        "mask": {
+            "kind": "mask",
+            "words": ("even", "odd", "first", "last", "random"),
+        },
+        "net": {"kind": "module"},
+    }
+
     kept: Tensor
     moved: Tensor
     places: Tensor

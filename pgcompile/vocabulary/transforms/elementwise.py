@@ -19,6 +19,16 @@ class Elementwise(Bijection):
         act: activation of the net.
     """
 
+    argument = "features"
+    takes = "vector"
+    conditional = True
+    shape_rule = "same"
+    rearranges = False
+    options = {
+        "hidden": {"kind": "sizes"},
+        "act": {"kind": "activation"},
+    }
+
     def __init__(
         self, features: int, univariate, context: int, hidden: tuple, act: type
     ):

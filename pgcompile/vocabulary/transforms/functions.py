@@ -30,6 +30,12 @@ class ElementwiseFunction(Bijection):
         shape: event shape.
     """
 
+    argument = "shape"
+    takes = "any shape"
+    shape_rule = "same"
+    rearranges = False
+    options = {}
+
     def __init__(self, shape: tuple):
         super().__init__()
         self.axes = tuple(range(-len(shape), 0))
@@ -57,6 +63,9 @@ class ElementwiseFunction(Bijection):
 class Exp(ElementwiseFunction):
     """y = exp(x): reals to positive numbers."""
 
+    domain = "real"
+    codomain = "positive"
+
     def call(self, x: Tensor):
         """The value and the log-slope."""
         return x.exp(), x
@@ -68,6 +77,9 @@ class Exp(ElementwiseFunction):
 
 class Log(ElementwiseFunction):
     """y = log(x): positive numbers to reals."""
+
+    domain = "positive"
+    codomain = "real"
 
     def call(self, x: Tensor):
         """The value and the log-slope."""
@@ -82,6 +94,9 @@ class Log(ElementwiseFunction):
 class Sigmoid(ElementwiseFunction):
     """y = sigmoid(x): reals to the unit interval."""
 
+    domain = "real"
+    codomain = "unit_interval"
+
     def call(self, x: Tensor):
         """The value and the log-slope."""
         return torch.sigmoid(x), F.logsigmoid(x) + F.logsigmoid(-x)
@@ -94,6 +109,9 @@ class Sigmoid(ElementwiseFunction):
 class Softplus(ElementwiseFunction):
     """y = log(1 + exp(x)): reals to positive numbers."""
 
+    domain = "real"
+    codomain = "positive"
+
     def call(self, x: Tensor):
         """The value and the log-slope."""
         return F.softplus(x), F.logsigmoid(x)
@@ -105,6 +123,9 @@ class Softplus(ElementwiseFunction):
 
 class Tanh(ElementwiseFunction):
     """y = tanh(x): reals to (-1, 1)."""
+
+    domain = "real"
+    codomain = "interval"
 
     def call(self, x: Tensor):
         """The value and the log-slope."""
@@ -122,6 +143,12 @@ class Softclip(ElementwiseFunction):
         shape: event shape.
         bound: of the values.
     """
+
+    domain = "real"
+    codomain = "interval"
+    options = {
+        "bound": {"kind": "real", "above": 0},
+    }
 
     def __init__(self, shape: tuple, bound: float = 1.0):
         super().__init__(shape)
@@ -151,6 +178,13 @@ class Affine(ElementwiseFunction):
         ValueError: the factor is zero.
     """
 
+    domain = "real"
+    codomain = "real"
+    options = {
+        "loc": {"kind": "real"},
+        "scale": {"kind": "real", "other_than": 0},
+    }
+
     def __init__(self, shape: tuple, loc: float = 0.0, scale: float = 1.0):
         super().__init__(shape)
         if scale == 0:
@@ -178,6 +212,12 @@ class Power(ElementwiseFunction):
         ValueError: the exponent is zero.
     """
 
+    domain = "positive"
+    codomain = "positive"
+    options = {
+        "exponent": {"kind": "real", "other_than": 0},
+    }
+
     def __init__(self, shape: tuple, exponent: float = 2.0):
         super().__init__(shape)
         if exponent == 0:
@@ -204,6 +244,12 @@ class CircularShift(ElementwiseFunction):
         bound: half the length of the circle.
     """
 
+    domain = "circle"
+    codomain = "circle"
+    options = {
+        "bound": {"kind": "real", "above": 0},
+    }
+
     def __init__(self, shape: tuple, bound: float = math.pi):
         super().__init__(shape)
         self.remember(bound=bound)
@@ -225,6 +271,12 @@ class Logit(ElementwiseFunction):
         shape: event shape.
         alpha: keeps the ends of the interval finite.
     """
+
+    domain = "unit_interval"
+    codomain = "real"
+    options = {
+        "alpha": {"kind": "real", "at_least": 0, "below": 0.5},
+    }
 
     def __init__(self, shape: tuple, alpha: float = 0.05):
         super().__init__(shape)
@@ -251,6 +303,12 @@ class Dequantise(ElementwiseFunction):
         shape: event shape.
         levels: number of grey levels.
     """
+
+    domain = "nonnegative_integer"
+    codomain = "unit_interval"
+    options = {
+        "levels": {"kind": "integer", "at_least": 1},
+    }
 
     def __init__(self, shape: tuple, levels: int = 256):
         super().__init__(shape)

@@ -64,6 +64,14 @@ class Gaussianization(Elementwise):
         shrink: how far the mean is drawn towards one half.
     """
 
+    domain = "real"
+    codomain = "real"
+    options = {
+        "components": {"kind": "integer", "at_least": 1},
+        "bound": {"kind": "real", "above": 0},
+        "shrink": {"kind": "real", "above": 0, "below": 1},
+    }
+
     def __init__(
         self,
         features: int,

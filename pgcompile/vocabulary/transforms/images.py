@@ -36,6 +36,24 @@ class ImageCoupling(Bijection):
         ValueError: no such mask, or one channel only for `channel`.
     """
 
+    argument = "shape"
+    takes = "image"
+    conditional = True
+    domain = "real"
+    codomain = "real"
+    shape_rule = "same"
+    rearranges = False
+    options = {
+        "hidden": {"kind": "integer", "at_least": 1},
+        "mask": {
+            "kind": "word",
+            "words": ("channel", "checkerboard"),
+            "least": {"channel": 2},
+        },
+        "flip": {"kind": "flag"},
+        "slope": {"kind": "real", "above": 0, "below": 1},
+    }
+
     kept: Tensor
 
     def __init__(
@@ -103,6 +121,16 @@ class Conv1x1(Bijection):
         lu: hold the matrix as a product of triangles, whose determinant costs nothing.
     """
 
+    argument = "shape"
+    takes = "image"
+    domain = "real"
+    codomain = "real"
+    shape_rule = "same"
+    rearranges = False
+    options = {
+        "lu": {"kind": "flag"},
+    }
+
     order: Tensor
 
     def __init__(self, shape: tuple, lu: bool = True):
@@ -162,6 +190,14 @@ class ActNorm(Bijection):
         shape: [D] or [C, H, W].
     """
 
+    argument = "shape"
+    takes = "vector or image"
+    domain = "real"
+    codomain = "real"
+    shape_rule = "same"
+    rearranges = False
+    options = {}
+
     initialised: Tensor
 
     def __init__(self, shape: tuple):
@@ -214,6 +250,17 @@ class BatchNorm(Bijection):
         momentum: share of the running statistics that a batch replaces.
     """
 
+    argument = "shape"
+    takes = "vector or image"
+    domain = "real"
+    codomain = "real"
+    shape_rule = "same"
+    rearranges = False
+    options = {
+        "eps": {"kind": "real", "above": 0},
+        "momentum": {"kind": "real", "above": 0, "at_most": 1},
+    }
+
     mean: Tensor
     variance: Tensor
 
@@ -259,6 +306,16 @@ class BatchNorm(Bijection):
 class Squeeze(Bijection):
     """Blocks of factor x factor pixels as channels (Dinh et al. 2017)."""
 
+    argument = "none"
+    takes = "image"
+    domain = "any"
+    codomain = "any"
+    shape_rule = "blocks_to_channels"
+    rearranges = True
+    options = {
+        "factor": {"kind": "integer", "at_least": 1},
+    }
+
     def __init__(self, factor: int = 2):
         super().__init__()
         self.factor = factor
@@ -275,6 +332,8 @@ class Squeeze(Bijection):
 class Unsqueeze(Squeeze):
     """Channels as blocks of factor x factor pixels: the inverse of `Squeeze`."""
 
+    shape_rule = "channels_to_blocks"
+
     def forward(self, x: Tensor, context: Tensor | None = None):
         """x [..., C f f, H, W] -> y [..., C, H f, W f]."""
         return super().inverse(x, context)
@@ -290,6 +349,14 @@ class Flatten(Bijection):
     Args:
         shape: event shape of the array.
     """
+
+    argument = "shape"
+    takes = "any shape"
+    domain = "any"
+    codomain = "any"
+    shape_rule = "flat"
+    rearranges = True
+    options = {}
 
     def __init__(self, shape: tuple):
         super().__init__()
@@ -314,6 +381,16 @@ class Unflatten(Bijection):
     Raises:
         ValueError: the array has another number of entries.
     """
+
+    argument = "features"
+    takes = "vector"
+    domain = "any"
+    codomain = "any"
+    shape_rule = "into"
+    rearranges = True
+    options = {
+        "into": {"kind": "sizes", "entries": 1},
+    }
 
     def __init__(self, features: int, into: tuple = ()):
         super().__init__()

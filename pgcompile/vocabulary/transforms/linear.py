@@ -16,6 +16,16 @@ class Permutation(Bijection):
         order: a list, or None for one drawn at random.
     """
 
+    argument = "features"
+    takes = "vector"
+    domain = "any"
+    codomain = "any"
+    shape_rule = "same"
+    rearranges = True
+    options = {
+        "order": {"kind": "order", "words": ()},
+    }
+
     order: Tensor
 
     def __init__(self, features: int, order=None):
@@ -45,6 +55,14 @@ class Permutation(Bijection):
 class Reverse(Bijection):
     """Features in reverse order."""
 
+    argument = "none"
+    takes = "vector"
+    domain = "any"
+    codomain = "any"
+    shape_rule = "same"
+    rearranges = True
+    options = {}
+
     def forward(self, x: Tensor, context: Tensor | None = None):
         """x [..., D] -> y [..., D]."""
         return x.flip(-1), None
@@ -60,6 +78,14 @@ class Shuffle(Bijection):
     Args:
         shape: [C, H, W].
     """
+
+    argument = "shape"
+    takes = "image"
+    domain = "any"
+    codomain = "any"
+    shape_rule = "same"
+    rearranges = True
+    options = {}
 
     order: Tensor
 
@@ -82,6 +108,14 @@ class Rotation(Bijection):
     Args:
         features: number of features.
     """
+
+    argument = "features"
+    takes = "vector"
+    domain = "real"
+    codomain = "real"
+    shape_rule = "same"
+    rearranges = False
+    options = {}
 
     def __init__(self, features: int):
         super().__init__()
@@ -106,6 +140,14 @@ class LULinear(Bijection):
     Args:
         features: number of features.
     """
+
+    argument = "features"
+    takes = "vector"
+    domain = "real"
+    codomain = "real"
+    shape_rule = "same"
+    rearranges = False
+    options = {}
 
     def __init__(self, features: int):
         super().__init__()

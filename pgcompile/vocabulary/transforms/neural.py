@@ -197,6 +197,14 @@ class NeuralAutoregressive(Autoregressive):
         bound: the map goes on along its tangents outside [-bound, bound].
     """
 
+    domain = "real"
+    codomain = "real"
+    options = {
+        "signal": {"kind": "integer", "at_least": 1},
+        "network": {"kind": "sizes", "at_least": 2},
+        "bound": {"kind": "real", "above": 0},
+    }
+
     def __init__(
         self,
         features: int,
@@ -232,6 +240,15 @@ class UnconstrainedMonotonic(Autoregressive):
         points: of the quadrature.
         bound: the map goes on along its tangents outside [-bound, bound].
     """
+
+    domain = "real"
+    codomain = "real"
+    options = {
+        "signal": {"kind": "integer", "at_least": 1},
+        "network": {"kind": "sizes"},
+        "points": {"kind": "integer", "at_least": 1},
+        "bound": {"kind": "real", "above": 0},
+    }
 
     def __init__(
         self,

@@ -23,6 +23,18 @@ class Planar(Bijection):
         act: activation of the net.
     """
 
+    argument = "features"
+    takes = "vector"
+    conditional = True
+    domain = "real"
+    codomain = "real"
+    shape_rule = "same"
+    rearranges = False
+    options = {
+        "hidden": {"kind": "sizes"},
+        "act": {"kind": "activation"},
+    }
+
     def __init__(
         self,
         features: int,
@@ -79,6 +91,18 @@ class Radial(Bijection):
         hidden: hidden units of the net.
         act: activation of the net.
     """
+
+    argument = "features"
+    takes = "vector"
+    conditional = True
+    domain = "real"
+    codomain = "real"
+    shape_rule = "same"
+    rearranges = False
+    options = {
+        "hidden": {"kind": "sizes"},
+        "act": {"kind": "activation"},
+    }
 
     def __init__(
         self,

@@ -56,6 +56,15 @@ class SplineCoupling(Coupling):
         net: a module of your own instead of the perceptron.
     """
 
+    domain = "real"
+    codomain = "real"
+    also_takes = {"interval": {}, "circle": {"bound": 3.141592653589793}}
+    options = {
+        "bins": {"kind": "integer", "at_least": 1},
+        "bound": {"kind": "real", "above": 0},
+        "slope": {"kind": "real", "above": 0, "below": 1},
+    }
+
     def __init__(
         self,
         features: int,
@@ -88,6 +97,15 @@ class SplineAutoregressive(Autoregressive):
         bound: where the spline ends.
         slope: bounds the ratio of bin sizes and the least derivative at a knot.
     """
+
+    domain = "real"
+    codomain = "real"
+    also_takes = {"interval": {}, "circle": {"bound": 3.141592653589793}}
+    options = {
+        "bins": {"kind": "integer", "at_least": 1},
+        "bound": {"kind": "real", "above": 0},
+        "slope": {"kind": "real", "above": 0, "below": 1},
+    }
 
     def __init__(
         self,
@@ -129,6 +147,13 @@ class CircularSplineAutoregressive(Autoregressive):
         slope: bounds the ratio of bin sizes and the least derivative at a knot.
     """
 
+    domain = "circle"
+    codomain = "circle"
+    options = {
+        "bins": {"kind": "integer", "at_least": 1},
+        "slope": {"kind": "real", "above": 0, "below": 1},
+    }
+
     def __init__(
         self,
         features: int,
@@ -165,6 +190,13 @@ class CircularSplineCoupling(Coupling):
         bins: number of bins.
         slope: bounds the ratio of bin sizes and the least derivative at a knot.
     """
+
+    domain = "circle"
+    codomain = "circle"
+    options = {
+        "bins": {"kind": "integer", "at_least": 1},
+        "slope": {"kind": "real", "above": 0, "below": 1},
+    }
 
     def __init__(
         self,

@@ -94,6 +94,16 @@ class SumOfSquares(Autoregressive):
         slope: the least slope.
     """
 
+    domain = "real"
+    codomain = "real"
+    also_takes = {"interval": {}}
+    options = {
+        "degree": {"kind": "integer", "at_least": 0},
+        "polynomials": {"kind": "integer", "at_least": 1},
+        "bound": {"kind": "real", "above": 0},
+        "slope": {"kind": "real", "above": 0},
+    }
+
     def __init__(
         self,
         features: int,
