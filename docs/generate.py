@@ -8,7 +8,7 @@ from pgcompile.vocabulary.families import families
 from pgcompile.vocabulary.functions import FUNCTIONS
 from pgcompile.vocabulary.initialisers import INITIALISERS
 from pgcompile.vocabulary.layers import LAYERS
-from pgcompile.vocabulary.transform_words import summaries, transform_words
+from pgcompile.vocabulary.transforms import summaries, transform_words
 from pgcompile.writing import write_atomically
 
 sys.path.insert(0, str(Path(__file__).parent.parent))

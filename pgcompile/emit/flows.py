@@ -16,7 +16,7 @@ from pgcompile.model.values import (
 )
 from pgcompile.plan.tensors import Tensors
 from pgcompile.vocabulary.layers import Value
-from pgcompile.vocabulary.transform_words import transform_words
+from pgcompile.vocabulary.transforms import transform_words
 
 
 def flow_lines(tensors: Tensors, rename: Callable[[str], str], use: Callable[[str], None]) -> list[str]:

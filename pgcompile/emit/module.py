@@ -24,9 +24,9 @@ from pgcompile.plan.methods import (
 from pgcompile.plan.names import factor_attribute, identifier
 from pgcompile.plan.tensors import attribute_name
 from pgcompile.plan.values import Value
+from pgcompile.runtime.library import Library, library
 from pgcompile.syntax import tree
 from pgcompile.syntax.format import format_expr
-from pgcompile.vocabulary.library import Library, library
 from pgcompile.vocabulary.reserved import METHODS
 from pgcompile.vocabulary.spaces import Space
 

@@ -34,7 +34,7 @@ from pgcompile.vocabulary.layers import ACTIVATIONS, show
 from pgcompile.vocabulary.spaces import KINDS, Space
 from pgcompile.vocabulary.synonyms import TRANSFORMS as SYNONYMS
 from pgcompile.vocabulary.transform_options import LARGEST, Option, Value
-from pgcompile.vocabulary.transform_words import Word, shape_after, transform_words
+from pgcompile.vocabulary.transforms import Word, shape_after, transform_words
 
 if TYPE_CHECKING:
     from pgcompile.model.expressions import Typer

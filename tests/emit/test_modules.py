@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import pgcompile as pgc
 from pgcompile.model.values import loss_name
-from pgcompile.vocabulary.library import library
+from pgcompile.runtime.library import library
 from tests.conftest import compiled
 from tests.programs import EXAMPLES, SMALL
 
@@ -282,7 +282,7 @@ def test_an_unknown_factor_lists_the_known_ones() -> None:
 
 def test_link_imports_instead_of_copying() -> None:
     source = pgc.compile(SMALL + "e = KL[q || p]", link=True).source
-    assert "from pgcompile.special import" in source
+    assert "from pgcompile.runtime.checks import" in source
     assert "def condition(" not in source
     namespace: dict[str, object] = {}
     exec(compile(source, "linked", "exec"), namespace)  # noqa: S102

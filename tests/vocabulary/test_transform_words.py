@@ -18,11 +18,11 @@ import pytest
 import torch
 
 import pgcompile as pgc
+from pgcompile.runtime.library import library
 from pgcompile.syntax.grammar import grammar_path
 from pgcompile.vocabulary.layers import ACTIVATIONS
-from pgcompile.vocabulary.library import library
 from pgcompile.vocabulary.transform_options import MissingFact, Option
-from pgcompile.vocabulary.transform_words import FACTS, Word, transform_trees, transform_words, words_of
+from pgcompile.vocabulary.transforms import FACTS, Word, transform_trees, transform_words, words_of
 
 WORDS = transform_words()
 D = 4
@@ -34,7 +34,7 @@ ARCSINH = '''
 import torch
 from torch import Tensor
 
-from pgcompile.vocabulary.transforms.functions import ElementwiseFunction
+from pgcompile.runtime.transforms.functions import ElementwiseFunction
 
 __all__ = ["Arcsinh"]
 
@@ -288,7 +288,7 @@ def test_adding_a_transform_is_adding_its_file(tmp_path: Path) -> None:
     package = Path(pgc.__file__).parent
     shutil.copytree(package, tmp_path / "pgcompile", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(grammar_path().parent, tmp_path / "grammar")
-    folder = tmp_path / "pgcompile" / "vocabulary" / "transforms"
+    folder = tmp_path / "pgcompile" / "runtime" / "transforms"
     (folder / "arcsinh.py").write_text(ARCSINH, encoding="utf-8")
     code = """
 import torch
@@ -305,7 +305,7 @@ torch.testing.assert_close(flow(x)[0], torch.tensor([[0.48121182, -1.44363548]])
 
 
 def test_reading_the_table_imports_no_torch() -> None:
-    code = "import sys; from pgcompile.vocabulary.transform_words import transform_words as t; t(); "
+    code = "import sys; from pgcompile.vocabulary.transforms import transform_words as t; t(); "
     subprocess.run([sys.executable, "-c", code + "assert 'torch' not in sys.modules"], check=True)
 
 

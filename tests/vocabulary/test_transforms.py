@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pgcompile.vocabulary.library import library
-from pgcompile.vocabulary.transform_words import transform_words
-from pgcompile.vocabulary.transforms.bijection import Bijection
-from pgcompile.vocabulary.transforms.composed import ComposedTransform, Inverted
-from pgcompile.vocabulary.transforms.coupling import AlternatingCouplings
-from pgcompile.vocabulary.transforms.images import MultiScale
+from pgcompile.runtime.library import library
+from pgcompile.runtime.transforms.bijection import Bijection
+from pgcompile.runtime.transforms.composed import ComposedTransform, Inverted
+from pgcompile.runtime.transforms.coupling import AlternatingCouplings
+from pgcompile.runtime.transforms.images import MultiScale
+from pgcompile.vocabulary.transforms import transform_words
 
 D, C, BATCH = 4, 3, 6
 
@@ -432,7 +432,7 @@ def test_continuous_trace_by_hutchinson_is_unbiased() -> None:
 @pytest.mark.parametrize("axis", [0, 1])
 def test_both_ways_to_look_a_bin_up_find_the_same(bins: int, axis: int) -> None:
     """The one in few operations and the one in few passes: inside and at the ends."""
-    from pgcompile.vocabulary.transforms.rational_quadratic import Spline
+    from pgcompile.runtime.transforms.rational_quadratic import Spline
 
     torch.manual_seed(0)
     spline = Spline(bins, bound=3.0).double()
@@ -454,7 +454,7 @@ def test_both_ways_to_look_a_bin_up_find_the_same(bins: int, axis: int) -> None:
 @pytest.mark.parametrize("at", [7.0, 5.0, -5.0, 4.99], ids=str)
 def test_a_spline_solved_in_few_digits(dtype: torch.dtype, spread: float, at: float) -> None:
     """At and beyond its ends, steep and flat: what is solved for and every gradient are numbers, and in range."""
-    from pgcompile.vocabulary.transforms.rational_quadratic import Spline
+    from pgcompile.runtime.transforms.rational_quadratic import Spline
 
     torch.manual_seed(0)
     spline = Spline(8).to(dtype)

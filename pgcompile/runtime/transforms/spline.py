@@ -5,10 +5,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from pgcompile.vocabulary.transforms.autoregressive import Autoregressive
-from pgcompile.vocabulary.transforms.coupling import Coupling
-from pgcompile.vocabulary.transforms.rational_quadratic import Spline
-from pgcompile.vocabulary.transforms.univariate import Univariate
+from pgcompile.runtime.transforms.autoregressive import Autoregressive
+from pgcompile.runtime.transforms.coupling import Coupling
+from pgcompile.runtime.transforms.rational_quadratic import Spline
+from pgcompile.runtime.transforms.univariate import Univariate
 
 __all__ = [
     "CircularSplineAutoregressive",

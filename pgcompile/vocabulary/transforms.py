@@ -16,7 +16,7 @@ from pgcompile.vocabulary.transform_options import MissingFact, Option, Value, s
 
 Shape = tuple[int, ...]
 
-_FOLDER = Path(__file__).resolve().parent / "transforms"
+_FOLDER = Path(__file__).resolve().parent.parent / "runtime" / "transforms"
 # What each fact may be; None for what is not one of a few words.
 FACTS: Mapping[str, tuple[Any, ...] | None] = {
     "argument": ("features", "shape", "none"),

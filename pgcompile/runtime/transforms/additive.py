@@ -2,8 +2,8 @@
 
 from torch import Tensor, nn
 
-from pgcompile.vocabulary.transforms.coupling import Coupling
-from pgcompile.vocabulary.transforms.univariate import Univariate
+from pgcompile.runtime.transforms.coupling import Coupling
+from pgcompile.runtime.transforms.univariate import Univariate
 
 __all__ = ["AdditiveCoupling"]
 

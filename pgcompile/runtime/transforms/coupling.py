@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from pgcompile.vocabulary.transforms.bijection import Bijection
-from pgcompile.vocabulary.transforms.composed import added
-from pgcompile.vocabulary.transforms.networks import ContextMLP
-from pgcompile.vocabulary.transforms.univariate import as_columns, from_columns
+from pgcompile.runtime.transforms.bijection import Bijection
+from pgcompile.runtime.transforms.composed import added
+from pgcompile.runtime.transforms.networks import ContextMLP
+from pgcompile.runtime.transforms.univariate import as_columns, from_columns
 
 
 class Coupling(Bijection):

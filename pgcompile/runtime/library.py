@@ -7,11 +7,33 @@ from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
-from pgcompile.vocabulary.transform_words import fact_statements, transform_paths
+from pgcompile.vocabulary.transforms import fact_statements, transform_paths
 
 _ROOT = Path(__file__).resolve().parent
-_SPECIAL = {"pgcompile.special": _ROOT.parent / "special.py"}
-_TRANSFORMS = {f"pgcompile.vocabulary.transforms.{path.stem}": path for path in transform_paths()}
+_FUNCTIONS = {
+    f"pgcompile.runtime.{path.stem}": path
+    for path in sorted(_ROOT.glob("*.py"))
+    if path.name not in ("__init__.py", "library.py")
+}
+# The order of the definitions in emitted modules.
+_PLACES = {
+    name: place
+    for place, name in enumerate(
+        """
+        log_bessel_i0 bessel_ratio log_expm1_ratio continuous_bernoulli_mean continuous_bernoulli_variance
+        continuous_bernoulli_draw clipped_unit clipped_positive standard_gamma every_state spread_table
+        one_hot_states relaxed_bernoulli relaxed_one_hot hard_bernoulli hard_one_hot over_batch log_mean
+        leave_one_out square_distances without_diagonal gaussian_mmd imq_mmd sliced_wasserstein
+        draw_category draw_binomial draw_multinomial draw_von_mises lower_cholesky positive_definite
+        cholesky_of_inverse solve_vector as_event draw_from VonMises Dirichlet Beta Binomial
+        ContinuousBernoulli FactorizedBernoulli Delta check_net expect same_batch log_density belongs watch
+        condition take_inputs WeightedMixture unwrapped product_of_normals product_of_gaussians
+        product_of_family row_mask mixture_of TableOf FlowDistribution trained learning_rate ramp between
+        gradient_penalty
+        """.split()
+    )
+}
+_TRANSFORMS = {f"pgcompile.runtime.transforms.{path.stem}": path for path in transform_paths()}
 
 
 @dataclass(frozen=True)
@@ -35,7 +57,7 @@ def library(*, flows: bool) -> Library:
     nodes: dict[str, ast.stmt] = {}
     texts: dict[str, str] = {}
     modules: dict[str, str] = {}
-    for module, path in {**_SPECIAL, **(_TRANSFORMS if flows else {})}.items():
+    for module, path in {**_FUNCTIONS, **(_TRANSFORMS if flows else {})}.items():
         text = path.read_text(encoding="utf-8")
         lines = text.splitlines()
         for node in ast.parse(text).body:
@@ -52,7 +74,7 @@ def library(*, flows: bool) -> Library:
                 place(base.id)
         ordered.setdefault(name, texts[name])
 
-    for name in nodes:
+    for name in sorted(nodes, key=lambda n: _PLACES.get(n, len(_PLACES))):
         place(name)
     inside = {name: _names_in(node) for name, node in nodes.items()}
     uses = {name: [other for other in ordered if other in used and other != name] for name, used in inside.items()}
@@ -63,7 +85,7 @@ def library(*, flows: bool) -> Library:
 def library_names() -> frozenset[str]:
     """Every name that an emitted file may hold, found without reading the files as Python."""
     pattern = re.compile(r"^(?:def |class )?(\w+)(?=\(|:| =)", re.MULTILINE)
-    paths = (*_SPECIAL.values(), *_TRANSFORMS.values())
+    paths = (*_FUNCTIONS.values(), *_TRANSFORMS.values())
     return frozenset(name for path in paths for name in pattern.findall(path.read_text(encoding="utf-8")))
 
 

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from pgcompile.vocabulary.transforms.bijection import Bijection
-from pgcompile.vocabulary.transforms.networks import activation
+from pgcompile.runtime.transforms.bijection import Bijection
+from pgcompile.runtime.transforms.networks import activation
 
 
 class MaskedMLP(Bijection):

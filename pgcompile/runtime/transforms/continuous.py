@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pgcompile.vocabulary.transforms.bijection import Bijection
-from pgcompile.vocabulary.transforms.networks import ContextMLP
+from pgcompile.runtime.transforms.bijection import Bijection
+from pgcompile.runtime.transforms.networks import ContextMLP
 
 __all__ = ["Continuous"]
 

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pgcompile.vocabulary.transforms.bijection import Bijection
-from pgcompile.vocabulary.transforms.composed import added
+from pgcompile.runtime.transforms.bijection import Bijection
+from pgcompile.runtime.transforms.composed import added
 
 __all__ = [
     "ActNorm",

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from pgcompile.vocabulary.transforms.bijection import Bijection
+from pgcompile.runtime.transforms.bijection import Bijection
 
 
 class Univariate(Bijection):

@@ -5,11 +5,11 @@ import math
 import torch
 from torch import Tensor
 
-from pgcompile.vocabulary.transforms.bijection import Bijection
-from pgcompile.vocabulary.transforms.elementwise import Elementwise
-from pgcompile.vocabulary.transforms.implicit import Inverse, others
-from pgcompile.vocabulary.transforms.masked import MaskedMLP
-from pgcompile.vocabulary.transforms.univariate import (
+from pgcompile.runtime.transforms.bijection import Bijection
+from pgcompile.runtime.transforms.elementwise import Elementwise
+from pgcompile.runtime.transforms.implicit import Inverse, others
+from pgcompile.runtime.transforms.masked import MaskedMLP
+from pgcompile.runtime.transforms.univariate import (
     as_columns,
     forward_mode,
     from_columns,

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pgcompile.vocabulary.transforms.bijection import Bijection
+from pgcompile.runtime.transforms.bijection import Bijection
 
 __all__ = [
     "Affine",

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from pgcompile.vocabulary.transforms.bijection import Bijection
+from pgcompile.runtime.transforms.bijection import Bijection
 
 
 class ComposedTransform(Bijection):

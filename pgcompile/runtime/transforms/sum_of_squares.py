@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from pgcompile.vocabulary.transforms.autoregressive import Autoregressive
-from pgcompile.vocabulary.transforms.solve import extended, solved
-from pgcompile.vocabulary.transforms.univariate import Univariate
+from pgcompile.runtime.transforms.autoregressive import Autoregressive
+from pgcompile.runtime.transforms.solve import extended, solved
+from pgcompile.runtime.transforms.univariate import Univariate
 
 __all__ = ["SumOfSquares"]
 

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from pgcompile.vocabulary.transforms.univariate import Univariate, forward_mode
+from pgcompile.runtime.transforms.univariate import Univariate, forward_mode
 
 
 class Spline(Univariate):

@@ -4,9 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pgcompile.vocabulary.transforms.bijection import Bijection
-from pgcompile.vocabulary.transforms.networks import ContextMLP
-from pgcompile.vocabulary.transforms.solve import solved
+from pgcompile.runtime.transforms.bijection import Bijection
+from pgcompile.runtime.transforms.networks import ContextMLP
+from pgcompile.runtime.transforms.solve import solved
 
 __all__ = ["Planar", "Radial"]
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from pgcompile.vocabulary.transforms.bijection import Bijection
+from pgcompile.runtime.transforms.bijection import Bijection
 
 __all__ = ["LULinear", "Permutation", "Reverse", "Rotation", "Shuffle"]
 

@@ -5,9 +5,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-from pgcompile.vocabulary.transforms.elementwise import Elementwise
-from pgcompile.vocabulary.transforms.solve import extended, solved
-from pgcompile.vocabulary.transforms.univariate import Univariate
+from pgcompile.runtime.transforms.elementwise import Elementwise
+from pgcompile.runtime.transforms.solve import extended, solved
+from pgcompile.runtime.transforms.univariate import Univariate
 
 __all__ = ["Gaussianization"]
 
