@@ -79,7 +79,7 @@ def test_ruff_passes_whatever_the_line_length(name: str, tmp_path: Path) -> None
 
 def test_special_functions_fit_the_page_too(tmp_path: Path) -> None:
     """They are copied into modules: stable under `ruff format` at 88 and at 120 columns."""
-    path = tmp_path / "special.py"
+    path = tmp_path / "functions.py"
     path.write_text("\n\n\n".join(library(flows=False).sources.values()) + "\n", encoding="utf-8")
     for width in ("88", "120"):
         arguments = ["format", "--check", "--isolated", "--line-length", width, str(path)]
