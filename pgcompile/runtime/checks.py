@@ -18,7 +18,7 @@ def check_net(net: torch.nn.Module, inputs: tuple, outputs: dict[str, tuple]) ->
             raise ValueError(f"{name} is declared with the event shape {shown}")
 
 
-def expect(formula: str, **variables: tuple) -> None:
+def check_shapes(formula: str, **variables: tuple) -> None:
     """Check variables: each with its event shape, and True where it is an index."""
     for name, (value, shape, *index) in variables.items():
         found = tuple(value.shape)
@@ -48,7 +48,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     return found.log_prob(x)
 
 
-def belongs(name: str, value: Tensor, space: str, size: int | None) -> None:
+def check_support(name: str, value: Tensor, space: str, size: int | None) -> None:
     """Check that values lie in their space (debug modules only: this waits for the device)."""
     whole = value == value.round()
     total = value.sum(-1, keepdim=True) if value.ndim else value
@@ -75,7 +75,7 @@ def watch(formula: str, name: str, value: Tensor) -> None:
         raise FloatingPointError(f"{name} of {formula} is {found}")
 
 
-def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
+def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
     given = given or {}
     if unknown := given.keys() - variables.keys():

@@ -52,7 +52,7 @@ def sliced_wasserstein(x: Tensor, y: Tensor, directions: Tensor) -> Tensor:
     return ((x @ units).sort(0).values - (y @ units).sort(0).values).square().mean()
 
 
-def between(first: Tensor, second: Tensor, along: Tensor, rank: int) -> Tensor:
+def interpolate(first: Tensor, second: Tensor, along: Tensor, rank: int) -> Tensor:
     """The point at `along` of the line from `second` to `first`, whose event has `rank` dimensions."""
     along = along.reshape(*along.shape, *[1] * rank)
     return along * first.detach() + (1 - along) * second.detach()

@@ -16,7 +16,7 @@ def every_state(like: Tensor, base: int, shape: tuple, batch: tuple, index=False
     return values if index else values.to(like.dtype)
 
 
-def spread_table(table: Tensor, batch: tuple) -> Tensor:
+def expand_rows(table: Tensor, batch: tuple) -> Tensor:
     """The rows of a table repeated over a batch: [rows, *batch, ...]."""
     rows, *rest = table.shape
     ones = table.reshape(rows, *(1 for _ in batch), *rest)

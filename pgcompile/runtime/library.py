@@ -15,24 +15,6 @@ _FUNCTIONS = {
     for path in sorted(_ROOT.glob("*.py"))
     if path.name not in ("__init__.py", "library.py")
 }
-# The order of the definitions in emitted modules.
-_PLACES = {
-    name: place
-    for place, name in enumerate(
-        """
-        log_bessel_i0 bessel_ratio log_expm1_ratio continuous_bernoulli_mean continuous_bernoulli_variance
-        continuous_bernoulli_draw clipped_unit clipped_positive standard_gamma every_state spread_table
-        one_hot_states relaxed_bernoulli relaxed_one_hot hard_bernoulli hard_one_hot over_batch log_mean
-        leave_one_out square_distances without_diagonal gaussian_mmd imq_mmd sliced_wasserstein
-        draw_category draw_binomial draw_multinomial draw_von_mises lower_cholesky positive_definite
-        cholesky_of_inverse solve_vector as_event draw_from VonMises Dirichlet Beta Binomial
-        ContinuousBernoulli FactorizedBernoulli Delta check_net expect same_batch log_density belongs watch
-        condition take_inputs WeightedMixture unwrapped product_of_normals product_of_gaussians
-        product_of_family row_mask mixture_of TableOf FlowDistribution trained learning_rate ramp between
-        gradient_penalty
-        """.split()
-    )
-}
 _TRANSFORMS = {f"pgcompile.runtime.transforms.{path.stem}": path for path in transform_paths()}
 
 
@@ -74,7 +56,7 @@ def library(*, flows: bool) -> Library:
                 place(base.id)
         ordered.setdefault(name, texts[name])
 
-    for name in sorted(nodes, key=lambda n: _PLACES.get(n, len(_PLACES))):
+    for name in nodes:
         place(name)
     inside = {name: _names_in(node) for name, node in nodes.items()}
     uses = {name: [other for other in ordered if other in used and other != name] for name, used in inside.items()}

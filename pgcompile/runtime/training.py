@@ -5,7 +5,7 @@ import math
 import torch
 
 
-def trained(optimiser) -> list:
+def parameters_of(optimiser) -> list:
     """The parameters that an optimiser changes."""
     return [p for group in optimiser.param_groups for p in group["params"]]
 
