@@ -10,7 +10,7 @@ from pgcompile.vocabulary.functionals import functionals
 from pgcompile.vocabulary.functions import FUNCTIONS
 from pgcompile.vocabulary.initialisers import INITIALISERS
 from pgcompile.vocabulary.layers import LAYERS
-from pgcompile.vocabulary.transform_words import transform_words
+from pgcompile.vocabulary.transforms import summaries, transform_words
 from pgcompile.writing import write_atomically
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -85,9 +85,10 @@ def language() -> str:
 def flows() -> str:
     """The page of flows with its table of transforms."""
     rows = ["| transform | options |", "| --- | --- |"]
+    about_each = summaries()
     for word in transform_words().values():
         listed = ", ".join(f"`{o.name}={_option(o.default)}`" for o in word.options)
-        about = word.about.replace("|", "\\|")
+        about = about_each[word.name].replace("|", "\\|")
         rows.append(f"| `{word.name}`: {about} | {listed} |")
     text = (DOCS / "flows.template.md").read_text(encoding="utf-8")
     return text.replace("TRANSFORMS\n", "\n".join(rows) + "\n")

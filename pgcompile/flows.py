@@ -15,21 +15,21 @@ import torch.distributions as D
 from torch import Tensor, nn
 
 from pgcompile.lazy import Flow, LazyBijection, LazyDistribution, UnconditionalDistribution
-from pgcompile.vocabulary.transforms.additive import AdditiveCoupling
-from pgcompile.vocabulary.transforms.affine import AffineCoupling, InverseAutoregressive, MaskedAutoregressive
-from pgcompile.vocabulary.transforms.bernstein import Bernstein
-from pgcompile.vocabulary.transforms.bijection import Bijection
-from pgcompile.vocabulary.transforms.composed import ComposedTransform
-from pgcompile.vocabulary.transforms.continuous import Continuous
-from pgcompile.vocabulary.transforms.coupling import AlternatingCouplings
-from pgcompile.vocabulary.transforms.functions import Softclip
-from pgcompile.vocabulary.transforms.gaussianization import Gaussianization
-from pgcompile.vocabulary.transforms.images import ActNorm, Conv1x1, ImageCoupling, MultiScale, Squeeze
-from pgcompile.vocabulary.transforms.linear import Rotation
-from pgcompile.vocabulary.transforms.networks import ContextMLP
-from pgcompile.vocabulary.transforms.neural import NeuralAutoregressive, UnconstrainedMonotonic
-from pgcompile.vocabulary.transforms.spline import CircularSplineAutoregressive, SplineAutoregressive
-from pgcompile.vocabulary.transforms.sum_of_squares import SumOfSquares
+from pgcompile.runtime.transforms.additive import AdditiveCoupling
+from pgcompile.runtime.transforms.affine import AffineCoupling, InverseAutoregressive, MaskedAutoregressive
+from pgcompile.runtime.transforms.bernstein import Bernstein
+from pgcompile.runtime.transforms.bijection import Bijection
+from pgcompile.runtime.transforms.composed import ComposedTransform
+from pgcompile.runtime.transforms.continuous import Continuous
+from pgcompile.runtime.transforms.coupling import AlternatingCouplings
+from pgcompile.runtime.transforms.functions import Softclip
+from pgcompile.runtime.transforms.gaussianization import Gaussianization
+from pgcompile.runtime.transforms.images import ActNorm, Conv1x1, ImageCoupling, MultiScale, Squeeze
+from pgcompile.runtime.transforms.linear import Rotation
+from pgcompile.runtime.transforms.networks import ContextMLP
+from pgcompile.runtime.transforms.neural import NeuralAutoregressive, UnconstrainedMonotonic
+from pgcompile.runtime.transforms.spline import CircularSplineAutoregressive, SplineAutoregressive
+from pgcompile.runtime.transforms.sum_of_squares import SumOfSquares
 
 
 class StandardNormal(D.Normal):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def _taken_names() -> set[str]:
     """Names that an emitted file may have for something else."""
-    from pgcompile.vocabulary.library import library_names
+    from pgcompile.runtime.library import library_names
 
     return {"torch", "nn", "D", "F", "Tensor", *library_names()}
 

@@ -10,7 +10,6 @@ from pgcompile.inference.distributions import Resolver, head_variables, label_ke
 from pgcompile.inference.exact import Exact
 from pgcompile.inference.experts import Expert, NotClosed, product
 from pgcompile.inference.mixtures import split_weight
-from pgcompile.model.flows import read_flow
 from pgcompile.model.literals import evaluate, space
 from pgcompile.model.values import (
     Atom,
@@ -37,6 +36,7 @@ from pgcompile.syntax import tree
 from pgcompile.syntax.tree import names_in
 from pgcompile.typing.expressions import Typer
 from pgcompile.typing.factors import check_factor
+from pgcompile.typing.flows import read_flow
 from pgcompile.typing.initial_values import check_initial
 from pgcompile.vocabulary.families import families
 from pgcompile.vocabulary.family import Family

@@ -16,6 +16,7 @@ from pgcompile.model.values import (
 )
 from pgcompile.plan.tensors import Tensors
 from pgcompile.vocabulary.layers import Value
+from pgcompile.vocabulary.transforms import transform_words
 
 
 def flow_lines(tensors: Tensors, rename: Callable[[str], str], use: Callable[[str], None]) -> list[str]:
@@ -144,13 +145,16 @@ class _Writer:
 
     def _transform(self, use: TransformUse) -> str:
         self.use(use.word)
-        arguments = [f"{name}={_value(name, v)}" if name else _value(name, v) for name, v in use.arguments]
+        word = transform_words()[use.word]
+        arguments = []
+        for name, value in use.arguments:
+            option = word.option(name) if name else None
+            text = f"nn.{value}" if option is not None and option.kind == "activation" else _value(value)
+            arguments.append(f"{name}={text}" if name else text)
         return f"{use.word}({', '.join(arguments)})"
 
 
-def _value(name: str | None, value: Value) -> str:
-    if name == "act":
-        return f"nn.{value}"
+def _value(value: Value) -> str:
     if isinstance(value, str):
         return f'"{value}"'
     if isinstance(value, float):

@@ -24,9 +24,9 @@ from pgcompile.plan.methods import (
 from pgcompile.plan.names import factor_attribute, identifier
 from pgcompile.plan.tensors import attribute_name
 from pgcompile.plan.values import Value
+from pgcompile.runtime.library import Library, library
 from pgcompile.syntax import tree
 from pgcompile.syntax.format import format_expr
-from pgcompile.vocabulary.library import Library, library
 from pgcompile.vocabulary.reserved import METHODS
 from pgcompile.vocabulary.spaces import Space
 
@@ -256,7 +256,7 @@ class _Module:
         given = [a for a in arguments if not a.is_input]
         if not given:
             return []
-        self._use("expect")
+        self._use("check_shapes")
         entries = [
             f"{identifier(a.name)}=({identifier(a.name)}, {a.shape}{_index_flag(model.spaces[a.name])})" for a in given
         ]
@@ -265,13 +265,13 @@ class _Module:
             self._use("same_batch")
             ranks = [f"{identifier(a.name)}=({identifier(a.name)}, {len(a.shape)})" for a in given]
             lines = _collection("same_batch(", [f'"{formula}"', *ranks], ")", 8)
-        lines = _collection("expect(", [f'"{formula}"', *entries], ")", 8) + lines
+        lines = _collection("check_shapes(", [f'"{formula}"', *entries], ")", 8) + lines
         if self.debug and batches:  # `sample_mean` hands means to factors, which need not lie in the space
             for argument in given:
-                self._use("belongs")
+                self._use("check_support")
                 space = model.spaces[argument.name]
                 size = space.categories if space.kind == "category" else None
-                call = f'belongs("{argument.name}", {identifier(argument.name)}, "{space.kind}", {size})'
+                call = f'check_support("{argument.name}", {identifier(argument.name)}, "{space.kind}", {size})'
                 lines += _statement(call, 8)
         return lines
 
@@ -316,7 +316,7 @@ class _Module:
         lines = [f"    def {name}(self, shape: tuple = (), given: dict | None = None) -> dict:"]
         verb = "Draw" if name == "sample" else "Means through"
         lines += _docstring(f"{verb} {_shortened(sampler.label, 48)}; what is given is kept", "")
-        self._use("condition")
+        self._use("prepare_conditions")
         ancestors = dict(sampler.ancestors)
         facts = [
             f'"{step.variable}": ({self._rank(step.variable)}, {_tuple_text(ancestors[step.variable])})'
@@ -329,12 +329,12 @@ class _Module:
             names = [a.name for a in sampler.inputs]
             asked = ", ".join(["given", *(f'"{name}"' for name in names)])
             lines += _statement(f"{', '.join(['given', *map(identifier, names)])} = take_inputs({asked})", 8)
-        whole = f"shape, known = condition(shape, given, {{{', '.join(facts)}}})"
+        whole = f"shape, known = prepare_conditions(shape, given, {{{', '.join(facts)}}})"
         if len(whole) + 8 <= WIDTH:
             lines.append(f"        {whole}")
         else:
             lines += _collection("variables = {", facts, "}", 8)
-            lines.append("        shape, known = condition(shape, given, variables)")
+            lines.append("        shape, known = prepare_conditions(shape, given, variables)")
         outside = (*sampler.conditions, *(a.name for a in sampler.inputs))
         lines += [f'        {identifier(v)} = known["{v}"]' for v in sampler.conditions]
         taken = [identifier(s.variable) for s in sampler.steps] + [identifier(v) for v in outside]

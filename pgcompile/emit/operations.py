@@ -200,8 +200,8 @@ class Writer:
 
     def _spread_table(self, value: Value, args: list[Text]) -> Text:
         batch = batch_shape(args[1].at(ATOM), value.args[1].rank) if len(args) > 1 else "()"
-        self.use("spread_table")
-        return Text(f"spread_table({args[0].text}, {batch})")
+        self.use("expand_rows")
+        return Text(f"expand_rows({args[0].text}, {batch})")
 
     def _lift_table(self, value: Value, args: list[Text]) -> Text:
         rank = value.args[0].rank - 1

@@ -154,26 +154,26 @@ class _Training:
         given = ", ".join(identifier(a.name) for a in loss.mean.arguments)
         alone = trained_by(line, self.plan.model, self.plan.tensors) is not None
         recipe = line.recipe
-        inputs = f"inputs=trained({name})" if alone else ""
+        inputs = f"inputs=parameters_of({name})" if alone else ""
         lines = [
             f"{identifier(loss.name)} = self.{loss.name}({given})",
             f"{name}.zero_grad()",
             f"{identifier(loss.name)}.backward({inputs})",
         ]
         if recipe.clip_value is not None:
-            lines.append(f"nn.utils.clip_grad_value_(trained({name}), {number_text(recipe.clip_value)})")
+            lines.append(f"nn.utils.clip_grad_value_(parameters_of({name}), {number_text(recipe.clip_value)})")
         if recipe.clip_norm is not None:
-            lines.append(f"nn.utils.clip_grad_norm_(trained({name}), {number_text(recipe.clip_norm)})")
+            lines.append(f"nn.utils.clip_grad_norm_(parameters_of({name}), {number_text(recipe.clip_norm)})")
         lines.append(f"{name}.step()")
         if recipe.clamp is not None:
             bound = number_text(recipe.clamp)
             lines += [
                 "with torch.no_grad():",
-                f"    for weight in trained({name}):",
+                f"    for weight in parameters_of({name}):",
                 f"        weight.clamp_(-{bound}, {bound})",
             ]
-        if any("trained(" in text for text in lines):
-            self.use("trained")
+        if any("parameters_of(" in text for text in lines):
+            self.use("parameters_of")
         if recipe.updates > 1:
             lines = [f"for _ in range({recipe.updates}):", *(f"    {text}" for text in lines)]
         return lines

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pgcompile.diagnostics import Sink, Span, suggest
 from pgcompile.inference.algebra import condition, find_cycle, marginalise, multiply, rename
 from pgcompile.inference.exact import Exact
-from pgcompile.model.invert import NotInvertible
+from pgcompile.inference.invert import NotInvertible
 from pgcompile.model.values import Atom, Data, Distribution, Factor, Model, base_name, factor_label
 from pgcompile.model.variable import Variable, variables
 from pgcompile.syntax import tree

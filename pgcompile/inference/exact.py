@@ -17,7 +17,7 @@ from pgcompile.inference.algebra import drop_barren
 from pgcompile.inference.conjugacy import Made, NoClosedForm, Side, reverse
 from pgcompile.inference.elimination import states
 from pgcompile.inference.expression_maker import Maker, renamed
-from pgcompile.model.invert import NotInvertible, invert
+from pgcompile.inference.invert import NotInvertible, invert
 from pgcompile.model.values import (
     Atom,
     Deterministic,

@@ -8,7 +8,6 @@ from fractions import Fraction
 from math import prod
 
 from pgcompile.diagnostics import InternalError, Sink, Span
-from pgcompile.model.flows import size_flow
 from pgcompile.model.literals import flatten
 from pgcompile.model.values import (
     Constant,
@@ -32,6 +31,7 @@ from pgcompile.model.values import (
 from pgcompile.syntax import tree
 from pgcompile.syntax.tree import names_in
 from pgcompile.typing.expressions import Scope, Typer, bind
+from pgcompile.typing.flows import size_flow
 from pgcompile.vocabulary.family import Family, Parameter
 from pgcompile.vocabulary.layers import ACTIVATIONS, show
 from pgcompile.vocabulary.spaces import KINDS, Space, contains

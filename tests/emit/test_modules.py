@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import pgcompile as pgc
 from pgcompile.model.values import loss_name
-from pgcompile.vocabulary.library import library
+from pgcompile.runtime.library import library
 from tests.conftest import compiled
 from tests.programs import EXAMPLES, SMALL
 
@@ -79,7 +79,7 @@ def test_ruff_passes_whatever_the_line_length(name: str, tmp_path: Path) -> None
 
 def test_special_functions_fit_the_page_too(tmp_path: Path) -> None:
     """They are copied into modules: stable under `ruff format` at 88 and at 120 columns."""
-    path = tmp_path / "special.py"
+    path = tmp_path / "functions.py"
     path.write_text("\n\n\n".join(library(flows=False).sources.values()) + "\n", encoding="utf-8")
     for width in ("88", "120"):
         arguments = ["format", "--check", "--isolated", "--line-length", width, str(path)]
@@ -282,8 +282,8 @@ def test_an_unknown_factor_lists_the_known_ones() -> None:
 
 def test_link_imports_instead_of_copying() -> None:
     source = pgc.compile(SMALL + "e = KL[q || p]", link=True).source
-    assert "from pgcompile.special import" in source
-    assert "def condition(" not in source
+    assert "from pgcompile.runtime.checks import" in source
+    assert "def prepare_conditions(" not in source
     namespace: dict[str, object] = {}
     exec(compile(source, "linked", "exec"), namespace)  # noqa: S102
     assert namespace["Model"]().sample((2,))["x"].shape == (2, 6)  # type: ignore[operator]

@@ -153,7 +153,7 @@ MUTANTS = [
     ),
     Mutant(
         "a draw whose gradient is cut",
-        "special.py",
+        "runtime/draws.py",
         "return torch._standard_gamma(concentration.float() if narrow else concentration)",
         "return torch._standard_gamma(concentration.detach().float() if narrow else concentration.detach())",
         "tests/statistics/test_gradients.py",

@@ -160,7 +160,7 @@ def test_couplings_of_two_halves_are_one_step() -> None:
 
 def test_linked_modules_import_the_transforms() -> None:
     source = pgc.compile(PROGRAMS["a prior"], link=True).source
-    assert "from pgcompile.vocabulary.transforms.planar import Planar" in source
+    assert "from pgcompile.runtime.transforms.planar import Planar" in source
     assert "class Planar" not in source
     namespace: dict[str, object] = {}
     exec(compile(source, "linked", "exec"), namespace)  # noqa: S102

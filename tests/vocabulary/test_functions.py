@@ -8,7 +8,7 @@ import torch
 
 from pgcompile.diagnostics import NOWHERE
 from pgcompile.inference.expression_maker import Maker
-from pgcompile.model.invert import invert
+from pgcompile.inference.invert import invert
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.functions import FUNCTIONS, OF_TERMS, Function
 

@@ -9,14 +9,14 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.func import functional_call, hessian, jacfwd, jacrev, stack_module_state, vmap
 from torch.nn.utils import parametrizations
 
-from pgcompile.vocabulary.transforms.additive import Shift
-from pgcompile.vocabulary.transforms.affine import MaskedAutoregressive
-from pgcompile.vocabulary.transforms.autoregressive import Autoregressive
-from pgcompile.vocabulary.transforms.bernstein import Bernstein
-from pgcompile.vocabulary.transforms.bijection import Bijection
-from pgcompile.vocabulary.transforms.neural import NeuralAutoregressive, UnconstrainedMonotonic
-from pgcompile.vocabulary.transforms.spline import SplineAutoregressive
-from pgcompile.vocabulary.transforms.univariate import as_columns, from_columns
+from pgcompile.runtime.transforms.additive import Shift
+from pgcompile.runtime.transforms.affine import MaskedAutoregressive
+from pgcompile.runtime.transforms.autoregressive import Autoregressive
+from pgcompile.runtime.transforms.bernstein import Bernstein
+from pgcompile.runtime.transforms.bijection import Bijection
+from pgcompile.runtime.transforms.neural import NeuralAutoregressive, UnconstrainedMonotonic
+from pgcompile.runtime.transforms.spline import SplineAutoregressive
+from pgcompile.runtime.transforms.univariate import as_columns, from_columns
 
 D, C = 4, 2
 GRAPH = [[1, 0, 0, 0], [1, 1, 0, 0], [1, 0, 1, 0], [0, 1, 1, 1]]

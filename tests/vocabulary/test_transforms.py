@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pgcompile.vocabulary.library import library
-from pgcompile.vocabulary.transform_words import transform_words
-from pgcompile.vocabulary.transforms.bijection import Bijection
-from pgcompile.vocabulary.transforms.composed import ComposedTransform, Inverted
-from pgcompile.vocabulary.transforms.coupling import AlternatingCouplings
-from pgcompile.vocabulary.transforms.images import MultiScale
+from pgcompile.runtime.library import library
+from pgcompile.runtime.transforms.bijection import Bijection
+from pgcompile.runtime.transforms.composed import ComposedTransform, Inverted
+from pgcompile.runtime.transforms.coupling import AlternatingCouplings
+from pgcompile.runtime.transforms.images import MultiScale
+from pgcompile.vocabulary.transforms import transform_words
 
 D, C, BATCH = 4, 3, 6
 
@@ -112,10 +112,8 @@ def made(case: Case, context: int = 0) -> Any:
     word = transform_words()[case.word]
     cls = getattr(importlib.import_module(library(flows=True).modules[case.word]), case.word)
     first: list[Any] = []
-    if word.takes == "features":
-        first = [case.shape[0]]
-    elif word.takes in ("shape", "image", "channels"):
-        first = [case.shape]
+    if word.argument != "none":
+        first = [case.shape[0] if word.argument == "features" else case.shape]
     more = {"context": context} if context else {}
     module = cls(*first, **more, **case.options).double()
     for parameter in module.parameters():
@@ -278,9 +276,7 @@ def test_a_checkpoint_holds_all_that_the_function_is(case: Case) -> None:
     torch.manual_seed(99)
     word = transform_words()[case.word]
     cls = type(module)
-    first = (
-        [case.shape[0]] if word.takes == "features" else [case.shape] if word.takes not in ("nothing", "vector") else []
-    )
+    first = [case.shape[0] if word.argument == "features" else case.shape] if word.argument != "none" else []
     other = cls(*first, **case.options).double()
     other.load_state_dict(module.state_dict())
     other.eval()
@@ -436,7 +432,7 @@ def test_continuous_trace_by_hutchinson_is_unbiased() -> None:
 @pytest.mark.parametrize("axis", [0, 1])
 def test_both_ways_to_look_a_bin_up_find_the_same(bins: int, axis: int) -> None:
     """The one in few operations and the one in few passes: inside and at the ends."""
-    from pgcompile.vocabulary.transforms.rational_quadratic import Spline
+    from pgcompile.runtime.transforms.rational_quadratic import Spline
 
     torch.manual_seed(0)
     spline = Spline(bins, bound=3.0).double()
@@ -458,7 +454,7 @@ def test_both_ways_to_look_a_bin_up_find_the_same(bins: int, axis: int) -> None:
 @pytest.mark.parametrize("at", [7.0, 5.0, -5.0, 4.99], ids=str)
 def test_a_spline_solved_in_few_digits(dtype: torch.dtype, spread: float, at: float) -> None:
     """At and beyond its ends, steep and flat: what is solved for and every gradient are numbers, and in range."""
-    from pgcompile.vocabulary.transforms.rational_quadratic import Spline
+    from pgcompile.runtime.transforms.rational_quadratic import Spline
 
     torch.manual_seed(0)
     spline = Spline(8).to(dtype)

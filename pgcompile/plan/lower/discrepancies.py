@@ -50,7 +50,7 @@ def penalty(lowering: "FactorLowering", term: Discrepancy, first: Value, second:
     first, second = build.align_axes(first, second)
     one = build.make("select", (first,), (first.rank, *(0 for _ in first.shape)), shape=()) if first.rank else first
     along = build.make("rand_like", (one,), shape=(), fresh=term.label)
-    between = build.make("special", (first, second, along), ("between", first.rank), shape=first.shape)
+    between = build.make("special", (first, second, along), ("interpolate", first.rank), shape=first.shape)
     build.name(between, "point")
     value = build.make("gradient_penalty", (between,), (module, first.rank), shape=())
     while value.axes:

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def expect(formula: str, **variables: tuple) -> None:
+def check_shapes(formula: str, **variables: tuple) -> None:
     """Check variables: each with its event shape, and True where it is an index."""
     for name, (value, shape, *index) in variables.items():
         found = tuple(value.shape)
@@ -29,7 +29,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     return found.log_prob(x)
 
 
-def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
+def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
     given = given or {}
     if unknown := given.keys() - variables.keys():
@@ -45,7 +45,7 @@ def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
     return shape, {name: v.expand((*shape, *events[name])) for name, v in given.items()}
 
 
-def trained(optimiser) -> list:
+def parameters_of(optimiser) -> list:
     """The parameters that an optimiser changes."""
     return [p for group in optimiser.param_groups for p in group["params"]]
 
@@ -65,7 +65,7 @@ class AdversarialAutoencoder(nn.Module):
         """E_{q(z|x)}[log p(x|z)] - JS_d[q(z|x) || p(z); form=nonsaturating];
         x: [..., 64] -> [...].
         """
-        expect("reconstruction", x=(x, (64,)))
+        check_shapes("reconstruction", x=(x, (64,)))
         # q(z|x)
         loc = self.loc(self.hidden(x))
         # E_{q(z|x)}: one pathwise sample of z
@@ -77,7 +77,7 @@ class AdversarialAutoencoder(nn.Module):
 
     def js(self, x: Tensor) -> Tensor:
         """JS_d[q(z|x) || p(z)]; x: [..., 64] -> [...]."""
-        expect("js", x=(x, (64,)))
+        check_shapes("js", x=(x, (64,)))
         # q(z|x)
         loc = self.loc(self.hidden(x))
         # E_{q(z|x)}: one pathwise sample of z
@@ -89,7 +89,7 @@ class AdversarialAutoencoder(nn.Module):
 
     def loss_reconstruction(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of reconstruction."""
-        expect("loss_reconstruction", x=(x, (64,)))
+        check_shapes("loss_reconstruction", x=(x, (64,)))
         loc = self.loc(self.hidden(x))
         z = loc + 0.1 * torch.randn_like(loc)
         logits = self.decoder(z)
@@ -99,7 +99,7 @@ class AdversarialAutoencoder(nn.Module):
 
     def loss_js(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of js."""
-        expect("loss_js", x=(x, (64,)))
+        check_shapes("loss_js", x=(x, (64,)))
         loc = self.loc(self.hidden(x))
         z = loc + 0.1 * torch.randn_like(loc)
         z_2 = torch.randn_like(self._zero.expand(*x.shape[:-1], 2))
@@ -109,7 +109,7 @@ class AdversarialAutoencoder(nn.Module):
 
     def terms(self, x: Tensor) -> dict:
         """Every named term, in one pass."""
-        expect("terms", x=(x, (64,)))
+        check_shapes("terms", x=(x, (64,)))
         # q(z|x)
         loc = self.loc(self.hidden(x))
         # E_{q(z|x)}: one pathwise sample of z
@@ -130,21 +130,23 @@ class AdversarialAutoencoder(nn.Module):
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw p(z) p(x|z); what is given is kept."""
-        shape, known = condition(shape, given, {"z": (1, ()), "x": (1, ("z",))})
+        variables = {"z": (1, ()), "x": (1, ("z",))}
+        shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().sample(shape)
         x = known["x"] if "x" in known else self.p_x_given_z(z).sample()
         return {"z": z, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Means through p(z) p(x|z); what is given is kept."""
-        shape, known = condition(shape, given, {"z": (1, ()), "x": (1, ("z",))})
+        variables = {"z": (1, ()), "x": (1, ("z",))}
+        shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 2)
         x = known["x"] if "x" in known else self.p_x_given_z(z).mean
         return {"z": z, "x": x}
 
     def log_prob(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(z) p(x|z); x: [..., 64], z: [..., 2] -> [...]."""
-        expect("log_prob", x=(x, (64,)), z=(z, (2,)))
+        check_shapes("log_prob", x=(x, (64,)), z=(z, (2,)))
         log_p_z = -0.5 * z.square().sum(-1) - 1.8378770664093456
         logits = self.decoder(z)
         cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
@@ -161,13 +163,13 @@ class AdversarialAutoencoder(nn.Module):
 
     def p_x_given_z(self, z: Tensor) -> D.Distribution:
         """p(x|z) = Bernoulli(logits=decoder(z))."""
-        expect("p(x|z)", z=(z, (2,)))
+        check_shapes("p(x|z)", z=(z, (2,)))
         bernoulli = D.Bernoulli(logits=self.decoder(z), validate_args=False)
         return D.Independent(bernoulli, 1)
 
     def q_z_given_x(self, x: Tensor) -> D.Distribution:
         """q(z|x) = Normal(loc=loc(hidden(x)), scale=0.1)."""
-        expect("q(z|x)", x=(x, (64,)))
+        check_shapes("q(z|x)", x=(x, (64,)))
         normal = D.Normal(self.loc(self.hidden(x)), 0.1, validate_args=False)
         return D.Independent(normal, 1)
 
@@ -202,11 +204,11 @@ class AdversarialAutoencoder(nn.Module):
         optimiser_1, optimiser_2 = optimisers
         loss_reconstruction = self.loss_reconstruction(x)
         optimiser_1.zero_grad()
-        loss_reconstruction.backward(inputs=trained(optimiser_1))
+        loss_reconstruction.backward(inputs=parameters_of(optimiser_1))
         optimiser_1.step()
         loss_js = self.loss_js(x)
         optimiser_2.zero_grad()
-        loss_js.backward(inputs=trained(optimiser_2))
+        loss_js.backward(inputs=parameters_of(optimiser_2))
         optimiser_2.step()
         return {
             "loss_reconstruction": loss_reconstruction.detach(),

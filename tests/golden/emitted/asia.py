@@ -6,19 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def every_state(like: Tensor, base: int, shape: tuple, batch: tuple, index=False):
-    """All values of a variable of `base` values an entry: [states, *batch, *shape]."""
-    count = 1
-    for size in shape:
-        count *= size
-    digits = torch.arange(base**count, device=like.device).unsqueeze(-1)
-    places = base ** torch.arange(count, device=like.device)
-    values = (digits // places % base).reshape(-1, *(1 for _ in batch), *shape)
-    values = values.expand(-1, *batch, *shape)
-    return values if index else values.to(like.dtype)
-
-
-def expect(formula: str, **variables: tuple) -> None:
+def check_shapes(formula: str, **variables: tuple) -> None:
     """Check variables: each with its event shape, and True where it is an index."""
     for name, (value, shape, *index) in variables.items():
         found = tuple(value.shape)
@@ -48,7 +36,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     return found.log_prob(x)
 
 
-def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
+def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
     given = given or {}
     if unknown := given.keys() - variables.keys():
@@ -105,6 +93,18 @@ class TableOf:
         return self.joint.log_prob(index)
 
 
+def every_state(like: Tensor, base: int, shape: tuple, batch: tuple, index=False):
+    """All values of a variable of `base` values an entry: [states, *batch, *shape]."""
+    count = 1
+    for size in shape:
+        count *= size
+    digits = torch.arange(base**count, device=like.device).unsqueeze(-1)
+    places = base ** torch.arange(count, device=like.device)
+    values = (digits // places % base).reshape(-1, *(1 for _ in batch), *shape)
+    values = values.expand(-1, *batch, *shape)
+    return values if index else values.to(like.dtype)
+
+
 class Asia(nn.Module):
     """p(asia) p(smoke) p(tub|asia) p(lung|smoke) p(bronc|smoke) ...; asia: boolean,
     tub: boolean, smoke: boolean, lung: boolean, bronc: boolean, xray: boolean,
@@ -118,7 +118,7 @@ class Asia(nn.Module):
 
     def evidence(self, xray: Tensor, dysp: Tensor) -> Tensor:
         """log p(xray, dysp); xray: [...], dysp: [...] -> [...]."""
-        expect("evidence", xray=(xray, ()), dysp=(dysp, ()))
+        check_shapes("evidence", xray=(xray, ()), dysp=(dysp, ()))
         same_batch("evidence", xray=(xray, 0), dysp=(dysp, 0))
         # E_{p(asia)}: every value of asia
         asia = every_state(self._zero, 2, (), xray.shape)
@@ -209,7 +209,7 @@ class Asia(nn.Module):
 
     def loss(self, xray: Tensor, dysp: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of evidence."""
-        expect("loss", xray=(xray, ()), dysp=(dysp, ()))
+        check_shapes("loss", xray=(xray, ()), dysp=(dysp, ()))
         same_batch("loss", xray=(xray, 0), dysp=(dysp, 0))
         asia = every_state(self._zero, 2, (), xray.shape)
         log_p_asia = -0.010050335853501442 * (1.0 - asia) - 4.605170185988092 * asia
@@ -297,7 +297,7 @@ class Asia(nn.Module):
             "xray": (0, ("tub", "lung")),
             "dysp": (0, ("tub", "lung", "bronc")),
         }
-        shape, known = condition(shape, given, variables)
+        shape, known = prepare_conditions(shape, given, variables)
         asia = known["asia"] if "asia" in known else self.p_asia().sample(shape)
         smoke = known["smoke"] if "smoke" in known else self.p_smoke().sample(shape)
         tub = known["tub"] if "tub" in known else self.p_tub_given_asia(asia).sample()
@@ -340,7 +340,7 @@ class Asia(nn.Module):
             "xray": (0, ("tub", "lung")),
             "dysp": (0, ("tub", "lung", "bronc")),
         }
-        shape, known = condition(shape, given, variables)
+        shape, known = prepare_conditions(shape, given, variables)
         asia = known["asia"] if "asia" in known else self.p_asia().mean.expand(shape)
         if "smoke" in known:
             smoke = known["smoke"]
@@ -385,7 +385,7 @@ class Asia(nn.Module):
         asia: [...], tub: [...], smoke: [...], lung: [...], bronc: [...], xray: [...],
         dysp: [...] -> [...].
         """
-        expect(
+        check_shapes(
             "log_prob",
             asia=(asia, ()),
             tub=(tub, ()),
@@ -446,7 +446,7 @@ class Asia(nn.Module):
         p(lung|smoke) p(bronc|smoke);
         xray: [...], dysp: [...] -> [...].
         """
-        expect("log_p_xray_dysp", xray=(xray, ()), dysp=(dysp, ()))
+        check_shapes("log_p_xray_dysp", xray=(xray, ()), dysp=(dysp, ()))
         # E_{p(asia)}: every value of asia
         asia = every_state(self._zero, 2, (), xray.shape)
         # log p(asia)
@@ -545,7 +545,7 @@ class Asia(nn.Module):
         """log p(tub,lung,bronc|xray,dysp);
         tub: [...], lung: [...], bronc: [...], xray: [...], dysp: [...] -> [...].
         """
-        expect(
+        check_shapes(
             "log_p_tub_lung_bronc_given_xray_dysp",
             tub=(tub, ()),
             lung=(lung, ()),
@@ -691,7 +691,7 @@ class Asia(nn.Module):
         dysp: Tensor,
     ) -> Tensor:
         """log p(lung|xray,dysp); lung: [...], xray: [...], dysp: [...] -> [...]."""
-        expect(
+        check_shapes(
             "log_p_lung_given_xray_dysp",
             lung=(lung, ()),
             xray=(xray, ()),
@@ -843,7 +843,7 @@ class Asia(nn.Module):
         """p(tub|asia) = Bernoulli(logits=logit(0.01) + (logit(0.05) - logit(0.01)) *
         asia).
         """
-        expect("p(tub|asia)", asia=(asia, ()))
+        check_shapes("p(tub|asia)", asia=(asia, ()))
         bernoulli = D.Bernoulli(
             logits=1.6506808709681495 * asia - 4.59511985013459,
             validate_args=False,
@@ -854,7 +854,7 @@ class Asia(nn.Module):
         """p(lung|smoke) = Bernoulli(logits=logit(0.01) + (logit(0.1) - logit(0.01)) *
         smoke).
         """
-        expect("p(lung|smoke)", smoke=(smoke, ()))
+        check_shapes("p(lung|smoke)", smoke=(smoke, ()))
         bernoulli = D.Bernoulli(
             logits=2.3978952727983707 * smoke - 4.59511985013459,
             validate_args=False,
@@ -865,7 +865,7 @@ class Asia(nn.Module):
         """p(bronc|smoke) = Bernoulli(logits=logit(0.3) + (logit(0.6) - logit(0.3)) *
         smoke).
         """
-        expect("p(bronc|smoke)", smoke=(smoke, ()))
+        check_shapes("p(bronc|smoke)", smoke=(smoke, ()))
         bernoulli = D.Bernoulli(
             logits=1.252762968495368 * smoke - 0.8472978603872038,
             validate_args=False,
@@ -876,7 +876,7 @@ class Asia(nn.Module):
         """p(xray|tub,lung) = Bernoulli(logits=logit(0.05) + (logit(0.98) -
         logit(0.05)) * either), either = max(tub, lung).
         """
-        expect("p(xray|tub,lung)", tub=(tub, ()), lung=(lung, ()))
+        check_shapes("p(xray|tub,lung)", tub=(tub, ()), lung=(lung, ()))
         bernoulli = D.Bernoulli(
             logits=6.836259277277065 * torch.maximum(tub, lung) - 2.9444389791664403,
             validate_args=False,
@@ -894,7 +894,7 @@ class Asia(nn.Module):
         logit(0.1)) * either, wheezing = logit(0.8) + (logit(0.9) - logit(0.8)) *
         either.
         """
-        expect(
+        check_shapes(
             "p(dysp|tub,lung,bronc)",
             tub=(tub, ()),
             lung=(lung, ()),
@@ -1014,7 +1014,7 @@ class Asia(nn.Module):
 
     def p_tub_lung_bronc_given_xray_dysp(self, xray: Tensor, dysp: Tensor) -> TableOf:
         """p(tub,lung,bronc|xray,dysp), by the values of tub, lung, bronc."""
-        expect("p(tub,lung,bronc|xray,dysp)", xray=(xray, ()), dysp=(dysp, ()))
+        check_shapes("p(tub,lung,bronc|xray,dysp)", xray=(xray, ()), dysp=(dysp, ()))
         same_batch("p(tub,lung,bronc|xray,dysp)", xray=(xray, 0), dysp=(dysp, 0))
         # E_{p(asia)}: every value of asia
         asia = every_state(self._zero, 2, (), xray.shape)
@@ -1105,7 +1105,7 @@ class Asia(nn.Module):
 
     def p_lung_given_xray_dysp(self, xray: Tensor, dysp: Tensor) -> D.Distribution:
         """p(lung|xray,dysp), by the values of lung."""
-        expect("p(lung|xray,dysp)", xray=(xray, ()), dysp=(dysp, ()))
+        check_shapes("p(lung|xray,dysp)", xray=(xray, ()), dysp=(dysp, ()))
         same_batch("p(lung|xray,dysp)", xray=(xray, 0), dysp=(dysp, 0))
         # E_{p(asia)}: every value of asia
         asia = every_state(self._zero, 2, (), xray.shape)

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def expect(formula: str, **variables: tuple) -> None:
+def check_shapes(formula: str, **variables: tuple) -> None:
     """Check variables: each with its event shape, and True where it is an index."""
     for name, (value, shape, *index) in variables.items():
         found = tuple(value.shape)
@@ -29,7 +29,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     return found.log_prob(x)
 
 
-def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
+def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
     given = given or {}
     if unknown := given.keys() - variables.keys():
@@ -69,7 +69,7 @@ class BetaVae(nn.Module):
 
     def rec(self, x: Tensor) -> Tensor:
         """E_q[log p(x|z)]; x: [..., 64] -> [...]."""
-        expect("rec", x=(x, (64,)))
+        check_shapes("rec", x=(x, (64,)))
         # q(z|x)
         h = self.hidden(x)
         loc, scale = self.loc(h), self.scale(h)
@@ -81,7 +81,7 @@ class BetaVae(nn.Module):
 
     def kl(self, x: Tensor) -> Tensor:
         """KL[q || p]; x: [..., 64] -> [...]."""
-        expect("kl", x=(x, (64,)))
+        check_shapes("kl", x=(x, (64,)))
         # q(z|x)
         h = self.hidden(x)
         loc, scale = self.loc(h), self.scale(h)
@@ -89,7 +89,7 @@ class BetaVae(nn.Module):
 
     def objective(self, x: Tensor, beta: Tensor | float) -> Tensor:
         """rec - beta * kl; x: [..., 64], beta: a number -> [...]."""
-        expect("objective", x=(x, (64,)))
+        check_shapes("objective", x=(x, (64,)))
         # q(z|x)
         h = self.hidden(x)
         loc, scale = self.loc(h), self.scale(h)
@@ -104,7 +104,7 @@ class BetaVae(nn.Module):
 
     def loss(self, x: Tensor, beta: Tensor | float) -> Tensor:
         """The scalar to minimise: minus the batch mean of objective."""
-        expect("loss", x=(x, (64,)))
+        check_shapes("loss", x=(x, (64,)))
         h = self.hidden(x)
         loc, scale = self.loc(h), self.scale(h)
         z = loc + scale * torch.randn_like(loc)
@@ -115,7 +115,7 @@ class BetaVae(nn.Module):
 
     def terms(self, x: Tensor, beta: Tensor | float) -> dict:
         """Every named term, in one pass."""
-        expect("terms", x=(x, (64,)))
+        check_shapes("terms", x=(x, (64,)))
         # q(z|x)
         h = self.hidden(x)
         loc, scale = self.loc(h), self.scale(h)
@@ -131,21 +131,23 @@ class BetaVae(nn.Module):
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw p(z) p(x|z); what is given is kept."""
-        shape, known = condition(shape, given, {"z": (1, ()), "x": (1, ("z",))})
+        variables = {"z": (1, ()), "x": (1, ("z",))}
+        shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().sample(shape)
         x = known["x"] if "x" in known else self.p_x_given_z(z).sample()
         return {"z": z, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Means through p(z) p(x|z); what is given is kept."""
-        shape, known = condition(shape, given, {"z": (1, ()), "x": (1, ("z",))})
+        variables = {"z": (1, ()), "x": (1, ("z",))}
+        shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 8)
         x = known["x"] if "x" in known else self.p_x_given_z(z).mean
         return {"z": z, "x": x}
 
     def log_prob(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(z) p(x|z); x: [..., 64], z: [..., 8] -> [...]."""
-        expect("log_prob", x=(x, (64,)), z=(z, (8,)))
+        check_shapes("log_prob", x=(x, (64,)), z=(z, (8,)))
         log_p_z = -0.5 * z.square().sum(-1) - 7.351508265637382
         logits = self.decoder(z)
         cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
@@ -162,13 +164,13 @@ class BetaVae(nn.Module):
 
     def p_x_given_z(self, z: Tensor) -> D.Distribution:
         """p(x|z) = Bernoulli(logits=decoder(z))."""
-        expect("p(x|z)", z=(z, (8,)))
+        check_shapes("p(x|z)", z=(z, (8,)))
         bernoulli = D.Bernoulli(logits=self.decoder(z), validate_args=False)
         return D.Independent(bernoulli, 1)
 
     def q_z_given_x(self, x: Tensor) -> D.Distribution:
         """q(z|x) = Normal(loc=loc(h), scale=scale(h)), h = hidden(x)."""
-        expect("q(z|x)", x=(x, (64,)))
+        check_shapes("q(z|x)", x=(x, (64,)))
         h = self.hidden(x)
         normal = D.Normal(self.loc(h), self.scale(h), validate_args=False)
         return D.Independent(normal, 1)

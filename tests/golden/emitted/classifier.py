@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def expect(formula: str, **variables: tuple) -> None:
+def check_shapes(formula: str, **variables: tuple) -> None:
     """Check variables: each with its event shape, and True where it is an index."""
     for name, (value, shape, *index) in variables.items():
         found = tuple(value.shape)
@@ -36,7 +36,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     return found.log_prob(x)
 
 
-def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
+def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
     given = given or {}
     if unknown := given.keys() - variables.keys():
@@ -66,7 +66,7 @@ class Classifier(nn.Module):
 
     def likelihood(self, x: Tensor, y: Tensor) -> Tensor:
         """log p(y|x); x: [..., 64], y: [...] -> [...]."""
-        expect("likelihood", x=(x, (64,)), y=(y, (), True))
+        check_shapes("likelihood", x=(x, (64,)), y=(y, (), True))
         same_batch("likelihood", x=(x, 1), y=(y, 0))
         # p(y|x)
         logits = self.logits(x)
@@ -74,7 +74,7 @@ class Classifier(nn.Module):
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of likelihood."""
-        expect("loss", x=(x, (64,)), y=(y, (), True))
+        check_shapes("loss", x=(x, (64,)), y=(y, (), True))
         same_batch("loss", x=(x, 1), y=(y, 0))
         logits = self.logits(x)
         return F.cross_entropy(torch.atleast_2d(logits).flatten(0, -2), y.flatten())
@@ -85,21 +85,21 @@ class Classifier(nn.Module):
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw p(y|x); what is given is kept."""
-        shape, known = condition(shape, given, {"y": (0, ()), "x": (1, None)})
+        shape, known = prepare_conditions(shape, given, {"y": (0, ()), "x": (1, None)})
         x = known["x"]
         y = known["y"] if "y" in known else self.p_y_given_x(x).sample()
         return {"y": y, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Means through p(y|x); what is given is kept."""
-        shape, known = condition(shape, given, {"y": (0, ()), "x": (1, None)})
+        shape, known = prepare_conditions(shape, given, {"y": (0, ()), "x": (1, None)})
         x = known["x"]
         y = known["y"] if "y" in known else self.p_y_given_x(x).mode
         return {"y": y, "x": x}
 
     def log_prob(self, x: Tensor, y: Tensor) -> Tensor:
         """log p(y|x); x: [..., 64], y: [...] -> [...]."""
-        expect("log_prob", x=(x, (64,)), y=(y, (), True))
+        check_shapes("log_prob", x=(x, (64,)), y=(y, (), True))
         logits = self.logits(x)
         return logits.log_softmax(-1).gather(-1, y.unsqueeze(-1)).squeeze(-1)
 
@@ -109,7 +109,7 @@ class Classifier(nn.Module):
 
     def p_y_given_x(self, x: Tensor) -> D.Distribution:
         """p(y|x) = Categorical(logits=logits(x))."""
-        expect("p(y|x)", x=(x, (64,)))
+        check_shapes("p(y|x)", x=(x, (64,)))
         return D.Categorical(logits=self.logits(x), validate_args=False)
 
     def factor(self, name: str):

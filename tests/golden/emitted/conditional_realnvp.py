@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def expect(formula: str, **variables: tuple) -> None:
+def check_shapes(formula: str, **variables: tuple) -> None:
     """Check variables: each with its event shape, and True where it is an index."""
     for name, (value, shape, *index) in variables.items():
         found = tuple(value.shape)
@@ -38,7 +38,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     return found.log_prob(x)
 
 
-def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
+def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
     given = given or {}
     if unknown := given.keys() - variables.keys():
@@ -696,7 +696,7 @@ class ConditionalRealnvp(nn.Module):
 
     def likelihood(self, grey: Tensor, y: Tensor) -> Tensor:
         """log p(grey|y); grey: [..., 64], y: [...] -> [...]."""
-        expect("likelihood", grey=(grey, (64,)), y=(y, (), True))
+        check_shapes("likelihood", grey=(grey, (64,)), y=(y, (), True))
         same_batch("likelihood", grey=(grey, 1), y=(y, 0))
         # log p(grey|y)
         u, ladj = self.f(grey, F.one_hot(y, 10).to(self._zero.dtype))
@@ -704,7 +704,7 @@ class ConditionalRealnvp(nn.Module):
 
     def loss(self, grey: Tensor, y: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of likelihood."""
-        expect("loss", grey=(grey, (64,)), y=(y, (), True))
+        check_shapes("loss", grey=(grey, (64,)), y=(y, (), True))
         same_batch("loss", grey=(grey, 1), y=(y, 0))
         u, ladj = self.f(grey, F.one_hot(y, 10).to(self._zero.dtype))
         difference = 0.5 * u.square().sum() - ladj.sum()
@@ -716,21 +716,23 @@ class ConditionalRealnvp(nn.Module):
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw p(grey|y); what is given is kept."""
-        shape, known = condition(shape, given, {"grey": (1, ()), "y": (0, None)})
+        variables = {"grey": (1, ()), "y": (0, None)}
+        shape, known = prepare_conditions(shape, given, variables)
         y = known["y"]
         grey = known["grey"] if "grey" in known else self.p_grey_given_y(y).sample()
         return {"grey": grey, "y": y}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Means through p(grey|y); what is given is kept."""
-        shape, known = condition(shape, given, {"grey": (1, ()), "y": (0, None)})
+        variables = {"grey": (1, ()), "y": (0, None)}
+        shape, known = prepare_conditions(shape, given, variables)
         y = known["y"]
         grey = known["grey"] if "grey" in known else self.p_grey_given_y(y).mean
         return {"grey": grey, "y": y}
 
     def log_prob(self, grey: Tensor, y: Tensor) -> Tensor:
         """log p(grey|y); grey: [..., 64], y: [...] -> [...]."""
-        expect("log_prob", grey=(grey, (64,)), y=(y, (), True))
+        check_shapes("log_prob", grey=(grey, (64,)), y=(y, (), True))
         u, ladj = self.f(grey, F.one_hot(y, 10).to(self._zero.dtype))
         return -0.5 * u.square().sum(-1) - 58.81206612509906 + ladj
 
@@ -740,7 +742,7 @@ class ConditionalRealnvp(nn.Module):
 
     def p_grey_given_y(self, y: Tensor) -> D.Distribution:
         """p(grey|y) = Flow(Normal(loc=0, scale=1), f(one_hot(y)))."""
-        expect("p(grey|y)", y=(y, (), True))
+        check_shapes("p(grey|y)", y=(y, (), True))
         base = D.Independent(
             D.Normal(self._zero.expand(*y.shape, 64), 1.0, validate_args=False),
             1,

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def expect(formula: str, **variables: tuple) -> None:
+def check_shapes(formula: str, **variables: tuple) -> None:
     """Check variables: each with its event shape, and True where it is an index."""
     for name, (value, shape, *index) in variables.items():
         found = tuple(value.shape)
@@ -36,7 +36,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     return found.log_prob(x)
 
 
-def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
+def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
     given = given or {}
     if unknown := given.keys() - variables.keys():
@@ -64,7 +64,7 @@ class ConditionalVae(nn.Module):
 
     def elbo(self, x: Tensor, y: Tensor) -> Tensor:
         """ELBO[p(x|z,y) p(z) || q(z|x,y)]; x: [..., 64], y: [...] -> [...]."""
-        expect("elbo", x=(x, (64,)), y=(y, (), True))
+        check_shapes("elbo", x=(x, (64,)), y=(y, (), True))
         same_batch("elbo", x=(x, 1), y=(y, 0))
         # q(z|x,y)
         one_hot = F.one_hot(y, 10).to(self._zero.dtype)
@@ -81,7 +81,7 @@ class ConditionalVae(nn.Module):
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of elbo."""
-        expect("loss", x=(x, (64,)), y=(y, (), True))
+        check_shapes("loss", x=(x, (64,)), y=(y, (), True))
         same_batch("loss", x=(x, 1), y=(y, 0))
         one_hot = F.one_hot(y, 10).to(self._zero.dtype)
         m, s = self.head(self.hidden(torch.cat((x, one_hot), -1))).chunk(2, -1)
@@ -99,7 +99,7 @@ class ConditionalVae(nn.Module):
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw p(z) p(x|z,y); what is given is kept."""
         variables = {"z": (1, ()), "x": (1, ("z",)), "y": (0, None)}
-        shape, known = condition(shape, given, variables)
+        shape, known = prepare_conditions(shape, given, variables)
         y = known["y"]
         z = known["z"] if "z" in known else self.p_z().sample(shape)
         x = known["x"] if "x" in known else self.p_x_given_z_y(z, y).sample()
@@ -108,7 +108,7 @@ class ConditionalVae(nn.Module):
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Means through p(z) p(x|z,y); what is given is kept."""
         variables = {"z": (1, ()), "x": (1, ("z",)), "y": (0, None)}
-        shape, known = condition(shape, given, variables)
+        shape, known = prepare_conditions(shape, given, variables)
         y = known["y"]
         z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 8)
         x = known["x"] if "x" in known else self.p_x_given_z_y(z, y).mean
@@ -116,7 +116,7 @@ class ConditionalVae(nn.Module):
 
     def log_prob(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
         """log p(z) p(x|z,y); x: [..., 64], y: [...], z: [..., 8] -> [...]."""
-        expect("log_prob", x=(x, (64,)), y=(y, (), True), z=(z, (8,)))
+        check_shapes("log_prob", x=(x, (64,)), y=(y, (), True), z=(z, (8,)))
         log_p_z = -0.5 * z.square().sum(-1) - 7.351508265637382
         logits = self.decoder(torch.cat((z, F.one_hot(y, 10).to(self._zero.dtype)), -1))
         cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
@@ -133,7 +133,7 @@ class ConditionalVae(nn.Module):
 
     def p_x_given_z_y(self, z: Tensor, y: Tensor) -> D.Distribution:
         """p(x|z,y) = Bernoulli(logits=decoder(z, y))."""
-        expect("p(x|z,y)", z=(z, (8,)), y=(y, (), True))
+        check_shapes("p(x|z,y)", z=(z, (8,)), y=(y, (), True))
         one_hot = F.one_hot(y, 10).to(self._zero.dtype)
         bernoulli = D.Bernoulli(
             logits=self.decoder(torch.cat((z, one_hot), -1)),
@@ -143,7 +143,7 @@ class ConditionalVae(nn.Module):
 
     def q_z_given_x_y(self, x: Tensor, y: Tensor) -> D.Distribution:
         """q(z|x,y) = Normal(loc=m, scale=softplus(s)), m, s = head(hidden(x, y))."""
-        expect("q(z|x,y)", x=(x, (64,)), y=(y, (), True))
+        check_shapes("q(z|x,y)", x=(x, (64,)), y=(y, (), True))
         one_hot = F.one_hot(y, 10).to(self._zero.dtype)
         m, s = self.head(self.hidden(torch.cat((x, one_hot), -1))).chunk(2, -1)
         return D.Independent(D.Normal(m, F.softplus(s), validate_args=False), 1)

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def expect(formula: str, **variables: tuple) -> None:
+def check_shapes(formula: str, **variables: tuple) -> None:
     """Check variables: each with its event shape, and True where it is an index."""
     for name, (value, shape, *index) in variables.items():
         found = tuple(value.shape)
@@ -29,7 +29,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     return found.log_prob(x)
 
 
-def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
+def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
     given = given or {}
     if unknown := given.keys() - variables.keys():
@@ -58,7 +58,7 @@ class DiscreteVae(nn.Module):
         """E_{q(b|x); samples=4}[log p(x|b)] - KL[q(b|x) || p(b)];
         x: [..., 64] -> [...].
         """
-        expect("elbo", x=(x, (64,)))
+        check_shapes("elbo", x=(x, (64,)))
         # q(b|x)
         logits_b = self.encoder(x)
         # E_{q(b|x)}: 4 samples of b
@@ -94,7 +94,7 @@ class DiscreteVae(nn.Module):
 
     def loss(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of elbo."""
-        expect("loss", x=(x, (64,)))
+        check_shapes("loss", x=(x, (64,)))
         logits_b = self.encoder(x)
         probs = logits_b.sigmoid()
         b = torch.bernoulli(probs.expand(4, *probs.shape))
@@ -132,21 +132,23 @@ class DiscreteVae(nn.Module):
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw p(b) p(x|b); what is given is kept."""
-        shape, known = condition(shape, given, {"b": (1, ()), "x": (1, ("b",))})
+        variables = {"b": (1, ()), "x": (1, ("b",))}
+        shape, known = prepare_conditions(shape, given, variables)
         b = known["b"] if "b" in known else self.p_b().sample(shape)
         x = known["x"] if "x" in known else self.p_x_given_b(b).sample()
         return {"b": b, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Means through p(b) p(x|b); what is given is kept."""
-        shape, known = condition(shape, given, {"b": (1, ()), "x": (1, ("b",))})
+        variables = {"b": (1, ()), "x": (1, ("b",))}
+        shape, known = prepare_conditions(shape, given, variables)
         b = known["b"] if "b" in known else self.p_b().mean.expand(*shape, 16)
         x = known["x"] if "x" in known else self.p_x_given_b(b).mean
         return {"b": b, "x": x}
 
     def log_prob(self, x: Tensor, b: Tensor) -> Tensor:
         """log p(b) p(x|b); x: [..., 64], b: [..., 16] -> [...]."""
-        expect("log_prob", x=(x, (64,)), b=(b, (16,)))
+        check_shapes("log_prob", x=(x, (64,)), b=(b, (16,)))
         product = 0.6931471805599453 * (1.0 - b)
         logits = self.decoder(b)
         total = F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(-1)
@@ -166,13 +168,13 @@ class DiscreteVae(nn.Module):
 
     def p_x_given_b(self, b: Tensor) -> D.Distribution:
         """p(x|b) = Bernoulli(logits=decoder(b))."""
-        expect("p(x|b)", b=(b, (16,)))
+        check_shapes("p(x|b)", b=(b, (16,)))
         bernoulli = D.Bernoulli(logits=self.decoder(b), validate_args=False)
         return D.Independent(bernoulli, 1)
 
     def q_b_given_x(self, x: Tensor) -> D.Distribution:
         """q(b|x) = Bernoulli(logits=encoder(x))."""
-        expect("q(b|x)", x=(x, (64,)))
+        check_shapes("q(b|x)", x=(x, (64,)))
         bernoulli = D.Bernoulli(logits=self.encoder(x), validate_args=False)
         return D.Independent(bernoulli, 1)
 

@@ -6,14 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def spread_table(table: Tensor, batch: tuple) -> Tensor:
-    """The rows of a table repeated over a batch: [rows, *batch, ...]."""
-    rows, *rest = table.shape
-    ones = table.reshape(rows, *(1 for _ in batch), *rest)
-    return ones.expand(rows, *batch, *rest)
-
-
-def expect(formula: str, **variables: tuple) -> None:
+def check_shapes(formula: str, **variables: tuple) -> None:
     """Check variables: each with its event shape, and True where it is an index."""
     for name, (value, shape, *index) in variables.items():
         found = tuple(value.shape)
@@ -36,7 +29,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     return found.log_prob(x)
 
 
-def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
+def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
     given = given or {}
     if unknown := given.keys() - variables.keys():
@@ -50,6 +43,13 @@ def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
     shape = (*shape, *torch.broadcast_shapes(*batches))
     events = {name: v.shape[v.ndim - variables[name][0] :] for name, v in given.items()}
     return shape, {name: v.expand((*shape, *events[name])) for name, v in given.items()}
+
+
+def expand_rows(table: Tensor, batch: tuple) -> Tensor:
+    """The rows of a table repeated over a batch: [rows, *batch, ...]."""
+    rows, *rest = table.shape
+    ones = table.reshape(rows, *(1 for _ in batch), *rest)
+    return ones.expand(rows, *batch, *rest)
 
 
 class EnumeratedVae(nn.Module):
@@ -72,10 +72,10 @@ class EnumeratedVae(nn.Module):
 
     def elbo(self, x: Tensor) -> Tensor:
         """ELBO[p || q]; x: [..., 64] -> [...]."""
-        expect("elbo", x=(x, (64,)))
+        check_shapes("elbo", x=(x, (64,)))
         # q(z|x,k)
         h = self.encoder(x)
-        p_loc_z = spread_table(self.centres, x.shape[:-1])
+        p_loc_z = expand_rows(self.centres, x.shape[:-1])
         q_loc_z = self.loc(h) + p_loc_z
         scale = self.scale(h)
         # E_{q(k,z|x)}: one pathwise sample of z
@@ -103,9 +103,9 @@ class EnumeratedVae(nn.Module):
 
     def loss(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of elbo."""
-        expect("loss", x=(x, (64,)))
+        check_shapes("loss", x=(x, (64,)))
         h = self.encoder(x)
-        p_loc_z = spread_table(self.centres, x.shape[:-1])
+        p_loc_z = expand_rows(self.centres, x.shape[:-1])
         q_loc_z = self.loc(h) + p_loc_z
         scale = self.scale(h)
         z = q_loc_z + scale * torch.randn_like(q_loc_z)
@@ -133,7 +133,7 @@ class EnumeratedVae(nn.Module):
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw p(k) p(z|k) p(x|z); what is given is kept."""
         variables = {"k": (0, ()), "z": (1, ("k",)), "x": (1, ("z",))}
-        shape, known = condition(shape, given, variables)
+        shape, known = prepare_conditions(shape, given, variables)
         k = known["k"] if "k" in known else self.p_k().sample(shape)
         z = known["z"] if "z" in known else self.p_z_given_k(k).sample()
         x = known["x"] if "x" in known else self.p_x_given_z(z).sample()
@@ -142,7 +142,7 @@ class EnumeratedVae(nn.Module):
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Means through p(k) p(z|k) p(x|z); what is given is kept."""
         variables = {"k": (0, ()), "z": (1, ("k",)), "x": (1, ("z",))}
-        shape, known = condition(shape, given, variables)
+        shape, known = prepare_conditions(shape, given, variables)
         k = known["k"] if "k" in known else self.p_k().mode.expand(shape)
         z = known["z"] if "z" in known else self.p_z_given_k(k).mean
         x = known["x"] if "x" in known else self.p_x_given_z(z).mean
@@ -150,7 +150,7 @@ class EnumeratedVae(nn.Module):
 
     def log_prob(self, x: Tensor, k: Tensor, z: Tensor) -> Tensor:
         """log p(k) p(z|k) p(x|z); x: [..., 64], k: [...], z: [..., 4] -> [...]."""
-        expect("log_prob", x=(x, (64,)), k=(k, (), True), z=(z, (4,)))
+        check_shapes("log_prob", x=(x, (64,)), k=(k, (), True), z=(z, (4,)))
         log_p_k = self.table_1.log_softmax(-1)[k]
         log_p_z = -0.5 * (z - self.centres[k]).square().sum(-1) - 3.675754132818691
         logits = self.decoder(z)
@@ -167,25 +167,25 @@ class EnumeratedVae(nn.Module):
 
     def p_z_given_k(self, k: Tensor) -> D.Distribution:
         """p(z|k) = Normal(loc=centres[k], scale=1)."""
-        expect("p(z|k)", k=(k, (), True))
+        check_shapes("p(z|k)", k=(k, (), True))
         return D.Independent(D.Normal(self.centres[k], 1.0, validate_args=False), 1)
 
     def p_x_given_z(self, z: Tensor) -> D.Distribution:
         """p(x|z) = Bernoulli(logits=decoder(z))."""
-        expect("p(x|z)", z=(z, (4,)))
+        check_shapes("p(x|z)", z=(z, (4,)))
         bernoulli = D.Bernoulli(logits=self.decoder(z), validate_args=False)
         return D.Independent(bernoulli, 1)
 
     def q_k_given_x(self, x: Tensor) -> D.Distribution:
         """q(k|x) = Categorical(logits=logits(h)), h = encoder(x)."""
-        expect("q(k|x)", x=(x, (64,)))
+        check_shapes("q(k|x)", x=(x, (64,)))
         return D.Categorical(logits=self.logits(self.encoder(x)), validate_args=False)
 
     def q_z_given_x_k(self, x: Tensor, k: Tensor) -> D.Distribution:
         """q(z|x,k) = Normal(loc=loc(h) + centres[k], scale=scale(h)), h =
         encoder(x).
         """
-        expect("q(z|x,k)", x=(x, (64,)), k=(k, (), True))
+        check_shapes("q(z|x,k)", x=(x, (64,)), k=(k, (), True))
         h = self.encoder(x)
         normal = D.Normal(
             self.loc(h) + self.centres[k],

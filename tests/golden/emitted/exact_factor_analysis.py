@@ -6,13 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def solve_vector(tril: Tensor, vector: Tensor) -> Tensor:
-    """L^-1 v for a lower triangular L, over all batch dimensions of both."""
-    column = vector.unsqueeze(-1)
-    return torch.linalg.solve_triangular(tril, column, upper=False).squeeze(-1)
-
-
-def expect(formula: str, **variables: tuple) -> None:
+def check_shapes(formula: str, **variables: tuple) -> None:
     """Check variables: each with its event shape, and True where it is an index."""
     for name, (value, shape, *index) in variables.items():
         found = tuple(value.shape)
@@ -35,7 +29,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     return found.log_prob(x)
 
 
-def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
+def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
     given = given or {}
     if unknown := given.keys() - variables.keys():
@@ -49,6 +43,12 @@ def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
     shape = (*shape, *torch.broadcast_shapes(*batches))
     events = {name: v.shape[v.ndim - variables[name][0] :] for name, v in given.items()}
     return shape, {name: v.expand((*shape, *events[name])) for name, v in given.items()}
+
+
+def solve_vector(tril: Tensor, vector: Tensor) -> Tensor:
+    """L^-1 v for a lower triangular L, over all batch dimensions of both."""
+    column = vector.unsqueeze(-1)
+    return torch.linalg.solve_triangular(tril, column, upper=False).squeeze(-1)
 
 
 class ExactFactorAnalysis(nn.Module):
@@ -67,7 +67,7 @@ class ExactFactorAnalysis(nn.Module):
 
     def likelihood(self, grey: Tensor) -> Tensor:
         """log p(grey); grey: [..., 64] -> [...]."""
-        expect("likelihood", grey=(grey, (64,)))
+        check_shapes("likelihood", grey=(grey, (64,)))
         # log p(grey)
         matmul = self.loadings @ self.loadings.mT
         square = F.softplus(self.free_noise).square()
@@ -79,7 +79,7 @@ class ExactFactorAnalysis(nn.Module):
 
     def loss(self, grey: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of likelihood."""
-        expect("loss", grey=(grey, (64,)))
+        check_shapes("loss", grey=(grey, (64,)))
         matmul = self.loadings @ self.loadings.mT
         square = F.softplus(self.free_noise).square()
         tril = torch.linalg.cholesky(matmul + torch.diag_embed(square))
@@ -94,21 +94,23 @@ class ExactFactorAnalysis(nn.Module):
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw p(z) p(grey|z); what is given is kept."""
-        shape, known = condition(shape, given, {"z": (1, ()), "grey": (1, ("z",))})
+        variables = {"z": (1, ()), "grey": (1, ("z",))}
+        shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().sample(shape)
         grey = known["grey"] if "grey" in known else self.p_grey_given_z(z).sample()
         return {"z": z, "grey": grey}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Means through p(z) p(grey|z); what is given is kept."""
-        shape, known = condition(shape, given, {"z": (1, ()), "grey": (1, ("z",))})
+        variables = {"z": (1, ()), "grey": (1, ("z",))}
+        shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 8)
         grey = known["grey"] if "grey" in known else self.p_grey_given_z(z).mean
         return {"z": z, "grey": grey}
 
     def log_prob(self, grey: Tensor, z: Tensor) -> Tensor:
         """log p(z) p(grey|z); grey: [..., 64], z: [..., 8] -> [...]."""
-        expect("log_prob", grey=(grey, (64,)), z=(z, (8,)))
+        check_shapes("log_prob", grey=(grey, (64,)), z=(z, (8,)))
         log_p_z = -0.5 * z.square().sum(-1) - 7.351508265637382
         loc = F.linear(z, self.loadings) + self.centre
         noise = F.softplus(self.free_noise)
@@ -127,7 +129,7 @@ class ExactFactorAnalysis(nn.Module):
 
     def p_grey_given_z(self, z: Tensor) -> D.Distribution:
         """p(grey|z) = Normal(loc=loadings @ z + centre, scale=noise)."""
-        expect("p(grey|z)", z=(z, (8,)))
+        check_shapes("p(grey|z)", z=(z, (8,)))
         normal = D.Normal(
             F.linear(z, self.loadings) + self.centre,
             F.softplus(self.free_noise),
@@ -155,7 +157,7 @@ class ExactFactorAnalysis(nn.Module):
         diag([1, 1, 1, 1, 1, 1, 1, 1]) + weights_z @ loadings, loc_z =
         inverse(precision_z) @ (weights_z @ (grey - centre)).
         """
-        expect("p(z|grey)", grey=(grey, (64,)))
+        check_shapes("p(z|grey)", grey=(grey, (64,)))
         ratio = 1.0 / F.softplus(self.free_noise).square()
         weights_z = self.loadings.mT @ torch.diag_embed(ratio)
         precision_z = torch.diag_embed(self.table_1) + weights_z @ self.loadings

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def expect(formula: str, **variables: tuple) -> None:
+def check_shapes(formula: str, **variables: tuple) -> None:
     """Check variables: each with its event shape, and True where it is an index."""
     for name, (value, shape, *index) in variables.items():
         found = tuple(value.shape)
@@ -29,7 +29,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     return found.log_prob(x)
 
 
-def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
+def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
     given = given or {}
     if unknown := given.keys() - variables.keys():
@@ -61,7 +61,7 @@ class FactorAnalysis(nn.Module):
         """E_{q(z|grey)}[log p(grey|z)] - KL[q(z|grey) || p(z)];
         grey: [..., 64] -> [...].
         """
-        expect("elbo", grey=(grey, (64,)))
+        check_shapes("elbo", grey=(grey, (64,)))
         # q(z|grey)
         loc_z = self.loc(grey)
         spread = F.softplus(self.free_spread)
@@ -78,7 +78,7 @@ class FactorAnalysis(nn.Module):
 
     def loss(self, grey: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of elbo."""
-        expect("loss", grey=(grey, (64,)))
+        check_shapes("loss", grey=(grey, (64,)))
         loc_z = self.loc(grey)
         spread = F.softplus(self.free_spread)
         z = loc_z + spread * torch.randn_like(loc_z)
@@ -95,21 +95,23 @@ class FactorAnalysis(nn.Module):
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw p(z) p(grey|z); what is given is kept."""
-        shape, known = condition(shape, given, {"z": (1, ()), "grey": (1, ("z",))})
+        variables = {"z": (1, ()), "grey": (1, ("z",))}
+        shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().sample(shape)
         grey = known["grey"] if "grey" in known else self.p_grey_given_z(z).sample()
         return {"z": z, "grey": grey}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Means through p(z) p(grey|z); what is given is kept."""
-        shape, known = condition(shape, given, {"z": (1, ()), "grey": (1, ("z",))})
+        variables = {"z": (1, ()), "grey": (1, ("z",))}
+        shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 8)
         grey = known["grey"] if "grey" in known else self.p_grey_given_z(z).mean
         return {"z": z, "grey": grey}
 
     def log_prob(self, grey: Tensor, z: Tensor) -> Tensor:
         """log p(z) p(grey|z); grey: [..., 64], z: [..., 8] -> [...]."""
-        expect("log_prob", grey=(grey, (64,)), z=(z, (8,)))
+        check_shapes("log_prob", grey=(grey, (64,)), z=(z, (8,)))
         log_p_z = -0.5 * z.square().sum(-1) - 7.351508265637382
         loc = F.linear(z, self.loadings) + self.centre
         noise = F.softplus(self.free_noise)
@@ -128,7 +130,7 @@ class FactorAnalysis(nn.Module):
 
     def p_grey_given_z(self, z: Tensor) -> D.Distribution:
         """p(grey|z) = Normal(loc=loadings @ z + centre, scale=noise)."""
-        expect("p(grey|z)", z=(z, (8,)))
+        check_shapes("p(grey|z)", z=(z, (8,)))
         normal = D.Normal(
             F.linear(z, self.loadings) + self.centre,
             F.softplus(self.free_noise),
@@ -138,7 +140,7 @@ class FactorAnalysis(nn.Module):
 
     def q_z_given_grey(self, grey: Tensor) -> D.Distribution:
         """q(z|grey) = Normal(loc=loc(grey), scale=spread)."""
-        expect("q(z|grey)", grey=(grey, (64,)))
+        check_shapes("q(z|grey)", grey=(grey, (64,)))
         normal = D.Normal(
             self.loc(grey),
             F.softplus(self.free_spread),

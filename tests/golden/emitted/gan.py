@@ -6,28 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class Delta(D.Distribution):
-    """All mass at the point `v`."""
-
-    arg_constraints = {}  # noqa: RUF012
-    has_rsample = True
-
-    def __init__(self, v: Tensor, event_dim: int) -> None:
-        self.v = v
-        batch, event = v.shape[: v.ndim - event_dim], v.shape[v.ndim - event_dim :]
-        super().__init__(batch, event, validate_args=False)
-
-    @property
-    def mean(self) -> Tensor:
-        """The point."""
-        return self.v
-
-    def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
-        """The point, repeated."""
-        return self.v.expand((*sample_shape, *self.v.shape))
-
-
-def expect(formula: str, **variables: tuple) -> None:
+def check_shapes(formula: str, **variables: tuple) -> None:
     """Check variables: each with its event shape, and True where it is an index."""
     for name, (value, shape, *index) in variables.items():
         found = tuple(value.shape)
@@ -50,7 +29,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     return found.log_prob(x)
 
 
-def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
+def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
     given = given or {}
     if unknown := given.keys() - variables.keys():
@@ -66,7 +45,28 @@ def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
     return shape, {name: v.expand((*shape, *events[name])) for name, v in given.items()}
 
 
-def trained(optimiser) -> list:
+class Delta(D.Distribution):
+    """All mass at the point `v`."""
+
+    arg_constraints = {}  # noqa: RUF012
+    has_rsample = True
+
+    def __init__(self, v: Tensor, event_dim: int) -> None:
+        self.v = v
+        batch, event = v.shape[: v.ndim - event_dim], v.shape[v.ndim - event_dim :]
+        super().__init__(batch, event, validate_args=False)
+
+    @property
+    def mean(self) -> Tensor:
+        """The point."""
+        return self.v
+
+    def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+        """The point, repeated."""
+        return self.v.expand((*sample_shape, *self.v.shape))
+
+
+def parameters_of(optimiser) -> list:
     """The parameters that an optimiser changes."""
     return [p for group in optimiser.param_groups for p in group["params"]]
 
@@ -94,7 +94,7 @@ class Gan(nn.Module):
 
     def js(self, x: Tensor) -> Tensor:
         """JS_d[p(x|z) p(z) || data]; x: [..., 2] -> [...]."""
-        expect("js", x=(x, (2,)))
+        check_shapes("js", x=(x, (2,)))
         # E_{p(z,x)}: one pathwise sample of z
         z = torch.randn_like(self._zero.expand(*x.shape[:-1], 4))
         # p(x|z)
@@ -104,7 +104,7 @@ class Gan(nn.Module):
 
     def fool(self, x: Tensor) -> Tensor:
         """JS_d[p(x|z) p(z) || data; form=nonsaturating]; x: [..., 2] -> [...]."""
-        expect("fool", x=(x, (2,)))
+        check_shapes("fool", x=(x, (2,)))
         # E_{p(z,x)}: one pathwise sample of z
         z = torch.randn_like(self._zero.expand(*x.shape[:-1], 4))
         # p(x|z)
@@ -113,7 +113,7 @@ class Gan(nn.Module):
 
     def loss_js(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of js."""
-        expect("loss_js", x=(x, (2,)))
+        check_shapes("loss_js", x=(x, (2,)))
         z = torch.randn_like(self._zero.expand(*x.shape[:-1], 4))
         v = self.generator(z)
         batch_sum = F.softplus(-self.d(v)[..., 0]).sum()
@@ -122,14 +122,14 @@ class Gan(nn.Module):
 
     def loss_fool(self, x: Tensor) -> Tensor:
         """The scalar to minimise: the batch mean of fool."""
-        expect("loss_fool", x=(x, (2,)))
+        check_shapes("loss_fool", x=(x, (2,)))
         z = torch.randn_like(self._zero.expand(*x.shape[:-1], 4))
         v = self.generator(z)
         return F.softplus(self.d(v)[..., 0]).mean()
 
     def terms(self, x: Tensor) -> dict:
         """Every named term, in one pass."""
-        expect("terms", x=(x, (2,)))
+        check_shapes("terms", x=(x, (2,)))
         # E_{p(z,x)}: one pathwise sample of z
         z = torch.randn_like(self._zero.expand(*x.shape[:-1], 4))
         # p(x|z)
@@ -143,14 +143,16 @@ class Gan(nn.Module):
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw p(z) p(x|z); what is given is kept."""
-        shape, known = condition(shape, given, {"z": (1, ()), "x": (1, ("z",))})
+        variables = {"z": (1, ()), "x": (1, ("z",))}
+        shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().sample(shape)
         x = known["x"] if "x" in known else self.p_x_given_z(z).sample()
         return {"z": z, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Means through p(z) p(x|z); what is given is kept."""
-        shape, known = condition(shape, given, {"z": (1, ()), "x": (1, ("z",))})
+        variables = {"z": (1, ()), "x": (1, ("z",))}
+        shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 4)
         x = known["x"] if "x" in known else self.p_x_given_z(z).mean
         return {"z": z, "x": x}
@@ -166,7 +168,7 @@ class Gan(nn.Module):
 
     def p_x_given_z(self, z: Tensor) -> D.Distribution:
         """p(x|z) = Delta(v=generator(z))."""
-        expect("p(x|z)", z=(z, (4,)))
+        check_shapes("p(x|z)", z=(z, (4,)))
         return Delta(self.generator(z), 1)
 
     def factor(self, name: str):
@@ -198,10 +200,10 @@ class Gan(nn.Module):
         optimiser_1, optimiser_2 = optimisers
         loss_js = self.loss_js(x)
         optimiser_1.zero_grad()
-        loss_js.backward(inputs=trained(optimiser_1))
+        loss_js.backward(inputs=parameters_of(optimiser_1))
         optimiser_1.step()
         loss_fool = self.loss_fool(x)
         optimiser_2.zero_grad()
-        loss_fool.backward(inputs=trained(optimiser_2))
+        loss_fool.backward(inputs=parameters_of(optimiser_2))
         optimiser_2.step()
         return {"loss_js": loss_js.detach(), "loss_fool": loss_fool.detach()}

@@ -6,14 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def spread_table(table: Tensor, batch: tuple) -> Tensor:
-    """The rows of a table repeated over a batch: [rows, *batch, ...]."""
-    rows, *rest = table.shape
-    ones = table.reshape(rows, *(1 for _ in batch), *rest)
-    return ones.expand(rows, *batch, *rest)
-
-
-def expect(formula: str, **variables: tuple) -> None:
+def check_shapes(formula: str, **variables: tuple) -> None:
     """Check variables: each with its event shape, and True where it is an index."""
     for name, (value, shape, *index) in variables.items():
         found = tuple(value.shape)
@@ -36,7 +29,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     return found.log_prob(x)
 
 
-def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
+def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
     given = given or {}
     if unknown := given.keys() - variables.keys():
@@ -59,6 +52,13 @@ def mixture_of(choice: D.Categorical, component: D.Distribution) -> D.Distributi
     return D.MixtureSameFamily(choice, component, validate_args=False)
 
 
+def expand_rows(table: Tensor, batch: tuple) -> Tensor:
+    """The rows of a table repeated over a batch: [rows, *batch, ...]."""
+    rows, *rest = table.shape
+    ones = table.reshape(rows, *(1 for _ in batch), *rest)
+    return ones.expand(rows, *batch, *rest)
+
+
 class GaussianMixture(nn.Module):
     """p(k) p(x|k); x: real[2], k: category[20]."""
 
@@ -70,10 +70,10 @@ class GaussianMixture(nn.Module):
 
     def likelihood(self, x: Tensor) -> Tensor:
         """log p(x); x: [..., 2] -> [...]."""
-        expect("likelihood", x=(x, (2,)))
+        check_shapes("likelihood", x=(x, (2,)))
         # log p(x|k)
-        scale = spread_table(F.softplus(self.free_widths), x.shape[:-1])
-        difference = x - spread_table(self.centres, x.shape[:-1])
+        scale = expand_rows(F.softplus(self.free_widths), x.shape[:-1])
+        difference = x - expand_rows(self.centres, x.shape[:-1])
         total = scale.log() + 0.5 * (difference / scale).square()
         minus_log_p_x = total.sum(-1) + 1.8378770664093456
         # log p(x): the sum over k
@@ -82,10 +82,10 @@ class GaussianMixture(nn.Module):
 
     def loss(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of likelihood."""
-        expect("loss", x=(x, (2,)))
+        check_shapes("loss", x=(x, (2,)))
         log_probs = self.weights.log_softmax(-1)
-        scale = spread_table(F.softplus(self.free_widths), x.shape[:-1])
-        difference = x - spread_table(self.centres, x.shape[:-1])
+        scale = expand_rows(F.softplus(self.free_widths), x.shape[:-1])
+        difference = x - expand_rows(self.centres, x.shape[:-1])
         total = scale.log() + 0.5 * (difference / scale).square()
         minus_log_p_x = total.sum(-1) + 1.8378770664093456
         lifted = log_probs.reshape(-1, *(1 for _ in x.shape[:-1]))
@@ -98,21 +98,23 @@ class GaussianMixture(nn.Module):
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw p(k) p(x|k); what is given is kept."""
-        shape, known = condition(shape, given, {"k": (0, ()), "x": (1, ("k",))})
+        variables = {"k": (0, ()), "x": (1, ("k",))}
+        shape, known = prepare_conditions(shape, given, variables)
         k = known["k"] if "k" in known else self.p_k().sample(shape)
         x = known["x"] if "x" in known else self.p_x_given_k(k).sample()
         return {"k": k, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Means through p(k) p(x|k); what is given is kept."""
-        shape, known = condition(shape, given, {"k": (0, ()), "x": (1, ("k",))})
+        variables = {"k": (0, ()), "x": (1, ("k",))}
+        shape, known = prepare_conditions(shape, given, variables)
         k = known["k"] if "k" in known else self.p_k().mode.expand(shape)
         x = known["x"] if "x" in known else self.p_x_given_k(k).mean
         return {"k": k, "x": x}
 
     def log_prob(self, x: Tensor, k: Tensor) -> Tensor:
         """log p(k) p(x|k); x: [..., 2], k: [...] -> [...]."""
-        expect("log_prob", x=(x, (2,)), k=(k, (), True))
+        check_shapes("log_prob", x=(x, (2,)), k=(k, (), True))
         log_p_k = self.weights.log_softmax(-1)[k]
         scale = F.softplus(self.free_widths)[k]
         product = 0.5 * ((x - self.centres[k]) / scale).square()
@@ -121,10 +123,10 @@ class GaussianMixture(nn.Module):
 
     def log_p_x(self, x: Tensor) -> Tensor:
         """log p(x|k) p(k); x: [..., 2] -> [...]."""
-        expect("log_p_x", x=(x, (2,)))
+        check_shapes("log_p_x", x=(x, (2,)))
         # log p(x|k)
-        scale = spread_table(F.softplus(self.free_widths), x.shape[:-1])
-        difference = x - spread_table(self.centres, x.shape[:-1])
+        scale = expand_rows(F.softplus(self.free_widths), x.shape[:-1])
+        difference = x - expand_rows(self.centres, x.shape[:-1])
         total = scale.log() + 0.5 * (difference / scale).square()
         minus_log_p_x = total.sum(-1) + 1.8378770664093456
         # log p(x): the sum over k
@@ -133,7 +135,7 @@ class GaussianMixture(nn.Module):
 
     def log_p_k_given_x(self, x: Tensor, k: Tensor) -> Tensor:
         """log p(k|x); x: [..., 2], k: [...] -> [...]."""
-        expect("log_p_k_given_x", x=(x, (2,)), k=(k, (), True))
+        check_shapes("log_p_k_given_x", x=(x, (2,)), k=(k, (), True))
         # log p(k)
         log_probs = self.weights.log_softmax(-1)
         log_p_k = log_probs[k]
@@ -143,8 +145,8 @@ class GaussianMixture(nn.Module):
         square = ((x - self.centres[k]) / p_scale_x).square()
         minus_log_p_x = (p_scale_x.log() + 0.5 * square).sum(-1) + 1.8378770664093456
         # log p(x|k)
-        p_scale_x_2 = spread_table(widths, x.shape[:-1])
-        difference = x - spread_table(self.centres, x.shape[:-1])
+        p_scale_x_2 = expand_rows(widths, x.shape[:-1])
+        difference = x - expand_rows(self.centres, x.shape[:-1])
         product = 0.5 * (difference / p_scale_x_2).square()
         minus_log_p_x_2 = (p_scale_x_2.log() + product).sum(-1) + 1.8378770664093456
         # log p(x): the sum over k
@@ -165,7 +167,7 @@ class GaussianMixture(nn.Module):
 
     def p_x_given_k(self, k: Tensor) -> D.Distribution:
         """p(x|k) = Normal(loc=centres[k], scale=widths[k])."""
-        expect("p(x|k)", k=(k, (), True))
+        check_shapes("p(x|k)", k=(k, (), True))
         normal = D.Normal(
             self.centres[k],
             F.softplus(self.free_widths)[k],
@@ -175,12 +177,12 @@ class GaussianMixture(nn.Module):
 
     def p_k_given_x(self, x: Tensor) -> D.Distribution:
         """p(k|x), by the values of k."""
-        expect("p(k|x)", x=(x, (2,)))
+        check_shapes("p(k|x)", x=(x, (2,)))
         # log p(k)
-        log_p_k = spread_table(self.weights.log_softmax(-1), x.shape[:-1])
+        log_p_k = expand_rows(self.weights.log_softmax(-1), x.shape[:-1])
         # log p(x|k)
-        scale = spread_table(F.softplus(self.free_widths), x.shape[:-1])
-        difference = x - spread_table(self.centres, x.shape[:-1])
+        scale = expand_rows(F.softplus(self.free_widths), x.shape[:-1])
+        difference = x - expand_rows(self.centres, x.shape[:-1])
         total = scale.log() + 0.5 * (difference / scale).square()
         minus_log_p_x = total.sum(-1) + 1.8378770664093456
         difference_2 = log_p_k - minus_log_p_x
@@ -188,11 +190,11 @@ class GaussianMixture(nn.Module):
 
     def p_x(self) -> D.Distribution:
         """p(x), a mixture of Normal."""
-        log_p_k = spread_table(self.weights.log_softmax(-1), ())
+        log_p_k = expand_rows(self.weights.log_softmax(-1), ())
         choice = D.Categorical(logits=log_p_k.movedim(0, -1), validate_args=False)
         component = D.Normal(
-            spread_table(self.centres, ()).movedim(0, -2),
-            spread_table(F.softplus(self.free_widths), ()).movedim(0, -2),
+            expand_rows(self.centres, ()).movedim(0, -2),
+            expand_rows(F.softplus(self.free_widths), ()).movedim(0, -2),
             validate_args=False,
         )
         component = D.Independent(component, 1)

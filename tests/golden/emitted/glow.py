@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def expect(formula: str, **variables: tuple) -> None:
+def check_shapes(formula: str, **variables: tuple) -> None:
     """Check variables: each with its event shape, and True where it is an index."""
     for name, (value, shape, *index) in variables.items():
         found = tuple(value.shape)
@@ -31,7 +31,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     return found.log_prob(x)
 
 
-def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
+def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
     given = given or {}
     if unknown := given.keys() - variables.keys():
@@ -609,14 +609,14 @@ class Glow(nn.Module):
 
     def likelihood(self, grey: Tensor) -> Tensor:
         """log p(grey); grey: [..., 64] -> [...]."""
-        expect("likelihood", grey=(grey, (64,)))
+        check_shapes("likelihood", grey=(grey, (64,)))
         # log p(grey)
         u, ladj = self.f(grey)
         return -0.5 * u.square().sum(-1) - 58.81206612509906 + ladj
 
     def loss(self, grey: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of likelihood."""
-        expect("loss", grey=(grey, (64,)))
+        check_shapes("loss", grey=(grey, (64,)))
         u, ladj = self.f(grey)
         difference = 0.5 * u.square().sum() - ladj.sum()
         return difference / grey.shape[:-1].numel() + 58.81206612509906
@@ -627,13 +627,13 @@ class Glow(nn.Module):
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw p(grey); what is given is kept."""
-        shape, known = condition(shape, given, {"grey": (1, ())})
+        shape, known = prepare_conditions(shape, given, {"grey": (1, ())})
         grey = known["grey"] if "grey" in known else self.p_grey().sample(shape)
         return {"grey": grey}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Means through p(grey); what is given is kept."""
-        shape, known = condition(shape, given, {"grey": (1, ())})
+        shape, known = prepare_conditions(shape, given, {"grey": (1, ())})
         if "grey" in known:
             grey = known["grey"]
         else:
@@ -642,7 +642,7 @@ class Glow(nn.Module):
 
     def log_prob(self, grey: Tensor) -> Tensor:
         """log p(grey); grey: [..., 64] -> [...]."""
-        expect("log_prob", grey=(grey, (64,)))
+        check_shapes("log_prob", grey=(grey, (64,)))
         u, ladj = self.f(grey)
         return -0.5 * u.square().sum(-1) - 58.81206612509906 + ladj
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def expect(formula: str, **variables: tuple) -> None:
+def check_shapes(formula: str, **variables: tuple) -> None:
     """Check variables: each with its event shape, and True where it is an index."""
     for name, (value, shape, *index) in variables.items():
         found = tuple(value.shape)
@@ -29,7 +29,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     return found.log_prob(x)
 
 
-def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
+def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
     given = given or {}
     if unknown := given.keys() - variables.keys():
@@ -62,7 +62,7 @@ class HierarchicalVae(nn.Module):
         """E_q[log p(x|z_1)] - KL[q(z_1|x) q(z_2|z_1) || p(z_1|z_2) p(z_2)];
         x: [..., 64] -> [...].
         """
-        expect("elbo", x=(x, (64,)))
+        check_shapes("elbo", x=(x, (64,)))
         # q(z_1|x)
         q_loc_z_1, s = self.encode_1(x).chunk(2, -1)
         q_scale_z_1 = F.softplus(s)
@@ -91,7 +91,7 @@ class HierarchicalVae(nn.Module):
 
     def loss(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of elbo."""
-        expect("loss", x=(x, (64,)))
+        check_shapes("loss", x=(x, (64,)))
         q_loc_z_1, s = self.encode_1(x).chunk(2, -1)
         q_scale_z_1 = F.softplus(s)
         z_1 = q_loc_z_1 + q_scale_z_1 * torch.randn_like(q_loc_z_1)
@@ -117,7 +117,7 @@ class HierarchicalVae(nn.Module):
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw p(z_2) p(z_1|z_2) p(x|z_1); what is given is kept."""
         variables = {"z_2": (1, ()), "z_1": (1, ("z_2",)), "x": (1, ("z_1",))}
-        shape, known = condition(shape, given, variables)
+        shape, known = prepare_conditions(shape, given, variables)
         z_2 = known["z_2"] if "z_2" in known else self.p_z_2().sample(shape)
         z_1 = known["z_1"] if "z_1" in known else self.p_z_1_given_z_2(z_2).sample()
         x = known["x"] if "x" in known else self.p_x_given_z_1(z_1).sample()
@@ -126,7 +126,7 @@ class HierarchicalVae(nn.Module):
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Means through p(z_2) p(z_1|z_2) p(x|z_1); what is given is kept."""
         variables = {"z_2": (1, ()), "z_1": (1, ("z_2",)), "x": (1, ("z_1",))}
-        shape, known = condition(shape, given, variables)
+        shape, known = prepare_conditions(shape, given, variables)
         z_2 = known["z_2"] if "z_2" in known else self.p_z_2().mean.expand(*shape, 4)
         z_1 = known["z_1"] if "z_1" in known else self.p_z_1_given_z_2(z_2).mean
         x = known["x"] if "x" in known else self.p_x_given_z_1(z_1).mean
@@ -136,7 +136,7 @@ class HierarchicalVae(nn.Module):
         """log p(z_2) p(z_1|z_2) p(x|z_1);
         x: [..., 64], z_1: [..., 16], z_2: [..., 4] -> [...].
         """
-        expect("log_prob", x=(x, (64,)), z_1=(z_1, (16,)), z_2=(z_2, (4,)))
+        check_shapes("log_prob", x=(x, (64,)), z_1=(z_1, (16,)), z_2=(z_2, (4,)))
         log_p_z_2 = -0.5 * z_2.square().sum(-1) - 3.675754132818691
         m, s = self.decode_1(z_2).chunk(2, -1)
         scale = F.softplus(s)
@@ -157,25 +157,25 @@ class HierarchicalVae(nn.Module):
 
     def p_z_1_given_z_2(self, z_2: Tensor) -> D.Distribution:
         """p(z_1|z_2) = Normal(loc=m, scale=softplus(s)), m, s = decode_1(z_2)."""
-        expect("p(z_1|z_2)", z_2=(z_2, (4,)))
+        check_shapes("p(z_1|z_2)", z_2=(z_2, (4,)))
         m, s = self.decode_1(z_2).chunk(2, -1)
         return D.Independent(D.Normal(m, F.softplus(s), validate_args=False), 1)
 
     def p_x_given_z_1(self, z_1: Tensor) -> D.Distribution:
         """p(x|z_1) = Bernoulli(logits=decode_0(z_1))."""
-        expect("p(x|z_1)", z_1=(z_1, (16,)))
+        check_shapes("p(x|z_1)", z_1=(z_1, (16,)))
         bernoulli = D.Bernoulli(logits=self.decode_0(z_1), validate_args=False)
         return D.Independent(bernoulli, 1)
 
     def q_z_1_given_x(self, x: Tensor) -> D.Distribution:
         """q(z_1|x) = Normal(loc=m, scale=softplus(s)), m, s = encode_1(x)."""
-        expect("q(z_1|x)", x=(x, (64,)))
+        check_shapes("q(z_1|x)", x=(x, (64,)))
         m, s = self.encode_1(x).chunk(2, -1)
         return D.Independent(D.Normal(m, F.softplus(s), validate_args=False), 1)
 
     def q_z_2_given_z_1(self, z_1: Tensor) -> D.Distribution:
         """q(z_2|z_1) = Normal(loc=m, scale=softplus(s)), m, s = encode_2(z_1)."""
-        expect("q(z_2|z_1)", z_1=(z_1, (16,)))
+        check_shapes("q(z_2|z_1)", z_1=(z_1, (16,)))
         m, s = self.encode_2(z_1).chunk(2, -1)
         return D.Independent(D.Normal(m, F.softplus(s), validate_args=False), 1)
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def expect(formula: str, **variables: tuple) -> None:
+def check_shapes(formula: str, **variables: tuple) -> None:
     """Check variables: each with its event shape, and True where it is an index."""
     for name, (value, shape, *index) in variables.items():
         found = tuple(value.shape)
@@ -29,7 +29,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     return found.log_prob(x)
 
 
-def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
+def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
     given = given or {}
     if unknown := given.keys() - variables.keys():
@@ -58,7 +58,7 @@ class Iwae(nn.Module):
 
     def bound(self, x: Tensor) -> Tensor:
         """IWAE[p || q; samples=8, grad=dreg]; x: [..., 64] -> [...]."""
-        expect("bound", x=(x, (64,)))
+        check_shapes("bound", x=(x, (64,)))
         # q(z|x)
         h = self.hidden(x)
         loc, scale = self.loc(h), self.scale(h)
@@ -105,7 +105,7 @@ class Iwae(nn.Module):
 
     def elbo(self, x: Tensor) -> Tensor:
         """ELBO[p || q]; x: [..., 64] -> [...]."""
-        expect("elbo", x=(x, (64,)))
+        check_shapes("elbo", x=(x, (64,)))
         # q(z|x)
         h = self.hidden(x)
         loc, scale = self.loc(h), self.scale(h)
@@ -120,7 +120,7 @@ class Iwae(nn.Module):
 
     def loss(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of bound."""
-        expect("loss", x=(x, (64,)))
+        check_shapes("loss", x=(x, (64,)))
         h = self.hidden(x)
         loc, scale = self.loc(h), self.scale(h)
         z = loc + scale * torch.randn_like(loc.expand(8, *loc.shape))
@@ -160,7 +160,7 @@ class Iwae(nn.Module):
 
     def terms(self, x: Tensor) -> dict:
         """Every named term, in one pass."""
-        expect("terms", x=(x, (64,)))
+        check_shapes("terms", x=(x, (64,)))
         # q(z|x)
         h = self.hidden(x)
         loc, scale = self.loc(h), self.scale(h)
@@ -222,21 +222,23 @@ class Iwae(nn.Module):
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw p(z) p(x|z); what is given is kept."""
-        shape, known = condition(shape, given, {"z": (1, ()), "x": (1, ("z",))})
+        variables = {"z": (1, ()), "x": (1, ("z",))}
+        shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().sample(shape)
         x = known["x"] if "x" in known else self.p_x_given_z(z).sample()
         return {"z": z, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Means through p(z) p(x|z); what is given is kept."""
-        shape, known = condition(shape, given, {"z": (1, ()), "x": (1, ("z",))})
+        variables = {"z": (1, ()), "x": (1, ("z",))}
+        shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 8)
         x = known["x"] if "x" in known else self.p_x_given_z(z).mean
         return {"z": z, "x": x}
 
     def log_prob(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(z) p(x|z); x: [..., 64], z: [..., 8] -> [...]."""
-        expect("log_prob", x=(x, (64,)), z=(z, (8,)))
+        check_shapes("log_prob", x=(x, (64,)), z=(z, (8,)))
         log_p_z = -0.5 * z.square().sum(-1) - 7.351508265637382
         logits = self.decoder(z)
         cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
@@ -253,13 +255,13 @@ class Iwae(nn.Module):
 
     def p_x_given_z(self, z: Tensor) -> D.Distribution:
         """p(x|z) = Bernoulli(logits=decoder(z))."""
-        expect("p(x|z)", z=(z, (8,)))
+        check_shapes("p(x|z)", z=(z, (8,)))
         bernoulli = D.Bernoulli(logits=self.decoder(z), validate_args=False)
         return D.Independent(bernoulli, 1)
 
     def q_z_given_x(self, x: Tensor) -> D.Distribution:
         """q(z|x) = Normal(loc=loc(h), scale=scale(h)), h = hidden(x)."""
-        expect("q(z|x)", x=(x, (64,)))
+        check_shapes("q(z|x)", x=(x, (64,)))
         h = self.hidden(x)
         normal = D.Normal(self.loc(h), self.scale(h), validate_args=False)
         return D.Independent(normal, 1)

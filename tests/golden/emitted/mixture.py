@@ -6,14 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def spread_table(table: Tensor, batch: tuple) -> Tensor:
-    """The rows of a table repeated over a batch: [rows, *batch, ...]."""
-    rows, *rest = table.shape
-    ones = table.reshape(rows, *(1 for _ in batch), *rest)
-    return ones.expand(rows, *batch, *rest)
-
-
-def expect(formula: str, **variables: tuple) -> None:
+def check_shapes(formula: str, **variables: tuple) -> None:
     """Check variables: each with its event shape, and True where it is an index."""
     for name, (value, shape, *index) in variables.items():
         found = tuple(value.shape)
@@ -36,7 +29,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     return found.log_prob(x)
 
 
-def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
+def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
     given = given or {}
     if unknown := given.keys() - variables.keys():
@@ -59,6 +52,13 @@ def mixture_of(choice: D.Categorical, component: D.Distribution) -> D.Distributi
     return D.MixtureSameFamily(choice, component, validate_args=False)
 
 
+def expand_rows(table: Tensor, batch: tuple) -> Tensor:
+    """The rows of a table repeated over a batch: [rows, *batch, ...]."""
+    rows, *rest = table.shape
+    ones = table.reshape(rows, *(1 for _ in batch), *rest)
+    return ones.expand(rows, *batch, *rest)
+
+
 class Mixture(nn.Module):
     """p(k) p(x|k); x: boolean[64], k: category[10]."""
 
@@ -69,11 +69,11 @@ class Mixture(nn.Module):
 
     def likelihood(self, x: Tensor) -> Tensor:
         """log p(x); x: [..., 64] -> [...]."""
-        expect("likelihood", x=(x, (64,)))
+        check_shapes("likelihood", x=(x, (64,)))
         # log p(k)
         log_probs = self.weights.log_softmax(-1)
         # log p(x|k)
-        logits = spread_table(self.prototypes, x.shape[:-1])
+        logits = expand_rows(self.prototypes, x.shape[:-1])
         x_full = x.expand_as(logits)
         cross_entropy = F.binary_cross_entropy_with_logits(
             logits,
@@ -85,12 +85,12 @@ class Mixture(nn.Module):
 
     def certainty(self, x: Tensor) -> Tensor:
         """E_{p(k|x)}[log p(k|x)]; x: [..., 64] -> [...]."""
-        expect("certainty", x=(x, (64,)))
+        check_shapes("certainty", x=(x, (64,)))
         # log p(k)
         log_probs = self.weights.log_softmax(-1)
-        log_p_k = spread_table(log_probs, x.shape[:-1])
+        log_p_k = expand_rows(log_probs, x.shape[:-1])
         # log p(x|k)
-        logits = spread_table(self.prototypes, x.shape[:-1])
+        logits = expand_rows(self.prototypes, x.shape[:-1])
         x_full = x.expand_as(logits)
         cross_entropy = F.binary_cross_entropy_with_logits(
             logits,
@@ -108,9 +108,9 @@ class Mixture(nn.Module):
 
     def loss(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of likelihood."""
-        expect("loss", x=(x, (64,)))
+        check_shapes("loss", x=(x, (64,)))
         log_probs = self.weights.log_softmax(-1)
-        logits = spread_table(self.prototypes, x.shape[:-1])
+        logits = expand_rows(self.prototypes, x.shape[:-1])
         x_full = x.expand_as(logits)
         cross_entropy = F.binary_cross_entropy_with_logits(
             logits,
@@ -123,12 +123,12 @@ class Mixture(nn.Module):
 
     def terms(self, x: Tensor) -> dict:
         """Every named term, in one pass."""
-        expect("terms", x=(x, (64,)))
+        check_shapes("terms", x=(x, (64,)))
         # log p(k)
         log_probs = self.weights.log_softmax(-1)
-        log_p_k = spread_table(log_probs, x.shape[:-1])
+        log_p_k = expand_rows(log_probs, x.shape[:-1])
         # log p(x|k)
-        logits = spread_table(self.prototypes, x.shape[:-1])
+        logits = expand_rows(self.prototypes, x.shape[:-1])
         x_full = x.expand_as(logits)
         cross_entropy = F.binary_cross_entropy_with_logits(
             logits,
@@ -149,21 +149,23 @@ class Mixture(nn.Module):
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw p(k) p(x|k); what is given is kept."""
-        shape, known = condition(shape, given, {"k": (0, ()), "x": (1, ("k",))})
+        variables = {"k": (0, ()), "x": (1, ("k",))}
+        shape, known = prepare_conditions(shape, given, variables)
         k = known["k"] if "k" in known else self.p_k().sample(shape)
         x = known["x"] if "x" in known else self.p_x_given_k(k).sample()
         return {"k": k, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Means through p(k) p(x|k); what is given is kept."""
-        shape, known = condition(shape, given, {"k": (0, ()), "x": (1, ("k",))})
+        variables = {"k": (0, ()), "x": (1, ("k",))}
+        shape, known = prepare_conditions(shape, given, variables)
         k = known["k"] if "k" in known else self.p_k().mode.expand(shape)
         x = known["x"] if "x" in known else self.p_x_given_k(k).mean
         return {"k": k, "x": x}
 
     def log_prob(self, x: Tensor, k: Tensor) -> Tensor:
         """log p(k) p(x|k); x: [..., 64], k: [...] -> [...]."""
-        expect("log_prob", x=(x, (64,)), k=(k, (), True))
+        check_shapes("log_prob", x=(x, (64,)), k=(k, (), True))
         log_p_k = self.weights.log_softmax(-1)[k]
         logits = self.prototypes[k]
         cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
@@ -171,11 +173,11 @@ class Mixture(nn.Module):
 
     def log_p_x(self, x: Tensor) -> Tensor:
         """log p(x|k) p(k); x: [..., 64] -> [...]."""
-        expect("log_p_x", x=(x, (64,)))
+        check_shapes("log_p_x", x=(x, (64,)))
         # log p(k)
         log_probs = self.weights.log_softmax(-1)
         # log p(x|k)
-        logits = spread_table(self.prototypes, x.shape[:-1])
+        logits = expand_rows(self.prototypes, x.shape[:-1])
         x_full = x.expand_as(logits)
         cross_entropy = F.binary_cross_entropy_with_logits(
             logits,
@@ -187,7 +189,7 @@ class Mixture(nn.Module):
 
     def log_p_k_given_x(self, x: Tensor, k: Tensor) -> Tensor:
         """log p(k|x); x: [..., 64], k: [...] -> [...]."""
-        expect("log_p_k_given_x", x=(x, (64,)), k=(k, (), True))
+        check_shapes("log_p_k_given_x", x=(x, (64,)), k=(k, (), True))
         # log p(k)
         log_probs = self.weights.log_softmax(-1)
         log_p_k = log_probs[k]
@@ -199,7 +201,7 @@ class Mixture(nn.Module):
             reduction="none",
         )
         # log p(x|k)
-        p_logits_x_2 = spread_table(self.prototypes, x.shape[:-1])
+        p_logits_x_2 = expand_rows(self.prototypes, x.shape[:-1])
         x_full = x.expand_as(p_logits_x_2)
         cross_entropy_2 = F.binary_cross_entropy_with_logits(
             p_logits_x_2,
@@ -224,17 +226,17 @@ class Mixture(nn.Module):
 
     def p_x_given_k(self, k: Tensor) -> D.Distribution:
         """p(x|k) = Bernoulli(logits=prototypes[k])."""
-        expect("p(x|k)", k=(k, (), True))
+        check_shapes("p(x|k)", k=(k, (), True))
         bernoulli = D.Bernoulli(logits=self.prototypes[k], validate_args=False)
         return D.Independent(bernoulli, 1)
 
     def p_k_given_x(self, x: Tensor) -> D.Distribution:
         """p(k|x), by the values of k."""
-        expect("p(k|x)", x=(x, (64,)))
+        check_shapes("p(k|x)", x=(x, (64,)))
         # log p(k)
-        log_p_k = spread_table(self.weights.log_softmax(-1), x.shape[:-1])
+        log_p_k = expand_rows(self.weights.log_softmax(-1), x.shape[:-1])
         # log p(x|k)
-        logits = spread_table(self.prototypes, x.shape[:-1])
+        logits = expand_rows(self.prototypes, x.shape[:-1])
         x_full = x.expand_as(logits)
         cross_entropy = F.binary_cross_entropy_with_logits(
             logits,
@@ -247,10 +249,10 @@ class Mixture(nn.Module):
 
     def p_x(self) -> D.Distribution:
         """p(x), a mixture of Bernoulli."""
-        log_p_k = spread_table(self.weights.log_softmax(-1), ())
+        log_p_k = expand_rows(self.weights.log_softmax(-1), ())
         choice = D.Categorical(logits=log_p_k.movedim(0, -1), validate_args=False)
         component = D.Bernoulli(
-            logits=spread_table(self.prototypes, ()).movedim(0, -2),
+            logits=expand_rows(self.prototypes, ()).movedim(0, -2),
             validate_args=False,
         )
         component = D.Independent(component, 1)

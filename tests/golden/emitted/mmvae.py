@@ -6,13 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def draw_category(logits: Tensor) -> Tensor:
-    """Index drawn with probability softmax(logits), as the place of the largest Gumbel-perturbed logit."""
-    uniform = torch.rand_like(logits)
-    return (logits - torch.log(-torch.log1p(-uniform))).argmax(-1)
-
-
-def expect(formula: str, **variables: tuple) -> None:
+def check_shapes(formula: str, **variables: tuple) -> None:
     """Check variables: each with its event shape, and True where it is an index."""
     for name, (value, shape, *index) in variables.items():
         found = tuple(value.shape)
@@ -42,7 +36,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     return found.log_prob(x)
 
 
-def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
+def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
     given = given or {}
     if unknown := given.keys() - variables.keys():
@@ -119,6 +113,12 @@ class WeightedMixture(D.Distribution):
         return total
 
 
+def draw_category(logits: Tensor) -> Tensor:
+    """Index drawn with probability softmax(logits), as the place of the largest Gumbel-perturbed logit."""
+    uniform = torch.rand_like(logits)
+    return (logits - torch.log(-torch.log1p(-uniform))).argmax(-1)
+
+
 class Mmvae(nn.Module):
     """p(z) p(x|z) p(y|z); q_x(z|x) q_y(z|y) q(z|x,y); x: boolean[64], y: category[10],
     z: real[8].
@@ -140,7 +140,7 @@ class Mmvae(nn.Module):
         """E_{q(z|x,y)}[log p(x|z) p(y|z)] - KL[q(z|x,y) || p(z)];
         x: [..., 64], y: [...] -> [...].
         """
-        expect("elbo", x=(x, (64,)), y=(y, (), True))
+        check_shapes("elbo", x=(x, (64,)), y=(y, (), True))
         same_batch("elbo", x=(x, 1), y=(y, 0))
         # q_x(z|x)
         h = self.image(x)
@@ -207,7 +207,7 @@ class Mmvae(nn.Module):
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of elbo."""
-        expect("loss", x=(x, (64,)), y=(y, (), True))
+        check_shapes("loss", x=(x, (64,)), y=(y, (), True))
         same_batch("loss", x=(x, 1), y=(y, 0))
         h = self.image(x)
         q_x_loc_z, q_x_scale_z = self.i_loc(h), self.i_scale(h)
@@ -271,7 +271,7 @@ class Mmvae(nn.Module):
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw p(z) p(x|z) p(y|z); what is given is kept."""
         variables = {"z": (1, ()), "x": (1, ("z",)), "y": (0, ("z",))}
-        shape, known = condition(shape, given, variables)
+        shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().sample(shape)
         x = known["x"] if "x" in known else self.p_x_given_z(z).sample()
         y = known["y"] if "y" in known else self.p_y_given_z(z).sample()
@@ -280,7 +280,7 @@ class Mmvae(nn.Module):
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Means through p(z) p(x|z) p(y|z); what is given is kept."""
         variables = {"z": (1, ()), "x": (1, ("z",)), "y": (0, ("z",))}
-        shape, known = condition(shape, given, variables)
+        shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 8)
         x = known["x"] if "x" in known else self.p_x_given_z(z).mean
         y = known["y"] if "y" in known else self.p_y_given_z(z).mode
@@ -288,7 +288,7 @@ class Mmvae(nn.Module):
 
     def log_prob(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
         """log p(z) p(x|z) p(y|z); x: [..., 64], y: [...], z: [..., 8] -> [...]."""
-        expect("log_prob", x=(x, (64,)), y=(y, (), True), z=(z, (8,)))
+        check_shapes("log_prob", x=(x, (64,)), y=(y, (), True), z=(z, (8,)))
         log_p_z = -0.5 * z.square().sum(-1) - 7.351508265637382
         logits_x = self.pixels(z)
         cross_entropy = F.binary_cross_entropy_with_logits(
@@ -311,24 +311,24 @@ class Mmvae(nn.Module):
 
     def p_x_given_z(self, z: Tensor) -> D.Distribution:
         """p(x|z) = Bernoulli(logits=pixels(z))."""
-        expect("p(x|z)", z=(z, (8,)))
+        check_shapes("p(x|z)", z=(z, (8,)))
         return D.Independent(D.Bernoulli(logits=self.pixels(z), validate_args=False), 1)
 
     def p_y_given_z(self, z: Tensor) -> D.Distribution:
         """p(y|z) = Categorical(logits=classes(z))."""
-        expect("p(y|z)", z=(z, (8,)))
+        check_shapes("p(y|z)", z=(z, (8,)))
         return D.Categorical(logits=self.classes(z), validate_args=False)
 
     def q_x_z_given_x(self, x: Tensor) -> D.Distribution:
         """q_x(z|x) = Normal(loc=i_loc(h), scale=i_scale(h)), h = image(x)."""
-        expect("q_x(z|x)", x=(x, (64,)))
+        check_shapes("q_x(z|x)", x=(x, (64,)))
         h = self.image(x)
         normal = D.Normal(self.i_loc(h), self.i_scale(h), validate_args=False)
         return D.Independent(normal, 1)
 
     def q_y_z_given_y(self, y: Tensor) -> D.Distribution:
         """q_y(z|y) = Normal(loc=l_loc(h), scale=l_scale(h)), h = label(one_hot(y))."""
-        expect("q_y(z|y)", y=(y, (), True))
+        check_shapes("q_y(z|y)", y=(y, (), True))
         h = self.label(F.one_hot(y, 10).to(self._zero.dtype))
         normal = D.Normal(self.l_loc(h), self.l_scale(h), validate_args=False)
         return D.Independent(normal, 1)

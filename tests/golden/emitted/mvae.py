@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def expect(formula: str, **variables: tuple) -> None:
+def check_shapes(formula: str, **variables: tuple) -> None:
     """Check variables: each with its event shape, and True where it is an index."""
     for name, (value, shape, *index) in variables.items():
         found = tuple(value.shape)
@@ -36,7 +36,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     return found.log_prob(x)
 
 
-def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
+def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
     given = given or {}
     if unknown := given.keys() - variables.keys():
@@ -104,7 +104,7 @@ class Mvae(nn.Module):
 
     def both(self, x: Tensor, y: Tensor) -> Tensor:
         """ELBO[p || q_both(z|x,y)]; x: [..., 64], y: [...] -> [...]."""
-        expect("both", x=(x, (64,)), y=(y, (), True))
+        check_shapes("both", x=(x, (64,)), y=(y, (), True))
         same_batch("both", x=(x, 1), y=(y, 0))
         # q_both(z|x,y)
         h_expert1 = self.image(x)
@@ -133,7 +133,7 @@ class Mvae(nn.Module):
 
     def seen(self, x: Tensor) -> Tensor:
         """ELBO[p(x|z) p(z) || q_image(z|x)]; x: [..., 64] -> [...]."""
-        expect("seen", x=(x, (64,)))
+        check_shapes("seen", x=(x, (64,)))
         # q_image(z|x)
         h_expert1 = self.image(x)
         square = self.i_scale(h_expert1).square()
@@ -151,7 +151,7 @@ class Mvae(nn.Module):
 
     def named(self, y: Tensor) -> Tensor:
         """ELBO[p(y|z) p(z) || q_label(z|y)]; y: [...] -> [...]."""
-        expect("named", y=(y, (), True))
+        check_shapes("named", y=(y, (), True))
         # q_label(z|y)
         h_expert1 = self.label(F.one_hot(y, 10).to(self._zero.dtype))
         square = self.l_scale(h_expert1).square()
@@ -169,7 +169,7 @@ class Mvae(nn.Module):
 
     def goal(self, x: Tensor, y: Tensor) -> Tensor:
         """both + seen + named; x: [..., 64], y: [...] -> [...]."""
-        expect("goal", x=(x, (64,)), y=(y, (), True))
+        check_shapes("goal", x=(x, (64,)), y=(y, (), True))
         same_batch("goal", x=(x, 1), y=(y, 0))
         # q_both(z|x,y)
         h_expert1 = self.image(x)
@@ -234,7 +234,7 @@ class Mvae(nn.Module):
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of goal."""
-        expect("loss", x=(x, (64,)), y=(y, (), True))
+        check_shapes("loss", x=(x, (64,)), y=(y, (), True))
         same_batch("loss", x=(x, 1), y=(y, 0))
         h_expert1 = self.image(x)
         square = self.i_scale(h_expert1).square()
@@ -292,7 +292,7 @@ class Mvae(nn.Module):
 
     def terms(self, x: Tensor, y: Tensor) -> dict:
         """Every named term, in one pass."""
-        expect("terms", x=(x, (64,)), y=(y, (), True))
+        check_shapes("terms", x=(x, (64,)), y=(y, (), True))
         same_batch("terms", x=(x, 1), y=(y, 0))
         # q_both(z|x,y)
         h_expert1 = self.image(x)
@@ -363,7 +363,7 @@ class Mvae(nn.Module):
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw p(z) p(x|z) p(y|z); what is given is kept."""
         variables = {"z": (1, ()), "x": (1, ("z",)), "y": (0, ("z",))}
-        shape, known = condition(shape, given, variables)
+        shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().sample(shape)
         x = known["x"] if "x" in known else self.p_x_given_z(z).sample()
         y = known["y"] if "y" in known else self.p_y_given_z(z).sample()
@@ -372,7 +372,7 @@ class Mvae(nn.Module):
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Means through p(z) p(x|z) p(y|z); what is given is kept."""
         variables = {"z": (1, ()), "x": (1, ("z",)), "y": (0, ("z",))}
-        shape, known = condition(shape, given, variables)
+        shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 8)
         x = known["x"] if "x" in known else self.p_x_given_z(z).mean
         y = known["y"] if "y" in known else self.p_y_given_z(z).mode
@@ -380,7 +380,7 @@ class Mvae(nn.Module):
 
     def log_prob(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
         """log p(z) p(x|z) p(y|z); x: [..., 64], y: [...], z: [..., 8] -> [...]."""
-        expect("log_prob", x=(x, (64,)), y=(y, (), True), z=(z, (8,)))
+        check_shapes("log_prob", x=(x, (64,)), y=(y, (), True), z=(z, (8,)))
         log_p_z = -0.5 * z.square().sum(-1) - 7.351508265637382
         logits_x = self.pixels(z)
         cross_entropy = F.binary_cross_entropy_with_logits(
@@ -403,24 +403,24 @@ class Mvae(nn.Module):
 
     def p_x_given_z(self, z: Tensor) -> D.Distribution:
         """p(x|z) = Bernoulli(logits=pixels(z))."""
-        expect("p(x|z)", z=(z, (8,)))
+        check_shapes("p(x|z)", z=(z, (8,)))
         return D.Independent(D.Bernoulli(logits=self.pixels(z), validate_args=False), 1)
 
     def p_y_given_z(self, z: Tensor) -> D.Distribution:
         """p(y|z) = Categorical(logits=classes(z))."""
-        expect("p(y|z)", z=(z, (8,)))
+        check_shapes("p(y|z)", z=(z, (8,)))
         return D.Categorical(logits=self.classes(z), validate_args=False)
 
     def q_x_z_given_x(self, x: Tensor) -> D.Distribution:
         """q_x(z|x) = Normal(loc=i_loc(h), scale=i_scale(h)), h = image(x)."""
-        expect("q_x(z|x)", x=(x, (64,)))
+        check_shapes("q_x(z|x)", x=(x, (64,)))
         h = self.image(x)
         normal = D.Normal(self.i_loc(h), self.i_scale(h), validate_args=False)
         return D.Independent(normal, 1)
 
     def q_y_z_given_y(self, y: Tensor) -> D.Distribution:
         """q_y(z|y) = Normal(loc=l_loc(h), scale=l_scale(h)), h = label(one_hot(y))."""
-        expect("q_y(z|y)", y=(y, (), True))
+        check_shapes("q_y(z|y)", y=(y, (), True))
         h = self.label(F.one_hot(y, 10).to(self._zero.dtype))
         normal = D.Normal(self.l_loc(h), self.l_scale(h), validate_args=False)
         return D.Independent(normal, 1)
@@ -445,7 +445,7 @@ class Mvae(nn.Module):
                 experts.append((mask, self.q_y_z_given_y(y)))
             experts.append((1.0, self.p_z()))
             return product_of_normals(experts)
-        expect("q_both(z|x,y)", x=(x, (64,)), y=(y, (), True))
+        check_shapes("q_both(z|x,y)", x=(x, (64,)), y=(y, (), True))
         h_expert1 = self.image(x)
         square = self.i_scale(h_expert1).square()
         h_expert2 = self.label(F.one_hot(y, 10).to(self._zero.dtype))
@@ -464,7 +464,7 @@ class Mvae(nn.Module):
         / square(i_scale(h_expert1)) + 1 / square(1)), scale=1 / sqrt(1 /
         square(i_scale(h_expert1)) + 1 / square(1))), h_expert1 = image(x).
         """
-        expect("q_image(z|x)", x=(x, (64,)))
+        check_shapes("q_image(z|x)", x=(x, (64,)))
         h_expert1 = self.image(x)
         square = self.i_scale(h_expert1).square()
         total = 1.0 / square + 1.0
@@ -480,7 +480,7 @@ class Mvae(nn.Module):
         / square(l_scale(h_expert1)) + 1 / square(1)), scale=1 / sqrt(1 /
         square(l_scale(h_expert1)) + 1 / square(1))), h_expert1 = label(one_hot(y)).
         """
-        expect("q_label(z|y)", y=(y, (), True))
+        check_shapes("q_label(z|y)", y=(y, (), True))
         h_expert1 = self.label(F.one_hot(y, 10).to(self._zero.dtype))
         square = self.l_scale(h_expert1).square()
         total = 1.0 / square + 1.0

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def expect(formula: str, **variables: tuple) -> None:
+def check_shapes(formula: str, **variables: tuple) -> None:
     """Check variables: each with its event shape, and True where it is an index."""
     for name, (value, shape, *index) in variables.items():
         found = tuple(value.shape)
@@ -373,14 +373,14 @@ class PlanarBanana(nn.Module):
 
     def log_prob(self, z: Tensor) -> Tensor:
         """log p(z); z: [..., 2] -> [...]."""
-        expect("log_prob", z=(z, (2,)))
+        check_shapes("log_prob", z=(z, (2,)))
         select = z[..., 0]
         ratio = (z[..., 1] - 0.5 * select.square() + 2.0) / 0.5
         return -0.5 * (select / 2.0).square() - 0.5 * ratio.square()
 
     def log_p_z(self, z: Tensor) -> Tensor:
         """log p(z), up to a constant; z: [..., 2] -> [...]."""
-        expect("log_p_z", z=(z, (2,)))
+        check_shapes("log_p_z", z=(z, (2,)))
         # log p(z), up to a constant
         select = z[..., 0]
         ratio = (z[..., 1] - 0.5 * select.square() + 2.0) / 0.5

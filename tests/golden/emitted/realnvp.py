@@ -7,7 +7,7 @@ import torch.distributions as D
 from torch import Tensor, nn
 
 
-def expect(formula: str, **variables: tuple) -> None:
+def check_shapes(formula: str, **variables: tuple) -> None:
     """Check variables: each with its event shape, and True where it is an index."""
     for name, (value, shape, *index) in variables.items():
         found = tuple(value.shape)
@@ -30,7 +30,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     return found.log_prob(x)
 
 
-def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
+def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
     given = given or {}
     if unknown := given.keys() - variables.keys():
@@ -547,14 +547,14 @@ class Realnvp(nn.Module):
 
     def likelihood(self, x: Tensor) -> Tensor:
         """log p(x); x: [..., 2] -> [...]."""
-        expect("likelihood", x=(x, (2,)))
+        check_shapes("likelihood", x=(x, (2,)))
         # log p(x)
         u, ladj = self.f(x)
         return -0.5 * u.square().sum(-1) - 1.8378770664093456 + ladj
 
     def loss(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of likelihood."""
-        expect("loss", x=(x, (2,)))
+        check_shapes("loss", x=(x, (2,)))
         u, ladj = self.f(x)
         difference = 0.5 * u.square().sum() - ladj.sum()
         return difference / x.shape[:-1].numel() + 1.8378770664093456
@@ -565,19 +565,19 @@ class Realnvp(nn.Module):
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw p(x); what is given is kept."""
-        shape, known = condition(shape, given, {"x": (1, ())})
+        shape, known = prepare_conditions(shape, given, {"x": (1, ())})
         x = known["x"] if "x" in known else self.p_x().sample(shape)
         return {"x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Means through p(x); what is given is kept."""
-        shape, known = condition(shape, given, {"x": (1, ())})
+        shape, known = prepare_conditions(shape, given, {"x": (1, ())})
         x = known["x"] if "x" in known else self.p_x().mean.expand(*shape, 2)
         return {"x": x}
 
     def log_prob(self, x: Tensor) -> Tensor:
         """log p(x); x: [..., 2] -> [...]."""
-        expect("log_prob", x=(x, (2,)))
+        check_shapes("log_prob", x=(x, (2,)))
         u, ladj = self.f(x)
         return -0.5 * u.square().sum(-1) - 1.8378770664093456 + ladj
 

@@ -5,28 +5,7 @@ import torch.distributions as D
 from torch import Tensor, nn
 
 
-class Delta(D.Distribution):
-    """All mass at the point `v`."""
-
-    arg_constraints = {}  # noqa: RUF012
-    has_rsample = True
-
-    def __init__(self, v: Tensor, event_dim: int) -> None:
-        self.v = v
-        batch, event = v.shape[: v.ndim - event_dim], v.shape[v.ndim - event_dim :]
-        super().__init__(batch, event, validate_args=False)
-
-    @property
-    def mean(self) -> Tensor:
-        """The point."""
-        return self.v
-
-    def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
-        """The point, repeated."""
-        return self.v.expand((*sample_shape, *self.v.shape))
-
-
-def expect(formula: str, **variables: tuple) -> None:
+def check_shapes(formula: str, **variables: tuple) -> None:
     """Check variables: each with its event shape, and True where it is an index."""
     for name, (value, shape, *index) in variables.items():
         found = tuple(value.shape)
@@ -49,7 +28,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     return found.log_prob(x)
 
 
-def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
+def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
     given = given or {}
     if unknown := given.keys() - variables.keys():
@@ -65,7 +44,28 @@ def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
     return shape, {name: v.expand((*shape, *events[name])) for name, v in given.items()}
 
 
-def trained(optimiser) -> list:
+class Delta(D.Distribution):
+    """All mass at the point `v`."""
+
+    arg_constraints = {}  # noqa: RUF012
+    has_rsample = True
+
+    def __init__(self, v: Tensor, event_dim: int) -> None:
+        self.v = v
+        batch, event = v.shape[: v.ndim - event_dim], v.shape[v.ndim - event_dim :]
+        super().__init__(batch, event, validate_args=False)
+
+    @property
+    def mean(self) -> Tensor:
+        """The point."""
+        return self.v
+
+    def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+        """The point, repeated."""
+        return self.v.expand((*sample_shape, *self.v.shape))
+
+
+def parameters_of(optimiser) -> list:
     """The parameters that an optimiser changes."""
     return [p for group in optimiser.param_groups for p in group["params"]]
 
@@ -88,7 +88,7 @@ class VaeGan(nn.Module):
 
     def kl(self, x: Tensor) -> Tensor:
         """KL[q(z|x) || p(z)]; x: [..., 64] -> [...]."""
-        expect("kl", x=(x, (64,)))
+        check_shapes("kl", x=(x, (64,)))
         # q(z|x)
         h = self.hidden(x)
         loc, scale = self.loc(h), self.scale(h)
@@ -98,7 +98,7 @@ class VaeGan(nn.Module):
         """E_{q(z|x)}[mean(square(features(x) - features(decoder(z))))];
         x: [..., 64] -> [...].
         """
-        expect("match", x=(x, (64,)))
+        check_shapes("match", x=(x, (64,)))
         # q(z|x)
         h = self.hidden(x)
         loc, scale = self.loc(h), self.scale(h)
@@ -108,7 +108,7 @@ class VaeGan(nn.Module):
 
     def js(self, x: Tensor) -> Tensor:
         """JS_d[p(x|z) p(z) || data; form=hinge]; x: [..., 64] -> [...]."""
-        expect("js", x=(x, (64,)))
+        check_shapes("js", x=(x, (64,)))
         # E_{p(z,x)}: one pathwise sample of z
         z = torch.randn_like(self._zero.expand(*x.shape[:-1], 8))
         # p(x|z)
@@ -118,7 +118,7 @@ class VaeGan(nn.Module):
 
     def gap(self, x: Tensor) -> Tensor:
         """W_d[p(x|z) p(z) || data]; x: [..., 64] -> [...]."""
-        expect("gap", x=(x, (64,)))
+        check_shapes("gap", x=(x, (64,)))
         # E_{p(z,x)}: one pathwise sample of z
         z = torch.randn_like(self._zero.expand(*x.shape[:-1], 8))
         # p(x|z)
@@ -128,7 +128,7 @@ class VaeGan(nn.Module):
 
     def objective_1(self, x: Tensor) -> Tensor:
         """match + 0.01 * kl; x: [..., 64] -> [...]."""
-        expect("objective_1", x=(x, (64,)))
+        check_shapes("objective_1", x=(x, (64,)))
         # q(z|x)
         h = self.hidden(x)
         loc, scale = self.loc(h), self.scale(h)
@@ -141,7 +141,7 @@ class VaeGan(nn.Module):
 
     def objective_2(self, x: Tensor) -> Tensor:
         """match + 0.1 * gap; x: [..., 64] -> [...]."""
-        expect("objective_2", x=(x, (64,)))
+        check_shapes("objective_2", x=(x, (64,)))
         features_out = self.features(x)
         # q(z|x)
         h = self.hidden(x)
@@ -159,7 +159,7 @@ class VaeGan(nn.Module):
 
     def loss_objective_1(self, x: Tensor) -> Tensor:
         """The scalar to minimise: the batch mean of objective_1."""
-        expect("loss_objective_1", x=(x, (64,)))
+        check_shapes("loss_objective_1", x=(x, (64,)))
         h = self.hidden(x)
         loc, scale = self.loc(h), self.scale(h)
         z = loc + scale * torch.randn_like(loc)
@@ -169,7 +169,7 @@ class VaeGan(nn.Module):
 
     def loss_objective_2(self, x: Tensor) -> Tensor:
         """The scalar to minimise: the batch mean of objective_2."""
-        expect("loss_objective_2", x=(x, (64,)))
+        check_shapes("loss_objective_2", x=(x, (64,)))
         features_out = self.features(x)
         h = self.hidden(x)
         loc, scale = self.loc(h), self.scale(h)
@@ -183,7 +183,7 @@ class VaeGan(nn.Module):
 
     def loss_js(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of js."""
-        expect("loss_js", x=(x, (64,)))
+        check_shapes("loss_js", x=(x, (64,)))
         z = torch.randn_like(self._zero.expand(*x.shape[:-1], 8))
         v = self.decoder(z)
         total = 1.0 + self.verdict(self.features(x))[..., 0]
@@ -192,7 +192,7 @@ class VaeGan(nn.Module):
 
     def terms(self, x: Tensor) -> dict:
         """Every named term, in one pass."""
-        expect("terms", x=(x, (64,)))
+        check_shapes("terms", x=(x, (64,)))
         # q(z|x)
         h = self.hidden(x)
         loc, scale = self.loc(h), self.scale(h)
@@ -221,14 +221,16 @@ class VaeGan(nn.Module):
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw p(z) p(x|z); what is given is kept."""
-        shape, known = condition(shape, given, {"z": (1, ()), "x": (1, ("z",))})
+        variables = {"z": (1, ()), "x": (1, ("z",))}
+        shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().sample(shape)
         x = known["x"] if "x" in known else self.p_x_given_z(z).sample()
         return {"z": z, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Means through p(z) p(x|z); what is given is kept."""
-        shape, known = condition(shape, given, {"z": (1, ()), "x": (1, ("z",))})
+        variables = {"z": (1, ()), "x": (1, ("z",))}
+        shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 8)
         x = known["x"] if "x" in known else self.p_x_given_z(z).mean
         return {"z": z, "x": x}
@@ -244,12 +246,12 @@ class VaeGan(nn.Module):
 
     def p_x_given_z(self, z: Tensor) -> D.Distribution:
         """p(x|z) = Delta(v=decoder(z))."""
-        expect("p(x|z)", z=(z, (8,)))
+        check_shapes("p(x|z)", z=(z, (8,)))
         return Delta(self.decoder(z), 1)
 
     def q_z_given_x(self, x: Tensor) -> D.Distribution:
         """q(z|x) = Normal(loc=loc(h), scale=scale(h)), h = hidden(x)."""
-        expect("q(z|x)", x=(x, (64,)))
+        check_shapes("q(z|x)", x=(x, (64,)))
         h = self.hidden(x)
         normal = D.Normal(self.loc(h), self.scale(h), validate_args=False)
         return D.Independent(normal, 1)
@@ -292,15 +294,15 @@ class VaeGan(nn.Module):
         optimiser_1, optimiser_2, optimiser_3 = optimisers
         loss_objective_1 = self.loss_objective_1(x)
         optimiser_1.zero_grad()
-        loss_objective_1.backward(inputs=trained(optimiser_1))
+        loss_objective_1.backward(inputs=parameters_of(optimiser_1))
         optimiser_1.step()
         loss_objective_2 = self.loss_objective_2(x)
         optimiser_2.zero_grad()
-        loss_objective_2.backward(inputs=trained(optimiser_2))
+        loss_objective_2.backward(inputs=parameters_of(optimiser_2))
         optimiser_2.step()
         loss_js = self.loss_js(x)
         optimiser_3.zero_grad()
-        loss_js.backward(inputs=trained(optimiser_3))
+        loss_js.backward(inputs=parameters_of(optimiser_3))
         optimiser_3.step()
         return {
             "loss_objective_1": loss_objective_1.detach(),

@@ -5,28 +5,7 @@ import torch.distributions as D
 from torch import Tensor, nn
 
 
-class Delta(D.Distribution):
-    """All mass at the point `v`."""
-
-    arg_constraints = {}  # noqa: RUF012
-    has_rsample = True
-
-    def __init__(self, v: Tensor, event_dim: int) -> None:
-        self.v = v
-        batch, event = v.shape[: v.ndim - event_dim], v.shape[v.ndim - event_dim :]
-        super().__init__(batch, event, validate_args=False)
-
-    @property
-    def mean(self) -> Tensor:
-        """The point."""
-        return self.v
-
-    def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
-        """The point, repeated."""
-        return self.v.expand((*sample_shape, *self.v.shape))
-
-
-def expect(formula: str, **variables: tuple) -> None:
+def check_shapes(formula: str, **variables: tuple) -> None:
     """Check variables: each with its event shape, and True where it is an index."""
     for name, (value, shape, *index) in variables.items():
         found = tuple(value.shape)
@@ -49,7 +28,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     return found.log_prob(x)
 
 
-def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
+def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
     given = given or {}
     if unknown := given.keys() - variables.keys():
@@ -65,12 +44,7 @@ def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
     return shape, {name: v.expand((*shape, *events[name])) for name, v in given.items()}
 
 
-def trained(optimiser) -> list:
-    """The parameters that an optimiser changes."""
-    return [p for group in optimiser.param_groups for p in group["params"]]
-
-
-def between(first: Tensor, second: Tensor, along: Tensor, rank: int) -> Tensor:
+def interpolate(first: Tensor, second: Tensor, along: Tensor, rank: int) -> Tensor:
     """The point at `along` of the line from `second` to `first`, whose event has `rank` dimensions."""
     along = along.reshape(*along.shape, *[1] * rank)
     return along * first.detach() + (1 - along) * second.detach()
@@ -80,6 +54,32 @@ def gradient_penalty(critic, x: Tensor, rank: int) -> Tensor:
     """(||grad critic(x)|| - 1)^2 for each data point (Gulrajani et al. 2017)."""
     slope = torch.func.grad(lambda point: critic(point).sum())(x)
     return (slope.flatten(-rank).norm(dim=-1) - 1).square()
+
+
+class Delta(D.Distribution):
+    """All mass at the point `v`."""
+
+    arg_constraints = {}  # noqa: RUF012
+    has_rsample = True
+
+    def __init__(self, v: Tensor, event_dim: int) -> None:
+        self.v = v
+        batch, event = v.shape[: v.ndim - event_dim], v.shape[v.ndim - event_dim :]
+        super().__init__(batch, event, validate_args=False)
+
+    @property
+    def mean(self) -> Tensor:
+        """The point."""
+        return self.v
+
+    def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+        """The point, repeated."""
+        return self.v.expand((*sample_shape, *self.v.shape))
+
+
+def parameters_of(optimiser) -> list:
+    """The parameters that an optimiser changes."""
+    return [p for group in optimiser.param_groups for p in group["params"]]
 
 
 class WganGp(nn.Module):
@@ -105,19 +105,19 @@ class WganGp(nn.Module):
 
     def distance(self, x: Tensor) -> Tensor:
         """W_critic[p(x|z) p(z) || data; penalty=1]; x: [..., 2] -> [...]."""
-        expect("distance", x=(x, (2,)))
+        check_shapes("distance", x=(x, (2,)))
         # E_{p(z,x)}: one pathwise sample of z
         z = torch.randn_like(self._zero.expand(*x.shape[:-1], 4))
         # p(x|z)
         v = self.generator(z)
         # gradient penalty of critic
-        point = between(v, x, torch.rand_like(v[..., 0]), 1)
+        point = interpolate(v, x, torch.rand_like(v[..., 0]), 1)
         penalty = gradient_penalty(self.critic, point, 1)
         return self.critic(v)[..., 0] - self.critic(x)[..., 0] - penalty
 
     def gap(self, x: Tensor) -> Tensor:
         """W_critic[p(x|z) p(z) || data]; x: [..., 2] -> [...]."""
-        expect("gap", x=(x, (2,)))
+        check_shapes("gap", x=(x, (2,)))
         # E_{p(z,x)}: one pathwise sample of z
         z = torch.randn_like(self._zero.expand(*x.shape[:-1], 4))
         # p(x|z)
@@ -126,10 +126,10 @@ class WganGp(nn.Module):
 
     def loss_distance(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of distance."""
-        expect("loss_distance", x=(x, (2,)))
+        check_shapes("loss_distance", x=(x, (2,)))
         z = torch.randn_like(self._zero.expand(*x.shape[:-1], 4))
         v = self.generator(z)
-        point = between(v, x, torch.rand_like(v[..., 0]), 1)
+        point = interpolate(v, x, torch.rand_like(v[..., 0]), 1)
         penalty = gradient_penalty(self.critic, point, 1)
         difference = self.critic(x)[..., 0].sum() - self.critic(v)[..., 0].sum()
         penalty_2 = penalty.sum()
@@ -137,7 +137,7 @@ class WganGp(nn.Module):
 
     def loss_gap(self, x: Tensor) -> Tensor:
         """The scalar to minimise: the batch mean of gap."""
-        expect("loss_gap", x=(x, (2,)))
+        check_shapes("loss_gap", x=(x, (2,)))
         z = torch.randn_like(self._zero.expand(*x.shape[:-1], 4))
         v = self.generator(z)
         batch_sum = self.critic(v)[..., 0].sum()
@@ -145,27 +145,29 @@ class WganGp(nn.Module):
 
     def terms(self, x: Tensor) -> dict:
         """Every named term, in one pass."""
-        expect("terms", x=(x, (2,)))
+        check_shapes("terms", x=(x, (2,)))
         # E_{p(z,x)}: one pathwise sample of z
         z = torch.randn_like(self._zero.expand(*x.shape[:-1], 4))
         # p(x|z)
         v = self.generator(z)
         # gradient penalty of critic
-        point = between(v, x, torch.rand_like(v[..., 0]), 1)
+        point = interpolate(v, x, torch.rand_like(v[..., 0]), 1)
         penalty = gradient_penalty(self.critic, point, 1)
         gap = self.critic(v)[..., 0] - self.critic(x)[..., 0]
         return {"distance": gap - penalty, "gap": gap}
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw p(z) p(x|z); what is given is kept."""
-        shape, known = condition(shape, given, {"z": (1, ()), "x": (1, ("z",))})
+        variables = {"z": (1, ()), "x": (1, ("z",))}
+        shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().sample(shape)
         x = known["x"] if "x" in known else self.p_x_given_z(z).sample()
         return {"z": z, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Means through p(z) p(x|z); what is given is kept."""
-        shape, known = condition(shape, given, {"z": (1, ()), "x": (1, ("z",))})
+        variables = {"z": (1, ()), "x": (1, ("z",))}
+        shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 4)
         x = known["x"] if "x" in known else self.p_x_given_z(z).mean
         return {"z": z, "x": x}
@@ -181,7 +183,7 @@ class WganGp(nn.Module):
 
     def p_x_given_z(self, z: Tensor) -> D.Distribution:
         """p(x|z) = Delta(v=generator(z))."""
-        expect("p(x|z)", z=(z, (4,)))
+        check_shapes("p(x|z)", z=(z, (4,)))
         return Delta(self.generator(z), 1)
 
     def factor(self, name: str):
@@ -214,10 +216,10 @@ class WganGp(nn.Module):
         for _ in range(5):
             loss_distance = self.loss_distance(x)
             optimiser_1.zero_grad()
-            loss_distance.backward(inputs=trained(optimiser_1))
+            loss_distance.backward(inputs=parameters_of(optimiser_1))
             optimiser_1.step()
         loss_gap = self.loss_gap(x)
         optimiser_2.zero_grad()
-        loss_gap.backward(inputs=trained(optimiser_2))
+        loss_gap.backward(inputs=parameters_of(optimiser_2))
         optimiser_2.step()
         return {"loss_distance": loss_distance.detach(), "loss_gap": loss_gap.detach()}

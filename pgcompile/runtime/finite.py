@@ -1,0 +1,38 @@
+"""Sums over the states of finite variables, and values over a batch, written to be copied into emitted modules."""
+
+import torch
+from torch import Tensor
+
+
+def every_state(like: Tensor, base: int, shape: tuple, batch: tuple, index=False):
+    """All values of a variable of `base` values an entry: [states, *batch, *shape]."""
+    count = 1
+    for size in shape:
+        count *= size
+    digits = torch.arange(base**count, device=like.device).unsqueeze(-1)
+    places = base ** torch.arange(count, device=like.device)
+    values = (digits // places % base).reshape(-1, *(1 for _ in batch), *shape)
+    values = values.expand(-1, *batch, *shape)
+    return values if index else values.to(like.dtype)
+
+
+def expand_rows(table: Tensor, batch: tuple) -> Tensor:
+    """The rows of a table repeated over a batch: [rows, *batch, ...]."""
+    rows, *rest = table.shape
+    ones = table.reshape(rows, *(1 for _ in batch), *rest)
+    return ones.expand(rows, *batch, *rest)
+
+
+def one_hot_states(like: Tensor, size: int, batch: tuple) -> Tensor:
+    """All one-hot vectors: [size, *batch, size]."""
+    eye = torch.eye(size, dtype=like.dtype, device=like.device)
+    return eye.reshape(size, *(1 for _ in batch), size).expand(size, *batch, size)
+
+
+def over_batch(value: Tensor, rank: int) -> Tensor:
+    """The batch as one leading dimension, with ones where it was: [n, 1, ..., *event]."""
+    event = value.shape[value.ndim - rank :]
+    rows = value.reshape(-1, *(1 for _ in value.shape[: value.ndim - rank]), *event)
+    if len(rows) < 2:
+        raise ValueError("TC and MI take two data points at least")
+    return rows

@@ -1,0 +1,116 @@
+"""Special functions and linear algebra that torch does not have, written to be copied into emitted modules."""
+
+import torch
+from torch import Tensor
+
+
+def log_bessel_i0(x: Tensor) -> Tensor:
+    """log I0(x) for x >= 0, the modified Bessel function of order 0, without overflow."""
+    return torch.special.i0e(x).log() + x
+
+
+def bessel_ratio(x: Tensor) -> Tensor:
+    """I1(x) / I0(x) for x >= 0: the mean resultant length of a von Mises variable."""
+    return torch.special.i1e(x) / torch.special.i0e(x)
+
+
+def log_expm1_ratio(x: Tensor) -> Tensor:
+    """log((exp(x) - 1) / x): x / 2 + log(sinh(h) / h) at h = |x| / 2, by its series near 0."""
+    h = x.abs() / 2
+    near = h < 0.1
+    far = torch.where(near, 1.0, h)
+    square = h.square()
+    tail = 1 / 180 - square * (1 / 2835 - square / 37800)
+    series = square * (1 / 6 - square * tail)
+    exact = far + torch.log(-torch.expm1(-2 * far)) - torch.log(2 * far)
+    return x / 2 + torch.where(near, series, exact)
+
+
+def continuous_bernoulli_mean(logits: Tensor) -> Tensor:
+    """Mean of a continuous Bernoulli: 1 / (1 - exp(-l)) - 1 / l, by its series near 0."""
+    near = logits.abs() < 0.2
+    far = torch.where(near, 1.0, logits)
+    square = logits.square()
+    tail = 1 / 720 - square * (1 / 30240 - square / 1209600)
+    series = 0.5 + logits * (1 / 12 - square * tail)
+    return torch.where(near, series, -1 / torch.expm1(-far) - 1 / far)
+
+
+def continuous_bernoulli_variance(logits: Tensor) -> Tensor:
+    """Variance of a continuous Bernoulli: 1 / l^2 - 1 / (4 sinh(l / 2)^2), by its series near 0."""
+    size = logits.abs()
+    near = size < 0.2
+    far = torch.where(near, 1.0, size)
+    square = size.square()
+    tail = 1 / 6048 - square * (1 / 172800 - square / 5322240)
+    series = 1 / 12 - square * (1 / 240 - square * tail)
+    decay = torch.exp(-far)
+    exact = 1 / far.square() - decay / torch.expm1(-far).square()
+    return torch.where(near, series, exact)
+
+
+def continuous_bernoulli_draw(logits: Tensor, uniform: Tensor) -> Tensor:
+    """Inverse distribution function of a continuous Bernoulli at `uniform`, by reflection for positive logits."""
+    size = logits.abs()
+    near = size < 1e-3
+    far = torch.where(near, 1.0, size)
+    flipped = torch.where(logits > 0, 1 - uniform, uniform)
+    exact = -torch.log1p(flipped * torch.expm1(-far)) / far
+    bend = flipped * (flipped - 1) / 2
+    series = flipped + size * bend * (1 + size * (2 * flipped - 1) / 3)
+    draw = torch.where(near, series, exact)
+    return torch.where(logits > 0, 1 - draw, draw)
+
+
+def clipped_unit(x: Tensor) -> Tensor:
+    """Draws in the unit interval kept off its ends, where rounding would put them."""
+    limits = torch.finfo(x.dtype)
+    return x.clamp(limits.tiny, 1 - limits.eps)
+
+
+def clipped_positive(x: Tensor) -> Tensor:
+    """Positive draws kept off zero, to which rounding would send them."""
+    return x.clamp(torch.finfo(x.dtype).tiny)
+
+
+def log_mean(value: Tensor, dim: int) -> Tensor:
+    """log of the mean of exp(value)."""
+    size = torch.full_like(value.select(dim, 0), value.shape[dim])
+    return value.logsumexp(dim) - size.log()
+
+
+def leave_one_out(log_w: Tensor, dim: int) -> Tensor:
+    """Log of the mean weight with each weight replaced by the geometric mean of the others."""
+    rows = log_w.movedim(dim, -1)
+    count = rows.shape[-1]
+    others = (rows.sum(-1, keepdim=True) - rows) / (count - 1)
+    eye = torch.eye(count, dtype=torch.bool, device=rows.device)
+    table = torch.where(eye, others.unsqueeze(-1), rows.unsqueeze(-2))
+    found = table.logsumexp(-1) - torch.log(torch.full_like(rows, count))
+    return found.movedim(-1, dim)
+
+
+def lower_cholesky(free: Tensor) -> Tensor:
+    """A lower triangular matrix with positive diagonal from free numbers."""
+    diagonal = torch.nn.functional.softplus(free.diagonal(dim1=-2, dim2=-1))
+    return free.tril(-1) + torch.diag_embed(diagonal)
+
+
+def positive_definite(free: Tensor) -> Tensor:
+    """A positive definite matrix from free numbers, through its Cholesky factor."""
+    diagonal = torch.nn.functional.softplus(free.diagonal(dim1=-2, dim2=-1))
+    tril = free.tril(-1) + torch.diag_embed(diagonal)
+    return tril @ tril.mT
+
+
+def cholesky_of_inverse(precision: Tensor) -> Tensor:
+    """Cholesky factor of the inverse of a precision matrix, without inverting it."""
+    flipped = torch.linalg.cholesky(precision.flip((-2, -1))).flip((-2, -1)).mT
+    identity = torch.diag_embed(torch.ones_like(precision[..., 0, :]))
+    return torch.linalg.solve_triangular(flipped, identity, upper=False)
+
+
+def solve_vector(tril: Tensor, vector: Tensor) -> Tensor:
+    """L^-1 v for a lower triangular L, over all batch dimensions of both."""
+    column = vector.unsqueeze(-1)
+    return torch.linalg.solve_triangular(tril, column, upper=False).squeeze(-1)
