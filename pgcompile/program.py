@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import hashlib
-import inspect
 import keyword
 import linecache
 from collections.abc import Callable, Iterator, Mapping
@@ -13,17 +12,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pgcompile.atomic_write import write_atomically
 from pgcompile.compiler import Analysis, analyse, generate
-from pgcompile.diagnostics import Diagnostic, MissingPart, Source
+from pgcompile.diagnostics import Diagnostic, MissingPart, RequestError, Source
 from pgcompile.model.values import Distribution, Objective, loss_name
 from pgcompile.objective.review import generative_part, graph_of
 from pgcompile.syntax.format import format_expr
-from pgcompile.writing import write_atomically
 
 if TYPE_CHECKING:
     import networkx as nx
 
     from pgcompile.verification import Check
+
+NOTHING_TO_OPTIMISE = "the program says nothing to optimise: add `maximize elbo using Adam(lr = 1e-3)`"
 
 
 def _taken_names() -> set[str]:
@@ -48,7 +49,10 @@ class Program:
         """What each method draws, in the order in which it draws it."""
         self.scored = emitted.scored
         """Named models whose log-density the class computes."""
+        self.supplied = emitted.externs
+        """Names of the constructor's arguments: the program's extern parts."""
         self._closed = emitted.closed
+        self._losses = emitted.losses
 
     @property
     def diagnostics(self) -> list[Diagnostic]:
@@ -88,29 +92,22 @@ class Program:
         """A script that trains the emitted module `module`, under `python` or `torchrun`.
 
         Raises:
-            ValueError: the program optimises nothing, or has extern parts.
+            RequestError: the program optimises nothing, or has extern parts.
         """
         from pgcompile.emit.script import script
 
         model = self.analysis.model
         if not model.optimise:
-            raise ValueError("the program says nothing to optimise: add `maximize elbo using Adam(lr = 1e-3)`")
+            raise RequestError(NOTHING_TO_OPTIMISE)
         if self.supplied:
-            raise ValueError(f"the program has the extern part {self.supplied[0]}: write its script by hand")
-        names = {loss_name(line, model.optimise) for line in model.optimise}
-        arguments = {n: tuple(inspect.signature(getattr(self.Model, n)).parameters)[1:] for n in sorted(names)}
-        return script(model, self.class_name, module, arguments)
+            raise RequestError(f"the program has the extern part {self.supplied[0]}: write its script by hand")
+        return script(model, self.class_name, module, self._losses)
 
     def closed_in(self, method: str) -> bool:
         """Whether a method of the class computes an expectation by a closed form."""
         lines = self.analysis.model.optimise
         losses = {loss_name(line, lines) for line in lines if line.objective in self._closed}
         return bool(self._closed) and (method == "terms" or method in losses or method in self._closed)
-
-    @property
-    def supplied(self) -> tuple[str, ...]:
-        """Names of the constructor's arguments: the program's extern parts."""
-        return tuple(inspect.signature(self.Model).parameters)
 
     def made(self, extern: Mapping[str, Any] | None = None) -> Any:
         """The module, of its extern parts.
@@ -185,7 +182,7 @@ def compile_source(
 ) -> Program:
     """Compile a program's text."""
     if name is not None and (not name.isidentifier() or keyword.iskeyword(name) or name in _taken_names()):
-        raise ValueError(f"{name!r} cannot be the name of a class; give a Python name, such as Model")
+        raise RequestError(f"{name!r} cannot be the name of a class; give a Python name, such as Model")
     with _collector_paused():
         analysis = analyse(source, constants)
         analysis.raise_errors()

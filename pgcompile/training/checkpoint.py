@@ -9,10 +9,10 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
+from pgcompile.atomic_write import write_atomically
 from pgcompile.diagnostics import DataError
 from pgcompile.program import Program
 from pgcompile.training.prepare import PREFIX, Preparation
-from pgcompile.writing import write_atomically
 
 
 def save(model: nn.Module, path: Path, prepared: Preparation | None = None) -> Path:

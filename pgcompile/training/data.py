@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pgcompile.atomic_write import write_atomically
 from pgcompile.diagnostics import DataError, nearest
 from pgcompile.training.tables import read_csv, read_parquet
 from pgcompile.vocabulary.spaces import KINDS, Space, contains
-from pgcompile.writing import write_atomically
 
 IN_MEMORY = 256 * 2**20  # bytes of a file above which its rows stay on disk
 CHUNK = 2**16  # rows that are checked at once

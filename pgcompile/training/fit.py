@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pgcompile.atomic_write import write_atomically
 from pgcompile.model.values import Factor
 from pgcompile.program import Program
 from pgcompile.training.pictures import image_shape, save_curves, save_grid, save_pairs, save_scatter
 from pgcompile.training.plane import save_plane
 from pgcompile.training.settings import Settings
 from pgcompile.training.trainer import Fitted, Trainer
-from pgcompile.writing import write_atomically
 
 SHOWN = 512  # rows that pictures are made from
 

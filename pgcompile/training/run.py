@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_tensors
 
+from pgcompile.atomic_write import write_atomically
 from pgcompile.diagnostics import DataError
 from pgcompile.training.packing import pack, unpack
 from pgcompile.training.prepare import Preparation
-from pgcompile.writing import write_atomically
 
 if TYPE_CHECKING:
     from pgcompile.training.trainer import Trainer

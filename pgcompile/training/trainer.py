@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from pgcompile.diagnostics import DataError
 from pgcompile.plan.names import identifier
-from pgcompile.program import Program
+from pgcompile.program import NOTHING_TO_OPTIMISE, Program
 from pgcompile.training import checkpoint
 from pgcompile.training.average import Average
 from pgcompile.training.device import autocast, can_fuse, device_of, matmul_precision, scaler
@@ -74,7 +74,7 @@ class Trainer:
             raise TypeError(str(error).replace("Settings.__init__()", "Trainer")) from None
         self.program: Program = program
         if not program.analysis.model.optimise:
-            raise DataError("the program says nothing to optimise: add `maximize elbo using Adam(lr = 1e-3)`")
+            raise DataError(NOTHING_TO_OPTIMISE)
         self.team = Team.join(self.settings)
         self.device = self.team.device if self.team.size > 1 else device_of(self.settings.device)
         self.model: Any = self.team.spread(model.to(self.device))

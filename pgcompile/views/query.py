@@ -7,6 +7,8 @@ from itertools import pairwise
 
 import networkx as nx
 
+from pgcompile.diagnostics import RequestError
+
 _SPLIT = re.compile(r"_\|\|?_|⊥⊥?|\\\\perp(?:\\\\!+\\\\perp)?|\\perp|indep")
 
 
@@ -28,7 +30,7 @@ class Answer:
     reasons: tuple[str, ...] = ()
 
 
-class QueryError(Exception):
+class QueryError(RequestError):
     """A question that cannot be read or asks about variables that are not there."""
 
 
