@@ -14,7 +14,7 @@ from pgcompile.diagnostics import DataError
 from pgcompile.plan.names import identifier
 from pgcompile.program import Program
 from pgcompile.training import checkpoint
-from pgcompile.training.players import arguments_of
+from pgcompile.training.optimizer_steps import arguments_of
 
 FORMATS = {"pt2": "torch.export", "onnx": "ONNX", "aoti": "AOTInductor package"}
 _EXAMPLES = 4  # rows of the batch that is traced; any number of them can be given later
