@@ -704,12 +704,12 @@ class FlowDistribution(D.Distribution):
         return x, self.base.log_prob(u) - ladj
 
 
-def trained(optimiser) -> list:
-    """The parameters that an optimiser changes."""
-    return [p for group in optimiser.param_groups for p in group["params"]]
+def trained(optimizer) -> list:
+    """The parameters that an optimizer changes."""
+    return [p for group in optimizer.param_groups for p in group["params"]]
 
 
-def learning_rate(optimiser, kind: str, warmup: int, steps: int):
+def learning_rate(optimizer, kind: str, warmup: int, steps: int):
     """A schedule: up over `warmup` steps, then constant, linear, cosine or exponential.
 
     All but the first fall until step `steps`: to nothing, or to a hundredth if exponential.
@@ -726,7 +726,7 @@ def learning_rate(optimiser, kind: str, warmup: int, steps: int):
             "exponential": 0.01**gone,
         }[kind]
 
-    return torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 
 
 def ramp(step: int, kind: str, start: float, end: float, steps: int) -> float:

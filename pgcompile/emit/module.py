@@ -321,8 +321,10 @@ class _Module:
 
     def _sampler(self, name: str, sampler: Sampler) -> list[str]:
         lines = [f"    def {name}(self, shape: tuple = (), given: dict | None = None) -> dict:"]
-        verb = "Draw" if name == "sample" else "Means through"
-        lines += _docstring(f"{verb} {_shortened(sampler.label, 48)}; what is given is kept", "")
+        source = (
+            f"Draw from {_shortened(sampler.label, 36)}" if name == "sample" else "Propagate means instead of samples"
+        )
+        lines += _docstring(f"{source}; variables in `given` are held fixed", "")
         self._use("condition")
         ancestors = dict(sampler.ancestors)
         facts = [

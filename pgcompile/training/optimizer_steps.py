@@ -76,8 +76,8 @@ def _clip_sharded(parameters: list[nn.Parameter], limit: float) -> None:
 def players_of(program: Program, model: Any, *, fused: bool) -> list[Player]:
     """The players of a model, whose class makes their optimizers."""
     lines = program.analysis.model.optimise
-    takes_fused = "fused" in inspect.signature(model.optimisers).parameters
-    made = model.optimisers(fused=True) if fused and takes_fused else model.optimisers()
+    takes_fused = "fused" in inspect.signature(model.optimizers).parameters
+    made = model.optimizers(fused=True) if fused and takes_fused else model.optimizers()
     everything = list(model.parameters())
     players = []
     for line, optimizer in zip(lines, made, strict=True):

@@ -117,7 +117,7 @@ def test_the_emitted_step_does_what_the_trainer_does() -> None:
     trainer.fit(data, epochs=7)
     torch.manual_seed(0)
     model = pgc.compile(LINE.format(using=using)).Model()
-    made = model.optimisers()
+    made = model.optimizers()
     schedules = model.schedules(made, steps=7)
     for _ in range(7):
         model.train_step(made, **data)
@@ -129,7 +129,7 @@ def test_the_emitted_step_does_what_the_trainer_does() -> None:
 
 def test_schedules_are_what_they_say() -> None:
     model = pgc.compile(LINE.format(using="SGD(lr = 1, schedule = cosine, warmup = 3, steps = 13)")).Model()
-    made = model.optimisers()
+    made = model.optimizers()
     (schedule,) = model.schedules(made, steps=99)
     seen = []
     for _ in range(15):
@@ -419,11 +419,11 @@ def test_a_hand_loop() -> None:
     """As docs/training.md has it."""
     torch.manual_seed(0)
     model = pgc.compile(VAE).Model()
-    (optimiser,) = model.optimisers()
+    (optimizer,) = model.optimizers()
     data = bits()["x"]
-    first = float(model.train_step([optimiser], x=data)["loss"])
+    first = float(model.train_step([optimizer], x=data)["loss"])
     for _ in range(100):
-        last = float(model.train_step([optimiser], x=data)["loss"])
+        last = float(model.train_step([optimizer], x=data)["loss"])
     assert last < first
 
 

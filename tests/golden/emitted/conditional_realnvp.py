@@ -715,14 +715,14 @@ class ConditionalRealnvp(nn.Module):
         return {"likelihood": self.likelihood(grey, y)}
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Draw p(grey|y); what is given is kept."""
+        """Draw from p(grey|y); variables in `given` are held fixed."""
         shape, known = condition(shape, given, {"grey": (1, ()), "y": (0, None)})
         y = known["y"]
         grey = known["grey"] if "grey" in known else self.p_grey_given_y(y).sample()
         return {"grey": grey, "y": y}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Means through p(grey|y); what is given is kept."""
+        """Propagate means instead of samples; variables in `given` are held fixed."""
         shape, known = condition(shape, given, {"grey": (1, ()), "y": (0, None)})
         y = known["y"]
         grey = known["grey"] if "grey" in known else self.p_grey_given_y(y).mean
@@ -754,15 +754,15 @@ class ConditionalRealnvp(nn.Module):
             raise KeyError(f"{name} is not one of {', '.join(factors)}")
         return factors[name.replace(" ", "")]
 
-    def optimisers(self, fused: bool | None = None) -> list:
+    def optimizers(self, fused: bool | None = None) -> list:
         """Adam for likelihood."""
         return [torch.optim.Adam(self.parameters(), lr=0.001, fused=fused)]
 
-    def train_step(self, optimisers: list, grey: Tensor, y: Tensor) -> dict:
-        """maximize likelihood; the losses before."""
-        (optimiser,) = optimisers
+    def train_step(self, optimizers: list, grey: Tensor, y: Tensor) -> dict:
+        """One optimizer step on -likelihood; returns the loss before the update."""
+        (optimizer,) = optimizers
         loss = self.loss(grey, y)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         return {"loss": loss.detach()}

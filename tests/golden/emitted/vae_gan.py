@@ -65,9 +65,9 @@ def condition(shape: tuple, given: dict | None, variables: dict) -> tuple:
     return shape, {name: v.expand((*shape, *events[name])) for name, v in given.items()}
 
 
-def trained(optimiser) -> list:
-    """The parameters that an optimiser changes."""
-    return [p for group in optimiser.param_groups for p in group["params"]]
+def trained(optimizer) -> list:
+    """The parameters that an optimizer changes."""
+    return [p for group in optimizer.param_groups for p in group["params"]]
 
 
 class VaeGan(nn.Module):
@@ -225,14 +225,14 @@ class VaeGan(nn.Module):
         }
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Draw p(z) p(x|z); what is given is kept."""
+        """Draw from p(z) p(x|z); variables in `given` are held fixed."""
         shape, known = condition(shape, given, {"z": (1, ()), "x": (1, ("z",))})
         z = known["z"] if "z" in known else self.p_z().sample(shape)
         x = known["x"] if "x" in known else self.p_x_given_z(z).sample()
         return {"z": z, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Means through p(z) p(x|z); what is given is kept."""
+        """Propagate means instead of samples; variables in `given` are held fixed."""
         shape, known = condition(shape, given, {"z": (1, ()), "x": (1, ("z",))})
         z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 8)
         x = known["x"] if "x" in known else self.p_x_given_z(z).mean
@@ -270,7 +270,7 @@ class VaeGan(nn.Module):
             raise KeyError(f"{name} is not one of {', '.join(factors)}")
         return factors[name.replace(" ", "")]
 
-    def optimisers(self, fused: bool | None = None) -> list:
+    def optimizers(self, fused: bool | None = None) -> list:
         """Adam for objective_1, Adam for objective_2, Adam for js."""
         return [
             torch.optim.Adam(
@@ -290,23 +290,23 @@ class VaeGan(nn.Module):
             ),
         ]
 
-    def train_step(self, optimisers: list, x: Tensor) -> dict:
-        """minimize objective_1, then minimize objective_2, then maximize js; the
-        losses before.
+    def train_step(self, optimizers: list, x: Tensor) -> dict:
+        """One optimizer step on objective_1, then one on objective_2, then one on -js;
+        returns the losses before the updates.
         """
-        optimiser_1, optimiser_2, optimiser_3 = optimisers
+        optimizer_1, optimizer_2, optimizer_3 = optimizers
         loss_objective_1 = self.loss_objective_1(x)
-        optimiser_1.zero_grad()
-        loss_objective_1.backward(inputs=trained(optimiser_1))
-        optimiser_1.step()
+        optimizer_1.zero_grad()
+        loss_objective_1.backward(inputs=trained(optimizer_1))
+        optimizer_1.step()
         loss_objective_2 = self.loss_objective_2(x)
-        optimiser_2.zero_grad()
-        loss_objective_2.backward(inputs=trained(optimiser_2))
-        optimiser_2.step()
+        optimizer_2.zero_grad()
+        loss_objective_2.backward(inputs=trained(optimizer_2))
+        optimizer_2.step()
         loss_js = self.loss_js(x)
-        optimiser_3.zero_grad()
-        loss_js.backward(inputs=trained(optimiser_3))
-        optimiser_3.step()
+        optimizer_3.zero_grad()
+        loss_js.backward(inputs=trained(optimizer_3))
+        optimizer_3.step()
         return {
             "loss_objective_1": loss_objective_1.detach(),
             "loss_objective_2": loss_objective_2.detach(),
