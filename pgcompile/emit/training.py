@@ -151,7 +151,7 @@ class _Training:
 
     def _step_summary(self) -> str:
         """`One optimizer step on -elbo; returns the loss before the update.`"""
-        parts = []
+        parts: list[str] = []
         for line in self.lines:
             updates = line.recipe.updates
             count = "one" if updates == 1 else str(updates)

@@ -31,15 +31,15 @@ from pgcompile.reference_draws import Noise
 from pgcompile.verification.recording import Call, noise_of, recording
 
 if TYPE_CHECKING:
-    from pgcompile.program import Program
+    from pgcompile.compiled import Compiled
 
 BATCH = 3
 
 
-class Bench:
+class Harness:
     """An emitted module in float64 at random parameters, random data, and references that see the same."""
 
-    def __init__(self, program: Program, supplied: Mapping[str, nn.Module] | None, seed: int) -> None:
+    def __init__(self, program: Compiled, supplied: Mapping[str, nn.Module] | None, seed: int) -> None:
         torch.manual_seed(seed)
         self.program = program
         self.model: Model = program.analysis.model
