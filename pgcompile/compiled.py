@@ -37,7 +37,7 @@ class Compiled:
         self.attributes = emitted.attributes
         """Python names of the class's nets, params and tables, by what the program calls them."""
         self.noise = emitted.noise
-        """What each method draws, in the order in which it draws it."""
+        """Draws of each method, in the order in which it makes them."""
         self.scored = emitted.scored
         """Named models whose log-density the class computes."""
         self.supplied = emitted.externs
@@ -72,7 +72,7 @@ class Compiled:
         return generative_part(self.analysis.model, self.analysis.resolver)
 
     def closed_in(self, method: str) -> bool:
-        """Whether a method of the class computes an expectation by a closed form."""
+        """True if a method of the class computes an expectation by a closed form."""
         lines = self.analysis.model.optimise
         losses = {loss_name(line, lines) for line in lines if line.objective in self._closed}
         return bool(self._closed) and (method == "terms" or method in losses or method in self._closed)

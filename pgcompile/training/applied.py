@@ -1,4 +1,4 @@
-"""What a trained model is used for: `pgc evaluate`, `pgc reconstruct` and `pgc interpolate`."""
+"""Uses of a trained model: `pgc evaluate`, `pgc reconstruct` and `pgc interpolate`."""
 
 import math
 from collections.abc import Iterator, Mapping

@@ -77,7 +77,7 @@ def arrays(path: Path, wanted: list[str]) -> dict[str, np.ndarray]:
 
 
 def checked(found: Mapping[str, np.ndarray], wanted: list[str], spaces: Mapping[str, Space], source: str) -> None:
-    """Whether arrays have what is wanted, in its spaces.
+    """Check that arrays have the wanted variables, in their spaces.
 
     Raises:
         DataError: a name, a shape, a length or a value does not fit.

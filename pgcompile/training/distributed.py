@@ -19,7 +19,7 @@ from pgcompile.training.settings import Settings
 
 
 class _Losses(nn.Module):
-    """What DistributedDataParallel wraps: the losses of a model as one `forward`."""
+    """The losses of a model as one `forward`, which DistributedDataParallel wraps."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -78,12 +78,12 @@ class Team:
 
     @property
     def leads(self) -> bool:
-        """Whether this process writes files and shows progress."""
+        """True for the process that writes files and shows progress."""
         return self.rank == 0
 
     @property
     def sharded(self) -> bool:
-        """Whether parameters are sharded over the processes."""
+        """True if parameters are sharded over the processes."""
         return self.size > 1 and self.strategy == "fsdp"
 
     # --- the model ---
@@ -150,7 +150,7 @@ class Team:
         return mine, len(mine) * self.size / len(chunk)
 
     def any_asks(self, asked: bool) -> bool:
-        """Whether any process asks for something: they stop and save together."""
+        """True if any process asks for something: they stop and save together."""
         if self.size == 1:
             return asked
         flag = torch.tensor(int(asked), device=self.device)

@@ -22,14 +22,14 @@ SHOWN = 512  # rows that pictures are made from
 
 @dataclass(frozen=True)
 class Result:
-    """What a run gave: losses by epoch, the terms at its end, and the files it wrote."""
+    """Result of a run: losses by epoch, the terms at its end, and the files it wrote."""
 
     training: list[float]
     validation: list[float]
     terms: dict[str, float]
     files: list[Path]
     shown: int = 0
-    """How many rows the terms are of: those held out, or else the first ones."""
+    """Number of rows that the terms are means over: those held out, or else the first ones."""
 
     def summary(self) -> str:
         """A few lines for the terminal."""

@@ -82,12 +82,12 @@ def restore_run(state: TrainingState, path: Path) -> None:
 
 
 def _lines(state: TrainingState) -> list[str]:
-    """What is optimised, to know a run again."""
+    """The optimised lines, by which a run is recognised."""
     return [f"{p.line.direction} {p.line.objective} using {p.line.optimiser}" for p in state.players]
 
 
 def _order(state: TrainingState) -> dict[str, float]:
-    """What the order of the rows comes from."""
+    """The settings that determine the order of the rows."""
     settings = state.settings
     return {"batch-size": settings.batch_size, "seed": settings.seed, "validation": settings.validation}
 

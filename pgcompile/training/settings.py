@@ -1,4 +1,4 @@
-"""How to train."""
+"""Settings of a training."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ COMPILE_MODES = ("default", "reduce-overhead", "max-autotune")
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train. What the program's own lines say (`using Adam(lr = 1e-3, clip_norm = 1)`) is not repeated here.
+    """Settings of a training, apart from those of the program's own lines (`using Adam(lr = 1e-3, clip_norm = 1)`).
 
     Args:
         epochs: passes over the data.

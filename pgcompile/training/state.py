@@ -17,7 +17,7 @@ from pgcompile.training.settings import Settings
 
 @dataclass
 class Run:
-    """How far a run is.
+    """Progress of a run.
 
     Args:
         step: updates so far.

@@ -31,7 +31,7 @@ from pgcompile.training.updates import take_step
 
 @dataclass(frozen=True)
 class Fitted:
-    """What training gave: losses by epoch, and the best epoch by the validation loss, counted from one."""
+    """Result of training: losses by epoch, and the best epoch by the validation loss, counted from one."""
 
     training: list[float]
     validation: list[float]
@@ -97,7 +97,7 @@ class Trainer:
 
     @property
     def run(self) -> Run:
-        """How far the run is."""
+        """Progress of the run."""
         return self.state.run
 
     # --- training ---

@@ -120,7 +120,7 @@ class Harness:
         return method(**{k: v for k, v in values.items() if k in wanted})
 
     def asks(self, name: str) -> bool:
-        """Whether a method asks for a variable."""
+        """True if a method has a variable among its arguments."""
         wanted = inspect.signature(getattr(self.module, identifier(name))).parameters
         return any(identifier(k) in wanted for k in self.observed)
 
@@ -154,7 +154,7 @@ class Harness:
         return torch.stack([zero if g is None else (g * d).sum() for g, d in zip(found, directions, strict=True)])
 
     def conditions(self) -> dict[str, Tensor]:
-        """What the sampler must be given, a value of each without batch dimensions."""
+        """Variables that the sampler must be given, a value of each without batch dimensions."""
         part = self.program.generative
         assert part is not None
         wanted = [v for v in part.parents if v not in self.model.deterministic]

@@ -217,7 +217,7 @@ class _Verifier:
         )
 
     def _by_rows(self, method: str, term: Term) -> bool:
-        """Whether each data point has its draws and value to itself, so that many runs are one run of more data."""
+        """True if each data point has its draws and value to itself, so that many runs are one run of more data."""
         harness = self.harness
         if not all(noise.batched for noise in harness.program.noise[method]):
             return False
@@ -311,7 +311,7 @@ def _combined(columns: list[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Te
 
 
 def _nonlinear(term: Term) -> bool:
-    """Whether something nonlinear acts on a divergence, so that an average of it is not the value of its average."""
+    """True if something nonlinear acts on a divergence, so that an average of it is not the value of its average."""
     return any(map(_acts_on_divergence, terms.walk(term)))
 
 
@@ -330,17 +330,17 @@ def _acts_on_divergence(term: Term) -> bool:
 
 
 def _enumerates(term: Term) -> bool:
-    """Whether a variable takes every value in turn."""
+    """True if a variable takes every value in turn."""
     return any(draw.enumerated for draw in terms.draws_of(term))
 
 
 def _scores(term: Term) -> bool:
-    """Whether a gradient is carried by a score function or leaves parts out that are zero in the mean."""
+    """True if a gradient is carried by a score function or leaves parts out that are zero in the mean."""
     return any(draw.scored or draw.estimator.grad in ("stl", "dreg") for draw in terms.draws_of(term))
 
 
 def _over_batch(term: Term) -> bool:
-    """Whether a term takes a mean or a sum over the batch."""
+    """True if a term takes a mean or a sum over the batch."""
     return any(
         (isinstance(inner, terms.Apply) and inner.function in ("mean", "sum"))
         or isinstance(inner, terms.Discrepancy | terms.Aggregate)

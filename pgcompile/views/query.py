@@ -23,7 +23,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Answer:
-    """Whether they are independent; if not, a path that information flows along, with the reason at each step."""
+    """Answer to a query: independent, or a path that information flows along, with the reason at each step."""
 
     independent: bool
     path: tuple[str, ...] = ()
