@@ -18,7 +18,7 @@ from benchmarks.marginal import marginal_ratio
 from benchmarks.objectives import figures, reductions
 from benchmarks.peers import peer_steps, versions
 from benchmarks.steps import step_ratios
-from pgcompile.writing import write_atomically
+from pgcompile.atomic_write import write_atomically
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 

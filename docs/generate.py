@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from pgcompile.atomic_write import write_atomically
 from pgcompile.diagnostics.catalogue import CATALOGUE, Entry
 from pgcompile.vocabulary.definition import show
 from pgcompile.vocabulary.families import families
@@ -11,7 +12,6 @@ from pgcompile.vocabulary.functions import FUNCTIONS
 from pgcompile.vocabulary.initialisers import INITIALISERS
 from pgcompile.vocabulary.layers import LAYERS
 from pgcompile.vocabulary.transforms import summaries, transform_words
-from pgcompile.writing import write_atomically
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from docs.closed_forms import page as closed_forms

@@ -1,84 +1,37 @@
-"""`Program`: what `pgcompile.compile` gives."""
+"""`Program`, the public face of a compiled program."""
 
 from __future__ import annotations
 
 import gc
-import hashlib
-import inspect
 import keyword
-import linecache
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pgcompile.diagnostics import Diagnostic, MissingPart, Source
+from pgcompile.atomic_write import write_atomically
+from pgcompile.compiled import Compiled, class_name_of, taken_names
+from pgcompile.diagnostics import RequestError, Source
 from pgcompile.inference.generative import generative_part, graph_of
-from pgcompile.model.values import Distribution, Objective, loss_name
-from pgcompile.pipeline import Analysis, analyse, generate
+from pgcompile.model.values import Objective
+from pgcompile.pipeline import Analysis, analyse
 from pgcompile.syntax.format import format_expr
-from pgcompile.writing import write_atomically
 
 if TYPE_CHECKING:
     import networkx as nx
 
     from pgcompile.verification import Check
 
-
-def _taken_names() -> set[str]:
-    """Names that an emitted file may have for something else."""
-    from pgcompile.runtime.library import library_names
-
-    return {"torch", "nn", "D", "F", "Tensor", *library_names()}
+NOTHING_TO_OPTIMISE = "the program says nothing to optimise: add `maximize elbo using Adam(lr = 1e-3)`"
 
 
-class Program:
-    """A compiled program: its emitted source, its class, its graph and its derivations."""
-
-    def __init__(self, analysis: Analysis, class_name: str, *, link: bool = False, debug: bool = False) -> None:
-        self.analysis = analysis
-        self.class_name = class_name
-        emitted = generate(analysis, class_name, link=link, debug=debug)
-        self.source: str = emitted.source
-        """The emitted module, as text."""
-        self.attributes = emitted.attributes
-        """Python names of the class's nets, params and tables, by what the program calls them."""
-        self.noise = emitted.noise
-        """What each method draws, in the order in which it draws it."""
-        self.scored = emitted.scored
-        """Named models whose log-density the class computes."""
-        self._closed = emitted.closed
-
-    @property
-    def diagnostics(self) -> list[Diagnostic]:
-        """Warnings and notes, in source order."""
-        return self.analysis.diagnostics
-
-    @cached_property
-    def Model(self) -> type[Any]:
-        """The class of the emitted text; its lines appear in tracebacks."""
-        digest = hashlib.sha256(self.source.encode()).hexdigest()[:12]
-        filename = f"<pgcompile {self.class_name} {digest}>"
-        linecache.cache[filename] = (len(self.source), None, self.source.splitlines(keepends=True), filename)
-        namespace: dict[str, Any] = {"__name__": f"pgcompile.emitted.{self.class_name}"}
-        # The text is pgcompile's own, printed from a checked plan; nothing of the program reaches it unprinted.
-        exec(compile(self.source, filename, "exec"), namespace)  # noqa: S102
-        from pgcompile.lazy import with_lazy_factors
-
-        model = with_lazy_factors(namespace[self.class_name])
-        model.pgc_program = self  # what a Trainer goes by
-        return model
+class Program(Compiled):
+    """A compiled program with everything that users ask of it: files, views, verification."""
 
     @property
     def graph(self) -> nx.DiGraph:
         """The generative graph: variables as nodes with their `factor`, edges from parent to child."""
         return graph_of(self.analysis.model, self.generative)
-
-    @property
-    def generative(self) -> Distribution | None:
-        """The product of the model's generative factors."""
-        return generative_part(self.analysis.model, self.analysis.resolver)
 
     def write(self, path: str | Path) -> Path:
         """Write the emitted module; an existing file is replaced only when the new one is complete."""
@@ -88,40 +41,16 @@ class Program:
         """A script that trains the emitted module `module`, under `python` or `torchrun`.
 
         Raises:
-            ValueError: the program optimises nothing, or has extern parts.
+            RequestError: the program optimises nothing, or has extern parts.
         """
         from pgcompile.emit.script import script
 
         model = self.analysis.model
         if not model.optimise:
-            raise ValueError("the program says nothing to optimise: add `maximize elbo using Adam(lr = 1e-3)`")
+            raise RequestError(NOTHING_TO_OPTIMISE)
         if self.supplied:
-            raise ValueError(f"the program has the extern part {self.supplied[0]}: write its script by hand")
-        names = {loss_name(line, model.optimise) for line in model.optimise}
-        arguments = {n: tuple(inspect.signature(getattr(self.Model, n)).parameters)[1:] for n in sorted(names)}
-        return script(model, self.class_name, module, arguments)
-
-    def closed_in(self, method: str) -> bool:
-        """Whether a method of the class computes an expectation by a closed form."""
-        lines = self.analysis.model.optimise
-        losses = {loss_name(line, lines) for line in lines if line.objective in self._closed}
-        return bool(self._closed) and (method == "terms" or method in losses or method in self._closed)
-
-    @property
-    def supplied(self) -> tuple[str, ...]:
-        """Names of the constructor's arguments: the program's extern parts."""
-        return tuple(inspect.signature(self.Model).parameters)
-
-    def made(self, extern: Mapping[str, Any] | None = None) -> Any:
-        """The module, of its extern parts.
-
-        Raises:
-            MissingPart: a part is missing.
-        """
-        given = dict(extern or {})
-        if missing := [name for name in self.supplied if name not in given]:
-            raise MissingPart(f"the program has the extern part {missing[0]}: give --extern {missing[0]}=pkg.mod:Class")
-        return self.Model(**given)
+            raise RequestError(f"the program has the extern part {self.supplied[0]}: write its script by hand")
+        return script(model, self.class_name, module, self.losses)
 
     def verify(
         self,
@@ -184,8 +113,8 @@ def compile_source(
     source: Source, name: str | None, constants: dict[str, int | float] | None, *, link: bool, debug: bool = False
 ) -> Program:
     """Compile a program's text."""
-    if name is not None and (not name.isidentifier() or keyword.iskeyword(name) or name in _taken_names()):
-        raise ValueError(f"{name!r} cannot be the name of a class; give a Python name, such as Model")
+    if name is not None and (not name.isidentifier() or keyword.iskeyword(name) or name in taken_names()):
+        raise RequestError(f"{name!r} cannot be the name of a class; give a Python name, such as Model")
     with _collector_paused():
         analysis = analyse(source, constants)
         analysis.raise_errors()
@@ -203,13 +132,3 @@ def _collector_paused() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-def class_name_of(origin: str) -> str:
-    """`Vae` for `models/vae.pgc`, `Model` where there is no name to go by."""
-    stem = Path(origin).stem if not origin.startswith("<") else ""
-    words = "".join(c if c.isascii() and c.isalnum() else " " for c in stem).split()
-    name = "".join(word[:1].upper() + word[1:] for word in words)
-    if name in _taken_names():
-        return f"{name}Model"  # a class of that name may stand in the file already
-    return name if name.isidentifier() else "Model"

@@ -1,4 +1,4 @@
-"""Where program text comes from: a file, a string, or the parts of the quick form."""
+"""Program text from a file, a string, or the parts of the quick form."""
 
 import re
 from collections.abc import Mapping
@@ -74,7 +74,7 @@ def source_of_parts(model: str | None, objective: str | None, where: Mapping[str
 
 
 def _sign(key: str, value: str) -> str:
-    """What stands between the left side of a statement and its right."""
+    """The sign between the left side of a statement and its right."""
     word = key.split()[0] if key.strip() else ""
     if word == "extern":
         return " -> " if value.strip() else ""

@@ -12,6 +12,7 @@ from pgcompile.diagnostics.report import (
     InternalError,
     MissingPart,
     ProgramWarning,
+    RequestError,
     Severity,
     Sink,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "InternalError",
     "MissingPart",
     "ProgramWarning",
+    "RequestError",
     "Severity",
     "Sink",
     "Source",

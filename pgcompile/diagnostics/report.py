@@ -175,6 +175,10 @@ class MissingPart(DataError):
     """An extern part of the program was not supplied."""
 
 
+class RequestError(ValueError):
+    """A request that cannot be served as it is: a name, a setting or a question that is not one of those allowed."""
+
+
 class InternalError(Exception):
     """A fault of pgcompile itself, not of the program."""
 

@@ -43,6 +43,8 @@ class Emitted:
         noise: of each method, its draws in the order in which they are made.
         scored: named models whose log-density it computes.
         closed: objectives that use a closed form.
+        losses: names of the arguments of each loss method.
+        externs: names of the constructor's arguments, the extern parts.
     """
 
     source: str
@@ -50,6 +52,8 @@ class Emitted:
     noise: dict[str, tuple[Value, ...]]
     scored: frozenset[str]
     closed: frozenset[str]
+    losses: dict[str, tuple[str, ...]]
+    externs: tuple[str, ...]
 
 
 def emit(plan: ModulePlan, class_name: str, origin: str, *, link: bool = False, debug: bool = False) -> Emitted:
@@ -64,7 +68,10 @@ def emit(plan: ModulePlan, class_name: str, origin: str, *, link: bool = False, 
     """
     module = _Module(plan, class_name, origin, link, debug)
     scored = frozenset([*(label for label, _ in plan.log_densities), *plan.aliases])
-    return Emitted(module.write(), module.attributes, module.noise, scored, plan.closed)
+    source = module.write()
+    losses = {loss.name: tuple(identifier(a.name) for a in loss.mean.arguments) for loss in plan.losses}
+    externs = tuple(module.rename(name).removeprefix("extern_") for name in plan.tensors.externs)
+    return Emitted(source, module.attributes, module.noise, scored, plan.closed, losses, externs)
 
 
 @dataclass
@@ -314,8 +321,10 @@ class _Module:
 
     def _sampler(self, name: str, sampler: Sampler) -> list[str]:
         lines = [f"    def {name}(self, shape: tuple = (), given: dict | None = None) -> dict:"]
-        verb = "Draw" if name == "sample" else "Means through"
-        lines += _docstring(f"{verb} {_shortened(sampler.label, 48)}; what is given is kept", "")
+        source = (
+            f"Draw from {_shortened(sampler.label, 36)}" if name == "sample" else "Propagate means instead of samples"
+        )
+        lines += _docstring(f"{source}; variables in `given` are held fixed", "")
         self._use("prepare_conditions")
         ancestors = dict(sampler.ancestors)
         facts = [

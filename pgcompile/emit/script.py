@@ -152,10 +152,10 @@ def main():
     count = len(next(iter(rows.values()))) if rows else 100 * options.batch_size
     steps = math.ceil(count / options.batch_size)
 
-    optimisers = model.optimisers()
+    optimizers = model.optimizers()
     schedules = []
     if hasattr(model, "schedules"):
-        schedules = model.schedules(optimisers, steps * options.epochs)
+        schedules = model.schedules(optimizers, steps * options.epochs)
     losses = Losses(model)
     if size > 1:
         losses = nn.parallel.DistributedDataParallel(
@@ -167,10 +167,10 @@ def main():
     if options.bf16:
         autocast = torch.autocast(device.type, dtype=torch.bfloat16)
 
-    def play(player, optimiser, batch, given, weight):
+    def play(player, optimizer, batch, given, weight):
         parts = options.accumulate
         with autocast:
-            return update(losses, player, optimiser, batch, given, weight, parts)
+            return update(losses, player, optimizer, batch, given, weight, parts)
 
     asked = []  # a signal: the epoch's weights are written, then it ends
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -194,9 +194,9 @@ def main():
                 given = {**tensors(model.inputs_at(step), device), **given}
             batch = {n: value[mine.to(device)] for n, value in rows.items()}
             weight = len(mine) * size / len(chunk)
-            for number, (player, optimiser) in enumerate(zip(PLAYERS, optimisers)):
+            for number, (player, optimizer) in enumerate(zip(PLAYERS, optimizers)):
                 for _ in range(player["updates"]):
-                    seen = play(player, optimiser, batch, given, weight)
+                    seen = play(player, optimizer, batch, given, weight)
                 if number == 0:
                     total += seen * len(chunk)
             for schedule in schedules:
@@ -224,14 +224,14 @@ def main():
         dist.destroy_process_group()
 
 
-def update(losses, player, optimiser, batch, given, weight, parts):
+def update(losses, player, optimizer, batch, given, weight, parts):
     """One update of what a line trains; nothing else asks for a gradient meanwhile."""
-    own = [p for group in optimiser.param_groups for p in group["params"]]
+    own = [p for group in optimizer.param_groups for p in group["params"]]
     mine = {id(p) for p in own}
     others = [p for p in losses.parameters() if id(p) not in mine and p.requires_grad]
     for parameter in others:
         parameter.requires_grad_(False)
-    optimiser.zero_grad()
+    optimizer.zero_grad()
     seen = 0.0
     pieces = {n: v.chunk(parts) for n, v in batch.items() if n in player["arguments"]}
     known = {n: v for n, v in given.items() if n in player["arguments"]}
@@ -254,7 +254,7 @@ def update(losses, player, optimiser, batch, given, weight, parts):
         nn.utils.clip_grad_value_(own, player["clip_value"])
     if player["clip_norm"] is not None:
         nn.utils.clip_grad_norm_(own, player["clip_norm"])
-    optimiser.step()
+    optimizer.step()
     if player["clamp"] is not None:
         with torch.no_grad():
             for parameter in own:

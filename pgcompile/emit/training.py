@@ -1,4 +1,4 @@
-"""The training step of the emitted class: its optimisers, schedules and updates, as the program's lines say."""
+"""The training step of the emitted class: its optimizers, schedules and updates, as the program's lines say."""
 
 from collections.abc import Callable
 
@@ -36,11 +36,11 @@ class _Training:
         self.lines = [line for line in plan.model.optimise if loss_name(line, plan.model.optimise) in by_name]
         self.losses = [by_name[loss_name(line, plan.model.optimise)] for line in self.lines]
         alone = len(self.lines) == 1
-        self.names = ["optimiser"] if alone else [f"optimiser_{i}" for i in range(1, len(self.lines) + 1)]
+        self.names = ["optimizer"] if alone else [f"optimizer_{i}" for i in range(1, len(self.lines) + 1)]
 
     def methods(self) -> list[tuple[str, str, list[str]]]:
         """In the order in which a reader meets them."""
-        found = [self._optimisers()]
+        found = [self._optimizers()]
         if any(line.recipe.scheduled for line in self.lines):
             found.append(self._schedules())
         if any(line.recipe.ema is not None for line in self.lines):
@@ -52,20 +52,20 @@ class _Training:
 
     # --- before training ---
 
-    def _optimisers(self) -> tuple[str, str, list[str]]:
+    def _optimizers(self) -> tuple[str, str, list[str]]:
         fused = any(line.optimiser in FUSED for line in self.lines)
-        head = "def optimisers(self, fused: bool | None = None) -> list:" if fused else "def optimisers(self) -> list:"
+        head = "def optimizers(self, fused: bool | None = None) -> list:" if fused else "def optimizers(self) -> list:"
         each = ", ".join(f"{line.optimiser} for {line.objective}" for line in self.lines)
-        made = [self._optimiser(line) for line in self.lines]
+        made = [self._optimizer(line) for line in self.lines]
         text = f"return [{', '.join(made)}]"
         if len(text) + 8 <= WIDTH:
             return head, f"{each}.", [text]
-        entries = [f"    {text}" for line in self.lines for text in self._split_optimiser(line)]
+        entries = [f"    {text}" for line in self.lines for text in self._split_optimizer(line)]
         return head, f"{each}.", ["return [", *entries, "]"]
 
-    def _split_optimiser(self, line: OptimiseLine) -> list[str]:
+    def _split_optimizer(self, line: OptimiseLine) -> list[str]:
         """An entry of the list, an argument a line where it is too long."""
-        whole = f"{self._optimiser(line)},"
+        whole = f"{self._optimizer(line)},"
         if len(whole) + 12 <= WIDTH:
             return [whole]
         parts = [self._parameters(line)]
@@ -79,7 +79,7 @@ class _Training:
             "),",
         ]
 
-    def _optimiser(self, line: OptimiseLine) -> str:
+    def _optimizer(self, line: OptimiseLine) -> str:
         return f"torch.optim.{line.optimiser}({', '.join([self._parameters(line), *self._options(line)])})"
 
     def _options(self, line: OptimiseLine) -> list[str]:
@@ -109,7 +109,7 @@ class _Training:
         if len(text) + 8 > WIDTH:
             body = [self._unpacked(), "return [", *(f"    {one}," for one in made), "]"]
         return (
-            "def schedules(self, optimisers: list, steps: int) -> list:",
+            "def schedules(self, optimizers: list, steps: int) -> list:",
             "Learning rates over a run of `steps` steps.",
             body,
         )
@@ -146,9 +146,24 @@ class _Training:
         results = [f'"{name}": {identifier(name)}.detach()' for name in names]
         text = f"return {{{', '.join(results)}}}"
         lines += [text] if len(text) + 8 <= WIDTH else ["return {", *(f"    {result}," for result in results), "}"]
-        each = ", then ".join(f"{line.direction} {line.objective}" for line in self.lines)
-        head = f"def train_step(self, optimisers: list{given}) -> dict:"
-        return head, f"{safe_comment(each)}; the losses before.", lines
+        head = f"def train_step(self, optimizers: list{given}) -> dict:"
+        return head, safe_comment(self._step_summary()), lines
+
+    def _step_summary(self) -> str:
+        """`One optimizer step on -elbo; returns the loss before the update.`"""
+        parts: list[str] = []
+        for line in self.lines:
+            updates = line.recipe.updates
+            count = "one" if updates == 1 else str(updates)
+            noun = "" if parts else " optimizer step" + "s" * (updates > 1)
+            parts.append(f"{count}{noun} on {'-' if line.direction == 'maximize' else ''}{line.objective}")
+        steps = ", then ".join(parts)
+        several = any(line.recipe.updates > 1 for line in self.lines)
+        if len(self.lines) == 1:
+            result = f"the loss before the {'last update' if several else 'update'}"
+        else:
+            result = f"the losses before {'the last update of each' if several else 'the updates'}"
+        return f"{steps[0].upper()}{steps[1:]}; returns {result}."
 
     def _update(self, name: str, line: OptimiseLine, loss: LossMethod) -> list[str]:
         given = ", ".join(identifier(a.name) for a in loss.mean.arguments)
@@ -179,11 +194,11 @@ class _Training:
         return lines
 
     def _unpacked(self) -> str:
-        return f"({self.names[0]},) = optimisers" if len(self.names) == 1 else f"{', '.join(self.names)} = optimisers"
+        return f"({self.names[0]},) = optimizers" if len(self.names) == 1 else f"{', '.join(self.names)} = optimizers"
 
 
 def _literal(value: Value) -> str:
-    """An option of an optimiser; numbers that are whole stay so where torch counts."""
+    """An option of an optimizer; numbers that are whole stay so where torch counts."""
     if isinstance(value, float):
         return number_text(value)
     if isinstance(value, tuple):

@@ -5,12 +5,12 @@ import math
 import torch
 
 
-def parameters_of(optimiser) -> list:
-    """The parameters that an optimiser changes."""
-    return [p for group in optimiser.param_groups for p in group["params"]]
+def parameters_of(optimizer) -> list:
+    """The parameters that an optimizer changes."""
+    return [p for group in optimizer.param_groups for p in group["params"]]
 
 
-def learning_rate(optimiser, kind: str, warmup: int, steps: int):
+def learning_rate(optimizer, kind: str, warmup: int, steps: int):
     """A schedule: up over `warmup` steps, then constant, linear, cosine or exponential.
 
     All but the first fall until step `steps`: to nothing, or to a hundredth if exponential.
@@ -27,7 +27,7 @@ def learning_rate(optimiser, kind: str, warmup: int, steps: int):
             "exponential": 0.01**gone,
         }[kind]
 
-    return torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 
 
 def ramp(step: int, kind: str, start: float, end: float, steps: int) -> float:

@@ -1,7 +1,7 @@
-"""What a trained model is used for: `pgc evaluate`, `pgc reconstruct` and `pgc interpolate`."""
+"""Uses of a trained model: `pgc evaluate`, `pgc reconstruct` and `pgc interpolate`."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,15 @@ from pgcompile.program import Program
 from pgcompile.training import checkpoint
 from pgcompile.training.data import save_arrays
 from pgcompile.training.device import device_of
+from pgcompile.training.evaluation import by_identifier, mean_terms, prepared_batches
 from pgcompile.training.fit import posterior_chain, posterior_of, reconstruct
+from pgcompile.training.optimizer_steps import arguments_of
 from pgcompile.training.pictures import image_shape, save_grid, save_pairs, save_scatter
-from pgcompile.training.players import arguments_of
 from pgcompile.training.prepare import Preparation
-from pgcompile.training.rows import Data, Rows, batches, rows_of
+from pgcompile.training.rows import Data, Rows, rows_of
 from pgcompile.training.sampling import check_ending
 from pgcompile.training.settings import Settings
+from pgcompile.training.starting import fixed_inputs
 
 
 class Applied:
@@ -70,12 +72,13 @@ class Applied:
             spaces[name] = replace(spaces[name], kind="nonnegative_integer" if float(noise) else "real")
         return rows_of(self.data, wanted, spaces, frozenset(n for n, s in self.prepared.steps.items() if float(s[2])))
 
-    def _batches(self, wanted: list[str], title: str, progress: bool) -> Any:
+    def _batches(self, wanted: list[str], title: str, progress: bool) -> Iterator[dict[str, Tensor]]:
         rows = self.rows(wanted)
-        chunks = list(torch.arange(len(rows)).split(self.settings.batch_size))
-        several = batches(rows, chunks, self.device, self.settings.workers)
-        for batch in tqdm(several, desc=title, total=len(chunks), unit="batch", leave=False, disable=not progress):
-            yield self.prepared(batch)
+        settings = self.settings
+        index = torch.arange(len(rows))
+        several = prepared_batches(rows, index, self.prepared, settings.batch_size, self.device, settings.workers)
+        count = -(-len(rows) // settings.batch_size)
+        yield from tqdm(several, desc=title, total=count, unit="batch", leave=False, disable=not progress)
 
     def observed(self) -> list[str]:
         """Variables that the objectives observe."""
@@ -84,21 +87,11 @@ class Applied:
 
     def _inputs(self) -> dict[str, Tensor]:
         """Inputs as they are at the end of training, where a schedule drives them."""
-        model = self.program.analysis.model
-        wanted = arguments_of(self.program, "terms") if hasattr(self.program.Model, "terms") else ()
-        found = {}
-        for tensor in model.tensors.values():
-            name = tensor.name
-            if tensor.kind != "input" or identifier(name) not in wanted:
-                continue
-            if name in self.settings.inputs:
-                value = float(self.settings.inputs[name])
-            elif name in model.ramps:
-                value = model.ramps[name].end
-            else:
-                raise DataError(f"the objectives need the input {name}: give it with --input {name}=1")
-            found[identifier(name)] = torch.tensor(value, device=self.device)
-        return found
+        wanted = set(arguments_of(self.program, "terms"))
+        ramps = self.program.analysis.model.ramps
+        ends = {identifier(name): ramp.end for name, ramp in ramps.items() if identifier(name) in wanted}
+        values = {**ends, **fixed_inputs(self.program, self.settings, wanted)}
+        return {name: torch.tensor(value, device=self.device) for name, value in values.items()}
 
     # --- what is asked ---
 
@@ -116,19 +109,14 @@ class Applied:
         if not hasattr(self.program.Model, "terms"):
             raise DataError("the program has no objective to evaluate")
         wanted, inputs = self.observed(), self._inputs()
-        totals: dict[str, float] = {}
-        count = 0
-        for batch in self._batches(wanted, "evaluating", progress) if wanted else [{}]:
-            given = {**{identifier(n): v for n, v in batch.items()}, **inputs}
-            size = len(next(iter(batch.values()))) if batch else 1
-            names = arguments_of(self.program, "terms")
-            found = {n: float(v.double().mean()) for n, v in self.model.terms(**{n: given[n] for n in names}).items()}
-            if samples:
-                found[f"IWAE-{samples}"] = float(self._bound(batch, samples).double().mean())
-            for name, value in found.items():
-                totals[name] = totals.get(name, 0.0) + value * size
-            count += size
-        return {name: value / count for name, value in totals.items()}
+        names = arguments_of(self.program, "terms")
+
+        def terms(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+            given = {**by_identifier(batch), **inputs}
+            found: dict[str, Tensor] = self.model.terms(**{n: given[n] for n in names})
+            return found | {f"IWAE-{samples}": self._bound(batch, samples)} if samples else found
+
+        return mean_terms(self._batches(wanted, "evaluating", progress) if wanted else [{}], terms)
 
     def _bound(self, rows: dict[str, Tensor], samples: int) -> Tensor:
         """log of the mean of `samples` weights p(x, z) / q(z|x), for each row."""

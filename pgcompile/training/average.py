@@ -35,11 +35,11 @@ class Average:
         self.steps += 1
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
+        """State for a checkpoint."""
         return {"steps": self.steps, "module": self.module.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """What a checkpoint kept."""
+        """Restore the state of a checkpoint."""
         self.steps = state["steps"]
         self.module.load_state_dict(state["module"])
 

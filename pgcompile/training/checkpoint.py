@@ -9,10 +9,11 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
+from pgcompile.atomic_write import write_atomically
 from pgcompile.diagnostics import DataError
 from pgcompile.program import Program
 from pgcompile.training.prepare import PREFIX, Preparation
-from pgcompile.writing import write_atomically
+from pgcompile.training.state import TrainingState
 
 
 def save(model: nn.Module, path: Path, prepared: Preparation | None = None) -> Path:
@@ -26,6 +27,15 @@ def save(model: nn.Module, path: Path, prepared: Preparation | None = None) -> P
     shared = _first_names(model)
     own = model.state_dict()
     return write({name: own[name] for name in dict.fromkeys(shared.values())}, path, prepared)
+
+
+def save_shown(state: TrainingState, path: Path) -> Path:
+    """Write the weights of a training that are shown, and how data is prepared; one process of a team writes."""
+    team = state.team
+    if team.sharded:
+        whole = team.whole_state(state.model)
+        return write(whole, path, state.prepared) if team.leads else path
+    return save(state.shown, path, state.prepared) if team.leads else path
 
 
 def write(state: dict[str, Tensor], path: Path, prepared: Preparation | None = None) -> Path:

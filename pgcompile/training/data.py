@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pgcompile.atomic_write import write_atomically
 from pgcompile.diagnostics import DataError, nearest
 from pgcompile.training.tables import read_csv, read_parquet
 from pgcompile.vocabulary.spaces import KINDS, Space, contains
-from pgcompile.writing import write_atomically
 
 IN_MEMORY = 256 * 2**20  # bytes of a file above which its rows stay on disk
 CHUNK = 2**16  # rows that are checked at once
@@ -77,7 +77,7 @@ def arrays(path: Path, wanted: list[str]) -> dict[str, np.ndarray]:
 
 
 def checked(found: Mapping[str, np.ndarray], wanted: list[str], spaces: Mapping[str, Space], source: str) -> None:
-    """Whether arrays have what is wanted, in its spaces.
+    """Check that arrays have the wanted variables, in their spaces.
 
     Raises:
         DataError: a name, a shape, a length or a value does not fit.

@@ -1,4 +1,4 @@
-"""Where and in which precision to compute."""
+"""Devices and precisions of computing."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -40,7 +40,7 @@ def autocast(device: torch.device, settings: Settings) -> AbstractContextManager
 
 
 def scaler(device: torch.device, settings: Settings) -> torch.amp.GradScaler | None:
-    """What keeps gradients of half precision from vanishing; bfloat16 needs none."""
+    """Scaler of the loss that keeps half-precision gradients from vanishing; bfloat16 needs none."""
     return torch.amp.GradScaler(device.type) if settings.precision == "fp16" else None
 
 
@@ -57,5 +57,5 @@ def matmul_precision(settings: Settings) -> Iterator[None]:
 
 
 def can_fuse(device: torch.device, parameters: list[torch.nn.Parameter]) -> bool:
-    """Whether one kernel can update all parameters."""
+    """True if one kernel can update all parameters."""
     return device.type in ("cpu", "cuda") and all(p.is_floating_point() for p in parameters)

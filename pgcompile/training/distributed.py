@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -17,12 +17,9 @@ from pgcompile.diagnostics import DataError
 from pgcompile.training.device import device_of
 from pgcompile.training.settings import Settings
 
-if TYPE_CHECKING:
-    from pgcompile.training.trainer import Trainer
-
 
 class _Losses(nn.Module):
-    """What DistributedDataParallel wraps: the losses of a model as one `forward`."""
+    """The losses of a model as one `forward`, which DistributedDataParallel wraps."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -81,17 +78,17 @@ class Team:
 
     @property
     def leads(self) -> bool:
-        """Whether this process writes files and shows progress."""
+        """True for the process that writes files and shows progress."""
         return self.rank == 0
 
     @property
     def sharded(self) -> bool:
-        """Whether parameters are spread over the processes."""
+        """True if parameters are sharded over the processes."""
         return self.size > 1 and self.strategy == "fsdp"
 
     # --- the model ---
 
-    def spread(self, model: nn.Module) -> nn.Module:
+    def distribute(self, model: nn.Module) -> nn.Module:
         """The model with the first process's weights, its parameters sharded if that is the strategy (FSDP2)."""
         if self.size == 1:
             return model
@@ -106,7 +103,7 @@ class Team:
                 fully_shard(child)
         numbers = {p for p in model.parameters() if p.dim() == 0}
         fully_shard(model, ignored_params=numbers)
-        for parameter in numbers:  # which cannot be spread
+        for parameter in numbers:  # which cannot be sharded
             parameter.register_post_accumulate_grad_hook(self._average_slope)
         names = [n for n in dir(type(model)) if n == "loss" or n.startswith("loss_") or n in ("terms", "sample")]
         for name in names:
@@ -153,7 +150,7 @@ class Team:
         return mine, len(mine) * self.size / len(chunk)
 
     def any_asks(self, asked: bool) -> bool:
-        """Whether any process asks for something: they stop and save together."""
+        """True if any process asks for something: they stop and save together."""
         if self.size == 1:
             return asked
         flag = torch.tensor(int(asked), device=self.device)
@@ -183,16 +180,14 @@ class Team:
         options = StateDictOptions(full_state_dict=True, cpu_offload=False)
         return get_model_state_dict(model, options=options)  # type: ignore[return-value]
 
-    def whole_optimisers(self, trainer: "Trainer") -> list[dict[str, Any]]:
-        """The states of the optimisers, from all processes."""
+    def whole_optimizers(self, model: nn.Module, optimizers: list[torch.optim.Optimizer]) -> list[dict[str, Any]]:
+        """The states of a model's optimizers, from all processes."""
         if not self.sharded:
-            return [player.optimiser.state_dict() for player in trainer.players]
+            return [optimizer.state_dict() for optimizer in optimizers]
         from torch.distributed.checkpoint.state_dict import StateDictOptions, get_optimizer_state_dict
 
         options = StateDictOptions(full_state_dict=True)
-        return [
-            get_optimizer_state_dict(trainer.model, player.optimiser, options=options) for player in trainer.players
-        ]
+        return [get_optimizer_state_dict(model, optimizer, options=options) for optimizer in optimizers]
 
     def load_model(self, model: nn.Module, state: dict[str, Tensor]) -> None:
         """Put a whole state into a model."""
@@ -203,16 +198,18 @@ class Team:
 
         set_model_state_dict(model, dict(state), options=StateDictOptions(full_state_dict=True))
 
-    def load_optimisers(self, trainer: "Trainer", states: list[dict[str, Any]]) -> None:
-        """Put whole states into the optimisers."""
-        for player, state in zip(trainer.players, states, strict=True):
+    def load_optimizers(
+        self, model: nn.Module, optimizers: list[torch.optim.Optimizer], states: list[dict[str, Any]]
+    ) -> None:
+        """Put whole states into a model's optimizers."""
+        for optimizer, state in zip(optimizers, states, strict=True):
             if not self.sharded:
-                player.optimiser.load_state_dict(state)
+                optimizer.load_state_dict(state)
                 continue
             from torch.distributed.checkpoint.state_dict import StateDictOptions, set_optimizer_state_dict
 
             options = StateDictOptions(full_state_dict=True)
-            set_optimizer_state_dict(trainer.model, player.optimiser, state, options=options)
+            set_optimizer_state_dict(model, optimizer, state, options=options)
 
     def noise(self) -> list[dict[str, Tensor]]:
         """The states of the random numbers of every process."""

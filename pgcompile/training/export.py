@@ -14,7 +14,7 @@ from pgcompile.diagnostics import DataError
 from pgcompile.plan.names import identifier
 from pgcompile.program import Program
 from pgcompile.training import checkpoint
-from pgcompile.training.players import arguments_of
+from pgcompile.training.optimizer_steps import arguments_of
 
 FORMATS = {"pt2": "torch.export", "onnx": "ONNX", "aoti": "AOTInductor package"}
 _EXAMPLES = 4  # rows of the batch that is traced; any number of them can be given later
@@ -157,7 +157,7 @@ def _write(exported: Any, part: _Part, given: tuple[Tensor, ...], shapes: Any, o
 
 
 def _read(output: Path, form: str, given: tuple[Tensor, ...]) -> list[Tensor]:
-    """What the written file gives."""
+    """Run the written file on the example inputs."""
     torch.manual_seed(0)
     match form:
         case "pt2":
@@ -176,7 +176,7 @@ def _read(output: Path, form: str, given: tuple[Tensor, ...]) -> list[Tensor]:
 
 @torch.no_grad()
 def _check(part: _Part, given: tuple[Tensor, ...], found: list[Tensor]) -> str:
-    """How far the file is from the module; a part with noise is compared where both draw the same."""
+    """Compare the file with the module; a part with noise is compared where both draw the same."""
     torch.manual_seed(0)
     expected = part(*given)
     torch.manual_seed(0)

@@ -9,27 +9,27 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pgcompile.atomic_write import write_atomically
 from pgcompile.model.values import Factor
 from pgcompile.program import Program
 from pgcompile.training.pictures import image_shape, save_curves, save_grid, save_pairs, save_scatter
 from pgcompile.training.plane import save_plane
 from pgcompile.training.settings import Settings
 from pgcompile.training.trainer import Fitted, Trainer
-from pgcompile.writing import write_atomically
 
 SHOWN = 512  # rows that pictures are made from
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run gave: losses by epoch, the terms at its end, and the files it wrote."""
+    """Result of a run: losses by epoch, the terms at its end, and the files it wrote."""
 
     training: list[float]
     validation: list[float]
     terms: dict[str, float]
     files: list[Path]
     shown: int = 0
-    """How many rows the terms are of: those held out, or else the first ones."""
+    """Number of rows that the terms are means over: those held out, or else the first ones."""
 
     def summary(self) -> str:
         """A few lines for the terminal."""

@@ -12,7 +12,7 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".
 
 
 def is_image_folder(path: Path) -> bool:
-    """Whether a path is a folder with images in it or in its folders."""
+    """True if a path is a folder with images in it or in its folders."""
     return path.is_dir() and any(file.suffix.lower() in ENDINGS for file in path.rglob("*"))
 
 

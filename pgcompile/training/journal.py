@@ -1,4 +1,4 @@
-"""What a run writes down: a line of JSON a reading, TensorBoard events, and the progress bar."""
+"""The log of a run: a line of JSON a reading, TensorBoard events, and the progress bar."""
 
 import json
 import sys

@@ -23,7 +23,7 @@ def pack(state: Any) -> tuple[dict[str, Tensor], str]:
 
 
 def unpack(tensors: dict[str, Tensor], text: str) -> Any:
-    """What was packed.
+    """The state that `pack` took apart.
 
     Raises:
         ValueError: the text is not JSON.

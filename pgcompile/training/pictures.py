@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from pgcompile.writing import write_atomically
+from pgcompile.atomic_write import write_atomically
 
 
 def image_shape(shape: tuple[int, ...]) -> tuple[int, int] | None:

@@ -1,4 +1,4 @@
-"""What is done to data before the model sees it, kept in the checkpoint: normalisation and dequantisation."""
+"""Normalisation and dequantisation of data before the model sees it, kept in the checkpoint."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -50,7 +50,7 @@ class Preparation:
         return found
 
     def state(self) -> dict[str, Tensor]:
-        """What a checkpoint keeps."""
+        """State for a checkpoint."""
         parts = ("shift", "scale", "noise")
         return {
             f"{PREFIX}{name}.{part}": tensor
@@ -60,7 +60,7 @@ class Preparation:
 
     @classmethod
     def of_state(cls, state: Mapping[str, Tensor]) -> "Preparation":
-        """What a checkpoint kept."""
+        """The preparation in the state of a checkpoint."""
         names = {key.removeprefix(PREFIX).rsplit(".", 1)[0] for key in state if key.startswith(PREFIX)}
         parts = ("shift", "scale", "noise")
         return cls({n: tuple(state[f"{PREFIX}{n}.{p}"] for p in parts) for n in sorted(names)})  # type: ignore[misc]
@@ -86,7 +86,7 @@ def raw_spaces(spaces: Mapping[str, Space], settings: Settings) -> dict[str, Spa
 
 
 def preparation(settings: Settings, rows: Rows | None, index: Tensor) -> Preparation:
-    """What the settings ask for, with mean and deviation of the rows that are trained on.
+    """The preparation that the settings ask for, with mean and deviation of the rows that are trained on.
 
     Args:
         settings: which variables are normalised, and which dequantised.

@@ -59,7 +59,7 @@ def draw(
 
 
 def check_ending(output: Path) -> None:
-    """Whether a file is one for numbers or for pictures.
+    """Check that the file's ending is one for numbers or for pictures.
 
     Raises:
         DataError: it is neither.

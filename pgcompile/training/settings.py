@@ -1,7 +1,9 @@
-"""How to train."""
+"""Settings of a training."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from pgcompile.diagnostics import RequestError
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 STRATEGIES = ("ddp", "fsdp")
@@ -10,7 +12,7 @@ COMPILE_MODES = ("default", "reduce-overhead", "max-autotune")
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train. What the program's own lines say (`using Adam(lr = 1e-3, clip_norm = 1)`) is not repeated here.
+    """Settings of a training, apart from those of the program's own lines (`using Adam(lr = 1e-3, clip_norm = 1)`).
 
     Args:
         epochs: passes over the data.
@@ -61,15 +63,15 @@ class Settings:
             ("compile", self.compile, (None, *COMPILE_MODES)),
         ):
             if value not in known:
-                raise ValueError(f"{name} is {value!r}, and not one of {', '.join(map(str, known))}")
+                raise RequestError(f"{name} is {value!r}, and not one of {', '.join(map(str, known))}")
         for name, least in (("epochs", 1), ("batch_size", 1), ("accumulate", 1), ("log_every", 1), ("workers", 0)):
             if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}, and it is at least {least}")
+                raise RequestError(f"{name} is {getattr(self, name)}, and it is at least {least}")
         if self.ema is not None and not 0 < self.ema < 1:
-            raise ValueError(f"ema is {self.ema}, and it lies between 0 and 1")
+            raise RequestError(f"ema is {self.ema}, and it lies between 0 and 1")
         if self.save_every < 0:
-            raise ValueError(f"save_every is {self.save_every}, and it is a number of seconds")
+            raise RequestError(f"save_every is {self.save_every}, and it is a number of seconds")
         if not 0 <= self.validation < 1:
-            raise ValueError(f"validation is {self.validation}, and it is a share of the rows, from 0 to below 1")
+            raise RequestError(f"validation is {self.validation}, and it is a share of the rows, from 0 to below 1")
         if self.accumulate > self.batch_size:
-            raise ValueError(f"a batch of {self.batch_size} cannot be taken in {self.accumulate} parts")
+            raise RequestError(f"a batch of {self.batch_size} cannot be taken in {self.accumulate} parts")

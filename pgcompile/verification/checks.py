@@ -39,7 +39,7 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """Whether the two sides agree; a deviation that is no number does not."""
+        """True if the two sides agree; a deviation of nan does not."""
         return self.deviation <= self.bound
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""What an emitted method draws, recorded while it runs."""
+"""Random draws of an emitted method, recorded while it runs."""
 
 from __future__ import annotations
 

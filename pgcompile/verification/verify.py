@@ -1,4 +1,4 @@
-"""Every claim of an emitted module, checked: log-densities, objectives, gradients, losses, samplers.
+"""Checks of everything an emitted module computes: log-densities, objectives, gradients, losses, samplers.
 
 What is deterministic given its noise must agree to rounding: the reference is given the noise that the module drew.
 Where the module knows a closed form the reference draws for itself, and the means of paired differences must vanish.
@@ -21,7 +21,6 @@ from pgcompile.objective.terms import OBSERVED, Draw, DrawKey, Term
 from pgcompile.reference import Reference
 from pgcompile.reference_draws import Noise
 from pgcompile.reference_integrals import BeyondBruteForce
-from pgcompile.verification.bench import BATCH, Bench
 from pgcompile.verification.checks import (
     CERTAIN,
     EXACT,
@@ -33,10 +32,11 @@ from pgcompile.verification.checks import (
     relative,
     score,
 )
+from pgcompile.verification.harness import BATCH, Harness
 from pgcompile.verification.recording import DrawsDiffer
 
 if TYPE_CHECKING:
-    from pgcompile.program import Program
+    from pgcompile.compiled import Compiled
 
 _TRIES = 6  # runs compared draw by draw
 _FEW = 10  # runs of a group where they must be made one by one
@@ -47,7 +47,7 @@ _COORDINATES = 8
 
 
 def verify(
-    program: Program,
+    program: Compiled,
     supplied: Mapping[str, nn.Module] | None = None,
     *,
     seed: int = 0,
@@ -64,9 +64,9 @@ def verify(
         progress: told what is about to be checked.
     """
     with torch.random.fork_rng():
-        judge = _Judge(Bench(program, supplied, seed), max(runs // GROUPS, 1))
+        verifier = _Verifier(Harness(program, supplied, seed), max(runs // GROUPS, 1))
         checks: list[Check] = []
-        for what, found in judge.claims():
+        for what, found in verifier.checks():
             progress(what)
             try:
                 checks += found()
@@ -76,13 +76,13 @@ def verify(
 
 
 @dataclass
-class _Judge:
-    bench: Bench
+class _Verifier:
+    harness: Harness
     each: int
 
-    def claims(self) -> Iterator[tuple[str, Callable[[], list[Check]]]]:
-        """What the module claims, each with its checks."""
-        program, module = self.bench.program, self.bench.module
+    def checks(self) -> Iterator[tuple[str, Callable[[], list[Check]]]]:
+        """The checks of everything that the module computes, by the name of what is checked."""
+        program, module = self.harness.program, self.harness.module
         analysis = program.analysis
         for factor in analysis.model.factors:
             if not _is_point(factor.definition):
@@ -104,38 +104,38 @@ class _Judge:
             yield "sample_mean", self._means
 
     def _losses(self) -> Iterator[tuple[str, Term, int]]:
-        objectives = self.bench.program.analysis.objectives
-        lines = [line for line in self.bench.model.optimise if line.objective in objectives]
+        objectives = self.harness.program.analysis.objectives
+        lines = [line for line in self.harness.model.optimise if line.objective in objectives]
         for name, line in {loss_name(line, lines): line for line in reversed(lines)}.items():
             yield name, objectives[line.objective], -1 if line.direction == "maximize" else 1
 
     # --- exact quantities ---
 
     def _density(self, label: str, distribution: Distribution) -> list[Check]:
-        reference = self.bench.reference()
+        reference = self.harness.reference()
         wanted = (*distribution.targets, *distribution.parents)
         values = {v.name: reference.variable(v, OBSERVED).tensor for v in wanted}
-        values |= self.bench.inputs_of(distribution)
-        found = self.bench.module.log_prob_of(label, **values)
+        values |= self.harness.inputs_of(distribution)
+        found = self.harness.module.log_prob_of(label, **values)
         expected = reference.log_density(distribution, OBSERVED)
         return [Check(f"log {label}", relative(found, expected), EXACT)]
 
     def _joint(self) -> list[Check]:
-        part = self.bench.program.generative
+        part = self.harness.program.generative
         assert part is not None
-        found, expected = self.bench.call("log_prob"), self.bench.reference().log_density(part, OBSERVED)
+        found, expected = self.harness.call("log_prob"), self.harness.reference().log_density(part, OBSERVED)
         return [Check("log_prob", relative(found, expected), EXACT), self._exact_slopes("log_prob", found, expected)]
 
     def _exact_slopes(self, what: str, found: Tensor, expected: Tensor) -> Check:
         """Gradients of all entries at once, each with a weight of its own."""
         found, expected = torch.broadcast_tensors(found, expected)
         weights = torch.randn(found.shape, dtype=torch.float64)
-        mine, theirs = (self.bench.slopes((weights * value).sum()) for value in (found, expected))
+        mine, theirs = (self.harness.slopes((weights * value).sum()) for value in (found, expected))
         worst = [relative(a, b) for a, b in zip(mine, theirs, strict=True)]
         return Check(f"gradient of {what}", max(worst, default=0.0), EXACT, detail=self._worst(worst))
 
     def _worst(self, deviations: list[float]) -> str:
-        names = list(self.bench.parameters)
+        names = list(self.harness.parameters)
         return f"worst for {names[deviations.index(max(deviations))]}" if names else ""
 
     # --- sampled quantities ---
@@ -147,12 +147,12 @@ class _Judge:
         """
         if _enumerates(term):
             return self._confirmed(what, method, term, sign, key)
-        results, calls = self.bench.runs(method, _TRIES)
+        results, calls = self.harness.runs(method, _TRIES)
         try:
-            noise = self.bench.noise(method, calls)
+            noise = self.harness.noise(method, calls)
         except DrawsDiffer as difference:
             return [Check(what, float("inf"), EXACT, detail=str(difference))]
-        reference = self.bench.reference(_TRIES, 1, noise, self._observed(method), shared=True)
+        reference = self.harness.reference(_TRIES, 1, noise, self._observed(method), shared=True)
         expected = _shaped(self._term(reference, term), _TRIES, sign)
         found = torch.stack([_one(result[key] if key else result, sign) for result in results])
         checks = [
@@ -161,7 +161,7 @@ class _Judge:
         ]
         checks = [check for check in checks if not check.passed]
         exact = [Check(what, relative(found, expected), EXACT), self._exact_slopes(what, found, expected)]
-        closed = self.bench.program.closed_in(method)
+        closed = self.harness.program.closed_in(method)
         if not (closed or reference.own_draws or _scores(term)) or all(check.passed for check in exact):
             return [*checks, *exact]
         return [*checks, *self._confirmed(what, method, term, sign, key)]
@@ -184,9 +184,9 @@ class _Judge:
                 noise = {}  # what is drawn for each enumerated value is no single draw
             # Where the module draws nothing there is nothing to pair: the reference may as well draw more.
             replicates = each if noise else max(each, 80)
-            reference = self.bench.reference(replicates, inner, noise, self._observed(method))
+            reference = self.harness.reference(replicates, inner, noise, self._observed(method))
             expected = _shaped(self._term(reference, term), replicates, sign).mean(0)
-            mine, theirs = self.bench.slopes(found.mean()), self.bench.slopes(expected.mean())
+            mine, theirs = self.harness.slopes(found.mean()), self.harness.slopes(expected.mean())
             differences.append((found - expected).detach())
             slopes.append((mine - theirs) * self._compared(term))
             sizes.append(expected.detach())
@@ -201,7 +201,7 @@ class _Judge:
 
     def _observed(self, method: str) -> dict[str, Tensor] | None:
         """Nothing for a method that asks for no variable: its draws have no batch, nor have the reference's then."""
-        return None if self.bench.asks(method) else {}
+        return None if self.harness.asks(method) else {}
 
     def _term(self, reference: Reference, term: Term) -> Tensor:
         """A term as `[replicates, batch]`, or without what it does not depend on."""
@@ -211,19 +211,19 @@ class _Judge:
     def _compared(self, term: Term) -> Tensor:
         """1 for the parameters that an objective says something of, 0 for those of a baseline, which is only fitted."""
         baselines = [draw.estimator.baseline for draw in terms.draws_of(term)]
-        fitted = {name for expr in baselines if expr is not None for name in learned_in(expr, self.bench.model)}
-        attributes = {self.bench.program.attributes.get(name, name) for name in fitted}
+        fitted = {name for expr in baselines if expr is not None for name in learned_in(expr, self.harness.model)}
+        attributes = {self.harness.program.attributes.get(name, name) for name in fitted}
         return torch.tensor(
-            [float(name.split(".")[0] not in attributes) for name in self.bench.parameters], dtype=torch.float64
+            [float(name.split(".")[0] not in attributes) for name in self.harness.parameters], dtype=torch.float64
         )
 
     def _by_rows(self, method: str, term: Term) -> bool:
-        """Whether each data point has its draws and value to itself, so that many runs are one run of more data."""
-        bench = self.bench
-        if not all(noise.batched for noise in bench.program.noise[method]):
+        """True if each data point has its draws and value to itself, so that many runs are one run of more data."""
+        harness = self.harness
+        if not all(noise.batched for noise in harness.program.noise[method]):
             return False
-        supplied = any(isinstance(f.definition, Extern) for f in bench.model.factors)
-        supplied = supplied or any(isinstance(net, ExternNetwork) for net in bench.model.nets.values())
+        supplied = any(isinstance(f.definition, Extern) for f in harness.model.factors)
+        supplied = supplied or any(isinstance(net, ExternNetwork) for net in harness.model.nets.values())
         return not (supplied or _over_batch(term))
 
     def _mean_of_runs(
@@ -231,24 +231,24 @@ class _Judge:
     ) -> tuple[Tensor, dict[DrawKey, tuple[Noise, ...]]]:
         """The mean of several runs of a method, and their noise."""
         if rows:
-            result, noise = self.bench.replicated(method, count)
+            result, noise = self.harness.replicated(method, count)
             value = result[key] if key else result
             return (value if sign else value.expand(count, BATCH).mean(0)), noise
-        results, calls = self.bench.runs(method, count)
+        results, calls = self.harness.runs(method, count)
         values = [_one(result[key] if key else result, sign) for result in results]
-        return torch.stack(values).mean(0), self.bench.noise(method, calls)
+        return torch.stack(values).mean(0), self.harness.noise(method, calls)
 
     # --- samplers ---
 
     def _sampler(self) -> list[Check]:
         """Draws of every variable, and of random combinations of all, against the reference's own."""
-        part = self.bench.program.generative
+        part = self.harness.program.generative
         assert part is not None
-        given = self.bench.conditions()
+        given = self.harness.conditions()
         with torch.no_grad():
-            inputs = self.bench.inputs_of(part)
-            found = self.bench.module.sample((_SAMPLES,), given={**given, **inputs} or None)
-            reference = self.bench.reference(observed={v: value.unsqueeze(0) for v, value in given.items()})
+            inputs = self.harness.inputs_of(part)
+            found = self.harness.module.sample((_SAMPLES,), given={**given, **inputs} or None)
+            reference = self.harness.reference(observed={v: value.unsqueeze(0) for v, value in given.items()})
             draw = Draw(part, _SAMPLES, OBSERVED)
             expected = {
                 v.name: reference.variable(v, OBSERVED.extended(draw.variables, draw)).tensor.reshape(_SAMPLES, -1)
@@ -271,12 +271,12 @@ class _Judge:
 
     def _means(self) -> list[Check]:
         """Means passed from parents to children."""
-        part = self.bench.program.generative
+        part = self.harness.program.generative
         assert part is not None
-        given = self.bench.conditions()
+        given = self.harness.conditions()
         with torch.no_grad():
-            found = self.bench.module.sample_mean((), given={**given, **self.bench.inputs_of(part)} or None)
-            reference = self.bench.reference(observed={v: value.unsqueeze(0) for v, value in given.items()})
+            found = self.harness.module.sample_mean((), given={**given, **self.harness.inputs_of(part)} or None)
+            reference = self.harness.reference(observed={v: value.unsqueeze(0) for v, value in given.items()})
             draw = Draw(part, 1, OBSERVED)
             expected = {v.name: reference.centre(draw, v).tensor.reshape(-1) for v in part.targets}
         return [
@@ -312,7 +312,7 @@ def _combined(columns: list[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Te
 
 
 def _nonlinear(term: Term) -> bool:
-    """Whether something nonlinear acts on a divergence, so that an average of it is not the value of its average."""
+    """True if something nonlinear acts on a divergence, so that an average of it is not the value of its average."""
     return any(map(_acts_on_divergence, terms.walk(term)))
 
 
@@ -331,17 +331,17 @@ def _acts_on_divergence(term: Term) -> bool:
 
 
 def _enumerates(term: Term) -> bool:
-    """Whether a variable takes every value in turn."""
+    """True if a variable takes every value in turn."""
     return any(draw.enumerated for draw in terms.draws_of(term))
 
 
 def _scores(term: Term) -> bool:
-    """Whether a gradient is carried by a score function or leaves parts out that are zero in the mean."""
+    """True if a gradient is carried by a score function or leaves parts out that are zero in the mean."""
     return any(draw.scored or draw.estimator.grad in ("stl", "dreg") for draw in terms.draws_of(term))
 
 
 def _over_batch(term: Term) -> bool:
-    """Whether a term takes a mean or a sum over the batch."""
+    """True if a term takes a mean or a sum over the batch."""
     return any(
         (isinstance(inner, terms.Apply) and inner.function in ("mean", "sum"))
         or isinstance(inner, terms.Discrepancy | terms.Aggregate)

@@ -1,1 +1,1 @@
-"""What people look at: LaTeX, drawn graphs, derivations, notebooks."""
+"""Views of a program: LaTeX, drawn graphs, derivations, notebooks."""

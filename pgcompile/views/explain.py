@@ -34,7 +34,7 @@ def explain(analysis: Analysis) -> str:
 
 
 def explain_gradients(analysis: Analysis) -> str:
-    """How every draw of every objective passes a gradient, and why so."""
+    """The gradient estimator of every draw of every objective, and why it is chosen."""
     blocks = []
     for name, rewritten in analysis.rewritten.items():
         lines = [f"{name} = {format_expr(analysis.model.objectives[name].expr)}"]
@@ -113,7 +113,7 @@ def _plain(text: str) -> str:
 
 
 def explain_code(code: str) -> str | None:
-    """What a code means: a program that gets it, what is said of it, and the same program mended.
+    """The meaning of a diagnostic's code: a program that gets it, what is said of it, and the same program mended.
 
     None where there is no such code.
     """

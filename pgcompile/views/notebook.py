@@ -1,4 +1,4 @@
-"""What a notebook shows of a program: its formulas typeset, and its graph."""
+"""A program in a notebook: its formulas typeset, and its graph."""
 
 from html import escape
 

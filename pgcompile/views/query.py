@@ -7,6 +7,8 @@ from itertools import pairwise
 
 import networkx as nx
 
+from pgcompile.diagnostics import RequestError
+
 _SPLIT = re.compile(r"_\|\|?_|⊥⊥?|\\\\perp(?:\\\\!+\\\\perp)?|\\perp|indep")
 
 
@@ -21,14 +23,14 @@ class Query:
 
 @dataclass(frozen=True)
 class Answer:
-    """Whether they are independent; if not, a path that information flows along, with the reason at each step."""
+    """Answer to a query: independent, or a path that information flows along, with the reason at each step."""
 
     independent: bool
     path: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
 
 
-class QueryError(Exception):
+class QueryError(RequestError):
     """A question that cannot be read or asks about variables that are not there."""
 
 

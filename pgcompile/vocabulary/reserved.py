@@ -9,7 +9,7 @@ METHODS = frozenset(
     "requires_grad_ set_extra_state set_submodule share_memory "
     "state_dict to to_empty train training type xpu zero_grad "
     "loss terms sample sample_mean log_prob log_prob_of factor "
-    "optimisers schedules inputs_at averaged train_step".split()
+    "optimizers schedules inputs_at averaged train_step".split()
 )
 # Helpers that an emitted file may hold.
 HELPERS = frozenset(

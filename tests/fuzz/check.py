@@ -20,7 +20,7 @@ from pgcompile.diagnostics import CompileError, Source
 from pgcompile.plan.names import identifier
 from pgcompile.program import Program
 from pgcompile.syntax.format import format_program
-from pgcompile.verification.bench import BATCH, Bench
+from pgcompile.verification.harness import BATCH, Harness
 from tests.fuzz.damage import damaged, soup
 from tests.fuzz.programs import random_program
 
@@ -39,13 +39,13 @@ def check_program(text: str, seed: int, *, full: bool = False) -> list[str]:
         return [f"valid program refused: {d.code} {d.message}" for d in error.diagnostics]
     faults = _formatting(text, program)
     faults += [f"not verified: {check}" for check in program.verify(seed=seed, runs=1200) if not check.passed]
-    bench = Bench(program, None, seed)
-    drawn = bench.module.sample((2,), bench.conditions())
+    harness = Harness(program, None, seed)
+    drawn = harness.module.sample((2,), harness.conditions())
     for name, value in drawn.items():
         if value.shape != (2, *program.analysis.model.spaces[name].shape):
             faults.append(f"sample of {name} has the shape {tuple(value.shape)}")
     if full:
-        faults += _modes(bench)
+        faults += _modes(harness)
         faults += _ruff(program.source)
     return faults
 
@@ -66,12 +66,12 @@ def _formatting(text: str, program: Program) -> list[str]:
     return faults
 
 
-def _modes(bench: Bench) -> list[str]:
+def _modes(harness: Harness) -> list[str]:
     """The module compiled without a graph break, exported, under vmap, on the meta device, and in bf16."""
-    module: nn.Module = bench.module.float()
+    module: nn.Module = harness.module.float()
     faults = []
-    values = {identifier(k): _single(v) for k, v in {**bench.observed, **bench.inputs}.items()}
-    given = {k: _single(v) for k, v in bench.conditions().items()}
+    values = {identifier(k): _single(v) for k, v in {**harness.observed, **harness.inputs}.items()}
+    given = {k: _single(v) for k, v in harness.conditions().items()}
     bound, log_prob = _asked(module.bound, values), _asked(module.log_prob, values)
     eager = module.log_prob(**log_prob)
 
@@ -90,7 +90,7 @@ def _modes(bench: Bench) -> list[str]:
         faults.append("the exported log-density has another value")
 
     names = list(log_prob)
-    batched = [k for k in names if k not in map(identifier, bench.inputs)]
+    batched = [k for k in names if k not in map(identifier, harness.inputs)]
     mapped = torch.func.vmap(lambda *rows: module.log_prob(**{**log_prob, **dict(zip(batched, rows, strict=True))}))(
         *(log_prob[k] for k in batched)
     )

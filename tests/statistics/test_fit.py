@@ -10,8 +10,8 @@ import scipy.stats
 import torch
 
 from pgcompile.objective.terms import OBSERVED
-from pgcompile.verification.bench import Bench
 from pgcompile.verification.checks import EXACT, relative
+from pgcompile.verification.harness import Harness
 from pgcompile.vocabulary.families import families
 from tests.conftest import compiled
 from tests.statistics.laws import LAWS, Law
@@ -60,9 +60,9 @@ def test_draws_of_an_objective_follow_their_distribution(law: Law) -> None:
     They are taken from the reference at the same noise, after the value shows that the module made the same ones.
     """
     compiled_program = compiled(program(law))
-    bench = Bench(compiled_program, None, 0)
-    bench_value, calls = bench.runs("drawn", 1)
-    reference = bench.reference(1, 1, bench.noise("drawn", calls), observed={})
+    harness = Harness(compiled_program, None, 0)
+    bench_value, calls = harness.runs("drawn", 1)
+    reference = harness.reference(1, 1, harness.noise("drawn", calls), observed={})
     draw = compiled_program.analysis.objectives["drawn"].draw
     x = reference.variable("x", OBSERVED.extended(draw.variables, draw)).tensor
     assert not reference.own_draws

@@ -1,17 +1,20 @@
 """The command line as a user meets it: exit codes, files, messages."""
 
 import json
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from click import Context
 from click.testing import CliRunner, Result
 from safetensors.torch import load_file
 
 import pgcompile as pgc
-from pgcompile.cli import main
+from pgcompile.cli import commands, main
 from tests.programs import ROOT
 
 DIGITS = str(ROOT / "examples" / "data" / "digits.npz")
@@ -24,7 +27,9 @@ def run(*arguments: str) -> Result:
 
 def test_help_of_every_command() -> None:
     assert run("--help").exit_code == 0
-    for name in main.commands:
+    names = main.list_commands(Context(main))
+    assert {"compile", "check", "train", "export"} <= {*names}
+    for name in names:
         result = run(name, "--help")
         assert result.exit_code == 0
         assert len(result.output) > 80
@@ -63,6 +68,25 @@ def test_compile_writes_and_sets_sizes(tmp_path: Path) -> None:
     assert "class MyModel(nn.Module)" in text
     assert "real[9]" in text
     assert run("compile", str(program), "--set", "E=9").exit_code == 1
+
+
+def test_compiling_with_a_script_loads_no_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom pgcompile.cli import main\n"
+        f"main(['compile', {VAE!r}, '-o', 'm.py', '--train', 't.py'], standalone_mode=False)\n"
+        "sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, check=False, timeout=100)
+    assert done.returncode == 0, done.stderr.decode()
+    assert '"arguments": ("x",)' in (tmp_path / "t.py").read_text()
+
+
+def test_a_command_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Adding a command to the package is adding a module."""
+    (tmp_path / "greet.py").write_text("import click\n\n@click.command()\ndef command():\n    click.echo('hello')\n")
+    monkeypatch.setattr(commands, "__path__", [*commands.__path__, str(tmp_path)])
+    assert run("greet").output == "hello\n"
+    assert "greet" in run("--help").output
 
 
 def test_views(tmp_path: Path) -> None:
@@ -262,9 +286,6 @@ def test_export(form: str, trained: Path, tmp_path: Path) -> None:
 
 def test_the_script_of_an_emitted_module(tmp_path: Path) -> None:
     """It needs no pgcompile, and trains to what the Trainer trains to."""
-    import subprocess
-    import sys
-
     from pgcompile.training import Trainer
 
     text = (

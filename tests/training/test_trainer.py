@@ -15,8 +15,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import pgcompile as pgc
-from pgcompile.training import DataError, Interrupted, Settings, Trainer, checkpoint
+from pgcompile.training import DataError, Interrupted, Settings, Trainer, checkpoint, epochs, updates
 from pgcompile.training.packing import pack, unpack
+from pgcompile.training.updates import take_step, update
 from tests.programs import ROOT
 
 # No noise: a mixture of points whose gradient is known in closed form.
@@ -116,7 +117,7 @@ def test_the_emitted_step_does_what_the_trainer_does() -> None:
     trainer.fit(data, epochs=7)
     torch.manual_seed(0)
     model = pgc.compile(LINE.format(using=using)).Model()
-    made = model.optimisers()
+    made = model.optimizers()
     schedules = model.schedules(made, steps=7)
     for _ in range(7):
         model.train_step(made, **data)
@@ -128,7 +129,7 @@ def test_the_emitted_step_does_what_the_trainer_does() -> None:
 
 def test_schedules_are_what_they_say() -> None:
     model = pgc.compile(LINE.format(using="SGD(lr = 1, schedule = cosine, warmup = 3, steps = 13)")).Model()
-    made = model.optimisers()
+    made = model.optimizers()
     (schedule,) = model.schedules(made, steps=99)
     seen = []
     for _ in range(15):
@@ -145,9 +146,9 @@ def test_an_input_is_driven() -> None:
     assert [model.inputs_at(step)["beta"] for step in (0, 2, 4, 8, 100)] == [0.0, 0.5, 1.0, 2.0, 2.0]
     trainer = Trainer(model, device="cpu", batch_size=50, validation=0.0)
     trainer.fit(bits(), epochs=1)
-    assert float(trainer._given(trainer.run.step)["beta"]) == 1.0
+    assert float(trainer.state.inputs_at(trainer.run.step)["beta"]) == 1.0
     fixed = Trainer(pgc.compile(text).Model(), device="cpu", inputs={"beta": 0.25})
-    assert float(fixed._given(5)["beta"]) == 0.25
+    assert float(fixed.state.inputs_at(5)["beta"]) == 0.25
 
 
 def test_the_average_of_weights() -> None:
@@ -171,7 +172,9 @@ USING = "Adam(lr = 1e-2, schedule = linear, warmup = 3, ema = 0.9)"
 
 
 @pytest.mark.parametrize("stop", [3, 8, 17])
-def test_a_run_that_is_cut_off_goes_on_to_the_same_numbers(stop: int, tmp_path: Path) -> None:
+def test_a_run_that_is_cut_off_goes_on_to_the_same_numbers(
+    stop: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Mid-epoch, at its end, with schedule, average and noise."""
     text = VAE.replace("Adam(lr = 1e-2)", USING)
     settings = Settings(device="cpu", batch_size=32, log_every=4)
@@ -183,16 +186,15 @@ def test_a_run_that_is_cut_off_goes_on_to_the_same_numbers(stop: int, tmp_path: 
     whole = fresh()
     _run(whole, tmp_path / "whole")
     cut = fresh()
-    step = cut._step
 
-    def interrupted(values: dict[str, Any]) -> dict[str, torch.Tensor]:
-        found = step(values)
+    def interrupted(*arguments: Any) -> dict[str, torch.Tensor]:
+        found = take_step(*arguments)
         if cut.run.step == stop:
             os.kill(os.getpid(), signal.SIGTERM)
         return found
 
-    cut._step = interrupted  # type: ignore[method-assign]
-    with pytest.raises(Interrupted, match="goes on with --resume"):
+    with monkeypatch.context() as patch, pytest.raises(Interrupted, match="goes on with --resume"):
+        patch.setattr(epochs, "take_step", interrupted)
         _run(cut, tmp_path / "cut")
     again = fresh()
     torch.manual_seed(77)  # the noise is that of the run, not of the process
@@ -320,7 +322,7 @@ def test_a_step_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     text = VAE.replace("Adam(lr = 1e-2)", "Adam(lr = 1e-2, clip_norm = 1, schedule = linear, warmup = 2, ema = 0.9)")
     trainer = Trainer(pgc.compile(text).Model(), device="cpu", accumulate=2)
-    monkeypatch.setattr(trainer, "_guard", lambda *_: None)
+    monkeypatch.setattr(updates, "_check_finite", lambda *_: None)
     trainer.step(**bits())
     with _Synchronisations() as mode:
         trainer.step(**bits())
@@ -375,7 +377,7 @@ minimize critic wrt g using SGD(lr = 0.1)
     values = {"x": torch.randn(32, 2)}
     for player, own, other in ((0, "d", "g"), (1, "g", "d")):
         before = weights(trainer)
-        trainer._update(trainer.players[player], values)
+        update(trainer.state, trainer.players[player], values)
         after = weights(trainer)
         assert any(not torch.equal(before[n], after[n]) for n in before if n.startswith(own))
         assert all(torch.equal(before[n], after[n]) for n in before if n.startswith(other))
@@ -417,11 +419,11 @@ def test_a_hand_loop() -> None:
     """As docs/training.md has it."""
     torch.manual_seed(0)
     model = pgc.compile(VAE).Model()
-    (optimiser,) = model.optimisers()
+    (optimizer,) = model.optimizers()
     data = bits()["x"]
-    first = float(model.train_step([optimiser], x=data)["loss"])
+    first = float(model.train_step([optimizer], x=data)["loss"])
     for _ in range(100):
-        last = float(model.train_step([optimiser], x=data)["loss"])
+        last = float(model.train_step([optimizer], x=data)["loss"])
     assert last < first
 
 

@@ -45,9 +45,9 @@ def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tup
     return shape, {name: v.expand((*shape, *events[name])) for name, v in given.items()}
 
 
-def parameters_of(optimiser) -> list:
-    """The parameters that an optimiser changes."""
-    return [p for group in optimiser.param_groups for p in group["params"]]
+def parameters_of(optimizer) -> list:
+    """The parameters that an optimizer changes."""
+    return [p for group in optimizer.param_groups for p in group["params"]]
 
 
 class AdversarialAutoencoder(nn.Module):
@@ -129,7 +129,7 @@ class AdversarialAutoencoder(nn.Module):
         }
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Draw p(z) p(x|z); what is given is kept."""
+        """Draw from p(z) p(x|z); variables in `given` are held fixed."""
         variables = {"z": (1, ()), "x": (1, ("z",))}
         shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().sample(shape)
@@ -137,7 +137,7 @@ class AdversarialAutoencoder(nn.Module):
         return {"z": z, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Means through p(z) p(x|z); what is given is kept."""
+        """Propagate means instead of samples; variables in `given` are held fixed."""
         variables = {"z": (1, ()), "x": (1, ("z",))}
         shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 2)
@@ -184,7 +184,7 @@ class AdversarialAutoencoder(nn.Module):
             raise KeyError(f"{name} is not one of {', '.join(factors)}")
         return factors[name.replace(" ", "")]
 
-    def optimisers(self, fused: bool | None = None) -> list:
+    def optimizers(self, fused: bool | None = None) -> list:
         """Adam for reconstruction, Adam for js."""
         return [
             torch.optim.Adam(
@@ -199,17 +199,19 @@ class AdversarialAutoencoder(nn.Module):
             torch.optim.Adam(self.d.parameters(), lr=0.001, fused=fused),
         ]
 
-    def train_step(self, optimisers: list, x: Tensor) -> dict:
-        """maximize reconstruction, then maximize js; the losses before."""
-        optimiser_1, optimiser_2 = optimisers
+    def train_step(self, optimizers: list, x: Tensor) -> dict:
+        """One optimizer step on -reconstruction, then one on -js; returns the losses
+        before the updates.
+        """
+        optimizer_1, optimizer_2 = optimizers
         loss_reconstruction = self.loss_reconstruction(x)
-        optimiser_1.zero_grad()
-        loss_reconstruction.backward(inputs=parameters_of(optimiser_1))
-        optimiser_1.step()
+        optimizer_1.zero_grad()
+        loss_reconstruction.backward(inputs=parameters_of(optimizer_1))
+        optimizer_1.step()
         loss_js = self.loss_js(x)
-        optimiser_2.zero_grad()
-        loss_js.backward(inputs=parameters_of(optimiser_2))
-        optimiser_2.step()
+        optimizer_2.zero_grad()
+        loss_js.backward(inputs=parameters_of(optimizer_2))
+        optimizer_2.step()
         return {
             "loss_reconstruction": loss_reconstruction.detach(),
             "loss_js": loss_js.detach(),

@@ -285,8 +285,8 @@ class Asia(nn.Module):
         return {"evidence": self.evidence(xray, dysp)}
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Draw p(asia) p(smoke) p(tub|asia) p(lung|smoke) ...; what is given is
-        kept.
+        """Draw from p(asia) p(smoke) p(tub|asia) ...; variables in `given` are held
+        fixed.
         """
         variables = {
             "asia": (0, ()),
@@ -328,9 +328,7 @@ class Asia(nn.Module):
         }
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Means through p(asia) p(smoke) p(tub|asia) p(lung|smoke) ...; what is given
-        is kept.
-        """
+        """Propagate means instead of samples; variables in `given` are held fixed."""
         variables = {
             "asia": (0, ()),
             "smoke": (0, ()),
@@ -1213,15 +1211,15 @@ class Asia(nn.Module):
             raise KeyError(f"{name} is not one of {', '.join(factors)}")
         return factors[name.replace(" ", "")]
 
-    def optimisers(self, fused: bool | None = None) -> list:
+    def optimizers(self, fused: bool | None = None) -> list:
         """Adam for evidence."""
         return [torch.optim.Adam(self.parameters(), lr=0.01, fused=fused)]
 
-    def train_step(self, optimisers: list, xray: Tensor, dysp: Tensor) -> dict:
-        """maximize evidence; the losses before."""
-        (optimiser,) = optimisers
+    def train_step(self, optimizers: list, xray: Tensor, dysp: Tensor) -> dict:
+        """One optimizer step on -evidence; returns the loss before the update."""
+        (optimizer,) = optimizers
         loss = self.loss(xray, dysp)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         return {"loss": loss.detach()}

@@ -152,7 +152,7 @@ class BetaTcvae(nn.Module):
         return {"elbo": -minus_elbo, "goal": -minus_goal}
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Draw p(z) p(x|z); what is given is kept."""
+        """Draw from p(z) p(x|z); variables in `given` are held fixed."""
         variables = {"z": (1, ()), "x": (1, ("z",))}
         shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().sample(shape)
@@ -160,7 +160,7 @@ class BetaTcvae(nn.Module):
         return {"z": z, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Means through p(z) p(x|z); what is given is kept."""
+        """Propagate means instead of samples; variables in `given` are held fixed."""
         variables = {"z": (1, ()), "x": (1, ("z",))}
         shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 8)
@@ -208,15 +208,15 @@ class BetaTcvae(nn.Module):
             raise KeyError(f"{name} is not one of {', '.join(factors)}")
         return factors[name.replace(" ", "")]
 
-    def optimisers(self, fused: bool | None = None) -> list:
+    def optimizers(self, fused: bool | None = None) -> list:
         """Adam for goal."""
         return [torch.optim.Adam(self.parameters(), lr=0.001, fused=fused)]
 
-    def train_step(self, optimisers: list, x: Tensor) -> dict:
-        """maximize goal; the losses before."""
-        (optimiser,) = optimisers
+    def train_step(self, optimizers: list, x: Tensor) -> dict:
+        """One optimizer step on -goal; returns the loss before the update."""
+        (optimizer,) = optimizers
         loss = self.loss(x)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         return {"loss": loss.detach()}

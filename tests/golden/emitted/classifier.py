@@ -84,14 +84,14 @@ class Classifier(nn.Module):
         return {"likelihood": self.likelihood(x, y)}
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Draw p(y|x); what is given is kept."""
+        """Draw from p(y|x); variables in `given` are held fixed."""
         shape, known = prepare_conditions(shape, given, {"y": (0, ()), "x": (1, None)})
         x = known["x"]
         y = known["y"] if "y" in known else self.p_y_given_x(x).sample()
         return {"y": y, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Means through p(y|x); what is given is kept."""
+        """Propagate means instead of samples; variables in `given` are held fixed."""
         shape, known = prepare_conditions(shape, given, {"y": (0, ()), "x": (1, None)})
         x = known["x"]
         y = known["y"] if "y" in known else self.p_y_given_x(x).mode
@@ -119,15 +119,15 @@ class Classifier(nn.Module):
             raise KeyError(f"{name} is not one of {', '.join(factors)}")
         return factors[name.replace(" ", "")]
 
-    def optimisers(self, fused: bool | None = None) -> list:
+    def optimizers(self, fused: bool | None = None) -> list:
         """Adam for likelihood."""
         return [torch.optim.Adam(self.parameters(), lr=0.001, fused=fused)]
 
-    def train_step(self, optimisers: list, x: Tensor, y: Tensor) -> dict:
-        """maximize likelihood; the losses before."""
-        (optimiser,) = optimisers
+    def train_step(self, optimizers: list, x: Tensor, y: Tensor) -> dict:
+        """One optimizer step on -likelihood; returns the loss before the update."""
+        (optimizer,) = optimizers
         loss = self.loss(x, y)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         return {"loss": loss.detach()}

@@ -715,7 +715,7 @@ class ConditionalRealnvp(nn.Module):
         return {"likelihood": self.likelihood(grey, y)}
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Draw p(grey|y); what is given is kept."""
+        """Draw from p(grey|y); variables in `given` are held fixed."""
         variables = {"grey": (1, ()), "y": (0, None)}
         shape, known = prepare_conditions(shape, given, variables)
         y = known["y"]
@@ -723,7 +723,7 @@ class ConditionalRealnvp(nn.Module):
         return {"grey": grey, "y": y}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Means through p(grey|y); what is given is kept."""
+        """Propagate means instead of samples; variables in `given` are held fixed."""
         variables = {"grey": (1, ()), "y": (0, None)}
         shape, known = prepare_conditions(shape, given, variables)
         y = known["y"]
@@ -756,15 +756,15 @@ class ConditionalRealnvp(nn.Module):
             raise KeyError(f"{name} is not one of {', '.join(factors)}")
         return factors[name.replace(" ", "")]
 
-    def optimisers(self, fused: bool | None = None) -> list:
+    def optimizers(self, fused: bool | None = None) -> list:
         """Adam for likelihood."""
         return [torch.optim.Adam(self.parameters(), lr=0.001, fused=fused)]
 
-    def train_step(self, optimisers: list, grey: Tensor, y: Tensor) -> dict:
-        """maximize likelihood; the losses before."""
-        (optimiser,) = optimisers
+    def train_step(self, optimizers: list, grey: Tensor, y: Tensor) -> dict:
+        """One optimizer step on -likelihood; returns the loss before the update."""
+        (optimizer,) = optimizers
         loss = self.loss(grey, y)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         return {"loss": loss.detach()}

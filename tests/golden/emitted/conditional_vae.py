@@ -97,7 +97,7 @@ class ConditionalVae(nn.Module):
         return {"elbo": self.elbo(x, y)}
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Draw p(z) p(x|z,y); what is given is kept."""
+        """Draw from p(z) p(x|z,y); variables in `given` are held fixed."""
         variables = {"z": (1, ()), "x": (1, ("z",)), "y": (0, None)}
         shape, known = prepare_conditions(shape, given, variables)
         y = known["y"]
@@ -106,7 +106,7 @@ class ConditionalVae(nn.Module):
         return {"z": z, "x": x, "y": y}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Means through p(z) p(x|z,y); what is given is kept."""
+        """Propagate means instead of samples; variables in `given` are held fixed."""
         variables = {"z": (1, ()), "x": (1, ("z",)), "y": (0, None)}
         shape, known = prepare_conditions(shape, given, variables)
         y = known["y"]
@@ -159,15 +159,15 @@ class ConditionalVae(nn.Module):
             raise KeyError(f"{name} is not one of {', '.join(factors)}")
         return factors[name.replace(" ", "")]
 
-    def optimisers(self, fused: bool | None = None) -> list:
+    def optimizers(self, fused: bool | None = None) -> list:
         """Adam for elbo."""
         return [torch.optim.Adam(self.parameters(), lr=0.001, fused=fused)]
 
-    def train_step(self, optimisers: list, x: Tensor, y: Tensor) -> dict:
-        """maximize elbo; the losses before."""
-        (optimiser,) = optimisers
+    def train_step(self, optimizers: list, x: Tensor, y: Tensor) -> dict:
+        """One optimizer step on -elbo; returns the loss before the update."""
+        (optimizer,) = optimizers
         loss = self.loss(x, y)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         return {"loss": loss.detach()}

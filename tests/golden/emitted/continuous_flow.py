@@ -475,13 +475,13 @@ class ContinuousFlow(nn.Module):
         return {"likelihood": self.likelihood(x)}
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Draw p(x); what is given is kept."""
+        """Draw from p(x); variables in `given` are held fixed."""
         shape, known = prepare_conditions(shape, given, {"x": (1, ())})
         x = known["x"] if "x" in known else self.p_x().sample(shape)
         return {"x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Means through p(x); what is given is kept."""
+        """Propagate means instead of samples; variables in `given` are held fixed."""
         shape, known = prepare_conditions(shape, given, {"x": (1, ())})
         x = known["x"] if "x" in known else self.p_x().mean.expand(*shape, 2)
         return {"x": x}
@@ -511,15 +511,15 @@ class ContinuousFlow(nn.Module):
             raise KeyError(f"{name} is not one of {', '.join(factors)}")
         return factors[name.replace(" ", "")]
 
-    def optimisers(self, fused: bool | None = None) -> list:
+    def optimizers(self, fused: bool | None = None) -> list:
         """Adam for likelihood."""
         return [torch.optim.Adam(self.parameters(), lr=0.002, fused=fused)]
 
-    def train_step(self, optimisers: list, x: Tensor) -> dict:
-        """maximize likelihood; the losses before."""
-        (optimiser,) = optimisers
+    def train_step(self, optimizers: list, x: Tensor) -> dict:
+        """One optimizer step on -likelihood; returns the loss before the update."""
+        (optimizer,) = optimizers
         loss = self.loss(x)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         return {"loss": loss.detach()}

@@ -131,7 +131,7 @@ class DiscreteVae(nn.Module):
         return {"elbo": self.elbo(x)}
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Draw p(b) p(x|b); what is given is kept."""
+        """Draw from p(b) p(x|b); variables in `given` are held fixed."""
         variables = {"b": (1, ()), "x": (1, ("b",))}
         shape, known = prepare_conditions(shape, given, variables)
         b = known["b"] if "b" in known else self.p_b().sample(shape)
@@ -139,7 +139,7 @@ class DiscreteVae(nn.Module):
         return {"b": b, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Means through p(b) p(x|b); what is given is kept."""
+        """Propagate means instead of samples; variables in `given` are held fixed."""
         variables = {"b": (1, ()), "x": (1, ("b",))}
         shape, known = prepare_conditions(shape, given, variables)
         b = known["b"] if "b" in known else self.p_b().mean.expand(*shape, 16)
@@ -189,15 +189,15 @@ class DiscreteVae(nn.Module):
             raise KeyError(f"{name} is not one of {', '.join(factors)}")
         return factors[name.replace(" ", "")]
 
-    def optimisers(self, fused: bool | None = None) -> list:
+    def optimizers(self, fused: bool | None = None) -> list:
         """Adam for elbo."""
         return [torch.optim.Adam(self.parameters(), lr=0.001, fused=fused)]
 
-    def train_step(self, optimisers: list, x: Tensor) -> dict:
-        """maximize elbo; the losses before."""
-        (optimiser,) = optimisers
+    def train_step(self, optimizers: list, x: Tensor) -> dict:
+        """One optimizer step on -elbo; returns the loss before the update."""
+        (optimizer,) = optimizers
         loss = self.loss(x)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         return {"loss": loss.detach()}

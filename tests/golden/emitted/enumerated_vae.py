@@ -131,7 +131,7 @@ class EnumeratedVae(nn.Module):
         return {"elbo": self.elbo(x)}
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Draw p(k) p(z|k) p(x|z); what is given is kept."""
+        """Draw from p(k) p(z|k) p(x|z); variables in `given` are held fixed."""
         variables = {"k": (0, ()), "z": (1, ("k",)), "x": (1, ("z",))}
         shape, known = prepare_conditions(shape, given, variables)
         k = known["k"] if "k" in known else self.p_k().sample(shape)
@@ -140,7 +140,7 @@ class EnumeratedVae(nn.Module):
         return {"k": k, "z": z, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Means through p(k) p(z|k) p(x|z); what is given is kept."""
+        """Propagate means instead of samples; variables in `given` are held fixed."""
         variables = {"k": (0, ()), "z": (1, ("k",)), "x": (1, ("z",))}
         shape, known = prepare_conditions(shape, given, variables)
         k = known["k"] if "k" in known else self.p_k().mode.expand(shape)
@@ -207,15 +207,15 @@ class EnumeratedVae(nn.Module):
             raise KeyError(f"{name} is not one of {', '.join(factors)}")
         return factors[name.replace(" ", "")]
 
-    def optimisers(self, fused: bool | None = None) -> list:
+    def optimizers(self, fused: bool | None = None) -> list:
         """Adam for elbo."""
         return [torch.optim.Adam(self.parameters(), lr=0.001, fused=fused)]
 
-    def train_step(self, optimisers: list, x: Tensor) -> dict:
-        """maximize elbo; the losses before."""
-        (optimiser,) = optimisers
+    def train_step(self, optimizers: list, x: Tensor) -> dict:
+        """One optimizer step on -elbo; returns the loss before the update."""
+        (optimizer,) = optimizers
         loss = self.loss(x)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         return {"loss": loss.detach()}

@@ -93,7 +93,7 @@ class ExactFactorAnalysis(nn.Module):
         return {"likelihood": self.likelihood(grey)}
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Draw p(z) p(grey|z); what is given is kept."""
+        """Draw from p(z) p(grey|z); variables in `given` are held fixed."""
         variables = {"z": (1, ()), "grey": (1, ("z",))}
         shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().sample(shape)
@@ -101,7 +101,7 @@ class ExactFactorAnalysis(nn.Module):
         return {"z": z, "grey": grey}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Means through p(z) p(grey|z); what is given is kept."""
+        """Propagate means instead of samples; variables in `given` are held fixed."""
         variables = {"z": (1, ()), "grey": (1, ("z",))}
         shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 8)
@@ -181,15 +181,15 @@ class ExactFactorAnalysis(nn.Module):
             raise KeyError(f"{name} is not one of {', '.join(factors)}")
         return factors[name.replace(" ", "")]
 
-    def optimisers(self, fused: bool | None = None) -> list:
+    def optimizers(self, fused: bool | None = None) -> list:
         """Adam for likelihood."""
         return [torch.optim.Adam(self.parameters(), lr=0.01, fused=fused)]
 
-    def train_step(self, optimisers: list, grey: Tensor) -> dict:
-        """maximize likelihood; the losses before."""
-        (optimiser,) = optimisers
+    def train_step(self, optimizers: list, grey: Tensor) -> dict:
+        """One optimizer step on -likelihood; returns the loss before the update."""
+        (optimizer,) = optimizers
         loss = self.loss(grey)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         return {"loss": loss.detach()}

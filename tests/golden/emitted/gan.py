@@ -66,9 +66,9 @@ class Delta(D.Distribution):
         return self.v.expand((*sample_shape, *self.v.shape))
 
 
-def parameters_of(optimiser) -> list:
-    """The parameters that an optimiser changes."""
-    return [p for group in optimiser.param_groups for p in group["params"]]
+def parameters_of(optimizer) -> list:
+    """The parameters that an optimizer changes."""
+    return [p for group in optimizer.param_groups for p in group["params"]]
 
 
 class Gan(nn.Module):
@@ -142,7 +142,7 @@ class Gan(nn.Module):
         }
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Draw p(z) p(x|z); what is given is kept."""
+        """Draw from p(z) p(x|z); variables in `given` are held fixed."""
         variables = {"z": (1, ()), "x": (1, ("z",))}
         shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().sample(shape)
@@ -150,7 +150,7 @@ class Gan(nn.Module):
         return {"z": z, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Means through p(z) p(x|z); what is given is kept."""
+        """Propagate means instead of samples; variables in `given` are held fixed."""
         variables = {"z": (1, ()), "x": (1, ("z",))}
         shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 4)
@@ -178,7 +178,7 @@ class Gan(nn.Module):
             raise KeyError(f"{name} is not one of {', '.join(factors)}")
         return factors[name.replace(" ", "")]
 
-    def optimisers(self, fused: bool | None = None) -> list:
+    def optimizers(self, fused: bool | None = None) -> list:
         """Adam for js, Adam for fool."""
         return [
             torch.optim.Adam(
@@ -195,15 +195,17 @@ class Gan(nn.Module):
             ),
         ]
 
-    def train_step(self, optimisers: list, x: Tensor) -> dict:
-        """maximize js, then minimize fool; the losses before."""
-        optimiser_1, optimiser_2 = optimisers
+    def train_step(self, optimizers: list, x: Tensor) -> dict:
+        """One optimizer step on -js, then one on fool; returns the losses before the
+        updates.
+        """
+        optimizer_1, optimizer_2 = optimizers
         loss_js = self.loss_js(x)
-        optimiser_1.zero_grad()
-        loss_js.backward(inputs=parameters_of(optimiser_1))
-        optimiser_1.step()
+        optimizer_1.zero_grad()
+        loss_js.backward(inputs=parameters_of(optimizer_1))
+        optimizer_1.step()
         loss_fool = self.loss_fool(x)
-        optimiser_2.zero_grad()
-        loss_fool.backward(inputs=parameters_of(optimiser_2))
-        optimiser_2.step()
+        optimizer_2.zero_grad()
+        loss_fool.backward(inputs=parameters_of(optimizer_2))
+        optimizer_2.step()
         return {"loss_js": loss_js.detach(), "loss_fool": loss_fool.detach()}

@@ -97,7 +97,7 @@ class GaussianMixture(nn.Module):
         return {"likelihood": self.likelihood(x)}
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Draw p(k) p(x|k); what is given is kept."""
+        """Draw from p(k) p(x|k); variables in `given` are held fixed."""
         variables = {"k": (0, ()), "x": (1, ("k",))}
         shape, known = prepare_conditions(shape, given, variables)
         k = known["k"] if "k" in known else self.p_k().sample(shape)
@@ -105,7 +105,7 @@ class GaussianMixture(nn.Module):
         return {"k": k, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Means through p(k) p(x|k); what is given is kept."""
+        """Propagate means instead of samples; variables in `given` are held fixed."""
         variables = {"k": (0, ()), "x": (1, ("k",))}
         shape, known = prepare_conditions(shape, given, variables)
         k = known["k"] if "k" in known else self.p_k().mode.expand(shape)
@@ -212,15 +212,15 @@ class GaussianMixture(nn.Module):
             raise KeyError(f"{name} is not one of {', '.join(factors)}")
         return factors[name.replace(" ", "")]
 
-    def optimisers(self, fused: bool | None = None) -> list:
+    def optimizers(self, fused: bool | None = None) -> list:
         """Adam for likelihood."""
         return [torch.optim.Adam(self.parameters(), lr=0.03, fused=fused)]
 
-    def train_step(self, optimisers: list, x: Tensor) -> dict:
-        """maximize likelihood; the losses before."""
-        (optimiser,) = optimisers
+    def train_step(self, optimizers: list, x: Tensor) -> dict:
+        """One optimizer step on -likelihood; returns the loss before the update."""
+        (optimizer,) = optimizers
         loss = self.loss(x)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         return {"loss": loss.detach()}

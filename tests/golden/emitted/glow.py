@@ -626,13 +626,13 @@ class Glow(nn.Module):
         return {"likelihood": self.likelihood(grey)}
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Draw p(grey); what is given is kept."""
+        """Draw from p(grey); variables in `given` are held fixed."""
         shape, known = prepare_conditions(shape, given, {"grey": (1, ())})
         grey = known["grey"] if "grey" in known else self.p_grey().sample(shape)
         return {"grey": grey}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Means through p(grey); what is given is kept."""
+        """Propagate means instead of samples; variables in `given` are held fixed."""
         shape, known = prepare_conditions(shape, given, {"grey": (1, ())})
         if "grey" in known:
             grey = known["grey"]
@@ -665,15 +665,15 @@ class Glow(nn.Module):
             raise KeyError(f"{name} is not one of {', '.join(factors)}")
         return factors[name.replace(" ", "")]
 
-    def optimisers(self, fused: bool | None = None) -> list:
+    def optimizers(self, fused: bool | None = None) -> list:
         """Adam for likelihood."""
         return [torch.optim.Adam(self.parameters(), lr=0.001, fused=fused)]
 
-    def train_step(self, optimisers: list, grey: Tensor) -> dict:
-        """maximize likelihood; the losses before."""
-        (optimiser,) = optimisers
+    def train_step(self, optimizers: list, grey: Tensor) -> dict:
+        """One optimizer step on -likelihood; returns the loss before the update."""
+        (optimizer,) = optimizers
         loss = self.loss(grey)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         return {"loss": loss.detach()}

@@ -115,7 +115,7 @@ class HierarchicalVae(nn.Module):
         return {"elbo": self.elbo(x)}
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Draw p(z_2) p(z_1|z_2) p(x|z_1); what is given is kept."""
+        """Draw from p(z_2) p(z_1|z_2) p(x|z_1); variables in `given` are held fixed."""
         variables = {"z_2": (1, ()), "z_1": (1, ("z_2",)), "x": (1, ("z_1",))}
         shape, known = prepare_conditions(shape, given, variables)
         z_2 = known["z_2"] if "z_2" in known else self.p_z_2().sample(shape)
@@ -124,7 +124,7 @@ class HierarchicalVae(nn.Module):
         return {"z_2": z_2, "z_1": z_1, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Means through p(z_2) p(z_1|z_2) p(x|z_1); what is given is kept."""
+        """Propagate means instead of samples; variables in `given` are held fixed."""
         variables = {"z_2": (1, ()), "z_1": (1, ("z_2",)), "x": (1, ("z_1",))}
         shape, known = prepare_conditions(shape, given, variables)
         z_2 = known["z_2"] if "z_2" in known else self.p_z_2().mean.expand(*shape, 4)
@@ -192,15 +192,15 @@ class HierarchicalVae(nn.Module):
             raise KeyError(f"{name} is not one of {', '.join(factors)}")
         return factors[name.replace(" ", "")]
 
-    def optimisers(self, fused: bool | None = None) -> list:
+    def optimizers(self, fused: bool | None = None) -> list:
         """Adam for elbo."""
         return [torch.optim.Adam(self.parameters(), lr=0.001, fused=fused)]
 
-    def train_step(self, optimisers: list, x: Tensor) -> dict:
-        """maximize elbo; the losses before."""
-        (optimiser,) = optimisers
+    def train_step(self, optimizers: list, x: Tensor) -> dict:
+        """One optimizer step on -elbo; returns the loss before the update."""
+        (optimizer,) = optimizers
         loss = self.loss(x)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         return {"loss": loss.detach()}

@@ -408,15 +408,15 @@ class PlanarBanana(nn.Module):
             raise KeyError(f"{name} is not one of {', '.join(factors)}")
         return factors[name.replace(" ", "")]
 
-    def optimisers(self, fused: bool | None = None) -> list:
+    def optimizers(self, fused: bool | None = None) -> list:
         """Adam for evidence."""
         return [torch.optim.Adam(self.parameters(), lr=0.005, fused=fused)]
 
-    def train_step(self, optimisers: list) -> dict:
-        """maximize evidence; the losses before."""
-        (optimiser,) = optimisers
+    def train_step(self, optimizers: list) -> dict:
+        """One optimizer step on -evidence; returns the loss before the update."""
+        (optimizer,) = optimizers
         loss = self.loss()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         return {"loss": loss.detach()}

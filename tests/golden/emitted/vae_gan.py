@@ -65,9 +65,9 @@ class Delta(D.Distribution):
         return self.v.expand((*sample_shape, *self.v.shape))
 
 
-def parameters_of(optimiser) -> list:
-    """The parameters that an optimiser changes."""
-    return [p for group in optimiser.param_groups for p in group["params"]]
+def parameters_of(optimizer) -> list:
+    """The parameters that an optimizer changes."""
+    return [p for group in optimizer.param_groups for p in group["params"]]
 
 
 class VaeGan(nn.Module):
@@ -220,7 +220,7 @@ class VaeGan(nn.Module):
         }
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Draw p(z) p(x|z); what is given is kept."""
+        """Draw from p(z) p(x|z); variables in `given` are held fixed."""
         variables = {"z": (1, ()), "x": (1, ("z",))}
         shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().sample(shape)
@@ -228,7 +228,7 @@ class VaeGan(nn.Module):
         return {"z": z, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Means through p(z) p(x|z); what is given is kept."""
+        """Propagate means instead of samples; variables in `given` are held fixed."""
         variables = {"z": (1, ()), "x": (1, ("z",))}
         shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 8)
@@ -267,7 +267,7 @@ class VaeGan(nn.Module):
             raise KeyError(f"{name} is not one of {', '.join(factors)}")
         return factors[name.replace(" ", "")]
 
-    def optimisers(self, fused: bool | None = None) -> list:
+    def optimizers(self, fused: bool | None = None) -> list:
         """Adam for objective_1, Adam for objective_2, Adam for js."""
         return [
             torch.optim.Adam(
@@ -287,23 +287,23 @@ class VaeGan(nn.Module):
             ),
         ]
 
-    def train_step(self, optimisers: list, x: Tensor) -> dict:
-        """minimize objective_1, then minimize objective_2, then maximize js; the
-        losses before.
+    def train_step(self, optimizers: list, x: Tensor) -> dict:
+        """One optimizer step on objective_1, then one on objective_2, then one on -js;
+        returns the losses before the updates.
         """
-        optimiser_1, optimiser_2, optimiser_3 = optimisers
+        optimizer_1, optimizer_2, optimizer_3 = optimizers
         loss_objective_1 = self.loss_objective_1(x)
-        optimiser_1.zero_grad()
-        loss_objective_1.backward(inputs=parameters_of(optimiser_1))
-        optimiser_1.step()
+        optimizer_1.zero_grad()
+        loss_objective_1.backward(inputs=parameters_of(optimizer_1))
+        optimizer_1.step()
         loss_objective_2 = self.loss_objective_2(x)
-        optimiser_2.zero_grad()
-        loss_objective_2.backward(inputs=parameters_of(optimiser_2))
-        optimiser_2.step()
+        optimizer_2.zero_grad()
+        loss_objective_2.backward(inputs=parameters_of(optimizer_2))
+        optimizer_2.step()
         loss_js = self.loss_js(x)
-        optimiser_3.zero_grad()
-        loss_js.backward(inputs=parameters_of(optimiser_3))
-        optimiser_3.step()
+        optimizer_3.zero_grad()
+        loss_js.backward(inputs=parameters_of(optimizer_3))
+        optimizer_3.step()
         return {
             "loss_objective_1": loss_objective_1.detach(),
             "loss_objective_2": loss_objective_2.detach(),

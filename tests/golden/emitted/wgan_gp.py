@@ -77,9 +77,9 @@ class Delta(D.Distribution):
         return self.v.expand((*sample_shape, *self.v.shape))
 
 
-def parameters_of(optimiser) -> list:
-    """The parameters that an optimiser changes."""
-    return [p for group in optimiser.param_groups for p in group["params"]]
+def parameters_of(optimizer) -> list:
+    """The parameters that an optimizer changes."""
+    return [p for group in optimizer.param_groups for p in group["params"]]
 
 
 class WganGp(nn.Module):
@@ -157,7 +157,7 @@ class WganGp(nn.Module):
         return {"distance": gap - penalty, "gap": gap}
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Draw p(z) p(x|z); what is given is kept."""
+        """Draw from p(z) p(x|z); variables in `given` are held fixed."""
         variables = {"z": (1, ()), "x": (1, ("z",))}
         shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().sample(shape)
@@ -165,7 +165,7 @@ class WganGp(nn.Module):
         return {"z": z, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Means through p(z) p(x|z); what is given is kept."""
+        """Propagate means instead of samples; variables in `given` are held fixed."""
         variables = {"z": (1, ()), "x": (1, ("z",))}
         shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 4)
@@ -193,7 +193,7 @@ class WganGp(nn.Module):
             raise KeyError(f"{name} is not one of {', '.join(factors)}")
         return factors[name.replace(" ", "")]
 
-    def optimisers(self, fused: bool | None = None) -> list:
+    def optimizers(self, fused: bool | None = None) -> list:
         """Adam for distance, Adam for gap."""
         return [
             torch.optim.Adam(
@@ -210,16 +210,18 @@ class WganGp(nn.Module):
             ),
         ]
 
-    def train_step(self, optimisers: list, x: Tensor) -> dict:
-        """maximize distance, then minimize gap; the losses before."""
-        optimiser_1, optimiser_2 = optimisers
+    def train_step(self, optimizers: list, x: Tensor) -> dict:
+        """5 optimizer steps on -distance, then one on gap; returns the losses before
+        the last update of each.
+        """
+        optimizer_1, optimizer_2 = optimizers
         for _ in range(5):
             loss_distance = self.loss_distance(x)
-            optimiser_1.zero_grad()
-            loss_distance.backward(inputs=parameters_of(optimiser_1))
-            optimiser_1.step()
+            optimizer_1.zero_grad()
+            loss_distance.backward(inputs=parameters_of(optimizer_1))
+            optimizer_1.step()
         loss_gap = self.loss_gap(x)
-        optimiser_2.zero_grad()
-        loss_gap.backward(inputs=parameters_of(optimiser_2))
-        optimiser_2.step()
+        optimizer_2.zero_grad()
+        loss_gap.backward(inputs=parameters_of(optimizer_2))
+        optimizer_2.step()
         return {"loss_distance": loss_distance.detach(), "loss_gap": loss_gap.detach()}

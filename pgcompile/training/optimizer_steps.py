@@ -1,4 +1,4 @@
-"""The players of a training: one for each `maximize` or `minimize` line, with its loss and its parameters."""
+"""Optimizer steps: a `Player` for each `maximize` or `minimize` line, with its loss and its parameters."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -19,16 +19,16 @@ class Player:
     Args:
         line: the line.
         name: the method that is minimised.
-        optimiser: of the parameters that it changes.
+        optimizer: of the parameters that it changes.
         others: parameters that it leaves alone.
     """
 
     def __init__(
-        self, line: OptimiseLine, name: str, optimiser: torch.optim.Optimizer, others: list[nn.Parameter]
+        self, line: OptimiseLine, name: str, optimizer: torch.optim.Optimizer, others: list[nn.Parameter]
     ) -> None:
-        self.line, self.name, self.optimiser, self.others = line, name, optimiser, others
+        self.line, self.name, self.optimizer, self.others = line, name, optimizer, others
         self.recipe = line.recipe
-        self.parameters: list[nn.Parameter] = [p for group in optimiser.param_groups for p in group["params"]]
+        self.parameters: list[nn.Parameter] = [p for group in optimizer.param_groups for p in group["params"]]
         self.schedule: Any = None
         self.loss: Callable[..., Tensor]
         self.arguments: tuple[str, ...] = ()
@@ -74,18 +74,18 @@ def _clip_sharded(parameters: list[nn.Parameter], limit: float) -> None:
 
 
 def players_of(program: Program, model: Any, *, fused: bool) -> list[Player]:
-    """The players of a model, whose class makes their optimisers."""
+    """The players of a model, whose class makes their optimizers."""
     lines = program.analysis.model.optimise
-    takes_fused = "fused" in inspect.signature(model.optimisers).parameters
-    made = model.optimisers(fused=True) if fused and takes_fused else model.optimisers()
+    takes_fused = "fused" in inspect.signature(model.optimizers).parameters
+    made = model.optimizers(fused=True) if fused and takes_fused else model.optimizers()
     everything = list(model.parameters())
     players = []
-    for line, optimiser in zip(lines, made, strict=True):
+    for line, optimizer in zip(lines, made, strict=True):
         if any(isinstance(p, DTensor) for p in everything):
-            for group in optimiser.param_groups:
+            for group in optimizer.param_groups:
                 group["foreach"] = False  # numbers are not spread, and lists of both kinds cannot be updated at once
-        mine = {id(p) for group in optimiser.param_groups for p in group["params"]}
-        player = Player(line, loss_name(line, lines), optimiser, [p for p in everything if id(p) not in mine])
+        mine = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        player = Player(line, loss_name(line, lines), optimizer, [p for p in everything if id(p) not in mine])
         player.arguments = arguments_of(program, player.name)
         players.append(player)
     return players
@@ -100,6 +100,6 @@ def with_schedules(players: list[Player], model: Any, steps: int) -> None:
     """Give the players their schedules over a run of `steps` steps."""
     if not hasattr(model, "schedules"):
         return
-    made = iter(model.schedules([p.optimiser for p in players], steps))
+    made = iter(model.schedules([p.optimizer for p in players], steps))
     for player in players:
         player.schedule = next(made) if player.recipe.scheduled else None

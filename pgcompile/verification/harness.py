@@ -31,15 +31,15 @@ from pgcompile.syntax.tree import names_in
 from pgcompile.verification.recording import Call, noise_of, recording
 
 if TYPE_CHECKING:
-    from pgcompile.program import Program
+    from pgcompile.compiled import Compiled
 
 BATCH = 3
 
 
-class Bench:
+class Harness:
     """An emitted module in float64 at random parameters, random data, and references that see the same."""
 
-    def __init__(self, program: Program, supplied: Mapping[str, nn.Module] | None, seed: int) -> None:
+    def __init__(self, program: Compiled, supplied: Mapping[str, nn.Module] | None, seed: int) -> None:
         torch.manual_seed(seed)
         self.program = program
         self.model: Model = program.analysis.model
@@ -120,7 +120,7 @@ class Bench:
         return method(**{k: v for k, v in values.items() if k in wanted})
 
     def asks(self, name: str) -> bool:
-        """Whether a method asks for a variable."""
+        """True if a method has a variable among its arguments."""
         wanted = inspect.signature(getattr(self.module, identifier(name))).parameters
         return any(identifier(k) in wanted for k in self.observed)
 
@@ -154,7 +154,7 @@ class Bench:
         return torch.stack([zero if g is None else (g * d).sum() for g, d in zip(found, directions, strict=True)])
 
     def conditions(self) -> dict[str, Tensor]:
-        """What the sampler must be given, a value of each without batch dimensions."""
+        """Variables that the sampler must be given, a value of each without batch dimensions."""
         part = self.program.generative
         assert part is not None
         wanted = [v for v in part.parent_names if v not in self.model.deterministic]

@@ -1,0 +1,87 @@
+"""`pgc train`: a program and its data to a folder with the trained model."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pgcompile.cli.options import BATCH_SIZE, CONSTANTS, DATA, DEVICE, EXTERNS, INPUTS, PROGRAM, numbers_of, parts
+from pgcompile.cli.programs import Constants, compiled
+from pgcompile.diagnostics import RequestError
+
+
+@click.command()
+@PROGRAM
+@CONSTANTS
+@DATA
+@click.option(
+    "--out", default="runs/latest", type=click.Path(file_okay=False, path_type=Path), help="Folder for the results."
+)
+@click.option("--resume", is_flag=True, help="Go on with the run in the folder of --out.")
+@click.option("--epochs", default=50, show_default=True, type=click.IntRange(min=1), help="Passes over the data.")
+@BATCH_SIZE
+@click.option(
+    "--validation", default=0.1, show_default=True, type=click.FloatRange(0.0, 0.9), help="Share of the data held out."
+)
+@click.option("--patience", type=click.IntRange(min=1), help="Stop after so many epochs without a better validation.")
+@click.option("--seed", default=0, show_default=True, help="Of weights, split, order and noise.")
+@DEVICE
+@click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", help="Autocast.")
+@click.option("--tf32", is_flag=True, help="Let float32 products use TF32 units.")
+@click.option(
+    "--compile",
+    "compile",
+    is_flag=False,
+    flag_value="default",
+    type=click.Choice(["default", "reduce-overhead", "max-autotune"]),
+    help="Compile the losses with torch.compile.",
+)
+@click.option("--accumulate", default=1, show_default=True, type=click.IntRange(min=1), help="Parts of a batch.")
+@click.option(
+    "--ema", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Keep an average of the weights."
+)
+@click.option("--strategy", type=click.Choice(["ddp", "fsdp"]), default="ddp", help="Under torchrun.")
+@click.option("--workers", default=0, type=click.IntRange(min=0), help="Processes that read data from disk.")
+@click.option("--normalize", multiple=True, metavar="NAME", help="Give a variable mean 0 and deviation 1.")
+@click.option(
+    "--dequantize",
+    multiple=True,
+    metavar="NAME=LEVELS",
+    callback=numbers_of,
+    help="Whole numbers below LEVELS to shares of one.",
+)
+@click.option("--log-every", default=50, show_default=True, type=click.IntRange(min=1), help="Steps between readings.")
+@click.option("--save-every", default=60.0, show_default=True, help="Seconds between checkpoints of the run.")
+@click.option("--tensorboard", is_flag=True, help="Write TensorBoard events too.")
+@INPUTS
+@EXTERNS
+def command(
+    program: str,
+    constants: Constants,
+    data: Path | None,
+    out: Path,
+    resume: bool,
+    externs: tuple[str, ...],
+    dequantize: dict[str, float],
+    **chosen: Any,
+) -> None:
+    """Train PROGRAM on DATA: checkpoints, a log, loss curves, samples and reconstructions.
+
+    Ctrl-C and SIGTERM save the run; --resume goes on with it. Under torchrun several processes train together.
+    """
+    from pgcompile.training import Interrupted, Settings, fit
+
+    made = compiled(program, constants, warn=True)
+    settings = Settings(dequantize={name: int(levels) for name, levels in dequantize.items()}, **chosen)
+    try:
+        result = fit(made, data, out, settings, progress=True, resume=resume, extern=parts(externs))
+    except ValueError as error:  # the emitted module refuses what it is given
+        raise RequestError(str(error)) from None
+    except Interrupted as error:
+        click.echo(str(error), err=True)
+        sys.exit(128 + error.number)
+    if result.files:
+        click.echo(result.summary())

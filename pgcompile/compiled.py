@@ -1,0 +1,106 @@
+"""A compiled program: its emitted source, its class, and what the two must be known by."""
+
+from __future__ import annotations
+
+import hashlib
+import linecache
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pgcompile.diagnostics import Diagnostic, MissingPart
+from pgcompile.inference.generative import generative_part
+from pgcompile.model.values import Distribution, loss_name
+from pgcompile.pipeline import Analysis, generate
+
+
+class Compiled:
+    """A checked program and the module that was emitted for it.
+
+    Args:
+        analysis: the program, without errors.
+        class_name: name of the emitted class.
+        link: import the special functions from pgcompile instead of copying them.
+        debug: check the values of variables, and stop at the first value that is not finite.
+
+    Raises:
+        CompileError: no code can be made of the program.
+    """
+
+    def __init__(self, analysis: Analysis, class_name: str, *, link: bool = False, debug: bool = False) -> None:
+        self.analysis = analysis
+        self.class_name = class_name
+        emitted = generate(analysis, class_name, link=link, debug=debug)
+        self.source: str = emitted.source
+        """The emitted module, as text."""
+        self.attributes = emitted.attributes
+        """Python names of the class's nets, params and tables, by what the program calls them."""
+        self.noise = emitted.noise
+        """Draws of each method, in the order in which it makes them."""
+        self.scored = emitted.scored
+        """Named models whose log-density the class computes."""
+        self.supplied = emitted.externs
+        """Names of the constructor's arguments: the program's extern parts."""
+        self._closed = emitted.closed
+        self.losses = emitted.losses
+        """Names of the arguments of each loss method."""
+
+    @property
+    def diagnostics(self) -> list[Diagnostic]:
+        """Warnings and notes, in source order."""
+        return self.analysis.diagnostics
+
+    @cached_property
+    def Model(self) -> type[Any]:
+        """The class of the emitted text; its lines appear in tracebacks."""
+        digest = hashlib.sha256(self.source.encode()).hexdigest()[:12]
+        filename = f"<pgcompile {self.class_name} {digest}>"
+        linecache.cache[filename] = (len(self.source), None, self.source.splitlines(keepends=True), filename)
+        namespace: dict[str, Any] = {"__name__": f"pgcompile.emitted.{self.class_name}"}
+        # The text is pgcompile's own, printed from a checked plan; nothing of the program reaches it unprinted.
+        exec(compile(self.source, filename, "exec"), namespace)  # noqa: S102
+        from pgcompile.lazy import with_lazy_factors
+
+        model = with_lazy_factors(namespace[self.class_name])
+        model.pgc_program = self  # which a Trainer goes by
+        return model
+
+    @property
+    def generative(self) -> Distribution | None:
+        """The product of the model's generative factors."""
+        return generative_part(self.analysis.model, self.analysis.resolver)
+
+    def closed_in(self, method: str) -> bool:
+        """True if a method of the class computes an expectation by a closed form."""
+        lines = self.analysis.model.optimise
+        losses = {loss_name(line, lines) for line in lines if line.objective in self._closed}
+        return bool(self._closed) and (method == "terms" or method in losses or method in self._closed)
+
+    def made(self, extern: Mapping[str, Any] | None = None) -> Any:
+        """The module, of its extern parts.
+
+        Raises:
+            MissingPart: a part is missing.
+        """
+        given = dict(extern or {})
+        if missing := [name for name in self.supplied if name not in given]:
+            raise MissingPart(f"the program has the extern part {missing[0]}: give --extern {missing[0]}=pkg.mod:Class")
+        return self.Model(**given)
+
+
+def taken_names() -> set[str]:
+    """Names that an emitted file may have for something other than its class."""
+    from pgcompile.runtime.library import library_names
+
+    return {"torch", "nn", "D", "F", "Tensor", *library_names()}
+
+
+def class_name_of(origin: str) -> str:
+    """`Vae` for `models/vae.pgc`, `Model` where there is no name to go by."""
+    stem = Path(origin).stem if not origin.startswith("<") else ""
+    words = "".join(c if c.isascii() and c.isalnum() else " " for c in stem).split()
+    name = "".join(word[:1].upper() + word[1:] for word in words)
+    if name in taken_names():
+        return f"{name}Model"  # a class of that name may stand in the file already
+    return name if name.isidentifier() else "Model"

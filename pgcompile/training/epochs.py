@@ -1,0 +1,103 @@
+"""The loop over epochs: steps, validation, checkpoints, and the end of a run that is told to stop."""
+
+import math
+import signal
+import time
+from pathlib import Path
+
+import torch
+
+from pgcompile.training.checkpoint import save_shown
+from pgcompile.training.evaluation import by_identifier, evaluating, prepared_batches, size_of
+from pgcompile.training.feed import Feed
+from pgcompile.training.interrupts import Interrupted, Request
+from pgcompile.training.journal import Journal
+from pgcompile.training.readings import Readings
+from pgcompile.training.rows import Rows
+from pgcompile.training.saved_run import save_run
+from pgcompile.training.state import TrainingState
+from pgcompile.training.updates import take_step
+
+_ASK_EVERY = 10  # steps after which a team asks whether one of it was told to stop
+
+
+def train_epochs(state: TrainingState, feed: Feed, out: Path | None, journal: Journal, request: Request) -> None:
+    """Train until the last epoch, or until patience ends.
+
+    Args:
+        state: of the training.
+        feed: its data.
+        out: folder for checkpoints, or None for none.
+        journal: where readings are written.
+        request: set when the process is told to stop.
+
+    Raises:
+        DataError: a loss is not finite.
+        Interrupted: the process was told to stop; the run was saved before.
+    """
+    run, saved = state.run, time.monotonic()
+    while run.epoch < run.epochs and not _patience_is_over(state):
+        readings = Readings(state, journal, feed.steps)
+        state.model.train()
+        for batch, weight in feed.batches(run.epoch, skip=run.position):
+            readings.note(take_step(state, {**batch, **state.inputs_at(run.step)}, weight), batch)
+            run.position += 1
+            journal.step()
+            if state.team.size > 1 and run.step % _ASK_EVERY:
+                continue
+            if state.team.any_asks(request.number is not None):
+                readings.read()
+                raise Interrupted(request.number or signal.SIGTERM, _save(state, out))
+            if out is not None and state.team.any_asks(time.monotonic() - saved > state.settings.save_every):
+                readings.read()
+                _save(state, out)
+                saved = time.monotonic()
+        readings.read()
+        run.training.append(readings.mean())
+        run.epoch, run.position = run.epoch + 1, 0
+        run.sum = run.rows = 0.0
+        _validate(state, feed, out, journal)
+    _save(state, out)
+
+
+def _patience_is_over(state: TrainingState) -> bool:
+    patience, run = state.settings.patience, state.run
+    return patience is not None and run.best_epoch is not None and run.epoch - run.best_epoch >= patience
+
+
+def _validate(state: TrainingState, feed: Feed, out: Path | None, journal: Journal) -> None:
+    """The loss of the rows held out; the best weights are kept."""
+    run = state.run
+    readings = {"training": run.training[-1]}
+    if feed.rows is not None and len(feed.held):
+        loss = _held_out_loss(state, feed.rows, feed.held)
+        run.validation.append(loss)
+        readings["validation"] = loss
+        alone = len(state.players) == 1  # of several players none is best when its own loss is least
+        if alone and math.isfinite(loss) and (run.best is None or loss < run.best):
+            run.best, run.best_epoch = loss, run.epoch
+            if out is not None:
+                save_shown(state, out / "best.safetensors")
+    journal.write(run.step, {"epoch": float(run.epoch), **readings})
+
+
+@torch.no_grad()
+def _held_out_loss(state: TrainingState, rows: Rows, index: torch.Tensor) -> float:
+    model, player, settings = state.shown, state.players[0], state.settings
+    with evaluating(model):
+        total = torch.zeros((), device=state.device, dtype=torch.float64 if state.device.type == "cpu" else None)
+        given = state.inputs_at(state.run.step)
+        size, workers = settings.batch_size, settings.workers
+        for batch in prepared_batches(rows, index, state.prepared, size, state.device, workers):
+            values = {**by_identifier(batch), **given}
+            loss = getattr(model, player.name)(**{name: values[name] for name in player.arguments})
+            total = total + loss * size_of(batch)
+    return state.team.mean(float(total) / len(index))
+
+
+def _save(state: TrainingState, out: Path | None) -> str:
+    """Save everything that resuming needs; where it is, for people."""
+    if out is None:
+        return "nothing was saved, as no folder was given"
+    save_run(state, out / "state.safetensors")
+    return f"the run is saved in {out}, and goes on with --resume"

@@ -1,0 +1,97 @@
+"""Saving and resuming of a run: weights, optimizers, schedules, noise and place in the data."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as save_tensors
+
+from pgcompile.atomic_write import write_atomically
+from pgcompile.diagnostics import DataError
+from pgcompile.training.packing import pack, unpack
+from pgcompile.training.prepare import Preparation
+from pgcompile.training.state import Run, TrainingState
+
+
+def save_run(state: TrainingState, path: Path) -> None:
+    """Write a run; only a whole file ever takes the place of the last one.
+
+    Raises:
+        DataError: the disk is full or cannot be written to; the last file is kept.
+    """
+    saved = {
+        "run": asdict(state.run),
+        "lines": _lines(state),
+        "order": _order(state),
+        "model": state.team.whole_state(state.model),
+        "optimisers": state.team.whole_optimizers(state.model, state.optimizers),
+        "schedules": [p.schedule and _numbers(p.schedule.state_dict()) for p in state.players],
+        "averaged": state.averaged and state.averaged.state_dict(),
+        "scaler": state.scaler and state.scaler.state_dict(),
+        "prepared": state.prepared.state(),
+        "noise": state.team.noise(),
+    }
+    if not state.team.leads:
+        return
+    tensors, text = pack(saved)
+    try:
+        write_atomically(path, save_tensors(tensors, metadata={"format": "pt", "run": text}))
+    except OSError as error:
+        raise DataError(f"{path} cannot be written ({error.strerror}); the last checkpoint is kept") from None
+
+
+def restore_run(state: TrainingState, path: Path) -> None:
+    """Read a run.
+
+    Raises:
+        DataError: there is none, it cannot be read, or it is of another program or longer than the settings.
+    """
+    if not path.is_file():
+        raise DataError(f"there is no run to go on with: {path} is missing")
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        saved: Any = unpack(tensors, metadata["run"])
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise DataError(f"{path.name} is not a run of pgcompile: {error}") from None
+    if saved["lines"] != _lines(state):
+        raise DataError(f"{path.name} is a run of another program: {saved['lines']}, and not {_lines(state)}")
+    for name, value in saved["order"].items():
+        if value != _order(state)[name]:
+            raise DataError(f"the run had {name} {value}, and goes on with that only: give it again")
+    own = state.team.whole_state(state.model)
+    wrong = [n for n in own if n not in saved["model"] or saved["model"][n].shape != own[n].shape]
+    if wrong:
+        raise DataError(f"{path.name} is a run of another program: {wrong[0]} does not fit")
+    epochs = state.run.epochs
+    state.run = Run(**saved["run"])
+    state.run.epochs = epochs
+    state.team.load_model(state.model, saved["model"])
+    state.team.load_optimizers(state.model, state.optimizers, saved["optimisers"])
+    for player, schedule in zip(state.players, saved["schedules"], strict=True):
+        if player.schedule is not None and schedule is not None:
+            player.schedule.load_state_dict(schedule)
+    if state.averaged is not None and saved["averaged"] is not None:
+        state.averaged.load_state_dict(saved["averaged"])
+    if state.scaler is not None and saved["scaler"]:
+        state.scaler.load_state_dict(saved["scaler"])
+    state.prepared = Preparation.of_state(saved["prepared"]).to(state.device)
+    state.team.restore_noise(saved["noise"])
+
+
+def _lines(state: TrainingState) -> list[str]:
+    """The optimised lines, by which a run is recognised."""
+    return [f"{p.line.direction} {p.line.objective} using {p.line.optimiser}" for p in state.players]
+
+
+def _order(state: TrainingState) -> dict[str, float]:
+    """The settings that determine the order of the rows."""
+    settings = state.settings
+    return {"batch-size": settings.batch_size, "seed": settings.seed, "validation": settings.validation}
+
+
+def _numbers(state: dict[str, Any]) -> dict[str, Any]:
+    """A schedule's state without its functions, which the program gives."""
+    return {name: value for name, value in state.items() if name != "lr_lambdas"} | {"lr_lambdas": [None]}
