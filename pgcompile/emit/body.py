@@ -8,7 +8,8 @@ from pgcompile.diagnostics import InternalError
 from pgcompile.emit.operations import Text, Writer
 from pgcompile.plan.methods import live_values
 from pgcompile.plan.names import identifier
-from pgcompile.plan.values import NOISE, Value
+from pgcompile.plan.ops import NOISE
+from pgcompile.plan.values import Value
 
 WIDTH = 88
 _LEAVES = frozenset(("constant", "argument", "attribute"))

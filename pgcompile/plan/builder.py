@@ -6,40 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pgcompile.diagnostics import InternalError
-from pgcompile.plan.values import NOISE, Attribute, Axis, Value
+from pgcompile.plan.ops import Operation, operation
+from pgcompile.plan.values import Attribute, Axis, Value
 
-_FOLDED: dict[str, Callable[[float], float]] = {
-    "exp": math.exp,
-    "log": math.log,
-    "log1p": math.log1p,
-    "expm1": math.expm1,
-    "sqrt": math.sqrt,
-    "square": lambda x: x * x,
-    "reciprocal": lambda x: 1.0 / x,
-    "abs": abs,
-    "neg": lambda x: -x,
-    "lgamma": math.lgamma,
-    "sin": math.sin,
-    "cos": math.cos,
-    "tan": math.tan,
-    "tanh": math.tanh,
-    "erf": math.erf,
-    "logit": lambda x: math.log(x) - math.log1p(-x),
-    "softplus": lambda x: max(x, 0.0) + math.log1p(math.exp(-abs(x))),
-    "sigmoid": lambda x: 1.0 / (1.0 + math.exp(-x)) if x > -700 else 0.0,
-}
-_FOLDED_PAIRS: dict[str, Callable[[float, float], float]] = {
-    "add": lambda a, b: a + b,
-    "sub": lambda a, b: a - b,
-    "mul": lambda a, b: a * b,
-    "div": lambda a, b: a / b,
-    "pow": lambda a, b: a**b,
-    "maximum": max,
-    "minimum": min,
-}
-# What is written with an operator, and so takes a bare number as well as a tensor.
-_OF_NUMBERS = frozenset(("add", "sub", "mul", "div", "neg"))
-_NUMBERS_TOO = _OF_NUMBERS | {"as_tensor", "tensor_mean", "tensor_total"}
 # log(exp(x)) is x: a scale kept as its logarithm is not exponentiated and logged again.
 _INVERSES = {("log", "exp"), ("exp", "log"), ("logit", "sigmoid"), ("neg", "neg")}
 
@@ -67,34 +36,44 @@ class Builder:
         args: tuple[Value, ...] = (),
         attributes: tuple[Attribute, ...] = (),
         *,
-        shape: tuple[int, ...],
+        shape: tuple[int, ...] | None = None,
         batched: bool | None = None,
         axes: tuple[Axis, ...] | None = None,
         fresh: object = None,
     ) -> Value:
-        """The value of an operation; `fresh` sets draws apart that must not be shared."""
-        if op not in _NUMBERS_TOO:
+        """The value of an operation, the same for equal computations.
+
+        Args:
+            op: a name of `OPERATIONS`.
+            args: what it is computed from.
+            attributes: static arguments.
+            shape: event shape; by default as the operation's row infers it.
+            batched: whether it has the batch dimensions; by default where an argument has.
+            axes: its axes; by default as the operation's row infers them.
+            fresh: sets values apart that must not be shared, such as two draws.
+
+        Raises:
+            InternalError: the operation is not in the table, or cannot have these arguments.
+        """
+        row = operation(op)
+        if not row.takes(len(args)):
+            raise InternalError(f"{op} takes no {len(args)} arguments")
+        if not row.takes_number:
             args = tuple(self.as_tensor(arg) for arg in args)
+        shape = _inferred_shape(row, args, attributes) if shape is None else shape
+        axes = _inferred_axes(row, args, attributes) if axes is None else axes
         key = (op, tuple(id(a) for a in args), attributes, shape, axes, fresh)
         if key in self._known:
             return self._known[key]
-        value = Value(
-            op,
-            args,
-            attributes,
-            shape,
-            any(a.batched for a in args) if batched is None else batched,
-            merge_axes(args) if axes is None else axes,
-            len(self.values),
-            self._section,
-        )
+        is_batched = any(a.batched for a in args) if batched is None else batched
+        value = Value(op, args, attributes, shape, is_batched, axes, len(self.values), self._section)
         value.per_point = not value.batched and (op == "argument" or any(arg.per_point for arg in args))
         if op == "argument":
             value.may_be_number = not value.batched
-        elif op in _OF_NUMBERS:
+        elif row.takes_number and row.fold is not None:
             some = any(arg.may_be_number for arg in args)
             value.may_be_number = some and all(arg.may_be_number or arg.op == "constant" for arg in args)
-        if op in NOISE and isinstance(fresh, tuple):
+        if row.noise and isinstance(fresh, tuple):
             value.source = fresh
         self.values.append(value)
         self._known[key] = value
@@ -153,8 +132,8 @@ class Builder:
 
     def unary(self, op: str, x: Value) -> Value:
         """An elementwise function of one value."""
-        if x.constant is not None and op in _FOLDED:
-            folded = _fold(_FOLDED[op], x.constant)
+        if x.constant is not None:
+            folded = _fold(operation(op), x.constant)
             if folded is not None:
                 return self.constant(folded)
         if op == "detach" and x.constant is not None:
@@ -165,20 +144,19 @@ class Builder:
             return x.args[0]
         if op == "neg" and x.op == "sub":
             return self.binary("sub", x.args[1], x.args[0])
-        return self.make(op, (x,), shape=x.shape)
+        return self.make(op, (x,))
 
     def binary(self, op: str, a: Value, b: Value) -> Value:
         """An elementwise function of two values; a scalar is lined up with a vector."""
-        if a.constant is not None and b.constant is not None and op in _FOLDED_PAIRS:
-            first, second = a.constant, b.constant
-            folded = _fold(lambda x: _FOLDED_PAIRS[op](x, second), first)
+        if a.constant is not None and b.constant is not None:
+            folded = _fold(operation(op), a.constant, b.constant)
             if folded is not None:
                 return self.constant(folded)
         simple = self._simplified(op, a, b)
         if simple is not None:
             return simple
         a, b = self.align(a, b)
-        return self.make(op, (a, b), shape=_common(a.shape, b.shape))
+        return self.make(op, (a, b))
 
     def _simplified(self, op: str, a: Value, b: Value) -> Value | None:
         match op, a.constant, b.constant:
@@ -432,21 +410,22 @@ def in_order(axes: Iterable[Axis]) -> tuple[Axis, ...]:
     return tuple(sorted(dict.fromkeys(axes), key=lambda axis: axis.order, reverse=True))
 
 
-def _fold(function: Callable[[float], float], x: float) -> float | None:
+def _fold(row: Operation, *numbers: float) -> float | None:
+    """The value of an operation of numbers, where it has one that is finite."""
+    if row.fold is None:
+        return None
     try:
-        result = function(x)
+        result = row.fold(*numbers)
     except (ValueError, OverflowError, ZeroDivisionError):
         return None
     return result if math.isfinite(result) else None
 
 
-def _common(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
-    """The broadcast of two event shapes."""
-    longer, shorter = (a, b) if len(a) >= len(b) else (b, a)
-    padded = (1,) * (len(longer) - len(shorter)) + shorter
-    merged = []
-    for m, n in zip(longer, padded, strict=True):
-        if m != n and 1 not in (m, n):
-            raise InternalError(f"shapes {a} and {b} do not line up")
-        merged.append(max(m, n))
-    return tuple(merged)
+def _inferred_shape(row: Operation, args: tuple[Value, ...], attributes: tuple[Attribute, ...]) -> tuple[int, ...]:
+    if row.shape is None:
+        raise InternalError(f"the shape of {row.name} must be given")
+    return row.shape(args, attributes)
+
+
+def _inferred_axes(row: Operation, args: tuple[Value, ...], attributes: tuple[Attribute, ...]) -> tuple[Axis, ...]:
+    return row.axes(args, attributes) if callable(row.axes) else merge_axes(args)

@@ -5,12 +5,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-# Operations that draw; the rest of a plan is deterministic.
-NOISE = frozenset(
-    "randn_like rand_like exponential_like standard_gamma bernoulli poisson binomial category von_mises multinomial "
-    "extern_draw".split()
-)
-
 Attribute = int | float | str | bool | None | tuple["Attribute", ...]
 
 
@@ -51,7 +45,7 @@ class Value:
     """One value of a plan; made by `Builder`, which gives equal computations the same value.
 
     Args:
-        op: operation (`emit/operations.py` prints each).
+        op: operation, a row of `plan/ops.py`.
         args: values it is computed from.
         attributes: static arguments.
         shape: event shape.
