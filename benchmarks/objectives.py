@@ -13,7 +13,7 @@ import pgcompile as pgc
 from benchmarks.digits import Score
 from benchmarks.hand_losses import HAND
 from pgcompile.compiler import Analysis, analyse
-from pgcompile.emit import emit
+from pgcompile.backends.torch import emit
 from pgcompile.objective.review import generative_part
 from pgcompile.objective.rewrite import LogDensityLeaf, NamedLeaf, PlainLeaf, Rewritten, rewrite, touched
 from pgcompile.plan.methods import Planner

@@ -18,7 +18,7 @@ from pgcompile.objective.terms import Term
 from pgcompile.syntax import parse, tree
 
 if TYPE_CHECKING:
-    from pgcompile.emit import Emitted
+    from pgcompile.backends.torch import Emitted
     from pgcompile.objective.rewrite import Rewritten
 
 Constants = dict[str, int | float] | None
@@ -77,7 +77,7 @@ def parse_only(source: Source) -> tree.Program:
 
 def generate(analysis: Analysis, class_name: str, *, link: bool = False, debug: bool = False) -> Emitted:
     """The module of a checked program; errors found on the way are raised."""
-    from pgcompile.emit import emit
+    from pgcompile.backends.torch import emit
     from pgcompile.plan.methods import Planner
 
     model = analysis.model

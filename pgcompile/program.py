@@ -90,7 +90,7 @@ class Program:
         Raises:
             ValueError: the program optimises nothing, or has extern parts.
         """
-        from pgcompile.emit.script import script
+        from pgcompile.backends.torch.script import script
 
         model = self.analysis.model
         if not model.optimise:

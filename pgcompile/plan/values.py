@@ -51,7 +51,7 @@ class Value:
     """One value of a plan; made by `Builder`, which gives equal computations the same value.
 
     Args:
-        op: operation (`emit/operations.py` prints each).
+        op: operation (`backends/torch/printer.py` has a template for each).
         args: values it is computed from.
         attributes: static arguments.
         shape: event shape.

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from pgcompile.emit.body import WIDTH, split_call
-from pgcompile.emit.operations import number_text
+from pgcompile.backends.torch.statements import WIDTH, split_call
+from pgcompile.backends.torch.printer import number_text
 from pgcompile.model.values import (
     CouplingsUse,
     FlowStep,

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pgcompile.emit.body import WIDTH, Body, safe_comment, split_call
-from pgcompile.emit.flows import flow_lines
-from pgcompile.emit.layers import initial_lines, module_lines, space_text
-from pgcompile.emit.operations import Text
-from pgcompile.emit.training import training_methods
+from pgcompile.backends.torch.statements import WIDTH, Body, safe_comment, split_call
+from pgcompile.backends.torch.flow_constructors import flow_lines
+from pgcompile.backends.torch.constructor import initial_lines, module_lines, space_text
+from pgcompile.backends.torch.printer import Text
+from pgcompile.backends.torch.training import training_methods
 from pgcompile.model.values import Extern, ExternNetwork, Factor, FamilyUse, FlowUse, Mixture
 from pgcompile.plan.methods import (
     Argument,

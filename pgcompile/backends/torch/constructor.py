@@ -4,8 +4,8 @@ from collections.abc import Callable
 from math import expm1, log, prod
 
 from pgcompile.diagnostics import InternalError
-from pgcompile.emit.body import WIDTH, split_call
-from pgcompile.emit.operations import number_text
+from pgcompile.backends.torch.statements import WIDTH, split_call
+from pgcompile.backends.torch.printer import number_text
 from pgcompile.model.values import LayerUse, ModuleSegment, TensorValue
 from pgcompile.plan.tensors import Tensors, attribute_name, initial_numbers, initialiser, is_mapped
 from pgcompile.vocabulary.initialisers import INITIALISERS

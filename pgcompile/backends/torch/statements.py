@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from pgcompile.diagnostics import InternalError
-from pgcompile.emit.operations import Text, Writer
+from pgcompile.backends.torch.printer import Text, Writer
 from pgcompile.plan.methods import live_values
 from pgcompile.plan.names import identifier
 from pgcompile.plan.values import NOISE, Value
