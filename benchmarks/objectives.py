@@ -85,7 +85,7 @@ def _sampled(rewritten: Rewritten) -> int:
 def _model(analysis: Analysis, rewritten: dict[str, Rewritten]) -> Any:
     plan = Planner(analysis.model, generative_part(analysis.model, analysis.resolver)).run(rewritten)
     namespace: dict[str, Any] = {}
-    exec(emit(plan, "Model", analysis.source.name).source, namespace)  # noqa: S102  # printed by pgcompile itself
+    exec(emit(plan, "Model", analysis.source).source, namespace)  # noqa: S102  # printed by pgcompile itself
     return namespace["Model"]()
 
 

@@ -86,7 +86,7 @@ def generate(analysis: Analysis, class_name: str, *, link: bool = False, debug: 
     rewritten = analysis.rewritten
     analysis.raise_errors()
     plan = Planner(model, generative_part(model, analysis.resolver)).run(rewritten)
-    return emit(plan, class_name, analysis.source.name, link=link, debug=debug)
+    return emit(plan, class_name, analysis.source, link=link, debug=debug)
 
 
 def _report_missing_families(analysis: Analysis) -> None:

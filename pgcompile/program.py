@@ -18,11 +18,13 @@ from pgcompile.diagnostics import Diagnostic, MissingPart, Source
 from pgcompile.model.values import Distribution, Objective, loss_name
 from pgcompile.objective.review import generative_part, graph_of
 from pgcompile.syntax.format import format_expr
+from pgcompile.tracebacks import MAP_NAME, explain_errors_of
 from pgcompile.writing import write_atomically
 
 if TYPE_CHECKING:
     import networkx as nx
 
+    from pgcompile.backends.source_map import SourceMap
     from pgcompile.verification import Check
 
 
@@ -39,9 +41,12 @@ class Program:
     def __init__(self, analysis: Analysis, class_name: str, *, link: bool = False, debug: bool = False) -> None:
         self.analysis = analysis
         self.class_name = class_name
+        self.debug = debug
         emitted = generate(analysis, class_name, link=link, debug=debug)
         self.source: str = emitted.source
         """The emitted module, as text."""
+        self.source_map: SourceMap = emitted.source_map
+        """The places of the program that each line of `source` comes from."""
         self.attributes = emitted.attributes
         """Python names of the class's nets, params and tables, by what the program calls them."""
         self.noise = emitted.noise
@@ -61,13 +66,15 @@ class Program:
         digest = hashlib.sha256(self.source.encode()).hexdigest()[:12]
         filename = f"<pgcompile {self.class_name} {digest}>"
         linecache.cache[filename] = (len(self.source), None, self.source.splitlines(keepends=True), filename)
-        namespace: dict[str, Any] = {"__name__": f"pgcompile.emitted.{self.class_name}"}
+        namespace: dict[str, Any] = {"__name__": f"pgcompile.emitted.{self.class_name}", MAP_NAME: self.source_map}
         # The text is pgcompile's own, printed from a checked plan; nothing of the program reaches it unprinted.
         exec(compile(self.source, filename, "exec"), namespace)  # noqa: S102
         from pgcompile.lazy import with_lazy_factors
 
         model = with_lazy_factors(namespace[self.class_name])
         model.pgc_program = self  # what a Trainer goes by
+        if self.debug:
+            explain_errors_of(namespace[self.class_name])
         return model
 
     @property

@@ -38,6 +38,7 @@ from pgcompile.plan.builder import Builder, in_order, merge_axes
 from pgcompile.plan.expressions import ExpressionLowering
 from pgcompile.plan.formulas import FormulaLowering
 from pgcompile.plan.names import factor_attribute
+from pgcompile.plan.origin import Origin
 from pgcompile.plan.tensors import Tensors
 from pgcompile.plan.values import Axis, Value
 from pgcompile.syntax import tree
@@ -92,7 +93,7 @@ class Environment:
         if factor is not None:
             if (variable, env) not in self._variables:
                 assert isinstance(factor.definition, Deterministic)
-                with self.builder.section(f"{name} = {self._text(factor.definition.expr)}"):
+                with self.builder.section(f"{name} = {self._text(factor.definition.expr)}", Origin(factor.span, name)):
                     value = self._expressions(env, {}, factor.definition.bindings).lower(factor.definition.expr)
                 self._variables[variable, env] = self.builder.name(value, name)
             return self._variables[variable, env]
@@ -145,7 +146,7 @@ class Environment:
         lowering = self._expressions(env, atom.mapping, definition.bindings)
         target = atom.targets[0]
         found: dict[str, Value] = {}
-        with self.builder.section(atom.label):
+        with self.builder.section(atom.label, _origin(atom)):
             for name, expr in definition.parameters:
                 value = self._parameter(
                     lowering, definition, definition.family.parameter(name), expr, atom.factor.targets[0]
@@ -256,7 +257,7 @@ class Environment:
             return self._flow_log_density(atom.factor.definition, atom, env)
         if isinstance(atom.factor.definition, LogDensityUse):
             definition = atom.factor.definition
-            with self.builder.section(f"log {atom.label}, up to a constant"):
+            with self.builder.section(f"log {atom.label}, up to a constant", _origin(atom)):
                 value = self._expressions(env, atom.mapping, definition.bindings).lower(definition.expr)
             return self.builder.name(value, _density_name(atom), keep=True)
         facts, _ = self.facts(atom)
@@ -267,7 +268,7 @@ class Environment:
                 for symbol, value in bindings.items()
             }
         x = self.variable(atom.targets[0], env)
-        with self.builder.section(within or f"log {atom.label}"):
+        with self.builder.section(within or f"log {atom.label}", _origin(atom)):
             formula = FormulaLowering(self.builder, {**bindings, X: x}, self._dim(atom))
             total = self._summed(formula, facts.log_density, self._lead(atom))
             if x.batched and not total.batched:
@@ -307,7 +308,7 @@ class Environment:
         parents = [self.variable(p, env) for p in atom.parents]
         x = self.variable(atom.targets[0], env)
         attribute = self.tensors.extern(factor_attribute(atom.factor))
-        with self.builder.section(f"log {atom.label}"):
+        with self.builder.section(f"log {atom.label}", _origin(atom)):
             value = self.builder.make("extern_log_prob", (x, *parents), (attribute, x.rank), shape=())
         return self.builder.name(value, _density_name(atom), keep=True)
 
@@ -317,11 +318,11 @@ class Environment:
         names = {**atom.mapping, definition.variable: x}
         inner = env
         if env.get(x) is None:
-            with build.section(f"log {atom.label}: a change of variables"):
+            with build.section(f"log {atom.label}: a change of variables", _origin(atom)):
                 value = self._expressions(env, atom.mapping, ()).lower(definition.inverse)
             inner = self.bind(x, definition.base, env, build.name(value, x.name, keep=True))
         density = self.log_density(definition.base, inner)
-        with build.section(f"log {atom.label}: a change of variables"):
+        with build.section(f"log {atom.label}: a change of variables", _origin(atom)):
             slope = self._expressions(env, names, ()).lower(definition.log_slope)
             total = build.binary("add", density, slope)
         return build.name(total, _density_name(atom), keep=True)
@@ -363,7 +364,7 @@ class Environment:
         """
         build, target = self.builder, atom.targets[0]
         x = self.variable(target, env)
-        with build.section(f"log {atom.label}"):
+        with build.section(f"log {atom.label}", _origin(atom)):
             context = self.flow_context(definition, atom, env)
             known = self._pushed.get(self._pushed_key(definition, x, context))
             if known is not None:
@@ -376,7 +377,7 @@ class Environment:
         made = definition.base_atom(atom)
         inner = self.bind(target.as_base(), made, env, base)
         density = self.log_density(made, inner, within=f"log {atom.label}")
-        with build.section(f"log {atom.label}"):
+        with build.section(f"log {atom.label}", _origin(atom)):
             total = build.binary("add", density, ladj)
         return build.name(total, _density_name(atom), keep=True)
 
@@ -385,9 +386,9 @@ class Environment:
     ) -> Value:
         """A draw of the base taken back through the flow."""
         build, target = self.builder, atom.targets[0]
-        with build.section(atom.label):
+        with build.section(atom.label, _origin(atom)):
             context = self.flow_context(definition, atom, env)
-        with build.section(comment):
+        with build.section(comment, _origin(atom)):
             wide = axes if context is None else tuple(dict.fromkeys((*axes, *context.axes)))
             base = self.draw(definition.base_atom(atom), env, wide, comment, identity, hint="u")
             x, ladj = self._through(definition, base, context, to_base=False)
@@ -400,7 +401,7 @@ class Environment:
         """log of a weighted sum of densities."""
         build = self.builder
         densities = [self.log_density(part, env) for part in component_atoms(atom)]
-        with build.section(f"log {atom.label}: a log-sum-exp of its components"):
+        with build.section(f"log {atom.label}: a log-sum-exp of its components", _origin(atom)):
             terms = []
             for weight, density in zip(weights_of(definition, self.model), densities, strict=True):
                 value = self._expressions(env, atom.mapping, ()).lower(weight)
@@ -425,7 +426,7 @@ class Environment:
             at = self._expressions(env, atom.mapping, definition.bindings).lower(definition.at)
             inner = self.bind(z, prior, env, build.name(at, f"{z}_mean", keep=True))
         parts = [self.log_density(part, inner) for part in (likelihood, prior, posterior)]
-        with build.section(f"log {atom.label}"):
+        with build.section(f"log {atom.label}", _origin(atom)):
             total = build.binary("sub", build.binary("add", parts[0], parts[1]), parts[2])
         return build.name(total, _density_name(atom), keep=True)
 
@@ -706,7 +707,7 @@ class Environment:
             return self._flow_draw(atom.factor.definition, atom, env, axes, comment, identity)
         facts, _ = self.facts(atom)
         bindings = self._bindings(atom, env)
-        with self.builder.section(comment):
+        with self.builder.section(comment, _origin(atom)):
             value = self._from_noise(facts.draw, atom, bindings, axes, identity)
             if value.constant is not None:
                 value = self.builder.expand_full(value, self._shape(atom), axes, None)
@@ -717,7 +718,7 @@ class Environment:
         attribute = self.tensors.extern(factor_attribute(atom.factor))
         shape = self._shape(atom)
         sizes = tuple(axis.size for axis in axes)
-        with self.builder.section(comment):
+        with self.builder.section(comment, _origin(atom)):
             value = self.builder.make(
                 "extern_draw",
                 tuple(parents),
@@ -797,3 +798,7 @@ def _density_name(atom: Atom) -> str:
 def _is_repeated(value: Value) -> bool:
     """Whether a value is a table repeated over the batch, perhaps with its entries along an axis."""
     return value.op == "spread_table" or (value.op == "move_to_axis" and _is_repeated(value.args[0]))
+
+
+def _origin(atom: Atom) -> Origin:
+    return Origin(atom.factor.span, atom.label)

@@ -1,8 +1,8 @@
 """The source of each plan operation: a table from operations to templates.
 
-A template is a string or a small function. In a string, `{0}` is the source of the first argument, `{0.atom}` the same in
-brackets where it binds looser than a method call, `{0.factor}` where it binds looser than a product; `{all}` is every
-argument, `{a[0]}` the first attribute of the operation, and `{name}` the attribute of the class that it names.
+A template is a string or a small function. In a string, `{0}` is the source of the first argument, `{0.atom}` the same
+in brackets where it binds looser than a method call, `{0.factor}` where it binds looser than a product; `{all}` is
+every argument, `{a[0]}` the first attribute of the operation, and `{name}` the attribute of the class that it names.
 """
 
 import math

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from pgcompile.backends.torch.statements import WIDTH, safe_comment
+from pgcompile.backends.torch.layout import WIDTH, safe_comment
 from pgcompile.backends.torch.printer import number_text
 from pgcompile.model.values import OptimiseLine, loss_name
 from pgcompile.plan.methods import Argument, LossMethod, ModulePlan
