@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pgcompile.diagnostics import CompileError, DataError, Diagnostic, InternalError, MissingPart, Severity, Source
+from pgcompile.tracebacks import explained
 
 if TYPE_CHECKING:
     from pgcompile.compiler import Analysis
@@ -39,7 +40,8 @@ class _Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         try:
-            return super().invoke(ctx)
+            with explained():
+                return super().invoke(ctx)
         except CompileError as error:
             _print(error.diagnostics, as_json=False)
             sys.exit(1)
@@ -76,6 +78,11 @@ def main() -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write a training script for the module too, for python and torchrun.",
 )
+@click.option(
+    "--source-map",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the places of the program that each line of the module comes from, as JSON.",
+)
 def compile_command(
     program: str,
     output: Path | None,
@@ -85,6 +92,7 @@ def compile_command(
     debug: bool,
     quiet: bool,
     training: Path | None,
+    source_map: Path | None,
 ) -> None:
     """Compile PROGRAM to a PyTorch module."""
     from pgcompile.program import compile_source
@@ -101,6 +109,8 @@ def compile_command(
     else:
         write_atomically(output, compiled.source.encode())
         click.echo(f"{output}: {compiled.source.count(chr(10))} lines, class {compiled.class_name}", err=True)
+    if source_map is not None:
+        write_atomically(source_map, json.dumps(compiled.source_map.to_json(), indent=1).encode())
     if training is not None:
         if output is None or output.parent.resolve() != training.parent.resolve() or not output.stem.isidentifier():
             raise click.UsageError("--train needs -o with a module beside the script: -o model.py --train train.py")
