@@ -26,15 +26,15 @@ def factor_methods(writer: MethodWriter) -> list[Line]:
     entries = []
     for method in plan.factors:
         lines += [Line(""), *factor_method(writer, method)]
-        entries.append(f'"{canonical(method.label)}": self.{method.name}')
+        entries.append(f'"{canonical(method.label)}": self.{writer.method_name(method.name)}')
     for table in plan.tables:
         lines += [Line(""), *stamped(table_method(writer, table), *writer.origins_of(table.label))]
-        entries.append(f'"{canonical(table.label)}": self.{table.method.name}')
+        entries.append(f'"{canonical(table.label)}": self.{writer.method_name(table.method.name)}')
     for label, mixture, factor in plan.mixtures:
         made = family_mixture(writer, label, mixture, factor)
         lines += [Line(""), *stamped(made, *writer.origins_of(label))]
-        entries.append(f'"{canonical(label)}": self.{mixture.name}')
-    by_label = {m.label: m.name for m in plan.factors}
+        entries.append(f'"{canonical(label)}": self.{writer.method_name(mixture.name)}')
+    by_label = {m.label: writer.method_name(m.name) for m in plan.factors}
     entries += [
         f'"{canonical(alias)}": self.{by_label[label]}' for alias, label in plan.aliases.items() if label in by_label
     ]
@@ -102,7 +102,7 @@ def _mixture(writer: MethodWriter, method: FactorMethod, mixture: Mixture) -> li
     parts = []
     for weight, component in zip(weights, mixture.components, strict=True):
         given = ", ".join(identifier(a.name) for a in by_factor[component].arguments)
-        parts.append(f"({weight.text}, self.{by_factor[component].name}({given}))")
+        parts.append(f"({weight.text}, self.{writer.method_name(by_factor[component].name)}({given}))")
     return [*lines, *bare(body.lines), *statement(f"return WeightedMixture({', '.join(parts)})")]
 
 
@@ -120,7 +120,7 @@ KINDS: dict[type, Kind] = {FamilyUse: _family, FlowUse: _flow, Mixture: _mixture
 
 
 def _head(writer: MethodWriter, method: FactorMethod) -> list[Line]:
-    return writer.head(method.name, method.arguments, "D.Distribution")
+    return writer.head(writer.method_name(method.name), method.arguments, "D.Distribution")
 
 
 def _parameters(writer: MethodWriter, method: FactorMethod) -> tuple[list[Line], dict[str, Text]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from pgcompile.backends.torch.layout import Line, collection, definition, statement
-from pgcompile.backends.torch.names import attribute_names
+from pgcompile.backends.torch.names import attribute_names, factor_names
 from pgcompile.backends.torch.statements import Body
 from pgcompile.plan.methods import Argument, FactorMethod, Method, ModulePlan
 from pgcompile.plan.names import identifier
@@ -35,6 +35,15 @@ class MethodWriter:
     def attributes(self) -> dict[str, str]:
         """Python names of the attributes by what the program calls them."""
         return attribute_names(self.plan)
+
+    @cached_property
+    def factor_names(self) -> dict[str, str]:
+        """Python names of factors' methods by their names in the plan."""
+        return factor_names(self.plan)
+
+    def method_name(self, planned: str) -> str:
+        """Python name of a factor's method."""
+        return self.factor_names.get(planned, planned)
 
     @cached_property
     def library(self) -> Library:
@@ -72,6 +81,7 @@ class MethodWriter:
         """The statements of some values, in a method that has `taken` as local names already."""
         reserved = [*taken, *self.library.sources]
         body = Body(list(outputs), reserved, self.rename_for(arguments), self.use, indent)
+        body.method_name = self.method_name
         body.watched = self.debug
         return body
 

@@ -1,5 +1,7 @@
 """The methods of formulas: objectives, losses, terms, log-densities."""
 
+from dataclasses import replace
+
 from pgcompile.backends.torch.layout import Line, bare, collection, docstring, stamped, statement
 from pgcompile.backends.torch.method_writer import MethodWriter, canonical
 from pgcompile.plan.methods import LossMethod, Method
@@ -55,7 +57,8 @@ def log_densities(writer: MethodWriter) -> list[Line]:
     plan = writer.plan
     lines: list[Line] = []
     methods = []
-    for label, method in plan.log_densities:
+    for label, planned in plan.log_densities:
+        method = replace(planned, name=writer.method_name(planned.name))
         lines += [Line(""), *stamped(formula_method(writer, method), *writer.origins_of(label))]
         methods.append(f'"{canonical(label)}": self.{method.name}')
     if not plan.factors:

@@ -2,7 +2,8 @@
 
 A template is a string or a small function. In a string, `{0}` is the source of the first argument, `{0.atom}` the same
 in brackets where it binds looser than a method call, `{0.factor}` where it binds looser than a product; `{all}` is
-every argument, `{a[0]}` the first attribute of the operation, and `{name}` the attribute of the class that it names.
+every argument, `{a[0]}` the first attribute of the operation, `{name}` the attribute of the class that it names, and
+`{method}` the factor's method.
 """
 
 import math
@@ -75,11 +76,13 @@ class Writer:
     Args:
         rename: Python name of a variable or attribute of the program.
         use: called with the name of every library function.
+        method_name: Python name of a factor's method.
     """
 
-    def __init__(self, rename: Rename, use: Callable[[str], None]) -> None:
+    def __init__(self, rename: Rename, use: Callable[[str], None], method_name: Rename = str) -> None:
         self.rename = rename
         self.use = use
+        self.method_name = method_name
 
     def write(self, value: Value, args: list[Text]) -> Text:
         """Source of a value from the sources of its arguments."""
@@ -93,8 +96,9 @@ class Writer:
             self.use(template.uses)
         named = value.attributes[0] if value.attributes else None
         name = self.rename(named) if isinstance(named, str) and "{name}" in template.text else ""
+        method = self.method_name(named) if isinstance(named, str) and "{method}" in template.text else ""
         everything = ", ".join(arg.text for arg in args)
-        text = template.text.format(*args, a=value.attributes, all=everything, name=name)
+        text = template.text.format(*args, a=value.attributes, all=everything, name=name, method=method)
         return Text(text, template.strength)
 
 
@@ -254,16 +258,16 @@ def _cell(value: Value, args: list[Text], rename: Rename) -> Template:
     return Template("self.{name}({0}, {1})" if len(args) == 2 else "self.{name}({0}, ({1}, {2}))")
 
 
-def _extern_log_prob(value: Value, args: list[Text], rename: Rename) -> Text:
-    parents = ", ".join(a.text for a in args[1:])
-    return Text(f"self.{value.attributes[0]}({parents}).log_prob({args[0]})")
+def _extern_log_prob(value: Value, args: list[Text], rename: Rename) -> Template:
+    parents = ", ".join(f"{{{i}}}" for i in range(1, len(args)))
+    return Template(f"self.{{method}}({parents}).log_prob({{0}})")
 
 
 def _extern_draw(value: Value, args: list[Text], rename: Rename) -> Template:
     _, sizes, rooted = value.attributes
     assert isinstance(sizes, tuple)
     shape = "shape" if rooted else f"({''.join(f'{size}, ' for size in sizes)})" if sizes else "()"
-    return Template(f"draw_from(self.{{a[0]}}({{all}}), {shape})", uses="draw_from")
+    return Template(f"draw_from(self.{{method}}({{all}}), {shape})", uses="draw_from")
 
 
 def _method(name: str) -> Template:

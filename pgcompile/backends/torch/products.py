@@ -28,7 +28,7 @@ def product_head(writer: MethodWriter, method: FactorMethod) -> list[Line]:
     """The head of a product of experts, and the product of those whose variables are given."""
     names = [identifier(a.name) for a in method.arguments]
     optional = "".join(f", {name}: Tensor | None = None" for name in names)
-    lines = definition(f"    def {method.name}(self{optional}, present: dict | None = None) -> D.Distribution:")
+    lines = definition(f"    def {writer.method_name(method.name)}(self{optional}, present: dict | None = None) -> D.Distribution:")
     powers = [f"^{_power_text(p)}" if p is not None else "" for _, p in writer.plan.model.products[method.label]]
     written = " ".join(f"{e.label}{power}" for (e, _), power in zip(method.experts, powers, strict=True))
     lines += docstring(
@@ -47,7 +47,7 @@ def _expert(
 ) -> list[Line]:
     """The statements that add one expert, where what it needs is given."""
     called = next(m for m in writer.plan.factors if m.factor == expert)
-    drawn = f"self.{called.name}({', '.join(identifier(a.name) for a in called.arguments)})"
+    drawn = f"self.{writer.method_name(called.name)}({', '.join(identifier(a.name) for a in called.arguments)})"
     weight = "1.0"
     before: list[Line] = []
     if power is not None:

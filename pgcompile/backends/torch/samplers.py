@@ -59,7 +59,7 @@ def _step(writer: MethodWriter, name: str, step: SampleStep, taken: list[str]) -
         assigned = [] if text.text == target else [Line(f"        {target} = {text.text}")]
         return [*bare(body.lines), *stamped(assigned, *body.origins)]
     parents = ", ".join(identifier(p) for p in (*step.parents, *(a.name for a in step.inputs)))
-    drawn = f"self.{factor_attribute(step.factor)}({parents})"
+    drawn = f"self.{writer.method_name(factor_attribute(step.factor))}({parents})"
     if name == "sample":
         drawn += ".sample()" if step.batched else ".sample(shape)"
     else:

@@ -29,6 +29,7 @@ class Body:
         use: told of every special function used.
         indent: spaces before each statement.
         before: characters that stand on the line of an output besides it.
+        method_name: Python name of a factor's method.
         watched: whether every named value is checked to be finite.
     """
 
@@ -39,6 +40,7 @@ class Body:
     indent: int = 8
     before: int = len("return ")
     watched: bool = False
+    method_name: Callable[[str], str] = str
     lines: list[Line] = field(default_factory=list)
     origins: tuple[Origin, ...] = ()
     """Where the outputs come from, as far as they are written where they are used."""
@@ -149,7 +151,7 @@ class Body:
         self.lines, self._texts, self._inlined = [], {}, {}
         self.noise, self._pending = [], {}
         self._section, self._comment_at, self._previous = None, None, None
-        writer = Writer(self.rename, self.use)
+        writer = Writer(self.rename, self.use, self.method_name)
         outputs = {value.number for value in self.outputs}
         long: set[int] = set()
         for value in live:

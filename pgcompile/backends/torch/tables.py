@@ -14,7 +14,7 @@ def table_method(writer: MethodWriter, table: TableMethod) -> list[Line]:
     """A distribution over finite variables, from the table of its log-probabilities."""
     method = table.method
     single = len(table.variables) == 1
-    lines = writer.head(method.name, method.arguments, "D.Distribution" if single else "TableOf")
+    lines = writer.head(writer.method_name(method.name), method.arguments, "D.Distribution" if single else "TableOf")
     lines += docstring(f"{table.label}, by the values of {', '.join(v for v, _ in table.variables)}", "")
     lines += writer.checks(table.label, method.arguments)
     body = writer.body_of(method, [v for _, v in method.outputs])
@@ -39,7 +39,7 @@ def family_mixture(writer: MethodWriter, label: str, method: Method, factor: Fac
     """A mixture whose components are of one family."""
     use = factor.definition
     assert isinstance(use, FamilyUse)
-    lines = writer.head(method.name, method.arguments, "D.Distribution")
+    lines = writer.head(writer.method_name(method.name), method.arguments, "D.Distribution")
     lines += docstring(f"{label}, a mixture of {use.family.name}", "")
     lines += writer.checks(label, method.arguments)
     body = writer.body_of(method, [v for _, v in method.outputs])
