@@ -11,8 +11,8 @@ from pgcompile.plan.origin import Origin
 def sampler_method(writer: MethodWriter, name: str, sampler: Sampler) -> list[Line]:
     """One sampler; `name` is `sample` or `sample_mean`."""
     lines = [Line(f"    def {name}(self, shape: tuple = (), given: dict | None = None) -> dict:")]
-    verb = "Draw" if name == "sample" else "Means through"
-    lines += docstring(f"{verb} {shortened(sampler.label, 48)}; what is given is kept", "")
+    verb = "Draw from" if name == "sample" else "Propagate means through"
+    lines += docstring(f"{verb} {shortened(sampler.label, 48)}", "variables in `given` are held fixed")
     lines += _conditions(writer, sampler)
     outside = (*sampler.conditions, *(a.name for a in sampler.inputs))
     taken = [identifier(s.variable) for s in sampler.steps] + [identifier(v) for v in outside]

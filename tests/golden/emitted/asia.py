@@ -285,8 +285,8 @@ class Asia(nn.Module):
         return {"evidence": self.evidence(xray, dysp)}
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Draw p(asia) p(smoke) p(tub|asia) p(lung|smoke) ...; what is given is
-        kept.
+        """Draw from p(asia) p(smoke) p(tub|asia) p(lung|smoke) ...;
+        variables in `given` are held fixed.
         """
         variables = {
             "asia": (0, ()),
@@ -328,8 +328,8 @@ class Asia(nn.Module):
         }
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Means through p(asia) p(smoke) p(tub|asia) p(lung|smoke) ...; what is given
-        is kept.
+        """Propagate means through p(asia) p(smoke) p(tub|asia) p(lung|smoke) ...;
+        variables in `given` are held fixed.
         """
         variables = {
             "asia": (0, ()),

@@ -84,14 +84,14 @@ class Classifier(nn.Module):
         return {"likelihood": self.likelihood(x, y)}
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Draw p(y|x); what is given is kept."""
+        """Draw from p(y|x); variables in `given` are held fixed."""
         shape, known = condition(shape, given, {"y": (0, ()), "x": (1, None)})
         x = known["x"]
         y = known["y"] if "y" in known else self.p_y_given_x(x).sample()
         return {"y": y, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Means through p(y|x); what is given is kept."""
+        """Propagate means through p(y|x); variables in `given` are held fixed."""
         shape, known = condition(shape, given, {"y": (0, ()), "x": (1, None)})
         x = known["x"]
         y = known["y"] if "y" in known else self.p_y_given_x(x).mode

@@ -715,14 +715,14 @@ class ConditionalRealnvp(nn.Module):
         return {"likelihood": self.likelihood(grey, y)}
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Draw p(grey|y); what is given is kept."""
+        """Draw from p(grey|y); variables in `given` are held fixed."""
         shape, known = condition(shape, given, {"grey": (1, ()), "y": (0, None)})
         y = known["y"]
         grey = known["grey"] if "grey" in known else self.p_grey_given_y(y).sample()
         return {"grey": grey, "y": y}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Means through p(grey|y); what is given is kept."""
+        """Propagate means through p(grey|y); variables in `given` are held fixed."""
         shape, known = condition(shape, given, {"grey": (1, ()), "y": (0, None)})
         y = known["y"]
         grey = known["grey"] if "grey" in known else self.p_grey_given_y(y).mean

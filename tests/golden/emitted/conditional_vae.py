@@ -97,7 +97,7 @@ class ConditionalVae(nn.Module):
         return {"elbo": self.elbo(x, y)}
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Draw p(z) p(x|z,y); what is given is kept."""
+        """Draw from p(z) p(x|z,y); variables in `given` are held fixed."""
         variables = {"z": (1, ()), "x": (1, ("z",)), "y": (0, None)}
         shape, known = condition(shape, given, variables)
         y = known["y"]
@@ -106,7 +106,9 @@ class ConditionalVae(nn.Module):
         return {"z": z, "x": x, "y": y}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Means through p(z) p(x|z,y); what is given is kept."""
+        """Propagate means through p(z) p(x|z,y);
+        variables in `given` are held fixed.
+        """
         variables = {"z": (1, ()), "x": (1, ("z",)), "y": (0, None)}
         shape, known = condition(shape, given, variables)
         y = known["y"]

@@ -475,13 +475,13 @@ class ContinuousFlow(nn.Module):
         return {"likelihood": self.likelihood(x)}
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Draw p(x); what is given is kept."""
+        """Draw from p(x); variables in `given` are held fixed."""
         shape, known = condition(shape, given, {"x": (1, ())})
         x = known["x"] if "x" in known else self.p_x().sample(shape)
         return {"x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Means through p(x); what is given is kept."""
+        """Propagate means through p(x); variables in `given` are held fixed."""
         shape, known = condition(shape, given, {"x": (1, ())})
         x = known["x"] if "x" in known else self.p_x().mean.expand(*shape, 2)
         return {"x": x}

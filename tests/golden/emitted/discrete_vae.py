@@ -131,14 +131,14 @@ class DiscreteVae(nn.Module):
         return {"elbo": self.elbo(x)}
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Draw p(b) p(x|b); what is given is kept."""
+        """Draw from p(b) p(x|b); variables in `given` are held fixed."""
         shape, known = condition(shape, given, {"b": (1, ()), "x": (1, ("b",))})
         b = known["b"] if "b" in known else self.p_b().sample(shape)
         x = known["x"] if "x" in known else self.p_x_given_b(b).sample()
         return {"b": b, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Means through p(b) p(x|b); what is given is kept."""
+        """Propagate means through p(b) p(x|b); variables in `given` are held fixed."""
         shape, known = condition(shape, given, {"b": (1, ()), "x": (1, ("b",))})
         b = known["b"] if "b" in known else self.p_b().mean.expand(*shape, 16)
         x = known["x"] if "x" in known else self.p_x_given_b(b).mean

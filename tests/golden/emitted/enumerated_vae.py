@@ -131,7 +131,7 @@ class EnumeratedVae(nn.Module):
         return {"elbo": self.elbo(x)}
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Draw p(k) p(z|k) p(x|z); what is given is kept."""
+        """Draw from p(k) p(z|k) p(x|z); variables in `given` are held fixed."""
         variables = {"k": (0, ()), "z": (1, ("k",)), "x": (1, ("z",))}
         shape, known = condition(shape, given, variables)
         k = known["k"] if "k" in known else self.p_k().sample(shape)
@@ -140,7 +140,9 @@ class EnumeratedVae(nn.Module):
         return {"k": k, "z": z, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Means through p(k) p(z|k) p(x|z); what is given is kept."""
+        """Propagate means through p(k) p(z|k) p(x|z);
+        variables in `given` are held fixed.
+        """
         variables = {"k": (0, ()), "z": (1, ("k",)), "x": (1, ("z",))}
         shape, known = condition(shape, given, variables)
         k = known["k"] if "k" in known else self.p_k().mode.expand(shape)

@@ -94,14 +94,16 @@ class FactorAnalysis(nn.Module):
         return {"elbo": self.elbo(grey)}
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Draw p(z) p(grey|z); what is given is kept."""
+        """Draw from p(z) p(grey|z); variables in `given` are held fixed."""
         shape, known = condition(shape, given, {"z": (1, ()), "grey": (1, ("z",))})
         z = known["z"] if "z" in known else self.p_z().sample(shape)
         grey = known["grey"] if "grey" in known else self.p_grey_given_z(z).sample()
         return {"z": z, "grey": grey}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Means through p(z) p(grey|z); what is given is kept."""
+        """Propagate means through p(z) p(grey|z);
+        variables in `given` are held fixed.
+        """
         shape, known = condition(shape, given, {"z": (1, ()), "grey": (1, ("z",))})
         z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 8)
         grey = known["grey"] if "grey" in known else self.p_grey_given_z(z).mean

@@ -626,13 +626,13 @@ class Glow(nn.Module):
         return {"likelihood": self.likelihood(grey)}
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Draw p(grey); what is given is kept."""
+        """Draw from p(grey); variables in `given` are held fixed."""
         shape, known = condition(shape, given, {"grey": (1, ())})
         grey = known["grey"] if "grey" in known else self.p_grey().sample(shape)
         return {"grey": grey}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Means through p(grey); what is given is kept."""
+        """Propagate means through p(grey); variables in `given` are held fixed."""
         shape, known = condition(shape, given, {"grey": (1, ())})
         if "grey" in known:
             grey = known["grey"]

@@ -115,7 +115,7 @@ class HierarchicalVae(nn.Module):
         return {"elbo": self.elbo(x)}
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Draw p(z_2) p(z_1|z_2) p(x|z_1); what is given is kept."""
+        """Draw from p(z_2) p(z_1|z_2) p(x|z_1); variables in `given` are held fixed."""
         variables = {"z_2": (1, ()), "z_1": (1, ("z_2",)), "x": (1, ("z_1",))}
         shape, known = condition(shape, given, variables)
         z_2 = known["z_2"] if "z_2" in known else self.p_z_2().sample(shape)
@@ -124,7 +124,9 @@ class HierarchicalVae(nn.Module):
         return {"z_2": z_2, "z_1": z_1, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Means through p(z_2) p(z_1|z_2) p(x|z_1); what is given is kept."""
+        """Propagate means through p(z_2) p(z_1|z_2) p(x|z_1);
+        variables in `given` are held fixed.
+        """
         variables = {"z_2": (1, ()), "z_1": (1, ("z_2",)), "x": (1, ("z_1",))}
         shape, known = condition(shape, given, variables)
         z_2 = known["z_2"] if "z_2" in known else self.p_z_2().mean.expand(*shape, 4)

@@ -148,14 +148,14 @@ class Mixture(nn.Module):
         }
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Draw p(k) p(x|k); what is given is kept."""
+        """Draw from p(k) p(x|k); variables in `given` are held fixed."""
         shape, known = condition(shape, given, {"k": (0, ()), "x": (1, ("k",))})
         k = known["k"] if "k" in known else self.p_k().sample(shape)
         x = known["x"] if "x" in known else self.p_x_given_k(k).sample()
         return {"k": k, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Means through p(k) p(x|k); what is given is kept."""
+        """Propagate means through p(k) p(x|k); variables in `given` are held fixed."""
         shape, known = condition(shape, given, {"k": (0, ()), "x": (1, ("k",))})
         k = known["k"] if "k" in known else self.p_k().mode.expand(shape)
         x = known["x"] if "x" in known else self.p_x_given_k(k).mean

@@ -269,7 +269,7 @@ class Mmvae(nn.Module):
         return {"elbo": self.elbo(x, y)}
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Draw p(z) p(x|z) p(y|z); what is given is kept."""
+        """Draw from p(z) p(x|z) p(y|z); variables in `given` are held fixed."""
         variables = {"z": (1, ()), "x": (1, ("z",)), "y": (0, ("z",))}
         shape, known = condition(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().sample(shape)
@@ -278,7 +278,9 @@ class Mmvae(nn.Module):
         return {"z": z, "x": x, "y": y}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Means through p(z) p(x|z) p(y|z); what is given is kept."""
+        """Propagate means through p(z) p(x|z) p(y|z);
+        variables in `given` are held fixed.
+        """
         variables = {"z": (1, ()), "x": (1, ("z",)), "y": (0, ("z",))}
         shape, known = condition(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 8)

@@ -220,14 +220,14 @@ class VaeGan(nn.Module):
         }
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Draw p(z) p(x|z); what is given is kept."""
+        """Draw from p(z) p(x|z); variables in `given` are held fixed."""
         shape, known = condition(shape, given, {"z": (1, ()), "x": (1, ("z",))})
         z = known["z"] if "z" in known else self.p_z().sample(shape)
         x = known["x"] if "x" in known else self.p_x_given_z(z).sample()
         return {"z": z, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Means through p(z) p(x|z); what is given is kept."""
+        """Propagate means through p(z) p(x|z); variables in `given` are held fixed."""
         shape, known = condition(shape, given, {"z": (1, ()), "x": (1, ("z",))})
         z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 8)
         x = known["x"] if "x" in known else self.p_x_given_z(z).mean
