@@ -12,8 +12,8 @@ from torch import Tensor
 import pgcompile as pgc
 from benchmarks.digits import Score
 from benchmarks.hand_losses import HAND
-from pgcompile.compiler import Analysis, analyse
 from pgcompile.backends.torch import emit
+from pgcompile.compiler import Analysis, analyse
 from pgcompile.objective.review import generative_part
 from pgcompile.objective.rewrite import LogDensityLeaf, NamedLeaf, PlainLeaf, Rewritten, rewrite, touched
 from pgcompile.plan.methods import Planner

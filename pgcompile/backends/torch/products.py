@@ -28,7 +28,9 @@ def product_head(writer: MethodWriter, method: FactorMethod) -> list[Line]:
     """The head of a product of experts, and the product of those whose variables are given."""
     names = [identifier(a.name) for a in method.arguments]
     optional = "".join(f", {name}: Tensor | None = None" for name in names)
-    lines = definition(f"    def {writer.method_name(method.name)}(self{optional}, present: dict | None = None) -> D.Distribution:")
+    lines = definition(
+        f"    def {writer.method_name(method.name)}(self{optional}, present: dict | None = None) -> D.Distribution:"
+    )
     powers = [f"^{_power_text(p)}" if p is not None else "" for _, p in writer.plan.model.products[method.label]]
     written = " ".join(f"{e.label}{power}" for (e, _), power in zip(method.experts, powers, strict=True))
     lines += docstring(
