@@ -13,7 +13,7 @@ import pgcompile as pgc
 from benchmarks.digits import Score
 from benchmarks.hand_losses import HAND
 from pgcompile.pipeline import Analysis, analyse
-from pgcompile.emit import emit
+from pgcompile.backends.torch import emit
 from pgcompile.inference.generative import generative_part
 from pgcompile.objective.rewrite import rewrite
 from pgcompile.objective.leaves import LogDensityLeaf, NamedLeaf, PlainLeaf, touched
@@ -87,7 +87,7 @@ def _sampled(rewritten: Rewritten) -> int:
 def _model(analysis: Analysis, rewritten: dict[str, Rewritten]) -> Any:
     plan = Planner(analysis.model, generative_part(analysis.model, analysis.resolver)).run(rewritten)
     namespace: dict[str, Any] = {}
-    exec(emit(plan, "Model", analysis.source.name).source, namespace)  # noqa: S102  # printed by pgcompile itself
+    exec(emit(plan, "Model", analysis.source).source, namespace)  # noqa: S102  # printed by pgcompile itself
     return namespace["Model"]()
 
 

@@ -14,13 +14,24 @@ from typing import TYPE_CHECKING, Any
 
 from pgcompile.diagnostics import CompileError, Diagnostic, InternalError, ProgramWarning, Severity
 from pgcompile.diagnostics.render import render
+from pgcompile.tracebacks import explain_error
 
 if TYPE_CHECKING:
     from pgcompile.program import Program
     from pgcompile.training import Trainer
 
 __version__ = "0.1.0"
-__all__ = ["CompileError", "Diagnostic", "InternalError", "Program", "ProgramWarning", "Trainer", "check", "compile"]
+__all__ = [
+    "CompileError",
+    "Diagnostic",
+    "InternalError",
+    "Program",
+    "ProgramWarning",
+    "Trainer",
+    "check",
+    "compile",
+    "explain_error",
+]
 
 Constants = dict[str, int | float]
 

@@ -9,10 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pgcompile.backends.source_map import SourceMap
 from pgcompile.diagnostics import Diagnostic, MissingPart
 from pgcompile.inference.generative import generative_part
 from pgcompile.model.values import Distribution, loss_name
 from pgcompile.pipeline import Analysis, generate
+from pgcompile.tracebacks import MAP_NAME, explain_errors_of
 
 
 class Compiled:
@@ -32,8 +34,11 @@ class Compiled:
         self.analysis = analysis
         self.class_name = class_name
         emitted = generate(analysis, class_name, link=link, debug=debug)
+        self.debug = debug
         self.source: str = emitted.source
         """The emitted module, as text."""
+        self.source_map: SourceMap = emitted.source_map
+        """The places of the program that each line of `source` comes from."""
         self.attributes = emitted.attributes
         """Python names of the class's nets, params and tables, by what the program calls them."""
         self.noise = emitted.noise
@@ -57,13 +62,15 @@ class Compiled:
         digest = hashlib.sha256(self.source.encode()).hexdigest()[:12]
         filename = f"<pgcompile {self.class_name} {digest}>"
         linecache.cache[filename] = (len(self.source), None, self.source.splitlines(keepends=True), filename)
-        namespace: dict[str, Any] = {"__name__": f"pgcompile.emitted.{self.class_name}"}
+        namespace: dict[str, Any] = {"__name__": f"pgcompile.emitted.{self.class_name}", MAP_NAME: self.source_map}
         # The text is pgcompile's own, printed from a checked plan; nothing of the program reaches it unprinted.
         exec(compile(self.source, filename, "exec"), namespace)  # noqa: S102
         from pgcompile.lazy import with_lazy_factors
 
         model = with_lazy_factors(namespace[self.class_name])
         model.pgc_program = self  # which a Trainer goes by
+        if self.debug:
+            explain_errors_of(namespace[self.class_name])
         return model
 
     @property

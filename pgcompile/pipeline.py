@@ -19,7 +19,7 @@ from pgcompile.objective.terms import Term
 from pgcompile.syntax import parse, tree
 
 if TYPE_CHECKING:
-    from pgcompile.emit import Emitted
+    from pgcompile.backends.torch import Emitted
     from pgcompile.objective.derivation import Rewritten
 
 Constants = dict[str, int | float] | None
@@ -78,7 +78,7 @@ def parse_only(source: Source) -> tree.Program:
 
 def generate(analysis: Analysis, class_name: str, *, link: bool = False, debug: bool = False) -> Emitted:
     """The module of a checked program; errors found on the way are raised."""
-    from pgcompile.emit import emit
+    from pgcompile.backends.torch import emit
     from pgcompile.plan.methods import Planner
 
     model = analysis.model
@@ -87,7 +87,7 @@ def generate(analysis: Analysis, class_name: str, *, link: bool = False, debug: 
     rewritten = analysis.rewritten
     analysis.raise_errors()
     plan = Planner(model, generative_part(model, analysis.resolver)).run(rewritten)
-    return emit(plan, class_name, analysis.source.name, link=link, debug=debug)
+    return emit(plan, class_name, analysis.source, link=link, debug=debug)
 
 
 def _report_missing_families(analysis: Analysis) -> None:

@@ -43,7 +43,7 @@ class Program(Compiled):
         Raises:
             RequestError: the program optimises nothing, or has extern parts.
         """
-        from pgcompile.emit.script import script
+        from pgcompile.backends.torch.script import script
 
         model = self.analysis.model
         if not model.optimise:

@@ -13,6 +13,7 @@ import click
 from pgcompile.cli import commands
 from pgcompile.cli.messages import print_diagnostics
 from pgcompile.diagnostics import CompileError, DataError, InternalError, MissingPart, RequestError
+from pgcompile.tracebacks import explained
 
 
 class CommandGroup(click.Group):
@@ -32,7 +33,8 @@ class CommandGroup(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         """Run a command; its errors become messages on stderr and exit codes, here and nowhere else."""
         try:
-            return super().invoke(ctx)
+            with explained():
+                return super().invoke(ctx)
         except CompileError as error:
             print_diagnostics(error.diagnostics)
             sys.exit(1)

@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from pgcompile.diagnostics.report import Diagnostic, Severity
-from pgcompile.diagnostics.source import Span
+from pgcompile.diagnostics.source import Source, Span
 
 _COLOURS = {Severity.ERROR: "31", Severity.WARNING: "33", Severity.NOTE: "36"}
 _MAX_LINE = 160
@@ -42,6 +42,14 @@ def render(found: Diagnostic, *, colour: bool) -> str:
     if found.help:
         lines.append(f"{margin} {paint('=', '34')} {paint('help', '32')}: {_indent(found.help, margin)}")
     return "\n".join(lines)
+
+
+def render_place(source: Source, span: Span) -> str:
+    """A place of a program: where it is, its line, and carets under it, without colours."""
+    name, line, column = source.position(span.start)
+    margin = " " * len(str(line))
+    found = Diagnostic("PGC000", span, "", source)
+    return "\n".join([f"{margin}--> {name}:{line}:{column}", *_frame(found, span, "31", margin, _painter(False))])
 
 
 class _painter:

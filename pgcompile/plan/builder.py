@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from pgcompile.diagnostics import InternalError
 from pgcompile.plan.ops import Operation, operation
+from pgcompile.plan.origin import Origin, merged
 from pgcompile.plan.values import Attribute, Axis, Value
 
 # log(exp(x)) is x: a scale kept as its logarithm is not exponentiated and logged again.
@@ -27,6 +28,8 @@ class Builder:
     values: list[Value] = field(default_factory=list)
     _known: dict[tuple[object, ...], Value] = field(default_factory=dict)
     _section: str | None = None
+    _origins: tuple[Origin, ...] = ()
+    _whole: tuple[Origin, ...] = ()
 
     # --- creation ---
 
@@ -64,6 +67,7 @@ class Builder:
         axes = _inferred_axes(row, args, attributes) if axes is None else axes
         key = (op, tuple(id(a) for a in args), attributes, shape, axes, fresh)
         if key in self._known:
+            self._stamp(self._known[key])
             return self._known[key]
         is_batched = any(a.batched for a in args) if batched is None else batched
         value = Value(op, args, attributes, shape, is_batched, axes, len(self.values), self._section)
@@ -77,7 +81,13 @@ class Builder:
             value.source = fresh
         self.values.append(value)
         self._known[key] = value
+        self._stamp(value)
         return value
+
+    def _stamp(self, value: Value) -> None:
+        """Add the origins of the present section; leaves belong to nobody."""
+        if value.op not in ("constant", "argument", "attribute"):
+            value.origins = merged(value.origins, self._origins, self._whole)
 
     def as_tensor(self, value: Value) -> Value:
         """An `input` may be given as a bare number, which has no methods."""
@@ -87,13 +97,28 @@ class Builder:
         return self.name(made, f"{value.attributes[0]}_tensor") if value.op == "argument" else made
 
     @contextmanager
-    def section(self, comment: str) -> Iterator[None]:
-        """Values made inside belong to this formula, unless an outer section already claimed them."""
-        before, self._section = self._section, comment
+    def section(self, comment: str, *origins: Origin) -> Iterator[None]:
+        """Values made inside belong to this formula, unless an outer section already claimed them.
+
+        Args:
+            comment: the formula, as the comment over their lines.
+            origins: where it stands in the program; without, that of the section around.
+        """
+        before = self._section, self._origins
+        self._section, self._origins = comment, origins or self._origins
         try:
             yield
         finally:
-            self._section = before
+            self._section, self._origins = before
+
+    @contextmanager
+    def within(self, *origins: Origin) -> Iterator[None]:
+        """Values made inside belong to these places too, such as the objective that is lowered."""
+        before, self._whole = self._whole, origins
+        try:
+            yield
+        finally:
+            self._whole = before
 
     def name(self, value: Value, *hints: str, keep: bool = False) -> Value:
         """Propose names for a value; `keep` gives it a line of its own."""

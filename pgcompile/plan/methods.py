@@ -39,6 +39,7 @@ from pgcompile.plan.lower.marginals import log_of
 from pgcompile.plan.lower.mixture_factors import weights_of_mixture
 from pgcompile.plan.lower.objectives import ObjectiveLowering
 from pgcompile.plan.names import factor_attribute
+from pgcompile.plan.origin import Origin
 from pgcompile.plan.passes.batch_mean import batch_mean
 from pgcompile.plan.tensors import Tensors
 from pgcompile.plan.values import Value
@@ -197,7 +198,8 @@ class Planner:
             self._touch_arguments(environment, rewritten)
         outputs = []
         for key, rewritten in objectives.items():
-            value = ObjectiveLowering(environment, rewritten).run()
+            with environment.builder.within(self._origin(key)):
+                value = ObjectiveLowering(environment, rewritten).run()
             environment.builder.name(value, key, keep=len(objectives) > 1)
             outputs.append((key, value))
         return self._finished(name, formula, environment, outputs)
@@ -206,9 +208,13 @@ class Planner:
         """What a training step minimises: the objective's mean over the batch, with its sign."""
         environment = self._environment()
         self._touch_arguments(environment, rewritten)
-        value = ObjectiveLowering(environment, rewritten).run()
-        mean = batch_mean(environment.builder, value, -1 if line.direction == "maximize" else 1)
+        with environment.builder.within(self._origin(line.objective)):
+            value = ObjectiveLowering(environment, rewritten).run()
+            mean = batch_mean(environment.builder, value, -1 if line.direction == "maximize" else 1)
         return self._finished(name, line.objective, environment, [(name, mean)])
+
+    def _origin(self, objective: str) -> Origin:
+        return Origin(self.model.objectives[objective].span, objective)
 
     def _touch_arguments(self, environment: FactorLowering, rewritten: Rewritten) -> None:
         """Observed variables exist before any draw, so that draws can take the batch shape from them."""
@@ -432,7 +438,8 @@ class Planner:
             environment.local[parent] = environment.builder.argument(parent, self.model.spaces[parent].shape)
         assert isinstance(item.definition, Deterministic)
         text = f"{item.targets[0]} = {format_expr(item.definition.expr)}"
-        value = environment.formula(item.definition)
+        with environment.builder.within(Origin(item.span, text)):
+            value = environment.formula(item.definition)
         environment.builder.name(value, item.targets[0], keep=True)
         inputs = self._inputs(environment)
         return SampleStep(item.targets[0], text, item.parents, inputs=inputs, builder=environment.builder, value=value)

@@ -96,6 +96,13 @@ def _reduced(args: tuple[Value, ...], attributes: tuple[Attribute, ...]) -> Shap
     return args[0].shape[: args[0].rank - dims]
 
 
+def _reduced_pair(args: tuple[Value, ...], attributes: tuple[Attribute, ...]) -> Shape:
+    (dims,) = attributes
+    assert isinstance(dims, int)
+    whole = _all(args, attributes)
+    return whole[: len(whole) - dims]
+
+
 def _columns(args: tuple[Value, ...], attributes: tuple[Attribute, ...]) -> Shape:
     (count,) = attributes
     assert isinstance(count, int)
@@ -198,7 +205,7 @@ _ROWS = (
     _pairwise("xlog1py"),
     _pairwise("logaddexp"),
     Operation("inside", 3, _all),
-    _pairwise("bernoulli_log_prob", hint="log_prob"),
+    Operation("bernoulli_log_prob", 2, _reduced_pair, hint="log_prob"),
     # Reductions of event dimensions.
     Operation("sum", 1, _reduced, hint="total"),
     Operation("mean", 1, _reduced),
@@ -217,7 +224,7 @@ _ROWS = (
     Operation("tensor_mean", 1, _scalar, takes_number=True),
     Operation("tensor_total", 2, _scalar, takes_number=True),
     Operation("divide_by_batch", 2, _scalar),
-    Operation("bernoulli_log_prob_sum", 2, _scalar, _no_axes, hint="log_prob"),
+    Operation("binary_cross_entropy_sum", 2, _scalar, _no_axes, hint="cross_entropy"),
     Operation("cross_entropy_sum", 2, _scalar, _no_axes, hint="cross_entropy"),
     Operation("cross_entropy_mean", 2, _scalar, _no_axes, hint="cross_entropy"),
     # Shapes.

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from pgcompile.plan.origin import Origin
+
 Attribute = int | float | str | bool | None | tuple["Attribute", ...]
 
 
@@ -58,6 +60,7 @@ class Value:
         per_point: whether it may have batch dimensions without being known to: what an `input` gives.
         spread: the axes that its dimensions are lined up with already, where ones stand for those it lacks.
         may_be_number: whether it is a bare number where an `input` is given as one.
+        origins: the places of the program that it comes from, the nearest first.
         source: of noise, what it is for: number and variable of the draw, then what tells its own noises apart.
     """
 
@@ -72,6 +75,7 @@ class Value:
     hints: list[str] = field(default_factory=list)
     keep: bool = False
     source: tuple[Any, ...] | None = None
+    origins: tuple[Origin, ...] = ()
     may_be_number: bool = False
     per_point: bool = False
     spread: tuple[Axis, ...] = ()

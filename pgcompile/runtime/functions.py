@@ -1,7 +1,15 @@
 """Special functions and linear algebra that torch does not have, written to be copied into emitted modules."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+
+def bernoulli_log_prob(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
+    """log Bernoulli(x; logits), summed over the last `rank` dimensions; both broadcast."""
+    logits, x = torch.broadcast_tensors(logits, x)
+    entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+    return -entropy.sum(tuple(range(-rank, 0))) if rank else -entropy
 
 
 def log_bessel_i0(x: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -26,6 +27,11 @@ from pgcompile.diagnostics import Severity
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write a training script for the module too, for python and torchrun.",
 )
+@click.option(
+    "--source-map",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the places of the program that each line of the module comes from, as JSON.",
+)
 def command(
     program: str,
     output: Path | None,
@@ -35,6 +41,7 @@ def command(
     debug: bool,
     quiet: bool,
     script: Path | None,
+    source_map: Path | None,
 ) -> None:
     """Compile PROGRAM to a PyTorch module."""
     from pgcompile.atomic_write import write_atomically
@@ -47,6 +54,9 @@ def command(
     else:
         write_atomically(output, made.source.encode())
         click.echo(f"{output}: {made.source.count(chr(10))} lines, class {made.class_name}", err=True)
+    if source_map is not None:
+        write_atomically(source_map, json.dumps(made.source_map.to_json(), indent=1).encode())
+        click.echo(f"{source_map}: the map from its lines to the program", err=True)
     if script is not None:
         if output is None or output.parent.resolve() != script.parent.resolve() or not output.stem.isidentifier():
             raise click.UsageError("--train needs -o with a module beside the script: -o model.py --train train.py")

@@ -10,6 +10,7 @@ from pgcompile.model.values import (
 from pgcompile.model.variable import Variable
 from pgcompile.objective.terms import Draw
 from pgcompile.plan.lower.requests import DrawRequest
+from pgcompile.plan.origin import origin_of
 from pgcompile.plan.values import Axis, Value
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def enumerated_value(lowering: "FactorLowering", draw: Draw, atom: Atom, variabl
     assert count is not None
     axis = lowering.axes.values(draw, variable, count)
     kind = space.kind if space.kind in ("one_hot", "category") else "boolean"
-    with lowering.builder.section(f"E_{{{draw.distribution.label}}}: every value of {variable}"):
+    with lowering.builder.section(f"E_{{{draw.distribution.label}}}: every value of {variable}", origin_of(atom)):
         value = lowering.builder.states(kind, space.categories or 0, space.shape, axis)
     return lowering.builder.name(value, str(variable), keep=True)
 
@@ -56,7 +57,7 @@ def relaxed_draw(lowering: "FactorLowering", draw: Draw, atom: Atom, axes: tuple
     parameters = lowering.parameters(atom, draw.inside)
     shape = lowering.shape(atom)
     one_hot = lowering.family(atom).name == "OneHotCategorical"
-    with build.section(f"{comment}a relaxed sample of {atom.targets[0]}"):
+    with build.section(f"{comment}a relaxed sample of {atom.targets[0]}", origin_of(atom)):
         if "logits" in parameters:
             logits = build.tensor(parameters["logits"])
         else:

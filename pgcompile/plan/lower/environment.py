@@ -19,6 +19,7 @@ from pgcompile.plan.lower.expressions import ExpressionLowering
 from pgcompile.plan.lower.family_factors import log_density_of_family, parameter_value
 from pgcompile.plan.lower.formulas import FormulaLowering
 from pgcompile.plan.lower.handlers import HANDLERS, DrawRequest, Handler
+from pgcompile.plan.origin import Origin, origin_of
 from pgcompile.plan.tensors import Tensors
 from pgcompile.plan.values import Value
 from pgcompile.syntax import tree
@@ -73,7 +74,7 @@ class FactorLowering:
         if factor is not None:
             if (variable, env) not in self._variables:
                 assert isinstance(factor.definition, Deterministic)
-                with self.builder.section(f"{name} = {format_expr(factor.definition.expr)}"):
+                with self.builder.section(f"{name} = {format_expr(factor.definition.expr)}", Origin(factor.span, name)):
                     value = self.expressions(env, {}, factor.definition.bindings).lower(factor.definition.expr)
                 self._variables[variable, env] = self.builder.name(value, name)
             return self._variables[variable, env]
@@ -129,7 +130,7 @@ class FactorLowering:
         expressions = self.expressions(env, atom.mapping, definition.bindings)
         target = atom.targets[0]
         found: dict[str, Value] = {}
-        with self.builder.section(atom.label):
+        with self.builder.section(atom.label, origin_of(atom)):
             for name, expr in definition.parameters:
                 parameter = definition.family.parameter(name)
                 value = parameter_value(self, expressions, definition, parameter, expr, atom.factor.targets[0])

@@ -9,6 +9,7 @@ from pgcompile.objective.terms import Env
 from pgcompile.plan.builder import merge_axes
 from pgcompile.plan.lower.requests import DrawRequest
 from pgcompile.plan.names import factor_attribute
+from pgcompile.plan.origin import origin_of
 from pgcompile.plan.values import Value
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def log_density_of_extern(lowering: "FactorLowering", atom: Atom, env: Env) -> V
     parents = [lowering.variable(p, env) for p in atom.parents]
     x = lowering.variable(atom.targets[0], env)
     attribute = lowering.tensors.extern(factor_attribute(atom.factor))
-    with lowering.builder.section(f"log {atom.label}"):
+    with lowering.builder.section(f"log {atom.label}", origin_of(atom)):
         value = lowering.builder.make("extern_log_prob", (x, *parents), (attribute, x.rank), shape=())
     return lowering.builder.name(value, density_name(atom), keep=True)
 
@@ -32,7 +33,7 @@ def draw_of_extern(lowering: "FactorLowering", atom: Atom, env: Env, request: Dr
     attribute = lowering.tensors.extern(factor_attribute(atom.factor))
     shape = lowering.shape(atom)
     sizes = tuple(axis.size for axis in request.axes)
-    with lowering.builder.section(request.comment):
+    with lowering.builder.section(request.comment, origin_of(atom)):
         value = lowering.builder.make(
             "extern_draw",
             tuple(parents),

@@ -17,6 +17,7 @@ from pgcompile.plan.lower.expressions import ExpressionLowering
 from pgcompile.plan.lower.formulas import FormulaLowering
 from pgcompile.plan.lower.requests import DrawRequest
 from pgcompile.plan.names import density_name
+from pgcompile.plan.origin import origin_of
 from pgcompile.plan.values import Axis, Value
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.family import Parameter
@@ -99,6 +100,8 @@ def reduced(lowering: "FactorLowering", value: Value, lead: tuple[int, ...]) -> 
         return build.unary("neg", reduced(lowering, value.args[0], lead))
     if value.op == "mul" and value.args[0].constant is not None:
         return build.binary("mul", value.args[0], reduced(lowering, value.args[1], lead))
+    if value.op == "bernoulli_log_prob" and value.shape == lead:
+        return build.make("bernoulli_log_prob", value.args, (len(lead),))
     return build.sum_to_scalar(value, lead)
 
 
@@ -186,7 +189,7 @@ def log_density_of_family(
     if detached:
         bindings = {s: v if v.constant is not None else build.unary("detach", v) for s, v in bindings.items()}
     x = lowering.variable(atom.targets[0], env)
-    with build.section(within or f"log {atom.label}"):
+    with build.section(within or f"log {atom.label}", origin_of(atom)):
         formula = FormulaLowering(build, {**bindings, X: x}, lowering.width(atom))
         total = summed(lowering, formula, facts.log_density, lowering.independent_shape(atom))
         if x.batched and not total.batched:
@@ -198,7 +201,7 @@ def draw_of_family(lowering: "FactorLowering", atom: Atom, env: Env, request: Dr
     """A draw from a factor of a family, as a formula of noise and its parameters."""
     facts, _ = lowering.facts(atom)
     bindings = lowering.bindings(atom, env)
-    with lowering.builder.section(request.comment):
+    with lowering.builder.section(request.comment, origin_of(atom)):
         value = from_noise(lowering, facts.draw, atom, bindings, request.axes, request.identity)
         if value.constant is not None:
             value = lowering.builder.expand_full(value, lowering.shape(atom), request.axes, None)

@@ -9,6 +9,7 @@ from pgcompile.model.values import (
 from pgcompile.objective.terms import Env
 from pgcompile.plan.lower.family_factors import log_density_of_family
 from pgcompile.plan.lower.requests import DrawRequest
+from pgcompile.plan.origin import origin_of
 from pgcompile.plan.values import Value
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def log_density_of_flow(lowering: "FactorLowering", atom: Atom, env: Env) -> Val
     assert isinstance(definition, FlowUse)
     build, target = lowering.builder, atom.targets[0]
     x = lowering.variable(target, env)
-    with build.section(f"log {atom.label}"):
+    with build.section(f"log {atom.label}", origin_of(atom)):
         context = flow_context(lowering, definition, atom, env)
         known = lowering.flows.get(_key(definition, x, context))
         if known is not None:
@@ -71,7 +72,7 @@ def log_density_of_flow(lowering: "FactorLowering", atom: Atom, env: Env) -> Val
     made = definition.base_atom(atom)
     inner = lowering.bind(target.as_base(), made, env, base)
     density = log_density_of_family(lowering, made, inner, within=f"log {atom.label}")
-    with build.section(f"log {atom.label}"):
+    with build.section(f"log {atom.label}", origin_of(atom)):
         total = build.binary("add", density, ladj)
     return build.name(total, density_name(atom), keep=True)
 
@@ -81,9 +82,9 @@ def draw_of_flow(lowering: "FactorLowering", atom: Atom, env: Env, request: Draw
     definition = atom.factor.definition
     assert isinstance(definition, FlowUse)
     build, target = lowering.builder, atom.targets[0]
-    with build.section(atom.label):
+    with build.section(atom.label, origin_of(atom)):
         context = flow_context(lowering, definition, atom, env)
-    with build.section(request.comment):
+    with build.section(request.comment, origin_of(atom)):
         wide = tuple(dict.fromkeys((*request.axes, *(context.axes if context is not None else ()))))
         base = lowering.draw(definition.base_atom(atom), env, request.of_base(wide))
         x, ladj = apply_flow(lowering, definition, base, context, to_base=False)

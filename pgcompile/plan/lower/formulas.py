@@ -115,7 +115,7 @@ class FormulaLowering:
     def _add(self, expr: Expr) -> Value:
         terms = [self._split(term) for term in _ordered_terms(expr)]
         values: list[tuple[Rational, Value]] = []
-        terms = self._cross_entropies(terms, values)
+        terms = self._bernoulli_log_probs(terms, values)
         for number, group in _by_size(terms):
             if number == 1 or len(group) == 1:
                 values.extend((coefficient, self._lower(body)) for coefficient, body in group)
@@ -132,10 +132,10 @@ class FormulaLowering:
             return Integer(1), term
         return coefficient, body
 
-    def _cross_entropies(
+    def _bernoulli_log_probs(
         self, terms: list[tuple[Rational, Expr]], values: list[tuple[Rational, Value]]
     ) -> list[tuple[Rational, Expr]]:
-        """`x l - softplus(l)` is minus the binary cross-entropy of logits, one stable operation."""
+        """`x l - softplus(l)` is the log-probability of a Bernoulli with logits l, one stable operation."""
         left = list(terms)
         for coefficient, body in terms:
             if type(body).__name__ != "Softplus" or not isinstance(body.args[0], Symbol):
@@ -154,26 +154,11 @@ class FormulaLowering:
             target = next(a for a in partner[1].args if a != logits)
             if not isinstance(target, Symbol):
                 continue
-            a, b = self._same_shape(self._lower(logits), self._lower(target))
-            values.append((coefficient, self.builder.make("binary_cross_entropy", (a, b), shape=a.shape)))
+            a, b = self.builder.align(self.builder.tensor(self._lower(logits)), self._lower(target))
+            values.append((-coefficient, self.builder.make("bernoulli_log_prob", (a, b), (0,))))
             left.remove(partner)
             left.remove((coefficient, body))
         return left
-
-    def _same_shape(self, a: Value, b: Value) -> tuple[Value, Value]:
-        """Both expanded to their common dimensions, for operations that do not broadcast."""
-        a, b = self.builder.align(a, b)
-        if a.shape == b.shape and a.axes == b.axes and a.batched == b.batched:
-            return a, b
-        larger = self.builder.binary("add", a, b)
-        expanded = []
-        for value in (a, b):
-            whole = value.shape == larger.shape and value.axes == larger.axes and value.batched == larger.batched
-            other = b if value is a else a
-            fits = other.shape == larger.shape and other.axes == larger.axes and other.batched == larger.batched
-            source = other if fits else larger
-            expanded.append(value if whole else self.builder.make("expand_as", (value, source), shape=larger.shape))
-        return expanded[0], expanded[1]
 
     def _chain(self, terms: list[tuple[Rational, Value]]) -> tuple[Rational, Value]:
         """A sum from left to right, positive terms first; the sign is -1 where every term is negative."""

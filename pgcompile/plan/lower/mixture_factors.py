@@ -8,6 +8,7 @@ from pgcompile.model.values import (
     Mixture,
 )
 from pgcompile.objective.terms import OBSERVED, Env
+from pgcompile.plan.origin import origin_of
 from pgcompile.plan.values import Value
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def log_density_of_mixture(lowering: "FactorLowering", atom: Atom, env: Env) -> 
     assert isinstance(definition, Mixture)
     build = lowering.builder
     densities = [lowering.log_density(part, env) for part in component_atoms(atom)]
-    with build.section(f"log {atom.label}: a log-sum-exp of its components"):
+    with build.section(f"log {atom.label}: a log-sum-exp of its components", origin_of(atom)):
         terms = []
         for weight, density in zip(weights_of(definition, lowering.model), densities, strict=True):
             value = lowering.expressions(env, atom.mapping, ()).lower(weight)

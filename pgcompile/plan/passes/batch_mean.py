@@ -103,9 +103,9 @@ def _total_over(build: Builder, value: Value) -> Value:
     inner = value.args[0] if value.op == "sum" and value.args[0].rank == value.attributes[0] else value
     if inner.op == "sum" and inner.rank == 0:
         inner = inner.args[0]
-    if inner.op == "binary_cross_entropy":
-        total = build.make("binary_cross_entropy_sum", inner.args, shape=(), batched=False, axes=())
-        return build.name(total, *inner.hints, *value.hints, keep=True)
+    if inner.op == "bernoulli_log_prob" and _alike(*inner.args):
+        total = build.make("binary_cross_entropy_sum", inner.args, batched=False)
+        return build.unary("neg", build.name(total, "cross_entropy", keep=True))
     picked = _picked(inner)
     if picked is not None and not inner.axes:
         ce = build.make("cross_entropy_sum", picked, shape=(), batched=False, axes=())
@@ -114,6 +114,11 @@ def _total_over(build: Builder, value: Value) -> Value:
     if value.op == "item":
         return total  # the value has a line already, and its name
     return build.name(total, *value.hints, keep=value.keep)
+
+
+def _alike(a: Value, b: Value) -> bool:
+    """Whether two values have the same dimensions, so that an operation of both need not broadcast."""
+    return (a.shape, a.axes, a.batched) == (b.shape, b.axes, b.batched)
 
 
 def _picked(value: Value) -> tuple[Value, Value] | None:

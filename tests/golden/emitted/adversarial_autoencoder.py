@@ -45,6 +45,13 @@ def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tup
     return shape, {name: v.expand((*shape, *events[name])) for name, v in given.items()}
 
 
+def bernoulli_log_prob(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
+    """log Bernoulli(x; logits), summed over the last `rank` dimensions; both broadcast."""
+    logits, x = torch.broadcast_tensors(logits, x)
+    entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+    return -entropy.sum(tuple(range(-rank, 0))) if rank else -entropy
+
+
 def parameters_of(optimizer) -> list:
     """The parameters that an optimizer changes."""
     return [p for group in optimizer.param_groups for p in group["params"]]
@@ -72,8 +79,8 @@ class AdversarialAutoencoder(nn.Module):
         z = loc + 0.1 * torch.randn_like(loc)
         # log p(x|z)
         logits = self.decoder(z)
-        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
-        return -(cross_entropy.sum(-1) + F.softplus(self.d(z)[..., 0]))
+        log_p_x = bernoulli_log_prob(logits, x)
+        return log_p_x - F.softplus(self.d(z)[..., 0])
 
     def js(self, x: Tensor) -> Tensor:
         """JS_d[q(z|x) || p(z)]; x: [..., 64] -> [...]."""
@@ -116,15 +123,14 @@ class AdversarialAutoencoder(nn.Module):
         z = loc + 0.1 * torch.randn_like(loc)
         # log p(x|z)
         logits = self.decoder(z)
-        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+        log_p_x = bernoulli_log_prob(logits, x)
         select = self.d(z)[..., 0]
-        minus_reconstruction = cross_entropy.sum(-1) + F.softplus(select)
         # E_{p(z)}: one pathwise sample of z
         z_2 = torch.randn_like(self._zero.expand(*x.shape[:-1], 2))
         softplus = F.softplus(self.d(z_2)[..., 0])
         total = F.softplus(-select) + softplus
         return {
-            "reconstruction": -minus_reconstruction,
+            "reconstruction": log_p_x - F.softplus(select),
             "js": 0.6931471805599453 - 0.5 * total,
         }
 
@@ -137,7 +143,7 @@ class AdversarialAutoencoder(nn.Module):
         return {"z": z, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Propagate means instead of samples; variables in `given` are held fixed."""
+        """Propagate means through p(z) p(x|z); variables in `given` are held fixed."""
         variables = {"z": (1, ()), "x": (1, ("z",))}
         shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 2)
@@ -149,8 +155,8 @@ class AdversarialAutoencoder(nn.Module):
         check_shapes("log_prob", x=(x, (64,)), z=(z, (2,)))
         log_p_z = -0.5 * z.square().sum(-1) - 1.8378770664093456
         logits = self.decoder(z)
-        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
-        return log_p_z - cross_entropy.sum(-1)
+        log_p_x = bernoulli_log_prob(logits, x)
+        return log_p_z + log_p_x
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""

@@ -105,6 +105,13 @@ def every_state(like: Tensor, base: int, shape: tuple, batch: tuple, index=False
     return values if index else values.to(like.dtype)
 
 
+def bernoulli_log_prob(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
+    """log Bernoulli(x; logits), summed over the last `rank` dimensions; both broadcast."""
+    logits, x = torch.broadcast_tensors(logits, x)
+    entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+    return -entropy.sum(tuple(range(-rank, 0))) if rank else -entropy
+
+
 class Asia(nn.Module):
     """p(asia) p(smoke) p(tub|asia) p(lung|smoke) p(bronc|smoke) ...; asia: boolean,
     tub: boolean, smoke: boolean, lung: boolean, bronc: boolean, xray: boolean,
@@ -127,84 +134,45 @@ class Asia(nn.Module):
         # E_{p(smoke)}: every value of smoke
         smoke = every_state(self._zero, 2, (), xray.shape)
         # log p(smoke)
-        full = self.smokers.expand_as(smoke)
-        cross_entropy = F.binary_cross_entropy_with_logits(
-            full,
-            smoke,
-            reduction="none",
-        )
+        log_p_smoke = bernoulli_log_prob(self.smokers, smoke, 0)
         # p(tub|asia)
         logits_tub = 1.6506808709681495 * asia - 4.59511985013459
         # E_{p(tub|asia)}: every value of tub
         tub = every_state(self._zero, 2, (), xray.shape)
         # log p(tub|asia)
-        lined = tub.unsqueeze(1)
-        total = logits_tub + lined
-        logits_full = logits_tub.expand_as(total)
-        full_2 = lined.expand_as(total)
-        cross_entropy_2 = F.binary_cross_entropy_with_logits(
-            logits_full,
-            full_2,
-            reduction="none",
-        )
+        log_p_tub = bernoulli_log_prob(logits_tub, tub.unsqueeze(1), 0)
         # p(lung|smoke)
         logits_lung = 2.3978952727983707 * smoke - 4.59511985013459
         # E_{p(lung|smoke)}: every value of lung
         lung = every_state(self._zero, 2, (), xray.shape)
         # log p(lung|smoke)
-        lined_2 = lung.unsqueeze(1)
-        total_2 = logits_lung + lined_2
-        logits_full_2 = logits_lung.expand_as(total_2)
-        full_3 = lined_2.expand_as(total_2)
-        cross_entropy_3 = F.binary_cross_entropy_with_logits(
-            logits_full_2,
-            full_3,
-            reduction="none",
-        )
+        lung_aligned = lung.unsqueeze(1)
+        log_p_lung = bernoulli_log_prob(logits_lung, lung_aligned, 0)
         # p(bronc|smoke)
         logits_bronc = 1.252762968495368 * smoke - 0.8472978603872038
         # E_{p(bronc|smoke)}: every value of bronc
         bronc = every_state(self._zero, 2, (), xray.shape)
         # log p(bronc|smoke)
-        lined_3 = bronc.unsqueeze(1)
-        total_3 = logits_bronc + lined_3
-        logits_full_3 = logits_bronc.expand_as(total_3)
-        full_4 = lined_3.expand_as(total_3)
-        cross_entropy_4 = F.binary_cross_entropy_with_logits(
-            logits_full_3,
-            full_4,
-            reduction="none",
-        )
+        log_p_bronc = bernoulli_log_prob(logits_bronc, bronc.unsqueeze(1), 0)
         # log p(xray|tub,lung)
-        either = torch.maximum(tub, lined_2)
+        either = torch.maximum(tub, lung_aligned)
         logits_xray = 6.836259277277065 * either - 2.9444389791664403
-        xray_full = xray.expand_as(logits_xray)
-        cross_entropy_5 = F.binary_cross_entropy_with_logits(
-            logits_xray,
-            xray_full,
-            reduction="none",
-        )
+        log_p_xray = bernoulli_log_prob(logits_xray, xray, 0)
         # log p(dysp|tub,lung,bronc)
         short = 3.0445224377234226 * either - 2.197224577336219
         product = short * (1.0 - bronc).unsqueeze(1).unsqueeze(2)
         wheezing = 1.3862943611198908 + 0.8109302162163288 * either
-        logits_dysp = product + wheezing * bronc.unsqueeze(1).unsqueeze(2)
-        dysp_full = dysp.expand_as(logits_dysp)
-        cross_entropy_6 = F.binary_cross_entropy_with_logits(
-            logits_dysp,
-            dysp_full,
-            reduction="none",
-        )
+        product_2 = wheezing * bronc.unsqueeze(1).unsqueeze(2)
+        log_p_dysp = bernoulli_log_prob(product + product_2, dysp, 0)
         # log p(xray,dysp): the sum over smoke
-        total_4 = cross_entropy + cross_entropy_3
-        log_sum_smoke = (-(total_4 + cross_entropy_4.unsqueeze(1))).logsumexp(2)
+        total = log_p_smoke + log_p_lung + log_p_bronc.unsqueeze(1)
+        log_sum_smoke = total.logsumexp(2)
         # log p(xray,dysp): the sum over bronc
-        lined_4 = log_sum_smoke.unsqueeze(2)
-        log_sum_bronc = (lined_4 - cross_entropy_6).logsumexp(0)
+        log_sum_bronc = (log_sum_smoke.unsqueeze(2) + log_p_dysp).logsumexp(0)
         # log p(xray,dysp): the sum over lung
-        log_sum_lung = (log_sum_bronc - cross_entropy_5).logsumexp(0)
+        log_sum_lung = (log_p_xray + log_sum_bronc).logsumexp(0)
         # log p(xray,dysp): the sum over asia
-        log_sum_asia = (log_p_asia - cross_entropy_2).logsumexp(1)
+        log_sum_asia = (log_p_asia + log_p_tub).logsumexp(1)
         return (log_sum_lung + log_sum_asia).logsumexp(0)
 
     def loss(self, xray: Tensor, dysp: Tensor) -> Tensor:
@@ -214,69 +182,30 @@ class Asia(nn.Module):
         asia = every_state(self._zero, 2, (), xray.shape)
         log_p_asia = -0.010050335853501442 * (1.0 - asia) - 4.605170185988092 * asia
         smoke = every_state(self._zero, 2, (), xray.shape)
-        full = self.smokers.expand_as(smoke)
-        cross_entropy = F.binary_cross_entropy_with_logits(
-            full,
-            smoke,
-            reduction="none",
-        )
+        log_p_smoke = bernoulli_log_prob(self.smokers, smoke, 0)
         logits_tub = 1.6506808709681495 * asia - 4.59511985013459
         tub = every_state(self._zero, 2, (), xray.shape)
-        lined = tub.unsqueeze(1)
-        total = logits_tub + lined
-        logits_full = logits_tub.expand_as(total)
-        full_2 = lined.expand_as(total)
-        cross_entropy_2 = F.binary_cross_entropy_with_logits(
-            logits_full,
-            full_2,
-            reduction="none",
-        )
+        log_p_tub = bernoulli_log_prob(logits_tub, tub.unsqueeze(1), 0)
         logits_lung = 2.3978952727983707 * smoke - 4.59511985013459
         lung = every_state(self._zero, 2, (), xray.shape)
-        lined_2 = lung.unsqueeze(1)
-        total_2 = logits_lung + lined_2
-        logits_full_2 = logits_lung.expand_as(total_2)
-        full_3 = lined_2.expand_as(total_2)
-        cross_entropy_3 = F.binary_cross_entropy_with_logits(
-            logits_full_2,
-            full_3,
-            reduction="none",
-        )
+        lung_aligned = lung.unsqueeze(1)
+        log_p_lung = bernoulli_log_prob(logits_lung, lung_aligned, 0)
         logits_bronc = 1.252762968495368 * smoke - 0.8472978603872038
         bronc = every_state(self._zero, 2, (), xray.shape)
-        lined_3 = bronc.unsqueeze(1)
-        total_3 = logits_bronc + lined_3
-        logits_full_3 = logits_bronc.expand_as(total_3)
-        full_4 = lined_3.expand_as(total_3)
-        cross_entropy_4 = F.binary_cross_entropy_with_logits(
-            logits_full_3,
-            full_4,
-            reduction="none",
-        )
-        either = torch.maximum(tub, lined_2)
+        log_p_bronc = bernoulli_log_prob(logits_bronc, bronc.unsqueeze(1), 0)
+        either = torch.maximum(tub, lung_aligned)
         logits_xray = 6.836259277277065 * either - 2.9444389791664403
-        xray_full = xray.expand_as(logits_xray)
-        cross_entropy_5 = F.binary_cross_entropy_with_logits(
-            logits_xray,
-            xray_full,
-            reduction="none",
-        )
+        log_p_xray = bernoulli_log_prob(logits_xray, xray, 0)
         short = 3.0445224377234226 * either - 2.197224577336219
         product = short * (1.0 - bronc).unsqueeze(1).unsqueeze(2)
         wheezing = 1.3862943611198908 + 0.8109302162163288 * either
-        logits_dysp = product + wheezing * bronc.unsqueeze(1).unsqueeze(2)
-        dysp_full = dysp.expand_as(logits_dysp)
-        cross_entropy_6 = F.binary_cross_entropy_with_logits(
-            logits_dysp,
-            dysp_full,
-            reduction="none",
-        )
-        total_4 = cross_entropy + cross_entropy_3
-        log_sum_smoke = (-(total_4 + cross_entropy_4.unsqueeze(1))).logsumexp(2)
-        lined_4 = log_sum_smoke.unsqueeze(2)
-        log_sum_bronc = (lined_4 - cross_entropy_6).logsumexp(0)
-        log_sum_lung = (log_sum_bronc - cross_entropy_5).logsumexp(0)
-        log_sum_asia = (log_p_asia - cross_entropy_2).logsumexp(1)
+        product_2 = wheezing * bronc.unsqueeze(1).unsqueeze(2)
+        log_p_dysp = bernoulli_log_prob(product + product_2, dysp, 0)
+        total = log_p_smoke + log_p_lung + log_p_bronc.unsqueeze(1)
+        log_sum_smoke = total.logsumexp(2)
+        log_sum_bronc = (log_sum_smoke.unsqueeze(2) + log_p_dysp).logsumexp(0)
+        log_sum_lung = (log_p_xray + log_sum_bronc).logsumexp(0)
+        log_sum_asia = (log_p_asia + log_p_tub).logsumexp(1)
         log_sum_tub = (log_sum_lung + log_sum_asia).logsumexp(0)
         return -log_sum_tub.mean()
 
@@ -285,8 +214,8 @@ class Asia(nn.Module):
         return {"evidence": self.evidence(xray, dysp)}
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Draw from p(asia) p(smoke) p(tub|asia) ...; variables in `given` are held
-        fixed.
+        """Draw from p(asia) p(smoke) p(tub|asia) p(lung|smoke) ...;
+        variables in `given` are held fixed.
         """
         variables = {
             "asia": (0, ()),
@@ -328,7 +257,9 @@ class Asia(nn.Module):
         }
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Propagate means instead of samples; variables in `given` are held fixed."""
+        """Propagate means through p(asia) p(smoke) p(tub|asia) p(lung|smoke) ...;
+        variables in `given` are held fixed.
+        """
         variables = {
             "asia": (0, ()),
             "smoke": (0, ()),
@@ -394,50 +325,22 @@ class Asia(nn.Module):
             dysp=(dysp, ()),
         )
         log_p_asia = -0.010050335853501442 * (1.0 - asia) - 4.605170185988092 * asia
-        full = self.smokers.expand_as(smoke)
-        cross_entropy = F.binary_cross_entropy_with_logits(
-            full,
-            smoke,
-            reduction="none",
-        )
+        log_p_smoke = bernoulli_log_prob(self.smokers, smoke, 0)
         logits_tub = 1.6506808709681495 * asia - 4.59511985013459
-        cross_entropy_2 = F.binary_cross_entropy_with_logits(
-            logits_tub,
-            tub,
-            reduction="none",
-        )
+        log_p_tub = bernoulli_log_prob(logits_tub, tub, 0)
         logits_lung = 2.3978952727983707 * smoke - 4.59511985013459
-        cross_entropy_3 = F.binary_cross_entropy_with_logits(
-            logits_lung,
-            lung,
-            reduction="none",
-        )
+        log_p_lung = bernoulli_log_prob(logits_lung, lung, 0)
         logits_bronc = 1.252762968495368 * smoke - 0.8472978603872038
-        cross_entropy_4 = F.binary_cross_entropy_with_logits(
-            logits_bronc,
-            bronc,
-            reduction="none",
-        )
+        log_p_bronc = bernoulli_log_prob(logits_bronc, bronc, 0)
         either = torch.maximum(tub, lung)
         logits_xray = 6.836259277277065 * either - 2.9444389791664403
-        cross_entropy_5 = F.binary_cross_entropy_with_logits(
-            logits_xray,
-            xray,
-            reduction="none",
-        )
+        log_p_xray = bernoulli_log_prob(logits_xray, xray, 0)
         short = 3.0445224377234226 * either - 2.197224577336219
         wheezing = 1.3862943611198908 + 0.8109302162163288 * either
         logits_dysp = short * (1.0 - bronc) + wheezing * bronc
-        cross_entropy_6 = F.binary_cross_entropy_with_logits(
-            logits_dysp,
-            dysp,
-            reduction="none",
-        )
-        difference = log_p_asia - cross_entropy
-        difference_2 = difference - cross_entropy_2
-        difference_3 = difference_2 - cross_entropy_3
-        difference_4 = difference_3 - cross_entropy_4
-        return difference_4 - cross_entropy_5 - cross_entropy_6
+        log_p_dysp = bernoulli_log_prob(logits_dysp, dysp, 0)
+        total = log_p_asia + log_p_smoke + log_p_tub + log_p_lung
+        return total + log_p_bronc + log_p_xray + log_p_dysp
 
     def log_p_xray_dysp(self, xray: Tensor, dysp: Tensor) -> Tensor:
         """log p(xray|tub,lung) p(dysp|tub,lung,bronc) p(asia) p(smoke) p(tub|asia)
@@ -452,84 +355,45 @@ class Asia(nn.Module):
         # E_{p(smoke)}: every value of smoke
         smoke = every_state(self._zero, 2, (), xray.shape)
         # log p(smoke)
-        full = self.smokers.expand_as(smoke)
-        cross_entropy = F.binary_cross_entropy_with_logits(
-            full,
-            smoke,
-            reduction="none",
-        )
+        log_p_smoke = bernoulli_log_prob(self.smokers, smoke, 0)
         # p(tub|asia)
         logits_tub = 1.6506808709681495 * asia - 4.59511985013459
         # E_{p(tub|asia)}: every value of tub
         tub = every_state(self._zero, 2, (), xray.shape)
         # log p(tub|asia)
-        lined = tub.unsqueeze(1)
-        total = logits_tub + lined
-        logits_full = logits_tub.expand_as(total)
-        full_2 = lined.expand_as(total)
-        cross_entropy_2 = F.binary_cross_entropy_with_logits(
-            logits_full,
-            full_2,
-            reduction="none",
-        )
+        log_p_tub = bernoulli_log_prob(logits_tub, tub.unsqueeze(1), 0)
         # p(lung|smoke)
         logits_lung = 2.3978952727983707 * smoke - 4.59511985013459
         # E_{p(lung|smoke)}: every value of lung
         lung = every_state(self._zero, 2, (), xray.shape)
         # log p(lung|smoke)
-        lined_2 = lung.unsqueeze(1)
-        total_2 = logits_lung + lined_2
-        logits_full_2 = logits_lung.expand_as(total_2)
-        full_3 = lined_2.expand_as(total_2)
-        cross_entropy_3 = F.binary_cross_entropy_with_logits(
-            logits_full_2,
-            full_3,
-            reduction="none",
-        )
+        lung_aligned = lung.unsqueeze(1)
+        log_p_lung = bernoulli_log_prob(logits_lung, lung_aligned, 0)
         # log p(xray|tub,lung)
-        either = torch.maximum(tub, lined_2)
+        either = torch.maximum(tub, lung_aligned)
         logits_xray = 6.836259277277065 * either - 2.9444389791664403
-        xray_full = xray.expand_as(logits_xray)
-        cross_entropy_4 = F.binary_cross_entropy_with_logits(
-            logits_xray,
-            xray_full,
-            reduction="none",
-        )
+        log_p_xray = bernoulli_log_prob(logits_xray, xray, 0)
         # p(bronc|smoke)
         logits_bronc = 1.252762968495368 * smoke - 0.8472978603872038
         # E_{p(bronc|smoke)}: every value of bronc
         bronc = every_state(self._zero, 2, (), xray.shape)
         # log p(bronc|smoke)
-        lined_3 = bronc.unsqueeze(1)
-        total_3 = logits_bronc + lined_3
-        logits_full_3 = logits_bronc.expand_as(total_3)
-        full_4 = lined_3.expand_as(total_3)
-        cross_entropy_5 = F.binary_cross_entropy_with_logits(
-            logits_full_3,
-            full_4,
-            reduction="none",
-        )
+        log_p_bronc = bernoulli_log_prob(logits_bronc, bronc.unsqueeze(1), 0)
         # log p(dysp|tub,lung,bronc)
         short = 3.0445224377234226 * either - 2.197224577336219
         product = short * (1.0 - bronc).unsqueeze(1).unsqueeze(2)
         wheezing = 1.3862943611198908 + 0.8109302162163288 * either
-        logits_dysp = product + wheezing * bronc.unsqueeze(1).unsqueeze(2)
-        dysp_full = dysp.expand_as(logits_dysp)
-        cross_entropy_6 = F.binary_cross_entropy_with_logits(
-            logits_dysp,
-            dysp_full,
-            reduction="none",
-        )
+        product_2 = wheezing * bronc.unsqueeze(1).unsqueeze(2)
+        log_p_dysp = bernoulli_log_prob(product + product_2, dysp, 0)
         # log p(xray,dysp): the sum over smoke
-        total_4 = cross_entropy + cross_entropy_3
-        log_sum_smoke = (-(total_4 + cross_entropy_5.unsqueeze(1))).logsumexp(2)
+        total = log_p_smoke + log_p_lung + log_p_bronc.unsqueeze(1)
+        log_sum_smoke = total.logsumexp(2)
         # log p(xray,dysp): the sum over bronc
-        lined_4 = log_sum_smoke.unsqueeze(2)
-        log_sum_bronc = (lined_4 - cross_entropy_6).logsumexp(0)
+        log_sum_bronc = (log_sum_smoke.unsqueeze(2) + log_p_dysp).logsumexp(0)
         # log p(xray,dysp): the sum over lung
-        log_sum_lung = (log_sum_bronc - cross_entropy_4).logsumexp(0)
+        log_sum_lung = (log_p_xray + log_sum_bronc).logsumexp(0)
         # log p(xray,dysp): the sum over asia
-        log_sum_asia = (log_p_asia - cross_entropy_2).logsumexp(1)
+        log_sum_asia = (log_p_asia + log_p_tub).logsumexp(1)
         return (log_sum_lung + log_sum_asia).logsumexp(0)
 
     def log_p_tub_lung_bronc_given_xray_dysp(
@@ -557,130 +421,65 @@ class Asia(nn.Module):
         log_p_asia = -0.010050335853501442 * (1.0 - asia) - 4.605170185988092 * asia
         # log p(tub|asia)
         logits_tub = 1.6506808709681495 * asia - 4.59511985013459
-        tub_full = tub.expand_as(logits_tub)
-        cross_entropy = F.binary_cross_entropy_with_logits(
-            logits_tub,
-            tub_full,
-            reduction="none",
-        )
+        log_p_tub = bernoulli_log_prob(logits_tub, tub, 0)
         # E_{p(smoke)}: every value of smoke
         smoke = every_state(self._zero, 2, (), tub.shape)
         # log p(smoke)
-        full = self.smokers.expand_as(smoke)
-        cross_entropy_2 = F.binary_cross_entropy_with_logits(
-            full,
-            smoke,
-            reduction="none",
-        )
+        log_p_smoke = bernoulli_log_prob(self.smokers, smoke, 0)
         # log p(lung|smoke)
         logits_lung = 2.3978952727983707 * smoke - 4.59511985013459
-        lung_full = lung.expand_as(logits_lung)
-        cross_entropy_3 = F.binary_cross_entropy_with_logits(
-            logits_lung,
-            lung_full,
-            reduction="none",
-        )
+        log_p_lung = bernoulli_log_prob(logits_lung, lung, 0)
         # log p(bronc|smoke)
         logits_bronc = 1.252762968495368 * smoke - 0.8472978603872038
-        bronc_full = bronc.expand_as(logits_bronc)
-        cross_entropy_4 = F.binary_cross_entropy_with_logits(
-            logits_bronc,
-            bronc_full,
-            reduction="none",
-        )
+        log_p_bronc = bernoulli_log_prob(logits_bronc, bronc, 0)
         # log p(xray|tub,lung)
         either = torch.maximum(tub, lung)
         p_logits_xray = 6.836259277277065 * either - 2.9444389791664403
-        cross_entropy_5 = F.binary_cross_entropy_with_logits(
-            p_logits_xray,
-            xray,
-            reduction="none",
-        )
+        log_p_xray = bernoulli_log_prob(p_logits_xray, xray, 0)
         # log p(dysp|tub,lung,bronc)
         short = 3.0445224377234226 * either - 2.197224577336219
         wheezing = 1.3862943611198908 + 0.8109302162163288 * either
-        p_logits_dysp = short * (1.0 - bronc) + wheezing * bronc
-        cross_entropy_6 = F.binary_cross_entropy_with_logits(
-            p_logits_dysp,
-            dysp,
-            reduction="none",
-        )
+        logits_dysp = short * (1.0 - bronc) + wheezing * bronc
+        log_p_dysp = bernoulli_log_prob(logits_dysp, dysp, 0)
         # log p(tub,lung,bronc,xray,dysp): the sum over asia
-        log_sum_asia = (log_p_asia - cross_entropy).logsumexp(0)
+        log_sum_asia = (log_p_asia + log_p_tub).logsumexp(0)
         # log p(tub,lung,bronc,xray,dysp): the sum over smoke
-        total = cross_entropy_2 + cross_entropy_3
-        log_sum_smoke = (-(total + cross_entropy_4)).logsumexp(0)
-        total_2 = cross_entropy_5 + cross_entropy_6
+        log_sum_smoke = (log_p_smoke + log_p_lung + log_p_bronc).logsumexp(0)
         # E_{p(tub|asia)}: every value of tub
         tub_2 = every_state(self._zero, 2, (), tub.shape)
         # log p(tub|asia)
-        lined = tub_2.unsqueeze(1)
-        total_3 = logits_tub + lined
-        logits_full = logits_tub.expand_as(total_3)
-        full_2 = lined.expand_as(total_3)
-        cross_entropy_7 = F.binary_cross_entropy_with_logits(
-            logits_full,
-            full_2,
-            reduction="none",
-        )
+        log_p_tub_2 = bernoulli_log_prob(logits_tub, tub_2.unsqueeze(1), 0)
         # E_{p(lung|smoke)}: every value of lung
         lung_2 = every_state(self._zero, 2, (), tub.shape)
         # log p(lung|smoke)
-        lined_2 = lung_2.unsqueeze(1)
-        total_4 = logits_lung + lined_2
-        logits_full_2 = logits_lung.expand_as(total_4)
-        full_3 = lined_2.expand_as(total_4)
-        cross_entropy_8 = F.binary_cross_entropy_with_logits(
-            logits_full_2,
-            full_3,
-            reduction="none",
-        )
+        lung_aligned = lung_2.unsqueeze(1)
+        log_p_lung_2 = bernoulli_log_prob(logits_lung, lung_aligned, 0)
         # E_{p(bronc|smoke)}: every value of bronc
         bronc_2 = every_state(self._zero, 2, (), tub.shape)
         # log p(bronc|smoke)
-        lined_3 = bronc_2.unsqueeze(1)
-        total_5 = logits_bronc + lined_3
-        logits_full_3 = logits_bronc.expand_as(total_5)
-        full_4 = lined_3.expand_as(total_5)
-        cross_entropy_9 = F.binary_cross_entropy_with_logits(
-            logits_full_3,
-            full_4,
-            reduction="none",
-        )
+        log_p_bronc_2 = bernoulli_log_prob(logits_bronc, bronc_2.unsqueeze(1), 0)
         # log p(xray|tub,lung)
-        either_2 = torch.maximum(tub_2, lined_2)
+        either_2 = torch.maximum(tub_2, lung_aligned)
         p_logits_xray_2 = 6.836259277277065 * either_2 - 2.9444389791664403
-        xray_full = xray.expand_as(p_logits_xray_2)
-        cross_entropy_10 = F.binary_cross_entropy_with_logits(
-            p_logits_xray_2,
-            xray_full,
-            reduction="none",
-        )
+        log_p_xray_2 = bernoulli_log_prob(p_logits_xray_2, xray, 0)
         # log p(dysp|tub,lung,bronc)
         short_2 = 3.0445224377234226 * either_2 - 2.197224577336219
-        lined_4 = (1.0 - bronc_2).unsqueeze(1).unsqueeze(2)
+        aligned = (1.0 - bronc_2).unsqueeze(1).unsqueeze(2)
         wheezing_2 = 1.3862943611198908 + 0.8109302162163288 * either_2
         product = wheezing_2 * bronc_2.unsqueeze(1).unsqueeze(2)
-        p_logits_dysp_2 = short_2 * lined_4 + product
-        dysp_full = dysp.expand_as(p_logits_dysp_2)
-        cross_entropy_11 = F.binary_cross_entropy_with_logits(
-            p_logits_dysp_2,
-            dysp_full,
-            reduction="none",
-        )
+        log_p_dysp_2 = bernoulli_log_prob(short_2 * aligned + product, dysp, 0)
         # log p(xray,dysp): the sum over smoke
-        total_6 = cross_entropy_2 + cross_entropy_8
-        log_sum_smoke_2 = (-(total_6 + cross_entropy_9.unsqueeze(1))).logsumexp(2)
+        total = log_p_smoke + log_p_lung_2 + log_p_bronc_2.unsqueeze(1)
+        log_sum_smoke_2 = total.logsumexp(2)
         # log p(xray,dysp): the sum over bronc
-        lined_5 = log_sum_smoke_2.unsqueeze(2)
-        log_sum_bronc = (lined_5 - cross_entropy_11).logsumexp(0)
+        log_sum_bronc = (log_sum_smoke_2.unsqueeze(2) + log_p_dysp_2).logsumexp(0)
         # log p(xray,dysp): the sum over lung
-        log_sum_lung = (log_sum_bronc - cross_entropy_10).logsumexp(0)
+        log_sum_lung = (log_p_xray_2 + log_sum_bronc).logsumexp(0)
         # log p(xray,dysp): the sum over asia
-        log_sum_asia_2 = (log_p_asia - cross_entropy_7).logsumexp(1)
+        log_sum_asia_2 = (log_p_asia + log_p_tub_2).logsumexp(1)
         # log p(xray,dysp): the sum over tub
         log_sum_tub = (log_sum_lung + log_sum_asia_2).logsumexp(0)
-        return log_sum_asia - total_2 + log_sum_smoke - log_sum_tub
+        return log_p_xray + log_p_dysp + log_sum_asia + log_sum_smoke - log_sum_tub
 
     def log_p_lung_given_xray_dysp(
         self,
@@ -702,118 +501,63 @@ class Asia(nn.Module):
         # E_{p(smoke)}: every value of smoke
         smoke = every_state(self._zero, 2, (), lung.shape)
         # log p(smoke)
-        full = self.smokers.expand_as(smoke)
-        cross_entropy = F.binary_cross_entropy_with_logits(
-            full,
-            smoke,
-            reduction="none",
-        )
+        log_p_smoke = bernoulli_log_prob(self.smokers, smoke, 0)
         # log p(lung|smoke)
         logits_lung = 2.3978952727983707 * smoke - 4.59511985013459
-        lung_full = lung.expand_as(logits_lung)
-        cross_entropy_2 = F.binary_cross_entropy_with_logits(
-            logits_lung,
-            lung_full,
-            reduction="none",
-        )
+        log_p_lung = bernoulli_log_prob(logits_lung, lung, 0)
         # p(tub|asia)
         logits_tub = 1.6506808709681495 * asia - 4.59511985013459
         # E_{p(tub|asia)}: every value of tub
         tub = every_state(self._zero, 2, (), lung.shape)
         # log p(tub|asia)
-        lined = tub.unsqueeze(1)
-        total = logits_tub + lined
-        logits_full = logits_tub.expand_as(total)
-        full_2 = lined.expand_as(total)
-        cross_entropy_3 = F.binary_cross_entropy_with_logits(
-            logits_full,
-            full_2,
-            reduction="none",
-        )
+        log_p_tub = bernoulli_log_prob(logits_tub, tub.unsqueeze(1), 0)
         # p(bronc|smoke)
         logits_bronc = 1.252762968495368 * smoke - 0.8472978603872038
         # E_{p(bronc|smoke)}: every value of bronc
         bronc = every_state(self._zero, 2, (), lung.shape)
         # log p(bronc|smoke)
-        lined_2 = bronc.unsqueeze(1)
-        total_2 = logits_bronc + lined_2
-        logits_full_2 = logits_bronc.expand_as(total_2)
-        full_3 = lined_2.expand_as(total_2)
-        cross_entropy_4 = F.binary_cross_entropy_with_logits(
-            logits_full_2,
-            full_3,
-            reduction="none",
-        )
+        bronc_aligned = bronc.unsqueeze(1)
+        log_p_bronc = bernoulli_log_prob(logits_bronc, bronc_aligned, 0)
         # log p(xray|tub,lung)
         either = torch.maximum(tub, lung)
         p_logits_xray = 6.836259277277065 * either - 2.9444389791664403
-        xray_full = xray.expand_as(p_logits_xray)
-        cross_entropy_5 = F.binary_cross_entropy_with_logits(
-            p_logits_xray,
-            xray_full,
-            reduction="none",
-        )
+        log_p_xray = bernoulli_log_prob(p_logits_xray, xray, 0)
         # log p(dysp|tub,lung,bronc)
         short = 3.0445224377234226 * either - 2.197224577336219
-        lined_3 = (1.0 - bronc).unsqueeze(1)
+        aligned = (1.0 - bronc).unsqueeze(1)
         wheezing = 1.3862943611198908 + 0.8109302162163288 * either
-        p_logits_dysp = short * lined_3 + wheezing * lined_2
-        dysp_full = dysp.expand_as(p_logits_dysp)
-        cross_entropy_6 = F.binary_cross_entropy_with_logits(
-            p_logits_dysp,
-            dysp_full,
-            reduction="none",
-        )
+        p_logits_dysp = short * aligned + wheezing * bronc_aligned
+        log_p_dysp = bernoulli_log_prob(p_logits_dysp, dysp, 0)
         # log p(lung,xray,dysp): the sum over smoke
-        total_3 = cross_entropy + cross_entropy_2 + cross_entropy_4
-        log_sum_smoke = (-total_3).logsumexp(1)
+        log_sum_smoke = (log_p_smoke + log_p_lung + log_p_bronc).logsumexp(1)
         # log p(lung,xray,dysp): the sum over bronc
-        lined_4 = log_sum_smoke.unsqueeze(1)
-        log_sum_bronc = (lined_4 - cross_entropy_6).logsumexp(0)
+        log_sum_bronc = (log_sum_smoke.unsqueeze(1) + log_p_dysp).logsumexp(0)
         # log p(lung,xray,dysp): the sum over asia
-        log_sum_asia = (log_p_asia - cross_entropy_3).logsumexp(1)
+        log_sum_asia = (log_p_asia + log_p_tub).logsumexp(1)
         # log p(lung,xray,dysp): the sum over tub
-        log_sum_tub = (log_sum_bronc - cross_entropy_5 + log_sum_asia).logsumexp(0)
+        log_sum_tub = (log_p_xray + log_sum_bronc + log_sum_asia).logsumexp(0)
         # E_{p(lung|smoke)}: every value of lung
         lung_2 = every_state(self._zero, 2, (), lung.shape)
         # log p(lung|smoke)
-        lined_5 = lung_2.unsqueeze(1)
-        total_4 = logits_lung + lined_5
-        logits_full_3 = logits_lung.expand_as(total_4)
-        full_4 = lined_5.expand_as(total_4)
-        cross_entropy_7 = F.binary_cross_entropy_with_logits(
-            logits_full_3,
-            full_4,
-            reduction="none",
-        )
+        lung_aligned = lung_2.unsqueeze(1)
+        log_p_lung_2 = bernoulli_log_prob(logits_lung, lung_aligned, 0)
         # log p(xray|tub,lung)
-        either_2 = torch.maximum(tub, lined_5)
+        either_2 = torch.maximum(tub, lung_aligned)
         p_logits_xray_2 = 6.836259277277065 * either_2 - 2.9444389791664403
-        xray_full_2 = xray.expand_as(p_logits_xray_2)
-        cross_entropy_8 = F.binary_cross_entropy_with_logits(
-            p_logits_xray_2,
-            xray_full_2,
-            reduction="none",
-        )
+        log_p_xray_2 = bernoulli_log_prob(p_logits_xray_2, xray, 0)
         # log p(dysp|tub,lung,bronc)
         short_2 = 3.0445224377234226 * either_2 - 2.197224577336219
         wheezing_2 = 1.3862943611198908 + 0.8109302162163288 * either_2
-        product = wheezing_2.unsqueeze(1) * lined_2
-        p_logits_dysp_2 = short_2.unsqueeze(1) * lined_3 + product
-        dysp_full_2 = dysp.expand_as(p_logits_dysp_2)
-        cross_entropy_9 = F.binary_cross_entropy_with_logits(
-            p_logits_dysp_2,
-            dysp_full_2,
-            reduction="none",
-        )
+        product = wheezing_2.unsqueeze(1) * bronc_aligned
+        p_logits_dysp_2 = short_2.unsqueeze(1) * aligned + product
+        log_p_dysp_2 = bernoulli_log_prob(p_logits_dysp_2, dysp, 0)
         # log p(xray,dysp): the sum over smoke
-        lined_6 = (cross_entropy + cross_entropy_7).unsqueeze(1)
-        log_sum_smoke_2 = (-(lined_6 + cross_entropy_4)).logsumexp(2)
+        aligned_2 = (log_p_smoke + log_p_lung_2).unsqueeze(1)
+        log_sum_smoke_2 = (aligned_2 + log_p_bronc).logsumexp(2)
         # log p(xray,dysp): the sum over bronc
-        lined_7 = log_sum_smoke_2.unsqueeze(2)
-        log_sum_bronc_2 = (lined_7 - cross_entropy_9).logsumexp(1)
+        log_sum_bronc_2 = (log_sum_smoke_2.unsqueeze(2) + log_p_dysp_2).logsumexp(1)
         # log p(xray,dysp): the sum over lung
-        log_sum_lung = (log_sum_bronc_2 - cross_entropy_8).logsumexp(0)
+        log_sum_lung = (log_p_xray_2 + log_sum_bronc_2).logsumexp(0)
         # log p(xray,dysp): the sum over tub
         log_sum_tub_2 = (log_sum_lung + log_sum_asia).logsumexp(0)
         return log_sum_tub - log_sum_tub_2
@@ -915,98 +659,56 @@ class Asia(nn.Module):
         # E_{p(smoke)}: every value of smoke
         smoke = every_state(self._zero, 2, (), ())
         # log p(smoke)
-        full = self.smokers.expand_as(smoke)
-        cross_entropy = F.binary_cross_entropy_with_logits(
-            full,
-            smoke,
-            reduction="none",
-        )
+        log_p_smoke = bernoulli_log_prob(self.smokers, smoke, 0)
         # p(tub|asia)
         logits_tub = 1.6506808709681495 * asia - 4.59511985013459
         # E_{p(tub|asia)}: every value of tub
         tub = every_state(self._zero, 2, (), ())
         # log p(tub|asia)
-        lined = tub.unsqueeze(1)
-        total = logits_tub + lined
-        logits_full = logits_tub.expand_as(total)
-        full_2 = lined.expand_as(total)
-        cross_entropy_2 = F.binary_cross_entropy_with_logits(
-            logits_full,
-            full_2,
-            reduction="none",
-        )
+        log_p_tub = bernoulli_log_prob(logits_tub, tub.unsqueeze(1), 0)
         # p(lung|smoke)
         logits_lung = 2.3978952727983707 * smoke - 4.59511985013459
         # E_{p(lung|smoke)}: every value of lung
         lung = every_state(self._zero, 2, (), ())
         # log p(lung|smoke)
-        lined_2 = lung.unsqueeze(1)
-        total_2 = logits_lung + lined_2
-        logits_full_2 = logits_lung.expand_as(total_2)
-        full_3 = lined_2.expand_as(total_2)
-        cross_entropy_3 = F.binary_cross_entropy_with_logits(
-            logits_full_2,
-            full_3,
-            reduction="none",
-        )
+        lung_aligned = lung.unsqueeze(1)
+        log_p_lung = bernoulli_log_prob(logits_lung, lung_aligned, 0)
         # p(xray|tub,lung)
-        either = torch.maximum(tub, lined_2)
+        either = torch.maximum(tub, lung_aligned)
+        logits_xray = 6.836259277277065 * either - 2.9444389791664403
         # E_{p(xray|tub,lung)}: every value of xray
         xray = every_state(self._zero, 2, (), ())
         # log p(xray|tub,lung)
-        lined_3 = (6.836259277277065 * either - 2.9444389791664403).unsqueeze(2)
-        total_3 = lined_3 + xray
-        full_4 = lined_3.expand_as(total_3)
-        xray_full = xray.expand_as(total_3)
-        cross_entropy_4 = F.binary_cross_entropy_with_logits(
-            full_4,
-            xray_full,
-            reduction="none",
-        )
+        log_p_xray = bernoulli_log_prob(logits_xray.unsqueeze(2), xray, 0)
         # p(bronc|smoke)
         logits_bronc = 1.252762968495368 * smoke - 0.8472978603872038
         # E_{p(bronc|smoke)}: every value of bronc
         bronc = every_state(self._zero, 2, (), ())
         # log p(bronc|smoke)
-        lined_4 = bronc.unsqueeze(1)
-        total_4 = logits_bronc + lined_4
-        logits_full_3 = logits_bronc.expand_as(total_4)
-        full_5 = lined_4.expand_as(total_4)
-        cross_entropy_5 = F.binary_cross_entropy_with_logits(
-            logits_full_3,
-            full_5,
-            reduction="none",
-        )
+        log_p_bronc = bernoulli_log_prob(logits_bronc, bronc.unsqueeze(1), 0)
         # p(dysp|tub,lung,bronc)
         short = 3.0445224377234226 * either - 2.197224577336219
         product = short * (1.0 - bronc).unsqueeze(1).unsqueeze(2)
         wheezing = 1.3862943611198908 + 0.8109302162163288 * either
+        product_2 = wheezing * bronc.unsqueeze(1).unsqueeze(2)
         # E_{p(dysp|tub,lung,bronc)}: every value of dysp
         dysp = every_state(self._zero, 2, (), ())
         # log p(dysp|tub,lung,bronc)
-        lined_5 = (product + wheezing * bronc.unsqueeze(1).unsqueeze(2)).unsqueeze(3)
-        total_5 = lined_5 + dysp
-        full_6 = lined_5.expand_as(total_5)
-        dysp_full = dysp.expand_as(total_5)
-        cross_entropy_6 = F.binary_cross_entropy_with_logits(
-            full_6,
-            dysp_full,
-            reduction="none",
-        )
+        log_p_dysp = bernoulli_log_prob((product + product_2).unsqueeze(3), dysp, 0)
         # log p(xray,dysp): the sum over smoke
-        total_6 = cross_entropy + cross_entropy_3
-        log_sum_smoke = (-(total_6 + cross_entropy_5.unsqueeze(1))).logsumexp(2)
+        total = log_p_smoke + log_p_lung + log_p_bronc.unsqueeze(1)
+        log_sum_smoke = total.logsumexp(2)
         # log p(xray,dysp): the sum over bronc
-        lined_6 = log_sum_smoke.unsqueeze(2).unsqueeze(3)
-        log_sum_bronc = (lined_6 - cross_entropy_6).logsumexp(0)
+        log_sum_smoke_aligned = log_sum_smoke.unsqueeze(2).unsqueeze(3)
+        log_sum_bronc = (log_sum_smoke_aligned + log_p_dysp).logsumexp(0)
         # log p(xray,dysp): the sum over lung
-        lined_7 = log_sum_bronc.unsqueeze(3)
-        log_sum_lung = (lined_7 - cross_entropy_4.unsqueeze(2)).logsumexp(0)
+        total_2 = log_p_xray.unsqueeze(2) + log_sum_bronc.unsqueeze(3)
+        log_sum_lung = total_2.logsumexp(0)
         # log p(xray,dysp): the sum over asia
-        log_sum_asia = (log_p_asia - cross_entropy_2).logsumexp(1)
+        log_sum_asia = (log_p_asia + log_p_tub).logsumexp(1)
         # log p(xray,dysp): the sum over tub
-        lined_8 = log_sum_asia.unsqueeze(1).unsqueeze(2)
-        log_sum_tub = (lined_8 + log_sum_lung).logsumexp(0)
+        log_sum_asia_aligned = log_sum_asia.unsqueeze(1).unsqueeze(2)
+        log_sum_tub = (log_sum_asia_aligned + log_sum_lung).logsumexp(0)
         axis_to_last = log_sum_tub.movedim(1, -1)
         return TableOf(axis_to_last.movedim(0, -1), xray="boolean", dysp="boolean")
 
@@ -1018,81 +720,45 @@ class Asia(nn.Module):
         asia = every_state(self._zero, 2, (), xray.shape)
         # log p(asia)
         log_p_asia = -0.010050335853501442 * (1.0 - asia) - 4.605170185988092 * asia
+        # p(tub|asia)
+        logits_tub = 1.6506808709681495 * asia - 4.59511985013459
         # E_{p(tub|asia)}: every value of tub
         tub = every_state(self._zero, 2, (), xray.shape)
         # log p(tub|asia)
-        lined = (1.6506808709681495 * asia - 4.59511985013459).unsqueeze(1)
-        total = lined + tub
-        full = lined.expand_as(total)
-        tub_full = tub.expand_as(total)
-        cross_entropy = F.binary_cross_entropy_with_logits(
-            full,
-            tub_full,
-            reduction="none",
-        )
+        log_p_tub = bernoulli_log_prob(logits_tub.unsqueeze(1), tub, 0)
         # E_{p(smoke)}: every value of smoke
         smoke = every_state(self._zero, 2, (), xray.shape)
         # log p(smoke)
-        full_2 = self.smokers.expand_as(smoke)
-        cross_entropy_2 = F.binary_cross_entropy_with_logits(
-            full_2,
-            smoke,
-            reduction="none",
-        )
+        log_p_smoke = bernoulli_log_prob(self.smokers, smoke, 0)
+        # p(lung|smoke)
+        logits_lung = 2.3978952727983707 * smoke - 4.59511985013459
         # E_{p(lung|smoke)}: every value of lung
         lung = every_state(self._zero, 2, (), xray.shape)
         # log p(lung|smoke)
-        lined_2 = (2.3978952727983707 * smoke - 4.59511985013459).unsqueeze(1)
-        total_2 = lined_2 + lung
-        full_3 = lined_2.expand_as(total_2)
-        lung_full = lung.expand_as(total_2)
-        cross_entropy_3 = F.binary_cross_entropy_with_logits(
-            full_3,
-            lung_full,
-            reduction="none",
-        )
+        log_p_lung = bernoulli_log_prob(logits_lung.unsqueeze(1), lung, 0)
+        # p(bronc|smoke)
+        logits_bronc = 1.252762968495368 * smoke - 0.8472978603872038
         # E_{p(bronc|smoke)}: every value of bronc
         bronc = every_state(self._zero, 2, (), xray.shape)
         # log p(bronc|smoke)
-        lined_3 = (1.252762968495368 * smoke - 0.8472978603872038).unsqueeze(1)
-        total_3 = lined_3 + bronc
-        full_4 = lined_3.expand_as(total_3)
-        bronc_full = bronc.expand_as(total_3)
-        cross_entropy_4 = F.binary_cross_entropy_with_logits(
-            full_4,
-            bronc_full,
-            reduction="none",
-        )
+        log_p_bronc = bernoulli_log_prob(logits_bronc.unsqueeze(1), bronc, 0)
         # log p(xray|tub,lung)
         either = torch.maximum(tub, lung.unsqueeze(1))
         logits_xray = 6.836259277277065 * either - 2.9444389791664403
-        xray_full = xray.expand_as(logits_xray)
-        cross_entropy_5 = F.binary_cross_entropy_with_logits(
-            logits_xray,
-            xray_full,
-            reduction="none",
-        )
+        log_p_xray = bernoulli_log_prob(logits_xray, xray, 0)
         # log p(dysp|tub,lung,bronc)
         short = 3.0445224377234226 * either - 2.197224577336219
         product = short * (1.0 - bronc).unsqueeze(1).unsqueeze(2)
         wheezing = 1.3862943611198908 + 0.8109302162163288 * either
-        logits_dysp = product + wheezing * bronc.unsqueeze(1).unsqueeze(2)
-        dysp_full = dysp.expand_as(logits_dysp)
-        cross_entropy_6 = F.binary_cross_entropy_with_logits(
-            logits_dysp,
-            dysp_full,
-            reduction="none",
-        )
+        product_2 = wheezing * bronc.unsqueeze(1).unsqueeze(2)
+        log_p_dysp = bernoulli_log_prob(product + product_2, dysp, 0)
         # log p(tub,lung,bronc,xray,dysp): the sum over asia
-        lined_4 = log_p_asia.unsqueeze(1)
-        log_sum_asia = (lined_4 - cross_entropy).logsumexp(0)
+        log_sum_asia = (log_p_asia.unsqueeze(1) + log_p_tub).logsumexp(0)
         # log p(tub,lung,bronc,xray,dysp): the sum over smoke
-        lined_5 = cross_entropy_2.unsqueeze(1)
-        lined_6 = (lined_5 + cross_entropy_3).unsqueeze(1)
-        log_sum_smoke = (-(lined_6 + cross_entropy_4.unsqueeze(2))).logsumexp(0)
-        difference = log_sum_asia - (cross_entropy_5 + cross_entropy_6)
-        total_4 = difference + log_sum_smoke.unsqueeze(2)
-        axis_to_last = total_4.movedim(2, -1)
+        total = log_p_smoke.unsqueeze(1) + log_p_lung
+        log_sum_smoke = (total.unsqueeze(1) + log_p_bronc.unsqueeze(2)).logsumexp(0)
+        total_2 = log_p_xray + log_p_dysp + log_sum_asia + log_sum_smoke.unsqueeze(2)
+        axis_to_last = total_2.movedim(2, -1)
         axis_to_last_2 = axis_to_last.movedim(1, -1)
         return TableOf(
             axis_to_last_2.movedim(0, -1),
@@ -1112,84 +778,46 @@ class Asia(nn.Module):
         # E_{p(smoke)}: every value of smoke
         smoke = every_state(self._zero, 2, (), xray.shape)
         # log p(smoke)
-        full = self.smokers.expand_as(smoke)
-        cross_entropy = F.binary_cross_entropy_with_logits(
-            full,
-            smoke,
-            reduction="none",
-        )
+        log_p_smoke = bernoulli_log_prob(self.smokers, smoke, 0)
+        # p(lung|smoke)
+        logits_lung = 2.3978952727983707 * smoke - 4.59511985013459
         # E_{p(lung|smoke)}: every value of lung
         lung = every_state(self._zero, 2, (), xray.shape)
         # log p(lung|smoke)
-        lined = (2.3978952727983707 * smoke - 4.59511985013459).unsqueeze(1)
-        total = lined + lung
-        full_2 = lined.expand_as(total)
-        lung_full = lung.expand_as(total)
-        cross_entropy_2 = F.binary_cross_entropy_with_logits(
-            full_2,
-            lung_full,
-            reduction="none",
-        )
+        log_p_lung = bernoulli_log_prob(logits_lung.unsqueeze(1), lung, 0)
         # p(tub|asia)
         logits_tub = 1.6506808709681495 * asia - 4.59511985013459
         # E_{p(tub|asia)}: every value of tub
         tub = every_state(self._zero, 2, (), xray.shape)
         # log p(tub|asia)
-        lined_2 = tub.unsqueeze(1)
-        total_2 = logits_tub + lined_2
-        logits_full = logits_tub.expand_as(total_2)
-        full_3 = lined_2.expand_as(total_2)
-        cross_entropy_3 = F.binary_cross_entropy_with_logits(
-            logits_full,
-            full_3,
-            reduction="none",
-        )
+        tub_aligned = tub.unsqueeze(1)
+        log_p_tub = bernoulli_log_prob(logits_tub, tub_aligned, 0)
         # p(bronc|smoke)
         logits_bronc = 1.252762968495368 * smoke - 0.8472978603872038
         # E_{p(bronc|smoke)}: every value of bronc
         bronc = every_state(self._zero, 2, (), xray.shape)
         # log p(bronc|smoke)
-        lined_3 = bronc.unsqueeze(1)
-        total_3 = logits_bronc + lined_3
-        logits_full_2 = logits_bronc.expand_as(total_3)
-        full_4 = lined_3.expand_as(total_3)
-        cross_entropy_4 = F.binary_cross_entropy_with_logits(
-            logits_full_2,
-            full_4,
-            reduction="none",
-        )
+        log_p_bronc = bernoulli_log_prob(logits_bronc, bronc.unsqueeze(1), 0)
         # log p(xray|tub,lung)
-        either = torch.maximum(lined_2, lung)
+        either = torch.maximum(tub_aligned, lung)
         logits_xray = 6.836259277277065 * either - 2.9444389791664403
-        xray_full = xray.expand_as(logits_xray)
-        cross_entropy_5 = F.binary_cross_entropy_with_logits(
-            logits_xray,
-            xray_full,
-            reduction="none",
-        )
+        log_p_xray = bernoulli_log_prob(logits_xray, xray, 0)
         # log p(dysp|tub,lung,bronc)
         short = 3.0445224377234226 * either - 2.197224577336219
         product = short * (1.0 - bronc).unsqueeze(1).unsqueeze(2)
         wheezing = 1.3862943611198908 + 0.8109302162163288 * either
-        logits_dysp = product + wheezing * bronc.unsqueeze(1).unsqueeze(2)
-        dysp_full = dysp.expand_as(logits_dysp)
-        cross_entropy_6 = F.binary_cross_entropy_with_logits(
-            logits_dysp,
-            dysp_full,
-            reduction="none",
-        )
+        product_2 = wheezing * bronc.unsqueeze(1).unsqueeze(2)
+        log_p_dysp = bernoulli_log_prob(product + product_2, dysp, 0)
         # log p(lung,xray,dysp): the sum over smoke
-        lined_4 = cross_entropy.unsqueeze(1)
-        total_4 = lined_4 + cross_entropy_2
-        log_sum_smoke = (-(total_4 + cross_entropy_4.unsqueeze(2))).logsumexp(1)
+        total = log_p_smoke.unsqueeze(1) + log_p_lung
+        log_sum_smoke = (total + log_p_bronc.unsqueeze(2)).logsumexp(1)
         # log p(lung,xray,dysp): the sum over bronc
-        lined_5 = log_sum_smoke.unsqueeze(1)
-        log_sum_bronc = (lined_5 - cross_entropy_6).logsumexp(0)
+        log_sum_bronc = (log_sum_smoke.unsqueeze(1) + log_p_dysp).logsumexp(0)
         # log p(lung,xray,dysp): the sum over asia
-        log_sum_asia = (log_p_asia - cross_entropy_3).logsumexp(1)
+        log_sum_asia = (log_p_asia + log_p_tub).logsumexp(1)
         # log p(lung,xray,dysp): the sum over tub
-        lined_6 = log_sum_asia.unsqueeze(1)
-        log_sum_tub = (lined_6 - cross_entropy_5 + log_sum_bronc).logsumexp(0)
+        total_2 = log_sum_asia.unsqueeze(1) + log_p_xray
+        log_sum_tub = (total_2 + log_sum_bronc).logsumexp(0)
         logits = log_sum_tub.movedim(0, -1)
         return D.Bernoulli(logits=logits[..., 1] - logits[..., 0], validate_args=False)
 

@@ -54,6 +54,13 @@ def over_batch(value: Tensor, rank: int) -> Tensor:
     return rows
 
 
+def bernoulli_log_prob(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
+    """log Bernoulli(x; logits), summed over the last `rank` dimensions; both broadcast."""
+    logits, x = torch.broadcast_tensors(logits, x)
+    entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+    return -entropy.sum(tuple(range(-rank, 0))) if rank else -entropy
+
+
 def log_mean(value: Tensor, dim: int) -> Tensor:
     """log of the mean of exp(value)."""
     size = torch.full_like(value.select(dim, 0), value.shape[dim])
@@ -81,10 +88,10 @@ class BetaTcvae(nn.Module):
         z = loc + scale * torch.randn_like(loc)
         # log p(x|z)
         logits = self.decoder(z)
-        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+        log_p_x = bernoulli_log_prob(logits, x)
         # KL[q(z|x) || p(z)], closed form
         kl = (0.5 * (loc.square() + scale.square() - 1.0) - scale.log()).sum(-1)
-        return -(cross_entropy.sum(-1) + kl)
+        return log_p_x - kl
 
     def goal(self, x: Tensor) -> Tensor:
         """elbo - 3 * TC[q(z|x)]; x: [..., 64] -> [...]."""
@@ -96,10 +103,10 @@ class BetaTcvae(nn.Module):
         z = loc + scale * torch.randn_like(loc)
         # log p(x|z)
         logits = self.decoder(z)
-        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+        log_p_x = bernoulli_log_prob(logits, x)
         # KL[q(z|x) || p(z)], closed form
         kl = (0.5 * (loc.square() + scale.square() - 1.0) - scale.log()).sum(-1)
-        minus_elbo = cross_entropy.sum(-1) + kl
+        elbo = log_p_x - kl
         # TC[q(z|x)]
         scale_all = over_batch(scale, 1)
         square = ((z - over_batch(loc, 1)) / scale_all).square()
@@ -107,7 +114,7 @@ class BetaTcvae(nn.Module):
         log_q_pairs = -minus_log_q_pairs
         log_q_aggregate = log_mean(log_q_pairs.sum(-1), 0)
         total_correlation = log_q_aggregate - log_mean(log_q_pairs, 0).sum(-1)
-        return -(minus_elbo + 3.0 * total_correlation)
+        return elbo - 3.0 * total_correlation
 
     def loss(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of goal."""
@@ -137,10 +144,10 @@ class BetaTcvae(nn.Module):
         z = loc + scale * torch.randn_like(loc)
         # log p(x|z)
         logits = self.decoder(z)
-        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+        log_p_x = bernoulli_log_prob(logits, x)
         # KL[q(z|x) || p(z)], closed form
         kl = (0.5 * (loc.square() + scale.square() - 1.0) - scale.log()).sum(-1)
-        minus_elbo = cross_entropy.sum(-1) + kl
+        elbo = log_p_x - kl
         # TC[q(z|x)]
         scale_all = over_batch(scale, 1)
         square = ((z - over_batch(loc, 1)) / scale_all).square()
@@ -148,8 +155,7 @@ class BetaTcvae(nn.Module):
         log_q_pairs = -minus_log_q_pairs
         log_q_aggregate = log_mean(log_q_pairs.sum(-1), 0)
         total_correlation = log_q_aggregate - log_mean(log_q_pairs, 0).sum(-1)
-        minus_goal = minus_elbo + 3.0 * total_correlation
-        return {"elbo": -minus_elbo, "goal": -minus_goal}
+        return {"elbo": elbo, "goal": elbo - 3.0 * total_correlation}
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw from p(z) p(x|z); variables in `given` are held fixed."""
@@ -160,7 +166,7 @@ class BetaTcvae(nn.Module):
         return {"z": z, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Propagate means instead of samples; variables in `given` are held fixed."""
+        """Propagate means through p(z) p(x|z); variables in `given` are held fixed."""
         variables = {"z": (1, ()), "x": (1, ("z",))}
         shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 8)
@@ -172,8 +178,8 @@ class BetaTcvae(nn.Module):
         check_shapes("log_prob", x=(x, (64,)), z=(z, (8,)))
         log_p_z = -0.5 * z.square().sum(-1) - 7.351508265637382
         logits = self.decoder(z)
-        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
-        return log_p_z - cross_entropy.sum(-1)
+        log_p_x = bernoulli_log_prob(logits, x)
+        return log_p_z + log_p_x
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""

@@ -91,7 +91,7 @@ class Classifier(nn.Module):
         return {"y": y, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Propagate means instead of samples; variables in `given` are held fixed."""
+        """Propagate means through p(y|x); variables in `given` are held fixed."""
         shape, known = prepare_conditions(shape, given, {"y": (0, ()), "x": (1, None)})
         x = known["x"]
         y = known["y"] if "y" in known else self.p_y_given_x(x).mode

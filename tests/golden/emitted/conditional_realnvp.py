@@ -723,7 +723,7 @@ class ConditionalRealnvp(nn.Module):
         return {"grey": grey, "y": y}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Propagate means instead of samples; variables in `given` are held fixed."""
+        """Propagate means through p(grey|y); variables in `given` are held fixed."""
         variables = {"grey": (1, ()), "y": (0, None)}
         shape, known = prepare_conditions(shape, given, variables)
         y = known["y"]

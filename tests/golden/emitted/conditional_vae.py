@@ -52,6 +52,13 @@ def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tup
     return shape, {name: v.expand((*shape, *events[name])) for name, v in given.items()}
 
 
+def bernoulli_log_prob(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
+    """log Bernoulli(x; logits), summed over the last `rank` dimensions; both broadcast."""
+    logits, x = torch.broadcast_tensors(logits, x)
+    entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+    return -entropy.sum(tuple(range(-rank, 0))) if rank else -entropy
+
+
 class ConditionalVae(nn.Module):
     """p(z) p(x|z,y); q(z|x,y); x: boolean[64], y: category[10], z: real[8]."""
 
@@ -74,10 +81,10 @@ class ConditionalVae(nn.Module):
         z = m + scale * torch.randn_like(m)
         # log p(x|z,y)
         logits = self.decoder(torch.cat((z, one_hot), -1))
-        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+        log_p_x = bernoulli_log_prob(logits, x)
         # KL[q(z|x,y) || p(z)], closed form
         kl = (0.5 * (m.square() + scale.square() - 1.0) - scale.log()).sum(-1)
-        return -(cross_entropy.sum(-1) + kl)
+        return log_p_x - kl
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of elbo."""
@@ -106,7 +113,9 @@ class ConditionalVae(nn.Module):
         return {"z": z, "x": x, "y": y}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Propagate means instead of samples; variables in `given` are held fixed."""
+        """Propagate means through p(z) p(x|z,y);
+        variables in `given` are held fixed.
+        """
         variables = {"z": (1, ()), "x": (1, ("z",)), "y": (0, None)}
         shape, known = prepare_conditions(shape, given, variables)
         y = known["y"]
@@ -119,8 +128,8 @@ class ConditionalVae(nn.Module):
         check_shapes("log_prob", x=(x, (64,)), y=(y, (), True), z=(z, (8,)))
         log_p_z = -0.5 * z.square().sum(-1) - 7.351508265637382
         logits = self.decoder(torch.cat((z, F.one_hot(y, 10).to(self._zero.dtype)), -1))
-        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
-        return log_p_z - cross_entropy.sum(-1)
+        log_p_x = bernoulli_log_prob(logits, x)
+        return log_p_z + log_p_x
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""

@@ -481,7 +481,7 @@ class ContinuousFlow(nn.Module):
         return {"x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Propagate means instead of samples; variables in `given` are held fixed."""
+        """Propagate means through p(x); variables in `given` are held fixed."""
         shape, known = prepare_conditions(shape, given, {"x": (1, ())})
         x = known["x"] if "x" in known else self.p_x().mean.expand(*shape, 2)
         return {"x": x}

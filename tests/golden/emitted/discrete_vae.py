@@ -45,6 +45,13 @@ def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tup
     return shape, {name: v.expand((*shape, *events[name])) for name, v in given.items()}
 
 
+def bernoulli_log_prob(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
+    """log Bernoulli(x; logits), summed over the last `rank` dimensions; both broadcast."""
+    logits, x = torch.broadcast_tensors(logits, x)
+    entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+    return -entropy.sum(tuple(range(-rank, 0))) if rank else -entropy
+
+
 class DiscreteVae(nn.Module):
     """p(b) p(x|b); q(b|x); x: boolean[64], b: boolean[16]."""
 
@@ -66,31 +73,18 @@ class DiscreteVae(nn.Module):
         b = torch.bernoulli(probs.expand(4, *probs.shape))
         # log p(x|b)
         logits_x = self.decoder(b)
-        x_full = x.expand_as(logits_x)
-        cross_entropy = F.binary_cross_entropy_with_logits(
-            logits_x,
-            x_full,
-            reduction="none",
-        )
-        total = cross_entropy.sum(-1)
-        log_p_x = -total
+        log_p_x = bernoulli_log_prob(logits_x, x)
         # log q(b|x)
-        logits_full = logits_b.expand_as(b)
-        cross_entropy_2 = F.binary_cross_entropy_with_logits(
-            logits_full,
-            b,
-            reduction="none",
-        )
-        total_2 = cross_entropy_2.sum(-1)
-        log_q_b = -total_2
+        log_q_b = bernoulli_log_prob(logits_b, b)
         # KL[q(b|x) || p(b)], closed form
         product = (logits_b + 0.6931471805599453) * probs
-        total_3 = 0.6931471805599453 * (1.0 - probs) + product
-        kl = (total_3 - F.softplus(logits_b)).sum(-1)
+        total = 0.6931471805599453 * (1.0 - probs) + product
+        kl = (total - F.softplus(logits_b)).sum(-1)
         # the gradient through b: a score function
-        fixed = log_p_x.detach()
-        advantage = 1.3333333333333333 * (fixed - fixed.mean(0, keepdim=True))
-        return (-(total_2 + log_q_b.detach()) * advantage - total).mean(0) - kl
+        log_p_x_detached = log_p_x.detach()
+        mean_axis_keep = log_p_x_detached.mean(0, keepdim=True)
+        advantage = 1.3333333333333333 * (log_p_x_detached - mean_axis_keep)
+        return (log_p_x + (log_q_b - log_q_b.detach()) * advantage).mean(0) - kl
 
     def loss(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of elbo."""
@@ -99,32 +93,16 @@ class DiscreteVae(nn.Module):
         probs = logits_b.sigmoid()
         b = torch.bernoulli(probs.expand(4, *probs.shape))
         logits_x = self.decoder(b)
-        x_full = x.expand_as(logits_x)
-        cross_entropy = F.binary_cross_entropy_with_logits(
-            logits_x,
-            x_full,
-            reduction="none",
-        )
-        log_p_x = -cross_entropy.sum(-1)
-        logits_full = logits_b.expand_as(b)
-        cross_entropy_2 = F.binary_cross_entropy_with_logits(
-            logits_full,
-            b,
-            reduction="none",
-        )
-        total = cross_entropy_2.sum(-1)
-        log_q_b = -total
+        log_p_x = bernoulli_log_prob(logits_x, x)
+        log_q_b = bernoulli_log_prob(logits_b, b)
         product = (logits_b + 0.6931471805599453) * probs
-        fixed = log_p_x.detach()
-        advantage = 1.3333333333333333 * (fixed - fixed.mean(0, keepdim=True))
-        batch_sum = (-(total + log_q_b.detach()) * advantage).sum()
-        cross_entropy_3 = F.binary_cross_entropy_with_logits(
-            logits_x,
-            x_full,
-            reduction="sum",
-        )
+        log_p_x_detached = log_p_x.detach()
+        mean_axis_keep = log_p_x_detached.mean(0, keepdim=True)
+        advantage = 1.3333333333333333 * (log_p_x_detached - mean_axis_keep)
+        log_p_x_2 = log_p_x.sum()
+        batch_sum = ((log_q_b - log_q_b.detach()) * advantage).sum()
         kl = (0.6931471805599453 * (1.0 - probs) + product - F.softplus(logits_b)).sum()
-        return (kl - 0.25 * (batch_sum - cross_entropy_3)) / x.shape[:-1].numel()
+        return (kl - 0.25 * (log_p_x_2 + batch_sum)) / x.shape[:-1].numel()
 
     def terms(self, x: Tensor) -> dict:
         """Every named term."""
@@ -139,7 +117,7 @@ class DiscreteVae(nn.Module):
         return {"b": b, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Propagate means instead of samples; variables in `given` are held fixed."""
+        """Propagate means through p(b) p(x|b); variables in `given` are held fixed."""
         variables = {"b": (1, ()), "x": (1, ("b",))}
         shape, known = prepare_conditions(shape, given, variables)
         b = known["b"] if "b" in known else self.p_b().mean.expand(*shape, 16)
@@ -151,8 +129,8 @@ class DiscreteVae(nn.Module):
         check_shapes("log_prob", x=(x, (64,)), b=(b, (16,)))
         product = 0.6931471805599453 * (1.0 - b)
         logits = self.decoder(b)
-        total = F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(-1)
-        return -((0.6931471805599453 * b + product).sum(-1) + total)
+        log_p_x = bernoulli_log_prob(logits, x)
+        return log_p_x - (0.6931471805599453 * b + product).sum(-1)
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""

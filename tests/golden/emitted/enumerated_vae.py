@@ -52,6 +52,13 @@ def expand_rows(table: Tensor, batch: tuple) -> Tensor:
     return ones.expand(rows, *batch, *rest)
 
 
+def bernoulli_log_prob(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
+    """log Bernoulli(x; logits), summed over the last `rank` dimensions; both broadcast."""
+    logits, x = torch.broadcast_tensors(logits, x)
+    entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+    return -entropy.sum(tuple(range(-rank, 0))) if rank else -entropy
+
+
 class EnumeratedVae(nn.Module):
     """p(k) p(z|k) p(x|z); q(k|x) q(z|x,k); x: boolean[64], k: category[10], z:
     real[4].
@@ -82,12 +89,7 @@ class EnumeratedVae(nn.Module):
         z = q_loc_z + scale * torch.randn_like(q_loc_z)
         # log p(x|z)
         logits_x = self.decoder(z)
-        x_full = x.expand_as(logits_x)
-        cross_entropy = F.binary_cross_entropy_with_logits(
-            logits_x,
-            x_full,
-            reduction="none",
-        )
+        log_p_x = bernoulli_log_prob(logits_x, x)
         # log q(k|x)
         logits_k = self.logits(h)
         log_probs = logits_k.log_softmax(-1)
@@ -99,7 +101,7 @@ class EnumeratedVae(nn.Module):
         kl_k = ((log_probs - self.table_1.log_softmax(-1)) * log_probs.exp()).sum(-1)
         # weighted by q(k|x)
         probs = log_q_k.exp()
-        return (probs * -(cross_entropy.sum(-1) + kl_z)).sum(0) - kl_k
+        return (probs * (log_p_x - kl_z)).sum(0) - kl_k
 
     def loss(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of elbo."""
@@ -110,21 +112,15 @@ class EnumeratedVae(nn.Module):
         scale = self.scale(h)
         z = q_loc_z + scale * torch.randn_like(q_loc_z)
         logits_x = self.decoder(z)
-        x_full = x.expand_as(logits_x)
-        cross_entropy = F.binary_cross_entropy_with_logits(
-            logits_x,
-            x_full,
-            reduction="none",
-        )
+        log_p_x = bernoulli_log_prob(logits_x, x)
         logits_k = self.logits(h)
         log_probs = logits_k.log_softmax(-1)
         log_q_k = log_probs.movedim(-1, 0)
         total = scale.square() + (q_loc_z - p_loc_z).square()
         kl_z = (0.5 * (total - 1.0) - scale.log()).sum(-1)
         probs = log_q_k.exp()
-        product = probs * -(cross_entropy.sum(-1) + kl_z)
         kl_k = ((log_probs - self.table_1.log_softmax(-1)) * log_probs.exp()).sum()
-        return (kl_k - product.sum(0).sum()) / x.shape[:-1].numel()
+        return (kl_k - (probs * (log_p_x - kl_z)).sum(0).sum()) / x.shape[:-1].numel()
 
     def terms(self, x: Tensor) -> dict:
         """Every named term."""
@@ -140,7 +136,9 @@ class EnumeratedVae(nn.Module):
         return {"k": k, "z": z, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Propagate means instead of samples; variables in `given` are held fixed."""
+        """Propagate means through p(k) p(z|k) p(x|z);
+        variables in `given` are held fixed.
+        """
         variables = {"k": (0, ()), "z": (1, ("k",)), "x": (1, ("z",))}
         shape, known = prepare_conditions(shape, given, variables)
         k = known["k"] if "k" in known else self.p_k().mode.expand(shape)
@@ -154,8 +152,8 @@ class EnumeratedVae(nn.Module):
         log_p_k = self.table_1.log_softmax(-1)[k]
         log_p_z = -0.5 * (z - self.centres[k]).square().sum(-1) - 3.675754132818691
         logits = self.decoder(z)
-        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
-        return log_p_k + log_p_z - cross_entropy.sum(-1)
+        log_p_x = bernoulli_log_prob(logits, x)
+        return log_p_k + log_p_z + log_p_x
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""

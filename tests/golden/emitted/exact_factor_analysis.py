@@ -101,7 +101,9 @@ class ExactFactorAnalysis(nn.Module):
         return {"z": z, "grey": grey}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Propagate means instead of samples; variables in `given` are held fixed."""
+        """Propagate means through p(z) p(grey|z);
+        variables in `given` are held fixed.
+        """
         variables = {"z": (1, ()), "grey": (1, ("z",))}
         shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 8)

@@ -105,7 +105,7 @@ class GaussianMixture(nn.Module):
         return {"k": k, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Propagate means instead of samples; variables in `given` are held fixed."""
+        """Propagate means through p(k) p(x|k); variables in `given` are held fixed."""
         variables = {"k": (0, ()), "x": (1, ("k",))}
         shape, known = prepare_conditions(shape, given, variables)
         k = known["k"] if "k" in known else self.p_k().mode.expand(shape)

@@ -632,7 +632,7 @@ class Glow(nn.Module):
         return {"grey": grey}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Propagate means instead of samples; variables in `given` are held fixed."""
+        """Propagate means through p(grey); variables in `given` are held fixed."""
         shape, known = prepare_conditions(shape, given, {"grey": (1, ())})
         if "grey" in known:
             grey = known["grey"]

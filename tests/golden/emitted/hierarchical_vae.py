@@ -45,6 +45,13 @@ def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tup
     return shape, {name: v.expand((*shape, *events[name])) for name, v in given.items()}
 
 
+def bernoulli_log_prob(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
+    """log Bernoulli(x; logits), summed over the last `rank` dimensions; both broadcast."""
+    logits, x = torch.broadcast_tensors(logits, x)
+    entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+    return -entropy.sum(tuple(range(-rank, 0))) if rank else -entropy
+
+
 class HierarchicalVae(nn.Module):
     """p(z_2) p(z_1|z_2) p(x|z_1); q(z_1|x) q(z_2|z_1); x: boolean[64], z_1: real[16],
     z_2: real[4].
@@ -70,7 +77,7 @@ class HierarchicalVae(nn.Module):
         z_1 = q_loc_z_1 + q_scale_z_1 * torch.randn_like(q_loc_z_1)
         # log p(x|z_1)
         logits = self.decode_0(z_1)
-        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+        log_p_x = bernoulli_log_prob(logits, x)
         # q(z_2|z_1)
         loc_z_2, s_2 = self.encode_2(z_1).chunk(2, -1)
         scale_z_2 = F.softplus(s_2)
@@ -87,7 +94,7 @@ class HierarchicalVae(nn.Module):
         kl = (0.5 * difference - scale_z_2.log()).sum(-1)
         # H[q(z_1|x)], closed form
         entropy = (q_scale_z_1.log() + 1.4189385332046727).sum(-1)
-        return entropy - (cross_entropy.sum(-1) + minus_log_p_z_1) - kl
+        return log_p_x - minus_log_p_z_1 + entropy - kl
 
     def loss(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of elbo."""
@@ -103,9 +110,9 @@ class HierarchicalVae(nn.Module):
         p_scale_z_1 = F.softplus(s_3)
         square = ((z_1 - p_loc_z_1) / p_scale_z_1).square()
         difference = loc_z_2.square() + scale_z_2.square() - 1.0
-        entropy = (q_scale_z_1.log() + 1.4189385332046727).sum()
         cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
         batch_sum = (p_scale_z_1.log() + 0.5 * square).sum()
+        entropy = (q_scale_z_1.log() + 1.4189385332046727).sum()
         kl = (0.5 * difference - scale_z_2.log()).sum()
         total = cross_entropy + batch_sum - entropy + kl
         return total / x.shape[:-1].numel() + 14.703016531274764
@@ -124,7 +131,9 @@ class HierarchicalVae(nn.Module):
         return {"z_2": z_2, "z_1": z_1, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Propagate means instead of samples; variables in `given` are held fixed."""
+        """Propagate means through p(z_2) p(z_1|z_2) p(x|z_1);
+        variables in `given` are held fixed.
+        """
         variables = {"z_2": (1, ()), "z_1": (1, ("z_2",)), "x": (1, ("z_1",))}
         shape, known = prepare_conditions(shape, given, variables)
         z_2 = known["z_2"] if "z_2" in known else self.p_z_2().mean.expand(*shape, 4)
@@ -143,8 +152,8 @@ class HierarchicalVae(nn.Module):
         total = scale.log() + 0.5 * ((z_1 - m) / scale).square()
         minus_log_p_z_1 = total.sum(-1) + 14.703016531274764
         logits = self.decode_0(z_1)
-        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
-        return log_p_z_2 - minus_log_p_z_1 - cross_entropy.sum(-1)
+        log_p_x = bernoulli_log_prob(logits, x)
+        return log_p_z_2 - minus_log_p_z_1 + log_p_x
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""

@@ -103,6 +103,13 @@ class FlowDistribution(D.Distribution):
         return x, self.base.log_prob(u) - ladj
 
 
+def bernoulli_log_prob(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
+    """log Bernoulli(x; logits), summed over the last `rank` dimensions; both broadcast."""
+    logits, x = torch.broadcast_tensors(logits, x)
+    entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+    return -entropy.sum(tuple(range(-rank, 0))) if rank else -entropy
+
+
 class Bijection(nn.Module):
     """An invertible map with its log-determinant, from data to the base.
 
@@ -1070,13 +1077,13 @@ class IafVae(nn.Module):
         z, ladj = self.f.inverse(u, h)
         # log p(x|z)
         logits = self.decoder(z)
-        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+        log_p_x = bernoulli_log_prob(logits, x)
         # log q(z|x)
         total = (scale.log() + 0.5 * noise.square()).sum(-1)
         minus_log_q_z = total + 7.351508265637382 + ladj
         # log p(z)
         log_p_z = -0.5 * z.square().sum(-1) - 7.351508265637382
-        return log_p_z - cross_entropy.sum(-1) + minus_log_q_z
+        return log_p_x + log_p_z + minus_log_q_z
 
     def loss(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of elbo."""
@@ -1089,7 +1096,7 @@ class IafVae(nn.Module):
         logits = self.decoder(z)
         cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
         total = (scale.log() + 0.5 * noise.square()).sum() + ladj.sum()
-        return (0.5 * z.square().sum() + cross_entropy - total) / x.shape[:-1].numel()
+        return (cross_entropy + 0.5 * z.square().sum() - total) / x.shape[:-1].numel()
 
     def terms(self, x: Tensor) -> dict:
         """Every named term."""
@@ -1104,7 +1111,7 @@ class IafVae(nn.Module):
         return {"z": z, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Propagate means instead of samples; variables in `given` are held fixed."""
+        """Propagate means through p(z) p(x|z); variables in `given` are held fixed."""
         variables = {"z": (1, ()), "x": (1, ("z",))}
         shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 8)
@@ -1116,8 +1123,8 @@ class IafVae(nn.Module):
         check_shapes("log_prob", x=(x, (64,)), z=(z, (8,)))
         log_p_z = -0.5 * z.square().sum(-1) - 7.351508265637382
         logits = self.decoder(z)
-        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
-        return log_p_z - cross_entropy.sum(-1)
+        log_p_x = bernoulli_log_prob(logits, x)
+        return log_p_z + log_p_x
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""

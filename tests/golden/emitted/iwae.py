@@ -45,6 +45,13 @@ def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tup
     return shape, {name: v.expand((*shape, *events[name])) for name, v in given.items()}
 
 
+def bernoulli_log_prob(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
+    """log Bernoulli(x; logits), summed over the last `rank` dimensions; both broadcast."""
+    logits, x = torch.broadcast_tensors(logits, x)
+    entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+    return -entropy.sum(tuple(range(-rank, 0))) if rank else -entropy
+
+
 class Iwae(nn.Module):
     """p(z) p(x|z); q(z|x); x: boolean[64], z: real[8]."""
 
@@ -68,39 +75,28 @@ class Iwae(nn.Module):
         log_p_z = -0.5 * z.square().sum(-1) - 7.351508265637382
         # log p(x|z)
         p_logits_x = self.decoder(z)
-        x_full = x.expand_as(p_logits_x)
-        cross_entropy = F.binary_cross_entropy_with_logits(
-            p_logits_x,
-            x_full,
-            reduction="none",
-        )
-        fixed = loc.detach()
-        fixed_2 = scale.detach()
+        log_p_x = bernoulli_log_prob(p_logits_x, x)
+        loc_detached = loc.detach()
+        scale_detached = scale.detach()
         # log q(z|x)
-        log = fixed_2.log()
-        total = log + 0.5 * ((z - fixed) / fixed_2).square()
-        minus_log_q_z = total.sum(-1) + 7.351508265637382
-        log_w = log_p_z - cross_entropy.sum(-1) + minus_log_q_z
+        log = scale_detached.log()
+        square = ((z - loc_detached) / scale_detached).square()
+        minus_log_q_z = (log + 0.5 * square).sum(-1) + 7.351508265637382
+        log_w = log_p_z + log_p_x + minus_log_q_z
         bound = log_w.logsumexp(0) - 2.0794415416798357
         # the gradient of each draw, scaled by its weight once more
         share = log_w.detach().softmax(0)
-        fixed_3 = z.detach()
-        z_scaled = fixed_3 + share.unsqueeze(-1) * (z - fixed_3)
+        z_detached = z.detach()
+        z_scaled = z_detached + share.unsqueeze(-1) * (z - z_detached)
         # log p(z)
         log_p_z_2 = -0.5 * z_scaled.square().sum(-1) - 7.351508265637382
         # log p(x|z)
         p_logits_x_2 = self.decoder(z_scaled)
-        x_full_2 = x.expand_as(p_logits_x_2)
-        cross_entropy_2 = F.binary_cross_entropy_with_logits(
-            p_logits_x_2,
-            x_full_2,
-            reduction="none",
-        )
+        log_p_x_2 = bernoulli_log_prob(p_logits_x_2, x)
         # log q(z|x)
-        product = 0.5 * ((z_scaled - fixed) / fixed_2).square()
-        minus_log_q_z_2 = (log + product).sum(-1) + 7.351508265637382
-        difference = log_p_z_2 - cross_entropy_2.sum(-1)
-        weighed = (share * (difference + minus_log_q_z_2)).sum(0)
+        ratio = (z_scaled - loc_detached) / scale_detached
+        minus_log_q_z_2 = (log + 0.5 * ratio.square()).sum(-1) + 7.351508265637382
+        weighed = (share * (log_p_z_2 + log_p_x_2 + minus_log_q_z_2)).sum(0)
         return bound.detach() + weighed - weighed.detach()
 
     def elbo(self, x: Tensor) -> Tensor:
@@ -113,10 +109,10 @@ class Iwae(nn.Module):
         z = loc + scale * torch.randn_like(loc)
         # log p(x|z)
         logits = self.decoder(z)
-        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+        log_p_x = bernoulli_log_prob(logits, x)
         # KL[q(z|x) || p(z)], closed form
         kl = (0.5 * (loc.square() + scale.square() - 1.0) - scale.log()).sum(-1)
-        return -(cross_entropy.sum(-1) + kl)
+        return log_p_x - kl
 
     def loss(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of bound."""
@@ -126,37 +122,26 @@ class Iwae(nn.Module):
         z = loc + scale * torch.randn_like(loc.expand(8, *loc.shape))
         log_p_z = -0.5 * z.square().sum(-1) - 7.351508265637382
         p_logits_x = self.decoder(z)
-        x_full = x.expand_as(p_logits_x)
-        cross_entropy = F.binary_cross_entropy_with_logits(
-            p_logits_x,
-            x_full,
-            reduction="none",
-        )
-        fixed = loc.detach()
-        fixed_2 = scale.detach()
-        log = fixed_2.log()
-        total = log + 0.5 * ((z - fixed) / fixed_2).square()
-        minus_log_q_z = total.sum(-1) + 7.351508265637382
-        log_w = log_p_z - cross_entropy.sum(-1) + minus_log_q_z
+        log_p_x = bernoulli_log_prob(p_logits_x, x)
+        loc_detached = loc.detach()
+        scale_detached = scale.detach()
+        log = scale_detached.log()
+        square = ((z - loc_detached) / scale_detached).square()
+        minus_log_q_z = (log + 0.5 * square).sum(-1) + 7.351508265637382
+        log_w = log_p_z + log_p_x + minus_log_q_z
         bound = log_w.logsumexp(0) - 2.0794415416798357
         share = log_w.detach().softmax(0)
-        fixed_3 = z.detach()
-        z_scaled = fixed_3 + share.unsqueeze(-1) * (z - fixed_3)
+        z_detached = z.detach()
+        z_scaled = z_detached + share.unsqueeze(-1) * (z - z_detached)
         log_p_z_2 = -0.5 * z_scaled.square().sum(-1) - 7.351508265637382
         p_logits_x_2 = self.decoder(z_scaled)
-        x_full_2 = x.expand_as(p_logits_x_2)
-        cross_entropy_2 = F.binary_cross_entropy_with_logits(
-            p_logits_x_2,
-            x_full_2,
-            reduction="none",
-        )
-        product = 0.5 * ((z_scaled - fixed) / fixed_2).square()
-        minus_log_q_z_2 = (log + product).sum(-1) + 7.351508265637382
-        difference = log_p_z_2 - cross_entropy_2.sum(-1)
-        weighed = (share * (difference + minus_log_q_z_2)).sum(0)
+        log_p_x_2 = bernoulli_log_prob(p_logits_x_2, x)
+        ratio = (z_scaled - loc_detached) / scale_detached
+        minus_log_q_z_2 = (log + 0.5 * ratio.square()).sum(-1) + 7.351508265637382
+        weighed = (share * (log_p_z_2 + log_p_x_2 + minus_log_q_z_2)).sum(0)
         weighed_2 = weighed.sum()
-        difference_2 = weighed.detach().sum() - weighed_2
-        return (difference_2 - bound.detach().sum()) / x.shape[:-1].numel()
+        difference = weighed.detach().sum() - weighed_2
+        return (difference - bound.detach().sum()) / x.shape[:-1].numel()
 
     def terms(self, x: Tensor) -> dict:
         """Every named term, in one pass."""
@@ -170,54 +155,38 @@ class Iwae(nn.Module):
         log_p_z = -0.5 * z.square().sum(-1) - 7.351508265637382
         # log p(x|z)
         p_logits_x = self.decoder(z)
-        x_full = x.expand_as(p_logits_x)
-        cross_entropy = F.binary_cross_entropy_with_logits(
-            p_logits_x,
-            x_full,
-            reduction="none",
-        )
-        fixed = loc.detach()
-        fixed_2 = scale.detach()
+        log_p_x = bernoulli_log_prob(p_logits_x, x)
+        loc_detached = loc.detach()
+        scale_detached = scale.detach()
         # log q(z|x)
-        log = fixed_2.log()
-        total = log + 0.5 * ((z - fixed) / fixed_2).square()
-        minus_log_q_z = total.sum(-1) + 7.351508265637382
-        log_w = log_p_z - cross_entropy.sum(-1) + minus_log_q_z
+        log = scale_detached.log()
+        square = ((z - loc_detached) / scale_detached).square()
+        minus_log_q_z = (log + 0.5 * square).sum(-1) + 7.351508265637382
+        log_w = log_p_z + log_p_x + minus_log_q_z
         bound = log_w.logsumexp(0) - 2.0794415416798357
         # the gradient of each draw, scaled by its weight once more
         share = log_w.detach().softmax(0)
-        fixed_3 = z.detach()
-        z_scaled = fixed_3 + share.unsqueeze(-1) * (z - fixed_3)
+        z_detached = z.detach()
+        z_scaled = z_detached + share.unsqueeze(-1) * (z - z_detached)
         # log p(z)
         log_p_z_2 = -0.5 * z_scaled.square().sum(-1) - 7.351508265637382
         # log p(x|z)
         p_logits_x_2 = self.decoder(z_scaled)
-        x_full_2 = x.expand_as(p_logits_x_2)
-        cross_entropy_2 = F.binary_cross_entropy_with_logits(
-            p_logits_x_2,
-            x_full_2,
-            reduction="none",
-        )
+        log_p_x_2 = bernoulli_log_prob(p_logits_x_2, x)
         # log q(z|x)
-        product = 0.5 * ((z_scaled - fixed) / fixed_2).square()
-        minus_log_q_z_2 = (log + product).sum(-1) + 7.351508265637382
-        difference = log_p_z_2 - cross_entropy_2.sum(-1)
-        weighed = (share * (difference + minus_log_q_z_2)).sum(0)
+        ratio = (z_scaled - loc_detached) / scale_detached
+        minus_log_q_z_2 = (log + 0.5 * ratio.square()).sum(-1) + 7.351508265637382
+        weighed = (share * (log_p_z_2 + log_p_x_2 + minus_log_q_z_2)).sum(0)
         # E_{q(z|x)}: one pathwise sample of z
         z_2 = loc + scale * torch.randn_like(loc)
         # log p(x|z)
         p_logits_x_3 = self.decoder(z_2)
-        cross_entropy_3 = F.binary_cross_entropy_with_logits(
-            p_logits_x_3,
-            x,
-            reduction="none",
-        )
+        log_p_x_3 = bernoulli_log_prob(p_logits_x_3, x)
         # KL[q(z|x) || p(z)], closed form
         kl = (0.5 * (loc.square() + scale.square() - 1.0) - scale.log()).sum(-1)
-        minus_elbo = cross_entropy_3.sum(-1) + kl
         return {
             "bound": bound.detach() + weighed - weighed.detach(),
-            "elbo": -minus_elbo,
+            "elbo": log_p_x_3 - kl,
         }
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
@@ -229,7 +198,7 @@ class Iwae(nn.Module):
         return {"z": z, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Propagate means instead of samples; variables in `given` are held fixed."""
+        """Propagate means through p(z) p(x|z); variables in `given` are held fixed."""
         variables = {"z": (1, ()), "x": (1, ("z",))}
         shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 8)
@@ -241,8 +210,8 @@ class Iwae(nn.Module):
         check_shapes("log_prob", x=(x, (64,)), z=(z, (8,)))
         log_p_z = -0.5 * z.square().sum(-1) - 7.351508265637382
         logits = self.decoder(z)
-        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
-        return log_p_z - cross_entropy.sum(-1)
+        log_p_x = bernoulli_log_prob(logits, x)
+        return log_p_z + log_p_x
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""

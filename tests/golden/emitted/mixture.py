@@ -59,6 +59,13 @@ def expand_rows(table: Tensor, batch: tuple) -> Tensor:
     return ones.expand(rows, *batch, *rest)
 
 
+def bernoulli_log_prob(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
+    """log Bernoulli(x; logits), summed over the last `rank` dimensions; both broadcast."""
+    logits, x = torch.broadcast_tensors(logits, x)
+    entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+    return -entropy.sum(tuple(range(-rank, 0))) if rank else -entropy
+
+
 class Mixture(nn.Module):
     """p(k) p(x|k); x: boolean[64], k: category[10]."""
 
@@ -73,15 +80,10 @@ class Mixture(nn.Module):
         # log p(k)
         log_probs = self.weights.log_softmax(-1)
         # log p(x|k)
-        logits = expand_rows(self.prototypes, x.shape[:-1])
-        x_full = x.expand_as(logits)
-        cross_entropy = F.binary_cross_entropy_with_logits(
-            logits,
-            x_full,
-            reduction="none",
-        )
-        total = cross_entropy.sum(-1)
-        return (log_probs.reshape(-1, *(1 for _ in x.shape[:-1])) - total).logsumexp(0)
+        log_p_x = bernoulli_log_prob(expand_rows(self.prototypes, x.shape[:-1]), x)
+        # log p(x): the sum over k
+        lifted = log_probs.reshape(-1, *(1 for _ in x.shape[:-1]))
+        return (lifted + log_p_x).logsumexp(0)
 
     def certainty(self, x: Tensor) -> Tensor:
         """E_{p(k|x)}[log p(k|x)]; x: [..., 64] -> [...]."""
@@ -90,35 +92,22 @@ class Mixture(nn.Module):
         log_probs = self.weights.log_softmax(-1)
         log_p_k = expand_rows(log_probs, x.shape[:-1])
         # log p(x|k)
-        logits = expand_rows(self.prototypes, x.shape[:-1])
-        x_full = x.expand_as(logits)
-        cross_entropy = F.binary_cross_entropy_with_logits(
-            logits,
-            x_full,
-            reduction="none",
-        )
-        total = cross_entropy.sum(-1)
+        log_p_x = bernoulli_log_prob(expand_rows(self.prototypes, x.shape[:-1]), x)
         # log p(x): the sum over k
         lifted = log_probs.reshape(-1, *(1 for _ in x.shape[:-1]))
-        log_sum_k = (lifted - total).logsumexp(0)
-        difference = log_p_k - total
+        log_sum_k = (lifted + log_p_x).logsumexp(0)
+        total = log_p_k + log_p_x
         # weighted by p(k) p(x|k)
-        probs = (difference - log_sum_k).exp()
-        return (probs * difference).sum(0) - log_sum_k
+        probs = (total - log_sum_k).exp()
+        return (probs * total).sum(0) - log_sum_k
 
     def loss(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of likelihood."""
         check_shapes("loss", x=(x, (64,)))
         log_probs = self.weights.log_softmax(-1)
-        logits = expand_rows(self.prototypes, x.shape[:-1])
-        x_full = x.expand_as(logits)
-        cross_entropy = F.binary_cross_entropy_with_logits(
-            logits,
-            x_full,
-            reduction="none",
-        )
+        log_p_x = bernoulli_log_prob(expand_rows(self.prototypes, x.shape[:-1]), x)
         lifted = log_probs.reshape(-1, *(1 for _ in x.shape[:-1]))
-        log_sum_k = (lifted - cross_entropy.sum(-1)).logsumexp(0)
+        log_sum_k = (lifted + log_p_x).logsumexp(0)
         return -log_sum_k.mean()
 
     def terms(self, x: Tensor) -> dict:
@@ -128,23 +117,16 @@ class Mixture(nn.Module):
         log_probs = self.weights.log_softmax(-1)
         log_p_k = expand_rows(log_probs, x.shape[:-1])
         # log p(x|k)
-        logits = expand_rows(self.prototypes, x.shape[:-1])
-        x_full = x.expand_as(logits)
-        cross_entropy = F.binary_cross_entropy_with_logits(
-            logits,
-            x_full,
-            reduction="none",
-        )
-        total = cross_entropy.sum(-1)
+        log_p_x = bernoulli_log_prob(expand_rows(self.prototypes, x.shape[:-1]), x)
         # log p(x): the sum over k
         lifted = log_probs.reshape(-1, *(1 for _ in x.shape[:-1]))
-        log_sum_k = (lifted - total).logsumexp(0)
-        difference = log_p_k - total
+        log_sum_k = (lifted + log_p_x).logsumexp(0)
+        total = log_p_k + log_p_x
         # weighted by p(k) p(x|k)
-        probs = (difference - log_sum_k).exp()
+        probs = (total - log_sum_k).exp()
         return {
             "likelihood": log_sum_k,
-            "certainty": (probs * difference).sum(0) - log_sum_k,
+            "certainty": (probs * total).sum(0) - log_sum_k,
         }
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
@@ -156,7 +138,7 @@ class Mixture(nn.Module):
         return {"k": k, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Propagate means instead of samples; variables in `given` are held fixed."""
+        """Propagate means through p(k) p(x|k); variables in `given` are held fixed."""
         variables = {"k": (0, ()), "x": (1, ("k",))}
         shape, known = prepare_conditions(shape, given, variables)
         k = known["k"] if "k" in known else self.p_k().mode.expand(shape)
@@ -167,9 +149,8 @@ class Mixture(nn.Module):
         """log p(k) p(x|k); x: [..., 64], k: [...] -> [...]."""
         check_shapes("log_prob", x=(x, (64,)), k=(k, (), True))
         log_p_k = self.weights.log_softmax(-1)[k]
-        logits = self.prototypes[k]
-        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
-        return log_p_k - cross_entropy.sum(-1)
+        log_p_x = bernoulli_log_prob(self.prototypes[k], x)
+        return log_p_k + log_p_x
 
     def log_p_x(self, x: Tensor) -> Tensor:
         """log p(x|k) p(k); x: [..., 64] -> [...]."""
@@ -177,15 +158,10 @@ class Mixture(nn.Module):
         # log p(k)
         log_probs = self.weights.log_softmax(-1)
         # log p(x|k)
-        logits = expand_rows(self.prototypes, x.shape[:-1])
-        x_full = x.expand_as(logits)
-        cross_entropy = F.binary_cross_entropy_with_logits(
-            logits,
-            x_full,
-            reduction="none",
-        )
-        total = cross_entropy.sum(-1)
-        return (log_probs.reshape(-1, *(1 for _ in x.shape[:-1])) - total).logsumexp(0)
+        log_p_x = bernoulli_log_prob(expand_rows(self.prototypes, x.shape[:-1]), x)
+        # log p(x): the sum over k
+        lifted = log_probs.reshape(-1, *(1 for _ in x.shape[:-1]))
+        return (lifted + log_p_x).logsumexp(0)
 
     def log_p_k_given_x(self, x: Tensor, k: Tensor) -> Tensor:
         """log p(k|x); x: [..., 64], k: [...] -> [...]."""
@@ -194,24 +170,12 @@ class Mixture(nn.Module):
         log_probs = self.weights.log_softmax(-1)
         log_p_k = log_probs[k]
         # log p(x|k)
-        p_logits_x = self.prototypes[k]
-        cross_entropy = F.binary_cross_entropy_with_logits(
-            p_logits_x,
-            x,
-            reduction="none",
-        )
-        # log p(x|k)
-        p_logits_x_2 = expand_rows(self.prototypes, x.shape[:-1])
-        x_full = x.expand_as(p_logits_x_2)
-        cross_entropy_2 = F.binary_cross_entropy_with_logits(
-            p_logits_x_2,
-            x_full,
-            reduction="none",
-        )
+        log_p_x = bernoulli_log_prob(self.prototypes[k], x)
+        log_p_x_2 = bernoulli_log_prob(expand_rows(self.prototypes, x.shape[:-1]), x)
         # log p(x): the sum over k
         lifted = log_probs.reshape(-1, *(1 for _ in x.shape[:-1]))
-        log_sum_k = (lifted - cross_entropy_2.sum(-1)).logsumexp(0)
-        return log_p_k - cross_entropy.sum(-1) - log_sum_k
+        log_sum_k = (lifted + log_p_x_2).logsumexp(0)
+        return log_p_k + log_p_x - log_sum_k
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""
@@ -236,16 +200,9 @@ class Mixture(nn.Module):
         # log p(k)
         log_p_k = expand_rows(self.weights.log_softmax(-1), x.shape[:-1])
         # log p(x|k)
-        logits = expand_rows(self.prototypes, x.shape[:-1])
-        x_full = x.expand_as(logits)
-        cross_entropy = F.binary_cross_entropy_with_logits(
-            logits,
-            x_full,
-            reduction="none",
-        )
-        total = cross_entropy.sum(-1)
-        difference = log_p_k - total
-        return D.Categorical(logits=difference.movedim(0, -1), validate_args=False)
+        log_p_x = bernoulli_log_prob(expand_rows(self.prototypes, x.shape[:-1]), x)
+        total = log_p_k + log_p_x
+        return D.Categorical(logits=total.movedim(0, -1), validate_args=False)
 
     def p_x(self) -> D.Distribution:
         """p(x), a mixture of Bernoulli."""

@@ -73,6 +73,13 @@ def imq_mmd(x: Tensor, y: Tensor, widths: tuple[float, ...]) -> Tensor:
     return inside - 2 * kernel(x, y).mean()
 
 
+def bernoulli_log_prob(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
+    """log Bernoulli(x; logits), summed over the last `rank` dimensions; both broadcast."""
+    logits, x = torch.broadcast_tensors(logits, x)
+    entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+    return -entropy.sum(tuple(range(-rank, 0))) if rank else -entropy
+
+
 class MmdVae(nn.Module):
     """p(z) p(x|z); q(z|x); x: boolean[64], z: real[8]."""
 
@@ -94,7 +101,7 @@ class MmdVae(nn.Module):
         z = loc + scale * torch.randn_like(loc)
         # p(x|z)
         logits = self.decoder(z)
-        return -F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(-1)
+        return bernoulli_log_prob(logits, x)
 
     def mmd(self, x: Tensor) -> Tensor:
         """MMD[q(z|x) || p(z); kernel=imq, width=[1, 2, 4]];
@@ -120,12 +127,12 @@ class MmdVae(nn.Module):
         z = loc + scale * torch.randn_like(loc)
         # log p(x|z)
         logits = self.decoder(z)
-        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+        log_p_x = bernoulli_log_prob(logits, x)
         # E_{p(z)}: one pathwise sample of z
         z_2 = torch.randn_like(self._zero.expand(*x.shape[:-1], 8))
         # MMD[q(z|x) || p(z)]
         mmd = imq_mmd(z.reshape(-1, 8), z_2.reshape(-1, 8), (1.0, 2.0, 4.0))
-        return -(cross_entropy.sum(-1) + 100.0 * mmd)
+        return log_p_x - 100.0 * mmd
 
     def loss(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of goal."""
@@ -149,13 +156,12 @@ class MmdVae(nn.Module):
         z = loc + scale * torch.randn_like(loc)
         # log p(x|z)
         logits = self.decoder(z)
-        total = F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(-1)
+        log_p_x = bernoulli_log_prob(logits, x)
         # E_{p(z)}: one pathwise sample of z
         z_2 = torch.randn_like(self._zero.expand(*x.shape[:-1], 8))
         # MMD[q(z|x) || p(z)]
         mmd = imq_mmd(z.reshape(-1, 8), z_2.reshape(-1, 8), (1.0, 2.0, 4.0))
-        minus_goal = total + 100.0 * mmd
-        return {"rec": -total, "mmd": mmd, "goal": -minus_goal}
+        return {"rec": log_p_x, "mmd": mmd, "goal": log_p_x - 100.0 * mmd}
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw from p(z) p(x|z); variables in `given` are held fixed."""
@@ -166,7 +172,7 @@ class MmdVae(nn.Module):
         return {"z": z, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Propagate means instead of samples; variables in `given` are held fixed."""
+        """Propagate means through p(z) p(x|z); variables in `given` are held fixed."""
         variables = {"z": (1, ()), "x": (1, ("z",))}
         shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 8)
@@ -178,8 +184,8 @@ class MmdVae(nn.Module):
         check_shapes("log_prob", x=(x, (64,)), z=(z, (8,)))
         log_p_z = -0.5 * z.square().sum(-1) - 7.351508265637382
         logits = self.decoder(z)
-        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
-        return log_p_z - cross_entropy.sum(-1)
+        log_p_x = bernoulli_log_prob(logits, x)
+        return log_p_z + log_p_x
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""

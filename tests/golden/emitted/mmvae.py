@@ -119,6 +119,13 @@ def draw_category(logits: Tensor) -> Tensor:
     return (logits - torch.log(-torch.log1p(-uniform))).argmax(-1)
 
 
+def bernoulli_log_prob(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
+    """log Bernoulli(x; logits), summed over the last `rank` dimensions; both broadcast."""
+    logits, x = torch.broadcast_tensors(logits, x)
+    entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+    return -entropy.sum(tuple(range(-rank, 0))) if rank else -entropy
+
+
 class Mmvae(nn.Module):
     """p(z) p(x|z) p(y|z); q_x(z|x) q_y(z|y) q(z|x,y); x: boolean[64], y: category[10],
     z: real[8].
@@ -150,11 +157,7 @@ class Mmvae(nn.Module):
         z = q_x_loc_z + q_x_scale_z * noise
         # log p(x|z)
         p_logits_x = self.pixels(z)
-        cross_entropy = F.binary_cross_entropy_with_logits(
-            p_logits_x,
-            x,
-            reduction="none",
-        )
+        log_p_x = bernoulli_log_prob(p_logits_x, x)
         # log p(y|z)
         p_logits_y = self.classes(z)
         column = y.unsqueeze(-1)
@@ -167,12 +170,7 @@ class Mmvae(nn.Module):
         z_2 = q_y_loc_z + q_y_scale_z * noise_2
         # log p(x|z)
         p_logits_x_2 = self.pixels(z_2)
-        cross_entropy_2 = F.binary_cross_entropy_with_logits(
-            p_logits_x_2,
-            x,
-            reduction="none",
-        )
-        total = cross_entropy_2.sum(-1)
+        log_p_x_2 = bernoulli_log_prob(p_logits_x_2, x)
         # log p(y|z)
         p_logits_y_2 = self.classes(z_2)
         log_p_y_2 = p_logits_y_2.log_softmax(-1).gather(-1, column).squeeze(-1)
@@ -184,26 +182,25 @@ class Mmvae(nn.Module):
         product = 0.5 * ((z - q_y_loc_z) / q_y_scale_z).square()
         minus_log_q_y_z = (log_scale_2 + product).sum(-1) + 7.351508265637382
         # log q(z|x,y): a log-sum-exp of its components
-        total_2 = minus_log_q_x_z + 0.6931471805599453
-        log_q_z = torch.logaddexp(-total_2, -(minus_log_q_y_z + 0.6931471805599453))
+        total = minus_log_q_x_z + 0.6931471805599453
+        log_q_z = torch.logaddexp(-total, -(minus_log_q_y_z + 0.6931471805599453))
         # log q_x(z|x)
         square = ((z_2 - q_x_loc_z) / q_x_scale_z).square()
         minus_log_q_x_z_2 = (log_scale + 0.5 * square).sum(-1) + 7.351508265637382
         # log q_y(z|y)
-        total_3 = (log_scale_2 + 0.5 * noise_2.square()).sum(-1)
-        minus_log_q_y_z_2 = total_3 + 7.351508265637382
+        total_2 = (log_scale_2 + 0.5 * noise_2.square()).sum(-1)
+        minus_log_q_y_z_2 = total_2 + 7.351508265637382
         # log q(z|x,y): a log-sum-exp of its components
-        total_4 = minus_log_q_x_z_2 + 0.6931471805599453
-        log_q_z_2 = torch.logaddexp(-total_4, -(minus_log_q_y_z_2 + 0.6931471805599453))
+        total_3 = minus_log_q_x_z_2 + 0.6931471805599453
+        log_q_z_2 = torch.logaddexp(-total_3, -(minus_log_q_y_z_2 + 0.6931471805599453))
         # E_{q_x(z|x)}[log p(z)], closed form
-        total_5 = q_x_loc_z.square() + q_x_scale_z.square()
-        expected_z = (-(0.5 * total_5 + 0.9189385332046728)).sum(-1)
+        total_4 = q_x_loc_z.square() + q_x_scale_z.square()
+        expected_z = (-(0.5 * total_4 + 0.9189385332046728)).sum(-1)
         # E_{q_y(z|y)}[log p(z)], closed form
-        total_6 = q_y_loc_z.square() + q_y_scale_z.square()
-        expected_z_2 = (-(0.5 * total_6 + 0.9189385332046728)).sum(-1)
-        difference = log_p_y - cross_entropy.sum(-1)
-        total_7 = difference - total + log_p_y_2 + expected_z
-        return 0.5 * (total_7 + expected_z_2 - log_q_z - log_q_z_2)
+        total_5 = q_y_loc_z.square() + q_y_scale_z.square()
+        expected_z_2 = (-(0.5 * total_5 + 0.9189385332046728)).sum(-1)
+        total_6 = log_p_x + log_p_y + log_p_x_2 + log_p_y_2 + expected_z
+        return 0.5 * (total_6 + expected_z_2 - log_q_z - log_q_z_2)
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of elbo."""
@@ -236,14 +233,14 @@ class Mmvae(nn.Module):
         log_q_z_2 = torch.logaddexp(-total_3, -(minus_log_q_y_z_2 + 0.6931471805599453))
         total_4 = q_x_loc_z.square() + q_x_scale_z.square()
         total_5 = q_y_loc_z.square() + q_y_scale_z.square()
-        cross_entropy = F.cross_entropy(
-            torch.atleast_2d(p_logits_y).flatten(0, -2),
-            y.flatten(),
-            reduction="sum",
-        )
-        cross_entropy_2 = F.binary_cross_entropy_with_logits(
+        cross_entropy = F.binary_cross_entropy_with_logits(
             p_logits_x,
             x,
+            reduction="sum",
+        )
+        cross_entropy_2 = F.cross_entropy(
+            torch.atleast_2d(p_logits_y).flatten(0, -2),
+            y.flatten(),
             reduction="sum",
         )
         cross_entropy_3 = F.binary_cross_entropy_with_logits(
@@ -278,7 +275,9 @@ class Mmvae(nn.Module):
         return {"z": z, "x": x, "y": y}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Propagate means instead of samples; variables in `given` are held fixed."""
+        """Propagate means through p(z) p(x|z) p(y|z);
+        variables in `given` are held fixed.
+        """
         variables = {"z": (1, ()), "x": (1, ("z",)), "y": (0, ("z",))}
         shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 8)
@@ -291,14 +290,10 @@ class Mmvae(nn.Module):
         check_shapes("log_prob", x=(x, (64,)), y=(y, (), True), z=(z, (8,)))
         log_p_z = -0.5 * z.square().sum(-1) - 7.351508265637382
         logits_x = self.pixels(z)
-        cross_entropy = F.binary_cross_entropy_with_logits(
-            logits_x,
-            x,
-            reduction="none",
-        )
+        log_p_x = bernoulli_log_prob(logits_x, x)
         logits_y = self.classes(z)
         log_p_y = logits_y.log_softmax(-1).gather(-1, y.unsqueeze(-1)).squeeze(-1)
-        return log_p_z - cross_entropy.sum(-1) + log_p_y
+        return log_p_z + log_p_x + log_p_y
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""

@@ -85,6 +85,13 @@ def row_mask(present: dict | None, *names: str):
     return mask
 
 
+def bernoulli_log_prob(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
+    """log Bernoulli(x; logits), summed over the last `rank` dimensions; both broadcast."""
+    logits, x = torch.broadcast_tensors(logits, x)
+    entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+    return -entropy.sum(tuple(range(-rank, 0))) if rank else -entropy
+
+
 class Mvae(nn.Module):
     """p(z) p(x|z) p(y|z); q_x(z|x) q_y(z|y) q_both(z|x,y) q_image(z|x) ...; x:
     boolean[64], y: category[10], z: real[8].
@@ -119,17 +126,13 @@ class Mvae(nn.Module):
         z = loc + scale * torch.randn_like(loc)
         # log p(x|z)
         logits_x = self.pixels(z)
-        cross_entropy = F.binary_cross_entropy_with_logits(
-            logits_x,
-            x,
-            reduction="none",
-        )
+        log_p_x = bernoulli_log_prob(logits_x, x)
         # log p(y|z)
         logits_y = self.classes(z)
         log_p_y = logits_y.log_softmax(-1).gather(-1, y.unsqueeze(-1)).squeeze(-1)
         # KL[q_both(z|x,y) || p(z)], closed form
         kl = (0.5 * (loc.square() + scale.square() - 1.0) - scale.log()).sum(-1)
-        return log_p_y - cross_entropy.sum(-1) - kl
+        return log_p_x + log_p_y - kl
 
     def seen(self, x: Tensor) -> Tensor:
         """ELBO[p(x|z) p(z) || q_image(z|x)]; x: [..., 64] -> [...]."""
@@ -144,10 +147,10 @@ class Mvae(nn.Module):
         z = loc + scale * torch.randn_like(loc)
         # log p(x|z)
         logits = self.pixels(z)
-        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+        log_p_x = bernoulli_log_prob(logits, x)
         # KL[q_image(z|x) || p(z)], closed form
         kl = (0.5 * (loc.square() + scale.square() - 1.0) - scale.log()).sum(-1)
-        return -(cross_entropy.sum(-1) + kl)
+        return log_p_x - kl
 
     def named(self, y: Tensor) -> Tensor:
         """ELBO[p(y|z) p(z) || q_label(z|y)]; y: [...] -> [...]."""
@@ -187,11 +190,7 @@ class Mvae(nn.Module):
         z = q_both_loc_z + q_both_scale_z * torch.randn_like(q_both_loc_z)
         # log p(x|z)
         p_logits_x = self.pixels(z)
-        cross_entropy = F.binary_cross_entropy_with_logits(
-            p_logits_x,
-            x,
-            reduction="none",
-        )
+        log_p_x = bernoulli_log_prob(p_logits_x, x)
         # log p(y|z)
         p_logits_y = self.classes(z)
         column = y.unsqueeze(-1)
@@ -199,7 +198,7 @@ class Mvae(nn.Module):
         # KL[q_both(z|x,y) || p(z)], closed form
         total_2 = q_both_loc_z.square() + q_both_scale_z.square()
         kl_z = (0.5 * (total_2 - 1.0) - q_both_scale_z.log()).sum(-1)
-        both = log_p_y - cross_entropy.sum(-1) - kl_z
+        both = log_p_x + log_p_y - kl_z
         # q_image(z|x)
         total_3 = ratio_3 + 1.0
         q_image_loc_z = ratio / total_3
@@ -208,15 +207,11 @@ class Mvae(nn.Module):
         z_2 = q_image_loc_z + q_image_scale_z * torch.randn_like(q_image_loc_z)
         # log p(x|z)
         p_logits_x_2 = self.pixels(z_2)
-        cross_entropy_2 = F.binary_cross_entropy_with_logits(
-            p_logits_x_2,
-            x,
-            reduction="none",
-        )
+        log_p_x_2 = bernoulli_log_prob(p_logits_x_2, x)
         # KL[q_image(z|x) || p(z)], closed form
         total_4 = q_image_loc_z.square() + q_image_scale_z.square()
         kl_z_2 = (0.5 * (total_4 - 1.0) - q_image_scale_z.log()).sum(-1)
-        minus_seen = cross_entropy_2.sum(-1) + kl_z_2
+        seen = log_p_x_2 - kl_z_2
         # q_label(z|y)
         total_5 = ratio_4 + 1.0
         q_label_loc_z = ratio_2 / total_5
@@ -230,7 +225,7 @@ class Mvae(nn.Module):
         total_6 = q_label_loc_z.square() + q_label_scale_z.square()
         kl_z_3 = (0.5 * (total_6 - 1.0) - q_label_scale_z.log()).sum(-1)
         named = log_p_y_2 - kl_z_3
-        return both - minus_seen + named
+        return both + seen + named
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of goal."""
@@ -263,14 +258,14 @@ class Mvae(nn.Module):
         z_3 = q_label_loc_z + q_label_scale_z * torch.randn_like(q_label_loc_z)
         p_logits_y_2 = self.classes(z_3)
         total_6 = q_label_loc_z.square() + q_label_scale_z.square()
-        cross_entropy = F.cross_entropy(
-            torch.atleast_2d(p_logits_y).flatten(0, -2),
-            y.flatten(),
-            reduction="sum",
-        )
-        cross_entropy_2 = F.binary_cross_entropy_with_logits(
+        cross_entropy = F.binary_cross_entropy_with_logits(
             p_logits_x,
             x,
+            reduction="sum",
+        )
+        cross_entropy_2 = F.cross_entropy(
+            torch.atleast_2d(p_logits_y).flatten(0, -2),
+            y.flatten(),
             reduction="sum",
         )
         kl_z = (0.5 * (total_2 - 1.0) - q_both_scale_z.log()).sum()
@@ -310,11 +305,7 @@ class Mvae(nn.Module):
         z = q_both_loc_z + q_both_scale_z * torch.randn_like(q_both_loc_z)
         # log p(x|z)
         p_logits_x = self.pixels(z)
-        cross_entropy = F.binary_cross_entropy_with_logits(
-            p_logits_x,
-            x,
-            reduction="none",
-        )
+        log_p_x = bernoulli_log_prob(p_logits_x, x)
         # log p(y|z)
         p_logits_y = self.classes(z)
         column = y.unsqueeze(-1)
@@ -322,7 +313,7 @@ class Mvae(nn.Module):
         # KL[q_both(z|x,y) || p(z)], closed form
         total_2 = q_both_loc_z.square() + q_both_scale_z.square()
         kl_z = (0.5 * (total_2 - 1.0) - q_both_scale_z.log()).sum(-1)
-        both = log_p_y - cross_entropy.sum(-1) - kl_z
+        both = log_p_x + log_p_y - kl_z
         # q_image(z|x)
         total_3 = ratio_3 + 1.0
         q_image_loc_z = ratio / total_3
@@ -331,15 +322,11 @@ class Mvae(nn.Module):
         z_2 = q_image_loc_z + q_image_scale_z * torch.randn_like(q_image_loc_z)
         # log p(x|z)
         p_logits_x_2 = self.pixels(z_2)
-        cross_entropy_2 = F.binary_cross_entropy_with_logits(
-            p_logits_x_2,
-            x,
-            reduction="none",
-        )
+        log_p_x_2 = bernoulli_log_prob(p_logits_x_2, x)
         # KL[q_image(z|x) || p(z)], closed form
         total_4 = q_image_loc_z.square() + q_image_scale_z.square()
         kl_z_2 = (0.5 * (total_4 - 1.0) - q_image_scale_z.log()).sum(-1)
-        minus_seen = cross_entropy_2.sum(-1) + kl_z_2
+        seen = log_p_x_2 - kl_z_2
         # q_label(z|y)
         total_5 = ratio_4 + 1.0
         q_label_loc_z = ratio_2 / total_5
@@ -353,12 +340,7 @@ class Mvae(nn.Module):
         total_6 = q_label_loc_z.square() + q_label_scale_z.square()
         kl_z_3 = (0.5 * (total_6 - 1.0) - q_label_scale_z.log()).sum(-1)
         named = log_p_y_2 - kl_z_3
-        return {
-            "both": both,
-            "seen": -minus_seen,
-            "named": named,
-            "goal": both - minus_seen + named,
-        }
+        return {"both": both, "seen": seen, "named": named, "goal": both + seen + named}
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw from p(z) p(x|z) p(y|z); variables in `given` are held fixed."""
@@ -370,7 +352,9 @@ class Mvae(nn.Module):
         return {"z": z, "x": x, "y": y}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Propagate means instead of samples; variables in `given` are held fixed."""
+        """Propagate means through p(z) p(x|z) p(y|z);
+        variables in `given` are held fixed.
+        """
         variables = {"z": (1, ()), "x": (1, ("z",)), "y": (0, ("z",))}
         shape, known = prepare_conditions(shape, given, variables)
         z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 8)
@@ -383,14 +367,10 @@ class Mvae(nn.Module):
         check_shapes("log_prob", x=(x, (64,)), y=(y, (), True), z=(z, (8,)))
         log_p_z = -0.5 * z.square().sum(-1) - 7.351508265637382
         logits_x = self.pixels(z)
-        cross_entropy = F.binary_cross_entropy_with_logits(
-            logits_x,
-            x,
-            reduction="none",
-        )
+        log_p_x = bernoulli_log_prob(logits_x, x)
         logits_y = self.classes(z)
         log_p_y = logits_y.log_softmax(-1).gather(-1, y.unsqueeze(-1)).squeeze(-1)
-        return log_p_z - cross_entropy.sum(-1) + log_p_y
+        return log_p_z + log_p_x + log_p_y
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""

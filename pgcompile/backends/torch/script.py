@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from pgcompile.emit.body import safe_comment
+from pgcompile.backends.torch.layout import safe_comment
 from pgcompile.model.values import Model, OptimiseLine, loss_name
 from pgcompile.plan.names import identifier
 from pgcompile.vocabulary.spaces import Space, contains

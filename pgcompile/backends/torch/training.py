@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from pgcompile.emit.body import WIDTH, safe_comment
-from pgcompile.emit.operations import number_text
+from pgcompile.backends.torch.layout import WIDTH, safe_comment
+from pgcompile.backends.torch.printer import number_text
 from pgcompile.model.values import OptimiseLine, loss_name
 from pgcompile.plan.methods import Argument, LossMethod, ModulePlan
 from pgcompile.plan.names import identifier

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from pgcompile.emit.body import WIDTH, split_call
-from pgcompile.emit.operations import number_text
+from pgcompile.backends.torch.layout import WIDTH, Line, plain_lines, split_call, stamped
+from pgcompile.backends.torch.printer import number_text
 from pgcompile.model.values import (
     CouplingsUse,
     FlowStep,
@@ -14,12 +14,13 @@ from pgcompile.model.values import (
     SplitUse,
     TransformUse,
 )
+from pgcompile.plan.origin import Origin
 from pgcompile.plan.tensors import Tensors
 from pgcompile.vocabulary.layers import Value
 from pgcompile.vocabulary.transforms import transform_words
 
 
-def flow_lines(tensors: Tensors, rename: Callable[[str], str], use: Callable[[str], None]) -> list[str]:
+def flow_lines(tensors: Tensors, rename: Callable[[str], str], use: Callable[[str], None]) -> list[Line]:
     """`self.f = ComposedTransform([...], (2,))` for every flow in use.
 
     Args:
@@ -27,10 +28,11 @@ def flow_lines(tensors: Tensors, rename: Callable[[str], str], use: Callable[[st
         rename: Python name of an attribute.
         use: told of every transform used.
     """
-    lines: list[str] = []
+    lines: list[Line] = []
     for name, sized in tensors.flows.items():
-        lines += _Writer(rename, use).write(rename(name), sized)
-    return [f"        {line}" for line in lines]
+        made = plain_lines(f"        {text}" for text in _Writer(rename, use).write(rename(name), sized))
+        lines += stamped(made, Origin(tensors.model.flows[name].span, name))
+    return lines
 
 
 @dataclass

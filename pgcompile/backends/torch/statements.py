@@ -4,14 +4,15 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from pgcompile.backends.torch.layout import WIDTH, Line, comment, safe_comment, stamped, statement
+from pgcompile.backends.torch.printer import Text, Writer
 from pgcompile.diagnostics import InternalError
-from pgcompile.emit.operations import Text, Writer
 from pgcompile.plan.methods import live_values
 from pgcompile.plan.names import identifier
-from pgcompile.plan.ops import NOISE
+from pgcompile.plan.ops import NOISE, operation
+from pgcompile.plan.origin import Origin, merged
 from pgcompile.plan.values import Value
 
-WIDTH = 88
 _LEAVES = frozenset(("constant", "argument", "attribute"))
 _LONGEST = 400  # an estimate of characters, past which a value is named before any text is made
 _PASSES = 100
@@ -29,6 +30,7 @@ class Body:
         use: told of every special function used.
         indent: spaces before each statement.
         before: characters that stand on the line of an output besides it.
+        method_name: Python name of a factor's method.
         watched: whether every named value is checked to be finite.
     """
 
@@ -39,12 +41,20 @@ class Body:
     indent: int = 8
     before: int = len("return ")
     watched: bool = False
-    lines: list[str] = field(default_factory=list)
+    method_name: Callable[[str], str] = str
+    lines: list[Line] = field(default_factory=list)
+    origins: tuple[Origin, ...] = ()
+    """Where the outputs come from, as far as they are written where they are used."""
+
     _texts: dict[int, Text] = field(default_factory=dict)
     _named: set[int] = field(default_factory=set)
     _items: dict[int, list[Value]] = field(default_factory=dict)
     _names: dict[int, str] = field(default_factory=dict)
     _pending: dict[int, list[Value]] = field(default_factory=dict)
+    _inlined: dict[int, tuple[Origin, ...]] = field(default_factory=dict)
+    _section: str | None = None
+    _comment_at: int | None = None
+    _previous: Value | None = None
     noise: list[Value] = field(default_factory=list)
     """Every draw of the method, in the order in which the written statements run."""
 
@@ -58,6 +68,7 @@ class Body:
             if not long:
                 for value in self.outputs:
                     self.noise += self._pending.pop(value.number, [])
+                    self.origins = merged(self.origins, self._inlined.get(value.number, value.origins))
                 return [self._texts[value.number] for value in self.outputs]
             self._named |= long
         raise InternalError("the lines of a method could not be fitted")
@@ -138,12 +149,10 @@ class Body:
 
     def _attempt(self, live: list[Value]) -> set[int]:
         """Write every line; the result is the values that must get lines of their own for the others to fit."""
-        self.lines, self._texts = [], {}
+        self.lines, self._texts, self._inlined = [], {}, {}
         self.noise, self._pending = [], {}
-        section: str | None = None
-        comment_at: int | None = None
-        previous: Value | None = None
-        writer = Writer(self.rename, self.use)
+        self._section, self._comment_at, self._previous = None, None, None
+        writer = Writer(self.rename, self.use, self.method_name)
         outputs = {value.number for value in self.outputs}
         long: set[int] = set()
         for value in live:
@@ -152,37 +161,51 @@ class Body:
                 continue
             text = writer.write(value, [self._texts[arg.number] for arg in value.args])
             self._order_noise(value, text)
+            origins = merged(value.origins, *(self._inlined.get(arg.number, ()) for arg in value.args))
             if value.number not in self._named:
                 self._texts[value.number] = text
+                self._inlined[value.number] = origins
                 if value.number in outputs and self.indent + self.before + len(text.text) > WIDTH:
                     long |= self._longest_operand(value)
                 continue
             name = self._names[value.number] if value.number in self._names else self._unpacking(value)
             if self.indent + len(name) + 3 + len(text.text) > WIDTH or self._has_long_operand(value):
                 long |= self._longest_operand(value)
-            if value.section is not None and value.section != section:
-                if value.section == f"log {section}" and comment_at is not None:
-                    # `# p(x|z)` and at once `# log p(x|z)` would say one thing twice.
-                    self.lines[comment_at : comment_at + 1] = _comment(value.section, self.indent)
-                else:
-                    comment_at = len(self.lines)
-                    self.lines.extend(_comment(value.section, self.indent))
-                section = value.section
-            line = _assignment(name, text.text, self.indent)
-            pair = _paired(self.lines, line, previous, value)
-            if pair is not None:
-                self.lines[-1] = pair
-            else:
-                self.lines.extend(line)
-            previous = value if pair is None else None
-            if self.watched and value.number in self._names:
-                self.use("watch")
-                formula = safe_comment(value.section or name)
-                self.lines.extend(_call_line(f'watch("{formula}", "{name}", {name})', self.indent))
-                previous = None
-            self._texts[value.number] = Text(name)
-            self.noise += self._pending.pop(value.number, [])
+            self._write_line(value, name, text, origins)
         return long
+
+    def _write_line(self, value: Value, name: str, text: Text, origins: tuple[Origin, ...]) -> None:
+        """The assignment of a value to its name, under its comment and before its watch."""
+        self._comment(value, origins)
+        line = statement(f"{name} = {text.text}", self.indent)
+        pair = _paired(self.lines, line, self._previous, value)
+        if pair is not None:
+            self.lines[-1] = Line(pair, merged(self.lines[-1].origins, origins))
+        else:
+            self.lines.extend(stamped(line, *origins))
+        self._previous = value if pair is None else None
+        if self.watched and value.number in self._names:
+            self.use("watch")
+            formula = safe_comment(value.section or name)
+            watch = statement(f'watch("{formula}", "{name}", {name})', self.indent)
+            self.lines.extend(stamped(watch, *origins))
+            self._previous = None
+        self._texts[value.number] = Text(name)
+        self.noise += self._pending.pop(value.number, [])
+
+    def _comment(self, value: Value, origins: tuple[Origin, ...]) -> None:
+        """The formula that a value belongs to, where it is not that of the line before."""
+        section = value.section
+        if section is None or section == self._section:
+            return
+        lines = stamped(comment(section, self.indent), *origins)
+        if section == f"log {self._section}" and self._comment_at is not None:
+            # `# p(x|z)` and at once `# log p(x|z)` would say one thing twice.
+            self.lines[self._comment_at : self._comment_at + 1] = lines
+        else:
+            self._comment_at = len(self.lines)
+            self.lines.extend(lines)
+        self._section = section
 
     def _order_noise(self, value: Value, text: Text) -> None:
         """The draws inside an expression, in the order in which its operands stand in the text."""
@@ -223,132 +246,48 @@ class Body:
         return any(len(self._texts[a.number].text) > 2 * _LONG for a in value.args if a.number not in self._named)
 
 
-def _paired(lines: list[str], line: list[str], previous: Value | None, value: Value) -> str | None:
+def _paired(lines: list[Line], line: list[Line], previous: Value | None, value: Value) -> str | None:
     """`loc, scale = self.loc(h), self.scale(h)`: two heads of one net on one line."""
     if previous is None or previous.op != "module" or value.op != "module" or previous.args != value.args:
         return None
     if len(line) != 1 or previous.section != value.section:
         return None
-    first_name, first = lines[-1].strip().split(" = ", 1)
-    name, text = line[0].strip().split(" = ", 1)
-    pad = line[0][: len(line[0]) - len(line[0].lstrip())]
+    first_name, first = lines[-1].text.strip().split(" = ", 1)
+    name, text = line[0].text.strip().split(" = ", 1)
+    pad = line[0].text[: len(line[0].text) - len(line[0].text.lstrip())]
     joined = f"{pad}{first_name}, {name} = {first}, {text}"
     return joined if len(joined) <= WIDTH else None
 
 
+"""Names of values that nobody named, by operation."""
+
+
 def _default_hint(value: Value) -> str:
-    """A name for a value that nobody named."""
-    defaults = {
-        "special": "value",
-        "sub": "difference",
-        "add": "total",
-        "mul": "product",
-        "div": "ratio",
-        "sum": "total",
-        "log_softmax": "log_probs",
-        "chunk": "parts",
-        "cat": "joined",
-        "log": "log",
-        "expand": "full",
-        "expand_axes": "full",
-        "binary_cross_entropy": "cross_entropy",
-        "binary_cross_entropy_sum": "cross_entropy",
-        "cross_entropy_sum": "cross_entropy",
-        "flatten_batch": "flat",
-        "module": "out",
-        "cholesky": "tril",
-        "sigmoid": "probs",
-        "detach": "fixed",
-        "unsqueeze": "column",
-        "gather": "picked",
-        "lift_table": "lifted",
-        "spread_table": "rows",
-        "randn_like": "noise",
-        "rand_like": "uniform",
-        "exponential_like": "exponential",
-        "unsqueeze_axes": "lined",
-        "mean_axis": "average",
-        "cholesky_of_inverse": "tril",
-    }
-    name = defaults.get(value.op, re.sub(r"\W", "_", value.op))
-    if value.op in ("expand_as", "expand_but_last", "over_batch"):
-        inner = value.args[0]
-        known = [str(inner.attributes[0])] if inner.op == "argument" else inner.hints
-        suffix = "all" if value.op == "over_batch" else "full"
-        return f"{known[0]}_{suffix}" if known else suffix
-    if value.op == "log" and value.args[0].hints:
-        return f"log_{value.args[0].hints[0]}"
+    """A name for a value that nobody named: after its operation, and after what it is made of where that tells more."""
+    name = operation(value.op).hint or re.sub(r"\W", "_", value.op)
+    inner = _name_of(value.args[0]) if value.args else None
+    suffix = _SUFFIXES.get(value.op)
+    if suffix is not None:
+        return f"{inner}_{suffix}" if inner else suffix
+    if value.op == "log" and inner:
+        return f"log_{inner}"
     if value.op == "module":
         return f"{value.attributes[0]!s}_out"
     return name
 
 
-def safe_comment(text: str) -> str:
-    """Text that cannot end the comment or docstring it stands in."""
-    flat = " ".join(text.split())
-    return flat.replace("\\", "").replace('"""', "'''").replace('"', "'")
+# What the value of an operation is called after its argument.
+_SUFFIXES = {
+    "detach": "detached",
+    "expand_as": "full",
+    "expand_but_last": "full",
+    "over_batch": "all",
+    "unsqueeze_axes": "aligned",
+}
 
 
-def _comment(text: str, indent: int) -> list[str]:
-    """A comment, folded to the page."""
-    pad = " " * indent
-    words = safe_comment(text).split(" ")
-    lines, current = [], "#"
-    for word in words:
-        if len(pad) + len(current) + 1 + len(word) > WIDTH and current != "#":
-            lines.append(pad + current)
-            current = "#  "
-        current += f" {word}"
-    return [*lines, pad + current]
-
-
-def _assignment(name: str, text: str, indent: int) -> list[str]:
-    """`name = text`; a call that does not fit is written an argument a line, with the comma that keeps it so."""
-    pad = " " * indent
-    line = f"{pad}{name} = {text}"
-    if len(line) <= WIDTH:
-        return [line]
-    return [pad + part for part in split_call(f"{name} = {text}", WIDTH - indent)]
-
-
-def _call_line(text: str, indent: int) -> list[str]:
-    return [" " * indent + part for part in split_call(text, WIDTH - indent)]
-
-
-def split_call(text: str, width: int) -> list[str]:
-    """A statement that ends in a call, an argument a line where it is wider than the page."""
-    if len(text) <= width or not text.endswith(")"):
-        return [text]
-    depth = 0
-    opening = None
-    for position in range(len(text) - 1, -1, -1):
-        depth += {")": 1, "]": 1, "}": 1, "(": -1, "[": -1, "{": -1}.get(text[position], 0)
-        if depth == 0:
-            opening = position
-            break
-    if not opening or not (text[opening - 1].isalnum() or text[opening - 1] in "_])"):
-        return [text]  # brackets around a sum are no call: a comma would make a tuple of it
-    arguments = split_arguments(text[opening + 1 : -1])
-    if not arguments:
-        return [text]
-    lines = [text[: opening + 1]]
-    for argument in arguments:
-        inner = split_call(argument, width - 5)
-        inner[-1] += ","
-        lines += [f"    {part}" for part in inner]
-    return [*lines, ")"]
-
-
-def split_arguments(text: str) -> list[str]:
-    """The arguments of a call, split at its own commas."""
-    parts, depth, current, quoted = [], 0, "", False
-    for char in text:
-        if char == '"':
-            quoted = not quoted
-        depth += {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}.get(char, 0) * (not quoted)
-        if char == "," and depth == 0 and not quoted:
-            parts.append(current.strip())
-            current = ""
-        else:
-            current += char
-    return [*parts, current.strip()] if current.strip() else parts
+def _name_of(value: Value) -> str | None:
+    """What a value is called, if it has a name."""
+    if value.op == "argument":
+        return str(value.attributes[0])
+    return value.hints[0] if value.hints else None

@@ -3,22 +3,55 @@
 from collections.abc import Callable
 from math import expm1, log, prod
 
+from pgcompile.backends.torch.layout import Line, safe_comment, stamped, statement
+from pgcompile.backends.torch.printer import number_text
 from pgcompile.diagnostics import InternalError
-from pgcompile.emit.body import WIDTH, split_call
-from pgcompile.emit.operations import number_text
-from pgcompile.model.values import LayerUse, ModuleSegment, TensorValue
+from pgcompile.model.values import ExternNetwork, LayerUse, ModuleSegment, Net, TensorValue
+from pgcompile.plan.methods import ModulePlan
+from pgcompile.plan.origin import Origin
 from pgcompile.plan.tensors import Tensors, attribute_name, initial_numbers, initialiser, is_mapped
 from pgcompile.vocabulary.initialisers import INITIALISERS
 from pgcompile.vocabulary.layers import Value
-from pgcompile.vocabulary.spaces import Space
 
 
-def module_lines(tensors: Tensors, rename: Callable[[str], str]) -> list[str]:
+def module_lines(tensors: Tensors, rename: Callable[[str], str]) -> list[Line]:
     """`self.decoder = nn.Sequential(...)` for every net in use."""
-    lines: list[str] = []
+    lines: list[Line] = []
     for name, segment in tensors.modules.items():
-        lines += _assign(f"self.{rename(name)} = {_module(segment)}")
+        made = statement(f"self.{rename(name)} = {_module(segment)}")
+        lines += stamped(made, *_net_origin(tensors, name))
     return lines
+
+
+def extern_lines(plan: ModulePlan, name: str, rename: Callable[[str], str], use: Callable[[str], None]) -> list[Line]:
+    """The assignment of a part supplied from Python; a net is tried on the shapes that it is called with."""
+    net = plan.model.nets.get(name)
+    attribute = rename(name)
+    argument = attribute.removeprefix("extern_")
+    assigned = Line(f"        self.{attribute} = {argument}")
+    if not isinstance(net, ExternNetwork):
+        return [assigned]
+    results = ", ".join(f"{n}: {space}" if n else str(space) for n, space in net.outputs)
+    signature = f"{name}({', '.join(net.inputs)}) -> {results}"
+    use("check_net")
+    inputs = [
+        f'torch.empty(2{"".join(f", {n}" for n in shape)}, device="meta")' + (".long()" if index else "")
+        for shape, index in plan.tensors.externs[name]
+    ]
+    outputs = [f'"{n or name}": {space.shape}' for n, space in net.outputs]
+    check = f"check_net({argument}, ({', '.join(inputs)},), {{{', '.join(outputs)}}})"
+    lines = [Line(f"        # {safe_comment(signature)}"), assigned, *statement(check)]
+    return stamped(lines, Origin(net.span, name))
+
+
+def _net_origin(tensors: Tensors, attribute: str) -> list[Origin]:
+    """The declaration of the net whose layers are an attribute."""
+    return [
+        Origin(net.span, net.name)
+        for net in tensors.model.nets.values()
+        if isinstance(net, Net)
+        and any(isinstance(s, ModuleSegment) and s.attribute == attribute for s in net.segments or ())
+    ]
 
 
 def _module(segment: ModuleSegment) -> str:
@@ -37,23 +70,20 @@ def _value(value: Value) -> str:
     return f'"{value}"' if isinstance(value, str) else repr(value)
 
 
-def initial_lines(tensors: Tensors, rename: Callable[[str], str]) -> list[str]:
+def initial_lines(tensors: Tensors, rename: Callable[[str], str]) -> list[Line]:
     """Parameters with their initial values, buffers, and the tables of literal lists."""
-    lines: list[str] = []
+    lines: list[Line] = []
     for tensor in tensors.parameters.values():
         name = rename(attribute_name(tensor))
         value = _initial(tensor, tensors)
         if tensor.kind == "param":
-            lines += _assign(f"self.{name} = nn.Parameter({value})")
+            made = statement(f"self.{name} = nn.Parameter({value})")
         else:
-            lines += _assign(f'self.register_buffer("{name}", {value})')
+            made = statement(f'self.register_buffer("{name}", {value})')
+        lines += stamped(made, Origin(tensor.span, tensor.name))
     for name, table in tensors.constants.items():
-        lines += _assign(f'self.register_buffer("{rename(name)}", {_tensor(table.numbers, table.shape)})')
+        lines += statement(f'self.register_buffer("{rename(name)}", {_tensor(table.numbers, table.shape)})')
     return lines
-
-
-def _assign(text: str) -> list[str]:
-    return [f"        {part}" for part in split_call(text, WIDTH - 8)]
 
 
 def _initial(tensor: TensorValue, tensors: Tensors) -> str:
@@ -140,8 +170,3 @@ def _nested(numbers: tuple[float, ...], shape: tuple[int, ...]) -> str:
     step = prod(shape[1:])
     rows = [_nested(numbers[i * step : (i + 1) * step], shape[1:]) for i in range(shape[0])]
     return f"[{', '.join(rows)}]"
-
-
-def space_text(space: Space) -> str:
-    """A space in a comment."""
-    return str(space)

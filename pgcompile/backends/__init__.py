@@ -1,0 +1,1 @@
+"""Targets that a plan is printed for."""

@@ -1,0 +1,58 @@
+"""The constructor call of a family's distribution object."""
+
+from dataclasses import dataclass
+
+from pgcompile.backends.torch.method_writer import MethodWriter
+from pgcompile.backends.torch.printer import Text
+from pgcompile.model.values import FamilyUse
+
+
+@dataclass(frozen=True)
+class Construction:
+    """A call that makes a distribution, and the wrapper that gives it the event shape of the variable.
+
+    Args:
+        call: source of the call.
+        wrapper: a format with `{}` in the place of the call, or of its name.
+    """
+
+    call: str
+    wrapper: str = "{}"
+
+    @property
+    def whole(self) -> str:
+        """The call in its wrapper."""
+        return self.wrapper.format(self.call)
+
+
+def constructor_head(writer: MethodWriter, use: FamilyUse) -> str:
+    """The class of a family: torch's, or one of the runtime library."""
+    if use.family.torch_class is not None:
+        return f"D.{use.family.torch_class}"
+    writer.use(use.family.name)
+    return use.family.name
+
+
+def construct(writer: MethodWriter, use: FamilyUse, given: dict[str, Text], shape: tuple[int, ...]) -> Construction:
+    """The call for a variable of some shape, from the source of each parameter."""
+    family = use.family
+    head = constructor_head(writer, use)
+    if family.name == "Delta":
+        return Construction(f"Delta({given['v'].text}, {len(shape)})")
+    order = [p.name for p in family.parameters]
+    positional = list(given) == order[: len(given)]
+    inner = [_parameter(use, name, text, positional) for name, text in given.items()]
+    lead = len(shape) - family.event_rank
+    call = f"{head}({', '.join(inner)}, validate_args=False)"
+    return Construction(call, f"D.Independent({{}}, {lead})" if lead else "{}")
+
+
+def _parameter(use: FamilyUse, name: str, text: Text, positional: bool) -> str:
+    """One constructor argument; torch wants whole counts as ints and temperatures as tensors."""
+    source = text.text
+    parameter = use.family.parameter(name)
+    if parameter.literal:
+        source = str(int(float(source)))
+    elif parameter.shared and source.replace(".", "").isdigit():
+        source = f"torch.full_like(self._zero, {source})"
+    return source if positional and name not in use.family.one_of else f"{name}={source}"

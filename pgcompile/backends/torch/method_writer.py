@@ -1,0 +1,130 @@
+"""The parts that writers of methods share: names in use, heads, checks of arguments, and statements of values."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from pgcompile.backends.torch.layout import Line, collection, definition, statement
+from pgcompile.backends.torch.names import attribute_names, factor_names
+from pgcompile.backends.torch.statements import Body
+from pgcompile.plan.methods import Argument, FactorMethod, Method, ModulePlan
+from pgcompile.plan.names import identifier
+from pgcompile.plan.origin import Origin
+from pgcompile.plan.values import Value
+from pgcompile.runtime.library import Library, library
+from pgcompile.vocabulary.spaces import Space
+
+
+@dataclass
+class MethodWriter:
+    """The class that is being written.
+
+    Args:
+        plan: what it computes.
+        debug: check the values of variables, and stop at the first value that is not finite.
+        used: functions of the runtime library in use, in the order of their first use.
+        noise: of each method, its draws in the order in which they are made.
+    """
+
+    plan: ModulePlan
+    debug: bool = False
+    used: dict[str, None] = field(default_factory=dict)
+    noise: dict[str, tuple[Value, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def attributes(self) -> dict[str, str]:
+        """Python names of the attributes by what the program calls them."""
+        return attribute_names(self.plan)
+
+    @cached_property
+    def factor_names(self) -> dict[str, str]:
+        """Python names of factors' methods by their names in the plan."""
+        return factor_names(self.plan)
+
+    def method_name(self, planned: str) -> str:
+        """Python name of a factor's method."""
+        return self.factor_names.get(planned, planned)
+
+    @cached_property
+    def library(self) -> Library:
+        """The functions and classes that this module may copy."""
+        return library(flows=bool(self.plan.tensors.flows))
+
+    def origins_of(self, label: str) -> tuple[Origin, ...]:
+        """The place where a factor or a named distribution is declared."""
+        model = self.plan.model
+        found = [f.span for f in model.factors if f.label == label]
+        found = found or [named.span for named in model.named if named.label == label]
+        return tuple(Origin(span, label) for span in found[:1])
+
+    def use(self, name: str) -> None:
+        """Note a function of the library that the class calls."""
+        self.used.setdefault(name)
+
+    def rename(self, name: str) -> str:
+        """Python name of an attribute or argument."""
+        return self.attributes.get(name, identifier(name))
+
+    def rename_for(self, arguments: set[str]) -> Callable[[str], str]:
+        """Python names inside a method, whose arguments hide attributes of their name."""
+
+        def rename(name: str) -> str:
+            return identifier(name) if name in arguments else self.rename(name)
+
+        return rename
+
+    def rank(self, variable: str) -> int:
+        """Event dimensions of a variable."""
+        return len(self.plan.model.spaces[variable].shape)
+
+    def body(self, outputs: Sequence[Value], taken: Iterable[str], arguments: set[str], indent: int = 8) -> Body:
+        """The statements of some values, in a method that has `taken` as local names already."""
+        reserved = [*taken, *self.library.sources]
+        body = Body(list(outputs), reserved, self.rename_for(arguments), self.use, indent)
+        body.method_name = self.method_name
+        body.watched = self.debug
+        return body
+
+    def body_of(self, method: Method | FactorMethod, values: Sequence[Value]) -> Body:
+        """The statements of some values of a method."""
+        names = [identifier(a.name) for a in method.arguments]
+        return self.body(values, names, {a.name for a in method.arguments})
+
+    def head(self, name: str, arguments: tuple[Argument, ...], result: str) -> list[Line]:
+        """The `def` line of a method."""
+        given = "".join(f", {identifier(a.name)}: {'Tensor | float' if a.is_input else 'Tensor'}" for a in arguments)
+        return definition(f"    def {name}(self{given}) -> {result}:")
+
+    def checks(self, formula: str, arguments: tuple[Argument, ...], *, batches: bool = True) -> list[Line]:
+        """The statements that check the variables a method is given; inputs may have any batch."""
+        model = self.plan.model
+        given = [a for a in arguments if not a.is_input]
+        if not given:
+            return []
+        self.use("check_shapes")
+        entries = [
+            f"{identifier(a.name)}=({identifier(a.name)}, {a.shape}{_index_flag(model.spaces[a.name])})" for a in given
+        ]
+        lines = collection("check_shapes(", [f'"{formula}"', *entries], ")")
+        if batches and len(given) > 1 and formula != "log_prob" and not formula.startswith("log_"):
+            self.use("same_batch")
+            ranks = [f"{identifier(a.name)}=({identifier(a.name)}, {len(a.shape)})" for a in given]
+            lines += collection("same_batch(", [f'"{formula}"', *ranks], ")")
+        if self.debug and batches:  # `sample_mean` hands means to factors, which need not lie in the space
+            for argument in given:
+                self.use("check_support")
+                space = model.spaces[argument.name]
+                size = space.categories if space.kind == "category" else None
+                name = identifier(argument.name)
+                lines += statement(f'check_support("{argument.name}", {name}, "{space.kind}", {size})')
+        return lines
+
+
+def canonical(label: str) -> str:
+    """A factor's label without spaces, by which it is looked up."""
+    return label.replace(" ", "")
+
+
+def _index_flag(space: Space) -> str:
+    """Marks the variables that are indices, whose numbers are whole."""
+    return ", True" if space.kind == "category" else ""

@@ -1,0 +1,88 @@
+"""The methods of formulas: objectives, losses, terms, log-densities."""
+
+from dataclasses import replace
+
+from pgcompile.backends.torch.layout import Line, bare, collection, docstring, stamped, statement
+from pgcompile.backends.torch.method_writer import MethodWriter, canonical
+from pgcompile.plan.methods import LossMethod, Method
+from pgcompile.plan.names import identifier
+
+
+def formula_method(writer: MethodWriter, method: Method) -> list[Line]:
+    """A method that gives the value of one formula."""
+    lines = writer.head(identifier(method.name), method.arguments, "Tensor")
+    lines += docstring(method.formula, _shapes(method))
+    lines += writer.checks(method.name, method.arguments)
+    body = writer.body_of(method, [v for _, v in method.outputs])
+    result = body.write()[0]
+    writer.noise[method.name] = tuple(body.noise)
+    return [*lines, *body.lines, *stamped(statement(f"return {result.text}"), *body.origins)]
+
+
+def loss_method(writer: MethodWriter, loss: LossMethod) -> list[Line]:
+    """The scalar that one training line minimises."""
+    method = loss.mean
+    sign = "minus " if loss.line.direction == "maximize" else ""
+    mean = "the batch mean of " if loss.objective.batched else ""
+    lines = writer.head(loss.name, method.arguments, "Tensor")
+    lines.append(Line(f'        """The scalar to minimise: {sign}{mean}{loss.objective.name}."""'))
+    lines += writer.checks(loss.name, method.arguments)
+    body = writer.body_of(method, [v for _, v in method.outputs])
+    result = body.write()[0]
+    writer.noise[loss.name] = tuple(body.noise)
+    return [*lines, *bare(body.lines), *stamped(statement(f"return {result.text}"), *body.origins)]
+
+
+def terms_method(writer: MethodWriter) -> list[Line]:
+    """The method of every named term at once."""
+    plan = writer.plan
+    method = plan.terms or plan.objectives[0]
+    lines = writer.head("terms", method.arguments, "dict")
+    if plan.terms is None:
+        call = f"self.{identifier(method.name)}({', '.join(identifier(a.name) for a in method.arguments)})"
+        lines.append(Line('        """Every named term."""'))
+        return [*lines, Line(f'        return {{"{method.name}": {call}}}')]
+    lines.append(Line('        """Every named term, in one pass."""'))
+    lines += writer.checks("terms", method.arguments)
+    body = writer.body_of(method, [v for _, v in method.outputs])
+    body.before = max(len(f'    "{name}": ,') for name, _ in method.outputs)
+    results = body.write()
+    writer.noise["terms"] = tuple(body.noise)
+    entries = [f'"{name}": {text.text}' for (name, _), text in zip(method.outputs, results, strict=True)]
+    return [*lines, *body.lines, *stamped(collection("return {", entries, "}"), *body.origins)]
+
+
+def log_densities(writer: MethodWriter) -> list[Line]:
+    """The methods of named models' log-densities, and `log_prob_of`, which finds one by its name."""
+    plan = writer.plan
+    lines: list[Line] = []
+    methods = []
+    for label, planned in plan.log_densities:
+        method = replace(planned, name=writer.method_name(planned.name))
+        lines += [Line(""), *stamped(formula_method(writer, method), *writer.origins_of(label))]
+        methods.append(f'"{canonical(label)}": self.{method.name}')
+    if not plan.factors:
+        return lines
+    lines += [
+        Line(""),
+        Line("    def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:"),
+        Line('        """Log-density of a factor or model by its name, per example."""'),
+    ]
+    if methods:
+        lines += [
+            *collection("methods = {", methods, "}"),
+            Line('        if name.replace(" ", "") in methods:'),
+            Line('            return methods[name.replace(" ", "")](**values)'),
+        ]
+    writer.use("log_density")
+    return [*lines, Line("        return log_density(name, self.factor(name), values)")]
+
+
+def _shapes(method: Method) -> str:
+    """`x: [..., 784] -> [...]`."""
+    parts = []
+    for argument in method.arguments:
+        dims = ", ".join([*([] if argument.is_input else ["..."]), *map(str, argument.shape)])
+        parts.append(f"{argument.name}: [{dims}]" if dims else f"{argument.name}: a number")
+    result = "[...]" if method.batched else "a scalar"
+    return f"{', '.join(parts)} -> {result}" if parts else f"-> {result}"

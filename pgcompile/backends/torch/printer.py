@@ -1,0 +1,432 @@
+"""The source of each plan operation: a table from operations to templates.
+
+A template is a string or a small function. In a string, `{0}` is the source of the first argument, `{0.atom}` the same
+in brackets where it binds looser than a method call, `{0.factor}` where it binds looser than a product; `{all}` is
+every argument, `{a[0]}` the first attribute of the operation, `{name}` the attribute of the class that it names, and
+`{method}` the factor's method.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pgcompile.diagnostics import InternalError
+from pgcompile.plan.values import Attribute, Value
+
+ADD, MULTIPLY, UNARY, ATOM = 1, 2, 3, 4
+
+
+@dataclass(frozen=True)
+class Text:
+    """Source text and how tightly it binds."""
+
+    text: str
+    strength: int = ATOM
+
+    def at(self, strength: int) -> str:
+        """The text, in brackets where it binds looser than asked."""
+        return self.text if self.strength >= strength else f"({self.text})"
+
+    @property
+    def atom(self) -> str:
+        """The text as the operand of a method call or a subscript."""
+        return self.at(ATOM)
+
+    @property
+    def unary(self) -> str:
+        """The text as the operand of a minus sign."""
+        return self.at(UNARY)
+
+    @property
+    def factor(self) -> str:
+        """The text as the left operand of a product or a comparison."""
+        return self.at(MULTIPLY)
+
+    @property
+    def summand(self) -> str:
+        """The text as the left operand of a sum."""
+        return self.at(ADD)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Template:
+    """The text of an operation, with places for its arguments and attributes.
+
+    Args:
+        text: the text, in the notation of this module's docstring.
+        strength: how tightly the result binds.
+        uses: the function of the runtime library that it calls.
+    """
+
+    text: str
+    strength: int = ATOM
+    uses: str | None = None
+
+
+Rename = Callable[[str], str]
+Printer = Callable[[Value, list[Text], Rename], Text | Template]
+
+
+class Writer:
+    """Writes one operation; tells which functions of the runtime library it calls.
+
+    Args:
+        rename: Python name of a variable or attribute of the program.
+        use: called with the name of every library function.
+        method_name: Python name of a factor's method.
+    """
+
+    def __init__(self, rename: Rename, use: Callable[[str], None], method_name: Rename = str) -> None:
+        self.rename = rename
+        self.use = use
+        self.method_name = method_name
+
+    def write(self, value: Value, args: list[Text]) -> Text:
+        """Source of a value from the sources of its arguments."""
+        found = TEMPLATES.get(value.op)
+        if found is None:
+            raise InternalError(f"no source for the operation {value.op}")
+        template = found if isinstance(found, Template) else found(value, args, self.rename)
+        if isinstance(template, Text):
+            return template
+        if template.uses is not None:
+            self.use(template.uses)
+        named = value.attributes[0] if value.attributes else None
+        name = self.rename(named) if isinstance(named, str) and "{name}" in template.text else ""
+        method = self.method_name(named) if isinstance(named, str) and "{method}" in template.text else ""
+        everything = ", ".join(arg.text for arg in args)
+        text = template.text.format(*args, a=value.attributes, all=everything, name=name, method=method)
+        return Text(text, template.strength)
+
+
+# --- templates that need a computation ---
+
+
+def _constant(value: Value, args: list[Text], rename: Rename) -> Text:
+    number = _float(value.attributes[0])
+    return Text(number_text(number), ATOM if number >= 0 else UNARY)
+
+
+def _pow(value: Value, args: list[Text], rename: Rename) -> Template:
+    return Template("torch.pow({0}, {1})" if value.args[0].constant is not None else "{0.atom}.pow({1})")
+
+
+def _clamp(bound: str) -> Printer:
+    def clamp(value: Value, args: list[Text], rename: Rename) -> Text:
+        return Text(f"{args[0].atom}.clamp({bound}={number_text(_float(value.attributes[0]))})")
+
+    return clamp
+
+
+def _divide_by_batch(value: Value, args: list[Text], rename: Rename) -> Text:
+    size = f"{batch_shape(args[1].atom, _int(value.attributes[0]))}.numel()"
+    return Text(f"{args[0].factor} / {size}", MULTIPLY)
+
+
+def _tensor_total(value: Value, args: list[Text], rename: Rename) -> Text:
+    shape = batch_shape(args[1].atom, _int(value.attributes[0]))
+    return Text(f"torch.as_tensor({args[0]}).expand({shape}).sum()")
+
+
+def _flow(value: Value, args: list[Text], rename: Rename) -> Template:
+    return Template("self.{name}.inverse({all})" if value.attributes[1] else "self.{name}({all})")
+
+
+def _special(value: Value, args: list[Text], rename: Rename) -> Template:
+    name, *more = (str(a) for a in value.attributes)
+    return _called(name, args, more)
+
+
+def _drawn(function: str) -> Printer:
+    def draw(value: Value, args: list[Text], rename: Rename) -> Template:
+        return _called(function, args, [str(a) for a in value.attributes])
+
+    return draw
+
+
+def _called(function: str, args: list[Text], more: list[str]) -> Template:
+    """A call of a library function with attributes after the arguments."""
+    after = "".join(f", {part}" for part in more)
+    return Template(f"{function}({{all}}{_escaped(after if args else after[2:])})", uses=function)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def _full_like(value: Value, args: list[Text], rename: Rename) -> Text:
+    return Text(f"torch.full_like({args[0]}, {number_text(_float(value.attributes[0]))})")
+
+
+def _over_last(function: str) -> Printer:
+    """A reduction over the last dimensions, as many as the attribute says."""
+
+    def reduce(value: Value, args: list[Text], rename: Rename) -> Text:
+        return Text(f"{args[0].atom}.{function}({_dims(value.attributes[0])})")
+
+    return reduce
+
+
+def _norm(value: Value, args: list[Text], rename: Rename) -> Text:
+    return Text(f"torch.linalg.vector_norm({args[0]}, dim={_dims(value.attributes[0])})")
+
+
+def _batch_of(value: Value, args: list[Text]) -> str:
+    """Source of the batch shape, read from the second argument where there is one."""
+    return batch_shape(args[1].atom, value.args[1].rank) if len(args) > 1 else "()"
+
+
+def _bernoulli_log_prob(value: Value, args: list[Text], rename: Rename) -> Template:
+    rank = "" if value.attributes == (1,) else ", {a[0]}"
+    return Template(f"bernoulli_log_prob({{0}}, {{1}}{rank})", uses="bernoulli_log_prob")
+
+
+def _spread_table(value: Value, args: list[Text], rename: Rename) -> Template:
+    return Template(f"expand_rows({{0}}, {_escaped(_batch_of(value, args))})", uses="expand_rows")
+
+
+def _lift_table(value: Value, args: list[Text], rename: Rename) -> Text:
+    ones = f"*(1 for _ in {_batch_of(value, args)})"
+    several = value.args[0].rank > 1 or len(args) > 1
+    sizes = ", ".join(["-1", ones, *(str(n) for n in value.shape)]) if several else "-1"
+    return Text(f"{args[0].atom}.reshape({sizes})")
+
+
+def _axis_inside(value: Value, args: list[Text], rename: Rename) -> Text:
+    at, rank = value.attributes
+    return Text(f"{args[0].atom}.movedim({at}, {-1 - _int(rank)})")
+
+
+def _unsqueeze_inside(value: Value, args: list[Text], rename: Rename) -> Text:
+    return Text(f"{args[0].atom}.unsqueeze({-1 - _int(value.attributes[0])})")
+
+
+def _states(value: Value, args: list[Text], rename: Rename) -> Template:
+    kind, _, shape = value.attributes
+    assert isinstance(shape, tuple)
+    batch = _escaped(_batch_of(value, args))
+    if kind == "one_hot":
+        return Template(f"one_hot_states({{0}}, {shape[0]}, {batch})", uses="one_hot_states")
+    index = ", index=True" if kind == "category" else ""
+    return Template(f"every_state({{0}}, {{a[1]}}, {{a[2]}}, {batch}{index})", uses="every_state")
+
+
+def _unsqueeze(value: Value, args: list[Text], rename: Rename) -> Text:
+    return Text(args[0].atom + ".unsqueeze(-1)" * _int(value.attributes[0]))
+
+
+def _unsqueeze_axes(value: Value, args: list[Text], rename: Rename) -> Text:
+    return Text(args[0].atom + "".join(f".unsqueeze({_int(at)})" for at in value.attributes))
+
+
+def _expand_axes(value: Value, args: list[Text], rename: Rename) -> Text:
+    sizes = ", ".join(str(size) for size in value.attributes)
+    return Text(f"{args[0].atom}.expand({sizes}, *{args[0].atom}.shape)")
+
+
+def _lead_shape(value: Value, args: list[Text], rename: Rename) -> Text:
+    return Text(f"torch.broadcast_shapes({', '.join(f'{a.atom}.shape[:-1]' for a in args)})")
+
+
+def _expand(value: Value, args: list[Text], rename: Rename) -> Text:
+    axes, shape = value.attributes
+    assert isinstance(axes, tuple)
+    assert isinstance(shape, tuple)
+    sizes = [str(size) for size in axes]
+    if len(args) > 1:
+        sizes.append("*" + _batch_of(value, args))
+    elif value.batched:
+        sizes.append("*shape")
+    sizes += [str(size) for size in shape]
+    inside = sizes[0][1:] if len(sizes) == 1 and sizes[0].startswith("*") else ", ".join(sizes)
+    return Text(f"{args[0].atom}.expand({inside})") if sizes else args[0]
+
+
+def _flatten_batch(value: Value, args: list[Text], rename: Rename) -> Text:
+    return Text(f"{args[0].atom}.reshape(-1{''.join(f', {size}' for size in value.shape)})")
+
+
+def _unflatten_batch(value: Value, args: list[Text], rename: Rename) -> Text:
+    sizes = "".join(f", {size}" for size in value.shape)
+    return Text(f"{args[0].atom}.reshape(*{batch_shape(args[1].atom, _int(value.attributes[0]))}{sizes})")
+
+
+def _select(value: Value, args: list[Text], rename: Rename) -> Text:
+    rank, *at = (_int(a) for a in value.attributes)
+    return Text(f"{args[0].atom}[..., {', '.join(map(str, at))}{', :' * (rank - len(at))}]")
+
+
+def _cell(value: Value, args: list[Text], rename: Rename) -> Template:
+    return Template("self.{name}({0}, {1})" if len(args) == 2 else "self.{name}({0}, ({1}, {2}))")
+
+
+def _extern_log_prob(value: Value, args: list[Text], rename: Rename) -> Template:
+    parents = ", ".join(f"{{{i}}}" for i in range(1, len(args)))
+    return Template(f"self.{{method}}({parents}).log_prob({{0}})")
+
+
+def _extern_draw(value: Value, args: list[Text], rename: Rename) -> Template:
+    _, sizes, rooted = value.attributes
+    assert isinstance(sizes, tuple)
+    shape = "shape" if rooted else f"({''.join(f'{size}, ' for size in sizes)})" if sizes else "()"
+    return Template(f"draw_from(self.{{method}}({{all}}), {shape})", uses="draw_from")
+
+
+def _method(name: str) -> Template:
+    return Template(f"{{0.atom}}.{name}()")
+
+
+def _function(name: str) -> Template:
+    return Template(f"{name}({{all}})")
+
+
+_METHODS = (
+    "exp log log1p expm1 sigmoid tanh sin cos tan sqrt rsqrt abs square reciprocal lgamma digamma round floor sign erf "
+    "logit relu detach"
+).split()
+_FLAT = "torch.atleast_2d({0}).flatten(0, -2), {1.atom}.flatten()"
+
+TEMPLATES: dict[str, Template | Printer] = {
+    # leaves
+    "constant": _constant,
+    "argument": Template("{name}"),
+    "attribute": Template("self.{name}"),
+    # elementwise
+    **{name: _method(name) for name in _METHODS},
+    "add": Template("{0.summand} + {1.summand}", ADD),
+    "sub": Template("{0.summand} - {1.factor}", ADD),
+    "mul": Template("{0.factor} * {1.unary}", MULTIPLY),
+    "div": Template("{0.factor} / {1.unary}", MULTIPLY),
+    "matmul": Template("{0.factor} @ {1.unary}", MULTIPLY),
+    "neg": Template("-{0.unary}", UNARY),
+    "pow": _pow,
+    "maximum": _function("torch.maximum"),
+    "minimum": _function("torch.minimum"),
+    "xlogy": _function("torch.xlogy"),
+    "xlog1py": _function("torch.special.xlog1py"),
+    "logaddexp": _function("torch.logaddexp"),
+    "softplus": _function("F.softplus"),
+    "as_tensor": Template("torch.as_tensor({0})"),
+    "clamp_min": _clamp("min"),
+    "clamp_max": _clamp("max"),
+    "full_like": _full_like,
+    "inside": Template("torch.where(({0.factor} < {1.factor}) | ({0.factor} > {2.factor}), -torch.inf, 0.0)"),
+    "special": _special,
+    # draws
+    "bernoulli": _function("torch.bernoulli"),
+    "poisson": _function("torch.poisson"),
+    "randn_like": _function("torch.randn_like"),
+    "rand_like": _function("torch.rand_like"),
+    "exponential_like": Template("-torch.log1p(-torch.rand_like({0}))", UNARY),
+    "category": _drawn("draw_category"),
+    "von_mises": _drawn("draw_von_mises"),
+    "standard_gamma": _drawn("standard_gamma"),
+    "binomial": _drawn("draw_binomial"),
+    "multinomial": _drawn("draw_multinomial"),
+    # losses
+    "bernoulli_log_prob": _bernoulli_log_prob,
+    "binary_cross_entropy_sum": Template('F.binary_cross_entropy_with_logits({0}, {1}, reduction="sum")'),
+    "cross_entropy_sum": Template(f'F.cross_entropy({_FLAT}, reduction="sum")'),
+    "cross_entropy_mean": Template(f"F.cross_entropy({_FLAT})"),
+    # reductions
+    "sum": _over_last("sum"),
+    "mean": _over_last("mean"),
+    "norm": _norm,
+    "sum_keep": Template("{0.atom}.sum(-1, keepdim=True)"),
+    "sum_axis": Template("{0.atom}.sum({a[0]})"),
+    "mean_axis": Template("{0.atom}.mean({a[0]})"),
+    "mean_axis_keep": Template("{0.atom}.mean({a[0]}, keepdim=True)"),
+    "logsumexp_axis": Template("{0.atom}.logsumexp({a[0]})"),
+    "softmax_axis": Template("{0.atom}.softmax({a[0]})"),
+    "logsumexp": Template("{0.atom}.logsumexp(-1)"),
+    "log_softmax": Template("{0.atom}.log_softmax(-1)"),
+    "softmax": Template("{0.atom}.softmax(-1)"),
+    "argmax": Template("{0.atom}.argmax(-1)"),
+    "batch_mean": _method("mean"),
+    "batch_sum": _method("sum"),
+    "divide_by_batch": _divide_by_batch,
+    "tensor_mean": Template("torch.as_tensor({0}).mean()"),
+    "tensor_total": _tensor_total,
+    # axes and tables
+    "over_batch": Template("over_batch({0}, {a[0]})", uses="over_batch"),
+    "move_to_axis": Template("{0.atom}.movedim({a[0]}, {a[1]})"),
+    "axis_to_last": Template("{0.atom}.movedim({a[0]}, -1)"),
+    "axis_inside": _axis_inside,
+    "unsqueeze_inside": _unsqueeze_inside,
+    "spread_table": _spread_table,
+    "lift_table": _lift_table,
+    "states": _states,
+    # shapes
+    "as_rows": Template("{0.atom}.reshape(-1, {a[0]})"),
+    "unsqueeze": _unsqueeze,
+    "unsqueeze_axes": _unsqueeze_axes,
+    "unsqueeze_row": Template("{0.atom}.unsqueeze(-2)"),
+    "squeeze": Template("{0.atom}.squeeze({a[0]})"),
+    "expand": _expand,
+    "expand_as": Template("{0.atom}.expand_as({1})"),
+    "expand_axes": _expand_axes,
+    "expand_but_last": Template("{0.atom}.expand(*{1.atom}.shape[:-1], -1)"),
+    "lead_shape": _lead_shape,
+    "expand_lead": Template("{0.atom}.expand(*{1}, -1)"),
+    "flatten_batch": _flatten_batch,
+    "unflatten_batch": _unflatten_batch,
+    "chunk": Template("{0.atom}.chunk({a[0]}, -1)"),
+    "item": Template("{0.atom}[{a[0]}]"),
+    "cat": Template("torch.cat(({all}), -1)"),
+    "select": _select,
+    "index": Template("{0.atom}[{1}]"),
+    "gather": Template("{0.atom}.gather(-1, {1})"),
+    "one_hot": Template("F.one_hot({0}, {a[0]}).to(self._zero.dtype)"),
+    # matrices
+    "linear": _function("F.linear"),
+    "transpose": Template("{0.atom}.mT"),
+    "inverse": Template("torch.linalg.inv({0})"),
+    "cholesky": _function("torch.linalg.cholesky"),
+    "cholesky_of_inverse": Template("cholesky_of_inverse({0})", uses="cholesky_of_inverse"),
+    "lower_cholesky": _drawn("lower_cholesky"),
+    "positive_definite": _drawn("positive_definite"),
+    "diag_matrix": Template("torch.diag_embed({0})"),
+    "diagonal": Template("{0.atom}.diagonal(dim1=-2, dim2=-1)"),
+    "solve_vector": Template("solve_vector({0}, {1})", uses="solve_vector"),
+    "solve_matrix": Template("torch.linalg.solve_triangular({0}, {1}, upper=False)"),
+    "matrix_vector": Template("({0.factor} @ {1.atom}.unsqueeze(-1)).squeeze(-1)"),
+    "vector_matrix": Template("({0.atom}.unsqueeze(-2) @ {1.atom}).squeeze(-2)"),
+    # modules
+    "module": Template("self.{name}({all})"),
+    "cell": _cell,
+    "flow": _flow,
+    "gradient_penalty": Template("gradient_penalty(self.{name}, {0}, {a[1]})", uses="gradient_penalty"),
+    "extern_log_prob": _extern_log_prob,
+    "extern_draw": _extern_draw,
+}
+"""Templates by operation: adding an operation to the plan adds a row here."""
+
+
+def batch_shape(text: str, rank: int) -> str:
+    """Source of the batch shape of a tensor with `rank` event dimensions."""
+    return f"{text}.shape[:-{rank}]" if rank else f"{text}.shape"
+
+
+def number_text(number: float) -> str:
+    """A number as Python writes it; a whole one keeps its `.0`."""
+    if math.isinf(number):
+        return "torch.inf" if number > 0 else "-torch.inf"
+    return repr(float(number))
+
+
+def _dims(count: Attribute) -> str:
+    dims = [str(-d) for d in range(_int(count), 0, -1)]
+    return dims[0] if len(dims) == 1 else f"({', '.join(dims)})"
+
+
+def _int(attribute: Attribute) -> int:
+    assert isinstance(attribute, int)
+    return attribute
+
+
+def _float(attribute: Attribute) -> float:
+    assert isinstance(attribute, int | float)
+    return float(attribute)

@@ -1,0 +1,107 @@
+"""The methods that go through the generative model, parents first: `sample` and `sample_mean`."""
+
+from pgcompile.backends.torch.layout import WIDTH, Line, bare, collection, docstring, shortened, stamped, statement
+from pgcompile.backends.torch.method_writer import MethodWriter
+from pgcompile.model.values import FamilyUse, FlowUse, Mixture
+from pgcompile.plan.methods import Sampler, SampleStep
+from pgcompile.plan.names import factor_attribute, identifier
+from pgcompile.plan.origin import Origin
+
+
+def sampler_method(writer: MethodWriter, name: str, sampler: Sampler) -> list[Line]:
+    """One sampler; `name` is `sample` or `sample_mean`."""
+    lines = [Line(f"    def {name}(self, shape: tuple = (), given: dict | None = None) -> dict:")]
+    verb = "Draw from" if name == "sample" else "Propagate means through"
+    lines += docstring(f"{verb} {shortened(sampler.label, 48)}", "variables in `given` are held fixed")
+    lines += _conditions(writer, sampler)
+    outside = (*sampler.conditions, *(a.name for a in sampler.inputs))
+    taken = [identifier(s.variable) for s in sampler.steps] + [identifier(v) for v in outside]
+    taken += ["shape", "known", "variables"]
+    for step in sampler.steps:
+        lines += _step(writer, name, step, taken)
+    entries = [f'"{v}": {identifier(v)}' for v in (*(s.variable for s in sampler.steps), *sampler.conditions)]
+    return [*lines, *collection("return {", entries, "}")]
+
+
+def _conditions(writer: MethodWriter, sampler: Sampler) -> list[Line]:
+    """The statements that take inputs and conditions out of `given` and settle the batch shape."""
+    writer.use("prepare_conditions")
+    ancestors = dict(sampler.ancestors)
+    facts = [
+        f'"{step.variable}": ({writer.rank(step.variable)}, {_tuple_text(ancestors[step.variable])})'
+        for step in sampler.steps
+        if step.factor is not None
+    ]
+    facts += [f'"{v}": ({writer.rank(v)}, None)' for v in sampler.conditions]
+    lines: list[Line] = []
+    if sampler.inputs:
+        writer.use("take_inputs")
+        names = [a.name for a in sampler.inputs]
+        asked = ", ".join(["given", *(f'"{name}"' for name in names)])
+        lines += statement(f"{', '.join(['given', *map(identifier, names)])} = take_inputs({asked})")
+    whole = f"shape, known = prepare_conditions(shape, given, {{{', '.join(facts)}}})"
+    if len(whole) + 8 <= WIDTH:
+        lines.append(Line(f"        {whole}"))
+    else:
+        lines += collection("variables = {", facts, "}")
+        lines.append(Line("        shape, known = prepare_conditions(shape, given, variables)"))
+    return lines + [Line(f'        {identifier(v)} = known["{v}"]') for v in sampler.conditions]
+
+
+def _step(writer: MethodWriter, name: str, step: SampleStep, taken: list[str]) -> list[Line]:
+    """The statements of one variable."""
+    target = identifier(step.variable)
+    if step.factor is None:
+        assert step.value is not None
+        arguments = {*step.parents, *(a.name for a in step.inputs)}
+        body = writer.body([step.value], [n for n in taken if n != target], arguments)
+        text = body.write()[0]
+        assigned = [] if text.text == target else [Line(f"        {target} = {text.text}")]
+        return [*bare(body.lines), *stamped(assigned, *body.origins)]
+    parents = ", ".join(identifier(p) for p in (*step.parents, *(a.name for a in step.inputs)))
+    drawn = f"self.{writer.method_name(factor_attribute(step.factor))}({parents})"
+    if name == "sample":
+        drawn += ".sample()" if step.batched else ".sample(shape)"
+    else:
+        drawn += _centre(writer, step)
+    line = f'{target} = known["{step.variable}"] if "{step.variable}" in known else {drawn}'
+    lines = [Line(f"        {line}")]
+    if len(line) + 8 > WIDTH:
+        lines = [
+            Line(f'        if "{step.variable}" in known:'),
+            Line(f'            {target} = known["{step.variable}"]'),
+            Line("        else:"),
+            *_drawn_lines(target, drawn),
+        ]
+    return stamped(lines, Origin(step.factor.span, step.label))
+
+
+def _drawn_lines(target: str, drawn: str) -> list[Line]:
+    """A draw or a centre; one that is expanded and does not fit is expanded on a line of its own."""
+    head, expanded, sizes = drawn.partition(".expand(")
+    if expanded and len(f"{target} = {head}{expanded}") + 12 > WIDTH:
+        return [*statement(f"{target} = {head}", 12), *statement(f"{target} = {target}.expand({sizes}", 12)]
+    return statement(f"{target} = {drawn}", 12)
+
+
+def _centre(writer: MethodWriter, step: SampleStep) -> str:
+    """The attribute of a distribution that stands for a draw, with the batch shape where it has none."""
+    assert step.factor is not None
+    definition = step.factor.definition
+    shape = writer.plan.model.spaces[step.factor.targets[0]].shape
+    if isinstance(definition, Mixture | FlowUse) and not step.batched:
+        return f".mean.expand(*shape{''.join(f', {n}' for n in shape)})"
+    if not isinstance(definition, FamilyUse):
+        return ".mean"
+    family = definition.family
+    wrapped = len(shape) > family.event_rank and family.centre not in ("mean", "mode")
+    text = f"{'.base_dist' if wrapped else ''}.{family.centre}"
+    if step.batched:
+        return text
+    sizes = ", ".join(["*shape", *map(str, shape)])
+    return f"{text}.expand({sizes})" if shape else f"{text}.expand(shape)"
+
+
+def _tuple_text(names: tuple[str, ...]) -> str:
+    inside = ", ".join(f'"{name}"' for name in names)
+    return f"({inside},)" if len(names) == 1 else f"({inside})"
