@@ -124,18 +124,39 @@ class Builder:
         """Propose names for a value; `keep` gives it a line of its own."""
         if value.op in ("constant", "argument", "attribute"):
             return value
-        if value.op == "neg" and value.args[0].op in ("add", "sub") and keep:
-            # A minus sign moves outwards through sums, and the name must not be lost with it.
-            self.name(value.args[0], *(f"minus_{hint}" for hint in hints), keep=True)
+        if value.op == "neg" and value.args[0].op == "add" and keep:
+            value = self._with_its_sign(value, *hints)
         value.hints.extend(h for h in hints if h not in value.hints)
         value.keep = value.keep or keep
         return value
 
+    def _with_its_sign(self, value: Value, *hints: str) -> Value:
+        """`-(a + b)` as `-a - b` where that costs no operation: a named value keeps the sign of its name.
+
+        A minus sign moves outwards through sums. Where one of them is a number, or is multiplied by one, it is taken
+        there; elsewhere the name goes to the sum.
+        """
+        first, second = value.args[0].args
+        for one, other in ((second, first), (first, second)):
+            if one.constant is not None or (one.op == "mul" and one.args[0].constant is not None):
+                flipped = self._flipped(one)
+                a, b = self.align(flipped, other)
+                return self.make("sub", (a, b))
+        self.name(value.args[0], *(f"minus_{hint}" for hint in hints), keep=True)
+        return value
+
     # --- leaves ---
 
-    def constant(self, number: float) -> Value:
-        """A number."""
-        return self.make("constant", (), (float(number),), shape=(), batched=False, axes=())
+    def constant(self, number: float, text: str | None = None) -> Value:
+        """A number; `text` is how its size is written, where that tells more than its digits."""
+        attributes = (float(number),) if text is None else (float(number), text)
+        return self.make("constant", (), attributes, shape=(), batched=False, axes=())
+
+    def negated(self, constant: Value) -> Value:
+        """Minus a number, written in the same way."""
+        number, *text = constant.attributes
+        assert isinstance(number, float)
+        return self.make("constant", (), (-number, *text), shape=(), batched=False, axes=())
 
     def tensor(self, value: Value) -> Value:
         """A tensor, for functions that take no bare number."""
@@ -158,9 +179,11 @@ class Builder:
     def unary(self, op: str, x: Value) -> Value:
         """An elementwise function of one value."""
         if x.constant is not None:
+            if op == "neg":
+                return self.negated(x)
             folded = _fold(operation(op), x.constant)
             if folded is not None:
-                return self.constant(folded)
+                return self.constant(folded, _log_text(x.constant) if op == "log" else None)
         if op == "detach" and x.constant is not None:
             return x
         if op in ("square", "abs") and x.op == "neg":
@@ -177,6 +200,8 @@ class Builder:
             folded = _fold(operation(op), a.constant, b.constant)
             if folded is not None:
                 return self.constant(folded)
+        if op == "sub" and a is b:
+            return self.constant(0.0)
         simple = self._simplified(op, a, b)
         if simple is not None:
             return simple
@@ -213,7 +238,7 @@ class Builder:
             if rest.constant is None and (rest.shape, rest.axes, rest.batched) == (a.shape, a.axes, a.batched):
                 return rest
         if op == "mul" and a.constant is not None and b.op == "neg":
-            return self.binary("mul", self.constant(-a.constant), b.args[0])
+            return self.binary("mul", self.negated(a), b.args[0])
         if op == "mul" and a.constant is not None and b.op == "mul" and b.args[0].constant is not None:
             return self.binary("mul", self.constant(a.constant * b.args[0].constant), b.args[1])
         if op in ("add", "sub") and _is_negative(b):
@@ -237,8 +262,8 @@ class Builder:
     def _flipped(self, value: Value) -> Value:
         """Minus a value whose sign stands in a number."""
         if value.constant is not None:
-            return self.constant(-value.constant)
-        return self.binary("mul", self.constant(-(value.args[0].constant or 0.0)), value.args[1])
+            return self.negated(value)
+        return self.binary("mul", self.negated(value.args[0]), value.args[1])
 
     def align(self, a: Value, b: Value) -> tuple[Value, Value]:
         """Two values whose dimensions line up: fewer event dimensions get ones, missing inner draw axes too."""
@@ -433,6 +458,12 @@ def merge_axes(values: tuple[Value, ...]) -> tuple[Axis, ...]:
 def in_order(axes: Iterable[Axis]) -> tuple[Axis, ...]:
     """Axes as they stand in a shape, the innermost first."""
     return tuple(sorted(dict.fromkeys(axes), key=lambda axis: axis.order, reverse=True))
+
+
+def _log_text(number: float) -> str | None:
+    """The size of a logarithm as it is written: of a whole number, or of one over it."""
+    whole = number if number > 1 else 1 / number
+    return f"math.log({round(whole)})" if whole > 1 and whole == round(whole) else None
 
 
 def _fold(row: Operation, *numbers: float) -> float | None:

@@ -111,7 +111,7 @@ def _factorisation(plan: ModulePlan) -> str:
 
 def _imports(text: str, library: str) -> list[Line]:
     """Imports of the modules that the class and the copied functions name."""
-    lines = ["import math", ""] if re.search(r"\bmath\.", library) else []
+    lines = ["import math", ""] if re.search(r"\bmath\.", text + library) else []
     lines.append("import torch")
     if " D." in text or "D." in library:
         lines.append("import torch.distributions as D")

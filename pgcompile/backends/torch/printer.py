@@ -106,8 +106,15 @@ class Writer:
 
 
 def _constant(value: Value, args: list[Text], rename: Rename) -> Text:
-    number = _float(value.attributes[0])
-    return Text(number_text(number), ATOM if number >= 0 else UNARY)
+    number, *text = value.attributes
+    assert isinstance(number, float)
+    if not text:
+        return Text(number_text(number), ATOM if number >= 0 else UNARY)
+    size = str(text[0])
+    strength = ADD if " + " in size else MULTIPLY if " * " in size else ATOM
+    if number >= 0:
+        return Text(size, strength)
+    return Text(f"-{size}" if strength >= MULTIPLY else f"-({size})", min(strength, UNARY))
 
 
 def _pow(value: Value, args: list[Text], rename: Rename) -> Template:

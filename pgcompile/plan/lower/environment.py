@@ -52,7 +52,7 @@ class FactorLowering:
     """What a value drawn through a flow was made from, and the log-determinant found on the way."""
 
     _patterns: dict[tuple[str, tuple[tuple[str, Expr], ...]], Facts] = field(default_factory=dict)
-    constants: dict[Expr, tuple[Expr, float]] = field(default_factory=dict)
+    constants: dict[Expr, tuple[Expr, float, str | None]] = field(default_factory=dict)
 
     def copy(self) -> "FactorLowering":
         """The same method, with variables of its own."""

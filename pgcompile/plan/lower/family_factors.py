@@ -16,6 +16,7 @@ from pgcompile.plan.builder import in_order, merge_axes
 from pgcompile.plan.lower.expressions import ExpressionLowering
 from pgcompile.plan.lower.formulas import FormulaLowering
 from pgcompile.plan.lower.requests import DrawRequest
+from pgcompile.plan.meaning import meaning, times
 from pgcompile.plan.names import density_name
 from pgcompile.plan.origin import origin_of
 from pgcompile.plan.values import Axis, Value
@@ -81,14 +82,15 @@ def summed(lowering: "FactorLowering", formula: FormulaLowering, expr: Expr, lea
         expr = expr.subs(DIM, formula.dim)
     if expr not in lowering.constants:
         constant = Add(*(term for term in Add.make_args(expr) if term.is_number))
-        lowering.constants[expr] = (expr - constant, float(constant.evalf(25)))
-    rest, number = lowering.constants[expr]
+        size = -constant if constant.could_extract_minus_sign() else constant
+        lowering.constants[expr] = (expr - constant, float(constant.evalf(25)), meaning(size))
+    rest, number, text = lowering.constants[expr]
     value = formula.lower(rest)
     total = reduced(lowering, value, lead)
     number *= prod(lead)
     if number == 0:
         return total
-    return build.binary("add" if number > 0 else "sub", total, build.constant(abs(number)))
+    return build.binary("add" if number > 0 else "sub", total, build.constant(abs(number), times(prod(lead), text)))
 
 
 def reduced(lowering: "FactorLowering", value: Value, lead: tuple[int, ...]) -> Value:

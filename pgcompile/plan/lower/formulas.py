@@ -10,6 +10,7 @@ from sympy.core.function import AppliedUndef
 
 from pgcompile.diagnostics import InternalError
 from pgcompile.plan.builder import Builder, merge_axes
+from pgcompile.plan.meaning import meaning
 from pgcompile.plan.values import Value
 from pgcompile.vocabulary.symbols import DIM
 
@@ -73,7 +74,8 @@ class FormulaLowering:
 
     def _make(self, expr: Expr) -> Value:
         if expr.is_number:
-            return self.builder.constant(float(expr.evalf(25)))
+            size = -expr if expr.could_extract_minus_sign() else expr
+            return self.builder.constant(float(expr.evalf(25)), meaning(size))
         match expr:
             case Symbol():
                 return self.bindings[expr]
@@ -171,7 +173,8 @@ class FormulaLowering:
         if all(value.constant is not None for _, value in scaled):
             total = sum(sign * (value.constant or 0.0) for sign, value in scaled)
             return Integer(1), self.builder.constant(total)
-        numbers = sum(sign * (value.constant or 0.0) for sign, value in scaled if value.constant is not None)
+        constants = [(sign, value) for sign, value in scaled if value.constant is not None]
+        numbers = sum(sign * (value.constant or 0.0) for sign, value in constants)
         rest = [(sign, value) for sign, value in scaled if value.constant is None]
         positive = [value for sign, value in rest if sign > 0]
         negative = [value for sign, value in rest if sign < 0]
@@ -187,11 +190,15 @@ class FormulaLowering:
             total_value = self.builder.binary("sub", total_value, value)
         if numbers:
             op = "add" if numbers > 0 else "sub"
-            total_value = self.builder.binary(op, total_value, self.builder.constant(abs(numbers)))
+            alone = constants[0][1] if len(constants) == 1 else self.builder.constant(numbers)
+            number = alone if (alone.constant or 0.0) > 0 else self.builder.negated(alone)
+            total_value = self.builder.binary(op, total_value, number)
         return Integer(-1 if flip else 1), total_value
 
     def _times(self, coefficient: Rational, value: Value) -> Value:
-        return self.builder.binary("mul", self.builder.constant(float(coefficient)), value)
+        return (
+            value if coefficient == 1 else self.builder.binary("mul", self.builder.constant(float(coefficient)), value)
+        )
 
     # --- products ---
 

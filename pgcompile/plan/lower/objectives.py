@@ -112,7 +112,7 @@ class ObjectiveLowering:
             if axis in own:
                 total = self._reduce("logsumexp_axis", total, axis)
                 if axis.kind is AxisKind.SAMPLE:
-                    total = build.binary("sub", total, build.constant(log(axis.size)))
+                    total = build.binary("sub", total, build.constant(log(axis.size), f"math.log({axis.size})"))
         total = build.name(total, "log_mean", keep=bool(surrogates))
         bound = total
         for surrogate in surrogates:
@@ -128,7 +128,9 @@ class ObjectiveLowering:
         build = self.lowering.builder
         axis = self.lowering.axes.samples(draw)
         total = self._reduce("logsumexp_axis", log_w, axis)
-        bound = build.name(build.binary("sub", total, build.constant(log(axis.size))), "bound", keep=True)
+        bound = build.name(
+            build.binary("sub", total, build.constant(log(axis.size), f"math.log({axis.size})")), "bound", keep=True
+        )
         with build.section("the gradient of each draw, scaled by its weight once more"):
             at = log_w.axes.index(axis)
             fixed = build.unary("detach", log_w)

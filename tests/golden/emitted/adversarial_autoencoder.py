@@ -1,5 +1,7 @@
 """p(z) p(x|z); q(z|x), compiled by pgcompile 0.1.0 from a program."""
 
+import math
+
 import torch
 import torch.distributions as D
 import torch.nn.functional as F
@@ -92,7 +94,7 @@ class AdversarialAutoencoder(nn.Module):
         # E_{p(z)}: one pathwise sample of z
         z_2 = torch.randn_like(self._zero.expand(*x.shape[:-1], 2))
         softplus = F.softplus(self.d(z_2)[..., 0])
-        return 0.6931471805599453 - 0.5 * (F.softplus(-self.d(z)[..., 0]) + softplus)
+        return math.log(2) - 0.5 * (F.softplus(-self.d(z)[..., 0]) + softplus)
 
     def loss_reconstruction(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of reconstruction."""
@@ -112,7 +114,7 @@ class AdversarialAutoencoder(nn.Module):
         z_2 = torch.randn_like(self._zero.expand(*x.shape[:-1], 2))
         batch_sum = F.softplus(self.d(z_2)[..., 0]).sum()
         total = F.softplus(-self.d(z)[..., 0]).sum() + batch_sum
-        return 0.5 * total / x.shape[:-1].numel() - 0.6931471805599453
+        return 0.5 * total / x.shape[:-1].numel() - math.log(2)
 
     def terms(self, x: Tensor) -> dict:
         """Every named term, in one pass."""
@@ -128,10 +130,9 @@ class AdversarialAutoencoder(nn.Module):
         # E_{p(z)}: one pathwise sample of z
         z_2 = torch.randn_like(self._zero.expand(*x.shape[:-1], 2))
         softplus = F.softplus(self.d(z_2)[..., 0])
-        total = F.softplus(-select) + softplus
         return {
             "reconstruction": log_p_x - F.softplus(select),
-            "js": 0.6931471805599453 - 0.5 * total,
+            "js": math.log(2) - 0.5 * (F.softplus(-select) + softplus),
         }
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
@@ -153,7 +154,7 @@ class AdversarialAutoencoder(nn.Module):
     def log_prob(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(z) p(x|z); x: [..., 64], z: [..., 2] -> [...]."""
         check_shapes("log_prob", x=(x, (64,)), z=(z, (2,)))
-        log_p_z = -0.5 * z.square().sum(-1) - 1.8378770664093456
+        log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 2 * math.log(2 * math.pi)
         logits = self.decoder(z)
         log_p_x = bernoulli_log_prob(logits, x)
         return log_p_z + log_p_x

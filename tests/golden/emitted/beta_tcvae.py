@@ -1,5 +1,7 @@
 """p(z) p(x|z); q(z|x), compiled by pgcompile 0.1.0 from a program."""
 
+import math
+
 import torch
 import torch.distributions as D
 import torch.nn.functional as F
@@ -110,8 +112,7 @@ class BetaTcvae(nn.Module):
         # TC[q(z|x)]
         scale_all = over_batch(scale, 1)
         square = ((z - over_batch(loc, 1)) / scale_all).square()
-        minus_log_q_pairs = scale_all.log() + 0.5 * square + 0.9189385332046728
-        log_q_pairs = -minus_log_q_pairs
+        log_q_pairs = -0.5 * math.log(2 * math.pi) - (scale_all.log() + 0.5 * square)
         log_q_aggregate = log_mean(log_q_pairs.sum(-1), 0)
         total_correlation = log_q_aggregate - log_mean(log_q_pairs, 0).sum(-1)
         return elbo - 3.0 * total_correlation
@@ -125,8 +126,7 @@ class BetaTcvae(nn.Module):
         logits = self.decoder(z)
         scale_all = over_batch(scale, 1)
         square = ((z - over_batch(loc, 1)) / scale_all).square()
-        minus_log_q_pairs = scale_all.log() + 0.5 * square + 0.9189385332046728
-        log_q_pairs = -minus_log_q_pairs
+        log_q_pairs = -0.5 * math.log(2 * math.pi) - (scale_all.log() + 0.5 * square)
         log_q_aggregate = log_mean(log_q_pairs.sum(-1), 0)
         cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
         kl = (0.5 * (loc.square() + scale.square() - 1.0) - scale.log()).sum()
@@ -151,8 +151,7 @@ class BetaTcvae(nn.Module):
         # TC[q(z|x)]
         scale_all = over_batch(scale, 1)
         square = ((z - over_batch(loc, 1)) / scale_all).square()
-        minus_log_q_pairs = scale_all.log() + 0.5 * square + 0.9189385332046728
-        log_q_pairs = -minus_log_q_pairs
+        log_q_pairs = -0.5 * math.log(2 * math.pi) - (scale_all.log() + 0.5 * square)
         log_q_aggregate = log_mean(log_q_pairs.sum(-1), 0)
         total_correlation = log_q_aggregate - log_mean(log_q_pairs, 0).sum(-1)
         return {"elbo": elbo, "goal": elbo - 3.0 * total_correlation}
@@ -176,7 +175,7 @@ class BetaTcvae(nn.Module):
     def log_prob(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(z) p(x|z); x: [..., 64], z: [..., 8] -> [...]."""
         check_shapes("log_prob", x=(x, (64,)), z=(z, (8,)))
-        log_p_z = -0.5 * z.square().sum(-1) - 7.351508265637382
+        log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
         logits = self.decoder(z)
         log_p_x = bernoulli_log_prob(logits, x)
         return log_p_z + log_p_x

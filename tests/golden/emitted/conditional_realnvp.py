@@ -700,7 +700,7 @@ class ConditionalRealnvp(nn.Module):
         same_batch("likelihood", grey=(grey, 1), y=(y, 0))
         # log p(grey|y)
         u, ladj = self.f(grey, F.one_hot(y, 10).to(self._zero.dtype))
-        return -0.5 * u.square().sum(-1) - 58.81206612509906 + ladj
+        return -0.5 * u.square().sum(-1) - 0.5 * 64 * math.log(2 * math.pi) + ladj
 
     def loss(self, grey: Tensor, y: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of likelihood."""
@@ -708,7 +708,7 @@ class ConditionalRealnvp(nn.Module):
         same_batch("loss", grey=(grey, 1), y=(y, 0))
         u, ladj = self.f(grey, F.one_hot(y, 10).to(self._zero.dtype))
         difference = 0.5 * u.square().sum() - ladj.sum()
-        return difference / grey.shape[:-1].numel() + 58.81206612509906
+        return difference / grey.shape[:-1].numel() + 0.5 * 64 * math.log(2 * math.pi)
 
     def terms(self, grey: Tensor, y: Tensor) -> dict:
         """Every named term."""
@@ -734,7 +734,7 @@ class ConditionalRealnvp(nn.Module):
         """log p(grey|y); grey: [..., 64], y: [...] -> [...]."""
         check_shapes("log_prob", grey=(grey, (64,)), y=(y, (), True))
         u, ladj = self.f(grey, F.one_hot(y, 10).to(self._zero.dtype))
-        return -0.5 * u.square().sum(-1) - 58.81206612509906 + ladj
+        return -0.5 * u.square().sum(-1) - 0.5 * 64 * math.log(2 * math.pi) + ladj
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""

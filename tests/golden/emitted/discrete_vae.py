@@ -1,5 +1,7 @@
 """p(b) p(x|b); q(b|x), compiled by pgcompile 0.1.0 from a program."""
 
+import math
+
 import torch
 import torch.distributions as D
 import torch.nn.functional as F
@@ -77,9 +79,8 @@ class DiscreteVae(nn.Module):
         # log q(b|x)
         log_q_b = bernoulli_log_prob(logits_b, b)
         # KL[q(b|x) || p(b)], closed form
-        product = (logits_b + 0.6931471805599453) * probs
-        total = 0.6931471805599453 * (1.0 - probs) + product
-        kl = (total - F.softplus(logits_b)).sum(-1)
+        product = 0.6931471805599453 * (1.0 - probs)
+        kl = (product + (logits_b + math.log(2)) * probs - F.softplus(logits_b)).sum(-1)
         # the gradient through b: a score function
         log_p_x_detached = log_p_x.detach()
         mean_axis_keep = log_p_x_detached.mean(0, keepdim=True)
@@ -95,13 +96,13 @@ class DiscreteVae(nn.Module):
         logits_x = self.decoder(b)
         log_p_x = bernoulli_log_prob(logits_x, x)
         log_q_b = bernoulli_log_prob(logits_b, b)
-        product = (logits_b + 0.6931471805599453) * probs
+        product = 0.6931471805599453 * (1.0 - probs)
         log_p_x_detached = log_p_x.detach()
         mean_axis_keep = log_p_x_detached.mean(0, keepdim=True)
         advantage = 1.3333333333333333 * (log_p_x_detached - mean_axis_keep)
         log_p_x_2 = log_p_x.sum()
         batch_sum = ((log_q_b - log_q_b.detach()) * advantage).sum()
-        kl = (0.6931471805599453 * (1.0 - probs) + product - F.softplus(logits_b)).sum()
+        kl = (product + (logits_b + math.log(2)) * probs - F.softplus(logits_b)).sum()
         return (kl - 0.25 * (log_p_x_2 + batch_sum)) / x.shape[:-1].numel()
 
     def terms(self, x: Tensor) -> dict:

@@ -1,5 +1,7 @@
 """p(k) p(z|k) p(x|z); q(k|x) q(z|x,k), compiled by pgcompile 0.1.0 from a program."""
 
+import math
+
 import torch
 import torch.distributions as D
 import torch.nn.functional as F
@@ -150,7 +152,8 @@ class EnumeratedVae(nn.Module):
         """log p(k) p(z|k) p(x|z); x: [..., 64], k: [...], z: [..., 4] -> [...]."""
         check_shapes("log_prob", x=(x, (64,)), k=(k, (), True), z=(z, (4,)))
         log_p_k = self.table_1.log_softmax(-1)[k]
-        log_p_z = -0.5 * (z - self.centres[k]).square().sum(-1) - 3.675754132818691
+        product = -0.5 * (z - self.centres[k]).square().sum(-1)
+        log_p_z = product - 0.5 * 4 * math.log(2 * math.pi)
         logits = self.decoder(z)
         log_p_x = bernoulli_log_prob(logits, x)
         return log_p_k + log_p_z + log_p_x

@@ -1,5 +1,7 @@
 """p(z) p(grey|z), compiled by pgcompile 0.1.0 from a program."""
 
+import math
+
 import torch
 import torch.distributions as D
 import torch.nn.functional as F
@@ -72,10 +74,9 @@ class ExactFactorAnalysis(nn.Module):
         matmul = self.loadings @ self.loadings.mT
         square = F.softplus(self.free_noise).square()
         tril = torch.linalg.cholesky(matmul + torch.diag_embed(square))
-        square_2 = solve_vector(tril, grey - self.centre).square()
         total = tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-        minus_log_p_grey = 0.5 * square_2.sum(-1) + total + 58.81206612509906
-        return -minus_log_p_grey
+        product = 0.5 * solve_vector(tril, grey - self.centre).square().sum(-1)
+        return -32 * math.log(2 * math.pi) - (product + total)
 
     def loss(self, grey: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of likelihood."""
@@ -86,7 +87,7 @@ class ExactFactorAnalysis(nn.Module):
         square_2 = solve_vector(tril, grey - self.centre).square()
         total = tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
         divide_by_batch = 0.5 * square_2.sum() / grey.shape[:-1].numel()
-        return divide_by_batch + total + 58.81206612509906
+        return divide_by_batch + 32 * math.log(2 * math.pi) + total
 
     def terms(self, grey: Tensor) -> dict:
         """Every named term."""
@@ -113,12 +114,12 @@ class ExactFactorAnalysis(nn.Module):
     def log_prob(self, grey: Tensor, z: Tensor) -> Tensor:
         """log p(z) p(grey|z); grey: [..., 64], z: [..., 8] -> [...]."""
         check_shapes("log_prob", grey=(grey, (64,)), z=(z, (8,)))
-        log_p_z = -0.5 * z.square().sum(-1) - 7.351508265637382
+        log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
         loc = F.linear(z, self.loadings) + self.centre
         noise = F.softplus(self.free_noise)
         product = 0.5 * ((grey - loc) / noise).square()
-        minus_log_p_grey = (noise.log() + product).sum(-1) + 58.81206612509906
-        return log_p_z - minus_log_p_grey
+        log_p_grey = -0.5 * 64 * math.log(2 * math.pi) - (noise.log() + product).sum(-1)
+        return log_p_z + log_p_grey
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""

@@ -1,5 +1,7 @@
 """p(z) p(grey|z); q(z|grey), compiled by pgcompile 0.1.0 from a program."""
 
+import math
+
 import torch
 import torch.distributions as D
 import torch.nn.functional as F
@@ -71,10 +73,10 @@ class FactorAnalysis(nn.Module):
         loc_grey = F.linear(z, self.loadings) + self.centre
         noise = F.softplus(self.free_noise)
         product = 0.5 * ((grey - loc_grey) / noise).square()
-        minus_log_p_grey = (noise.log() + product).sum(-1) + 58.81206612509906
+        log_p_grey = -0.5 * 64 * math.log(2 * math.pi) - (noise.log() + product).sum(-1)
         # KL[q(z|grey) || p(z)], closed form
         kl = (0.5 * (loc_z.square() + spread.square() - 1.0) - spread.log()).sum(-1)
-        return -(minus_log_p_grey + kl)
+        return log_p_grey - kl
 
     def loss(self, grey: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of elbo."""
@@ -86,8 +88,8 @@ class FactorAnalysis(nn.Module):
         noise = F.softplus(self.free_noise)
         product = 0.5 * ((grey - loc_grey) / noise).square()
         kl = (0.5 * (loc_z.square() + spread.square() - 1.0) - spread.log()).sum()
-        total = (noise.log() + product).sum() + kl
-        return total / grey.shape[:-1].numel() + 58.81206612509906
+        divide_by_batch = ((noise.log() + product).sum() + kl) / grey.shape[:-1].numel()
+        return divide_by_batch + 0.5 * 64 * math.log(2 * math.pi)
 
     def terms(self, grey: Tensor) -> dict:
         """Every named term."""
@@ -114,12 +116,12 @@ class FactorAnalysis(nn.Module):
     def log_prob(self, grey: Tensor, z: Tensor) -> Tensor:
         """log p(z) p(grey|z); grey: [..., 64], z: [..., 8] -> [...]."""
         check_shapes("log_prob", grey=(grey, (64,)), z=(z, (8,)))
-        log_p_z = -0.5 * z.square().sum(-1) - 7.351508265637382
+        log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
         loc = F.linear(z, self.loadings) + self.centre
         noise = F.softplus(self.free_noise)
         product = 0.5 * ((grey - loc) / noise).square()
-        minus_log_p_grey = (noise.log() + product).sum(-1) + 58.81206612509906
-        return log_p_z - minus_log_p_grey
+        log_p_grey = -0.5 * 64 * math.log(2 * math.pi) - (noise.log() + product).sum(-1)
+        return log_p_z + log_p_grey
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""

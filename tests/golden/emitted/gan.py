@@ -1,5 +1,7 @@
 """p(z) p(x|z), compiled by pgcompile 0.1.0 from a program."""
 
+import math
+
 import torch
 import torch.distributions as D
 import torch.nn.functional as F
@@ -100,7 +102,7 @@ class Gan(nn.Module):
         # p(x|z)
         v = self.generator(z)
         softplus = F.softplus(-self.d(v)[..., 0])
-        return 0.6931471805599453 - 0.5 * (softplus + F.softplus(self.d(x)[..., 0]))
+        return math.log(2) - 0.5 * (softplus + F.softplus(self.d(x)[..., 0]))
 
     def fool(self, x: Tensor) -> Tensor:
         """JS_d[p(x|z) p(z) || data; form=nonsaturating]; x: [..., 2] -> [...]."""
@@ -118,7 +120,7 @@ class Gan(nn.Module):
         v = self.generator(z)
         batch_sum = F.softplus(-self.d(v)[..., 0]).sum()
         total = batch_sum + F.softplus(self.d(x)[..., 0]).sum()
-        return 0.5 * total / x.shape[:-1].numel() - 0.6931471805599453
+        return 0.5 * total / x.shape[:-1].numel() - math.log(2)
 
     def loss_fool(self, x: Tensor) -> Tensor:
         """The scalar to minimise: the batch mean of fool."""
@@ -137,7 +139,7 @@ class Gan(nn.Module):
         select = self.d(v)[..., 0]
         softplus = F.softplus(self.d(x)[..., 0])
         return {
-            "js": 0.6931471805599453 - 0.5 * (F.softplus(-select) + softplus),
+            "js": math.log(2) - 0.5 * (F.softplus(-select) + softplus),
             "fool": F.softplus(select),
         }
 

@@ -1,5 +1,7 @@
 """p(k) p(x|k), compiled by pgcompile 0.1.0 from a program."""
 
+import math
+
 import torch
 import torch.distributions as D
 import torch.nn.functional as F
@@ -71,14 +73,16 @@ class GaussianMixture(nn.Module):
     def likelihood(self, x: Tensor) -> Tensor:
         """log p(x); x: [..., 2] -> [...]."""
         check_shapes("likelihood", x=(x, (2,)))
+        # log p(k)
+        log_probs = self.weights.log_softmax(-1)
         # log p(x|k)
         scale = expand_rows(F.softplus(self.free_widths), x.shape[:-1])
         difference = x - expand_rows(self.centres, x.shape[:-1])
         total = scale.log() + 0.5 * (difference / scale).square()
-        minus_log_p_x = total.sum(-1) + 1.8378770664093456
+        log_p_x = -0.5 * 2 * math.log(2 * math.pi) - total.sum(-1)
         # log p(x): the sum over k
-        lifted = self.weights.log_softmax(-1).reshape(-1, *(1 for _ in x.shape[:-1]))
-        return (lifted - minus_log_p_x).logsumexp(0)
+        lifted = log_probs.reshape(-1, *(1 for _ in x.shape[:-1]))
+        return (lifted + log_p_x).logsumexp(0)
 
     def loss(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of likelihood."""
@@ -87,9 +91,9 @@ class GaussianMixture(nn.Module):
         scale = expand_rows(F.softplus(self.free_widths), x.shape[:-1])
         difference = x - expand_rows(self.centres, x.shape[:-1])
         total = scale.log() + 0.5 * (difference / scale).square()
-        minus_log_p_x = total.sum(-1) + 1.8378770664093456
+        log_p_x = -0.5 * 2 * math.log(2 * math.pi) - total.sum(-1)
         lifted = log_probs.reshape(-1, *(1 for _ in x.shape[:-1]))
-        log_sum_k = (lifted - minus_log_p_x).logsumexp(0)
+        log_sum_k = (lifted + log_p_x).logsumexp(0)
         return -log_sum_k.mean()
 
     def terms(self, x: Tensor) -> dict:
@@ -118,20 +122,22 @@ class GaussianMixture(nn.Module):
         log_p_k = self.weights.log_softmax(-1)[k]
         scale = F.softplus(self.free_widths)[k]
         product = 0.5 * ((x - self.centres[k]) / scale).square()
-        minus_log_p_x = (scale.log() + product).sum(-1) + 1.8378770664093456
-        return log_p_k - minus_log_p_x
+        log_p_x = -0.5 * 2 * math.log(2 * math.pi) - (scale.log() + product).sum(-1)
+        return log_p_k + log_p_x
 
     def log_p_x(self, x: Tensor) -> Tensor:
         """log p(x|k) p(k); x: [..., 2] -> [...]."""
         check_shapes("log_p_x", x=(x, (2,)))
+        # log p(k)
+        log_probs = self.weights.log_softmax(-1)
         # log p(x|k)
         scale = expand_rows(F.softplus(self.free_widths), x.shape[:-1])
         difference = x - expand_rows(self.centres, x.shape[:-1])
         total = scale.log() + 0.5 * (difference / scale).square()
-        minus_log_p_x = total.sum(-1) + 1.8378770664093456
+        log_p_x = -0.5 * 2 * math.log(2 * math.pi) - total.sum(-1)
         # log p(x): the sum over k
-        lifted = self.weights.log_softmax(-1).reshape(-1, *(1 for _ in x.shape[:-1]))
-        return (lifted - minus_log_p_x).logsumexp(0)
+        lifted = log_probs.reshape(-1, *(1 for _ in x.shape[:-1]))
+        return (lifted + log_p_x).logsumexp(0)
 
     def log_p_k_given_x(self, x: Tensor, k: Tensor) -> Tensor:
         """log p(k|x); x: [..., 2], k: [...] -> [...]."""
@@ -143,16 +149,18 @@ class GaussianMixture(nn.Module):
         widths = F.softplus(self.free_widths)
         p_scale_x = widths[k]
         square = ((x - self.centres[k]) / p_scale_x).square()
-        minus_log_p_x = (p_scale_x.log() + 0.5 * square).sum(-1) + 1.8378770664093456
+        total = (p_scale_x.log() + 0.5 * square).sum(-1)
+        log_p_x = -0.5 * 2 * math.log(2 * math.pi) - total
         # log p(x|k)
         p_scale_x_2 = expand_rows(widths, x.shape[:-1])
         difference = x - expand_rows(self.centres, x.shape[:-1])
         product = 0.5 * (difference / p_scale_x_2).square()
-        minus_log_p_x_2 = (p_scale_x_2.log() + product).sum(-1) + 1.8378770664093456
+        total_2 = (p_scale_x_2.log() + product).sum(-1)
+        log_p_x_2 = -0.5 * 2 * math.log(2 * math.pi) - total_2
         # log p(x): the sum over k
         lifted = log_probs.reshape(-1, *(1 for _ in x.shape[:-1]))
-        log_sum_k = (lifted - minus_log_p_x_2).logsumexp(0)
-        return log_p_k - minus_log_p_x - log_sum_k
+        log_sum_k = (lifted + log_p_x_2).logsumexp(0)
+        return log_p_k + log_p_x - log_sum_k
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""
@@ -184,9 +192,9 @@ class GaussianMixture(nn.Module):
         scale = expand_rows(F.softplus(self.free_widths), x.shape[:-1])
         difference = x - expand_rows(self.centres, x.shape[:-1])
         total = scale.log() + 0.5 * (difference / scale).square()
-        minus_log_p_x = total.sum(-1) + 1.8378770664093456
-        difference_2 = log_p_k - minus_log_p_x
-        return D.Categorical(logits=difference_2.movedim(0, -1), validate_args=False)
+        log_p_x = -0.5 * 2 * math.log(2 * math.pi) - total.sum(-1)
+        total_2 = log_p_k + log_p_x
+        return D.Categorical(logits=total_2.movedim(0, -1), validate_args=False)
 
     def p_x(self) -> D.Distribution:
         """p(x), a mixture of Normal."""

@@ -612,14 +612,14 @@ class Glow(nn.Module):
         check_shapes("likelihood", grey=(grey, (64,)))
         # log p(grey)
         u, ladj = self.f(grey)
-        return -0.5 * u.square().sum(-1) - 58.81206612509906 + ladj
+        return -0.5 * u.square().sum(-1) - 0.5 * 64 * math.log(2 * math.pi) + ladj
 
     def loss(self, grey: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of likelihood."""
         check_shapes("loss", grey=(grey, (64,)))
         u, ladj = self.f(grey)
         difference = 0.5 * u.square().sum() - ladj.sum()
-        return difference / grey.shape[:-1].numel() + 58.81206612509906
+        return difference / grey.shape[:-1].numel() + 0.5 * 64 * math.log(2 * math.pi)
 
     def terms(self, grey: Tensor) -> dict:
         """Every named term."""
@@ -644,7 +644,7 @@ class Glow(nn.Module):
         """log p(grey); grey: [..., 64] -> [...]."""
         check_shapes("log_prob", grey=(grey, (64,)))
         u, ladj = self.f(grey)
-        return -0.5 * u.square().sum(-1) - 58.81206612509906 + ladj
+        return -0.5 * u.square().sum(-1) - 0.5 * 64 * math.log(2 * math.pi) + ladj
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""

@@ -1080,9 +1080,9 @@ class IafVae(nn.Module):
         log_p_x = bernoulli_log_prob(logits, x)
         # log q(z|x)
         total = (scale.log() + 0.5 * noise.square()).sum(-1)
-        minus_log_q_z = total + 7.351508265637382 + ladj
+        minus_log_q_z = total + 0.5 * 8 * math.log(2 * math.pi) + ladj
         # log p(z)
-        log_p_z = -0.5 * z.square().sum(-1) - 7.351508265637382
+        log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
         return log_p_x + log_p_z + minus_log_q_z
 
     def loss(self, x: Tensor) -> Tensor:
@@ -1121,7 +1121,7 @@ class IafVae(nn.Module):
     def log_prob(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(z) p(x|z); x: [..., 64], z: [..., 8] -> [...]."""
         check_shapes("log_prob", x=(x, (64,)), z=(z, (8,)))
-        log_p_z = -0.5 * z.square().sum(-1) - 7.351508265637382
+        log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
         logits = self.decoder(z)
         log_p_x = bernoulli_log_prob(logits, x)
         return log_p_z + log_p_x

@@ -1,5 +1,7 @@
 """p(z) p(x|z); q(z|x), compiled by pgcompile 0.1.0 from a program."""
 
+import math
+
 import torch
 import torch.distributions as D
 import torch.nn.functional as F
@@ -72,7 +74,7 @@ class Iwae(nn.Module):
         # E_{q(z|x)}: 8 pathwise samples of z
         z = loc + scale * torch.randn_like(loc.expand(8, *loc.shape))
         # log p(z)
-        log_p_z = -0.5 * z.square().sum(-1) - 7.351508265637382
+        log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
         # log p(x|z)
         p_logits_x = self.decoder(z)
         log_p_x = bernoulli_log_prob(p_logits_x, x)
@@ -81,22 +83,23 @@ class Iwae(nn.Module):
         # log q(z|x)
         log = scale_detached.log()
         square = ((z - loc_detached) / scale_detached).square()
-        minus_log_q_z = (log + 0.5 * square).sum(-1) + 7.351508265637382
-        log_w = log_p_z + log_p_x + minus_log_q_z
-        bound = log_w.logsumexp(0) - 2.0794415416798357
+        log_q_z = -0.5 * 8 * math.log(2 * math.pi) - (log + 0.5 * square).sum(-1)
+        log_w = log_p_z + log_p_x - log_q_z
+        bound = log_w.logsumexp(0) - math.log(8)
         # the gradient of each draw, scaled by its weight once more
         share = log_w.detach().softmax(0)
         z_detached = z.detach()
         z_scaled = z_detached + share.unsqueeze(-1) * (z - z_detached)
         # log p(z)
-        log_p_z_2 = -0.5 * z_scaled.square().sum(-1) - 7.351508265637382
+        log_p_z_2 = -0.5 * z_scaled.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
         # log p(x|z)
         p_logits_x_2 = self.decoder(z_scaled)
         log_p_x_2 = bernoulli_log_prob(p_logits_x_2, x)
         # log q(z|x)
         ratio = (z_scaled - loc_detached) / scale_detached
-        minus_log_q_z_2 = (log + 0.5 * ratio.square()).sum(-1) + 7.351508265637382
-        weighed = (share * (log_p_z_2 + log_p_x_2 + minus_log_q_z_2)).sum(0)
+        total = (log + 0.5 * ratio.square()).sum(-1)
+        log_q_z_2 = -0.5 * 8 * math.log(2 * math.pi) - total
+        weighed = (share * (log_p_z_2 + log_p_x_2 - log_q_z_2)).sum(0)
         return bound.detach() + weighed - weighed.detach()
 
     def elbo(self, x: Tensor) -> Tensor:
@@ -120,25 +123,26 @@ class Iwae(nn.Module):
         h = self.hidden(x)
         loc, scale = self.loc(h), self.scale(h)
         z = loc + scale * torch.randn_like(loc.expand(8, *loc.shape))
-        log_p_z = -0.5 * z.square().sum(-1) - 7.351508265637382
+        log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
         p_logits_x = self.decoder(z)
         log_p_x = bernoulli_log_prob(p_logits_x, x)
         loc_detached = loc.detach()
         scale_detached = scale.detach()
         log = scale_detached.log()
         square = ((z - loc_detached) / scale_detached).square()
-        minus_log_q_z = (log + 0.5 * square).sum(-1) + 7.351508265637382
-        log_w = log_p_z + log_p_x + minus_log_q_z
-        bound = log_w.logsumexp(0) - 2.0794415416798357
+        log_q_z = -0.5 * 8 * math.log(2 * math.pi) - (log + 0.5 * square).sum(-1)
+        log_w = log_p_z + log_p_x - log_q_z
+        bound = log_w.logsumexp(0) - math.log(8)
         share = log_w.detach().softmax(0)
         z_detached = z.detach()
         z_scaled = z_detached + share.unsqueeze(-1) * (z - z_detached)
-        log_p_z_2 = -0.5 * z_scaled.square().sum(-1) - 7.351508265637382
+        log_p_z_2 = -0.5 * z_scaled.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
         p_logits_x_2 = self.decoder(z_scaled)
         log_p_x_2 = bernoulli_log_prob(p_logits_x_2, x)
         ratio = (z_scaled - loc_detached) / scale_detached
-        minus_log_q_z_2 = (log + 0.5 * ratio.square()).sum(-1) + 7.351508265637382
-        weighed = (share * (log_p_z_2 + log_p_x_2 + minus_log_q_z_2)).sum(0)
+        total = (log + 0.5 * ratio.square()).sum(-1)
+        log_q_z_2 = -0.5 * 8 * math.log(2 * math.pi) - total
+        weighed = (share * (log_p_z_2 + log_p_x_2 - log_q_z_2)).sum(0)
         weighed_2 = weighed.sum()
         difference = weighed.detach().sum() - weighed_2
         return (difference - bound.detach().sum()) / x.shape[:-1].numel()
@@ -152,7 +156,7 @@ class Iwae(nn.Module):
         # E_{q(z|x)}: 8 pathwise samples of z
         z = loc + scale * torch.randn_like(loc.expand(8, *loc.shape))
         # log p(z)
-        log_p_z = -0.5 * z.square().sum(-1) - 7.351508265637382
+        log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
         # log p(x|z)
         p_logits_x = self.decoder(z)
         log_p_x = bernoulli_log_prob(p_logits_x, x)
@@ -161,22 +165,23 @@ class Iwae(nn.Module):
         # log q(z|x)
         log = scale_detached.log()
         square = ((z - loc_detached) / scale_detached).square()
-        minus_log_q_z = (log + 0.5 * square).sum(-1) + 7.351508265637382
-        log_w = log_p_z + log_p_x + minus_log_q_z
-        bound = log_w.logsumexp(0) - 2.0794415416798357
+        log_q_z = -0.5 * 8 * math.log(2 * math.pi) - (log + 0.5 * square).sum(-1)
+        log_w = log_p_z + log_p_x - log_q_z
+        bound = log_w.logsumexp(0) - math.log(8)
         # the gradient of each draw, scaled by its weight once more
         share = log_w.detach().softmax(0)
         z_detached = z.detach()
         z_scaled = z_detached + share.unsqueeze(-1) * (z - z_detached)
         # log p(z)
-        log_p_z_2 = -0.5 * z_scaled.square().sum(-1) - 7.351508265637382
+        log_p_z_2 = -0.5 * z_scaled.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
         # log p(x|z)
         p_logits_x_2 = self.decoder(z_scaled)
         log_p_x_2 = bernoulli_log_prob(p_logits_x_2, x)
         # log q(z|x)
         ratio = (z_scaled - loc_detached) / scale_detached
-        minus_log_q_z_2 = (log + 0.5 * ratio.square()).sum(-1) + 7.351508265637382
-        weighed = (share * (log_p_z_2 + log_p_x_2 + minus_log_q_z_2)).sum(0)
+        total = (log + 0.5 * ratio.square()).sum(-1)
+        log_q_z_2 = -0.5 * 8 * math.log(2 * math.pi) - total
+        weighed = (share * (log_p_z_2 + log_p_x_2 - log_q_z_2)).sum(0)
         # E_{q(z|x)}: one pathwise sample of z
         z_2 = loc + scale * torch.randn_like(loc)
         # log p(x|z)
@@ -208,7 +213,7 @@ class Iwae(nn.Module):
     def log_prob(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(z) p(x|z); x: [..., 64], z: [..., 8] -> [...]."""
         check_shapes("log_prob", x=(x, (64,)), z=(z, (8,)))
-        log_p_z = -0.5 * z.square().sum(-1) - 7.351508265637382
+        log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
         logits = self.decoder(z)
         log_p_x = bernoulli_log_prob(logits, x)
         return log_p_z + log_p_x

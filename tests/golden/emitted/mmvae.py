@@ -1,5 +1,7 @@
 """p(z) p(x|z) p(y|z); q_x(z|x) q_y(z|y) q(z|x,y), compiled by pgcompile 0.1.0 from a program."""
 
+import math
+
 import torch
 import torch.distributions as D
 import torch.nn.functional as F
@@ -176,29 +178,30 @@ class Mmvae(nn.Module):
         log_p_y_2 = p_logits_y_2.log_softmax(-1).gather(-1, column).squeeze(-1)
         # log q_x(z|x)
         log_scale = q_x_scale_z.log()
-        minus_log_q_x_z = (log_scale + 0.5 * noise.square()).sum(-1) + 7.351508265637382
+        total = (log_scale + 0.5 * noise.square()).sum(-1)
+        log_q_x_z = -0.5 * 8 * math.log(2 * math.pi) - total
         # log q_y(z|y)
         log_scale_2 = q_y_scale_z.log()
         product = 0.5 * ((z - q_y_loc_z) / q_y_scale_z).square()
-        minus_log_q_y_z = (log_scale_2 + product).sum(-1) + 7.351508265637382
+        log_q_y_z = -0.5 * 8 * math.log(2 * math.pi) - (log_scale_2 + product).sum(-1)
         # log q(z|x,y): a log-sum-exp of its components
-        total = minus_log_q_x_z + 0.6931471805599453
-        log_q_z = torch.logaddexp(-total, -(minus_log_q_y_z + 0.6931471805599453))
+        log_q_z = torch.logaddexp(log_q_x_z - math.log(2), log_q_y_z - math.log(2))
         # log q_x(z|x)
         square = ((z_2 - q_x_loc_z) / q_x_scale_z).square()
-        minus_log_q_x_z_2 = (log_scale + 0.5 * square).sum(-1) + 7.351508265637382
+        total_2 = (log_scale + 0.5 * square).sum(-1)
+        log_q_x_z_2 = -0.5 * 8 * math.log(2 * math.pi) - total_2
         # log q_y(z|y)
-        total_2 = (log_scale_2 + 0.5 * noise_2.square()).sum(-1)
-        minus_log_q_y_z_2 = total_2 + 7.351508265637382
+        total_3 = (log_scale_2 + 0.5 * noise_2.square()).sum(-1)
+        log_q_y_z_2 = -0.5 * 8 * math.log(2 * math.pi) - total_3
         # log q(z|x,y): a log-sum-exp of its components
-        total_3 = minus_log_q_x_z_2 + 0.6931471805599453
-        log_q_z_2 = torch.logaddexp(-total_3, -(minus_log_q_y_z_2 + 0.6931471805599453))
+        difference = log_q_x_z_2 - math.log(2)
+        log_q_z_2 = torch.logaddexp(difference, log_q_y_z_2 - math.log(2))
         # E_{q_x(z|x)}[log p(z)], closed form
         total_4 = q_x_loc_z.square() + q_x_scale_z.square()
-        expected_z = (-(0.5 * total_4 + 0.9189385332046728)).sum(-1)
+        expected_z = (-(0.5 * total_4 + 0.5 * math.log(2 * math.pi))).sum(-1)
         # E_{q_y(z|y)}[log p(z)], closed form
         total_5 = q_y_loc_z.square() + q_y_scale_z.square()
-        expected_z_2 = (-(0.5 * total_5 + 0.9189385332046728)).sum(-1)
+        expected_z_2 = (-(0.5 * total_5 + 0.5 * math.log(2 * math.pi))).sum(-1)
         total_6 = log_p_x + log_p_y + log_p_x_2 + log_p_y_2 + expected_z
         return 0.5 * (total_6 + expected_z_2 - log_q_z - log_q_z_2)
 
@@ -219,18 +222,19 @@ class Mmvae(nn.Module):
         p_logits_x_2 = self.pixels(z_2)
         p_logits_y_2 = self.classes(z_2)
         log_scale = q_x_scale_z.log()
-        minus_log_q_x_z = (log_scale + 0.5 * noise.square()).sum(-1) + 7.351508265637382
+        total = (log_scale + 0.5 * noise.square()).sum(-1)
+        log_q_x_z = -0.5 * 8 * math.log(2 * math.pi) - total
         log_scale_2 = q_y_scale_z.log()
         product = 0.5 * ((z - q_y_loc_z) / q_y_scale_z).square()
-        minus_log_q_y_z = (log_scale_2 + product).sum(-1) + 7.351508265637382
-        total = minus_log_q_x_z + 0.6931471805599453
-        log_q_z = torch.logaddexp(-total, -(minus_log_q_y_z + 0.6931471805599453))
+        log_q_y_z = -0.5 * 8 * math.log(2 * math.pi) - (log_scale_2 + product).sum(-1)
+        log_q_z = torch.logaddexp(log_q_x_z - math.log(2), log_q_y_z - math.log(2))
         square = ((z_2 - q_x_loc_z) / q_x_scale_z).square()
-        minus_log_q_x_z_2 = (log_scale + 0.5 * square).sum(-1) + 7.351508265637382
-        total_2 = (log_scale_2 + 0.5 * noise_2.square()).sum(-1)
-        minus_log_q_y_z_2 = total_2 + 7.351508265637382
-        total_3 = minus_log_q_x_z_2 + 0.6931471805599453
-        log_q_z_2 = torch.logaddexp(-total_3, -(minus_log_q_y_z_2 + 0.6931471805599453))
+        total_2 = (log_scale + 0.5 * square).sum(-1)
+        log_q_x_z_2 = -0.5 * 8 * math.log(2 * math.pi) - total_2
+        total_3 = (log_scale_2 + 0.5 * noise_2.square()).sum(-1)
+        log_q_y_z_2 = -0.5 * 8 * math.log(2 * math.pi) - total_3
+        difference = log_q_x_z_2 - math.log(2)
+        log_q_z_2 = torch.logaddexp(difference, log_q_y_z_2 - math.log(2))
         total_4 = q_x_loc_z.square() + q_x_scale_z.square()
         total_5 = q_y_loc_z.square() + q_y_scale_z.square()
         cross_entropy = F.binary_cross_entropy_with_logits(
@@ -254,12 +258,12 @@ class Mmvae(nn.Module):
             y.flatten(),
             reduction="sum",
         )
-        expected_z = (-(0.5 * total_4 + 0.9189385332046728)).sum()
-        expected_z_2 = (-(0.5 * total_5 + 0.9189385332046728)).sum()
-        difference = total_6 + cross_entropy_4 - expected_z - expected_z_2
+        expected_z = (-(0.5 * total_4 + 0.5 * math.log(2 * math.pi))).sum()
+        expected_z_2 = (-(0.5 * total_5 + 0.5 * math.log(2 * math.pi))).sum()
+        difference_2 = total_6 + cross_entropy_4 - expected_z - expected_z_2
         log_q_z_3 = log_q_z.sum()
         log_q_z_4 = log_q_z_2.sum()
-        return 0.5 * (difference + log_q_z_3 + log_q_z_4) / x.shape[:-1].numel()
+        return 0.5 * (difference_2 + log_q_z_3 + log_q_z_4) / x.shape[:-1].numel()
 
     def terms(self, x: Tensor, y: Tensor) -> dict:
         """Every named term."""
@@ -288,7 +292,7 @@ class Mmvae(nn.Module):
     def log_prob(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
         """log p(z) p(x|z) p(y|z); x: [..., 64], y: [...], z: [..., 8] -> [...]."""
         check_shapes("log_prob", x=(x, (64,)), y=(y, (), True), z=(z, (8,)))
-        log_p_z = -0.5 * z.square().sum(-1) - 7.351508265637382
+        log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
         logits_x = self.pixels(z)
         log_p_x = bernoulli_log_prob(logits_x, x)
         logits_y = self.classes(z)

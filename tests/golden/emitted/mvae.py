@@ -1,5 +1,7 @@
 """p(z) p(x|z) p(y|z); q_x(z|x) q_y(z|y) q_both(z|x,y) ..., compiled by pgcompile 0.1.0 from a program."""
 
+import math
+
 import torch
 import torch.distributions as D
 import torch.nn.functional as F
@@ -365,7 +367,7 @@ class Mvae(nn.Module):
     def log_prob(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
         """log p(z) p(x|z) p(y|z); x: [..., 64], y: [...], z: [..., 8] -> [...]."""
         check_shapes("log_prob", x=(x, (64,)), y=(y, (), True), z=(z, (8,)))
-        log_p_z = -0.5 * z.square().sum(-1) - 7.351508265637382
+        log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
         logits_x = self.pixels(z)
         log_p_x = bernoulli_log_prob(logits_x, x)
         logits_y = self.classes(z)

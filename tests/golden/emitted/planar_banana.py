@@ -354,7 +354,7 @@ class PlanarBanana(nn.Module):
         ratio = (z[..., 1] - 0.5 * select.square() + 2.0) / 0.5
         log_p_z = -0.5 * (select / 2.0).square() - 0.5 * ratio.square()
         # log q(z)
-        log_q_z = -0.5 * u.square().sum(-1) - 1.8378770664093456 - ladj
+        log_q_z = -0.5 * u.square().sum(-1) - 0.5 * 2 * math.log(2 * math.pi) - ladj
         return (log_p_z - log_q_z).mean(0)
 
     def loss(self) -> Tensor:
@@ -364,7 +364,7 @@ class PlanarBanana(nn.Module):
         select = z[..., 0]
         ratio = (z[..., 1] - 0.5 * select.square() + 2.0) / 0.5
         log_p_z = -0.5 * (select / 2.0).square() - 0.5 * ratio.square()
-        log_q_z = -0.5 * u.square().sum(-1) - 1.8378770664093456 - ladj
+        log_q_z = -0.5 * u.square().sum(-1) - 0.5 * 2 * math.log(2 * math.pi) - ladj
         return -(log_p_z - log_q_z).mean(0)
 
     def terms(self) -> dict:

@@ -1192,14 +1192,14 @@ class SplineFlow(nn.Module):
         check_shapes("likelihood", x=(x, (2,)))
         # log p(x)
         u, ladj = self.f(x)
-        return -0.5 * u.square().sum(-1) - 1.8378770664093456 + ladj
+        return -0.5 * u.square().sum(-1) - 0.5 * 2 * math.log(2 * math.pi) + ladj
 
     def loss(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of likelihood."""
         check_shapes("loss", x=(x, (2,)))
         u, ladj = self.f(x)
         difference = 0.5 * u.square().sum() - ladj.sum()
-        return difference / x.shape[:-1].numel() + 1.8378770664093456
+        return difference / x.shape[:-1].numel() + 0.5 * 2 * math.log(2 * math.pi)
 
     def terms(self, x: Tensor) -> dict:
         """Every named term."""
@@ -1221,7 +1221,7 @@ class SplineFlow(nn.Module):
         """log p(x); x: [..., 2] -> [...]."""
         check_shapes("log_prob", x=(x, (2,)))
         u, ladj = self.f(x)
-        return -0.5 * u.square().sum(-1) - 1.8378770664093456 + ladj
+        return -0.5 * u.square().sum(-1) - 0.5 * 2 * math.log(2 * math.pi) + ladj
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""

@@ -1,5 +1,7 @@
 """p(z) p(x|z); q(z|x), compiled by pgcompile 0.1.0 from a program."""
 
+import math
+
 import torch
 import torch.distributions as D
 import torch.nn.functional as F
@@ -112,7 +114,7 @@ class Vae(nn.Module):
     def log_prob(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(z) p(x|z); x: [..., 64], z: [..., 8] -> [...]."""
         check_shapes("log_prob", x=(x, (64,)), z=(z, (8,)))
-        log_p_z = -0.5 * z.square().sum(-1) - 7.351508265637382
+        log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
         logits = self.decoder(z)
         log_p_x = bernoulli_log_prob(logits, x)
         return log_p_z + log_p_x

@@ -1,0 +1,52 @@
+"""The text of a number that comes from a formula: `0.5 * math.log(2 * math.pi)` tells more than 0.9189."""
+
+from sympy import Add, Expr, Mul, Pow, Rational, log, pi
+
+_LONGEST = 60  # a longer text tells less than its value
+
+
+def meaning(number: Expr) -> str | None:
+    """A positive number of a formula as Python's `math` writes it; None for a plain number, which says all there is."""
+    if number.is_Rational:
+        return None
+    text = _written(number)
+    return text if text is not None and len(text) <= _LONGEST else None
+
+
+def times(count: int, text: str | None) -> str | None:
+    """The text of a number counted once for each of several elements: the count stands behind its coefficient."""
+    if text is None or count == 1:
+        return text
+    coefficient, star, rest = text.partition(" * ")
+    if star and coefficient.replace(".", "").isdigit():
+        return f"{coefficient} * {count} * {rest}"
+    return f"{count} * {text}" if " + " not in text and " - " not in text else f"{count} * ({text})"
+
+
+def _written(number: Expr) -> str | None:
+    """The text of a number, None where it is made of something else."""
+    if number == pi:
+        return "math.pi"
+    if number.is_Integer:
+        return str(number)
+    if isinstance(number, Rational):
+        return repr(float(number))
+    if isinstance(number, log):
+        inner = _written(number.args[0])
+        return None if inner is None else f"math.log({inner})"
+    if isinstance(number, Pow) and number.exp == Rational(1, 2):
+        inner = _written(number.base)
+        return None if inner is None else f"math.sqrt({inner})"
+    if isinstance(number, Mul):
+        return _joined(" * ", number.as_ordered_factors())
+    if isinstance(number, Add) and all(term.is_positive for term in number.args):
+        return _joined(" + ", number.as_ordered_terms())
+    return None
+
+
+def _joined(sign: str, parts: list[Expr]) -> str | None:
+    texts = [_written(part) for part in parts]
+    known = [text for text in texts if text is not None]
+    if len(known) < len(texts) or (sign == " * " and any(" + " in text and "(" not in text for text in known)):
+        return None
+    return sign.join(known)
