@@ -7,7 +7,7 @@ Where the module knows a closed form the reference draws for itself, and the mea
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,8 +19,9 @@ from pgcompile.model.values import Atom, Distribution, Extern, ExternNetwork, Fa
 from pgcompile.objective import terms
 from pgcompile.objective.terms import OBSERVED, Draw, DrawKey, Term
 from pgcompile.reference import Reference
-from pgcompile.reference_draws import Noise
-from pgcompile.reference_integrals import BeyondBruteForce
+from pgcompile.reference.draws import Noise
+from pgcompile.reference.formulas import Formulas
+from pgcompile.reference.integrals import BeyondBruteForce
 from pgcompile.verification.bench import BATCH, Bench
 from pgcompile.verification.checks import (
     CERTAIN,
@@ -79,6 +80,7 @@ def verify(
 class _Judge:
     bench: Bench
     each: int
+    differences: list[str] = field(default_factory=list)
 
     def claims(self) -> Iterator[tuple[str, Callable[[], list[Check]]]]:
         """What the module claims, each with its checks."""
@@ -159,7 +161,7 @@ class _Judge:
             Check(f"what {variable} of {what} is drawn with", relative(a, b), EXACT)
             for variable, a, b in reference.compared
         ]
-        checks = [check for check in checks if not check.passed]
+        checks = [*self._differing(what), *(check for check in checks if not check.passed)]
         exact = [Check(what, relative(found, expected), EXACT), self._exact_slopes(what, found, expected)]
         closed = self.bench.program.closed_in(method)
         if not (closed or reference.own_draws or _scores(term)) or all(check.passed for check in exact):
@@ -195,6 +197,7 @@ class _Judge:
         gradients = score(torch.stack(slopes), torch.stack(slope_sizes).mean(0).abs())
         worst = [float(g) for g in gradients]
         return [
+            *self._differing(what),
             Check(what, float(values.max()), Z_BOUND, "z"),
             Check(f"gradient of {what}", max(worst, default=0.0), Z_BOUND, "z", self._worst(worst)),
         ]
@@ -203,9 +206,16 @@ class _Judge:
         """Nothing for a method that asks for no variable: its draws have no batch, nor have the reference's then."""
         return None if self.bench.asks(method) else {}
 
+    def _differing(self, what: str) -> list[Check]:
+        """A failed check for each draw of the compiler that is not what the formula says."""
+        return [Check(f"draws of {what}", float("inf"), EXACT, detail=text) for text in self.differences]
+
     def _term(self, reference: Reference, term: Term) -> Tensor:
-        """A term as `[replicates, batch]`, or without what it does not depend on."""
-        value = reference.term(term)
+        """What the formula of a term is worth, `[replicates, batch]`, or without what it does not depend on."""
+        analysis = self.bench.program.analysis
+        formulas = Formulas(reference, analysis.resolver, term)
+        value = formulas.objective(next(name for name, known in analysis.objectives.items() if known is term))
+        self.differences = formulas.differences
         return value.unsqueeze(-1) if value.ndim == 1 and not reference.observed else value
 
     def _compared(self, term: Term) -> Tensor:
