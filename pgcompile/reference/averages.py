@@ -10,15 +10,15 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from pgcompile.diagnostics import Span
-from pgcompile.model.values import Distribution, FamilyUse
-from pgcompile.model.variable import Variable
+from pgcompile.model.values import Distribution
 from pgcompile.objective.terms import Draw, Env
+from pgcompile.reference.factors import rough_variables, scored_variables
 from pgcompile.reference.fields import Field
 from pgcompile.reference.interpreter import Reference
 from pgcompile.reference.pairing import Pairing
@@ -45,13 +45,14 @@ class Averages:
     paths: set[tuple[int, ...]] = field(default_factory=set)
     made: dict[Draw, None] = field(default_factory=dict)
     weighed_outside: bool = False
+    summed: set[Draw] = field(default_factory=set)
 
     # --- draws ---
 
     def draw(self, over: Distribution, options: Options, env: Env, span: Span) -> Draw:
         """The draw at a place of the text, the same as in other terms of the same sum."""
         partner = self.pairing.take(span, over)
-        rough = _rough(over)
+        rough = rough_variables(over)
         estimator = options.estimator
         samples = options.samples
         if samples is None:
@@ -86,7 +87,7 @@ class Averages:
             return self._posterior_mean(draw, lambda: body(inner))
         value = body(inner)
         if not self.weighed_outside:
-            value = self._weighed(value, draw)
+            value = value * self._box(draw)
         return value.mean(0) if value.ndim == len(self.world.lead(draw)) else value
 
     def log_mean(self, draw: Draw, log_body: Body) -> Tensor:
@@ -122,25 +123,33 @@ class Averages:
                 while log_box.ndim > kept:
                     log_box = log_box.sum(0)
                 found = found * log_box.exp()
+                self.summed.add(draw)
         self.made = {**outside, **self.made}
         return found
 
-    def _weighed(self, value: Tensor, draw: Draw) -> Tensor:
-        """With the gradient of the score functions, less that of the baseline (Williams 1992)."""
-        box = self._box(draw)
-        weighed = value * box
-        baseline = draw.estimator.baseline
-        if baseline is None:
-            return weighed
-        other = self.world.evaluate(baseline, self.world.scope(draw.env, {}, ())).tensor.detach()
-        return weighed - other * (box - 1)
+    def baselines(self) -> Tensor:
+        """Zero, with the gradient that baselines take from what the score functions weigh (Williams 1992).
+
+        A baseline stands for the whole of what its draws are weighed by in the objective, so it counts once.
+        """
+        total = torch.zeros((), dtype=torch.float64)
+        for draw in self.made:
+            written = draw.estimator.baseline
+            if written is not None:
+                other = self.world.evaluate(written, self.world.scope(draw.env, {}, ())).tensor.detach()
+                score = self._box(draw).log()
+                while score.ndim > 1 + len(self.world.batch()):
+                    score = score.sum(0) if draw in self.summed else score.mean(0)
+                total = total - other * score
+        return total
 
     def _box(self, draw: Draw) -> Tensor:
         """One, with the gradient of the log-density of the draws that pass none."""
         total = torch.zeros((), dtype=torch.float64)
+        scored = scored_variables(draw)
         if not draw.estimator.detached:
             for drawn, name in list(self.world.drawn):
-                if drawn == draw and name in _rough(draw.distribution) and name not in draw.relaxed:
+                if drawn == draw and name in scored and name not in draw.relaxed:
                     atom = draw.atom_of(name)
                     assert atom is not None
                     total = total + self.world.log_density(Distribution((atom,)), draw.inside)
@@ -171,20 +180,10 @@ class Averages:
         world = self.world
         if draw.distribution.evidence or (world.shared and any(world.noise_of(draw, v) for v in draw.variables)):
             return draw
-        many = replace(draw, samples=world.inner, relaxed=(), repetition=("divergence", draw))
+        many = Draw(draw.distribution, world.inner, draw.env, repetition=("divergence", draw))
         self.made.pop(draw, None)
         self.made[many] = None
         return many
-
-
-def _rough(over: Distribution) -> tuple[Variable, ...]:
-    """The variables of families whose draws pass no gradient."""
-    found = []
-    for atom in over.atoms:
-        definition = atom.factor.definition
-        if isinstance(definition, FamilyUse) and not definition.family.pathwise and definition.family.name != "Delta":
-            found.append(atom.targets[0])
-    return tuple(found)
 
 
 def _inside(draw: Draw, outer: Draw) -> bool:

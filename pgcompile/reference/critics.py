@@ -118,7 +118,8 @@ def _penalty(
     found = apply_net(world.expressions, net, [Field(between.reshape(-1, *shape), len(shape))])
     assert isinstance(found, Tensor)
     (slope,) = torch.autograd.grad(found.sum(), between, create_graph=True)
-    return (slope.square().sum(-1).sqrt() - 1).square().mean(0)
+    steepness: Tensor = slope.square().sum(-1).sqrt()
+    return (steepness - 1).square().mean(0)
 
 
 def _is_data(side: Distribution) -> bool:

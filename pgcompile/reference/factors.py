@@ -9,7 +9,7 @@ import torch
 import torch.distributions as D
 from torch import Tensor
 
-from pgcompile.model.values import Atom, Extern, FamilyUse, FlowUse, Mixture
+from pgcompile.model.values import Atom, Distribution, Extern, FamilyUse, FlowUse, Mixture
 from pgcompile.model.variable import Variable
 from pgcompile.objective.dependence import formula_parents
 from pgcompile.objective.terms import Draw, Env
@@ -90,6 +90,26 @@ def _flow(world: Reference, definition: FlowUse, atom: Atom, env: Env) -> Pushed
         tuple(lead),
         rounds=any(type(part).__name__ == "Dequantise" for part in module.modules()),
     )
+
+
+def rough_variables(over: Distribution) -> tuple[Variable, ...]:
+    """The variables of families whose draws pass no gradient."""
+    found = []
+    for atom in over.atoms:
+        definition = atom.factor.definition
+        if isinstance(definition, FamilyUse) and not definition.family.pathwise and definition.family.name != "Delta":
+            found.append(atom.targets[0])
+    return tuple(found)
+
+
+def scored_variables(draw: Draw) -> tuple[Variable, ...]:
+    """The variables whose gradient a score function carries: where draws pass none, or where that is asked for."""
+    over = draw.distribution
+    if draw.estimator.grad != "score":
+        return rough_variables(over)
+    drawn = [atom for atom in over.atoms if isinstance(atom.factor.definition, FamilyUse | FlowUse)]
+    points = [a for a in drawn if isinstance(u := a.factor.definition, FamilyUse) and u.family.name == "Delta"]
+    return tuple(atom.targets[0] for atom in drawn if atom not in points)
 
 
 def centre(world: Reference, draw: Draw, name: Variable) -> Field:

@@ -44,8 +44,12 @@ class Formulas:
         """Where the compiler does not draw what the formula says."""
         return self.averages.pairing.differences
 
-    def objective(self, name: str, env: Env = OBSERVED) -> Tensor:
-        """An objective, by its name."""
+    def whole(self, name: str) -> Tensor:
+        """An objective, with the gradient of its baselines."""
+        return self.objective(name, OBSERVED) + self.averages.baselines()
+
+    def objective(self, name: str, env: Env) -> Tensor:
+        """An objective, as a part of this or another formula."""
         before, self.name = self.name, name
         found = self.value(self.model.objectives[name].expr, env)
         self.name = before

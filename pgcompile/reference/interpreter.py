@@ -19,7 +19,7 @@ from pgcompile.objective.terms import Draw, DrawKey, Env
 from pgcompile.reference.densities import log_density
 from pgcompile.reference.draws import Noise, draw_from_noise, relaxed_from_noise
 from pgcompile.reference.expressions import Expressions, Modules
-from pgcompile.reference.factors import centre, distribution
+from pgcompile.reference.factors import centre, distribution, scored_variables
 from pgcompile.reference.families import is_point
 from pgcompile.reference.fields import Field
 from pgcompile.reference.flows import PushedBack
@@ -87,7 +87,7 @@ class Reference:
             rank = len(self.model.spaces[atom.factor.targets[0]].shape)
             given = self.noise_of(draw, name)
             value = self._own(draw, name, made) if given is None else self._given(draw, name, made, given)
-            if draw.estimator.detached:
+            if draw.estimator.detached or (name not in draw.relaxed and name in scored_variables(draw)):
                 value = value.detach()
             self.drawn[key] = Field(value.double() if value.is_floating_point() else value, rank)
         return self.drawn[key]

@@ -26,8 +26,8 @@ from pgcompile.model.variable import Variable
 from pgcompile.objective.terms import OBSERVED, DrawKey
 from pgcompile.plan.names import factor_attribute, identifier
 from pgcompile.reference import Reference
-from pgcompile.reference.spaces import values_in
 from pgcompile.reference.draws import Noise
+from pgcompile.reference.spaces import values_in
 from pgcompile.syntax.tree import names_in
 from pgcompile.verification.recording import Call, noise_of, recording
 

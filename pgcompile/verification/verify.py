@@ -161,12 +161,38 @@ class _Judge:
             Check(f"what {variable} of {what} is drawn with", relative(a, b), EXACT)
             for variable, a, b in reference.compared
         ]
+        checks += self._baselines(what, method, term, sign, key)
         checks = [*self._differing(what), *(check for check in checks if not check.passed)]
         exact = [Check(what, relative(found, expected), EXACT), self._exact_slopes(what, found, expected)]
         closed = self.bench.program.closed_in(method)
         if not (closed or reference.own_draws or _scores(term)) or all(check.passed for check in exact):
             return [*checks, *exact]
         return [*checks, *self._confirmed(what, method, term, sign, key)]
+
+    def _baselines(self, what: str, method: str, term: Term, sign: int, key: str) -> list[Check]:
+        """What the gradient of each run gains when a fitted baseline is moved; its mean would not show the baseline."""
+        compared = self._compared(term)
+        fitted = [p for p, kept in zip(self.bench.parameters.values(), compared, strict=True) if not kept]
+        if not fitted:
+            return []
+        slopes = []
+        for shift in (0.0, 0.5):
+            with torch.no_grad():
+                for parameter in fitted:
+                    parameter.add_(shift)
+            torch.manual_seed(1)
+            results, calls = self.bench.runs(method, _TRIES)
+            noise = self.bench.noise(method, calls)
+            reference = self.bench.reference(_TRIES, 1, noise, self._observed(method), shared=True)
+            expected = _shaped(self._term(reference, term), _TRIES, sign)
+            found = torch.stack([_one(result[key] if key else result, sign) for result in results])
+            weights = torch.randn(found.shape, dtype=torch.float64)
+            slopes.append(torch.stack([self.bench.slopes((weights * value).sum()) for value in (found, expected)]))
+        with torch.no_grad():
+            for parameter in fitted:
+                parameter.sub_(0.5)
+        gained = (slopes[1] - slopes[0]) * compared
+        return [Check(f"baseline of {what}", relative(gained[0], gained[1]), EXACT)]
 
     def _confirmed(self, what: str, method: str, term: Term, sign: int, key: str) -> list[Check]:
         """The means of paired differences; where they are suspect, those of more runs."""
@@ -214,7 +240,7 @@ class _Judge:
         """What the formula of a term is worth, `[replicates, batch]`, or without what it does not depend on."""
         analysis = self.bench.program.analysis
         formulas = Formulas(reference, analysis.resolver, term)
-        value = formulas.objective(next(name for name, known in analysis.objectives.items() if known is term))
+        value = formulas.whole(next(name for name, known in analysis.objectives.items() if known is term))
         self.differences = formulas.differences
         return value.unsqueeze(-1) if value.ndim == 1 and not reference.observed else value
 
