@@ -35,6 +35,27 @@ def test_a_misread_formula_fails(fault: Misreading, monkeypatch: pytest.MonkeyPa
     assert failed, "the misreading was not noticed"
 
 
+def test_a_module_made_again_without_a_fault_verifies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `_misread` does beside its fault is not what fails."""
+    for file, word in (("objective/functionals.py", "_bound"), ("objective/resolve.py", "_note_readings")):
+        line = next(line for line in (ROOT / file).read_text(encoding="utf-8").splitlines() if f"def {word}(" in line)
+        _misread(Misreading("none", "ELBO", file, line, line), monkeypatch)
+    checks = pgc.compile(program("ELBO")).verify(runs=600)
+    assert [str(check) for check in checks if not check.passed] == []
+
+
+def test_a_difference_names_what_both_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    faults = {fault.what: fault for fault in MISREADINGS}
+    _misread(faults["samples of an expectation ignored"], monkeypatch)
+    checks = pgc.compile(program("samples")).verify(runs=600)
+    details = [check.detail for check in checks if not check.passed]
+    assert "samples of q(z|x): the formula says 3, the compiler 1" in details
+    _misread(faults["the sides of KL"], monkeypatch)
+    checks = pgc.compile(program("KL")).verify(runs=600)
+    details = [check.detail for check in checks if not check.passed]
+    assert "the formula averages over q(z|x), the compiler over p(z)" in details
+
+
 def _misread(fault: Misreading, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put a fault into the running compiler: the module is made again, and its users get what it defines."""
     path = ROOT / fault.file
