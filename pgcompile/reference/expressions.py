@@ -36,6 +36,7 @@ class Expressions:
     tensors: Mapping[str, Tensor]
 
     def evaluate(self, expr: tree.Expr, scope: Scope) -> Field:
+        """An expression, in which a scalar combines with each entry of what has more dimensions."""
         number = evaluate(expr, self.model.constants)
         if number is not None:
             return constant(number)

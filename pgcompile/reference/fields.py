@@ -34,6 +34,7 @@ def joined(inputs: list[Field]) -> Tensor:
 
 
 def constant(value: Constant) -> Field:
+    """A number or a nested list of numbers."""
     shape = shape_of(value)
     assert shape is not None
     numbers = torch.tensor([float(x) for x in flatten(value)], dtype=torch.float64)
@@ -41,6 +42,7 @@ def constant(value: Constant) -> Field:
 
 
 def matmul(a: Field, b: Field) -> Field:
+    """The matrix product of two fields; a vector is a row on the left and a column on the right."""
     left = a.tensor.unsqueeze(-2) if a.rank == 1 else a.tensor
     right = b.tensor.unsqueeze(-1) if b.rank == 1 else b.tensor
     product = left @ right

@@ -135,6 +135,7 @@ class Reference:
         return (draw.samples, *max(around, key=len, default=(self.replicates, *self.batch())))
 
     def batch(self) -> tuple[int, ...]:
+        """The batch dimensions of the data."""
         for name, value in self.observed.items():
             return tuple(value.shape[: value.ndim - len(self.model.spaces[name].shape)])
         return ()

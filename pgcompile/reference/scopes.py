@@ -21,6 +21,7 @@ class Scope:
 
     @property
     def bound(self) -> dict[str, tuple[tree.Binding, int]]:
+        """The binding of each name after `where`, and its place in it."""
         return {name.id: (b, i) for b in self.bindings for i, name in enumerate(b.names)}
 
 
