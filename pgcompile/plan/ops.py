@@ -258,6 +258,7 @@ _ROWS = (
     Operation("axis_to_last", 1, None, None),
     Operation("axis_inside", 1, _same, None),
     Operation("over_batch", 2, _same, None),
+    Operation("along", 1, _same, None),
     # Matrices.
     Operation("linear", 2, None),
     Operation("matmul", 2, None),

@@ -25,8 +25,9 @@ from pgcompile.model.values import (
 from pgcompile.model.variable import Variable
 from pgcompile.objective.terms import OBSERVED, DrawKey
 from pgcompile.plan.names import factor_attribute, identifier
-from pgcompile.reference import Reference, values_in
-from pgcompile.reference_draws import Noise
+from pgcompile.reference import Reference
+from pgcompile.reference.draws import Noise
+from pgcompile.reference.spaces import values_in
 from pgcompile.syntax.tree import names_in
 from pgcompile.verification.recording import Call, noise_of, recording
 

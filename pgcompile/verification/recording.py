@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from pgcompile.objective.terms import DrawKey
 from pgcompile.plan.values import Value
-from pgcompile.reference_draws import Noise
+from pgcompile.reference.draws import Noise
 
 _TORCH = {
     torch.randn_like: "randn_like",

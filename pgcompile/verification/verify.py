@@ -7,7 +7,7 @@ Where the module knows a closed form the reference draws for itself, and the mea
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,8 +19,9 @@ from pgcompile.model.values import Atom, Distribution, Extern, ExternNetwork, Fa
 from pgcompile.objective import terms
 from pgcompile.objective.terms import OBSERVED, Draw, DrawKey, Term
 from pgcompile.reference import Reference
-from pgcompile.reference_draws import Noise
-from pgcompile.reference_integrals import BeyondBruteForce
+from pgcompile.reference.draws import Noise
+from pgcompile.reference.formulas import Formulas
+from pgcompile.reference.integrals import BeyondBruteForce
 from pgcompile.verification.checks import (
     CERTAIN,
     EXACT,
@@ -79,6 +80,7 @@ def verify(
 class _Verifier:
     harness: Harness
     each: int
+    differences: list[str] = field(default_factory=list)
 
     def checks(self) -> Iterator[tuple[str, Callable[[], list[Check]]]]:
         """The checks of everything that the module computes, by the name of what is checked."""
@@ -159,12 +161,38 @@ class _Verifier:
             Check(f"what {variable} of {what} is drawn with", relative(a, b), EXACT)
             for variable, a, b in reference.compared
         ]
-        checks = [check for check in checks if not check.passed]
+        checks += self._baselines(what, method, term, sign, key)
+        checks = [*self._differing(what), *(check for check in checks if not check.passed)]
         exact = [Check(what, relative(found, expected), EXACT), self._exact_slopes(what, found, expected)]
         closed = self.harness.program.closed_in(method)
         if not (closed or reference.own_draws or _scores(term)) or all(check.passed for check in exact):
             return [*checks, *exact]
         return [*checks, *self._confirmed(what, method, term, sign, key)]
+
+    def _baselines(self, what: str, method: str, term: Term, sign: int, key: str) -> list[Check]:
+        """What the gradient of each run gains when a fitted baseline is moved; its mean would not show the baseline."""
+        compared = self._compared(term)
+        fitted = [p for p, kept in zip(self.harness.parameters.values(), compared, strict=True) if not kept]
+        if not fitted:
+            return []
+        slopes = []
+        for shift in (0.0, 0.5):
+            with torch.no_grad():
+                for parameter in fitted:
+                    parameter.add_(shift)
+            torch.manual_seed(1)
+            results, calls = self.harness.runs(method, _TRIES)
+            noise = self.harness.noise(method, calls)
+            reference = self.harness.reference(_TRIES, 1, noise, self._observed(method), shared=True)
+            expected = _shaped(self._term(reference, term), _TRIES, sign)
+            found = torch.stack([_one(result[key] if key else result, sign) for result in results])
+            weights = torch.randn(found.shape, dtype=torch.float64)
+            slopes.append(torch.stack([self.harness.slopes((weights * value).sum()) for value in (found, expected)]))
+        with torch.no_grad():
+            for parameter in fitted:
+                parameter.sub_(0.5)
+        gained = (slopes[1] - slopes[0]) * compared
+        return [Check(f"baseline of {what}", relative(gained[0], gained[1]), EXACT)]
 
     def _confirmed(self, what: str, method: str, term: Term, sign: int, key: str) -> list[Check]:
         """The means of paired differences; where they are suspect, those of more runs."""
@@ -195,6 +223,7 @@ class _Verifier:
         gradients = score(torch.stack(slopes), torch.stack(slope_sizes).mean(0).abs())
         worst = [float(g) for g in gradients]
         return [
+            *self._differing(what),
             Check(what, float(values.max()), Z_BOUND, "z"),
             Check(f"gradient of {what}", max(worst, default=0.0), Z_BOUND, "z", self._worst(worst)),
         ]
@@ -203,9 +232,16 @@ class _Verifier:
         """Nothing for a method that asks for no variable: its draws have no batch, nor have the reference's then."""
         return None if self.harness.asks(method) else {}
 
+    def _differing(self, what: str) -> list[Check]:
+        """A failed check for each draw of the compiler that is not what the formula says."""
+        return [Check(f"draws of {what}", float("inf"), EXACT, detail=text) for text in self.differences]
+
     def _term(self, reference: Reference, term: Term) -> Tensor:
-        """A term as `[replicates, batch]`, or without what it does not depend on."""
-        value = reference.term(term)
+        """What the formula of a term is worth, `[replicates, batch]`, or without what it does not depend on."""
+        analysis = self.harness.program.analysis
+        formulas = Formulas(reference, analysis.resolver, term)
+        value = formulas.whole(next(name for name, known in analysis.objectives.items() if known is term))
+        self.differences = formulas.differences
         return value.unsqueeze(-1) if value.ndim == 1 and not reference.observed else value
 
     def _compared(self, term: Term) -> Tensor:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from tests.fuzz.definitions import MISREADINGS
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -192,6 +194,16 @@ MUTANTS = [
         '"scale": make.over(one, make.call("sqrt", total))',
         '"scale": make.over(one, total)',
         "tests/model/test_experts.py::test_a_product_is_normalised",
+    ),
+    *(
+        Mutant(
+            fault.what,
+            fault.file,
+            fault.right,
+            fault.wrong,
+            f"tests/fuzz/test_definitions.py::test_a_formula_verifies[{fault.formula}]",
+        )
+        for fault in MISREADINGS
     ),
 ]
 

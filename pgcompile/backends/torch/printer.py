@@ -335,6 +335,7 @@ TEMPLATES: dict[str, Template | Printer] = {
     "multinomial": _drawn("draw_multinomial"),
     # losses
     "bernoulli_log_prob": _bernoulli_log_prob,
+    "along": lambda value, args, rename: args[0],
     "binary_cross_entropy_sum": Template('F.binary_cross_entropy_with_logits({0}, {1}, reduction="sum")'),
     "cross_entropy_sum": Template(f'F.cross_entropy({_FLAT}, reduction="sum")'),
     "cross_entropy_mean": Template(f"F.cross_entropy({_FLAT})"),

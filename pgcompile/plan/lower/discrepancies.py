@@ -9,7 +9,8 @@ from pgcompile.model.values import (
 )
 from pgcompile.model.variable import Variable
 from pgcompile.objective.terms import Discrepancy
-from pgcompile.plan.builder import merge_axes
+from pgcompile.plan.axes import AxisPool
+from pgcompile.plan.builder import Builder, merge_axes
 from pgcompile.plan.values import Value
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ def discrepancy(lowering: "FactorLowering", term: Discrepancy) -> Value:
         if term.kind == "GP":
             return build.name(penalty(lowering, term, sides[0][0], sides[1][0]), "penalty", keep=True)
         if term.kind == "W":
-            return build.name(paired_distance(lowering, *sides), "distance", keep=True)
+            right = [_along(build, value, term, lowering.axes) for value in sides[1]]
+            return build.name(paired_distance(lowering, sides[0], right), "distance", keep=True)
         size = sum(prod(shape) for shape in shapes)
         points = [rows_of(lowering, side, shapes, size) for side in sides]
         if term.kind == "SW":
@@ -61,6 +63,14 @@ def penalty(lowering: "FactorLowering", term: Discrepancy, first: Value, second:
 def target_shape(lowering: "FactorLowering", term: Discrepancy, variable: Variable) -> tuple[int, ...]:
     atom = term.left.atom_of(variable) or term.right.atom_of(variable)
     return lowering.model.spaces[atom.name_of(variable) if atom is not None else variable.name].shape
+
+
+def _along(build: Builder, value: Value, term: Discrepancy, pool: AxisPool) -> Value:
+    """A draw of the right side along the axis of those of the left: each is paired with one of them."""
+    if term.left.samples == 1 or pool.samples(term.right) not in value.axes:
+        return value
+    axes = tuple(pool.samples(term.left) if axis is pool.samples(term.right) else axis for axis in value.axes)
+    return build.make("along", (value,), (), axes=axes)
 
 
 def rows_of(lowering: "FactorLowering", values: list[Value], shapes: list[tuple[int, ...]], size: int) -> Value:

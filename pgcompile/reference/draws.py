@@ -85,6 +85,15 @@ def draw_from_noise(base: D.Distribution, noise: Sequence[Noise]) -> Drawn:
         LookupError: no draw of this family from noise of these kinds is known.
     """
     kinds = " ".join(n.kind for n in noise)
+    known = _from_value if kinds == "draw" else _from_gamma if "gamma" in kinds else _from_normal_or_uniform
+    drawn = known(base, kinds, noise)
+    if drawn is None:
+        raise LookupError(f"{type(base).__name__} from {kinds}")
+    return drawn
+
+
+def _from_normal_or_uniform(base: D.Distribution, kinds: str, noise: Sequence[Noise]) -> Drawn | None:
+    """A draw by its location and scale, or by its inverse distribution function."""
     first = noise[0].value
     match base, kinds:
         case D.LogNormal(), "normal":
@@ -113,6 +122,14 @@ def draw_from_noise(base: D.Distribution, noise: Sequence[Noise]) -> Drawn:
             return Drawn(base.icdf(first))
         case D.ContinuousBernoulli(), "uniform":
             return Drawn(_continuous_bernoulli(base.logits, first))
+        case _:
+            return None
+
+
+def _from_gamma(base: D.Distribution, kinds: str, noise: Sequence[Noise]) -> Drawn | None:
+    """A draw made of standard gamma draws."""
+    first = noise[0].value
+    match base, kinds:
         case D.InverseGamma(), "gamma":
             gamma, compared = _gamma(base.concentration, noise[0])
             return Drawn(base.rate / gamma, compared)
@@ -133,6 +150,14 @@ def draw_from_noise(base: D.Distribution, noise: Sequence[Noise]) -> Drawn:
             (rate,) = noise[0].arguments
             gamma, compared = _gamma(base.total_count, noise[1])
             return Drawn(first, (*compared, (rate, gamma * base.logits.exp())))
+        case _:
+            return None
+
+
+def _from_value(base: D.Distribution, kinds: str, noise: Sequence[Noise]) -> Drawn | None:
+    """A draw of a discrete or circular family, which comes as it was drawn."""
+    first = noise[0].value
+    match base, kinds:
         case D.Categorical(), "draw":
             (logits,) = noise[0].arguments
             return Drawn(first, ((logits.log_softmax(-1), base.logits.log_softmax(-1)),))
@@ -154,7 +179,7 @@ def draw_from_noise(base: D.Distribution, noise: Sequence[Noise]) -> Drawn:
             loc, concentration = noise[0].arguments
             return Drawn(first, ((loc, base.loc), (concentration, base.concentration)))
         case _:
-            raise LookupError(f"{type(base).__name__} from {kinds}")
+            return None
 
 
 def relaxed_from_noise(base: D.Distribution, noise: Noise, temperature: float, *, hard: bool) -> Tensor:

@@ -27,7 +27,7 @@ def integral_of_gaussian(log_density: Callable[[Tensor], Tensor], size: int) -> 
                 row.append(2 * centre - ahead[i] - behind[i])
             else:
                 row.append(ahead[i] + ahead[j] - centre - log_density(unit[i] + unit[j]))
-        rows.append(torch.stack(torch.broadcast_tensors(*row), -1))  # type: ignore[no-untyped-call]
+        rows.append(torch.stack(torch.broadcast_tensors(*row), -1))
     precision = torch.stack(rows, -2)
     solved = torch.linalg.solve(precision, gradient.unsqueeze(-1)).squeeze(-1)
     spread: Tensor = torch.logdet(precision)

@@ -1,0 +1,163 @@
+"""Expressions over variables, params and nets, evaluated entry by entry as they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+
+from pgcompile.diagnostics import InternalError
+from pgcompile.model.literals import evaluate
+from pgcompile.model.values import Model
+from pgcompile.reference.fields import Field, aligned, constant, matmul
+from pgcompile.reference.nets import call_net, layer_tensor
+from pgcompile.reference.scopes import ELEMENTWISE, Scope
+from pgcompile.syntax import tree
+from pgcompile.vocabulary.functions import FUNCTIONS
+
+Modules = Mapping[str, Callable[..., Tensor | tuple[Tensor, ...]]]
+
+
+@dataclass(frozen=True, eq=False)
+class Expressions:
+    """Evaluates expressions.
+
+    Args:
+        model: the model.
+        modules: the layers of each segment of a net, by its attribute, and supplied nets by their name.
+        tensors: values of params, buffers and inputs, by name.
+    """
+
+    model: Model
+    modules: Modules
+    tensors: Mapping[str, Tensor]
+
+    def evaluate(self, expr: tree.Expr, scope: Scope) -> Field:
+        """An expression, in which a scalar combines with each entry of what has more dimensions."""
+        number = evaluate(expr, self.model.constants)
+        if number is not None:
+            return constant(number)
+        match expr:
+            case tree.Name(id):
+                return self._name(id, scope)
+            case tree.Negative(operand):
+                inner = self.evaluate(operand, scope)
+                return Field(-inner.tensor, inner.rank)
+            case tree.Sum(items):
+                total = constant(Fraction(0))
+                for sign, item in items:
+                    a, b, rank = aligned(total, self.evaluate(item, scope))
+                    total = Field(a + sign * b, rank)
+                return total
+            case tree.Product(factors):
+                product = self.evaluate(factors[0], scope)
+                for factor in factors[1:]:
+                    a, b, rank = aligned(product, self.evaluate(factor, scope))
+                    product = Field(a * b, rank)
+                return product
+            case tree.Quotient(top, bottom):
+                a, b, rank = aligned(self.evaluate(top, scope), self.evaluate(bottom, scope))
+                return Field(a / b, rank)
+            case tree.Power(base, exponent):
+                a, b, rank = aligned(self.evaluate(base, scope), self.evaluate(exponent, scope))
+                return Field(a**b, rank)
+            case tree.MatMul(left, right):
+                return matmul(self.evaluate(left, scope), self.evaluate(right, scope))
+            case tree.Log(operand):
+                inner = self.evaluate(operand, scope)
+                return Field(inner.tensor.log(), inner.rank)
+            case tree.Index(base, indices):
+                return self._index(self.evaluate(base, scope), [self.evaluate(i, scope) for i in indices])
+            case tree.Call():
+                return self._call(expr, scope)
+            case _:
+                raise InternalError(f"the reference cannot interpret {type(expr).__name__}")
+
+    def _name(self, name: str, scope: Scope) -> Field:
+        if name in scope.bound:
+            binding, position = scope.bound[name]
+            # `where x = f(x)` means the outer x on the right.
+            others = tuple(dict.fromkeys(b for b, _ in scope.bound.values() if b is not binding))
+            return self._bound(binding, position, Scope(scope.variable, others, scope.spaces))
+        if name in self.model.tensors:
+            return Field(self.tensors[name], len(self.model.tensors[name].space.shape))
+        if name == "pi" and name not in self.model.variables:
+            return Field(torch.tensor(torch.pi, dtype=torch.float64), 0)
+        return scope.variable(name)
+
+    def _bound(self, binding: tree.Binding, position: int, scope: Scope) -> Field:
+        if isinstance(binding.value, tree.Call) and binding.value.name in self.model.nets:
+            results = call_net(self, binding.value, scope)
+            if isinstance(results, tuple):
+                return results[position]
+            whole = results
+        else:
+            whole = self.evaluate(binding.value, scope)
+        if len(binding.names) == 1:
+            return whole
+        return Field(whole.tensor.chunk(len(binding.names), -1)[position], whole.rank)
+
+    def _index(self, base: Field, indices: list[Field]) -> Field:
+        first = indices[0].tensor
+        if base.tensor.ndim == base.rank:
+            rows = base.tensor[first.long()]
+            rank = base.rank - 1 + indices[0].rank
+        else:
+            moved = base.tensor.movedim(-base.rank, -1)
+            at = first.long().expand(moved.shape[:-1]) if first.ndim < moved.ndim else first.long()
+            rows, rank = moved.gather(-1, at.unsqueeze(-1)).squeeze(-1), base.rank - 1
+        for index in indices[1:]:
+            rows, rank = rows.select(-rank, int(index.tensor)), rank - 1
+        return Field(rows, rank)
+
+    def _call(self, call: tree.Call, scope: Scope) -> Field:
+        if call.name in self.model.nets:
+            result = call_net(self, call, scope)
+            assert isinstance(result, Field)
+            return result
+        if call.name in ("weight", "bias"):
+            return layer_tensor(self, call)
+        arguments = [self.evaluate(a.value, scope) for a in call.args if a.name is None]
+        named = {a.name: self.evaluate(a.value, scope) for a in call.args if a.name is not None}
+        first = arguments[0]
+        match call.name:
+            case "min" | "max":
+                a, b, rank = aligned(*arguments)
+                a, b = torch.broadcast_tensors(a, b)
+                return Field(torch.minimum(a, b) if call.name == "min" else torch.maximum(a, b), rank)
+            case "clamp":
+                low = named.get("min", arguments[1] if len(arguments) > 1 else None)
+                high = named.get("max", arguments[2] if len(arguments) > 2 else None)
+                bounds = [None if f is None else f.tensor for f in (low, high)]
+                return Field(first.tensor.clamp(*bounds), first.rank)
+            case "sum" | "mean":
+                dims = tuple(range(-first.rank, 0))
+                reduced = getattr(first.tensor, call.name)(dims) if dims else first.tensor
+                return Field(reduced, 0)
+            case "softmax" | "log_softmax":
+                return Field(getattr(torch, call.name)(first.tensor, -1), first.rank)
+            case "logsumexp":
+                return Field(first.tensor.logsumexp(-1), first.rank - 1)
+            case "one_hot":
+                assert isinstance(call.args[0].value, tree.Name)
+                index = call.args[0].value.id
+                size = (scope.spaces.get(index) or self.model.spaces[index]).categories or 0
+                return Field(torch.nn.functional.one_hot(first.tensor.long(), size).double(), first.rank + 1)
+            case "cat":
+                lead = torch.broadcast_shapes(*(f.tensor.shape[:-1] for f in arguments))
+                return Field(torch.cat([f.tensor.expand(*lead, -1) for f in arguments], -1), first.rank)
+            case "transpose":
+                return Field(first.tensor.mT, 2)
+            case "inverse" | "cholesky":
+                return Field(getattr(torch.linalg, {"inverse": "inv"}.get(call.name, call.name))(first.tensor), 2)
+            case "diag":
+                return Field(first.tensor.unsqueeze(-1) * torch.eye(first.tensor.shape[-1], dtype=torch.float64), 2)
+            case "outer":
+                return Field(first.tensor.unsqueeze(-1) * arguments[1].tensor.unsqueeze(-2), 2)
+            case name if name in FUNCTIONS:
+                return Field(ELEMENTWISE[name](first.tensor), first.rank)
+            case _:
+                raise InternalError(f"the reference does not know {call.name}")

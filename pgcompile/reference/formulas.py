@@ -1,0 +1,222 @@
+"""Objectives evaluated from the tree of the program, for every replicate and data point."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from pgcompile.diagnostics import InternalError, Span
+from pgcompile.inference.distributions import Resolver
+from pgcompile.model.literals import evaluate
+from pgcompile.model.values import Distribution, Model, Pushforward, data_of
+from pgcompile.objective.terms import OBSERVED, Env, Term, point
+from pgcompile.reference.averages import Averages, Body
+from pgcompile.reference.functionals import functional
+from pgcompile.reference.interpreter import Reference
+from pgcompile.reference.pairing import Pairing, draws_by_place
+from pgcompile.reference.readings import Options, Readings, detached
+from pgcompile.reference.scopes import ELEMENTWISE
+from pgcompile.syntax import tree
+
+
+class Formulas:
+    """Evaluates the objectives of one model.
+
+    Args:
+        world: the interpreter of the factors.
+        resolver: which factors a label means.
+        term: what the compiler made of the objective; only the places of its draws are read.
+    """
+
+    def __init__(self, world: Reference, resolver: Resolver, term: Term | None = None) -> None:
+        self.world = world
+        self.model: Model = world.model
+        self.readings = Readings(world.model, resolver.quietly())
+        places = {} if term is None else draws_by_place(term)
+        self.averages = Averages(world, Pairing(places, world.partners))
+        self.name = ""
+
+    @property
+    def differences(self) -> list[str]:
+        """Where the compiler does not draw what the formula says."""
+        return self.averages.pairing.differences
+
+    def whole(self, name: str) -> Tensor:
+        """An objective, with the gradient of its baselines."""
+        return self.objective(name, OBSERVED) + self.averages.baselines()
+
+    def objective(self, name: str, env: Env) -> Tensor:
+        """An objective, as a part of this or another formula."""
+        before, self.name = self.name, name
+        found = self.value(self.model.objectives[name].expr, env)
+        self.name = before
+        return found
+
+    def value(self, expr: tree.Expr, env: Env) -> Tensor:
+        """A formula."""
+        if self._is_plain(expr, env):
+            return self.plain(expr, env)
+        if self.readings.is_density(expr) and not isinstance(expr, tree.Product):
+            return self.log_density(expr, env).exp()
+        match expr:
+            case tree.Name(name):
+                return self.objective(name, env)
+            case tree.Negative(operand):
+                return -self.value(operand, env)
+            case tree.Sum(items):
+                return sum((sign * self.value(item, env) for sign, item in items), _zero())
+            case tree.Product(factors):
+                return self._product(factors, env)
+            case tree.Power(base, tree.Number("2" | "3" | "4" as count)) if self.readings.averages(base):
+                return self._product((base,) * int(count), env)
+            case tree.Power(base, exponent):
+                return self.averages.nonlinear(lambda: self.value(base, env) ** self.value(exponent, env))
+            case tree.Quotient(top, bottom):
+                return self.averages.nonlinear(lambda: self._quotient(top, bottom, env))
+            case tree.Log(operand):
+                return self.log(operand, env)
+            case tree.Expectation():
+                return self._expectation(expr, env, self.average, lambda inner: self.value(expr.body, inner))
+            case tree.Functional():
+                return functional(self, expr, env)
+            case tree.Call(name, arguments):
+                return self._call(name, [a.value for a in arguments], env)
+            case _:
+                raise InternalError(f"the reference cannot interpret {type(expr).__name__} in an objective")
+
+    def log(self, expr: tree.Expr, env: Env) -> Tensor:
+        """The logarithm of a formula; of densities and their means without leaving logarithms."""
+        if self.readings.is_density(expr):
+            return self.log_density(expr, env)
+        match expr:
+            case tree.Quotient(top, bottom) if self.readings.is_density(top) and self.readings.is_density(bottom):
+                return self.log_density(top, env) - self.log_density(bottom, env)
+            case tree.Call("exp", (argument,)):
+                return self.value(argument.value, env)
+            case tree.Expectation():
+                return self._expectation(expr, env, self._log_average, lambda inner: self.log(expr.body, inner))
+            case _:
+                return self.averages.nonlinear(lambda: self.value(expr, env).log())
+
+    # --- densities ---
+
+    def log_density(self, expr: tree.Expr, env: Env) -> Tensor:
+        """log of a distribution; that of a product is the sum of those of its factors."""
+        if isinstance(expr, tree.Product):
+            parts = [self.readings.distribution(factor) for factor in expr.factors]
+        else:
+            parts = [self.readings.scored(expr, self.name)]
+        return sum((self.log_prob(part, env) for part in parts), _zero())
+
+    def log_prob(self, distribution: Distribution, env: Env) -> Tensor:
+        """log of a distribution; a deterministic variable that is scored is data, unless it is made of draws."""
+        for atom in distribution.atoms:
+            definition = atom.factor.definition
+            if isinstance(definition, Pushforward) and env.get(definition.base.targets[0]) is None:
+                env = env.extended(atom.targets, point(data_of(atom.targets, atom.factor.span)))
+        return self.world.log_density(distribution, env)
+
+    # --- expectations ---
+
+    def _expectation(self, expr: tree.Expectation, env: Env, averaged: Callable[..., Tensor], body: Body) -> Tensor:
+        assert expr.over is not None
+        fixed = detached(expr.over)
+        over = self.readings.drawn(expr.over if fixed is None else fixed)
+        options = self.readings.options(expr.options, detached=fixed is not None)
+        return averaged(over, options, env, expr.span, body)
+
+    def average(self, over: Distribution, options: Options, env: Env, span: Span, body: Body) -> Tensor:
+        """The mean of a body; over a mixture the weighted sum of those over its components."""
+        parts = self.readings.components(over)
+        if not parts:
+            return self.averages.mean(self.averages.draw(over, options, env, span), body)
+        total = _zero()
+        for weight, weights, one in parts:
+            share = self.plain(weight, env) / sum((self.plain(w, env) for w in weights), _zero())
+            total = total + share * self.average(one, options, env, span, body)
+        return total
+
+    def _log_average(self, over: Distribution, options: Options, env: Env, span: Span, log_body: Body) -> Tensor:
+        """The logarithm of the mean of `exp` of a body."""
+        if self.readings.components(over):
+            return self.averages.nonlinear(
+                lambda: self.average(over, options, env, span, lambda inner: log_body(inner).exp()).log()
+            )
+        return self.averages.log_mean(self.averages.draw(over, options, env, span), log_body)
+
+    # --- arithmetic ---
+
+    def _product(self, factors: tuple[tree.Expr, ...], env: Env) -> Tensor:
+        """A product, whose factors draw independently of one another."""
+        total = torch.ones((), dtype=torch.float64)
+        with self._paths() as earlier:
+            for factor in factors:
+                with self.averages.apart_from(earlier):
+                    total = total * self.value(factor, env)
+                earlier |= self.averages.paths
+        return total
+
+    def _quotient(self, top: tree.Expr, bottom: tree.Expr, env: Env) -> Tensor:
+        """A quotient, whose sides draw independently."""
+        with self._paths() as earlier:
+            numerator = self.value(top, env)
+            earlier |= self.averages.paths
+            with self.averages.apart_from(earlier):
+                return numerator / self.value(bottom, env)
+
+    @contextmanager
+    def _paths(self) -> Iterator[set[tuple[int, ...]]]:
+        """Inside, the paths of the draws are those that are made there."""
+        outside, self.averages.paths = self.averages.paths, set()
+        yield set()
+        self.averages.paths |= outside
+
+    def _call(self, name: str, arguments: list[tree.Expr], env: Env) -> Tensor:
+        """A function of terms; `mean` and `sum` are over the batch."""
+        first = arguments[0]
+        batch = tuple(range(-len(self.world.batch()), 0))
+        match name:
+            case "mean" | "sum":
+                value = self.value(first, env)
+                if not batch or value.ndim < len(batch):
+                    return value
+                return value.mean(batch, keepdim=True) if name == "mean" else value.sum(batch, keepdim=True)
+            case "detach":
+                return self.value(first, env).detach()
+            case "min" | "max":
+                chosen = torch.minimum if name == "min" else torch.maximum
+                return self.averages.nonlinear(
+                    lambda: chosen(*torch.broadcast_tensors(*(self.value(a, env) for a in arguments)))
+                )
+            case _:
+                return self.averages.nonlinear(lambda: ELEMENTWISE[name](self.value(first, env)))
+
+    # --- expressions of variables ---
+
+    def plain(self, expr: tree.Expr, env: Env) -> Tensor:
+        """An expression of variables, nets and params."""
+        return self.world.evaluate(expr, self.world.scope(env, {}, ())).tensor
+
+    def _is_plain(self, expr: tree.Expr, env: Env) -> bool:
+        """Whether an expression is one of variables only: no `mean` or `sum` in it is over the batch."""
+        return self.readings.is_pointwise(expr) and not any(
+            self._is_over_batch(node, env) for node in tree.walk(expr) if isinstance(node, tree.Call)
+        )
+
+    def _is_over_batch(self, call: tree.Call, env: Env) -> bool:
+        """Whether a `mean` or `sum` is of what is one number a data point already."""
+        if call.name not in ("mean", "sum") or len(call.args) != 1:
+            return False
+        inside = call.args[0].value
+        if evaluate(inside, self.model.constants) is not None:
+            return False
+        if not self._is_plain(inside, env):
+            return True
+        return self.world.evaluate(inside, self.world.scope(env, {}, ())).rank == 0
+
+
+def _zero() -> Tensor:
+    return torch.zeros((), dtype=torch.float64)

@@ -1,0 +1,73 @@
+"""The judge's own definitions: they agree with a sound compiler's, and each wrong reading of the compiler's fails."""
+
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import pgcompile as pgc
+from tests.fuzz.definitions import FORMULAS, MISREADINGS, Misreading, program
+
+ROOT = Path(pgc.__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def _no_warnings() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", pgc.ProgramWarning)
+        yield
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_a_formula_verifies(name: str) -> None:
+    checks = pgc.compile(program(name)).verify(runs=1200)
+    assert [str(check) for check in checks if not check.passed] == []
+
+
+@pytest.mark.parametrize("fault", MISREADINGS, ids=[fault.what for fault in MISREADINGS])
+def test_a_misread_formula_fails(fault: Misreading, monkeypatch: pytest.MonkeyPatch) -> None:
+    _misread(fault, monkeypatch)
+    checks = pgc.compile(program(fault.formula)).verify(runs=600)
+    failed = [check for check in checks if not check.passed]
+    assert failed, "the misreading was not noticed"
+
+
+def test_a_module_made_again_without_a_fault_verifies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `_misread` does beside its fault is not what fails."""
+    for file, word in (("objective/functionals.py", "_bound"), ("objective/resolve.py", "_note_readings")):
+        line = next(line for line in (ROOT / file).read_text(encoding="utf-8").splitlines() if f"def {word}(" in line)
+        _misread(Misreading("none", "ELBO", file, line, line), monkeypatch)
+    checks = pgc.compile(program("ELBO")).verify(runs=600)
+    assert [str(check) for check in checks if not check.passed] == []
+
+
+def test_a_difference_names_what_both_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    faults = {fault.what: fault for fault in MISREADINGS}
+    _misread(faults["samples of an expectation ignored"], monkeypatch)
+    checks = pgc.compile(program("samples")).verify(runs=600)
+    details = [check.detail for check in checks if not check.passed]
+    assert "samples of q(z|x): the formula says 3, the compiler 1" in details
+    _misread(faults["the sides of KL"], monkeypatch)
+    checks = pgc.compile(program("KL")).verify(runs=600)
+    details = [check.detail for check in checks if not check.passed]
+    assert "the formula averages over q(z|x), the compiler over p(z)" in details
+
+
+def _misread(fault: Misreading, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a fault into the running compiler: the module is made again, and its users get what it defines."""
+    path = ROOT / fault.file
+    text = path.read_text(encoding="utf-8")
+    assert text.count(fault.right) == 1, f"the fault `{fault.what}` has lost its target in {fault.file}"
+    name = "pgcompile." + fault.file.removesuffix(".py").replace("/", ".")
+    sound = sys.modules[name]
+    broken = ModuleType(name)
+    monkeypatch.setitem(sys.modules, name, broken)
+    exec(compile(text.replace(fault.right, fault.wrong), str(path), "exec"), broken.__dict__)  # noqa: S102
+    for user, module in list(sys.modules.items()):
+        if user.startswith("pgcompile.") and module is not broken:
+            for attribute, value in list(vars(module).items()):
+                if getattr(value, "__module__", None) == name and vars(sound).get(attribute) is value:
+                    monkeypatch.setattr(module, attribute, vars(broken)[attribute])
