@@ -18,7 +18,7 @@ from pgcompile.inference.generative import generative_part
 from pgcompile.objective.rewrite import rewrite
 from pgcompile.objective.leaves import LogDensityLeaf, NamedLeaf, PlainLeaf, touched
 from pgcompile.objective.derivation import Rewritten
-from pgcompile.plan.methods import Planner
+from pgcompile.plan.methods.planner import plan_module
 from pgcompile.sources import read_source
 
 ROOT = Path(__file__).parent.parent
@@ -85,7 +85,7 @@ def _sampled(rewritten: Rewritten) -> int:
 
 
 def _model(analysis: Analysis, rewritten: dict[str, Rewritten]) -> Any:
-    plan = Planner(analysis.model, generative_part(analysis.model, analysis.resolver)).run(rewritten)
+    plan = plan_module(analysis.model, generative_part(analysis.model, analysis.resolver), rewritten)
     namespace: dict[str, Any] = {}
     exec(emit(plan, "Model", analysis.source).source, namespace)  # noqa: S102  # printed by pgcompile itself
     return namespace["Model"]()

@@ -79,14 +79,14 @@ def parse_only(source: Source) -> tree.Program:
 def generate(analysis: Analysis, class_name: str, *, link: bool = False, debug: bool = False) -> Emitted:
     """The module of a checked program; errors found on the way are raised."""
     from pgcompile.backends.torch import emit
-    from pgcompile.plan.methods import Planner
+    from pgcompile.plan.methods.planner import plan_module
 
     model = analysis.model
     if model.is_structure:
         _report_missing_families(analysis)
     rewritten = analysis.rewritten
     analysis.raise_errors()
-    plan = Planner(model, generative_part(model, analysis.resolver)).run(rewritten)
+    plan = plan_module(model, generative_part(model, analysis.resolver), rewritten)
     return emit(plan, class_name, analysis.source, link=link, debug=debug)
 
 

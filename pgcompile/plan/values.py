@@ -90,3 +90,15 @@ class Value:
         """Its value, where it is a number known at compile time."""
         found = self.attributes[0] if self.op == "constant" else None
         return float(found) if isinstance(found, int | float) else None
+
+
+def live_values(outputs: list[Value]) -> list[Value]:
+    """What the outputs need, in the order it was made."""
+    seen: dict[int, Value] = {}
+    stack = list(outputs)
+    while stack:
+        value = stack.pop()
+        if value.number not in seen:
+            seen[value.number] = value
+            stack.extend(value.args)
+    return [seen[number] for number in sorted(seen)]

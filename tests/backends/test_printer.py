@@ -9,7 +9,8 @@ import pgcompile
 from pgcompile.backends.torch.printer import TEMPLATES, Text, Writer
 from pgcompile.diagnostics import InternalError
 from pgcompile.inference.generative import generative_part
-from pgcompile.plan.methods import Planner, live_values
+from pgcompile.plan.methods.planner import plan_module
+from pgcompile.plan.values import live_values
 from pgcompile.plan.values import Value
 from pgcompile.plan.ops import NOISE
 from pgcompile.vocabulary.functions import FUNCTIONS
@@ -47,7 +48,7 @@ def test_every_draw_and_every_function_of_the_language_has_a_template() -> None:
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
 def test_every_operation_of_the_examples_has_a_template(name: str) -> None:
     analysis = compiled(EXAMPLES[name]).analysis
-    plan = Planner(analysis.model, generative_part(analysis.model, analysis.resolver)).run(analysis.rewritten)
+    plan = plan_module(analysis.model, generative_part(analysis.model, analysis.resolver), analysis.rewritten)
     methods = [*plan.objectives, *(loss.mean for loss in plan.losses), *(m for _, m in plan.log_densities)]
     values = [value for method in methods for value in live_values([v for _, v in method.outputs])]
     assert values

@@ -7,7 +7,7 @@ from pgcompile.backends.torch.layout import Line, safe_comment, stamped, stateme
 from pgcompile.backends.torch.printer import number_text
 from pgcompile.diagnostics import InternalError
 from pgcompile.model.values import ExternNetwork, LayerUse, ModuleSegment, Net, TensorValue
-from pgcompile.plan.methods import ModulePlan
+from pgcompile.plan.methods.description import ModulePlan
 from pgcompile.plan.origin import Origin
 from pgcompile.plan.tensors import Tensors, attribute_name, initial_numbers, initialiser, is_mapped
 from pgcompile.vocabulary.initialisers import INITIALISERS

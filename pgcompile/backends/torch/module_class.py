@@ -26,7 +26,7 @@ from pgcompile.backends.torch.objectives import formula_method, log_densities, l
 from pgcompile.backends.torch.samplers import sampler_method
 from pgcompile.backends.torch.training import training_methods
 from pgcompile.diagnostics import Source
-from pgcompile.plan.methods import ModulePlan
+from pgcompile.plan.methods.description import ModulePlan
 from pgcompile.plan.names import identifier
 from pgcompile.plan.origin import Origin
 from pgcompile.plan.values import Value

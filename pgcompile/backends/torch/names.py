@@ -1,7 +1,7 @@
 """Python names of an emitted class: the one place that decides them."""
 
 from pgcompile.model.values import Extern
-from pgcompile.plan.methods import ModulePlan
+from pgcompile.plan.methods.description import ModulePlan
 from pgcompile.plan.names import factor_attribute, identifier
 from pgcompile.plan.tensors import attribute_name
 from pgcompile.vocabulary.reserved import METHODS

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from pgcompile.backends.torch.layout import Line, bare, collection, docstring, stamped, statement
 from pgcompile.backends.torch.method_writer import MethodWriter, canonical
-from pgcompile.plan.methods import LossMethod, Method
+from pgcompile.plan.methods.description import LossMethod, Method
 from pgcompile.plan.names import identifier
 
 

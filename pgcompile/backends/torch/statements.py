@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from pgcompile.backends.torch.layout import WIDTH, Line, comment, safe_comment, stamped, statement
 from pgcompile.backends.torch.printer import Text, Writer
 from pgcompile.diagnostics import InternalError
-from pgcompile.plan.methods import live_values
 from pgcompile.plan.names import identifier
 from pgcompile.plan.ops import NOISE, operation
 from pgcompile.plan.origin import Origin, merged
-from pgcompile.plan.values import Value
+from pgcompile.plan.values import Value, live_values
 
 _LEAVES = frozenset(("constant", "argument", "attribute"))
 _LONGEST = 400  # an estimate of characters, past which a value is named before any text is made

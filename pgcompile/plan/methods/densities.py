@@ -1,0 +1,149 @@
+"""Methods of log-densities, and distributions of torch's for marginals and posteriors of finite variables."""
+
+from dataclasses import replace
+from math import prod
+
+from pgcompile.inference.algebra import drop_barren
+from pgcompile.inference.elimination import evidence_of, states, tables
+from pgcompile.model.kinds import is_point_mass, kind_of
+from pgcompile.model.values import (
+    Atom,
+    Distribution,
+    Extern,
+    Factor,
+    NamedDistribution,
+    names_of,
+)
+from pgcompile.objective.estimators import LARGEST_TABLE, LIMIT
+from pgcompile.objective.terms import OBSERVED, Draw
+from pgcompile.plan.lower.marginals import log_of
+from pgcompile.plan.methods.description import Method, ModulePlan, TableMethod
+from pgcompile.plan.methods.factors import full_parameters, solved_factors
+from pgcompile.plan.methods.maker import MethodMaker
+from pgcompile.plan.names import factor_attribute
+from pgcompile.plan.values import Value
+from pgcompile.vocabulary.spaces import Space
+
+
+def add_log_densities(methods: MethodMaker, plan: ModulePlan, generative: Distribution | None) -> None:
+    """Add log-densities of the model, of what is unnormalised, and of every distribution the program named."""
+    if generative is not None and all(is_scorable(atom) for atom in generative.atoms) and generative.atoms:
+        plan.log_prob = log_density_method(methods, "log_prob", f"log {generative.spelled}", generative)
+    seen = {factor.label for factor in methods.model.factors} | solved_factors(methods).keys()
+    for factor in methods.model.factors:
+        if not kind_of(factor).normalised:
+            name = f"log_{factor_attribute(factor)}"
+            formula = f"log {factor.label}, up to a constant"
+            method = log_density_method(methods, name, formula, Distribution((Atom(factor),)))
+            plan.log_densities.append((factor.label, method))
+    for named in methods.model.named:
+        reduced = drop_barren(named.distribution)
+        exact = is_exact(methods, reduced) and all(is_scorable(a) for a in reduced.atoms)
+        if exact and named.label not in seen and named.label not in plan.aliases:
+            seen.add(named.label)
+            head = Factor(named.name, *names_of(named.distribution), Extern(), named.span)
+            method = log_density_method(methods, f"log_{factor_attribute(head)}", f"log {reduced.spelled}", reduced)
+            plan.log_densities.append((named.label, method))
+            add_table(methods, plan, factor_attribute(head), named, reduced)
+            add_mixture(methods, plan, factor_attribute(head), named, reduced)
+
+
+def add_table(
+    methods: MethodMaker, plan: ModulePlan, name: str, named: NamedDistribution, distribution: Distribution
+) -> None:
+    """A distribution over finite variables as the table of its log-probabilities, every value along a dimension."""
+    made: list[tuple[str, Space, int]] = []
+    draws: list[Draw] = []
+    for position, target in enumerate(distribution.targets):
+        maker = next(atom for atom in distribution.atoms if target in atom.targets)
+        space = methods.model.spaces[maker.factor.targets[0]]
+        count = states(maker, methods.model)
+        if count is None or (space.shape and space.kind != "one_hot"):
+            return
+        made.append((target.name, space, count))
+        draws.append(
+            Draw(Distribution((maker,)), 1, OBSERVED, enumerated=(target,), repetition=(named,), order=position + 1)
+        )
+    if not made or prod(count for _, _, count in made) > LARGEST_TABLE:
+        return
+    lowering = methods.lowering()
+    methods.take(lowering, distribution.parents)
+    env = OBSERVED
+    for draw in draws:
+        env = env.extended(draw.enumerated, draw)
+    builder = lowering.builder
+    value = log_of(lowering, Distribution(distribution.atoms, distribution.hidden), env)
+    sizes: tuple[int, ...] = ()
+    for draw, (_, _, count) in zip(draws, made, strict=True):
+        # An axis that the table lacks is one that it does not depend on.
+        at = value.axes.index(lowering.axes.values(draw, draw.enumerated[0], count))
+        rest = tuple(axis for i, axis in enumerate(value.axes) if i != at)
+        sizes = (*sizes, count)
+        value = builder.make("axis_to_last", (value,), (at,), shape=sizes, axes=rest)
+    value = builder.name(value, "logits")
+    method = in_written_order(methods.finished(name, named.label, lowering, [(name, value)]), named)
+    plan.tables.append(TableMethod(named.label, method, tuple((t, s) for t, s, _ in made)))
+
+
+def add_mixture(
+    methods: MethodMaker, plan: ModulePlan, name: str, named: NamedDistribution, distribution: Distribution
+) -> None:
+    """`sum_k p(x|k) p(k)` as a distribution of torch's, where one category is summed out of one factor."""
+    if distribution.evidence or len(distribution.hidden) != 1 or len(distribution.targets) != 1:
+        return
+    (hidden,), (target,) = distribution.hidden, distribution.targets
+    maker = next(atom for atom in distribution.atoms if hidden in atom.targets)
+    own = next(atom for atom in distribution.atoms if target in atom.targets)
+    space = methods.model.spaces[maker.factor.targets[0]]
+    use = own.factor.use
+    whole = len(distribution.atoms) == 2 and space.kind == "category" and not space.shape
+    if not whole or use is None or is_point_mass(own.factor):
+        return
+    lowering = methods.lowering()
+    methods.take(lowering, distribution.parents)
+    draw = Draw(Distribution((maker,)), 1, OBSERVED, enumerated=(hidden,), repetition=(named,))
+    env = OBSERVED.extended((hidden,), draw)
+    builder = lowering.builder
+    weights = lowering.log_density(maker, env)
+    logits = builder.make("axis_to_last", (weights,), (0,), shape=(space.categories or 1,), axes=())
+    values = full_parameters(methods, own.factor, use, lowering.parameters(own, env), lowering)
+    placed: list[tuple[str, Value]] = [("logits", builder.name(logits, "logits"))]
+    for key, value in values.items():
+        if value.axes:
+            value = builder.make("axis_inside", (value,), (0, value.rank), shape=value.shape, axes=())
+        elif value.batched:
+            value = builder.make("unsqueeze_inside", (value,), (value.rank,), shape=value.shape)
+        placed.append((key, value))
+    method = in_written_order(methods.finished(name, named.label, lowering, placed), named)
+    plan.mixtures.append((named.label, method, own.factor))
+
+
+def is_exact(methods: MethodMaker, distribution: Distribution) -> bool:
+    """Whether what is hidden, and what a posterior infers, is finite and its tables are small enough."""
+    parts = [distribution]
+    if distribution.evidence:
+        parts.append(evidence_of(distribution))
+    for part in parts:
+        found = tables(part, methods.model)
+        if found is None or found.largest > LIMIT:
+            return False
+    return True
+
+
+def log_density_method(methods: MethodMaker, name: str, formula: str, distribution: Distribution) -> Method:
+    """The log-density of a distribution at its variables."""
+    lowering = methods.lowering()
+    methods.take(lowering, (*distribution.targets, *distribution.parents))
+    total = log_of(lowering, distribution, OBSERVED)
+    return methods.finished(name, formula, lowering, [(name, total)])
+
+
+def in_written_order(method: Method, named: NamedDistribution) -> Method:
+    """Arguments in the order in which the program names them."""
+    rank = {variable.name: i for i, variable in enumerate(named.parents)}
+    return replace(method, arguments=tuple(sorted(method.arguments, key=lambda a: rank.get(a.name, len(rank)))))
+
+
+def is_scorable(atom: Atom) -> bool:
+    """Whether a factor has a log-density."""
+    return kind_of(atom.factor).unscored(atom.factor.definition) is None

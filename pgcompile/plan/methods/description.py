@@ -1,0 +1,112 @@
+"""What is planned of an emitted class: its methods, each with the values that it computes."""
+
+from dataclasses import dataclass, field
+
+from pgcompile.model.values import Distribution, Factor, Model, OptimiseLine
+from pgcompile.plan.builder import Builder
+from pgcompile.plan.tensors import Tensors
+from pgcompile.plan.values import Value
+from pgcompile.vocabulary.spaces import Space
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An argument of a method: a variable of the model, or an `input`."""
+
+    name: str
+    shape: tuple[int, ...]
+    is_input: bool = False
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method that computes one value, or a named value for each of several formulas."""
+
+    name: str
+    formula: str
+    arguments: tuple[Argument, ...]
+    builder: Builder
+    outputs: tuple[tuple[str, Value], ...]
+    batched: bool
+
+
+@dataclass(frozen=True)
+class LossMethod:
+    """The scalar that one optimisation line minimises."""
+
+    name: str
+    line: OptimiseLine
+    objective: Method
+    mean: Method
+
+
+@dataclass(frozen=True)
+class SampleStep:
+    """One variable of a sampler: drawn from its factor, or computed from its formula."""
+
+    variable: str
+    label: str
+    parents: tuple[str, ...]
+    factor: Factor | None = None
+    batched: bool = True
+    inputs: tuple[Argument, ...] = ()
+    builder: Builder | None = None
+    value: Value | None = None
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """What `sample` and `sample_mean` go through, parents first."""
+
+    label: str
+    steps: tuple[SampleStep, ...]
+    conditions: tuple[str, ...]
+    inputs: tuple[Argument, ...]
+    ancestors: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True)
+class FactorMethod:
+    """A factor as a distribution object: its family's parameters in the environment of its parents."""
+
+    name: str
+    label: str
+    formula: str
+    factor: Factor
+    arguments: tuple[Argument, ...]
+    builder: Builder
+    parameters: tuple[tuple[str, Value], ...]
+    experts: tuple[tuple[Factor, Value | None], ...] = ()
+    """Of a product: its factors with their powers, so that those whose parents are not given can be left out."""
+    needs: tuple[tuple[str, ...], ...] = ()
+    """The arguments that each expert and its power need."""
+
+
+@dataclass(frozen=True)
+class TableMethod:
+    """A distribution over finite variables: its log-probabilities, and the variables along their dimensions."""
+
+    label: str
+    method: Method
+    variables: tuple[tuple[str, Space], ...]
+
+
+@dataclass
+class ModulePlan:
+    """Everything the emitted class has."""
+
+    model: Model
+    tensors: Tensors
+    objectives: list[Method] = field(default_factory=list)
+    losses: list[LossMethod] = field(default_factory=list)
+    terms: Method | None = None
+    log_prob: Method | None = None
+    log_densities: list[tuple[str, Method]] = field(default_factory=list)
+    tables: list[TableMethod] = field(default_factory=list)
+    mixtures: list[tuple[str, Method, Factor]] = field(default_factory=list)
+    """Posteriors over one category, by label: methods of their logits."""
+    sampler: Sampler | None = None
+    factors: list[FactorMethod] = field(default_factory=list)
+    aliases: dict[str, str] = field(default_factory=dict)
+    generative: Distribution | None = None
+    closed: frozenset[str] = frozenset()

@@ -1,0 +1,173 @@
+"""Methods that give a factor as a distribution: its parameters over its parents, in a row for each kind of factor."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from pgcompile.diagnostics import InternalError
+from pgcompile.model.values import (
+    Atom,
+    Data,
+    Deterministic,
+    Evidence,
+    Extern,
+    Factor,
+    FamilyUse,
+    FlowUse,
+    LogDensityUse,
+    Mixture,
+    Pushforward,
+    Undefined,
+)
+from pgcompile.objective.terms import OBSERVED
+from pgcompile.plan.lower.environment import FactorLowering
+from pgcompile.plan.lower.flow_factors import flow_context
+from pgcompile.plan.lower.mixture_factors import weights_of_mixture
+from pgcompile.plan.methods.description import Argument, FactorMethod, ModulePlan
+from pgcompile.plan.methods.maker import MethodMaker
+from pgcompile.plan.names import factor_attribute
+from pgcompile.plan.values import Value
+from pgcompile.syntax.format import format_expr
+from pgcompile.syntax.tree import names_in
+
+Planned = tuple[str, dict[str, Value]]
+"""A factor as its docstring says it, and its parameters."""
+
+
+def add_factors(methods: MethodMaker, plan: ModulePlan) -> None:
+    """Add a method for each factor that is a distribution, and the names that renamed factors have."""
+    for factor in (*methods.model.factors, *solved_factors(methods).values()):
+        planner = _PLANNERS[type(factor.definition)]
+        if planner is None:
+            continue
+        lowering = methods.given_parents(factor.parents)
+        formula, parameters = planner(methods, factor, lowering)
+        arguments = (
+            *(Argument(p, methods.model.spaces[p].shape) for p in factor.parents),
+            *methods.inputs(lowering),
+        )
+        named, items = factor_attribute(factor), tuple(parameters.items())
+        experts, needs = experts_of(methods, factor)
+        plan.factors.append(
+            FactorMethod(named, factor.label, formula, factor, arguments, lowering.builder, items, experts, needs)
+        )
+    for known in methods.model.named:
+        atoms = known.distribution.atoms
+        if len(atoms) == 1 and not known.distribution.hidden and atoms[0].renaming:
+            plan.aliases[known.label] = atoms[0].factor.label
+
+
+# --- a planner for each kind of factor ---
+
+
+def _family(methods: MethodMaker, factor: Factor, lowering: FactorLowering) -> Planned:
+    use = factor.definition
+    assert isinstance(use, FamilyUse)
+    values = lowering.parameters(Atom(factor), OBSERVED)
+    formula = f"{use.family.name}({_written(use)})"
+    for binding in use.bindings:
+        formula += f", {', '.join(n.id for n in binding.names)} = {format_expr(binding.value)}"
+    return formula, full_parameters(methods, factor, use, values, lowering)
+
+
+def _extern(methods: MethodMaker, factor: Factor, lowering: FactorLowering) -> Planned:
+    methods.tensors.extern(factor_attribute(factor))
+    return "", {}
+
+
+def _flow(methods: MethodMaker, factor: Factor, lowering: FactorLowering) -> Planned:
+    use = factor.definition
+    assert isinstance(use, FlowUse)
+    base = use.base.use
+    assert base is not None
+    values = lowering.parameters(Atom(use.base), OBSERVED)
+    parameters = full_parameters(methods, use.base, base, values, lowering)
+    context = flow_context(lowering, use, Atom(factor), OBSERVED)
+    parameters |= {"context": context} if context is not None else {}
+    methods.tensors.flow(use.flow)
+    given = f"({', '.join(map(format_expr, use.arguments))})" if use.arguments else ""
+    inverse = ".inv" if use.inverted else ""
+    return f"Flow({base.family.name}({_written(base)}), {use.flow}{inverse}{given})", parameters
+
+
+def _mixture(methods: MethodMaker, factor: Factor, lowering: FactorLowering) -> Planned:
+    mixture = factor.definition
+    assert isinstance(mixture, Mixture)
+    weights = weights_of_mixture(lowering, mixture)
+    weighed = zip(mixture.weights, mixture.components, strict=True)
+    formula = " + ".join(f"{format_expr(w)} {c.label}" for w, c in weighed)
+    return formula, {f"weight_{i}": weight for i, weight in enumerate(weights, 1)}
+
+
+def _derived(methods: MethodMaker, factor: Factor, lowering: FactorLowering) -> Planned:
+    return "", {}
+
+
+_PLANNERS: dict[type, Callable[[MethodMaker, Factor, FactorLowering], Planned] | None] = {
+    FamilyUse: _family,
+    Extern: _extern,
+    FlowUse: _flow,
+    Mixture: _mixture,
+    LogDensityUse: None,  # it can be scored, and nothing else is known of it
+    **dict.fromkeys((Deterministic, Data, Evidence, Pushforward, Undefined), _derived),
+}
+
+
+def _written(use: FamilyUse) -> str:
+    """The parameters of a family as the program writes them."""
+    return ", ".join(f"{name}={format_expr(expr)}" for name, expr in use.parameters)
+
+
+def experts_of(
+    methods: MethodMaker, factor: Factor
+) -> tuple[tuple[tuple[Factor, Value | None], ...], tuple[tuple[str, ...], ...]]:
+    """The experts of a product that is conditioned on several variables, and what each needs."""
+    products = methods.model.products.get(factor.label, ()) if len(factor.parents) > 1 else ()
+    inputs = any(t.kind == "input" for t in methods.model.tensors.values())
+    if inputs or any(expert.family is None for expert, _ in products):
+        return (), ()
+    lowering = methods.given_parents(factor.parents)
+    found, needs = [], []
+    for expert, power in products:
+        named = names_in(power) if power is not None else set()
+        found.append((expert, None if power is None else lowering.plain(power, OBSERVED)))
+        needs.append(tuple(p for p in factor.parents if p in (*expert.parents, *named)))
+    return tuple(found), tuple(needs)
+
+
+def full_parameters(
+    methods: MethodMaker, factor: Factor, definition: FamilyUse, values: dict[str, Value], lowering: FactorLowering
+) -> dict[str, Value]:
+    """Parameters with the event shape of the variable: the first one carries it for those that are scalars."""
+    shape = methods.model.spaces[factor.targets[0]].shape
+    builder = lowering.builder
+    found = dict(values)
+    elementwise = [p.name for p in definition.family.parameters if p.name in values and p.rank == 0 and not p.shared]
+    lined = elementwise if definition.family.event_rank == 0 and not definition.family.index_valued else []
+    if lined and not any(values[name].shape == shape and values[name].constant is None for name in lined):
+        found[lined[0]] = builder.expand_full(values[lined[0]], shape, (), None)
+    shared = [p.name for p in definition.family.parameters if p.name in values and p.shared and not p.literal]
+    for name in shared:
+        if found[name].constant is None:
+            found[name] = builder.raise_rank(found[name], len(shape))
+    for name in lined:
+        if found[name].rank < len(shape) and found[name].constant is None:
+            found[name] = builder.raise_rank(found[name], len(shape))
+    if definition.family.name == "MultivariateNormal" and values["loc"].constant is not None:
+        raise InternalError("a table was expected for the location")
+    return found
+
+
+def solved_factors(methods: MethodMaker) -> dict[str, Factor]:
+    """Marginals and posteriors that are one factor of a family, by the name that the program gave them."""
+    declared = {factor.label for factor in methods.model.factors}
+    found: dict[str, Factor] = {}
+    for named in methods.model.named:
+        atoms = named.distribution.atoms
+        alone = named.distribution.origin is not None and len(atoms) == 1 and not named.distribution.hidden
+        if alone and not named.distribution.evidence and named.label not in declared:
+            (atom,) = atoms
+            if atom.factor.family is not None and {*atom.parents} == {*named.distribution.parents}:
+                parents = named.parents if {*named.parents} == {*atom.parents} else atom.parents
+                names = tuple(map(atom.name_of, parents))
+                found[named.label] = replace(atom.factor, name=named.name, parents=names)
+    return found
