@@ -21,10 +21,12 @@ class Builder:
     Args:
         sampler: whether the batch shape is the method's argument `shape`.
         device: makes a value that says device and precision, where no other value does.
+        table: makes a constant of the class from its entries and shape.
     """
 
     sampler: bool = False
     device: Callable[[], Value] | None = None
+    table: Callable[[tuple[float, ...], tuple[int, ...]], Value] | None = None
     values: list[Value] = field(default_factory=list)
     _known: dict[tuple[object, ...], Value] = field(default_factory=dict)
     _section: str | None = None
@@ -170,9 +172,11 @@ class Builder:
         """An argument of the method."""
         return self.make("argument", (), (name,), shape=shape, batched=batched, axes=())
 
-    def attribute(self, name: str, shape: tuple[int, ...]) -> Value:
-        """A parameter or buffer of the class."""
-        return self.make("attribute", (), (name,), shape=shape, batched=False, axes=())
+    def attribute(self, name: str, shape: tuple[int, ...], numbers: tuple[float, ...] | None = None) -> Value:
+        """A parameter or buffer of the class; `numbers` are its entries, where they are known for good."""
+        value = self.make("attribute", (), (name,), shape=shape, batched=False, axes=())
+        value.numbers = numbers
+        return value
 
     # --- elementwise ---
 

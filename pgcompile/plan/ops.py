@@ -32,6 +32,7 @@ class Operation:
         hint: what a value of it is called where nobody names it.
         takes_number: whether it can take a bare number of Python in the place of a tensor.
         has_lines: whether its value is computed by a statement; leaves are written where they are used.
+        cost: how many kernels of torch it starts.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Operation:
     hint: str | None = None
     takes_number: bool = False
     has_lines: bool = True
+    cost: int = 1
 
     def takes(self, count: int) -> bool:
         """Whether it can have so many arguments."""
@@ -205,7 +207,8 @@ _ROWS = (
     _pairwise("xlog1py"),
     _pairwise("logaddexp"),
     Operation("inside", 3, _all),
-    Operation("bernoulli_log_prob", 2, _reduced_pair, hint="log_prob"),
+    Operation("bernoulli_log_prob", 2, _reduced_pair, hint="log_prob", cost=3),
+    Operation("bernoulli_cross_entropy", 2, _reduced_pair, hint="cross_entropy", cost=2),
     # Reductions of event dimensions.
     Operation("sum", 1, _reduced, hint="total"),
     Operation("mean", 1, _reduced),
@@ -245,7 +248,7 @@ _ROWS = (
     Operation("as_rows", 1, None, _no_axes),
     Operation("cat", MANY, None, hint="joined"),
     Operation("chunk", 1, None, hint="parts"),
-    Operation("item", 1, None),
+    Operation("item", 1, None, cost=0),
     Operation("select", 1, None),
     Operation("index", 2, None),
     Operation("gather", 2, _second, hint="picked"),
@@ -258,7 +261,7 @@ _ROWS = (
     Operation("axis_to_last", 1, None, None),
     Operation("axis_inside", 1, _same, None),
     Operation("over_batch", 2, _same, None),
-    Operation("along", 1, _same, None),
+    Operation("along", 1, _same, None, cost=0),
     # Matrices.
     Operation("linear", 2, None),
     Operation("matmul", 2, None),

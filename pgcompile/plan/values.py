@@ -61,6 +61,7 @@ class Value:
         spread: the axes that its dimensions are lined up with already, where ones stand for those it lacks.
         may_be_number: whether it is a bare number where an `input` is given as one.
         origins: the places of the program that it comes from, the nearest first.
+        numbers: of a constant of the class, its entries.
         source: of noise, what it is for: number and variable of the draw, then what tells its own noises apart.
     """
 
@@ -79,6 +80,7 @@ class Value:
     may_be_number: bool = False
     per_point: bool = False
     spread: tuple[Axis, ...] = ()
+    numbers: tuple[float, ...] | None = None
 
     @property
     def rank(self) -> int:

@@ -5,6 +5,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+def bernoulli_cross_entropy(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
+    """-log Bernoulli(x; logits), summed over the last `rank` dimensions; both broadcast."""
+    logits, x = torch.broadcast_tensors(logits, x)
+    entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+    return entropy.sum(tuple(range(-rank, 0))) if rank else entropy
+
+
 def bernoulli_log_prob(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
     """log Bernoulli(x; logits), summed over the last `rank` dimensions; both broadcast."""
     logits, x = torch.broadcast_tensors(logits, x)

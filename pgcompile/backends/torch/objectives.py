@@ -4,19 +4,43 @@ from dataclasses import replace
 
 from pgcompile.backends.torch.layout import Line, bare, collection, docstring, stamped, statement
 from pgcompile.backends.torch.method_writer import MethodWriter, canonical
-from pgcompile.plan.methods.description import LossMethod, Method
+from pgcompile.plan.methods.description import Form, LossMethod, Method
 from pgcompile.plan.names import identifier
+from pgcompile.plan.origin import merged
 
 
 def formula_method(writer: MethodWriter, method: Method) -> list[Line]:
     """A method that gives the value of one formula."""
     lines = writer.head(identifier(method.name), method.arguments, "Tensor")
     lines += docstring(method.formula, _shapes(method))
+    if method.same_as is not None:
+        return [*lines, *_delegated(writer, method)]
     lines += writer.checks(method.name, method.arguments)
     body = writer.body_of(method, [v for _, v in method.outputs])
     result = body.write()[0]
     writer.noise[method.name] = tuple(body.noise)
     return [*lines, *body.lines, *stamped(statement(f"return {result.text}"), *body.origins)]
+
+
+def _delegated(writer: MethodWriter, method: Method) -> list[Line]:
+    """The call of the method that computes the value already."""
+    delegate = method.same_as
+    assert delegate is not None
+    writer.noise[method.name] = writer.noise.get(delegate.name, ())
+    name = writer.method_name(delegate.name) if delegate.form is Form.LOG_PROB else identifier(delegate.name)
+    call = f"self.{name}({', '.join(map(identifier, delegate.arguments))})"
+    origins = merged(*(value.origins for _, value in method.outputs))
+    match delegate.form:
+        case Form.VALUE:
+            text = call
+        case Form.MEAN:
+            text = f"{call}.mean()"
+        case Form.MINUS_MEAN:
+            text = f"-{call}.mean()"
+        case Form.LOG_PROB:
+            scored = [n if delegate.alone else f"{n}={n}" for n in map(identifier, delegate.targets)]
+            text = f"{call}.log_prob({', '.join(scored)})"
+    return stamped(statement(f"return {text}"), *origins)
 
 
 def loss_method(writer: MethodWriter, loss: LossMethod) -> list[Line]:
@@ -26,6 +50,8 @@ def loss_method(writer: MethodWriter, loss: LossMethod) -> list[Line]:
     mean = "the batch mean of " if loss.objective.batched else ""
     lines = writer.head(loss.name, method.arguments, "Tensor")
     lines.append(Line(f'        """The scalar to minimise: {sign}{mean}{loss.objective.name}."""'))
+    if method.same_as is not None:
+        return [*lines, *_delegated(writer, method)]
     lines += writer.checks(loss.name, method.arguments)
     body = writer.body_of(method, [v for _, v in method.outputs])
     result = body.write()[0]
@@ -42,6 +68,14 @@ def terms_method(writer: MethodWriter) -> list[Line]:
         call = f"self.{identifier(method.name)}({', '.join(identifier(a.name) for a in method.arguments)})"
         lines.append(Line('        """Every named term."""'))
         return [*lines, Line(f'        return {{"{method.name}": {call}}}')]
+    if plan.terms_one_by_one:
+        lines.append(Line('        """Every named term."""'))
+        writer.noise["terms"] = tuple(noise for m in plan.objectives for noise in writer.noise[m.name])
+        calls = [
+            f'"{m.name}": self.{identifier(m.name)}({", ".join(identifier(a.name) for a in m.arguments)})'
+            for m in plan.objectives
+        ]
+        return [*lines, *collection("return {", calls, "}")]
     lines.append(Line('        """Every named term, in one pass."""'))
     lines += writer.checks("terms", method.arguments)
     body = writer.body_of(method, [v for _, v in method.outputs])

@@ -186,9 +186,26 @@ def _batch_of(value: Value, args: list[Text]) -> str:
     return batch_shape(args[1].atom, value.args[1].rank) if len(args) > 1 else "()"
 
 
-def _bernoulli_log_prob(value: Value, args: list[Text], rename: Rename) -> Template:
-    rank = "" if value.attributes == (1,) else ", {a[0]}"
-    return Template(f"bernoulli_log_prob({{0}}, {{1}}{rank})", uses="bernoulli_log_prob")
+_ROOM = 64  # a longer call of torch's cross-entropy does not fit on a line with its name
+
+
+def _bernoulli_cross_entropy(value: Value, args: list[Text], rename: Rename) -> Text | Template:
+    """The cross-entropy of torch for each element where that fits on a line, else the library's, which broadcasts."""
+    (rank,) = value.attributes
+    logits, x = value.args
+    alike = (logits.shape, logits.axes, logits.batched) == (x.shape, x.axes, x.batched)
+    text = f'F.binary_cross_entropy_with_logits({args[0]}, {args[1]}, reduction="none")'
+    if alike and rank == 0 and len(text) <= _ROOM:
+        return Text(text)
+    return _bernoulli("bernoulli_cross_entropy")(value, args, rename)
+
+
+def _bernoulli(function: str) -> Printer:
+    def written(value: Value, args: list[Text], rename: Rename) -> Template:
+        rank = "" if value.attributes == (1,) else ", {a[0]}"
+        return Template(f"{function}({{0}}, {{1}}{rank})", uses=function)
+
+    return written
 
 
 def _spread_table(value: Value, args: list[Text], rename: Rename) -> Template:
@@ -334,7 +351,8 @@ TEMPLATES: dict[str, Template | Printer] = {
     "binomial": _drawn("draw_binomial"),
     "multinomial": _drawn("draw_multinomial"),
     # losses
-    "bernoulli_log_prob": _bernoulli_log_prob,
+    "bernoulli_log_prob": _bernoulli("bernoulli_log_prob"),
+    "bernoulli_cross_entropy": _bernoulli_cross_entropy,
     "along": lambda value, args, rename: args[0],
     "binary_cross_entropy_sum": Template('F.binary_cross_entropy_with_logits({0}, {1}, reduction="sum")'),
     "cross_entropy_sum": Template(f'F.cross_entropy({_FLAT}, reduction="sum")'),

@@ -16,7 +16,7 @@ def sampler_method(writer: MethodWriter, name: str, sampler: Sampler) -> list[Li
     lines += _conditions(writer, sampler)
     outside = (*sampler.conditions, *(a.name for a in sampler.inputs))
     taken = [identifier(s.variable) for s in sampler.steps] + [identifier(v) for v in outside]
-    taken += ["shape", "known", "variables"]
+    taken += ["shape", "held", "variables"]
     for step in sampler.steps:
         lines += _step(writer, name, step, taken)
     entries = [f'"{v}": {identifier(v)}' for v in (*(s.variable for s in sampler.steps), *sampler.conditions)]
@@ -39,13 +39,13 @@ def _conditions(writer: MethodWriter, sampler: Sampler) -> list[Line]:
         names = [a.name for a in sampler.inputs]
         asked = ", ".join(["given", *(f'"{name}"' for name in names)])
         lines += statement(f"{', '.join(['given', *map(identifier, names)])} = take_inputs({asked})")
-    whole = f"shape, known = prepare_conditions(shape, given, {{{', '.join(facts)}}})"
+    whole = f"shape, held = prepare_conditions(shape, given, {{{', '.join(facts)}}})"
     if len(whole) + 8 <= WIDTH:
         lines.append(Line(f"        {whole}"))
     else:
         lines += collection("variables = {", facts, "}")
-        lines.append(Line("        shape, known = prepare_conditions(shape, given, variables)"))
-    return lines + [Line(f'        {identifier(v)} = known["{v}"]') for v in sampler.conditions]
+        lines.append(Line("        shape, held = prepare_conditions(shape, given, variables)"))
+    return lines + [Line(f'        {identifier(v)} = held["{v}"]') for v in sampler.conditions]
 
 
 def _step(writer: MethodWriter, name: str, step: SampleStep, taken: list[str]) -> list[Line]:
@@ -64,12 +64,12 @@ def _step(writer: MethodWriter, name: str, step: SampleStep, taken: list[str]) -
         drawn += ".sample()" if step.batched else ".sample(shape)"
     else:
         drawn += _centre(writer, step)
-    line = f'{target} = known["{step.variable}"] if "{step.variable}" in known else {drawn}'
+    line = f'{target} = held["{step.variable}"] if "{step.variable}" in held else {drawn}'
     lines = [Line(f"        {line}")]
     if len(line) + 8 > WIDTH:
         lines = [
-            Line(f'        if "{step.variable}" in known:'),
-            Line(f'            {target} = known["{step.variable}"]'),
+            Line(f'        if "{step.variable}" in held:'),
+            Line(f'            {target} = held["{step.variable}"]'),
             Line("        else:"),
             *_drawn_lines(target, drawn),
         ]

@@ -56,7 +56,7 @@ def parameter_value(
         numbers = [x / sum(row) for row in rows for x in row]
     # Every element of the variable has the same table: written out, so that dimensions need no lining up.
     table = tuple(numbers * (prod(wide) // prod(own)))
-    return lowering.builder.attribute(lowering.tensors.constant(table, wide), wide)
+    return lowering.builder.attribute(lowering.tensors.constant(table, wide), wide, table)
 
 
 def table_shape(use: FamilyUse, parameter: Parameter, shape: tuple[int, ...], width: int | None) -> tuple[int, ...]:

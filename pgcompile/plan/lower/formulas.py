@@ -1,5 +1,6 @@
 """Lowers a family's sympy formula to plan values: the one place where mathematics becomes tensor operations."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -372,6 +373,8 @@ def _ordered_terms(expr: Add) -> tuple[Expr, ...]:
 
 def pick(build: Builder, vector: Value, index: Value) -> Value:
     """Entry `index` of the last dimension of `vector`; every entry along an axis where the index takes every value."""
+    if vector.constant is not None:
+        return vector
     if is_every_index(index) and index.axes[0] not in vector.axes:
         return _entries_along_axis(build, vector, index)
     if not vector.batched and not vector.axes and vector.rank == 1:
@@ -391,10 +394,25 @@ def is_every_index(index: Value) -> bool:
 def _log_softmax(build: Builder, logits: Value) -> Value:
     """Along the last dimension; of a table before its rows are repeated over the batch, so once for every use of it."""
     if logits.op != "spread_table":
-        return build.make("log_softmax", (logits,), shape=logits.shape)
+        return _of_constants(build, logits) or build.make("log_softmax", (logits,))
     table, *rest = logits.args
-    normal = build.make("log_softmax", (table,), shape=table.shape)
+    normal = _of_constants(build, table) or build.make("log_softmax", (table,))
+    if normal.constant is not None:
+        return normal
     return build.make("spread_table", (normal, *rest), shape=logits.shape, batched=logits.batched, axes=logits.axes)
+
+
+def _of_constants(build: Builder, logits: Value) -> Value | None:
+    """The log-probabilities of logits that are known for good: one number where all are alike, else a table."""
+    if logits.numbers is None or build.table is None:
+        return None
+    width = logits.shape[-1]
+    if len(set(logits.numbers)) == 1:
+        return build.constant(-math.log(width), f"math.log({width})")
+    rows = [logits.numbers[i : i + width] for i in range(0, len(logits.numbers), width)]
+    totals = [max(row) + math.log(sum(math.exp(x - max(row)) for x in row)) for row in rows]
+    normal = tuple(x - total for row, total in zip(rows, totals, strict=True) for x in row)
+    return build.table(normal, logits.shape)
 
 
 def rows_along_axis(build: Builder, table: Value, index: Value) -> Value:

@@ -1,6 +1,7 @@
 """What is planned of an emitted class: its methods, each with the values that it computes."""
 
 from dataclasses import dataclass, field
+from enum import Enum
 
 from pgcompile.model.values import Distribution, Factor, Model, OptimiseLine
 from pgcompile.plan.builder import Builder
@@ -28,6 +29,37 @@ class Method:
     builder: Builder
     outputs: tuple[tuple[str, Value], ...]
     batched: bool
+    same_as: "Delegate | None" = None
+    """The method that computes its value already."""
+
+
+class Form(Enum):
+    """How a method makes its value of that of another."""
+
+    VALUE = "value"
+    MEAN = "mean"
+    MINUS_MEAN = "minus mean"
+    LOG_PROB = "log_prob"
+    """The log-probability of its first arguments under the distribution that the other gives."""
+
+
+@dataclass(frozen=True)
+class Delegate:
+    """Another method that computes the value of a method, and how.
+
+    Args:
+        name: the other method, as it is planned.
+        form: what is made of its value.
+        arguments: names of what it is given.
+        targets: of a distribution: the variables that are scored.
+        alone: whether the distribution is over one variable, and takes it without a name.
+    """
+
+    name: str
+    form: Form
+    arguments: tuple[str, ...]
+    targets: tuple[str, ...] = ()
+    alone: bool = True
 
 
 @dataclass(frozen=True)
@@ -100,6 +132,8 @@ class ModulePlan:
     objectives: list[Method] = field(default_factory=list)
     losses: list[LossMethod] = field(default_factory=list)
     terms: Method | None = None
+    terms_one_by_one: bool = False
+    """Whether the terms have so little in common that each is computed by its own method."""
     log_prob: Method | None = None
     log_densities: list[tuple[str, Method]] = field(default_factory=list)
     tables: list[TableMethod] = field(default_factory=list)

@@ -11,6 +11,7 @@ from pgcompile.plan.builder import Builder
 from pgcompile.plan.lower.environment import FactorLowering
 from pgcompile.plan.methods.description import Argument, Method
 from pgcompile.plan.origin import Origin
+from pgcompile.plan.passes.signs import finish_bernoullis
 from pgcompile.plan.tensors import Tensors
 from pgcompile.plan.values import Value
 
@@ -31,6 +32,7 @@ class MethodMaker:
         """A method that computes nothing yet."""
         builder = Builder(sampler=sampler)
         builder.device = lambda: self.tensors.like(builder)
+        builder.table = lambda numbers, shape: builder.attribute(self.tensors.constant(numbers, shape), shape, numbers)
         return FactorLowering(builder, self.model, self.tensors)
 
     def given_parents(self, parents: Iterable[str]) -> FactorLowering:
@@ -49,6 +51,7 @@ class MethodMaker:
             if v in used and v not in self.model.tensors
         ]
         inputs = self.inputs(lowering)
+        finish_bernoullis([value for _, value in outputs])
         batched = any(value.batched for _, value in outputs)
         return Method(name, formula, (*arguments, *inputs), lowering.builder, tuple(outputs), batched)
 

@@ -3,12 +3,14 @@
 from pgcompile.model.kinds import kind_of
 from pgcompile.model.values import Distribution, Model, loss_name
 from pgcompile.objective.derivation import Rewritten
+from pgcompile.plan.check import check_plan
 from pgcompile.plan.methods.densities import add_log_densities
 from pgcompile.plan.methods.description import LossMethod, ModulePlan
 from pgcompile.plan.methods.factors import add_factors
 from pgcompile.plan.methods.maker import MethodMaker
 from pgcompile.plan.methods.objectives import has_closed_form, mean_method, objective_method
 from pgcompile.plan.methods.samplers import sampler_of
+from pgcompile.plan.passes.delegation import delegate
 from pgcompile.plan.tensors import Tensors
 from pgcompile.syntax.format import format_expr
 
@@ -34,6 +36,8 @@ def plan_module(model: Model, generative: Distribution | None, objectives: dict[
     add_log_densities(methods, plan, generative)
     if generative is not None and all(kind_of(atom.factor).normalised for atom in generative.atoms):
         plan.sampler = sampler_of(methods, generative, plan.factors)
+    check_plan(plan)
+    delegate(plan)
     return plan
 
 

@@ -47,13 +47,6 @@ def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tup
     return shape, {name: v.expand((*shape, *events[name])) for name, v in given.items()}
 
 
-def bernoulli_log_prob(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
-    """log Bernoulli(x; logits), summed over the last `rank` dimensions; both broadcast."""
-    logits, x = torch.broadcast_tensors(logits, x)
-    entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
-    return -entropy.sum(tuple(range(-rank, 0))) if rank else -entropy
-
-
 def parameters_of(optimizer) -> list:
     """The parameters that an optimizer changes."""
     return [p for group in optimizer.param_groups for p in group["params"]]
@@ -81,7 +74,8 @@ class AdversarialAutoencoder(nn.Module):
         z = loc + 0.1 * torch.randn_like(loc)
         # log p(x|z)
         logits = self.decoder(z)
-        log_p_x = bernoulli_log_prob(logits, x)
+        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+        log_p_x = -cross_entropy.sum(-1)
         return log_p_x - F.softplus(self.d(z)[..., 0])
 
     def js(self, x: Tensor) -> Tensor:
@@ -108,13 +102,7 @@ class AdversarialAutoencoder(nn.Module):
 
     def loss_js(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of js."""
-        check_shapes("loss_js", x=(x, (64,)))
-        loc = self.loc(self.hidden(x))
-        z = loc + 0.1 * torch.randn_like(loc)
-        z_2 = torch.randn_like(self._zero.expand(*x.shape[:-1], 2))
-        batch_sum = F.softplus(self.d(z_2)[..., 0]).sum()
-        total = F.softplus(-self.d(z)[..., 0]).sum() + batch_sum
-        return 0.5 * total / x.shape[:-1].numel() - math.log(2)
+        return -self.js(x).mean()
 
     def terms(self, x: Tensor) -> dict:
         """Every named term, in one pass."""
@@ -125,7 +113,8 @@ class AdversarialAutoencoder(nn.Module):
         z = loc + 0.1 * torch.randn_like(loc)
         # log p(x|z)
         logits = self.decoder(z)
-        log_p_x = bernoulli_log_prob(logits, x)
+        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+        log_p_x = -cross_entropy.sum(-1)
         select = self.d(z)[..., 0]
         # E_{p(z)}: one pathwise sample of z
         z_2 = torch.randn_like(self._zero.expand(*x.shape[:-1], 2))
@@ -137,18 +126,16 @@ class AdversarialAutoencoder(nn.Module):
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw from p(z) p(x|z); variables in `given` are held fixed."""
-        variables = {"z": (1, ()), "x": (1, ("z",))}
-        shape, known = prepare_conditions(shape, given, variables)
-        z = known["z"] if "z" in known else self.p_z().sample(shape)
-        x = known["x"] if "x" in known else self.p_x_given_z(z).sample()
+        shape, held = prepare_conditions(shape, given, {"z": (1, ()), "x": (1, ("z",))})
+        z = held["z"] if "z" in held else self.p_z().sample(shape)
+        x = held["x"] if "x" in held else self.p_x_given_z(z).sample()
         return {"z": z, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Propagate means through p(z) p(x|z); variables in `given` are held fixed."""
-        variables = {"z": (1, ()), "x": (1, ("z",))}
-        shape, known = prepare_conditions(shape, given, variables)
-        z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 2)
-        x = known["x"] if "x" in known else self.p_x_given_z(z).mean
+        shape, held = prepare_conditions(shape, given, {"z": (1, ()), "x": (1, ("z",))})
+        z = held["z"] if "z" in held else self.p_z().mean.expand(*shape, 2)
+        x = held["x"] if "x" in held else self.p_x_given_z(z).mean
         return {"z": z, "x": x}
 
     def log_prob(self, x: Tensor, z: Tensor) -> Tensor:
@@ -156,8 +143,8 @@ class AdversarialAutoencoder(nn.Module):
         check_shapes("log_prob", x=(x, (64,)), z=(z, (2,)))
         log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 2 * math.log(2 * math.pi)
         logits = self.decoder(z)
-        log_p_x = bernoulli_log_prob(logits, x)
-        return log_p_z + log_p_x
+        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+        return log_p_z - cross_entropy.sum(-1)
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""

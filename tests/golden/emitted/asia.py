@@ -105,6 +105,13 @@ def every_state(like: Tensor, base: int, shape: tuple, batch: tuple, index=False
     return values if index else values.to(like.dtype)
 
 
+def bernoulli_cross_entropy(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
+    """-log Bernoulli(x; logits), summed over the last `rank` dimensions; both broadcast."""
+    logits, x = torch.broadcast_tensors(logits, x)
+    entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+    return entropy.sum(tuple(range(-rank, 0))) if rank else entropy
+
+
 def bernoulli_log_prob(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
     """log Bernoulli(x; logits), summed over the last `rank` dimensions; both broadcast."""
     logits, x = torch.broadcast_tensors(logits, x)
@@ -177,37 +184,7 @@ class Asia(nn.Module):
 
     def loss(self, xray: Tensor, dysp: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of evidence."""
-        check_shapes("loss", xray=(xray, ()), dysp=(dysp, ()))
-        same_batch("loss", xray=(xray, 0), dysp=(dysp, 0))
-        asia = every_state(self._zero, 2, (), xray.shape)
-        log_p_asia = -0.010050335853501442 * (1.0 - asia) - 4.605170185988092 * asia
-        smoke = every_state(self._zero, 2, (), xray.shape)
-        log_p_smoke = bernoulli_log_prob(self.smokers, smoke, 0)
-        logits_tub = 1.6506808709681495 * asia - 4.59511985013459
-        tub = every_state(self._zero, 2, (), xray.shape)
-        log_p_tub = bernoulli_log_prob(logits_tub, tub.unsqueeze(1), 0)
-        logits_lung = 2.3978952727983707 * smoke - 4.59511985013459
-        lung = every_state(self._zero, 2, (), xray.shape)
-        lung_aligned = lung.unsqueeze(1)
-        log_p_lung = bernoulli_log_prob(logits_lung, lung_aligned, 0)
-        logits_bronc = 1.252762968495368 * smoke - 0.8472978603872038
-        bronc = every_state(self._zero, 2, (), xray.shape)
-        log_p_bronc = bernoulli_log_prob(logits_bronc, bronc.unsqueeze(1), 0)
-        either = torch.maximum(tub, lung_aligned)
-        logits_xray = 6.836259277277065 * either - 2.9444389791664403
-        log_p_xray = bernoulli_log_prob(logits_xray, xray, 0)
-        short = 3.0445224377234226 * either - 2.197224577336219
-        product = short * (1.0 - bronc).unsqueeze(1).unsqueeze(2)
-        wheezing = 1.3862943611198908 + 0.8109302162163288 * either
-        product_2 = wheezing * bronc.unsqueeze(1).unsqueeze(2)
-        log_p_dysp = bernoulli_log_prob(product + product_2, dysp, 0)
-        total = log_p_smoke + log_p_lung + log_p_bronc.unsqueeze(1)
-        log_sum_smoke = total.logsumexp(2)
-        log_sum_bronc = (log_sum_smoke.unsqueeze(2) + log_p_dysp).logsumexp(0)
-        log_sum_lung = (log_p_xray + log_sum_bronc).logsumexp(0)
-        log_sum_asia = (log_p_asia + log_p_tub).logsumexp(1)
-        log_sum_tub = (log_sum_lung + log_sum_asia).logsumexp(0)
-        return -log_sum_tub.mean()
+        return -self.evidence(xray, dysp).mean()
 
     def terms(self, xray: Tensor, dysp: Tensor) -> dict:
         """Every named term."""
@@ -226,24 +203,24 @@ class Asia(nn.Module):
             "xray": (0, ("tub", "lung")),
             "dysp": (0, ("tub", "lung", "bronc")),
         }
-        shape, known = prepare_conditions(shape, given, variables)
-        asia = known["asia"] if "asia" in known else self.p_asia().sample(shape)
-        smoke = known["smoke"] if "smoke" in known else self.p_smoke().sample(shape)
-        tub = known["tub"] if "tub" in known else self.p_tub_given_asia(asia).sample()
-        if "lung" in known:
-            lung = known["lung"]
+        shape, held = prepare_conditions(shape, given, variables)
+        asia = held["asia"] if "asia" in held else self.p_asia().sample(shape)
+        smoke = held["smoke"] if "smoke" in held else self.p_smoke().sample(shape)
+        tub = held["tub"] if "tub" in held else self.p_tub_given_asia(asia).sample()
+        if "lung" in held:
+            lung = held["lung"]
         else:
             lung = self.p_lung_given_smoke(smoke).sample()
-        if "bronc" in known:
-            bronc = known["bronc"]
+        if "bronc" in held:
+            bronc = held["bronc"]
         else:
             bronc = self.p_bronc_given_smoke(smoke).sample()
-        if "xray" in known:
-            xray = known["xray"]
+        if "xray" in held:
+            xray = held["xray"]
         else:
             xray = self.p_xray_given_tub_lung(tub, lung).sample()
-        if "dysp" in known:
-            dysp = known["dysp"]
+        if "dysp" in held:
+            dysp = held["dysp"]
         else:
             dysp = self.p_dysp_given_tub_lung_bronc(tub, lung, bronc).sample()
         return {
@@ -269,24 +246,21 @@ class Asia(nn.Module):
             "xray": (0, ("tub", "lung")),
             "dysp": (0, ("tub", "lung", "bronc")),
         }
-        shape, known = prepare_conditions(shape, given, variables)
-        asia = known["asia"] if "asia" in known else self.p_asia().mean.expand(shape)
-        if "smoke" in known:
-            smoke = known["smoke"]
-        else:
-            smoke = self.p_smoke().mean.expand(shape)
-        tub = known["tub"] if "tub" in known else self.p_tub_given_asia(asia).mean
-        lung = known["lung"] if "lung" in known else self.p_lung_given_smoke(smoke).mean
-        if "bronc" in known:
-            bronc = known["bronc"]
+        shape, held = prepare_conditions(shape, given, variables)
+        asia = held["asia"] if "asia" in held else self.p_asia().mean.expand(shape)
+        smoke = held["smoke"] if "smoke" in held else self.p_smoke().mean.expand(shape)
+        tub = held["tub"] if "tub" in held else self.p_tub_given_asia(asia).mean
+        lung = held["lung"] if "lung" in held else self.p_lung_given_smoke(smoke).mean
+        if "bronc" in held:
+            bronc = held["bronc"]
         else:
             bronc = self.p_bronc_given_smoke(smoke).mean
-        if "xray" in known:
-            xray = known["xray"]
+        if "xray" in held:
+            xray = held["xray"]
         else:
             xray = self.p_xray_given_tub_lung(tub, lung).mean
-        if "dysp" in known:
-            dysp = known["dysp"]
+        if "dysp" in held:
+            dysp = held["dysp"]
         else:
             dysp = self.p_dysp_given_tub_lung_bronc(tub, lung, bronc).mean
         return {
@@ -327,18 +301,23 @@ class Asia(nn.Module):
         log_p_asia = -0.010050335853501442 * (1.0 - asia) - 4.605170185988092 * asia
         log_p_smoke = bernoulli_log_prob(self.smokers, smoke, 0)
         logits_tub = 1.6506808709681495 * asia - 4.59511985013459
-        log_p_tub = bernoulli_log_prob(logits_tub, tub, 0)
+        cross_entropy = bernoulli_cross_entropy(logits_tub, tub, 0)
+        log_p_tub = -cross_entropy
         logits_lung = 2.3978952727983707 * smoke - 4.59511985013459
-        log_p_lung = bernoulli_log_prob(logits_lung, lung, 0)
+        cross_entropy_2 = bernoulli_cross_entropy(logits_lung, lung, 0)
+        log_p_lung = -cross_entropy_2
         logits_bronc = 1.252762968495368 * smoke - 0.8472978603872038
-        log_p_bronc = bernoulli_log_prob(logits_bronc, bronc, 0)
+        cross_entropy_3 = bernoulli_cross_entropy(logits_bronc, bronc, 0)
+        log_p_bronc = -cross_entropy_3
         either = torch.maximum(tub, lung)
         logits_xray = 6.836259277277065 * either - 2.9444389791664403
-        log_p_xray = bernoulli_log_prob(logits_xray, xray, 0)
+        cross_entropy_4 = bernoulli_cross_entropy(logits_xray, xray, 0)
+        log_p_xray = -cross_entropy_4
         short = 3.0445224377234226 * either - 2.197224577336219
         wheezing = 1.3862943611198908 + 0.8109302162163288 * either
         logits_dysp = short * (1.0 - bronc) + wheezing * bronc
-        log_p_dysp = bernoulli_log_prob(logits_dysp, dysp, 0)
+        cross_entropy_5 = bernoulli_cross_entropy(logits_dysp, dysp, 0)
+        log_p_dysp = -cross_entropy_5
         total = log_p_asia + log_p_smoke + log_p_tub + log_p_lung
         return total + log_p_bronc + log_p_xray + log_p_dysp
 
@@ -347,54 +326,7 @@ class Asia(nn.Module):
         p(lung|smoke) p(bronc|smoke);
         xray: [...], dysp: [...] -> [...].
         """
-        check_shapes("log_p_xray_dysp", xray=(xray, ()), dysp=(dysp, ()))
-        # E_{p(asia)}: every value of asia
-        asia = every_state(self._zero, 2, (), xray.shape)
-        # log p(asia)
-        log_p_asia = -0.010050335853501442 * (1.0 - asia) - 4.605170185988092 * asia
-        # E_{p(smoke)}: every value of smoke
-        smoke = every_state(self._zero, 2, (), xray.shape)
-        # log p(smoke)
-        log_p_smoke = bernoulli_log_prob(self.smokers, smoke, 0)
-        # p(tub|asia)
-        logits_tub = 1.6506808709681495 * asia - 4.59511985013459
-        # E_{p(tub|asia)}: every value of tub
-        tub = every_state(self._zero, 2, (), xray.shape)
-        # log p(tub|asia)
-        log_p_tub = bernoulli_log_prob(logits_tub, tub.unsqueeze(1), 0)
-        # p(lung|smoke)
-        logits_lung = 2.3978952727983707 * smoke - 4.59511985013459
-        # E_{p(lung|smoke)}: every value of lung
-        lung = every_state(self._zero, 2, (), xray.shape)
-        # log p(lung|smoke)
-        lung_aligned = lung.unsqueeze(1)
-        log_p_lung = bernoulli_log_prob(logits_lung, lung_aligned, 0)
-        # log p(xray|tub,lung)
-        either = torch.maximum(tub, lung_aligned)
-        logits_xray = 6.836259277277065 * either - 2.9444389791664403
-        log_p_xray = bernoulli_log_prob(logits_xray, xray, 0)
-        # p(bronc|smoke)
-        logits_bronc = 1.252762968495368 * smoke - 0.8472978603872038
-        # E_{p(bronc|smoke)}: every value of bronc
-        bronc = every_state(self._zero, 2, (), xray.shape)
-        # log p(bronc|smoke)
-        log_p_bronc = bernoulli_log_prob(logits_bronc, bronc.unsqueeze(1), 0)
-        # log p(dysp|tub,lung,bronc)
-        short = 3.0445224377234226 * either - 2.197224577336219
-        product = short * (1.0 - bronc).unsqueeze(1).unsqueeze(2)
-        wheezing = 1.3862943611198908 + 0.8109302162163288 * either
-        product_2 = wheezing * bronc.unsqueeze(1).unsqueeze(2)
-        log_p_dysp = bernoulli_log_prob(product + product_2, dysp, 0)
-        # log p(xray,dysp): the sum over smoke
-        total = log_p_smoke + log_p_lung + log_p_bronc.unsqueeze(1)
-        log_sum_smoke = total.logsumexp(2)
-        # log p(xray,dysp): the sum over bronc
-        log_sum_bronc = (log_sum_smoke.unsqueeze(2) + log_p_dysp).logsumexp(0)
-        # log p(xray,dysp): the sum over lung
-        log_sum_lung = (log_p_xray + log_sum_bronc).logsumexp(0)
-        # log p(xray,dysp): the sum over asia
-        log_sum_asia = (log_p_asia + log_p_tub).logsumexp(1)
-        return (log_sum_lung + log_sum_asia).logsumexp(0)
+        return self.evidence(xray, dysp)
 
     def log_p_tub_lung_bronc_given_xray_dysp(
         self,
@@ -407,79 +339,11 @@ class Asia(nn.Module):
         """log p(tub,lung,bronc|xray,dysp);
         tub: [...], lung: [...], bronc: [...], xray: [...], dysp: [...] -> [...].
         """
-        check_shapes(
-            "log_p_tub_lung_bronc_given_xray_dysp",
-            tub=(tub, ()),
-            lung=(lung, ()),
-            bronc=(bronc, ()),
-            xray=(xray, ()),
-            dysp=(dysp, ()),
+        return self.p_tub_lung_bronc_given_xray_dysp(xray, dysp).log_prob(
+            tub=tub,
+            lung=lung,
+            bronc=bronc,
         )
-        # E_{p(asia)}: every value of asia
-        asia = every_state(self._zero, 2, (), tub.shape)
-        # log p(asia)
-        log_p_asia = -0.010050335853501442 * (1.0 - asia) - 4.605170185988092 * asia
-        # log p(tub|asia)
-        logits_tub = 1.6506808709681495 * asia - 4.59511985013459
-        log_p_tub = bernoulli_log_prob(logits_tub, tub, 0)
-        # E_{p(smoke)}: every value of smoke
-        smoke = every_state(self._zero, 2, (), tub.shape)
-        # log p(smoke)
-        log_p_smoke = bernoulli_log_prob(self.smokers, smoke, 0)
-        # log p(lung|smoke)
-        logits_lung = 2.3978952727983707 * smoke - 4.59511985013459
-        log_p_lung = bernoulli_log_prob(logits_lung, lung, 0)
-        # log p(bronc|smoke)
-        logits_bronc = 1.252762968495368 * smoke - 0.8472978603872038
-        log_p_bronc = bernoulli_log_prob(logits_bronc, bronc, 0)
-        # log p(xray|tub,lung)
-        either = torch.maximum(tub, lung)
-        p_logits_xray = 6.836259277277065 * either - 2.9444389791664403
-        log_p_xray = bernoulli_log_prob(p_logits_xray, xray, 0)
-        # log p(dysp|tub,lung,bronc)
-        short = 3.0445224377234226 * either - 2.197224577336219
-        wheezing = 1.3862943611198908 + 0.8109302162163288 * either
-        logits_dysp = short * (1.0 - bronc) + wheezing * bronc
-        log_p_dysp = bernoulli_log_prob(logits_dysp, dysp, 0)
-        # log p(tub,lung,bronc,xray,dysp): the sum over asia
-        log_sum_asia = (log_p_asia + log_p_tub).logsumexp(0)
-        # log p(tub,lung,bronc,xray,dysp): the sum over smoke
-        log_sum_smoke = (log_p_smoke + log_p_lung + log_p_bronc).logsumexp(0)
-        # E_{p(tub|asia)}: every value of tub
-        tub_2 = every_state(self._zero, 2, (), tub.shape)
-        # log p(tub|asia)
-        log_p_tub_2 = bernoulli_log_prob(logits_tub, tub_2.unsqueeze(1), 0)
-        # E_{p(lung|smoke)}: every value of lung
-        lung_2 = every_state(self._zero, 2, (), tub.shape)
-        # log p(lung|smoke)
-        lung_aligned = lung_2.unsqueeze(1)
-        log_p_lung_2 = bernoulli_log_prob(logits_lung, lung_aligned, 0)
-        # E_{p(bronc|smoke)}: every value of bronc
-        bronc_2 = every_state(self._zero, 2, (), tub.shape)
-        # log p(bronc|smoke)
-        log_p_bronc_2 = bernoulli_log_prob(logits_bronc, bronc_2.unsqueeze(1), 0)
-        # log p(xray|tub,lung)
-        either_2 = torch.maximum(tub_2, lung_aligned)
-        p_logits_xray_2 = 6.836259277277065 * either_2 - 2.9444389791664403
-        log_p_xray_2 = bernoulli_log_prob(p_logits_xray_2, xray, 0)
-        # log p(dysp|tub,lung,bronc)
-        short_2 = 3.0445224377234226 * either_2 - 2.197224577336219
-        aligned = (1.0 - bronc_2).unsqueeze(1).unsqueeze(2)
-        wheezing_2 = 1.3862943611198908 + 0.8109302162163288 * either_2
-        product = wheezing_2 * bronc_2.unsqueeze(1).unsqueeze(2)
-        log_p_dysp_2 = bernoulli_log_prob(short_2 * aligned + product, dysp, 0)
-        # log p(xray,dysp): the sum over smoke
-        total = log_p_smoke + log_p_lung_2 + log_p_bronc_2.unsqueeze(1)
-        log_sum_smoke_2 = total.logsumexp(2)
-        # log p(xray,dysp): the sum over bronc
-        log_sum_bronc = (log_sum_smoke_2.unsqueeze(2) + log_p_dysp_2).logsumexp(0)
-        # log p(xray,dysp): the sum over lung
-        log_sum_lung = (log_p_xray_2 + log_sum_bronc).logsumexp(0)
-        # log p(xray,dysp): the sum over asia
-        log_sum_asia_2 = (log_p_asia + log_p_tub_2).logsumexp(1)
-        # log p(xray,dysp): the sum over tub
-        log_sum_tub = (log_sum_lung + log_sum_asia_2).logsumexp(0)
-        return log_p_xray + log_p_dysp + log_sum_asia + log_sum_smoke - log_sum_tub
 
     def log_p_lung_given_xray_dysp(
         self,
@@ -488,79 +352,7 @@ class Asia(nn.Module):
         dysp: Tensor,
     ) -> Tensor:
         """log p(lung|xray,dysp); lung: [...], xray: [...], dysp: [...] -> [...]."""
-        check_shapes(
-            "log_p_lung_given_xray_dysp",
-            lung=(lung, ()),
-            xray=(xray, ()),
-            dysp=(dysp, ()),
-        )
-        # E_{p(asia)}: every value of asia
-        asia = every_state(self._zero, 2, (), lung.shape)
-        # log p(asia)
-        log_p_asia = -0.010050335853501442 * (1.0 - asia) - 4.605170185988092 * asia
-        # E_{p(smoke)}: every value of smoke
-        smoke = every_state(self._zero, 2, (), lung.shape)
-        # log p(smoke)
-        log_p_smoke = bernoulli_log_prob(self.smokers, smoke, 0)
-        # log p(lung|smoke)
-        logits_lung = 2.3978952727983707 * smoke - 4.59511985013459
-        log_p_lung = bernoulli_log_prob(logits_lung, lung, 0)
-        # p(tub|asia)
-        logits_tub = 1.6506808709681495 * asia - 4.59511985013459
-        # E_{p(tub|asia)}: every value of tub
-        tub = every_state(self._zero, 2, (), lung.shape)
-        # log p(tub|asia)
-        log_p_tub = bernoulli_log_prob(logits_tub, tub.unsqueeze(1), 0)
-        # p(bronc|smoke)
-        logits_bronc = 1.252762968495368 * smoke - 0.8472978603872038
-        # E_{p(bronc|smoke)}: every value of bronc
-        bronc = every_state(self._zero, 2, (), lung.shape)
-        # log p(bronc|smoke)
-        bronc_aligned = bronc.unsqueeze(1)
-        log_p_bronc = bernoulli_log_prob(logits_bronc, bronc_aligned, 0)
-        # log p(xray|tub,lung)
-        either = torch.maximum(tub, lung)
-        p_logits_xray = 6.836259277277065 * either - 2.9444389791664403
-        log_p_xray = bernoulli_log_prob(p_logits_xray, xray, 0)
-        # log p(dysp|tub,lung,bronc)
-        short = 3.0445224377234226 * either - 2.197224577336219
-        aligned = (1.0 - bronc).unsqueeze(1)
-        wheezing = 1.3862943611198908 + 0.8109302162163288 * either
-        p_logits_dysp = short * aligned + wheezing * bronc_aligned
-        log_p_dysp = bernoulli_log_prob(p_logits_dysp, dysp, 0)
-        # log p(lung,xray,dysp): the sum over smoke
-        log_sum_smoke = (log_p_smoke + log_p_lung + log_p_bronc).logsumexp(1)
-        # log p(lung,xray,dysp): the sum over bronc
-        log_sum_bronc = (log_sum_smoke.unsqueeze(1) + log_p_dysp).logsumexp(0)
-        # log p(lung,xray,dysp): the sum over asia
-        log_sum_asia = (log_p_asia + log_p_tub).logsumexp(1)
-        # log p(lung,xray,dysp): the sum over tub
-        log_sum_tub = (log_p_xray + log_sum_bronc + log_sum_asia).logsumexp(0)
-        # E_{p(lung|smoke)}: every value of lung
-        lung_2 = every_state(self._zero, 2, (), lung.shape)
-        # log p(lung|smoke)
-        lung_aligned = lung_2.unsqueeze(1)
-        log_p_lung_2 = bernoulli_log_prob(logits_lung, lung_aligned, 0)
-        # log p(xray|tub,lung)
-        either_2 = torch.maximum(tub, lung_aligned)
-        p_logits_xray_2 = 6.836259277277065 * either_2 - 2.9444389791664403
-        log_p_xray_2 = bernoulli_log_prob(p_logits_xray_2, xray, 0)
-        # log p(dysp|tub,lung,bronc)
-        short_2 = 3.0445224377234226 * either_2 - 2.197224577336219
-        wheezing_2 = 1.3862943611198908 + 0.8109302162163288 * either_2
-        product = wheezing_2.unsqueeze(1) * bronc_aligned
-        p_logits_dysp_2 = short_2.unsqueeze(1) * aligned + product
-        log_p_dysp_2 = bernoulli_log_prob(p_logits_dysp_2, dysp, 0)
-        # log p(xray,dysp): the sum over smoke
-        aligned_2 = (log_p_smoke + log_p_lung_2).unsqueeze(1)
-        log_sum_smoke_2 = (aligned_2 + log_p_bronc).logsumexp(2)
-        # log p(xray,dysp): the sum over bronc
-        log_sum_bronc_2 = (log_sum_smoke_2.unsqueeze(2) + log_p_dysp_2).logsumexp(1)
-        # log p(xray,dysp): the sum over lung
-        log_sum_lung = (log_p_xray_2 + log_sum_bronc_2).logsumexp(0)
-        # log p(xray,dysp): the sum over tub
-        log_sum_tub_2 = (log_sum_lung + log_sum_asia).logsumexp(0)
-        return log_sum_tub - log_sum_tub_2
+        return self.p_lung_given_xray_dysp(xray, dysp).log_prob(lung)
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""

@@ -47,13 +47,6 @@ def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tup
     return shape, {name: v.expand((*shape, *events[name])) for name, v in given.items()}
 
 
-def bernoulli_log_prob(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
-    """log Bernoulli(x; logits), summed over the last `rank` dimensions; both broadcast."""
-    logits, x = torch.broadcast_tensors(logits, x)
-    entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
-    return -entropy.sum(tuple(range(-rank, 0))) if rank else -entropy
-
-
 class BetaVae(nn.Module):
     """p(z) p(x|z); q(z|x); x: boolean[64], z: real[8]."""
 
@@ -84,9 +77,10 @@ class BetaVae(nn.Module):
         loc, scale = self.loc(h), self.scale(h)
         # E_{q(z|x)}: one pathwise sample of z
         z = loc + scale * torch.randn_like(loc)
-        # p(x|z)
+        # log p(x|z)
         logits = self.decoder(z)
-        return bernoulli_log_prob(logits, x)
+        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+        return -cross_entropy.sum(-1)
 
     def kl(self, x: Tensor) -> Tensor:
         """KL[q || p]; x: [..., 64] -> [...]."""
@@ -106,7 +100,8 @@ class BetaVae(nn.Module):
         z = loc + scale * torch.randn_like(loc)
         # log p(x|z)
         logits = self.decoder(z)
-        log_p_x = bernoulli_log_prob(logits, x)
+        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+        log_p_x = -cross_entropy.sum(-1)
         # KL[q(z|x) || p(z)], closed form
         kl = (0.5 * (loc.square() + scale.square() - 1.0) - scale.log()).sum(-1)
         return log_p_x - beta * kl
@@ -132,25 +127,24 @@ class BetaVae(nn.Module):
         z = loc + scale * torch.randn_like(loc)
         # log p(x|z)
         logits = self.decoder(z)
-        log_p_x = bernoulli_log_prob(logits, x)
+        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+        log_p_x = -cross_entropy.sum(-1)
         # KL[q(z|x) || p(z)], closed form
         kl = (0.5 * (loc.square() + scale.square() - 1.0) - scale.log()).sum(-1)
         return {"rec": log_p_x, "kl": kl, "objective": log_p_x - beta * kl}
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw from p(z) p(x|z); variables in `given` are held fixed."""
-        variables = {"z": (1, ()), "x": (1, ("z",))}
-        shape, known = prepare_conditions(shape, given, variables)
-        z = known["z"] if "z" in known else self.p_z().sample(shape)
-        x = known["x"] if "x" in known else self.p_x_given_z(z).sample()
+        shape, held = prepare_conditions(shape, given, {"z": (1, ()), "x": (1, ("z",))})
+        z = held["z"] if "z" in held else self.p_z().sample(shape)
+        x = held["x"] if "x" in held else self.p_x_given_z(z).sample()
         return {"z": z, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Propagate means through p(z) p(x|z); variables in `given` are held fixed."""
-        variables = {"z": (1, ()), "x": (1, ("z",))}
-        shape, known = prepare_conditions(shape, given, variables)
-        z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 8)
-        x = known["x"] if "x" in known else self.p_x_given_z(z).mean
+        shape, held = prepare_conditions(shape, given, {"z": (1, ()), "x": (1, ("z",))})
+        z = held["z"] if "z" in held else self.p_z().mean.expand(*shape, 8)
+        x = held["x"] if "x" in held else self.p_x_given_z(z).mean
         return {"z": z, "x": x}
 
     def log_prob(self, x: Tensor, z: Tensor) -> Tensor:
@@ -158,8 +152,8 @@ class BetaVae(nn.Module):
         check_shapes("log_prob", x=(x, (64,)), z=(z, (8,)))
         log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
         logits = self.decoder(z)
-        log_p_x = bernoulli_log_prob(logits, x)
-        return log_p_z + log_p_x
+        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+        return log_p_z - cross_entropy.sum(-1)
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""

@@ -85,16 +85,16 @@ class Classifier(nn.Module):
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw from p(y|x); variables in `given` are held fixed."""
-        shape, known = prepare_conditions(shape, given, {"y": (0, ()), "x": (1, None)})
-        x = known["x"]
-        y = known["y"] if "y" in known else self.p_y_given_x(x).sample()
+        shape, held = prepare_conditions(shape, given, {"y": (0, ()), "x": (1, None)})
+        x = held["x"]
+        y = held["y"] if "y" in held else self.p_y_given_x(x).sample()
         return {"y": y, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Propagate means through p(y|x); variables in `given` are held fixed."""
-        shape, known = prepare_conditions(shape, given, {"y": (0, ()), "x": (1, None)})
-        x = known["x"]
-        y = known["y"] if "y" in known else self.p_y_given_x(x).mode
+        shape, held = prepare_conditions(shape, given, {"y": (0, ()), "x": (1, None)})
+        x = held["x"]
+        y = held["y"] if "y" in held else self.p_y_given_x(x).mode
         return {"y": y, "x": x}
 
     def log_prob(self, x: Tensor, y: Tensor) -> Tensor:

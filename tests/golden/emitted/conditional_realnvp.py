@@ -704,11 +704,7 @@ class ConditionalRealnvp(nn.Module):
 
     def loss(self, grey: Tensor, y: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of likelihood."""
-        check_shapes("loss", grey=(grey, (64,)), y=(y, (), True))
-        same_batch("loss", grey=(grey, 1), y=(y, 0))
-        u, ladj = self.f(grey, F.one_hot(y, 10).to(self._zero.dtype))
-        difference = 0.5 * u.square().sum() - ladj.sum()
-        return difference / grey.shape[:-1].numel() + 0.5 * 64 * math.log(2 * math.pi)
+        return -self.likelihood(grey, y).mean()
 
     def terms(self, grey: Tensor, y: Tensor) -> dict:
         """Every named term."""
@@ -717,17 +713,17 @@ class ConditionalRealnvp(nn.Module):
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw from p(grey|y); variables in `given` are held fixed."""
         variables = {"grey": (1, ()), "y": (0, None)}
-        shape, known = prepare_conditions(shape, given, variables)
-        y = known["y"]
-        grey = known["grey"] if "grey" in known else self.p_grey_given_y(y).sample()
+        shape, held = prepare_conditions(shape, given, variables)
+        y = held["y"]
+        grey = held["grey"] if "grey" in held else self.p_grey_given_y(y).sample()
         return {"grey": grey, "y": y}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Propagate means through p(grey|y); variables in `given` are held fixed."""
         variables = {"grey": (1, ()), "y": (0, None)}
-        shape, known = prepare_conditions(shape, given, variables)
-        y = known["y"]
-        grey = known["grey"] if "grey" in known else self.p_grey_given_y(y).mean
+        shape, held = prepare_conditions(shape, given, variables)
+        y = held["y"]
+        grey = held["grey"] if "grey" in held else self.p_grey_given_y(y).mean
         return {"grey": grey, "y": y}
 
     def log_prob(self, grey: Tensor, y: Tensor) -> Tensor:

@@ -54,13 +54,6 @@ def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tup
     return shape, {name: v.expand((*shape, *events[name])) for name, v in given.items()}
 
 
-def bernoulli_log_prob(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
-    """log Bernoulli(x; logits), summed over the last `rank` dimensions; both broadcast."""
-    logits, x = torch.broadcast_tensors(logits, x)
-    entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
-    return -entropy.sum(tuple(range(-rank, 0))) if rank else -entropy
-
-
 class ConditionalVae(nn.Module):
     """p(z) p(x|z,y); q(z|x,y); x: boolean[64], y: category[10], z: real[8]."""
 
@@ -83,7 +76,8 @@ class ConditionalVae(nn.Module):
         z = m + scale * torch.randn_like(m)
         # log p(x|z,y)
         logits = self.decoder(torch.cat((z, one_hot), -1))
-        log_p_x = bernoulli_log_prob(logits, x)
+        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+        log_p_x = -cross_entropy.sum(-1)
         # KL[q(z|x,y) || p(z)], closed form
         kl = (0.5 * (m.square() + scale.square() - 1.0) - scale.log()).sum(-1)
         return log_p_x - kl
@@ -108,10 +102,10 @@ class ConditionalVae(nn.Module):
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw from p(z) p(x|z,y); variables in `given` are held fixed."""
         variables = {"z": (1, ()), "x": (1, ("z",)), "y": (0, None)}
-        shape, known = prepare_conditions(shape, given, variables)
-        y = known["y"]
-        z = known["z"] if "z" in known else self.p_z().sample(shape)
-        x = known["x"] if "x" in known else self.p_x_given_z_y(z, y).sample()
+        shape, held = prepare_conditions(shape, given, variables)
+        y = held["y"]
+        z = held["z"] if "z" in held else self.p_z().sample(shape)
+        x = held["x"] if "x" in held else self.p_x_given_z_y(z, y).sample()
         return {"z": z, "x": x, "y": y}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
@@ -119,10 +113,10 @@ class ConditionalVae(nn.Module):
         variables in `given` are held fixed.
         """
         variables = {"z": (1, ()), "x": (1, ("z",)), "y": (0, None)}
-        shape, known = prepare_conditions(shape, given, variables)
-        y = known["y"]
-        z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 8)
-        x = known["x"] if "x" in known else self.p_x_given_z_y(z, y).mean
+        shape, held = prepare_conditions(shape, given, variables)
+        y = held["y"]
+        z = held["z"] if "z" in held else self.p_z().mean.expand(*shape, 8)
+        x = held["x"] if "x" in held else self.p_x_given_z_y(z, y).mean
         return {"z": z, "x": x, "y": y}
 
     def log_prob(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
@@ -130,8 +124,8 @@ class ConditionalVae(nn.Module):
         check_shapes("log_prob", x=(x, (64,)), y=(y, (), True), z=(z, (8,)))
         log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
         logits = self.decoder(torch.cat((z, F.one_hot(y, 10).to(self._zero.dtype)), -1))
-        log_p_x = bernoulli_log_prob(logits, x)
-        return log_p_z + log_p_x
+        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+        return log_p_z - cross_entropy.sum(-1)
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""

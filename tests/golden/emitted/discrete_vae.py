@@ -89,21 +89,7 @@ class DiscreteVae(nn.Module):
 
     def loss(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of elbo."""
-        check_shapes("loss", x=(x, (64,)))
-        logits_b = self.encoder(x)
-        probs = logits_b.sigmoid()
-        b = torch.bernoulli(probs.expand(4, *probs.shape))
-        logits_x = self.decoder(b)
-        log_p_x = bernoulli_log_prob(logits_x, x)
-        log_q_b = bernoulli_log_prob(logits_b, b)
-        product = 0.6931471805599453 * (1.0 - probs)
-        log_p_x_detached = log_p_x.detach()
-        mean_axis_keep = log_p_x_detached.mean(0, keepdim=True)
-        advantage = 1.3333333333333333 * (log_p_x_detached - mean_axis_keep)
-        log_p_x_2 = log_p_x.sum()
-        batch_sum = ((log_q_b - log_q_b.detach()) * advantage).sum()
-        kl = (product + (logits_b + math.log(2)) * probs - F.softplus(logits_b)).sum()
-        return (kl - 0.25 * (log_p_x_2 + batch_sum)) / x.shape[:-1].numel()
+        return -self.elbo(x).mean()
 
     def terms(self, x: Tensor) -> dict:
         """Every named term."""
@@ -111,18 +97,16 @@ class DiscreteVae(nn.Module):
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw from p(b) p(x|b); variables in `given` are held fixed."""
-        variables = {"b": (1, ()), "x": (1, ("b",))}
-        shape, known = prepare_conditions(shape, given, variables)
-        b = known["b"] if "b" in known else self.p_b().sample(shape)
-        x = known["x"] if "x" in known else self.p_x_given_b(b).sample()
+        shape, held = prepare_conditions(shape, given, {"b": (1, ()), "x": (1, ("b",))})
+        b = held["b"] if "b" in held else self.p_b().sample(shape)
+        x = held["x"] if "x" in held else self.p_x_given_b(b).sample()
         return {"b": b, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Propagate means through p(b) p(x|b); variables in `given` are held fixed."""
-        variables = {"b": (1, ()), "x": (1, ("b",))}
-        shape, known = prepare_conditions(shape, given, variables)
-        b = known["b"] if "b" in known else self.p_b().mean.expand(*shape, 16)
-        x = known["x"] if "x" in known else self.p_x_given_b(b).mean
+        shape, held = prepare_conditions(shape, given, {"b": (1, ()), "x": (1, ("b",))})
+        b = held["b"] if "b" in held else self.p_b().mean.expand(*shape, 16)
+        x = held["x"] if "x" in held else self.p_x_given_b(b).mean
         return {"b": b, "x": x}
 
     def log_prob(self, x: Tensor, b: Tensor) -> Tensor:
@@ -130,7 +114,8 @@ class DiscreteVae(nn.Module):
         check_shapes("log_prob", x=(x, (64,)), b=(b, (16,)))
         product = 0.6931471805599453 * (1.0 - b)
         logits = self.decoder(b)
-        log_p_x = bernoulli_log_prob(logits, x)
+        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+        log_p_x = -cross_entropy.sum(-1)
         return log_p_x - (0.6931471805599453 * b + product).sum(-1)
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:

@@ -78,6 +78,7 @@ class EnumeratedVae(nn.Module):
             "table_1",
             torch.tensor([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]),
         )
+        self.register_buffer("_zero", torch.zeros(()), persistent=False)
 
     def elbo(self, x: Tensor) -> Tensor:
         """ELBO[p || q]; x: [..., 64] -> [...]."""
@@ -100,29 +101,14 @@ class EnumeratedVae(nn.Module):
         total = scale.square() + (q_loc_z - p_loc_z).square()
         kl_z = (0.5 * (total - 1.0) - scale.log()).sum(-1)
         # KL[q(k|x) || p(k)], closed form
-        kl_k = ((log_probs - self.table_1.log_softmax(-1)) * log_probs.exp()).sum(-1)
+        kl_k = ((log_probs + math.log(10)) * log_probs.exp()).sum(-1)
         # weighted by q(k|x)
         probs = log_q_k.exp()
         return (probs * (log_p_x - kl_z)).sum(0) - kl_k
 
     def loss(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of elbo."""
-        check_shapes("loss", x=(x, (64,)))
-        h = self.encoder(x)
-        p_loc_z = expand_rows(self.centres, x.shape[:-1])
-        q_loc_z = self.loc(h) + p_loc_z
-        scale = self.scale(h)
-        z = q_loc_z + scale * torch.randn_like(q_loc_z)
-        logits_x = self.decoder(z)
-        log_p_x = bernoulli_log_prob(logits_x, x)
-        logits_k = self.logits(h)
-        log_probs = logits_k.log_softmax(-1)
-        log_q_k = log_probs.movedim(-1, 0)
-        total = scale.square() + (q_loc_z - p_loc_z).square()
-        kl_z = (0.5 * (total - 1.0) - scale.log()).sum(-1)
-        probs = log_q_k.exp()
-        kl_k = ((log_probs - self.table_1.log_softmax(-1)) * log_probs.exp()).sum()
-        return (kl_k - (probs * (log_p_x - kl_z)).sum(0).sum()) / x.shape[:-1].numel()
+        return -self.elbo(x).mean()
 
     def terms(self, x: Tensor) -> dict:
         """Every named term."""
@@ -131,10 +117,10 @@ class EnumeratedVae(nn.Module):
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw from p(k) p(z|k) p(x|z); variables in `given` are held fixed."""
         variables = {"k": (0, ()), "z": (1, ("k",)), "x": (1, ("z",))}
-        shape, known = prepare_conditions(shape, given, variables)
-        k = known["k"] if "k" in known else self.p_k().sample(shape)
-        z = known["z"] if "z" in known else self.p_z_given_k(k).sample()
-        x = known["x"] if "x" in known else self.p_x_given_z(z).sample()
+        shape, held = prepare_conditions(shape, given, variables)
+        k = held["k"] if "k" in held else self.p_k().sample(shape)
+        z = held["z"] if "z" in held else self.p_z_given_k(k).sample()
+        x = held["x"] if "x" in held else self.p_x_given_z(z).sample()
         return {"k": k, "z": z, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
@@ -142,21 +128,21 @@ class EnumeratedVae(nn.Module):
         variables in `given` are held fixed.
         """
         variables = {"k": (0, ()), "z": (1, ("k",)), "x": (1, ("z",))}
-        shape, known = prepare_conditions(shape, given, variables)
-        k = known["k"] if "k" in known else self.p_k().mode.expand(shape)
-        z = known["z"] if "z" in known else self.p_z_given_k(k).mean
-        x = known["x"] if "x" in known else self.p_x_given_z(z).mean
+        shape, held = prepare_conditions(shape, given, variables)
+        k = held["k"] if "k" in held else self.p_k().mode.expand(shape)
+        z = held["z"] if "z" in held else self.p_z_given_k(k).mean
+        x = held["x"] if "x" in held else self.p_x_given_z(z).mean
         return {"k": k, "z": z, "x": x}
 
     def log_prob(self, x: Tensor, k: Tensor, z: Tensor) -> Tensor:
         """log p(k) p(z|k) p(x|z); x: [..., 64], k: [...], z: [..., 4] -> [...]."""
         check_shapes("log_prob", x=(x, (64,)), k=(k, (), True), z=(z, (4,)))
-        log_p_k = self.table_1.log_softmax(-1)[k]
+        log_p_k = torch.full_like(self._zero, -2.302585092994046).expand(x.shape[:-1])
         product = -0.5 * (z - self.centres[k]).square().sum(-1)
         log_p_z = product - 0.5 * 4 * math.log(2 * math.pi)
         logits = self.decoder(z)
-        log_p_x = bernoulli_log_prob(logits, x)
-        return log_p_k + log_p_z + log_p_x
+        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+        return log_p_k + log_p_z - cross_entropy.sum(-1)
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""

@@ -80,14 +80,7 @@ class ExactFactorAnalysis(nn.Module):
 
     def loss(self, grey: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of likelihood."""
-        check_shapes("loss", grey=(grey, (64,)))
-        matmul = self.loadings @ self.loadings.mT
-        square = F.softplus(self.free_noise).square()
-        tril = torch.linalg.cholesky(matmul + torch.diag_embed(square))
-        square_2 = solve_vector(tril, grey - self.centre).square()
-        total = tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-        divide_by_batch = 0.5 * square_2.sum() / grey.shape[:-1].numel()
-        return divide_by_batch + 32 * math.log(2 * math.pi) + total
+        return -self.likelihood(grey).mean()
 
     def terms(self, grey: Tensor) -> dict:
         """Every named term."""
@@ -96,9 +89,9 @@ class ExactFactorAnalysis(nn.Module):
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw from p(z) p(grey|z); variables in `given` are held fixed."""
         variables = {"z": (1, ()), "grey": (1, ("z",))}
-        shape, known = prepare_conditions(shape, given, variables)
-        z = known["z"] if "z" in known else self.p_z().sample(shape)
-        grey = known["grey"] if "grey" in known else self.p_grey_given_z(z).sample()
+        shape, held = prepare_conditions(shape, given, variables)
+        z = held["z"] if "z" in held else self.p_z().sample(shape)
+        grey = held["grey"] if "grey" in held else self.p_grey_given_z(z).sample()
         return {"z": z, "grey": grey}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
@@ -106,9 +99,9 @@ class ExactFactorAnalysis(nn.Module):
         variables in `given` are held fixed.
         """
         variables = {"z": (1, ()), "grey": (1, ("z",))}
-        shape, known = prepare_conditions(shape, given, variables)
-        z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 8)
-        grey = known["grey"] if "grey" in known else self.p_grey_given_z(z).mean
+        shape, held = prepare_conditions(shape, given, variables)
+        z = held["z"] if "z" in held else self.p_z().mean.expand(*shape, 8)
+        grey = held["grey"] if "grey" in held else self.p_grey_given_z(z).mean
         return {"z": z, "grey": grey}
 
     def log_prob(self, grey: Tensor, z: Tensor) -> Tensor:

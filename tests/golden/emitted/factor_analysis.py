@@ -80,16 +80,7 @@ class FactorAnalysis(nn.Module):
 
     def loss(self, grey: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of elbo."""
-        check_shapes("loss", grey=(grey, (64,)))
-        loc_z = self.loc(grey)
-        spread = F.softplus(self.free_spread)
-        z = loc_z + spread * torch.randn_like(loc_z)
-        loc_grey = F.linear(z, self.loadings) + self.centre
-        noise = F.softplus(self.free_noise)
-        product = 0.5 * ((grey - loc_grey) / noise).square()
-        kl = (0.5 * (loc_z.square() + spread.square() - 1.0) - spread.log()).sum()
-        divide_by_batch = ((noise.log() + product).sum() + kl) / grey.shape[:-1].numel()
-        return divide_by_batch + 0.5 * 64 * math.log(2 * math.pi)
+        return -self.elbo(grey).mean()
 
     def terms(self, grey: Tensor) -> dict:
         """Every named term."""
@@ -98,9 +89,9 @@ class FactorAnalysis(nn.Module):
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw from p(z) p(grey|z); variables in `given` are held fixed."""
         variables = {"z": (1, ()), "grey": (1, ("z",))}
-        shape, known = prepare_conditions(shape, given, variables)
-        z = known["z"] if "z" in known else self.p_z().sample(shape)
-        grey = known["grey"] if "grey" in known else self.p_grey_given_z(z).sample()
+        shape, held = prepare_conditions(shape, given, variables)
+        z = held["z"] if "z" in held else self.p_z().sample(shape)
+        grey = held["grey"] if "grey" in held else self.p_grey_given_z(z).sample()
         return {"z": z, "grey": grey}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
@@ -108,9 +99,9 @@ class FactorAnalysis(nn.Module):
         variables in `given` are held fixed.
         """
         variables = {"z": (1, ()), "grey": (1, ("z",))}
-        shape, known = prepare_conditions(shape, given, variables)
-        z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 8)
-        grey = known["grey"] if "grey" in known else self.p_grey_given_z(z).mean
+        shape, held = prepare_conditions(shape, given, variables)
+        z = held["z"] if "z" in held else self.p_z().mean.expand(*shape, 8)
+        grey = held["grey"] if "grey" in held else self.p_grey_given_z(z).mean
         return {"z": z, "grey": grey}
 
     def log_prob(self, grey: Tensor, z: Tensor) -> Tensor:

@@ -115,19 +115,11 @@ class Gan(nn.Module):
 
     def loss_js(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of js."""
-        check_shapes("loss_js", x=(x, (2,)))
-        z = torch.randn_like(self._zero.expand(*x.shape[:-1], 4))
-        v = self.generator(z)
-        batch_sum = F.softplus(-self.d(v)[..., 0]).sum()
-        total = batch_sum + F.softplus(self.d(x)[..., 0]).sum()
-        return 0.5 * total / x.shape[:-1].numel() - math.log(2)
+        return -self.js(x).mean()
 
     def loss_fool(self, x: Tensor) -> Tensor:
         """The scalar to minimise: the batch mean of fool."""
-        check_shapes("loss_fool", x=(x, (2,)))
-        z = torch.randn_like(self._zero.expand(*x.shape[:-1], 4))
-        v = self.generator(z)
-        return F.softplus(self.d(v)[..., 0]).mean()
+        return self.fool(x).mean()
 
     def terms(self, x: Tensor) -> dict:
         """Every named term, in one pass."""
@@ -145,18 +137,16 @@ class Gan(nn.Module):
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw from p(z) p(x|z); variables in `given` are held fixed."""
-        variables = {"z": (1, ()), "x": (1, ("z",))}
-        shape, known = prepare_conditions(shape, given, variables)
-        z = known["z"] if "z" in known else self.p_z().sample(shape)
-        x = known["x"] if "x" in known else self.p_x_given_z(z).sample()
+        shape, held = prepare_conditions(shape, given, {"z": (1, ()), "x": (1, ("z",))})
+        z = held["z"] if "z" in held else self.p_z().sample(shape)
+        x = held["x"] if "x" in held else self.p_x_given_z(z).sample()
         return {"z": z, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Propagate means through p(z) p(x|z); variables in `given` are held fixed."""
-        variables = {"z": (1, ()), "x": (1, ("z",))}
-        shape, known = prepare_conditions(shape, given, variables)
-        z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 4)
-        x = known["x"] if "x" in known else self.p_x_given_z(z).mean
+        shape, held = prepare_conditions(shape, given, {"z": (1, ()), "x": (1, ("z",))})
+        z = held["z"] if "z" in held else self.p_z().mean.expand(*shape, 4)
+        x = held["x"] if "x" in held else self.p_x_given_z(z).mean
         return {"z": z, "x": x}
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:

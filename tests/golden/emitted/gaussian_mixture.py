@@ -86,15 +86,7 @@ class GaussianMixture(nn.Module):
 
     def loss(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of likelihood."""
-        check_shapes("loss", x=(x, (2,)))
-        log_probs = self.weights.log_softmax(-1)
-        scale = expand_rows(F.softplus(self.free_widths), x.shape[:-1])
-        difference = x - expand_rows(self.centres, x.shape[:-1])
-        total = scale.log() + 0.5 * (difference / scale).square()
-        log_p_x = -0.5 * 2 * math.log(2 * math.pi) - total.sum(-1)
-        lifted = log_probs.reshape(-1, *(1 for _ in x.shape[:-1]))
-        log_sum_k = (lifted + log_p_x).logsumexp(0)
-        return -log_sum_k.mean()
+        return -self.likelihood(x).mean()
 
     def terms(self, x: Tensor) -> dict:
         """Every named term."""
@@ -102,18 +94,16 @@ class GaussianMixture(nn.Module):
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw from p(k) p(x|k); variables in `given` are held fixed."""
-        variables = {"k": (0, ()), "x": (1, ("k",))}
-        shape, known = prepare_conditions(shape, given, variables)
-        k = known["k"] if "k" in known else self.p_k().sample(shape)
-        x = known["x"] if "x" in known else self.p_x_given_k(k).sample()
+        shape, held = prepare_conditions(shape, given, {"k": (0, ()), "x": (1, ("k",))})
+        k = held["k"] if "k" in held else self.p_k().sample(shape)
+        x = held["x"] if "x" in held else self.p_x_given_k(k).sample()
         return {"k": k, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Propagate means through p(k) p(x|k); variables in `given` are held fixed."""
-        variables = {"k": (0, ()), "x": (1, ("k",))}
-        shape, known = prepare_conditions(shape, given, variables)
-        k = known["k"] if "k" in known else self.p_k().mode.expand(shape)
-        x = known["x"] if "x" in known else self.p_x_given_k(k).mean
+        shape, held = prepare_conditions(shape, given, {"k": (0, ()), "x": (1, ("k",))})
+        k = held["k"] if "k" in held else self.p_k().mode.expand(shape)
+        x = held["x"] if "x" in held else self.p_x_given_k(k).mean
         return {"k": k, "x": x}
 
     def log_prob(self, x: Tensor, k: Tensor) -> Tensor:
@@ -127,40 +117,11 @@ class GaussianMixture(nn.Module):
 
     def log_p_x(self, x: Tensor) -> Tensor:
         """log p(x|k) p(k); x: [..., 2] -> [...]."""
-        check_shapes("log_p_x", x=(x, (2,)))
-        # log p(k)
-        log_probs = self.weights.log_softmax(-1)
-        # log p(x|k)
-        scale = expand_rows(F.softplus(self.free_widths), x.shape[:-1])
-        difference = x - expand_rows(self.centres, x.shape[:-1])
-        total = scale.log() + 0.5 * (difference / scale).square()
-        log_p_x = -0.5 * 2 * math.log(2 * math.pi) - total.sum(-1)
-        # log p(x): the sum over k
-        lifted = log_probs.reshape(-1, *(1 for _ in x.shape[:-1]))
-        return (lifted + log_p_x).logsumexp(0)
+        return self.likelihood(x)
 
     def log_p_k_given_x(self, x: Tensor, k: Tensor) -> Tensor:
         """log p(k|x); x: [..., 2], k: [...] -> [...]."""
-        check_shapes("log_p_k_given_x", x=(x, (2,)), k=(k, (), True))
-        # log p(k)
-        log_probs = self.weights.log_softmax(-1)
-        log_p_k = log_probs[k]
-        # log p(x|k)
-        widths = F.softplus(self.free_widths)
-        p_scale_x = widths[k]
-        square = ((x - self.centres[k]) / p_scale_x).square()
-        total = (p_scale_x.log() + 0.5 * square).sum(-1)
-        log_p_x = -0.5 * 2 * math.log(2 * math.pi) - total
-        # log p(x|k)
-        p_scale_x_2 = expand_rows(widths, x.shape[:-1])
-        difference = x - expand_rows(self.centres, x.shape[:-1])
-        product = 0.5 * (difference / p_scale_x_2).square()
-        total_2 = (p_scale_x_2.log() + product).sum(-1)
-        log_p_x_2 = -0.5 * 2 * math.log(2 * math.pi) - total_2
-        # log p(x): the sum over k
-        lifted = log_probs.reshape(-1, *(1 for _ in x.shape[:-1]))
-        log_sum_k = (lifted + log_p_x_2).logsumexp(0)
-        return log_p_k + log_p_x - log_sum_k
+        return self.p_k_given_x(x).log_prob(k)
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""

@@ -616,10 +616,7 @@ class Glow(nn.Module):
 
     def loss(self, grey: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of likelihood."""
-        check_shapes("loss", grey=(grey, (64,)))
-        u, ladj = self.f(grey)
-        difference = 0.5 * u.square().sum() - ladj.sum()
-        return difference / grey.shape[:-1].numel() + 0.5 * 64 * math.log(2 * math.pi)
+        return -self.likelihood(grey).mean()
 
     def terms(self, grey: Tensor) -> dict:
         """Every named term."""
@@ -627,17 +624,14 @@ class Glow(nn.Module):
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw from p(grey); variables in `given` are held fixed."""
-        shape, known = prepare_conditions(shape, given, {"grey": (1, ())})
-        grey = known["grey"] if "grey" in known else self.p_grey().sample(shape)
+        shape, held = prepare_conditions(shape, given, {"grey": (1, ())})
+        grey = held["grey"] if "grey" in held else self.p_grey().sample(shape)
         return {"grey": grey}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Propagate means through p(grey); variables in `given` are held fixed."""
-        shape, known = prepare_conditions(shape, given, {"grey": (1, ())})
-        if "grey" in known:
-            grey = known["grey"]
-        else:
-            grey = self.p_grey().mean.expand(*shape, 64)
+        shape, held = prepare_conditions(shape, given, {"grey": (1, ())})
+        grey = held["grey"] if "grey" in held else self.p_grey().mean.expand(*shape, 64)
         return {"grey": grey}
 
     def log_prob(self, grey: Tensor) -> Tensor:

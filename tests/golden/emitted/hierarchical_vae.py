@@ -47,13 +47,6 @@ def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tup
     return shape, {name: v.expand((*shape, *events[name])) for name, v in given.items()}
 
 
-def bernoulli_log_prob(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
-    """log Bernoulli(x; logits), summed over the last `rank` dimensions; both broadcast."""
-    logits, x = torch.broadcast_tensors(logits, x)
-    entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
-    return -entropy.sum(tuple(range(-rank, 0))) if rank else -entropy
-
-
 class HierarchicalVae(nn.Module):
     """p(z_2) p(z_1|z_2) p(x|z_1); q(z_1|x) q(z_2|z_1); x: boolean[64], z_1: real[16],
     z_2: real[4].
@@ -79,7 +72,7 @@ class HierarchicalVae(nn.Module):
         z_1 = q_loc_z_1 + q_scale_z_1 * torch.randn_like(q_loc_z_1)
         # log p(x|z_1)
         logits = self.decode_0(z_1)
-        log_p_x = bernoulli_log_prob(logits, x)
+        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
         # q(z_2|z_1)
         loc_z_2, s_2 = self.encode_2(z_1).chunk(2, -1)
         scale_z_2 = F.softplus(s_2)
@@ -96,7 +89,7 @@ class HierarchicalVae(nn.Module):
         kl = (0.5 * difference - scale_z_2.log()).sum(-1)
         # H[q(z_1|x)], closed form
         entropy = (q_scale_z_1.log() + 1.4189385332046727).sum(-1)
-        return log_p_x + log_p_z_1 + entropy - kl
+        return log_p_z_1 - cross_entropy.sum(-1) + entropy - kl
 
     def loss(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of elbo."""
@@ -126,10 +119,10 @@ class HierarchicalVae(nn.Module):
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw from p(z_2) p(z_1|z_2) p(x|z_1); variables in `given` are held fixed."""
         variables = {"z_2": (1, ()), "z_1": (1, ("z_2",)), "x": (1, ("z_1",))}
-        shape, known = prepare_conditions(shape, given, variables)
-        z_2 = known["z_2"] if "z_2" in known else self.p_z_2().sample(shape)
-        z_1 = known["z_1"] if "z_1" in known else self.p_z_1_given_z_2(z_2).sample()
-        x = known["x"] if "x" in known else self.p_x_given_z_1(z_1).sample()
+        shape, held = prepare_conditions(shape, given, variables)
+        z_2 = held["z_2"] if "z_2" in held else self.p_z_2().sample(shape)
+        z_1 = held["z_1"] if "z_1" in held else self.p_z_1_given_z_2(z_2).sample()
+        x = held["x"] if "x" in held else self.p_x_given_z_1(z_1).sample()
         return {"z_2": z_2, "z_1": z_1, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
@@ -137,10 +130,10 @@ class HierarchicalVae(nn.Module):
         variables in `given` are held fixed.
         """
         variables = {"z_2": (1, ()), "z_1": (1, ("z_2",)), "x": (1, ("z_1",))}
-        shape, known = prepare_conditions(shape, given, variables)
-        z_2 = known["z_2"] if "z_2" in known else self.p_z_2().mean.expand(*shape, 4)
-        z_1 = known["z_1"] if "z_1" in known else self.p_z_1_given_z_2(z_2).mean
-        x = known["x"] if "x" in known else self.p_x_given_z_1(z_1).mean
+        shape, held = prepare_conditions(shape, given, variables)
+        z_2 = held["z_2"] if "z_2" in held else self.p_z_2().mean.expand(*shape, 4)
+        z_1 = held["z_1"] if "z_1" in held else self.p_z_1_given_z_2(z_2).mean
+        x = held["x"] if "x" in held else self.p_x_given_z_1(z_1).mean
         return {"z_2": z_2, "z_1": z_1, "x": x}
 
     def log_prob(self, x: Tensor, z_1: Tensor, z_2: Tensor) -> Tensor:
@@ -154,8 +147,8 @@ class HierarchicalVae(nn.Module):
         total = scale.log() + 0.5 * ((z_1 - m) / scale).square()
         log_p_z_1 = -0.5 * 16 * math.log(2 * math.pi) - total.sum(-1)
         logits = self.decode_0(z_1)
-        log_p_x = bernoulli_log_prob(logits, x)
-        return log_p_z_2 + log_p_z_1 + log_p_x
+        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+        return log_p_z_2 + log_p_z_1 - cross_entropy.sum(-1)
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""

@@ -47,11 +47,11 @@ def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tup
     return shape, {name: v.expand((*shape, *events[name])) for name, v in given.items()}
 
 
-def bernoulli_log_prob(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
-    """log Bernoulli(x; logits), summed over the last `rank` dimensions; both broadcast."""
+def bernoulli_cross_entropy(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
+    """-log Bernoulli(x; logits), summed over the last `rank` dimensions; both broadcast."""
     logits, x = torch.broadcast_tensors(logits, x)
     entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
-    return -entropy.sum(tuple(range(-rank, 0))) if rank else -entropy
+    return entropy.sum(tuple(range(-rank, 0))) if rank else entropy
 
 
 class Iwae(nn.Module):
@@ -77,14 +77,14 @@ class Iwae(nn.Module):
         log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
         # log p(x|z)
         p_logits_x = self.decoder(z)
-        log_p_x = bernoulli_log_prob(p_logits_x, x)
+        cross_entropy = bernoulli_cross_entropy(p_logits_x, x)
         loc_detached = loc.detach()
         scale_detached = scale.detach()
         # log q(z|x)
         log = scale_detached.log()
         square = ((z - loc_detached) / scale_detached).square()
         log_q_z = -0.5 * 8 * math.log(2 * math.pi) - (log + 0.5 * square).sum(-1)
-        log_w = log_p_z + log_p_x - log_q_z
+        log_w = log_p_z - cross_entropy - log_q_z
         bound = log_w.logsumexp(0) - math.log(8)
         # the gradient of each draw, scaled by its weight once more
         share = log_w.detach().softmax(0)
@@ -94,12 +94,12 @@ class Iwae(nn.Module):
         log_p_z_2 = -0.5 * z_scaled.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
         # log p(x|z)
         p_logits_x_2 = self.decoder(z_scaled)
-        log_p_x_2 = bernoulli_log_prob(p_logits_x_2, x)
+        cross_entropy_2 = bernoulli_cross_entropy(p_logits_x_2, x)
         # log q(z|x)
         ratio = (z_scaled - loc_detached) / scale_detached
         total = (log + 0.5 * ratio.square()).sum(-1)
         log_q_z_2 = -0.5 * 8 * math.log(2 * math.pi) - total
-        weighed = (share * (log_p_z_2 + log_p_x_2 - log_q_z_2)).sum(0)
+        weighed = (share * (log_p_z_2 - cross_entropy_2 - log_q_z_2)).sum(0)
         return bound.detach() + weighed - weighed.detach()
 
     def elbo(self, x: Tensor) -> Tensor:
@@ -112,40 +112,15 @@ class Iwae(nn.Module):
         z = loc + scale * torch.randn_like(loc)
         # log p(x|z)
         logits = self.decoder(z)
-        log_p_x = bernoulli_log_prob(logits, x)
+        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+        log_p_x = -cross_entropy.sum(-1)
         # KL[q(z|x) || p(z)], closed form
         kl = (0.5 * (loc.square() + scale.square() - 1.0) - scale.log()).sum(-1)
         return log_p_x - kl
 
     def loss(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of bound."""
-        check_shapes("loss", x=(x, (64,)))
-        h = self.hidden(x)
-        loc, scale = self.loc(h), self.scale(h)
-        z = loc + scale * torch.randn_like(loc.expand(8, *loc.shape))
-        log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
-        p_logits_x = self.decoder(z)
-        log_p_x = bernoulli_log_prob(p_logits_x, x)
-        loc_detached = loc.detach()
-        scale_detached = scale.detach()
-        log = scale_detached.log()
-        square = ((z - loc_detached) / scale_detached).square()
-        log_q_z = -0.5 * 8 * math.log(2 * math.pi) - (log + 0.5 * square).sum(-1)
-        log_w = log_p_z + log_p_x - log_q_z
-        bound = log_w.logsumexp(0) - math.log(8)
-        share = log_w.detach().softmax(0)
-        z_detached = z.detach()
-        z_scaled = z_detached + share.unsqueeze(-1) * (z - z_detached)
-        log_p_z_2 = -0.5 * z_scaled.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
-        p_logits_x_2 = self.decoder(z_scaled)
-        log_p_x_2 = bernoulli_log_prob(p_logits_x_2, x)
-        ratio = (z_scaled - loc_detached) / scale_detached
-        total = (log + 0.5 * ratio.square()).sum(-1)
-        log_q_z_2 = -0.5 * 8 * math.log(2 * math.pi) - total
-        weighed = (share * (log_p_z_2 + log_p_x_2 - log_q_z_2)).sum(0)
-        weighed_2 = weighed.sum()
-        difference = weighed.detach().sum() - weighed_2
-        return (difference - bound.detach().sum()) / x.shape[:-1].numel()
+        return -self.bound(x).mean()
 
     def terms(self, x: Tensor) -> dict:
         """Every named term, in one pass."""
@@ -159,14 +134,14 @@ class Iwae(nn.Module):
         log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
         # log p(x|z)
         p_logits_x = self.decoder(z)
-        log_p_x = bernoulli_log_prob(p_logits_x, x)
+        cross_entropy = bernoulli_cross_entropy(p_logits_x, x)
         loc_detached = loc.detach()
         scale_detached = scale.detach()
         # log q(z|x)
         log = scale_detached.log()
         square = ((z - loc_detached) / scale_detached).square()
         log_q_z = -0.5 * 8 * math.log(2 * math.pi) - (log + 0.5 * square).sum(-1)
-        log_w = log_p_z + log_p_x - log_q_z
+        log_w = log_p_z - cross_entropy - log_q_z
         bound = log_w.logsumexp(0) - math.log(8)
         # the gradient of each draw, scaled by its weight once more
         share = log_w.detach().softmax(0)
@@ -176,38 +151,37 @@ class Iwae(nn.Module):
         log_p_z_2 = -0.5 * z_scaled.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
         # log p(x|z)
         p_logits_x_2 = self.decoder(z_scaled)
-        log_p_x_2 = bernoulli_log_prob(p_logits_x_2, x)
+        cross_entropy_2 = bernoulli_cross_entropy(p_logits_x_2, x)
         # log q(z|x)
         ratio = (z_scaled - loc_detached) / scale_detached
         total = (log + 0.5 * ratio.square()).sum(-1)
         log_q_z_2 = -0.5 * 8 * math.log(2 * math.pi) - total
-        weighed = (share * (log_p_z_2 + log_p_x_2 - log_q_z_2)).sum(0)
+        weighed = (share * (log_p_z_2 - cross_entropy_2 - log_q_z_2)).sum(0)
         # E_{q(z|x)}: one pathwise sample of z
         z_2 = loc + scale * torch.randn_like(loc)
         # log p(x|z)
         p_logits_x_3 = self.decoder(z_2)
-        log_p_x_3 = bernoulli_log_prob(p_logits_x_3, x)
+        cross_entropy_3 = bernoulli_cross_entropy(p_logits_x_3, x, 0)
+        log_p_x = -cross_entropy_3.sum(-1)
         # KL[q(z|x) || p(z)], closed form
         kl = (0.5 * (loc.square() + scale.square() - 1.0) - scale.log()).sum(-1)
         return {
             "bound": bound.detach() + weighed - weighed.detach(),
-            "elbo": log_p_x_3 - kl,
+            "elbo": log_p_x - kl,
         }
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw from p(z) p(x|z); variables in `given` are held fixed."""
-        variables = {"z": (1, ()), "x": (1, ("z",))}
-        shape, known = prepare_conditions(shape, given, variables)
-        z = known["z"] if "z" in known else self.p_z().sample(shape)
-        x = known["x"] if "x" in known else self.p_x_given_z(z).sample()
+        shape, held = prepare_conditions(shape, given, {"z": (1, ()), "x": (1, ("z",))})
+        z = held["z"] if "z" in held else self.p_z().sample(shape)
+        x = held["x"] if "x" in held else self.p_x_given_z(z).sample()
         return {"z": z, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Propagate means through p(z) p(x|z); variables in `given` are held fixed."""
-        variables = {"z": (1, ()), "x": (1, ("z",))}
-        shape, known = prepare_conditions(shape, given, variables)
-        z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 8)
-        x = known["x"] if "x" in known else self.p_x_given_z(z).mean
+        shape, held = prepare_conditions(shape, given, {"z": (1, ()), "x": (1, ("z",))})
+        z = held["z"] if "z" in held else self.p_z().mean.expand(*shape, 8)
+        x = held["x"] if "x" in held else self.p_x_given_z(z).mean
         return {"z": z, "x": x}
 
     def log_prob(self, x: Tensor, z: Tensor) -> Tensor:
@@ -215,8 +189,8 @@ class Iwae(nn.Module):
         check_shapes("log_prob", x=(x, (64,)), z=(z, (8,)))
         log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
         logits = self.decoder(z)
-        log_p_x = bernoulli_log_prob(logits, x)
-        return log_p_z + log_p_x
+        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+        return log_p_z - cross_entropy.sum(-1)
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""

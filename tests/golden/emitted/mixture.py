@@ -59,6 +59,13 @@ def expand_rows(table: Tensor, batch: tuple) -> Tensor:
     return ones.expand(rows, *batch, *rest)
 
 
+def bernoulli_cross_entropy(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
+    """-log Bernoulli(x; logits), summed over the last `rank` dimensions; both broadcast."""
+    logits, x = torch.broadcast_tensors(logits, x)
+    entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+    return entropy.sum(tuple(range(-rank, 0))) if rank else entropy
+
+
 def bernoulli_log_prob(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
     """log Bernoulli(x; logits), summed over the last `rank` dimensions; both broadcast."""
     logits, x = torch.broadcast_tensors(logits, x)
@@ -77,13 +84,12 @@ class Mixture(nn.Module):
     def likelihood(self, x: Tensor) -> Tensor:
         """log p(x); x: [..., 64] -> [...]."""
         check_shapes("likelihood", x=(x, (64,)))
-        # log p(k)
-        log_probs = self.weights.log_softmax(-1)
         # log p(x|k)
-        log_p_x = bernoulli_log_prob(expand_rows(self.prototypes, x.shape[:-1]), x)
+        logits = expand_rows(self.prototypes, x.shape[:-1])
+        cross_entropy = bernoulli_cross_entropy(logits, x)
         # log p(x): the sum over k
-        lifted = log_probs.reshape(-1, *(1 for _ in x.shape[:-1]))
-        return (lifted + log_p_x).logsumexp(0)
+        lifted = self.weights.log_softmax(-1).reshape(-1, *(1 for _ in x.shape[:-1]))
+        return (lifted - cross_entropy).logsumexp(0)
 
     def certainty(self, x: Tensor) -> Tensor:
         """E_{p(k|x)}[log p(k|x)]; x: [..., 64] -> [...]."""
@@ -103,12 +109,7 @@ class Mixture(nn.Module):
 
     def loss(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of likelihood."""
-        check_shapes("loss", x=(x, (64,)))
-        log_probs = self.weights.log_softmax(-1)
-        log_p_x = bernoulli_log_prob(expand_rows(self.prototypes, x.shape[:-1]), x)
-        lifted = log_probs.reshape(-1, *(1 for _ in x.shape[:-1]))
-        log_sum_k = (lifted + log_p_x).logsumexp(0)
-        return -log_sum_k.mean()
+        return -self.likelihood(x).mean()
 
     def terms(self, x: Tensor) -> dict:
         """Every named term, in one pass."""
@@ -131,51 +132,32 @@ class Mixture(nn.Module):
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw from p(k) p(x|k); variables in `given` are held fixed."""
-        variables = {"k": (0, ()), "x": (1, ("k",))}
-        shape, known = prepare_conditions(shape, given, variables)
-        k = known["k"] if "k" in known else self.p_k().sample(shape)
-        x = known["x"] if "x" in known else self.p_x_given_k(k).sample()
+        shape, held = prepare_conditions(shape, given, {"k": (0, ()), "x": (1, ("k",))})
+        k = held["k"] if "k" in held else self.p_k().sample(shape)
+        x = held["x"] if "x" in held else self.p_x_given_k(k).sample()
         return {"k": k, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Propagate means through p(k) p(x|k); variables in `given` are held fixed."""
-        variables = {"k": (0, ()), "x": (1, ("k",))}
-        shape, known = prepare_conditions(shape, given, variables)
-        k = known["k"] if "k" in known else self.p_k().mode.expand(shape)
-        x = known["x"] if "x" in known else self.p_x_given_k(k).mean
+        shape, held = prepare_conditions(shape, given, {"k": (0, ()), "x": (1, ("k",))})
+        k = held["k"] if "k" in held else self.p_k().mode.expand(shape)
+        x = held["x"] if "x" in held else self.p_x_given_k(k).mean
         return {"k": k, "x": x}
 
     def log_prob(self, x: Tensor, k: Tensor) -> Tensor:
         """log p(k) p(x|k); x: [..., 64], k: [...] -> [...]."""
         check_shapes("log_prob", x=(x, (64,)), k=(k, (), True))
         log_p_k = self.weights.log_softmax(-1)[k]
-        log_p_x = bernoulli_log_prob(self.prototypes[k], x)
-        return log_p_k + log_p_x
+        cross_entropy = bernoulli_cross_entropy(self.prototypes[k], x, 0)
+        return log_p_k - cross_entropy.sum(-1)
 
     def log_p_x(self, x: Tensor) -> Tensor:
         """log p(x|k) p(k); x: [..., 64] -> [...]."""
-        check_shapes("log_p_x", x=(x, (64,)))
-        # log p(k)
-        log_probs = self.weights.log_softmax(-1)
-        # log p(x|k)
-        log_p_x = bernoulli_log_prob(expand_rows(self.prototypes, x.shape[:-1]), x)
-        # log p(x): the sum over k
-        lifted = log_probs.reshape(-1, *(1 for _ in x.shape[:-1]))
-        return (lifted + log_p_x).logsumexp(0)
+        return self.likelihood(x)
 
     def log_p_k_given_x(self, x: Tensor, k: Tensor) -> Tensor:
         """log p(k|x); x: [..., 64], k: [...] -> [...]."""
-        check_shapes("log_p_k_given_x", x=(x, (64,)), k=(k, (), True))
-        # log p(k)
-        log_probs = self.weights.log_softmax(-1)
-        log_p_k = log_probs[k]
-        # log p(x|k)
-        log_p_x = bernoulli_log_prob(self.prototypes[k], x)
-        log_p_x_2 = bernoulli_log_prob(expand_rows(self.prototypes, x.shape[:-1]), x)
-        # log p(x): the sum over k
-        lifted = log_probs.reshape(-1, *(1 for _ in x.shape[:-1]))
-        log_sum_k = (lifted + log_p_x_2).logsumexp(0)
-        return log_p_k + log_p_x - log_sum_k
+        return self.p_k_given_x(x).log_prob(k)
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""
@@ -200,9 +182,10 @@ class Mixture(nn.Module):
         # log p(k)
         log_p_k = expand_rows(self.weights.log_softmax(-1), x.shape[:-1])
         # log p(x|k)
-        log_p_x = bernoulli_log_prob(expand_rows(self.prototypes, x.shape[:-1]), x)
-        total = log_p_k + log_p_x
-        return D.Categorical(logits=total.movedim(0, -1), validate_args=False)
+        logits = expand_rows(self.prototypes, x.shape[:-1])
+        cross_entropy = bernoulli_cross_entropy(logits, x)
+        difference = log_p_k - cross_entropy
+        return D.Categorical(logits=difference.movedim(0, -1), validate_args=False)
 
     def p_x(self) -> D.Distribution:
         """p(x), a mixture of Bernoulli."""

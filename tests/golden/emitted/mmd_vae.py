@@ -75,13 +75,6 @@ def imq_mmd(x: Tensor, y: Tensor, widths: tuple[float, ...]) -> Tensor:
     return inside - 2 * kernel(x, y).mean()
 
 
-def bernoulli_log_prob(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
-    """log Bernoulli(x; logits), summed over the last `rank` dimensions; both broadcast."""
-    logits, x = torch.broadcast_tensors(logits, x)
-    entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
-    return -entropy.sum(tuple(range(-rank, 0))) if rank else -entropy
-
-
 class MmdVae(nn.Module):
     """p(z) p(x|z); q(z|x); x: boolean[64], z: real[8]."""
 
@@ -101,9 +94,10 @@ class MmdVae(nn.Module):
         loc, scale = self.loc(h), self.scale(h)
         # E_{q(z|x)}: one pathwise sample of z
         z = loc + scale * torch.randn_like(loc)
-        # p(x|z)
+        # log p(x|z)
         logits = self.decoder(z)
-        return bernoulli_log_prob(logits, x)
+        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+        return -cross_entropy.sum(-1)
 
     def mmd(self, x: Tensor) -> Tensor:
         """MMD[q(z|x) || p(z); kernel=imq, width=[1, 2, 4]];
@@ -129,7 +123,8 @@ class MmdVae(nn.Module):
         z = loc + scale * torch.randn_like(loc)
         # log p(x|z)
         logits = self.decoder(z)
-        log_p_x = bernoulli_log_prob(logits, x)
+        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+        log_p_x = -cross_entropy.sum(-1)
         # E_{p(z)}: one pathwise sample of z
         z_2 = torch.randn_like(self._zero.expand(*x.shape[:-1], 8))
         # MMD[q(z|x) || p(z)]
@@ -158,7 +153,8 @@ class MmdVae(nn.Module):
         z = loc + scale * torch.randn_like(loc)
         # log p(x|z)
         logits = self.decoder(z)
-        log_p_x = bernoulli_log_prob(logits, x)
+        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+        log_p_x = -cross_entropy.sum(-1)
         # E_{p(z)}: one pathwise sample of z
         z_2 = torch.randn_like(self._zero.expand(*x.shape[:-1], 8))
         # MMD[q(z|x) || p(z)]
@@ -167,18 +163,16 @@ class MmdVae(nn.Module):
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw from p(z) p(x|z); variables in `given` are held fixed."""
-        variables = {"z": (1, ()), "x": (1, ("z",))}
-        shape, known = prepare_conditions(shape, given, variables)
-        z = known["z"] if "z" in known else self.p_z().sample(shape)
-        x = known["x"] if "x" in known else self.p_x_given_z(z).sample()
+        shape, held = prepare_conditions(shape, given, {"z": (1, ()), "x": (1, ("z",))})
+        z = held["z"] if "z" in held else self.p_z().sample(shape)
+        x = held["x"] if "x" in held else self.p_x_given_z(z).sample()
         return {"z": z, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Propagate means through p(z) p(x|z); variables in `given` are held fixed."""
-        variables = {"z": (1, ()), "x": (1, ("z",))}
-        shape, known = prepare_conditions(shape, given, variables)
-        z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 8)
-        x = known["x"] if "x" in known else self.p_x_given_z(z).mean
+        shape, held = prepare_conditions(shape, given, {"z": (1, ()), "x": (1, ("z",))})
+        z = held["z"] if "z" in held else self.p_z().mean.expand(*shape, 8)
+        x = held["x"] if "x" in held else self.p_x_given_z(z).mean
         return {"z": z, "x": x}
 
     def log_prob(self, x: Tensor, z: Tensor) -> Tensor:
@@ -186,8 +180,8 @@ class MmdVae(nn.Module):
         check_shapes("log_prob", x=(x, (64,)), z=(z, (8,)))
         log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
         logits = self.decoder(z)
-        log_p_x = bernoulli_log_prob(logits, x)
-        return log_p_z + log_p_x
+        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+        return log_p_z - cross_entropy.sum(-1)
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""

@@ -121,11 +121,11 @@ def draw_category(logits: Tensor) -> Tensor:
     return (logits - torch.log(-torch.log1p(-uniform))).argmax(-1)
 
 
-def bernoulli_log_prob(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
-    """log Bernoulli(x; logits), summed over the last `rank` dimensions; both broadcast."""
+def bernoulli_cross_entropy(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
+    """-log Bernoulli(x; logits), summed over the last `rank` dimensions; both broadcast."""
     logits, x = torch.broadcast_tensors(logits, x)
     entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
-    return -entropy.sum(tuple(range(-rank, 0))) if rank else -entropy
+    return entropy.sum(tuple(range(-rank, 0))) if rank else entropy
 
 
 class Mmvae(nn.Module):
@@ -159,7 +159,7 @@ class Mmvae(nn.Module):
         z = q_x_loc_z + q_x_scale_z * noise
         # log p(x|z)
         p_logits_x = self.pixels(z)
-        log_p_x = bernoulli_log_prob(p_logits_x, x)
+        cross_entropy = bernoulli_cross_entropy(p_logits_x, x, 0)
         # log p(y|z)
         p_logits_y = self.classes(z)
         column = y.unsqueeze(-1)
@@ -172,7 +172,7 @@ class Mmvae(nn.Module):
         z_2 = q_y_loc_z + q_y_scale_z * noise_2
         # log p(x|z)
         p_logits_x_2 = self.pixels(z_2)
-        log_p_x_2 = bernoulli_log_prob(p_logits_x_2, x)
+        cross_entropy_2 = bernoulli_cross_entropy(p_logits_x_2, x, 0)
         # log p(y|z)
         p_logits_y_2 = self.classes(z_2)
         log_p_y_2 = p_logits_y_2.log_softmax(-1).gather(-1, column).squeeze(-1)
@@ -202,8 +202,8 @@ class Mmvae(nn.Module):
         # E_{q_y(z|y)}[log p(z)], closed form
         total_5 = q_y_loc_z.square() + q_y_scale_z.square()
         expected_z_2 = (-(0.5 * total_5 + 0.5 * math.log(2 * math.pi))).sum(-1)
-        total_6 = log_p_x + log_p_y + log_p_x_2 + log_p_y_2 + expected_z
-        return 0.5 * (total_6 + expected_z_2 - log_q_z - log_q_z_2)
+        total_6 = log_p_y - cross_entropy.sum(-1) - cross_entropy_2.sum(-1) + log_p_y_2
+        return 0.5 * (total_6 + expected_z + expected_z_2 - log_q_z - log_q_z_2)
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of elbo."""
@@ -272,10 +272,10 @@ class Mmvae(nn.Module):
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw from p(z) p(x|z) p(y|z); variables in `given` are held fixed."""
         variables = {"z": (1, ()), "x": (1, ("z",)), "y": (0, ("z",))}
-        shape, known = prepare_conditions(shape, given, variables)
-        z = known["z"] if "z" in known else self.p_z().sample(shape)
-        x = known["x"] if "x" in known else self.p_x_given_z(z).sample()
-        y = known["y"] if "y" in known else self.p_y_given_z(z).sample()
+        shape, held = prepare_conditions(shape, given, variables)
+        z = held["z"] if "z" in held else self.p_z().sample(shape)
+        x = held["x"] if "x" in held else self.p_x_given_z(z).sample()
+        y = held["y"] if "y" in held else self.p_y_given_z(z).sample()
         return {"z": z, "x": x, "y": y}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
@@ -283,10 +283,10 @@ class Mmvae(nn.Module):
         variables in `given` are held fixed.
         """
         variables = {"z": (1, ()), "x": (1, ("z",)), "y": (0, ("z",))}
-        shape, known = prepare_conditions(shape, given, variables)
-        z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 8)
-        x = known["x"] if "x" in known else self.p_x_given_z(z).mean
-        y = known["y"] if "y" in known else self.p_y_given_z(z).mode
+        shape, held = prepare_conditions(shape, given, variables)
+        z = held["z"] if "z" in held else self.p_z().mean.expand(*shape, 8)
+        x = held["x"] if "x" in held else self.p_x_given_z(z).mean
+        y = held["y"] if "y" in held else self.p_y_given_z(z).mode
         return {"z": z, "x": x, "y": y}
 
     def log_prob(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
@@ -294,10 +294,10 @@ class Mmvae(nn.Module):
         check_shapes("log_prob", x=(x, (64,)), y=(y, (), True), z=(z, (8,)))
         log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
         logits_x = self.pixels(z)
-        log_p_x = bernoulli_log_prob(logits_x, x)
+        cross_entropy = bernoulli_cross_entropy(logits_x, x, 0)
         logits_y = self.classes(z)
         log_p_y = logits_y.log_softmax(-1).gather(-1, y.unsqueeze(-1)).squeeze(-1)
-        return log_p_z + log_p_x + log_p_y
+        return log_p_z - cross_entropy.sum(-1) + log_p_y
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""

@@ -87,11 +87,11 @@ def row_mask(present: dict | None, *names: str):
     return mask
 
 
-def bernoulli_log_prob(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
-    """log Bernoulli(x; logits), summed over the last `rank` dimensions; both broadcast."""
+def bernoulli_cross_entropy(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
+    """-log Bernoulli(x; logits), summed over the last `rank` dimensions; both broadcast."""
     logits, x = torch.broadcast_tensors(logits, x)
     entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
-    return -entropy.sum(tuple(range(-rank, 0))) if rank else -entropy
+    return entropy.sum(tuple(range(-rank, 0))) if rank else entropy
 
 
 class Mvae(nn.Module):
@@ -128,13 +128,13 @@ class Mvae(nn.Module):
         z = loc + scale * torch.randn_like(loc)
         # log p(x|z)
         logits_x = self.pixels(z)
-        log_p_x = bernoulli_log_prob(logits_x, x)
+        cross_entropy = bernoulli_cross_entropy(logits_x, x, 0)
         # log p(y|z)
         logits_y = self.classes(z)
         log_p_y = logits_y.log_softmax(-1).gather(-1, y.unsqueeze(-1)).squeeze(-1)
         # KL[q_both(z|x,y) || p(z)], closed form
         kl = (0.5 * (loc.square() + scale.square() - 1.0) - scale.log()).sum(-1)
-        return log_p_x + log_p_y - kl
+        return log_p_y - cross_entropy.sum(-1) - kl
 
     def seen(self, x: Tensor) -> Tensor:
         """ELBO[p(x|z) p(z) || q_image(z|x)]; x: [..., 64] -> [...]."""
@@ -149,7 +149,8 @@ class Mvae(nn.Module):
         z = loc + scale * torch.randn_like(loc)
         # log p(x|z)
         logits = self.pixels(z)
-        log_p_x = bernoulli_log_prob(logits, x)
+        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+        log_p_x = -cross_entropy.sum(-1)
         # KL[q_image(z|x) || p(z)], closed form
         kl = (0.5 * (loc.square() + scale.square() - 1.0) - scale.log()).sum(-1)
         return log_p_x - kl
@@ -192,7 +193,7 @@ class Mvae(nn.Module):
         z = q_both_loc_z + q_both_scale_z * torch.randn_like(q_both_loc_z)
         # log p(x|z)
         p_logits_x = self.pixels(z)
-        log_p_x = bernoulli_log_prob(p_logits_x, x)
+        cross_entropy = bernoulli_cross_entropy(p_logits_x, x, 0)
         # log p(y|z)
         p_logits_y = self.classes(z)
         column = y.unsqueeze(-1)
@@ -200,7 +201,7 @@ class Mvae(nn.Module):
         # KL[q_both(z|x,y) || p(z)], closed form
         total_2 = q_both_loc_z.square() + q_both_scale_z.square()
         kl_z = (0.5 * (total_2 - 1.0) - q_both_scale_z.log()).sum(-1)
-        both = log_p_x + log_p_y - kl_z
+        both = log_p_y - cross_entropy.sum(-1) - kl_z
         # q_image(z|x)
         total_3 = ratio_3 + 1.0
         q_image_loc_z = ratio / total_3
@@ -209,11 +210,12 @@ class Mvae(nn.Module):
         z_2 = q_image_loc_z + q_image_scale_z * torch.randn_like(q_image_loc_z)
         # log p(x|z)
         p_logits_x_2 = self.pixels(z_2)
-        log_p_x_2 = bernoulli_log_prob(p_logits_x_2, x)
+        cross_entropy_2 = bernoulli_cross_entropy(p_logits_x_2, x, 0)
+        log_p_x = -cross_entropy_2.sum(-1)
         # KL[q_image(z|x) || p(z)], closed form
         total_4 = q_image_loc_z.square() + q_image_scale_z.square()
         kl_z_2 = (0.5 * (total_4 - 1.0) - q_image_scale_z.log()).sum(-1)
-        seen = log_p_x_2 - kl_z_2
+        seen = log_p_x - kl_z_2
         # q_label(z|y)
         total_5 = ratio_4 + 1.0
         q_label_loc_z = ratio_2 / total_5
@@ -307,7 +309,7 @@ class Mvae(nn.Module):
         z = q_both_loc_z + q_both_scale_z * torch.randn_like(q_both_loc_z)
         # log p(x|z)
         p_logits_x = self.pixels(z)
-        log_p_x = bernoulli_log_prob(p_logits_x, x)
+        cross_entropy = bernoulli_cross_entropy(p_logits_x, x, 0)
         # log p(y|z)
         p_logits_y = self.classes(z)
         column = y.unsqueeze(-1)
@@ -315,7 +317,7 @@ class Mvae(nn.Module):
         # KL[q_both(z|x,y) || p(z)], closed form
         total_2 = q_both_loc_z.square() + q_both_scale_z.square()
         kl_z = (0.5 * (total_2 - 1.0) - q_both_scale_z.log()).sum(-1)
-        both = log_p_x + log_p_y - kl_z
+        both = log_p_y - cross_entropy.sum(-1) - kl_z
         # q_image(z|x)
         total_3 = ratio_3 + 1.0
         q_image_loc_z = ratio / total_3
@@ -324,11 +326,12 @@ class Mvae(nn.Module):
         z_2 = q_image_loc_z + q_image_scale_z * torch.randn_like(q_image_loc_z)
         # log p(x|z)
         p_logits_x_2 = self.pixels(z_2)
-        log_p_x_2 = bernoulli_log_prob(p_logits_x_2, x)
+        cross_entropy_2 = bernoulli_cross_entropy(p_logits_x_2, x, 0)
+        log_p_x = -cross_entropy_2.sum(-1)
         # KL[q_image(z|x) || p(z)], closed form
         total_4 = q_image_loc_z.square() + q_image_scale_z.square()
         kl_z_2 = (0.5 * (total_4 - 1.0) - q_image_scale_z.log()).sum(-1)
-        seen = log_p_x_2 - kl_z_2
+        seen = log_p_x - kl_z_2
         # q_label(z|y)
         total_5 = ratio_4 + 1.0
         q_label_loc_z = ratio_2 / total_5
@@ -347,10 +350,10 @@ class Mvae(nn.Module):
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw from p(z) p(x|z) p(y|z); variables in `given` are held fixed."""
         variables = {"z": (1, ()), "x": (1, ("z",)), "y": (0, ("z",))}
-        shape, known = prepare_conditions(shape, given, variables)
-        z = known["z"] if "z" in known else self.p_z().sample(shape)
-        x = known["x"] if "x" in known else self.p_x_given_z(z).sample()
-        y = known["y"] if "y" in known else self.p_y_given_z(z).sample()
+        shape, held = prepare_conditions(shape, given, variables)
+        z = held["z"] if "z" in held else self.p_z().sample(shape)
+        x = held["x"] if "x" in held else self.p_x_given_z(z).sample()
+        y = held["y"] if "y" in held else self.p_y_given_z(z).sample()
         return {"z": z, "x": x, "y": y}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
@@ -358,10 +361,10 @@ class Mvae(nn.Module):
         variables in `given` are held fixed.
         """
         variables = {"z": (1, ()), "x": (1, ("z",)), "y": (0, ("z",))}
-        shape, known = prepare_conditions(shape, given, variables)
-        z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 8)
-        x = known["x"] if "x" in known else self.p_x_given_z(z).mean
-        y = known["y"] if "y" in known else self.p_y_given_z(z).mode
+        shape, held = prepare_conditions(shape, given, variables)
+        z = held["z"] if "z" in held else self.p_z().mean.expand(*shape, 8)
+        x = held["x"] if "x" in held else self.p_x_given_z(z).mean
+        y = held["y"] if "y" in held else self.p_y_given_z(z).mode
         return {"z": z, "x": x, "y": y}
 
     def log_prob(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
@@ -369,10 +372,10 @@ class Mvae(nn.Module):
         check_shapes("log_prob", x=(x, (64,)), y=(y, (), True), z=(z, (8,)))
         log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
         logits_x = self.pixels(z)
-        log_p_x = bernoulli_log_prob(logits_x, x)
+        cross_entropy = bernoulli_cross_entropy(logits_x, x, 0)
         logits_y = self.classes(z)
         log_p_y = logits_y.log_softmax(-1).gather(-1, y.unsqueeze(-1)).squeeze(-1)
-        return log_p_z + log_p_x + log_p_y
+        return log_p_z - cross_entropy.sum(-1) + log_p_y
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""

@@ -1196,10 +1196,7 @@ class SplineFlow(nn.Module):
 
     def loss(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of likelihood."""
-        check_shapes("loss", x=(x, (2,)))
-        u, ladj = self.f(x)
-        difference = 0.5 * u.square().sum() - ladj.sum()
-        return difference / x.shape[:-1].numel() + 0.5 * 2 * math.log(2 * math.pi)
+        return -self.likelihood(x).mean()
 
     def terms(self, x: Tensor) -> dict:
         """Every named term."""
@@ -1207,14 +1204,14 @@ class SplineFlow(nn.Module):
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw from p(x); variables in `given` are held fixed."""
-        shape, known = prepare_conditions(shape, given, {"x": (1, ())})
-        x = known["x"] if "x" in known else self.p_x().sample(shape)
+        shape, held = prepare_conditions(shape, given, {"x": (1, ())})
+        x = held["x"] if "x" in held else self.p_x().sample(shape)
         return {"x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Propagate means through p(x); variables in `given` are held fixed."""
-        shape, known = prepare_conditions(shape, given, {"x": (1, ())})
-        x = known["x"] if "x" in known else self.p_x().mean.expand(*shape, 2)
+        shape, held = prepare_conditions(shape, given, {"x": (1, ())})
+        x = held["x"] if "x" in held else self.p_x().mean.expand(*shape, 2)
         return {"x": x}
 
     def log_prob(self, x: Tensor) -> Tensor:

@@ -159,36 +159,15 @@ class VaeGan(nn.Module):
 
     def loss_objective_1(self, x: Tensor) -> Tensor:
         """The scalar to minimise: the batch mean of objective_1."""
-        check_shapes("loss_objective_1", x=(x, (64,)))
-        h = self.hidden(x)
-        loc, scale = self.loc(h), self.scale(h)
-        z = loc + scale * torch.randn_like(loc)
-        square = (self.features(x) - self.features(self.decoder(z))).square()
-        kl = (0.5 * (loc.square() + scale.square() - 1.0) - scale.log()).sum()
-        return (square.mean(-1).sum() + 0.01 * kl) / x.shape[:-1].numel()
+        return self.objective_1(x).mean()
 
     def loss_objective_2(self, x: Tensor) -> Tensor:
         """The scalar to minimise: the batch mean of objective_2."""
-        check_shapes("loss_objective_2", x=(x, (64,)))
-        features_out = self.features(x)
-        h = self.hidden(x)
-        loc, scale = self.loc(h), self.scale(h)
-        z = loc + scale * torch.randn_like(loc)
-        square = (features_out - self.features(self.decoder(z))).square()
-        z_2 = torch.randn_like(self._zero.expand(*x.shape[:-1], 8))
-        v = self.decoder(z_2)
-        batch_sum = self.verdict(self.features(v))[..., 0].sum()
-        product = 0.1 * (batch_sum - self.verdict(features_out)[..., 0].sum())
-        return (square.mean(-1).sum() + product) / x.shape[:-1].numel()
+        return self.objective_2(x).mean()
 
     def loss_js(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of js."""
-        check_shapes("loss_js", x=(x, (64,)))
-        z = torch.randn_like(self._zero.expand(*x.shape[:-1], 8))
-        v = self.decoder(z)
-        total = 1.0 + self.verdict(self.features(x))[..., 0]
-        batch_sum = (1.0 - self.verdict(self.features(v))[..., 0]).relu().sum()
-        return (batch_sum + total.relu().sum()) / x.shape[:-1].numel()
+        return -self.js(x).mean()
 
     def terms(self, x: Tensor) -> dict:
         """Every named term, in one pass."""
@@ -221,18 +200,16 @@ class VaeGan(nn.Module):
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw from p(z) p(x|z); variables in `given` are held fixed."""
-        variables = {"z": (1, ()), "x": (1, ("z",))}
-        shape, known = prepare_conditions(shape, given, variables)
-        z = known["z"] if "z" in known else self.p_z().sample(shape)
-        x = known["x"] if "x" in known else self.p_x_given_z(z).sample()
+        shape, held = prepare_conditions(shape, given, {"z": (1, ()), "x": (1, ("z",))})
+        z = held["z"] if "z" in held else self.p_z().sample(shape)
+        x = held["x"] if "x" in held else self.p_x_given_z(z).sample()
         return {"z": z, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Propagate means through p(z) p(x|z); variables in `given` are held fixed."""
-        variables = {"z": (1, ()), "x": (1, ("z",))}
-        shape, known = prepare_conditions(shape, given, variables)
-        z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 8)
-        x = known["x"] if "x" in known else self.p_x_given_z(z).mean
+        shape, held = prepare_conditions(shape, given, {"z": (1, ()), "x": (1, ("z",))})
+        z = held["z"] if "z" in held else self.p_z().mean.expand(*shape, 8)
+        x = held["x"] if "x" in held else self.p_x_given_z(z).mean
         return {"z": z, "x": x}
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:

@@ -126,22 +126,11 @@ class WganGp(nn.Module):
 
     def loss_distance(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of distance."""
-        check_shapes("loss_distance", x=(x, (2,)))
-        z = torch.randn_like(self._zero.expand(*x.shape[:-1], 4))
-        v = self.generator(z)
-        point = interpolate(v, x, torch.rand_like(v[..., 0]), 1)
-        penalty = gradient_penalty(self.critic, point, 1)
-        difference = self.critic(x)[..., 0].sum() - self.critic(v)[..., 0].sum()
-        penalty_2 = penalty.sum()
-        return (difference + penalty_2) / x.shape[:-1].numel()
+        return -self.distance(x).mean()
 
     def loss_gap(self, x: Tensor) -> Tensor:
         """The scalar to minimise: the batch mean of gap."""
-        check_shapes("loss_gap", x=(x, (2,)))
-        z = torch.randn_like(self._zero.expand(*x.shape[:-1], 4))
-        v = self.generator(z)
-        batch_sum = self.critic(v)[..., 0].sum()
-        return (batch_sum - self.critic(x)[..., 0].sum()) / x.shape[:-1].numel()
+        return self.gap(x).mean()
 
     def terms(self, x: Tensor) -> dict:
         """Every named term, in one pass."""
@@ -158,18 +147,16 @@ class WganGp(nn.Module):
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw from p(z) p(x|z); variables in `given` are held fixed."""
-        variables = {"z": (1, ()), "x": (1, ("z",))}
-        shape, known = prepare_conditions(shape, given, variables)
-        z = known["z"] if "z" in known else self.p_z().sample(shape)
-        x = known["x"] if "x" in known else self.p_x_given_z(z).sample()
+        shape, held = prepare_conditions(shape, given, {"z": (1, ()), "x": (1, ("z",))})
+        z = held["z"] if "z" in held else self.p_z().sample(shape)
+        x = held["x"] if "x" in held else self.p_x_given_z(z).sample()
         return {"z": z, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Propagate means through p(z) p(x|z); variables in `given` are held fixed."""
-        variables = {"z": (1, ()), "x": (1, ("z",))}
-        shape, known = prepare_conditions(shape, given, variables)
-        z = known["z"] if "z" in known else self.p_z().mean.expand(*shape, 4)
-        x = known["x"] if "x" in known else self.p_x_given_z(z).mean
+        shape, held = prepare_conditions(shape, given, {"z": (1, ()), "x": (1, ("z",))})
+        z = held["z"] if "z" in held else self.p_z().mean.expand(*shape, 4)
+        x = held["x"] if "x" in held else self.p_x_given_z(z).mean
         return {"z": z, "x": x}
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:

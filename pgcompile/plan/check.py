@@ -1,0 +1,82 @@
+"""Holds the values of a method against the specification of a plan: a fault here is one of the compiler."""
+
+from collections.abc import Iterable
+
+from pgcompile.diagnostics import InternalError
+from pgcompile.plan.methods.description import Argument, Method, ModulePlan
+from pgcompile.plan.ops import operation
+from pgcompile.plan.values import Value, live_values
+
+
+def check_plan(plan: ModulePlan) -> None:
+    """Check every method of a plan.
+
+    Raises:
+        InternalError: a value breaks the rules of its operation, or a method uses a name that it does not have.
+    """
+    attributes = _attributes(plan)
+    methods = [*plan.objectives, *(loss.mean for loss in plan.losses), *(method for _, method in plan.log_densities)]
+    methods += [plan.terms] if plan.terms is not None else []
+    methods += [plan.log_prob] if plan.log_prob is not None else []
+    methods += [table.method for table in plan.tables]
+    for method in methods:
+        check_values([value for _, value in method.outputs], method.name, method.arguments, attributes)
+        _check_outputs(method)
+    for factor in plan.factors:
+        check_values([value for _, value in factor.parameters], factor.name, factor.arguments, attributes)
+
+
+def check_values(outputs: list[Value], method: str, arguments: Iterable[Argument], attributes: set[str]) -> None:
+    """Check the values that a method computes.
+
+    Args:
+        outputs: its results.
+        method: its name, for the message.
+        arguments: what it is given.
+        attributes: what its class owns.
+
+    Raises:
+        InternalError: with the method, the operation and the rule that is broken.
+    """
+    names = {argument.name for argument in arguments}
+    numbers: set[int] = set()
+    for value in live_values(outputs):
+        fault = _fault(value, names, attributes, numbers)
+        if fault is not None:
+            raise InternalError(f"{method}: {value.op} {fault}")
+        numbers.add(value.number)
+
+
+def _fault(value: Value, names: set[str], attributes: set[str], made: set[int]) -> str | None:
+    """The rule that a value breaks, if it breaks one."""
+    row = operation(value.op)
+    if not row.takes(len(value.args)):
+        return f"takes no {len(value.args)} arguments"
+    if any(arg.number not in made for arg in value.args):
+        return "stands before its arguments"
+    if value.op == "argument" and value.attributes[0] not in names:
+        return f"reads {value.attributes[0]}, which is no argument of the method"
+    if value.op == "attribute" and str(value.attributes[0]).partition(".")[0] not in attributes:
+        return f"reads {value.attributes[0]}, which the class does not own"
+    if row.shape is not None and value.shape != row.shape(value.args, value.attributes):
+        return f"has the shape {value.shape}, not {row.shape(value.args, value.attributes)}"
+    if callable(row.axes) and value.axes != row.axes(value.args, value.attributes):
+        return "keeps an axis that it reduces"
+    if len(set(value.axes)) < len(value.axes) or list(value.axes) != sorted(
+        value.axes, key=lambda axis: axis.order, reverse=True
+    ):
+        return "has axes out of order"
+    return None
+
+
+def _check_outputs(method: Method) -> None:
+    left = [name for name, value in method.outputs if value.axes]
+    if left:
+        raise InternalError(f"{method.name}: an axis was left in {left[0]}")
+
+
+def _attributes(plan: ModulePlan) -> set[str]:
+    """Names of everything that the class owns."""
+    tensors = plan.tensors
+    stored = {name for tensor in plan.model.tensors.values() for name in (tensor.name, f"free_{tensor.name}")}
+    return {"_zero", *tensors.modules, *tensors.constants, *tensors.flows, *tensors.externs, *stored}

@@ -1,0 +1,58 @@
+"""Methods that compute what another method computes already call it."""
+
+from dataclasses import replace
+
+from pgcompile.plan.methods.description import Delegate, Form, LossMethod, Method, ModulePlan, TableMethod
+from pgcompile.plan.structure import Structures, count_operations
+from pgcompile.plan.values import Value
+
+FEWEST_SAVED = 2
+"""A loss or the terms have statements of their own where these save as many kernels forward, and as many backward."""
+
+
+def delegate(plan: ModulePlan) -> None:
+    """Let losses, terms and log-densities call other methods of the class where their own statements save little."""
+    plan.losses = [_loss(loss) for loss in plan.losses]
+    plan.log_densities = [(label, _density(plan, label, method)) for label, method in plan.log_densities]
+    if plan.terms is not None and _saved_by_terms(plan, plan.terms) < FEWEST_SAVED:
+        plan.terms_one_by_one = True
+
+
+def _values(method: Method) -> list[Value]:
+    return [value for _, value in method.outputs]
+
+
+def _loss(loss: LossMethod) -> LossMethod:
+    """`-self.elbo(x).mean()`, where one sum over the whole batch is hardly cheaper."""
+    objective = loss.objective
+    minus = loss.line.direction == "maximize"
+    whole = count_operations(_values(objective)) + (2 if minus else 1)
+    if not objective.batched or whole - count_operations(_values(loss.mean)) >= FEWEST_SAVED:
+        return loss
+    names = tuple(argument.name for argument in objective.arguments)
+    form = Form.MINUS_MEAN if minus else Form.MEAN
+    return replace(loss, mean=replace(loss.mean, same_as=Delegate(objective.name, form, names)))
+
+
+def _density(plan: ModulePlan, label: str, method: Method) -> Method:
+    """The log-density that an objective is already, or that of a table which the class can make."""
+    structures = Structures()
+    (value,) = _values(method)
+    for objective in plan.objectives:
+        same = {a.name for a in objective.arguments} == {a.name for a in method.arguments}
+        if same and structures.of(_values(objective)[0]) == structures.of(value):
+            names = tuple(argument.name for argument in objective.arguments)
+            return replace(method, same_as=Delegate(objective.name, Form.VALUE, names))
+    table = next((table for table in plan.tables if table.label == label), None)
+    return method if table is None else replace(method, same_as=_of_table(table))
+
+
+def _of_table(table: TableMethod) -> Delegate:
+    names = tuple(argument.name for argument in table.method.arguments)
+    targets = tuple(name for name, _ in table.variables)
+    return Delegate(table.method.name, Form.LOG_PROB, names, targets, alone=len(targets) == 1)
+
+
+def _saved_by_terms(plan: ModulePlan, terms: Method) -> int:
+    alone = sum(count_operations(_values(method)) for method in plan.objectives)
+    return alone - count_operations(_values(terms))

@@ -1,0 +1,46 @@
+"""The structure of values: equal for equal computations, in whichever methods they stand."""
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, field
+
+from pgcompile.plan.ops import operation
+from pgcompile.plan.values import Axis, Value, live_values
+
+
+@dataclass
+class Structures:
+    """Numbers the computations of several methods: two values have one number where they compute the same.
+
+    Draws are the same where they are the same draw of the program, so a value that depends on one is compared with
+    what another method makes of its own draw.
+    """
+
+    _known: dict[Hashable, int] = field(default_factory=dict)
+    _of_value: dict[int, tuple[Value, int]] = field(default_factory=dict)
+
+    def of(self, value: Value) -> int:
+        """The number of a value's computation."""
+        for inner in live_values([value]):
+            if id(inner) not in self._of_value:
+                key = (
+                    inner.op,
+                    tuple(self._of_value[id(arg)][1] for arg in inner.args),
+                    inner.attributes,
+                    inner.shape,
+                    inner.batched,
+                    tuple(map(_axis, inner.axes)),
+                    inner.source if operation(inner.op).noise else None,
+                )
+                # The value is kept with its number, so that its identity is not given to another.
+                self._of_value[id(inner)] = (inner, self._known.setdefault(key, len(self._known)))
+        return self._of_value[id(value)][1]
+
+
+def _axis(axis: Axis) -> Hashable:
+    return axis.kind, axis.owner, axis.size
+
+
+def count_operations(outputs: Iterable[Value]) -> int:
+    """How many kernels some values cost: everything that is computed by a statement or in one."""
+    rows = (operation(value.op) for value in live_values(list(outputs)))
+    return sum(row.cost for row in rows if row.has_lines)
