@@ -196,6 +196,10 @@ class Builder:
             return x.args[0]
         if op == "neg" and x.op == "sub":
             return self.binary("sub", x.args[1], x.args[0])
+        if x.op == "move_to_axis" and op != "detach":
+            # Computed before its entries are laid along an axis, it serves those who do not lay them so too.
+            inner = self.unary(op, x.args[0])
+            return self.make("move_to_axis", (inner,), x.attributes, batched=x.batched, axes=x.axes)
         return self.make(op, (x,))
 
     def binary(self, op: str, a: Value, b: Value) -> Value:

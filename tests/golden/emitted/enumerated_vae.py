@@ -96,14 +96,14 @@ class EnumeratedVae(nn.Module):
         # log q(k|x)
         logits_k = self.logits(h)
         log_probs = logits_k.log_softmax(-1)
-        log_q_k = log_probs.movedim(-1, 0)
         # KL[q(z|x,k) || p(z|k)], closed form
         total = scale.square() + (q_loc_z - p_loc_z).square()
         kl_z = (0.5 * (total - 1.0) - scale.log()).sum(-1)
         # KL[q(k|x) || p(k)], closed form
-        kl_k = ((log_probs + math.log(10)) * log_probs.exp()).sum(-1)
+        exp = log_probs.exp()
+        kl_k = ((log_probs + math.log(10)) * exp).sum(-1)
         # weighted by q(k|x)
-        probs = log_q_k.exp()
+        probs = exp.movedim(-1, 0)
         return (probs * (log_p_x - kl_z)).sum(0) - kl_k
 
     def loss(self, x: Tensor) -> Tensor:
