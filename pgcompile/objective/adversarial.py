@@ -15,6 +15,7 @@ from pgcompile.model.values import Distribution, ExternNetwork, ModuleSegment, N
 from pgcompile.model.variable import Variable, shown, variables
 from pgcompile.objective import terms
 from pgcompile.objective.context import Context
+from pgcompile.objective.draws import average, draw_of, sampling_distribution
 from pgcompile.objective.options import read_options, read_settings
 from pgcompile.objective.terms import Draw, Env, Estimator, Term
 from pgcompile.syntax import tree
@@ -64,10 +65,10 @@ class Adversarial:
             def body(inner: Env) -> Term | None:
                 if value is None:
                     return terms.Constant(Fraction(0))
-                found = self.whole._plain(value, inner)
+                found = self.whole.plain(value, inner)
                 return replace(found, text=format_expr(value)) if isinstance(found, terms.Plain) else found
 
-            return self.whole.average(side, *options, env, context, expr.span, body)
+            return average(self.whole, side, *options, env, context, expr.span, body)
 
         match functional.name:
             case "JS_d":
@@ -106,7 +107,7 @@ class Adversarial:
                 if there is None or here is None:
                     return None
                 half = terms.Constant(Fraction(1, 2))
-                two = self.whole._plain(_apply("log", tree.Number("2", span=expr.span), expr), env)
+                two = self.whole.plain(_apply("log", tree.Number("2", span=expr.span), expr), env)
                 assert two is not None
                 return terms.Add(((1, two), (1, terms.Multiply((half, there))), (1, terms.Multiply((half, here)))))
             case "nonsaturating":
@@ -143,7 +144,7 @@ class Adversarial:
         assert expr.right is not None
         data_left = isinstance(expr.left, tree.Name) and expr.left.id == "data"
         first, second = (expr.right, expr.left) if data_left else (expr.left, expr.right)
-        one = self.whole.over(first)
+        one = sampling_distribution(self.whole, first)
         if one is None:
             return None
         wanted = self._compared(one, net)
@@ -220,7 +221,7 @@ class Adversarial:
             self._report(expr, "the penalty is between draws of one variable", "leave penalty out", "PGC408")
             return None
         draws: list[tuple[Draw, Env] | None] = [
-            self.whole.draw(side, *options, env, context, expr.span) for side in sides
+            draw_of(self.whole, side, *options, env, context, expr.span) for side in sides
         ]
         if draws[0] is None or draws[1] is None:
             return None

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from pgcompile.model.values import Distribution, FamilyUse
 from pgcompile.objective import terms
 from pgcompile.objective.context import Context
+from pgcompile.objective.densities import scorable
+from pgcompile.objective.draws import draw_of, sampling_distribution
 from pgcompile.objective.functionals.expectations import Expectations
 from pgcompile.objective.options import read_options
 from pgcompile.objective.terms import Env, Term
@@ -31,8 +33,8 @@ class BatchFunctionals:
 
     def term(self, expr: tree.Functional, functional: Functional, env: Env, context: Context) -> Term | None:
         """The estimate over the batch, None after a report."""
-        over = self.whole.over(expr.left)
-        if over is None or not self.whole.scorable(over, expr.left.span):
+        over = sampling_distribution(self.whole, expr.left)
+        if over is None or not scorable(self.whole, over, expr.left.span):
             return None
         if not self._factorises(over, env):
             self.sink.add(
@@ -46,7 +48,7 @@ class BatchFunctionals:
         if options is None:
             return None
         shared = self.expectations.options_for(expr, options, over, context)
-        drawn = self.whole.draw(over, *shared, env, context, expr.span)
+        drawn = draw_of(self.whole, over, *shared, env, context, expr.span)
         if drawn is None:
             return None
         atom = over.atoms[0]

@@ -12,6 +12,7 @@ from pgcompile.inference.mixtures import components
 from pgcompile.model.values import Distribution
 from pgcompile.objective import terms
 from pgcompile.objective.context import Context
+from pgcompile.objective.draws import average, draw_of
 from pgcompile.objective.estimators import MAX_STATES
 from pgcompile.objective.functionals.sides import Bound, SideResolver
 from pgcompile.objective.options import read_options, read_settings
@@ -169,7 +170,8 @@ class Expectations:
         named = _named(formula)
         if named is not None and components(over, self.model) is None:
             return self._divergence(use, formula, named, (samples, estimator))
-        return self.whole.average(
+        return average(
+            self.whole,
             over,
             samples,
             estimator,
@@ -183,7 +185,7 @@ class Expectations:
         """An expectation that has a name of its own, under which closed forms and lints find it."""
         left, right = use.sides[formula.over], use.sides.get(RIGHT if formula.over == LEFT else LEFT)
         right = right if named.sides is not Sides.ONE else None
-        drawn = self.whole.draw(left, *options, use.env, use.context, use.expr.span)
+        drawn = draw_of(self.whole, left, *options, use.env, use.context, use.expr.span)
         body = None if drawn is None else self._value(use, formula.body, drawn[1])
         if drawn is None or body is None:
             return None
@@ -207,7 +209,7 @@ class Expectations:
                 help=f"write {kind}[... || ...; samples=50]",
             )
             return None
-        drawn = self.whole.draw(over, samples, estimator, use.env, use.context, use.expr.span)
+        drawn = draw_of(self.whole, over, samples, estimator, use.env, use.context, use.expr.span)
         inner = None if drawn is None else self._value(use, body, drawn[1])
         return None if drawn is None or inner is None else terms.Expectation(drawn[0], inner, use.expr.span)
 

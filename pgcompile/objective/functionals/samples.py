@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pgcompile.model.values import Data, Distribution, FamilyUse
 from pgcompile.objective import terms
 from pgcompile.objective.context import Context
+from pgcompile.objective.draws import draw_of
 from pgcompile.objective.functionals.sides import Bound, SideResolver
 from pgcompile.objective.options import Settings, read_options, read_settings
 from pgcompile.objective.terms import Draw, Env, Estimator, Term
@@ -90,7 +91,7 @@ class SampleFunctionals:
             if not expr.options:
                 # The draws of an expectation of the same sum serve here too.
                 samples = next((n for over, n, e in context.options if over == side and e == how), samples)
-            draws.append(self.whole.draw(side, samples, how, env, context, expr.span))
+            draws.append(draw_of(self.whole, side, samples, how, env, context, expr.span))
         left, right = draws
         return None if left is None or right is None else (left, right)
 

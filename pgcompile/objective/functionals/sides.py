@@ -11,7 +11,9 @@ from pgcompile.vocabulary.functional import Functional, Sides
 from pgcompile.vocabulary.spaces import KINDS, covers_support
 
 if TYPE_CHECKING:
-    from pgcompile.objective.resolve import Objectives
+    from pgcompile.objective.densities import scorable
+from pgcompile.objective.draws import sampling_distribution
+from pgcompile.objective.resolve import Objectives
 
 Bound = dict[Density, Distribution]
 
@@ -37,7 +39,7 @@ class SideResolver:
         for side in order:
             if side in functional.scored and side in found:
                 place = expr.left if side == LEFT or expr.right is None else expr.right
-                if not self.whole.scorable(found[side], place.span):
+                if not scorable(self.whole, found[side], place.span):
                     return None
         if functional.infinite and functional.sides is Sides.MODEL_AND_GUIDE:
             self._check_supports(expr, functional, found)
@@ -56,14 +58,14 @@ class SideResolver:
         return chosen
 
     def _one(self, expr: tree.Functional) -> Bound | None:
-        left = self.whole.over(expr.left)
+        left = sampling_distribution(self.whole, expr.left)
         return None if left is None else {LEFT: left}
 
     def _two(self, expr: tree.Functional, right_expr: tree.Expr, functional: Functional) -> Bound | None:
         if functional.sides is Sides.MODEL_AND_GUIDE:
-            guide, model = self.whole.over(right_expr), self.whole.over(expr.left)
+            guide, model = sampling_distribution(self.whole, right_expr), sampling_distribution(self.whole, expr.left)
             return None if guide is None or model is None else {LEFT: model, RIGHT: guide}
-        left = self.whole.over(expr.left)
+        left = sampling_distribution(self.whole, expr.left)
         right = None if left is None else self.opposite(right_expr, left)
         return None if left is None or right is None else {LEFT: left, RIGHT: right}
 
