@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pgcompile.diagnostics import InternalError
 from pgcompile.plan.ops import Operation, operation
 from pgcompile.plan.origin import Origin, merged
+from pgcompile.plan.simplify import simplified, with_its_sign
 from pgcompile.plan.values import Attribute, Axis, Value
 
 # log(exp(x)) is x: a scale kept as its logarithm is not exponentiated and logged again.
@@ -127,24 +128,9 @@ class Builder:
         if value.op in ("constant", "argument", "attribute"):
             return value
         if value.op == "neg" and value.args[0].op == "add" and keep:
-            value = self._with_its_sign(value, *hints)
+            value = with_its_sign(self, value, *hints)
         value.hints.extend(h for h in hints if h not in value.hints)
         value.keep = value.keep or keep
-        return value
-
-    def _with_its_sign(self, value: Value, *hints: str) -> Value:
-        """`-(a + b)` as `-a - b` where that costs no operation: a named value keeps the sign of its name.
-
-        A minus sign moves outwards through sums. Where one of them is a number, or is multiplied by one, it is taken
-        there; elsewhere the name goes to the sum.
-        """
-        first, second = value.args[0].args
-        for one, other in ((second, first), (first, second)):
-            if one.constant is not None or (one.op == "mul" and one.args[0].constant is not None):
-                flipped = self._flipped(one)
-                a, b = self.align(flipped, other)
-                return self.make("sub", (a, b))
-        self.name(value.args[0], *(f"minus_{hint}" for hint in hints), keep=True)
         return value
 
     # --- leaves ---
@@ -210,68 +196,11 @@ class Builder:
                 return self.constant(folded)
         if op == "sub" and a is b:
             return self.constant(0.0)
-        simple = self._simplified(op, a, b)
+        simple = simplified(self, op, a, b)
         if simple is not None:
             return simple
         a, b = self.align(a, b)
         return self.make(op, (a, b))
-
-    def _simplified(self, op: str, a: Value, b: Value) -> Value | None:
-        match op, a.constant, b.constant:
-            case ("add", 0.0, _):
-                return b
-            case ("add" | "sub", _, 0.0):
-                return a
-            case ("sub", 0.0, _):
-                return self.unary("neg", b)
-            case ("mul", 1.0, _):
-                return b
-            case ("mul" | "div" | "pow", _, 1.0):
-                return a
-            case ("mul", -1.0, _):
-                return self.unary("neg", b)
-            case ("mul" | "div", _, -1.0):
-                return self.unary("neg", a)
-            case ("maximum" | "minimum", None, float(bound)):
-                return self.make("clamp_min" if op == "maximum" else "clamp_max", (a,), (bound,), shape=a.shape)
-            case ("maximum" | "minimum", float(), None):
-                return self.binary(op, b, a)
-            case ("pow", _, 2.0):
-                return self.unary("square", a)
-            case _:
-                pass
-        if (op, a.op) in (("sub", "add"), ("div", "mul")) and b in a.args and a.args[0] is not a.args[1]:
-            # The noise that a draw was made from: (loc + scale * noise - loc) / scale.
-            (rest,) = (arg for arg in a.args if arg is not b)
-            if rest.constant is None and (rest.shape, rest.axes, rest.batched) == (a.shape, a.axes, a.batched):
-                return rest
-        if op == "mul" and a.constant is not None and b.op == "neg":
-            return self.binary("mul", self.negated(a), b.args[0])
-        if op == "mul" and a.constant is not None and b.op == "mul" and b.args[0].constant is not None:
-            return self.binary("mul", self.constant(a.constant * b.args[0].constant), b.args[1])
-        if op in ("add", "sub") and _is_negative(b):
-            return self.binary("sub" if op == "add" else "add", a, self._flipped(b))
-        if op == "add" and _is_negative(a):
-            return self.binary("sub", b, self._flipped(a))
-        if op == "sub" and a.op == "neg":
-            return self.unary("neg", self.binary("add", a.args[0], b))
-        if op == "add" and a.op == "neg" and b.op == "neg":
-            return self.unary("neg", self.binary("add", a.args[0], b.args[0]))
-        if op == "add" and b.op == "neg":
-            return self.binary("sub", a, b.args[0])
-        if op == "add" and a.op == "neg":
-            return self.binary("sub", b, a.args[0])
-        if op == "sub" and b.op == "neg":
-            return self.binary("add", a, b.args[0])
-        if op == "mul" and b.constant is not None and a.constant is None:
-            return self.binary("mul", b, a)
-        return None
-
-    def _flipped(self, value: Value) -> Value:
-        """Minus a value whose sign stands in a number."""
-        if value.constant is not None:
-            return self.negated(value)
-        return self.binary("mul", self.negated(value.args[0]), value.args[1])
 
     def align(self, a: Value, b: Value) -> tuple[Value, Value]:
         """Two values whose dimensions line up: fewer event dimensions get ones, missing inner draw axes too."""
@@ -344,103 +273,6 @@ class Builder:
         whole = value.shape == shape and value.axes == axes
         return value.constant is None and whole and (value.batched or not self.needs_batch)
 
-    def expand_full(self, value: Value, shape: tuple[int, ...], axes: tuple[Axis, ...], like: Value | None) -> Value:
-        """A value repeated over the dimensions of a draw that it lacks.
-
-        Args:
-            value: what to repeat.
-            shape: event shape of the draw.
-            axes: its draw axes.
-            like: a value that has all these dimensions, if there is one.
-        """
-        if self.is_full(value, shape, axes):
-            return value
-        if value.constant is not None:
-            whole = like if like is not None else self._template(shape, axes)
-            if value.constant == 0.0 and like is None:
-                return whole  # the template is made of zeros
-            return self.make("full_like", (whole,), (value.constant,), shape=shape)
-        value = self.spread_axes(self.raise_rank(value, len(shape)), axes)
-        if self.is_full(value, shape, axes):
-            return value
-        if like is not None and like is not value:
-            return self.make("expand_as", (value, like), shape=shape)
-        if value.shape == shape and (value.batched or not self.needs_batch) and not value.axes:
-            sizes = tuple(axis.size for axis in axes)
-            return self.make("expand_axes", (value,), sizes, shape=shape, axes=axes)
-        return self._expand(value, shape, axes)
-
-    def _template(self, shape: tuple[int, ...], axes: tuple[Axis, ...]) -> Value:
-        """An expanded scalar with the dimensions of a draw, to make other tensors like."""
-        assert self.device is not None
-        return self._expand(self.device(), shape, axes)
-
-    def _expand(self, value: Value, shape: tuple[int, ...], axes: tuple[Axis, ...]) -> Value:
-        source = self.batch_source
-        sources = (source,) if source is not None and not self.sampler else ()
-        sizes = (tuple(axis.size for axis in axes), shape)
-        return self.make("expand", (value, *sources), sizes, shape=shape, batched=self.needs_batch, axes=axes)
-
-    def noise(
-        self, kind: str, shape: tuple[int, ...], axes: tuple[Axis, ...], candidates: list[Value], fresh: object
-    ) -> Value:
-        """Standard noise with the dimensions of a draw, made like one of the candidates where one has them."""
-        like = next((v for v in candidates if self.is_full(v, shape, axes)), None)
-        if like is None:
-            near = next((v for v in candidates if self._lacks_axes_only(v, shape)), None)
-            like = self.expand_full(near, shape, axes, None) if near is not None else self._template(shape, axes)
-        return self.make(f"{kind}_like", (like,), shape=shape, fresh=fresh)
-
-    def spread_lead(self, values: list[Value]) -> list[Value]:
-        """Values expanded to one another's draw axes and batch: all their dimensions but the last are then equal."""
-        axes = merge_axes(tuple(values))
-        batched = any(value.batched for value in values)
-        if all((value.axes, value.batched) == (axes, batched) for value in values):
-            return values
-        lined = [self.spread_axes(value, axes) for value in values]
-        full = next((v for v in values if (v.axes, v.batched) == (axes, batched)), None)
-        if full is None:
-            lead = self.make("lead_shape", tuple(lined), shape=(), batched=batched, axes=axes)
-            op, like = "expand_lead", self.name(lead, "lead", keep=True)
-        else:
-            op, like = "expand_but_last", full
-        return [
-            value
-            if (value.axes, value.batched) == (axes, batched)
-            else self.make(op, (line, like), shape=value.shape, batched=batched, axes=axes)
-            for value, line in zip(values, lined, strict=True)
-        ]
-
-    def states(self, kind: str, categories: int, shape: tuple[int, ...], axis: Axis) -> Value:
-        """Every value of a finite variable, along an axis of its own.
-
-        Args:
-            kind: `boolean`, `category` or `one_hot`.
-            categories: of an index.
-            shape: event shape of the variable.
-            axis: the axis, as long as there are values.
-        """
-        assert self.device is not None
-        source = self.batch_source
-        sources = (source,) if source is not None else ()
-        base = categories if kind == "category" else 2
-        return self.make(
-            "states",
-            (self.device(), *sources),
-            (kind, base, shape),
-            shape=shape,
-            batched=self.needs_batch,
-            axes=(axis,),
-        )
-
-    def _lacks_axes_only(self, value: Value, shape: tuple[int, ...]) -> bool:
-        return (
-            value.constant is None
-            and value.shape == shape
-            and not value.axes
-            and (value.batched or not self.needs_batch)
-        )
-
     @property
     def batch_source(self) -> Value | None:
         """An argument from which the batch shape can be read."""
@@ -450,12 +282,6 @@ class Builder:
     def needs_batch(self) -> bool:
         """Whether draws have batch dimensions."""
         return self.sampler or self.batch_source is not None
-
-
-def _is_negative(value: Value) -> bool:
-    """Whether a value is a negative number, or a negative number times something."""
-    number = value.args[0].constant if value.op == "mul" else value.constant
-    return number is not None and number < 0
 
 
 def merge_axes(values: tuple[Value, ...]) -> tuple[Axis, ...]:

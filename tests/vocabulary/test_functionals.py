@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pgcompile.pipeline import analyse
 from pgcompile.diagnostics import Source
+from pgcompile.pipeline import analyse
 from pgcompile.syntax.grammar import parser
 from pgcompile.views.latex import latex
 from pgcompile.vocabulary.definition import (

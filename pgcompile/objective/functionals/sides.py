@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 from pgcompile.model.values import Distribution, data_of
 from pgcompile.model.variable import Variable, shown, variables
+from pgcompile.objective.densities import scorable
+from pgcompile.objective.draws import sampling_distribution
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.definition import LEFT, RIGHT, Density
 from pgcompile.vocabulary.family import Family
@@ -11,9 +13,7 @@ from pgcompile.vocabulary.functional import Functional, Sides
 from pgcompile.vocabulary.spaces import KINDS, covers_support
 
 if TYPE_CHECKING:
-    from pgcompile.objective.densities import scorable
-from pgcompile.objective.draws import sampling_distribution
-from pgcompile.objective.resolve import Objectives
+    from pgcompile.objective.resolve import Objectives
 
 Bound = dict[Density, Distribution]
 

@@ -10,12 +10,12 @@ from pgcompile.model.values import (
 )
 from pgcompile.model.variable import Variable
 from pgcompile.objective.terms import Env
+from pgcompile.plan.names import density_name
 from pgcompile.plan.origin import origin_of
 from pgcompile.plan.values import Value
 
 if TYPE_CHECKING:
     from pgcompile.plan.lower.environment import FactorLowering
-from pgcompile.plan.names import density_name
 
 
 def log_density_of_pushforward(lowering: "FactorLowering", atom: Atom, env: Env) -> Value:

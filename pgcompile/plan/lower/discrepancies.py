@@ -11,6 +11,7 @@ from pgcompile.model.variable import Variable
 from pgcompile.objective.terms import Discrepancy
 from pgcompile.plan.axes import AxisPool
 from pgcompile.plan.builder import Builder, merge_axes
+from pgcompile.plan.expansion import expand_full
 from pgcompile.plan.values import Value
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def rows_of(lowering: "FactorLowering", values: list[Value], shapes: list[tuple[
     axes = merge_axes(tuple(values))
     rows = []
     for value, shape in zip(values, shapes, strict=True):
-        whole = build.expand_full(value, shape, axes, None) if len(values) > 1 else value
+        whole = expand_full(build, value, shape, axes, None) if len(values) > 1 else value
         rows.append(build.make("as_rows", (whole,), (prod(shape),), shape=(prod(shape),), batched=True, axes=()))
     return rows[0] if len(rows) == 1 else build.make("cat", tuple(rows), shape=(size,), batched=True, axes=())
 

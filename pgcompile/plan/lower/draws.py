@@ -9,6 +9,7 @@ from pgcompile.model.values import (
 )
 from pgcompile.model.variable import Variable
 from pgcompile.objective.terms import Draw
+from pgcompile.plan.expansion import every_value, standard_noise
 from pgcompile.plan.lower.requests import DrawRequest
 from pgcompile.plan.origin import origin_of
 from pgcompile.plan.values import Axis, Value
@@ -47,7 +48,7 @@ def enumerated_value(lowering: "FactorLowering", draw: Draw, atom: Atom, variabl
     axis = lowering.axes.values(draw, variable, count)
     kind = space.kind if space.kind in ("one_hot", "category") else "boolean"
     with lowering.builder.section(f"E_{{{draw.distribution.label}}}: every value of {variable}", origin_of(atom)):
-        value = lowering.builder.states(kind, space.categories or 0, space.shape, axis)
+        value = every_value(lowering.builder, kind, space.categories or 0, space.shape, axis)
     return lowering.builder.name(value, str(variable), keep=True)
 
 
@@ -62,7 +63,9 @@ def relaxed_draw(lowering: "FactorLowering", draw: Draw, atom: Atom, axes: tuple
             logits = build.tensor(parameters["logits"])
         else:
             logits = build.unary("log" if one_hot else "logit", build.tensor(parameters["probs"]))
-        uniform = build.noise("rand", shape, (*axes, *logits.axes), [logits], ((draw, atom.targets[0]), "", ""))
+        uniform = standard_noise(
+            build, "rand", shape, (*axes, *logits.axes), [logits], ((draw, atom.targets[0]), "", "")
+        )
         logits, uniform = build.align(logits, uniform)
         soft = build.make(
             "special",

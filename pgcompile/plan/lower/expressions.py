@@ -16,6 +16,7 @@ from pgcompile.model.values import (
     NetSegment,
 )
 from pgcompile.plan.builder import Builder
+from pgcompile.plan.expansion import spread_lead
 from pgcompile.plan.lower.formulas import is_every_index, pick, rows_along_axis
 from pgcompile.plan.tensors import Tensors
 from pgcompile.plan.values import Value
@@ -255,7 +256,7 @@ class ExpressionLowering:
         if len(args) == 1:
             return args[0]
         build = self.builder
-        parts = build.spread_lead(args)
+        parts = spread_lead(build, args)
         shape = (*parts[0].shape[:-1], sum(v.shape[-1] for v in args))
         return build.make("cat", tuple(parts), shape=shape)
 
@@ -302,7 +303,7 @@ class ExpressionLowering:
         module = self.tensors.module(segment)
         states = segment.cell_states
         joined = [self.cat(args[:-states]), *args[-states:]]
-        spread = build.spread_lead(joined)
+        spread = spread_lead(build, joined)
         full = spread[0]
         flat = [
             build.make("flatten_batch", (value,), (1,), shape=value.shape) if full.batched else value

@@ -8,13 +8,12 @@ from pgcompile.model.values import (
 from pgcompile.objective.terms import Env
 from pgcompile.plan.builder import merge_axes
 from pgcompile.plan.lower.requests import DrawRequest
-from pgcompile.plan.names import factor_attribute
+from pgcompile.plan.names import density_name, factor_attribute
 from pgcompile.plan.origin import origin_of
 from pgcompile.plan.values import Value
 
 if TYPE_CHECKING:
     from pgcompile.plan.lower.environment import FactorLowering
-from pgcompile.plan.names import density_name
 
 
 def log_density_of_extern(lowering: "FactorLowering", atom: Atom, env: Env) -> Value:

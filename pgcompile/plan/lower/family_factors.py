@@ -13,6 +13,7 @@ from pgcompile.model.values import (
 )
 from pgcompile.objective.terms import Env
 from pgcompile.plan.builder import in_order, merge_axes
+from pgcompile.plan.expansion import expand_full, standard_noise
 from pgcompile.plan.lower.expressions import ExpressionLowering
 from pgcompile.plan.lower.formulas import FormulaLowering
 from pgcompile.plan.lower.requests import DrawRequest
@@ -126,7 +127,7 @@ def from_noise(
         fresh = (identity, head, str(args))
         kinds = {"StandardNormal": "randn", "StandardUniform": "rand", "StandardExponential": "exponential"}
         if head in kinds:
-            return build.noise(kinds[head], shape, wanted, list(bindings.values()), fresh)
+            return standard_noise(build, kinds[head], shape, wanted, list(bindings.values()), fresh)
         # A second argument of a gamma only tells two draws apart.
         taken = args[:1] if head == "StandardGamma" else args
         values = [formula.lower(arg) for arg in taken]
@@ -151,11 +152,11 @@ def noise_of(
             # The value is an index: the logits have one dimension more. For a one-hot value they have the same.
             logits = values[0]
             lead = logits.shape[:-1]
-            full = build.expand_full(logits, logits.shape, axes, None)
+            full = expand_full(build, logits, logits.shape, axes, None)
             return build.make("category", (full,), shape=lead, fresh=fresh)
         case "MultinomialDraw":
             count, logits = values
-            full = build.expand_full(logits, shape, axes, like)
+            full = expand_full(build, logits, shape, axes, like)
             return build.make("multinomial", (full,), (int(count.constant or 0),), shape=shape, fresh=fresh)
         case "ContinuousBernoulliDraw":
             logits, uniform = values
@@ -169,7 +170,7 @@ def noise_of(
                 "BinomialDraw": "binomial",
                 "VonMisesDraw": "von_mises",
             }
-            full_values = tuple(build.expand_full(v, shape, axes, like) for v in values)
+            full_values = tuple(expand_full(build, v, shape, axes, like) for v in values)
             return build.make(ops[head], full_values, shape=shape, fresh=fresh)
 
 
@@ -195,7 +196,7 @@ def log_density_of_family(
         formula = FormulaLowering(build, {**bindings, X: x}, lowering.width(atom))
         total = summed(lowering, formula, facts.log_density, lowering.independent_shape(atom))
         if x.batched and not total.batched:
-            total = build.expand_full(build.tensor(total), (), x.axes, None)
+            total = expand_full(build, build.tensor(total), (), x.axes, None)
     return total if within is not None else build.name(total, density_name(atom), keep=True)
 
 
@@ -206,5 +207,5 @@ def draw_of_family(lowering: "FactorLowering", atom: Atom, env: Env, request: Dr
     with lowering.builder.section(request.comment, origin_of(atom)):
         value = from_noise(lowering, facts.draw, atom, bindings, request.axes, request.identity)
         if value.constant is not None:
-            value = lowering.builder.expand_full(value, lowering.shape(atom), request.axes, None)
+            value = expand_full(lowering.builder, value, lowering.shape(atom), request.axes, None)
     return lowering.builder.name(value, request.hint or str(atom.targets[0]), keep=True)

@@ -9,12 +9,12 @@ from pgcompile.model.values import (
 from pgcompile.objective.terms import Env
 from pgcompile.plan.lower.family_factors import log_density_of_family
 from pgcompile.plan.lower.requests import DrawRequest
+from pgcompile.plan.names import density_name
 from pgcompile.plan.origin import origin_of
 from pgcompile.plan.values import Value
 
 if TYPE_CHECKING:
     from pgcompile.plan.lower.environment import FactorLowering
-from pgcompile.plan.names import density_name
 
 
 def flow_context(lowering: "FactorLowering", definition: FlowUse, atom: Atom, env: Env) -> Value | None:

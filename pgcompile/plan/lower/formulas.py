@@ -11,6 +11,7 @@ from sympy.core.function import AppliedUndef
 
 from pgcompile.diagnostics import InternalError
 from pgcompile.plan.builder import Builder, merge_axes
+from pgcompile.plan.expansion import spread_lead
 from pgcompile.plan.meaning import meaning
 from pgcompile.plan.values import Value
 from pgcompile.vocabulary.symbols import DIM
@@ -381,7 +382,7 @@ def pick(build: Builder, vector: Value, index: Value) -> Value:
         return build.make("index", (vector, index), shape=index.shape)
     vector, index = build.align(vector, build.make("unsqueeze", (index,), (1,), shape=(*index.shape, 1)))
     lead = index.shape[:-1]
-    vector, index = build.spread_lead([vector, index])
+    vector, index = spread_lead(build, [vector, index])
     gathered = build.make("gather", (vector, index), shape=index.shape)
     return build.make("squeeze", (gathered,), (-1,), shape=lead)
 

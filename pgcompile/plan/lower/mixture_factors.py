@@ -8,12 +8,12 @@ from pgcompile.model.values import (
     Mixture,
 )
 from pgcompile.objective.terms import OBSERVED, Env
+from pgcompile.plan.names import density_name
 from pgcompile.plan.origin import origin_of
 from pgcompile.plan.values import Value
 
 if TYPE_CHECKING:
     from pgcompile.plan.lower.environment import FactorLowering
-from pgcompile.plan.names import density_name
 
 
 def log_density_of_mixture(lowering: "FactorLowering", atom: Atom, env: Env) -> Value:

@@ -19,6 +19,7 @@ from pgcompile.model.values import (
     Undefined,
 )
 from pgcompile.objective.terms import OBSERVED
+from pgcompile.plan.expansion import expand_full
 from pgcompile.plan.lower.environment import FactorLowering
 from pgcompile.plan.lower.flow_factors import flow_context
 from pgcompile.plan.lower.mixture_factors import weights_of_mixture
@@ -144,7 +145,7 @@ def full_parameters(
     elementwise = [p.name for p in definition.family.parameters if p.name in values and p.rank == 0 and not p.shared]
     lined = elementwise if definition.family.event_rank == 0 and not definition.family.index_valued else []
     if lined and not any(values[name].shape == shape and values[name].constant is None for name in lined):
-        found[lined[0]] = builder.expand_full(values[lined[0]], shape, (), None)
+        found[lined[0]] = expand_full(builder, values[lined[0]], shape, (), None)
     shared = [p.name for p in definition.family.parameters if p.name in values and p.shared and not p.literal]
     for name in shared:
         if found[name].constant is None:

@@ -1,0 +1,112 @@
+"""Values with the dimensions of a draw: repeated, drawn as noise, or taking every value of a finite variable."""
+
+from typing import TYPE_CHECKING
+
+from pgcompile.plan.builder import merge_axes
+from pgcompile.plan.values import Axis, Value
+
+if TYPE_CHECKING:
+    from pgcompile.plan.builder import Builder
+
+
+def expand_full(
+    build: "Builder", value: Value, shape: tuple[int, ...], axes: tuple[Axis, ...], like: Value | None
+) -> Value:
+    """A value repeated over the dimensions of a draw that it lacks.
+
+    Args:
+        value: what to repeat.
+        shape: event shape of the draw.
+        axes: its draw axes.
+        like: a value that has all these dimensions, if there is one.
+    """
+    if build.is_full(value, shape, axes):
+        return value
+    if value.constant is not None:
+        whole = like if like is not None else _template(build, shape, axes)
+        if value.constant == 0.0 and like is None:
+            return whole  # the template is made of zeros
+        return build.make("full_like", (whole,), (value.constant,), shape=shape)
+    value = build.spread_axes(build.raise_rank(value, len(shape)), axes)
+    if build.is_full(value, shape, axes):
+        return value
+    if like is not None and like is not value:
+        return build.make("expand_as", (value, like), shape=shape)
+    if value.shape == shape and (value.batched or not build.needs_batch) and not value.axes:
+        sizes = tuple(axis.size for axis in axes)
+        return build.make("expand_axes", (value,), sizes, shape=shape, axes=axes)
+    return _expand(build, value, shape, axes)
+
+
+def _template(build: "Builder", shape: tuple[int, ...], axes: tuple[Axis, ...]) -> Value:
+    """An expanded scalar with the dimensions of a draw, to make other tensors like."""
+    assert build.device is not None
+    return _expand(build, build.device(), shape, axes)
+
+
+def _expand(build: "Builder", value: Value, shape: tuple[int, ...], axes: tuple[Axis, ...]) -> Value:
+    source = build.batch_source
+    sources = (source,) if source is not None and not build.sampler else ()
+    sizes = (tuple(axis.size for axis in axes), shape)
+    return build.make("expand", (value, *sources), sizes, shape=shape, batched=build.needs_batch, axes=axes)
+
+
+def standard_noise(
+    build: "Builder", kind: str, shape: tuple[int, ...], axes: tuple[Axis, ...], candidates: list[Value], fresh: object
+) -> Value:
+    """Standard noise with the dimensions of a draw, made like one of the candidates where one has them."""
+    like = next((v for v in candidates if build.is_full(v, shape, axes)), None)
+    if like is None:
+        near = next((v for v in candidates if _lacks_axes_only(build, v, shape)), None)
+        like = expand_full(build, near, shape, axes, None) if near is not None else _template(build, shape, axes)
+    return build.make(f"{kind}_like", (like,), shape=shape, fresh=fresh)
+
+
+def spread_lead(build: "Builder", values: list[Value]) -> list[Value]:
+    """Values expanded to one another's draw axes and batch: all their dimensions but the last are then equal."""
+    axes = merge_axes(tuple(values))
+    batched = any(value.batched for value in values)
+    if all((value.axes, value.batched) == (axes, batched) for value in values):
+        return values
+    lined = [build.spread_axes(value, axes) for value in values]
+    full = next((v for v in values if (v.axes, v.batched) == (axes, batched)), None)
+    if full is None:
+        lead = build.make("lead_shape", tuple(lined), shape=(), batched=batched, axes=axes)
+        op, like = "expand_lead", build.name(lead, "lead", keep=True)
+    else:
+        op, like = "expand_but_last", full
+    return [
+        value
+        if (value.axes, value.batched) == (axes, batched)
+        else build.make(op, (line, like), shape=value.shape, batched=batched, axes=axes)
+        for value, line in zip(values, lined, strict=True)
+    ]
+
+
+def every_value(build: "Builder", kind: str, categories: int, shape: tuple[int, ...], axis: Axis) -> Value:
+    """Every value of a finite variable, along an axis of its own.
+
+    Args:
+        kind: `boolean`, `category` or `one_hot`.
+        categories: of an index.
+        shape: event shape of the variable.
+        axis: the axis, as long as there are values.
+    """
+    assert build.device is not None
+    source = build.batch_source
+    sources = (source,) if source is not None else ()
+    base = categories if kind == "category" else 2
+    return build.make(
+        "states",
+        (build.device(), *sources),
+        (kind, base, shape),
+        shape=shape,
+        batched=build.needs_batch,
+        axes=(axis,),
+    )
+
+
+def _lacks_axes_only(build: "Builder", value: Value, shape: tuple[int, ...]) -> bool:
+    return (
+        value.constant is None and value.shape == shape and not value.axes and (value.batched or not build.needs_batch)
+    )
