@@ -10,8 +10,8 @@ from pgcompile.backends.torch.printer import TEMPLATES, Text, Writer
 from pgcompile.diagnostics import InternalError
 from pgcompile.inference.generative import generative_part
 from pgcompile.plan.methods import Planner, live_values
-from pgcompile.plan.values import Value
 from pgcompile.plan.ops import NOISE
+from pgcompile.plan.values import Value
 from pgcompile.vocabulary.functions import FUNCTIONS
 from tests.conftest import compiled
 from tests.programs import EXAMPLES

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 import pgcompile as pgc
-from pgcompile.pipeline import parse_only
 from pgcompile.diagnostics import CompileError, Source
+from pgcompile.pipeline import parse_only
 from pgcompile.plan.names import identifier
 from pgcompile.program import Program
 from pgcompile.syntax.format import format_program

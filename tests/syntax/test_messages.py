@@ -96,10 +96,10 @@ def test_one_bad_statement_does_not_hide_the_next() -> None:
     ],
 )
 def test_a_mechanical_cure_is_an_edit(wrong: str, right: str) -> None:
-    from pgcompile.pipeline import parse_only
     from pgcompile.diagnostics import CompileError
     from pgcompile.diagnostics.fixes import apply_edits
     from pgcompile.diagnostics.source import Source
+    from pgcompile.pipeline import parse_only
 
     with pytest.raises(CompileError) as caught:
         parse_only(Source(wrong))
