@@ -12,12 +12,12 @@ from torch import Tensor
 import pgcompile as pgc
 from benchmarks.digits import Score
 from benchmarks.hand_losses import HAND
-from pgcompile.pipeline import Analysis, analyse
 from pgcompile.backends.torch import emit
 from pgcompile.inference.generative import generative_part
-from pgcompile.objective.rewrite import rewrite
-from pgcompile.objective.leaves import LogDensityLeaf, NamedLeaf, PlainLeaf, touched
 from pgcompile.objective.derivation import Rewritten
+from pgcompile.objective.leaves import LogDensityLeaf, NamedLeaf, PlainLeaf, touched
+from pgcompile.objective.rewrite import rewrite
+from pgcompile.pipeline import Analysis, analyse
 from pgcompile.plan.methods import Planner
 from pgcompile.sources import read_source
 
