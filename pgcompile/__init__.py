@@ -69,7 +69,8 @@ def compile(
         FileNotFoundError: there is no such file.
 
     Examples:
-        >>> program = compile(
+        >>> import pgcompile as pgc
+        >>> program = pgc.compile(
         ...     model="p(x|z) p(z)",
         ...     objective="elbo = ELBO[p || q]",
         ...     where={
@@ -96,8 +97,8 @@ def compile(
         All mistakes of a program are in one exception:
 
         >>> try:
-        ...     compile("p(x|z) p(z|x)")
-        ... except CompileError as error:
+        ...     pgc.compile("p(x|z) p(z|x)")
+        ... except pgc.CompileError as error:
         ...     print([found.code for found in error.diagnostics])
         ['PGC203']
     """
@@ -125,7 +126,8 @@ def check(program: str | Path, constants: Constants | None = None) -> list[Diagn
         Errors, warnings and notes.
 
     Examples:
-        >>> (found,) = check("p(x|z) p(z|x)")
+        >>> import pgcompile as pgc
+        >>> (found,) = pgc.check("p(x|z) p(z|x)")
         >>> found.code, found.message
         ('PGC203', 'these factors cannot be multiplied: x and z condition on each other')
         >>> print(render(found, colour=False))
