@@ -58,6 +58,15 @@ def test_paths_in_pages_exist(page: Path) -> None:
     assert [n for n in paths if not any((place / n).exists() for place in places)] == []
 
 
+def test_paths_in_docstrings_and_comments_exist() -> None:
+    stale = []
+    for path in sorted((ROOT / "pgcompile").rglob("*.py")):
+        for named in re.findall(r"`((?:pgcompile|tests|docs|grammar)/[\w./]+)`", path.read_text(encoding="utf-8")):
+            if not (ROOT / named).exists():
+                stale.append(f"{path.relative_to(ROOT)}: {named}")
+    assert stale == []
+
+
 def _rooms() -> list[str]:
     """The table of rooms in CONTRIBUTING.md, from top to bottom."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
