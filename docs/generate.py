@@ -14,6 +14,8 @@ from pgcompile.vocabulary.layers import LAYERS
 from pgcompile.vocabulary.transforms import summaries, transform_words
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+from docs.architecture import page as architecture_page
+from docs.architecture import picture
 from docs.closed_forms import page as closed_forms
 from tests.fuzz.mutants import MUTANTS  # the repository's own tests, which are not installed
 
@@ -108,6 +110,11 @@ def testing() -> str:
     return text.replace("MUTANTS\n", "\n".join(rows) + "\n")
 
 
+def architecture() -> str:
+    """The page of the architecture, with the objects of one formula's trip."""
+    return architecture_page((DOCS / "architecture.template.md").read_text(encoding="utf-8"))
+
+
 def main() -> int:
     """Write the pages, or say which are out of date."""
     pages = {
@@ -116,6 +123,8 @@ def main() -> int:
         "flows.md": flows(),
         "testing.md": testing(),
         "closed_forms.md": closed_forms(),
+        "architecture.md": architecture(),
+        "trip.svg": picture(),
     }
     stale = [n for n, t in pages.items() if not (DOCS / n).is_file() or (DOCS / n).read_text(encoding="utf-8") != t]
     if "--check" in sys.argv:

@@ -67,6 +67,40 @@ def compile(
     Raises:
         CompileError: the program has errors; `.diagnostics` lists all of them.
         FileNotFoundError: there is no such file.
+
+    Examples:
+        >>> import pgcompile as pgc
+        >>> program = pgc.compile(
+        ...     model="p(x|z) p(z)",
+        ...     objective="elbo = ELBO[p || q]",
+        ...     where={
+        ...         "x": "boolean[3]",
+        ...         "z": "real[2]",
+        ...         "net decoder": "Linear(3)",
+        ...         "net loc": "Linear(2)",
+        ...         "p(z)": "Normal(0, 1)",
+        ...         "p(x|z)": "Bernoulli(logits = decoder(z))",
+        ...         "q(z|x)": "Normal(loc(x), 1)",
+        ...     },
+        ... )
+        >>> print(program)
+        p(z,x) = p(z) p(x|z)
+        with q(z|x)
+          x : boolean[3]
+          z : real[2]
+          elbo = ELBO[p || q]
+          maximize elbo using Adam
+        >>> model = program.Model()
+        >>> model.sample((16,))["x"].shape
+        torch.Size([16, 3])
+
+        All mistakes of a program are in one exception:
+
+        >>> try:
+        ...     pgc.compile("p(x|z) p(z|x)")
+        ... except pgc.CompileError as error:
+        ...     print([found.code for found in error.diagnostics])
+        ['PGC203']
     """
     from pgcompile.program import compile_source
     from pgcompile.sources import read_source, source_of_parts
@@ -87,6 +121,23 @@ def check(program: str | Path, constants: Constants | None = None) -> list[Diagn
     Args:
         program: its text, or the path of a `.pgc` file.
         constants: sizes that replace those of `const` declarations.
+
+    Returns:
+        Errors, warnings and notes.
+
+    Examples:
+        >>> import pgcompile as pgc
+        >>> (found,) = pgc.check("p(x|z) p(z|x)")
+        >>> found.code, found.message
+        ('PGC203', 'these factors cannot be multiplied: x and z condition on each other')
+        >>> print(render(found, colour=False))
+        error[PGC203]: these factors cannot be multiplied: x and z condition on each other
+         --> <program>:1:1
+          |
+        1 | p(x|z) p(z|x)
+          | ^^^^^^ ^^^^^^
+          = cycle: z -> x -> z
+          = help: a joint needs an order; write p(x|z) p(z) or p(z|x) p(x)
     """
     from pgcompile.pipeline import analyse
     from pgcompile.sources import read_source

@@ -58,7 +58,14 @@ class Compiled:
 
     @cached_property
     def Model(self) -> type[Any]:
-        """The class of the emitted text; its lines appear in tracebacks."""
+        """The class of the emitted text, an `nn.Module`; its lines appear in tracebacks.
+
+        Examples:
+            >>> import pgcompile as pgc, torch
+            >>> program = pgc.compile("x : real[3]\\np(x) = Normal(0, 1)\\nfit = log p(x)")
+            >>> program.Model().fit(torch.zeros(5, 3)).shape
+            torch.Size([5])
+        """
         digest = hashlib.sha256(self.source.encode()).hexdigest()[:12]
         filename = f"<pgcompile {self.class_name} {digest}>"
         linecache.cache[filename] = (len(self.source), None, self.source.splitlines(keepends=True), filename)
@@ -86,6 +93,12 @@ class Compiled:
 
     def made(self, extern: Mapping[str, Any] | None = None) -> Any:
         """The module, of its extern parts.
+
+        Args:
+            extern: the parts, by the names of the constructor's arguments.
+
+        Returns:
+            An instance of `Model`.
 
         Raises:
             MissingPart: a part is missing.

@@ -2,6 +2,12 @@
 
 Options are those of the transform, by the same names; each flow is a `pgcompile.lazy.Flow` whose `transform.module` is
 the `ComposedTransform` that a program would emit.
+
+>>> import torch
+>>> flow = NSF(features=2, context=3, transforms=2, hidden=(16,))
+>>> x, log_density = flow(torch.randn(8, 3)).rsample_and_log_prob((5,))
+>>> x.shape, log_density.shape
+(torch.Size([5, 8, 2]), torch.Size([5, 8]))
 """
 
 from __future__ import annotations
@@ -92,7 +98,13 @@ class NICE(CouplingFlow):
 
 
 class RealNVP(CouplingFlow):
-    """Affine couplings (Dinh et al. 2017); arguments are those of `CouplingFlow`."""
+    """Affine couplings (Dinh et al. 2017); arguments are those of `CouplingFlow`.
+
+    Examples:
+        >>> flow = RealNVP(4, transforms=2, hidden=(8,))
+        >>> flow().log_prob(torch.zeros(6, 4)).shape
+        torch.Size([6])
+    """
 
     coupling = AffineCoupling
 
@@ -138,6 +150,11 @@ class MAF(AutoregressiveFlow):
     """Masked autoregressive flow (Papamakarios et al. 2017): density in one pass, draws step by step.
 
     Options are those of `MaskedAutoregressive`: hidden, act, order, passes, adjacency, slope.
+
+    Examples:
+        >>> flow = MAF(3, context=2, hidden=(8,))
+        >>> flow(torch.zeros(2)).log_prob(torch.zeros(6, 3)).shape
+        torch.Size([6])
     """
 
     transform_class = MaskedAutoregressive
@@ -243,6 +260,10 @@ class CNF(ReadyFlow):
         features: number of features.
         context: number of context features.
         options: of `Continuous`: hidden, act, freqs, solver, steps, atol, rtol, trace.
+
+    Examples:
+        >>> CNF(2, hidden=(8,), solver="rk4", steps=4)().sample((6,)).shape
+        torch.Size([6, 2])
     """
 
     def __init__(self, features: int, context: int = 0, **options: Any) -> None:

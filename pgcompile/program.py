@@ -26,22 +26,69 @@ NOTHING_TO_OPTIMISE = "the program says nothing to optimise: add `maximize elbo 
 
 
 class Program(Compiled):
-    """A compiled program with everything that users ask of it: files, views, verification."""
+    """A compiled program with everything that users ask of it: files, views, verification.
+
+    It is made by `pgcompile.compile`.
+
+    Examples:
+        >>> import pgcompile as pgc
+        >>> program = pgc.compile("x : real[3]\\nparam m : real[3]\\np(x) = Normal(m, 1)\\nfit = log p(x)")
+        >>> print(program)
+        p(x) = p(x)
+          x : real[3]
+          fit = log p(x)
+        >>> model = program.Model()
+        >>> sorted(name for name, _ in model.named_parameters())
+        ['m']
+    """
 
     @property
     def graph(self) -> nx.DiGraph:
-        """The generative graph: variables as nodes with their `factor`, edges from parent to child."""
+        """The generative graph: variables as nodes with their `factor`, edges from parent to child.
+
+        Examples:
+            >>> import pgcompile as pgc
+            >>> program = pgc.compile("x, z : real\\np(z) = Normal(0, 1)\\np(x|z) = Normal(z, 1)")
+            >>> list(program.graph.edges)
+            [('z', 'x')]
+        """
         return graph_of(self.analysis.model, self.generative)
 
     def write(self, path: str | Path) -> Path:
-        """Write the emitted module; an existing file is replaced only when the new one is complete."""
+        """Write the emitted module; an existing file is replaced only when the new one is complete.
+
+        Args:
+            path: of the file; folders that are missing are made.
+
+        Returns:
+            The path.
+
+        Examples:
+            >>> import pgcompile as pgc, tempfile
+            >>> program = pgc.compile("x : real\\np(x) = Normal(0, 1)")
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     program.write(f"{folder}/model.py").name
+            'model.py'
+        """
         return write_atomically(Path(path), self.source.encode("utf-8"))
 
     def training_script(self, module: str) -> str:
-        """A script that trains the emitted module `module`, under `python` or `torchrun`.
+        """A script that trains the emitted module, under `python` or `torchrun`.
+
+        Args:
+            module: the name by which the script imports the emitted file.
+
+        Returns:
+            Its text, which needs torch and numpy only.
 
         Raises:
             RequestError: the program optimises nothing, or has extern parts.
+
+        Examples:
+            >>> import pgcompile as pgc
+            >>> program = pgc.compile("x : real\\nparam m : real\\np(x) = Normal(m, 1)\\nfit = log p(x)\\nmaximize fit")
+            >>> print(program.training_script("normal").partition("\\n")[0])
+            \"\"\"Trains Model: maximize fit using Adam.
         """
         from pgcompile.backends.torch.script import script
 
@@ -60,19 +107,54 @@ class Program(Compiled):
         runs: int = 2400,
         progress: Callable[[str], None] = lambda what: None,
     ) -> list[Check]:
-        """Compare the emitted module with the reference interpreter; see `pgcompile.verification.verify`."""
+        """Compare the emitted module with the reference interpreter.
+
+        Args:
+            supplied: the program's extern parts, by the names of the constructor's arguments.
+            seed: of parameters, data and noise.
+            runs: evaluations of each sampled quantity on either side.
+            progress: told what is about to be checked.
+
+        Returns:
+            The comparisons; `check.passed` says whether both sides agree, `str(check)` what was compared.
+
+        Examples:
+            >>> import pgcompile as pgc
+            >>> program = pgc.compile("x : real[3]\\nparam m : real[3]\\np(x) = Normal(m, 1)\\nfit = log p(x)")
+            >>> all(check.passed for check in program.verify())
+            True
+        """
         from pgcompile.verification import verify
 
         return verify(self, supplied, seed=seed, runs=runs, progress=progress)
 
     def latex(self) -> str:
-        """The program's formulas for a paper."""
+        """The program's formulas for a paper.
+
+        Examples:
+            >>> import pgcompile as pgc
+            >>> print(pgc.compile("x : real\\np(x) = Normal(0, 1)").latex())
+            \\begin{align*}
+              x &\\in \\mathbb{R} \\\\
+              p(x) &= \\mathrm{Normal}(0, 1)
+            \\end{align*}
+        """
         from pgcompile.views.latex import latex
 
         return latex(self.analysis.tree)
 
     def explain(self) -> str:
-        """Every rewrite of every objective, with the rule that allowed it."""
+        """Every rewrite of every objective, with the rule that allowed it.
+
+        Examples:
+            >>> import pgcompile as pgc
+            >>> program = pgc.compile("z : real\\np(z) = Normal(0, 1)\\nq(z) = Normal(1, 2)\\nd = KL[q || p]")
+            >>> print(program.explain())
+            d = KL[q || p]
+              [closed form] KL[q(z) || p(z)]
+                  = 2 - log(2)
+                  known for Normal
+        """
         from pgcompile.views.explain import explain
 
         return explain(self.analysis)

@@ -27,6 +27,21 @@ def explain_error(error: BaseException, source_map: SourceMap | None = None) -> 
     Returns:
         The formula, its line of the program and carets under it; None where no emitted line takes part, or where the
         line comes from no place of the program.
+
+    Examples:
+        >>> import pgcompile as pgc, torch
+        >>> program = pgc.compile("x, z : real[3]\\nnet f = Linear(3)\\np(x|z) = Normal(f(z), 1)\\nfit = log p(x|z)")
+        >>> model = program.Model()
+        >>> model.f = torch.nn.Linear(4, 3)  # of the wrong size
+        >>> try:
+        ...     model.fit(x=torch.zeros(3), z=torch.zeros(3))
+        ... except RuntimeError as error:
+        ...     print(explain_error(error))
+        in p(x|z), in fit
+         --> <program>:3:1
+          |
+        3 | p(x|z) = Normal(f(z), 1)
+          | ^^^^^^
     """
     frame = error.__traceback__
     found: tuple[SourceMap, tuple[Origin, ...]] | None = None

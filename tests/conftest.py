@@ -14,6 +14,7 @@ from pgcompile.program import Program
 torch.set_num_threads(1)
 
 GOLDEN = Path(__file__).parent / "golden"
+collect_ignore = ["golden"]  # emitted modules are compared as text
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -19,6 +19,14 @@ class SourceMap:
     Args:
         program: the program.
         lines: of every line of the file, in order, its origins, the nearest first.
+
+    Examples:
+        >>> import pgcompile as pgc
+        >>> program = pgc.compile("x : real[3]\\np(x) = Normal(0, 1)\\nfit = log p(x)")
+        >>> lines = program.source.splitlines()
+        >>> line = next(n for n, text in enumerate(lines, 1) if "x.square()" in text)
+        >>> [origin.label for origin in program.source_map.at(line)]
+        ['p(x)', 'fit']
     """
 
     program: Source

@@ -18,6 +18,14 @@ class LazyBijection(LazyTransform):
     Args:
         module: gives a value and its log-determinant, and by `inverse` the way back; `module.shape` and
             `module.out_shape` are the event shapes of the data and of the base.
+
+    Examples:
+        >>> import torch
+        >>> from pgcompile.flows import RealNVP
+        >>> transform = LazyBijection(RealNVP(4, context=2).transform.module)
+        >>> y, ladj = transform(torch.randn(16, 2)).call_and_ladj(torch.randn(16, 4))
+        >>> y.shape, ladj.shape
+        (torch.Size([16, 4]), torch.Size([16]))
     """
 
     def __init__(self, module: Any) -> None:
@@ -78,6 +86,12 @@ class LazyComposedTransform(LazyTransform):
 
     Args:
         transforms: lazy transforms, or transforms of torch that no context changes.
+
+    Examples:
+        >>> import torch, torch.distributions as D
+        >>> both = LazyComposedTransform(D.AffineTransform(0.0, 2.0), D.ExpTransform())
+        >>> both()(torch.zeros(3))
+        tensor([1., 1., 1.])
     """
 
     def __init__(self, *transforms: LazyTransform | Transform) -> None:

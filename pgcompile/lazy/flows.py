@@ -23,6 +23,13 @@ class Flow(LazyDistribution):
         base: the lazy base distribution.
 
     A call gives a `NormalizingFlow` whose base is expanded to the batch of the context, a tensor `[..., features]`.
+
+    Examples:
+        >>> from pgcompile.lazy import UnconditionalDistribution
+        >>> base = UnconditionalDistribution(D.Normal, torch.zeros(3), torch.ones(3), buffer=True)
+        >>> flow = Flow([D.AffineTransform(1.0, 2.0, event_dim=1), D.TanhTransform()], base)
+        >>> flow(torch.zeros(16, 5)).log_prob(torch.zeros(16, 3)).shape
+        torch.Size([16])
     """
 
     def __init__(
@@ -50,6 +57,15 @@ class NormalizingFlow(D.Distribution):
     Args:
         transform: f, from data to the base.
         base: the distribution of f(x).
+
+    Examples:
+        >>> flow = NormalizingFlow(D.ExpTransform().inv, D.Normal(torch.zeros(3), torch.ones(3)))
+        >>> x = torch.tensor([0.5, 1.0, 2.0])
+        >>> torch.allclose(flow.log_prob(x), D.LogNormal(torch.zeros(3), torch.ones(3)).log_prob(x))
+        True
+        >>> x, log_density = flow.rsample_and_log_prob((4,))
+        >>> x.shape, log_density.shape
+        (torch.Size([4, 3]), torch.Size([4, 3]))
     """
 
     arg_constraints: dict[str, Any] = {}  # noqa: RUF012

@@ -11,7 +11,20 @@ from torch.distributions import Transform
 
 
 class LazyDistribution(nn.Module, ABC):
-    """A module whose call with a context gives a distribution."""
+    """A module whose call with a context gives a distribution.
+
+    Examples:
+        >>> import torch
+        >>> class Gaussian(LazyDistribution):
+        ...     def __init__(self, features, context):
+        ...         super().__init__()
+        ...         self.loc = nn.Linear(context, features)
+        ...
+        ...     def forward(self, context=None):
+        ...         return D.Independent(D.Normal(self.loc(context), 1.0), 1)
+        >>> Gaussian(3, 5)(torch.zeros(16, 5)).sample((4,)).shape
+        torch.Size([4, 16, 3])
+    """
 
     @abstractmethod
     def forward(self, context: Any = None) -> D.Distribution:
@@ -19,7 +32,23 @@ class LazyDistribution(nn.Module, ABC):
 
 
 class LazyTransform(nn.Module, ABC):
-    """A module whose call with a context gives a transform."""
+    """A module whose call with a context gives a transform.
+
+    Examples:
+        >>> import torch
+        >>> class Shift(LazyTransform):
+        ...     def __init__(self, features, context):
+        ...         super().__init__()
+        ...         self.loc = nn.Linear(context, features)
+        ...
+        ...     def forward(self, context=None):
+        ...         return D.AffineTransform(self.loc(context), 2.0, event_dim=1)
+        >>> shift, context, x = Shift(3, 5), torch.randn(16, 5), torch.randn(16, 3)
+        >>> torch.allclose(shift.inv(context)(shift(context)(x)), x, atol=1e-5)
+        True
+        >>> shift.inv.inv is shift
+        True
+    """
 
     @abstractmethod
     def forward(self, context: Any = None) -> Transform:
@@ -32,6 +61,8 @@ class LazyTransform(nn.Module, ABC):
 
 
 class LazyInverse(LazyTransform):
+    """The inverse of a lazy transform, over the same parameters."""
+
     def __init__(self, transform: LazyTransform) -> None:
         super().__init__()
         self.transform = transform

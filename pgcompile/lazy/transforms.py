@@ -111,7 +111,12 @@ class _Backwards(Transform):
 
 
 def call_and_ladj(transform: Transform, x: Tensor) -> tuple[Tensor, Tensor]:
-    """A transform's value and log-determinant, from one evaluation where it offers that."""
+    """A transform's value and log-determinant, from one evaluation where it offers that.
+
+    Examples:
+        >>> call_and_ladj(D.ExpTransform(), torch.zeros(2))
+        (tensor([1., 1.]), tensor([0., 0.]))
+    """
     fused: Callable[[Tensor], tuple[Tensor, Tensor]] | None = getattr(transform, "call_and_ladj", None)
     if fused is not None:
         return fused(x)

@@ -21,6 +21,14 @@ class UnconditionalDistribution(LazyDistribution):
         args: tensors become parameters (or buffers), a `Parameter` stays the same object, modules become submodules.
         buffer: whether tensors are kept as buffers, which are not learned.
         kwargs: the same, under their names.
+
+    Examples:
+        >>> import torch
+        >>> prior = UnconditionalDistribution(D.Normal, torch.zeros(3), scale=torch.ones(3))
+        >>> [name for name, _ in prior.named_parameters()]
+        ['arguments._0', 'arguments.scale']
+        >>> prior().sample((2,)).shape
+        torch.Size([2, 3])
     """
 
     def __init__(self, make: Callable[..., D.Distribution], *args: Any, buffer: bool = False, **kwargs: Any) -> None:
@@ -35,7 +43,14 @@ class UnconditionalDistribution(LazyDistribution):
 
 
 class UnconditionalTransform(LazyTransform):
-    """A transform that no context changes; its arguments are those of `UnconditionalDistribution`."""
+    """A transform that no context changes; its arguments are those of `UnconditionalDistribution`.
+
+    Examples:
+        >>> import torch
+        >>> scale = UnconditionalTransform(D.AffineTransform, 0.0, torch.full((3,), 2.0))
+        >>> scale()(torch.ones(3)).tolist()
+        [2.0, 2.0, 2.0]
+    """
 
     def __init__(self, make: Callable[..., Transform], *args: Any, buffer: bool = False, **kwargs: Any) -> None:
         super().__init__()

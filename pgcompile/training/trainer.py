@@ -50,10 +50,20 @@ class Trainer:
         TypeError: the model is not of a compiled class.
         ValueError: a setting is not what it can be.
 
-    Example:
-        trainer = pgc.Trainer(program.Model(), batch_size=64, device="cpu")
-        trainer.fit({"x": x}, epochs=20)
-        trainer.evaluate({"x": held_out})
+    Examples:
+        >>> import pgcompile as pgc, torch
+        >>> program = pgc.compile(
+        ...     "x : real\\nparam m : real\\np(x) = Normal(m, 1)\\nfit = log p(x)\\nmaximize fit using SGD(lr = 0.1)"
+        ... )
+        >>> trainer = pgc.Trainer(program.Model(), batch_size=64, device="cpu")
+        >>> x = 3 + torch.randn(256, generator=torch.Generator().manual_seed(0))
+        >>> fitted = trainer.fit({"x": x}, epochs=20)
+        >>> len(fitted.training)
+        20
+        >>> abs(trainer.model.m.item() - 3) < 0.2
+        True
+        >>> sorted(trainer.evaluate({"x": x}))
+        ['fit']
     """
 
     def __init__(self, model: nn.Module, settings: Settings | None = None, **changes: Any) -> None:
@@ -114,6 +124,14 @@ class Trainer:
         Raises:
             DataError: a name is missing or unknown, or there are no rows. Values are not looked at, as that would wait
                 for the device: `fit` checks its data.
+
+        Examples:
+            >>> import pgcompile as pgc, torch
+            >>> program = pgc.compile("x : real\\nparam m : real\\np(x) = Normal(m, 1)\\nfit = log p(x)\\nmaximize fit")
+            >>> trainer = pgc.Trainer(program.Model(), device="cpu")
+            >>> losses = trainer.step(x=torch.randn(16))
+            >>> sorted(losses)
+            ['loss']
         """
         state = self.state
         state.model.train()
@@ -153,6 +171,9 @@ class Trainer:
             out: folder for the log and for checkpoints, or None for neither.
             resume: go on with the run in `out`, which ends with the numbers of an uninterrupted one.
             progress: whether to show a bar.
+
+        Returns:
+            The losses by epoch.
 
         Raises:
             DataError: the data does not fit, a loss stopped being a number, or there is no run to go on with.
@@ -222,6 +243,9 @@ class Trainer:
         Args:
             data: as for `fit`.
             given: inputs, instead of those of the settings and of the end of their schedules.
+
+        Returns:
+            The means, by the names of the terms.
 
         Raises:
             DataError: the data does not fit.

@@ -1,5 +1,6 @@
-"""The words of the language: spaces, families, layers and functions, each stated once as facts.
+"""The words of the language, each stated once with all its facts.
 
-Adding a word touches one file here and no other. Nothing here imports torch; sympy is imported only where a
-family's formulas are asked for.
+Families and functionals are a file each; spaces, functions, layers and optimizers are a row each; the facts of
+transforms are read from the text of their classes in `pgcompile/runtime/transforms/`. `CONTRIBUTING.md` says what a new
+word costs. Nothing here imports torch; sympy is imported only where a family's formulas are asked for.
 """

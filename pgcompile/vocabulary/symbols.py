@@ -2,7 +2,7 @@
 
 `X` is the value of the distribution. Vectors are written through their last dimension: `Total(f)` sums `f` over it and
 `DIM` is its size. Heads that sympy does not have (noise, matrix operations, stable special functions) are undefined
-functions; `pgcompile/plan/lowering.py` gives each its tensor code.
+functions; `pgcompile/plan/lower/formulas.py` gives each its tensor code.
 """
 
 from collections.abc import Mapping

@@ -1,11 +1,8 @@
 """The functionals' definitions against sums over finite tables, and the words that they add to the language."""
 
-import os
-import shutil
 import subprocess
 import sys
 from math import exp, log
-from pathlib import Path
 
 import pytest
 
@@ -212,28 +209,3 @@ def test_close_words_are_proposed() -> None:
     ):
         (found,) = analyse(Source(program.format(formula))).diagnostics
         assert found.help is not None and found.help.startswith(help)
-
-
-def test_a_functional_costs_one_file(tmp_path: Path) -> None:
-    """Neyman's chi-square, added to a copy: read, compiled and right for two Bernoulli distributions."""
-    root = Path(__file__).parents[2]
-    for folder in ("pgcompile", "grammar"):
-        shutil.copytree(root / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "pgcompile/vocabulary/functionals/neyman.py").write_text(
-        "from pgcompile.vocabulary.definition import LEFT, RIGHT, Mean\n"
-        "from pgcompile.vocabulary.functional import Functional, Sides\n"
-        "FUNCTIONAL = Functional(name='Neyman', sides=Sides.SAME_VARIABLES, example='Neyman[q || p]',\n"
-        "    definition=Mean(RIGHT, RIGHT / LEFT) - 1, source='Neyman 1949', latex='N', order=99)\n"
-    )
-    code = (
-        "import pgcompile as pgc; print(pgc.__file__)\n"
-        "model = pgc.compile('z : boolean\\nq(z) = Bernoulli(0.2)\\np(z) = Bernoulli(0.6)\\n'"
-        "'e = Neyman[q(z) || p(z)]').Model()\n"
-        "print(float(model.e()))"
-    )
-    found = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-    ).stdout.splitlines()  # fmt: skip
-    assert found[0].startswith(str(tmp_path))
-    assert float(found[1]) == pytest.approx(0.36 / 0.2 + 0.16 / 0.8 - 1, abs=1e-5)

@@ -4,14 +4,11 @@ import ast
 import copy
 import importlib
 import inspect
-import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from math import prod
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +16,6 @@ import torch
 
 import pgcompile as pgc
 from pgcompile.runtime.library import library
-from pgcompile.syntax.grammar import grammar_path
 from pgcompile.vocabulary.layers import ACTIVATIONS
 from pgcompile.vocabulary.transform_options import MissingFact, Option
 from pgcompile.vocabulary.transforms import FACTS, Word, transform_trees, transform_words, words_of
@@ -281,27 +277,6 @@ def test_a_fact_that_is_missing_is_named(old: str, new: str, missing: str) -> No
     assert old in ARCSINH
     with pytest.raises(MissingFact, match=re.escape(missing)):
         with_arcsinh(ARCSINH.replace(old, new, 1))
-
-
-def test_adding_a_transform_is_adding_its_file(tmp_path: Path) -> None:
-    """In a copy of the compiler: it compiles with its option at 0, its facts stay out of the module, and it inverts."""
-    package = Path(pgc.__file__).parent
-    shutil.copytree(package, tmp_path / "pgcompile", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(grammar_path().parent, tmp_path / "grammar")
-    folder = tmp_path / "pgcompile" / "runtime" / "transforms"
-    (folder / "arcsinh.py").write_text(ARCSINH, encoding="utf-8")
-    code = """
-import torch
-import pgcompile as pgc
-program = pgc.compile("x : real[2]\\nflow f = Arcsinh(shift=0) >> Affine(loc=0)\\np(x) = Flow(Normal(0, 1), f)")
-assert "class Arcsinh" in program.source and "codomain" not in program.source, program.source
-flow = program.Model().f
-x = torch.tensor([[0.5, -2.0]])
-torch.testing.assert_close(flow.inverse(flow(x)[0])[0], x)
-torch.testing.assert_close(flow(x)[0], torch.tensor([[0.48121182, -1.44363548]]))
-"""
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    subprocess.run([sys.executable, "-c", code], check=True, env=environment, cwd=tmp_path)
 
 
 def test_reading_the_table_imports_no_torch() -> None:
