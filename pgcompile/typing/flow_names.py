@@ -1,17 +1,10 @@
 """The names of the stages of a flow, and what they lead to."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from pgcompile.model.values import (
     FlowNet,
     Model,
 )
 from pgcompile.syntax import tree
-
-if TYPE_CHECKING:
-    pass
 
 
 def stage_name(expr: tree.Expr) -> str:

@@ -1,9 +1,7 @@
 """Transforms as they are written in a flow: their names, and the values of their options."""
 
-from __future__ import annotations
-
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import networkx as nx
 
@@ -13,15 +11,12 @@ from pgcompile.model.values import (
     Constant,
 )
 from pgcompile.syntax import tree
+from pgcompile.typing.context import TypingContext
 from pgcompile.typing.flow_names import stage_name
 from pgcompile.vocabulary.layers import ACTIVATIONS
 from pgcompile.vocabulary.synonyms import TRANSFORMS as SYNONYMS
 from pgcompile.vocabulary.transform_options import LARGEST, Option, Value
 from pgcompile.vocabulary.transforms import Word, transform_words
-
-if TYPE_CHECKING:
-    from pgcompile.typing.expressions import Typer
-
 
 _OPTION_SYNONYMS = {
     "hidden_features": "hidden",
@@ -38,7 +33,7 @@ _OPTION_SYNONYMS = {
 }
 
 
-def read_transform(stage: tree.Expr, typer: Typer) -> tuple[Word, dict[str, Value]] | None:
+def read_transform(stage: tree.Expr, typer: TypingContext) -> tuple[Word, dict[str, Value]] | None:
     """A transform and its options; None after a report."""
     name = stage_name(stage)
     word = transform_words().get(name)
@@ -73,7 +68,7 @@ def read_transform(stage: tree.Expr, typer: Typer) -> tuple[Word, dict[str, Valu
     return None
 
 
-def read_options(word: Word, stage: tree.Expr, typer: Typer) -> dict[str, Value] | None:
+def read_options(word: Word, stage: tree.Expr, typer: TypingContext) -> dict[str, Value] | None:
     """Values of a transform's options, defaults filled in; None after reports."""
     sink = typer.sink
     values: dict[str, Value] = {o.name: o.default for o in word.options}

@@ -1,11 +1,8 @@
 """The sizes of a flow: one pass over its stages, which carries shape and kind of numbers along."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from fractions import Fraction
 from math import isqrt, prod
-from typing import TYPE_CHECKING
 
 from pgcompile.diagnostics import Span
 from pgcompile.model.literals import evaluate
@@ -18,6 +15,7 @@ from pgcompile.model.values import (
     TransformUse,
 )
 from pgcompile.syntax import tree
+from pgcompile.typing.context import TypingContext
 from pgcompile.typing.flow_names import flow_name, mentions, splits, stage_name
 from pgcompile.typing.flow_options import fits_features, read_transform
 from pgcompile.typing.flow_spaces import BRIDGES, SAID, STAYING, kept_kinds
@@ -26,10 +24,6 @@ from pgcompile.vocabulary.layers import show
 from pgcompile.vocabulary.transform_options import Value
 from pgcompile.vocabulary.transforms import Word, shape_after, transform_words
 
-if TYPE_CHECKING:
-    from pgcompile.typing.expressions import Typer
-
-
 MOST_TRANSFORMS = 1000
 
 
@@ -37,7 +31,7 @@ MOST_TRANSFORMS = 1000
 class Sizing:
     """One pass over the stages of a flow, carrying the event shape between them."""
 
-    typer: Typer
+    typer: TypingContext
     flow: FlowNet
     use: Span
     context: int
