@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from pgcompile.diagnostics import Span, suggest
-from pgcompile.model.literals import evaluate
+from pgcompile.model.literals import Constants, evaluate
 from pgcompile.syntax import tree
 from pgcompile.typing.context import TypingContext
 from pgcompile.vocabulary.layers import Layer, LayerParameter, Value
-
-Constants = dict[str, Fraction]
 
 
 def read_arguments(layer: Layer, stage: tree.Expr, typer: TypingContext) -> dict[str, Value] | None:
