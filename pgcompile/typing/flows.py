@@ -58,10 +58,10 @@ def read_flow(call: tree.Call, parents: tuple[str, ...], model: Model, sink: Sin
     if name not in model.flows and (name in model.nets or name in transform_words()):
         net = name in model.nets
         what = "a net, and a flow stands here" if net else "a transform, and a declared flow stands here"
-        cure_text = (
+        suggestion = (
             f"declare `flow {name}_flow = ...` with transforms" if net else f"write `flow f = {name}`, and f here"
         )
-        sink.add("PGC116", flow.span, f"{name} is {what}", help=cure_text)
+        sink.add("PGC116", flow.span, f"{name} is {what}", help=suggestion)
         return None
     if name not in model.flows:
         text = " ".join(sink.source.snippet(flow.span).split())
