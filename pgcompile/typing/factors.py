@@ -88,16 +88,16 @@ def space_of(variable: str, typer: TypingContext, factor: Factor) -> Typed | Non
     known = model.spaces.get(variable)
     if known is not None:
         return Typed(known)
-    if variable in model.spaces_missing:
+    if variable in model.untyped:
         return None
-    model.spaces_missing.add(variable)
+    model.untyped.add(variable)
     maker = next((f for f in model.factors if variable in f.targets and f.use is not None), None)
     maker = model.deterministic.get(variable, maker)
     if maker is not None:
         check_factor(maker, typer)
         known = model.spaces.get(variable)
     if known is not None:
-        model.spaces_missing.discard(variable)
+        model.untyped.discard(variable)
         return Typed(known)
     if not typer.sink.has_errors:
         typer.sink.add(

@@ -6,7 +6,7 @@ from math import isqrt, prod
 
 from pgcompile.diagnostics import Span
 from pgcompile.model.literals import evaluate
-from pgcompile.model.values import FlowNet, FlowStep, OtherFlow, SizedFlow, SplitUse, TransformUse
+from pgcompile.model.values import FlowNet, FlowReference, FlowStep, SizedFlow, SplitUse, TransformUse
 from pgcompile.syntax import tree
 from pgcompile.typing.context import TypingContext
 from pgcompile.typing.flow_names import flow_name, mentions, splits, stage_name
@@ -221,7 +221,7 @@ class Sizing:
             return None
         kinds = (other.sized.kind, other.sized.out_kind)
         self._meets(stage, name, *(kinds[::-1] if inverted else kinds))
-        return OtherFlow(name, inverted), out
+        return FlowReference(name, inverted), out
 
     def _transform(
         self, stage: tree.Expr, word: Word, options: dict[str, Value], shape: tuple[int, ...]

@@ -16,7 +16,7 @@ def check_family(context: FactorContext, use: FamilyUse) -> None:
     types = _types_of_parameters(context, use)
     variable = context.factor.targets[0]
     if len(types) < len(use.parameters):
-        context.model.spaces_missing.add(variable)
+        context.model.untyped.add(variable)
         return
     assert isinstance(use.types, dict)
     use.types.update(types)

@@ -15,7 +15,7 @@ def check_flow(context: FactorContext, use: FlowUse) -> None:
     contexts = [context.typer.typed(argument, scope) for argument in use.arguments]
     target = context.space_of(factor.targets[0])
     if target is None or None in contexts:
-        model.spaces_missing.add(use.base_name)
+        model.untyped.add(use.base_name)
         return
     out = size_flow(factor, use, target.space, [c for c in contexts if c is not None], context.typer)
     definition = use.base.definition

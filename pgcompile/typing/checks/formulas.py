@@ -22,11 +22,11 @@ def check_deterministic(context: FactorContext, made: Deterministic) -> None:
             reasons=[" -> ".join(circle)],
             help="define one of them without the others",
         )
-        model.spaces_missing.add(variable)
+        model.untyped.add(variable)
         return
     value = typer.typed(made.expr, context.scope(made.bindings))
     if value is None:
-        model.spaces_missing.add(variable)
+        model.untyped.add(variable)
         return
     declared = model.spaces.get(variable)
     if declared is None:
