@@ -1,16 +1,22 @@
 """Values known at compile time: numbers, named sizes, lists of numbers, and the spaces written with them."""
 
+from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 from pgcompile.diagnostics import Sink, Span, nearest, suggest
 from pgcompile.model.values import Constant
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.families import families
-from pgcompile.vocabulary.spaces import KINDS, Space
+from pgcompile.vocabulary.spaces import KINDS, Space, SpaceKind
 from pgcompile.vocabulary.synonyms import SPACES
 
 MAX_SIZE = 1_000_000_000
 MAX_EXPONENT = 400
+MAX_POWER = 64
+
+Constants = dict[str, Fraction]
+"""The values of `const` by their names."""
 
 
 def number(text: str) -> Fraction:
@@ -20,50 +26,81 @@ def number(text: str) -> Fraction:
     return Fraction(mantissa) * Fraction(10) ** power
 
 
-def evaluate(expr: tree.Expr, constants: dict[str, Fraction]) -> Constant | None:
-    """The value of an expression of numbers, named sizes and lists; None where it is not one."""
-    match expr:
-        case tree.Number(text):
-            return number(text)
-        case tree.Name(id):
-            return constants.get(id)
-        case tree.Negative(operand):
-            value = evaluate(operand, constants)
-            return -value if isinstance(value, Fraction) else None
-        case tree.Sum(terms):
-            values = [(sign, evaluate(term, constants)) for sign, term in terms]
-            total = Fraction(0)
-            for sign, value in values:
-                if not isinstance(value, Fraction):
-                    return None
-                total += sign * value
-            return total
-        case tree.Product(factors):
-            product = Fraction(1)
-            for factor in factors:
-                value = evaluate(factor, constants)
-                if not isinstance(value, Fraction):
-                    return None
-                product *= value
-            return product
-        case tree.Quotient(numerator, denominator):
-            top, bottom = evaluate(numerator, constants), evaluate(denominator, constants)
-            return top / bottom if isinstance(top, Fraction) and isinstance(bottom, Fraction) and bottom else None
-        case tree.Power(base, exponent):
-            low, high = evaluate(base, constants), evaluate(exponent, constants)
-            if (
-                not isinstance(low, Fraction)
-                or not isinstance(high, Fraction)
-                or high.denominator != 1
-                or abs(high) > 64
-            ):
-                return None
-            return None if low == 0 and high < 0 else low ** int(high)
-        case tree.ListLiteral(items):
-            values_ = [evaluate(item, constants) for item in items]
-            return tuple(v for v in values_ if v is not None) if None not in values_ else None
-        case _:
+def evaluate(expr: tree.Expr, constants: Constants) -> Constant | None:
+    """The value of an expression of numbers, named sizes and lists.
+
+    Args:
+        expr: the expression.
+        constants: values of the named sizes.
+
+    Returns:
+        Its exact value, None where it is not known at compile time.
+    """
+    rule = _VALUES.get(type(expr))
+    return None if rule is None else rule(expr, constants)
+
+
+def _number(expr: tree.Expr, constants: Constants) -> Fraction | None:
+    """The value of an expression that is one number."""
+    value = evaluate(expr, constants)
+    return value if isinstance(value, Fraction) else None
+
+
+def _negative(expr: tree.Negative, constants: Constants) -> Fraction | None:
+    value = _number(expr.operand, constants)
+    return None if value is None else -value
+
+
+def _sum(expr: tree.Sum, constants: Constants) -> Fraction | None:
+    total = Fraction(0)
+    for sign, term in expr.terms:
+        value = _number(term, constants)
+        if value is None:
             return None
+        total += sign * value
+    return total
+
+
+def _product(expr: tree.Product, constants: Constants) -> Fraction | None:
+    product = Fraction(1)
+    for factor in expr.factors:
+        value = _number(factor, constants)
+        if value is None:
+            return None
+        product *= value
+    return product
+
+
+def _quotient(expr: tree.Quotient, constants: Constants) -> Fraction | None:
+    top, bottom = _number(expr.numerator, constants), _number(expr.denominator, constants)
+    return top / bottom if top is not None and bottom else None
+
+
+def _power(expr: tree.Power, constants: Constants) -> Fraction | None:
+    """A power with a whole exponent of at most `MAX_POWER`; larger ones would take long to find exactly."""
+    base, exponent = _number(expr.base, constants), _number(expr.exponent, constants)
+    if base is None or exponent is None or exponent.denominator != 1 or abs(exponent) > MAX_POWER:
+        return None
+    return None if base == 0 and exponent < 0 else base ** int(exponent)
+
+
+def _list(expr: tree.ListLiteral, constants: Constants) -> Constant | None:
+    values = [evaluate(item, constants) for item in expr.items]
+    known = tuple(value for value in values if value is not None)
+    return known if len(known) == len(values) else None
+
+
+_VALUES: dict[type, Callable[[Any, Constants], Constant | None]] = {
+    tree.Number: lambda expr, constants: number(expr.text),
+    tree.Name: lambda expr, constants: constants.get(expr.id),
+    tree.Negative: _negative,
+    tree.Sum: _sum,
+    tree.Product: _product,
+    tree.Quotient: _quotient,
+    tree.Power: _power,
+    tree.ListLiteral: _list,
+}
+"""The value of each kind of expression that may be known at compile time."""
 
 
 def shape_of(value: Constant) -> tuple[int, ...] | None:
@@ -83,23 +120,26 @@ def flatten(value: Constant) -> list[Fraction]:
     return [value] if isinstance(value, Fraction) else [x for item in value for x in flatten(item)]
 
 
-def size(expr: tree.Expr, constants: dict[str, Fraction], sink: Sink) -> int | None:
-    """A positive whole number, or a report of what is there instead."""
+def size(expr: tree.Expr, constants: Constants, sink: Sink) -> int | None:
+    """A size of a space: a positive whole number.
+
+    Args:
+        expr: as it is written.
+        constants: values of the named sizes.
+        sink: of reports.
+
+    Returns:
+        The size, None after a report.
+    """
     value = evaluate(expr, constants)
     text = sink.source.snippet(expr.span)
     if value is None:
-        hint = "a size is a number or a const; several stand side by side: `real[3, 4]`"
-        if isinstance(expr, tree.Name) and expr.id in ("None", "N", "B", "batch", "batch_size"):
-            hint = "batch dimensions are never written: the shape is that of one data point"
-        elif isinstance(expr, tree.Name):
-            close = nearest(expr.id, constants)
-            hint = f"did you mean {close}?" if close else f"name the size first: `const {expr.id} = 64`"
-        sink.add("PGC310", expr.span, f"`{text}` is not a size known at compile time", help=hint)
+        _report_unknown_size(expr, text, constants, sink)
         return None
     if isinstance(value, Fraction) and value > MAX_SIZE:
         sink.add("PGC310", expr.span, f"`{text}` is too large for a size", help=f"the largest is {MAX_SIZE:,}")
         return None
-    if not isinstance(value, Fraction) or value.denominator != 1 or value < 1 or value > MAX_SIZE:
+    if not isinstance(value, Fraction) or value.denominator != 1 or value < 1:
         sink.add(
             "PGC310", expr.span, f"a size is a positive whole number, `{text}` is not", help="write a number such as 64"
         )
@@ -107,20 +147,31 @@ def size(expr: tree.Expr, constants: dict[str, Fraction], sink: Sink) -> int | N
     return int(value)
 
 
-def space(expr: tree.SpaceExpr, constants: dict[str, Fraction], sink: Sink) -> Space | None:
-    """The space that was written, or a report."""
+def _report_unknown_size(expr: tree.Expr, text: str, constants: Constants, sink: Sink) -> None:
+    """Report a size that is not known at compile time; the size of a batch is never written."""
+    hint = "a size is a number or a const; several stand side by side: `real[3, 4]`"
+    if isinstance(expr, tree.Name) and expr.id in ("None", "N", "B", "batch", "batch_size"):
+        hint = "batch dimensions are never written: the shape is that of one data point"
+    elif isinstance(expr, tree.Name):
+        close = nearest(expr.id, constants)
+        hint = f"did you mean {close}?" if close else f"name the size first: `const {expr.id} = 64`"
+    sink.add("PGC310", expr.span, f"`{text}` is not a size known at compile time", help=hint)
+
+
+def space(expr: tree.SpaceExpr, constants: Constants, sink: Sink) -> Space | None:
+    """The space that was written.
+
+    Args:
+        expr: as it is written.
+        constants: values of the named sizes.
+        sink: of reports.
+
+    Returns:
+        The space, None after a report.
+    """
     kind = KINDS.get(expr.name)
     if kind is None:
-        place = Span(expr.span.start, expr.span.start + len(expr.name))
-        otherwise = f"spaces are {', '.join(KINDS)}"
-        if expr.name in families():
-            otherwise = f"{expr.name} is a family: declare the space, and the factor as `p(x) = {expr.name}(...)`"
-        sink.add(
-            "PGC110",
-            expr.span,
-            f"there is no space called {expr.name}",
-            **suggest(expr.name, place, () if expr.name in families() else KINDS, otherwise, SPACES),
-        )
+        _report_unknown_space(expr, sink)
         return None
     groups = [[size(item, constants, sink) for item in group] for group in expr.groups]
     if any(item is None for group in groups for item in group):
@@ -141,6 +192,26 @@ def space(expr: tree.SpaceExpr, constants: dict[str, Fraction], sink: Sink) -> S
         )
         return None
     shape = sizes[0] if sizes else ()
+    return Space(kind.name, shape, categories) if _has_dimensions(kind, shape, expr, sink) else None
+
+
+def _report_unknown_space(expr: tree.SpaceExpr, sink: Sink) -> None:
+    """Report a kind of space that does not exist, with the nearest one."""
+    place = Span(expr.span.start, expr.span.start + len(expr.name))
+    family = expr.name in families()
+    otherwise = f"spaces are {', '.join(KINDS)}"
+    if family:
+        otherwise = f"{expr.name} is a family: declare the space, and the factor as `p(x) = {expr.name}(...)`"
+    sink.add(
+        "PGC110",
+        expr.span,
+        f"there is no space called {expr.name}",
+        **suggest(expr.name, place, () if family else KINDS, otherwise, SPACES),
+    )
+
+
+def _has_dimensions(kind: SpaceKind, shape: tuple[int, ...], expr: tree.SpaceExpr, sink: Sink) -> bool:
+    """Test whether a shape has the dimensions of a kind of space, and report it if not; matrices are square."""
     if len(shape) < kind.event_rank:
         sink.add(
             "PGC311",
@@ -148,8 +219,8 @@ def space(expr: tree.SpaceExpr, constants: dict[str, Fraction], sink: Sink) -> S
             f"{expr.name} needs {'a size' if kind.event_rank == 1 else 'two sizes'}",
             help=f"write {expr.name}[{', '.join(['3'] * kind.event_rank)}]",
         )
-        return None
+        return False
     if kind.event_rank == 2 and shape[-1] != shape[-2]:
         sink.add("PGC311", expr.span, f"{expr.name} is square, {shape[-2]} by {shape[-1]} is not")
-        return None
-    return Space(kind.name, shape, categories)
+        return False
+    return True

@@ -157,21 +157,21 @@ class SplitUse:
 
 
 @dataclass(frozen=True)
-class OtherFlow:
+class FlowReference:
     """Another flow in a pipeline, with the weights that it has there."""
 
     name: str
     inverted: bool
 
 
-FlowStep = TransformUse | RepeatUse | CouplingsUse | SplitUse | OtherFlow
+FlowStep = TransformUse | RepeatUse | CouplingsUse | SplitUse | FlowReference
 
 
 def other_flows(steps: "tuple[FlowStep, ...]") -> list[str]:
     """The flows that steps are made from."""
     found: list[str] = []
     for step in steps:
-        if isinstance(step, OtherFlow):
+        if isinstance(step, FlowReference):
             found.append(step.name)
         elif isinstance(step, RepeatUse | SplitUse):
             found += other_flows(step.body)
@@ -624,7 +624,8 @@ class Model:
     optimise: list[OptimiseLine] = field(default_factory=list)
     ramps: dict[str, Ramp] = field(default_factory=dict)
     variables: dict[str, Span] = field(default_factory=dict)
-    spaces_missing: set[str] = field(default_factory=set)
+    untyped: set[str] = field(default_factory=set)
+    """Variables whose space could not be found, or is being found."""
 
     @property
     def is_structure(self) -> bool:

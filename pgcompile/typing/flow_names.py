@@ -1,28 +1,21 @@
 """The names of the stages of a flow, and what they lead to."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from pgcompile.model.values import (
-    FlowNet,
-    Model,
-)
+from pgcompile.model.values import FlowNet, Model
 from pgcompile.syntax import tree
-
-if TYPE_CHECKING:
-    pass
 
 
 def stage_name(expr: tree.Expr) -> str:
+    """The name of a stage as it is written, with its `.inv`; empty where it has none."""
     return expr.id if isinstance(expr, tree.Name) else expr.name if isinstance(expr, tree.Call) else ""
 
 
 def flow_name(expr: tree.Expr) -> str:
+    """The name of a stage without `.inv`."""
     return stage_name(expr).removesuffix(".inv")
 
 
 def splits(stages: tuple[tree.Expr | tree.Repeat, ...]) -> bool:
+    """Whether a `Split` is among some stages, or among those that they repeat."""
     return any(splits(s.stages) if isinstance(s, tree.Repeat) else flow_name(s) == "Split" for s in stages)
 
 

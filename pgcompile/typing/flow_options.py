@@ -1,27 +1,23 @@
 """Transforms as they are written in a flow: their names, and the values of their options."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import networkx as nx
 
 from pgcompile.diagnostics import Sink, Span, suggest
-from pgcompile.model.literals import evaluate
+from pgcompile.model.literals import Constants, evaluate
 from pgcompile.model.values import (
     Constant,
 )
 from pgcompile.syntax import tree
+from pgcompile.typing.context import TypingContext
 from pgcompile.typing.flow_names import stage_name
 from pgcompile.vocabulary.layers import ACTIVATIONS
 from pgcompile.vocabulary.synonyms import TRANSFORMS as SYNONYMS
 from pgcompile.vocabulary.transform_options import LARGEST, Option, Value
 from pgcompile.vocabulary.transforms import Word, transform_words
-
-if TYPE_CHECKING:
-    from pgcompile.typing.expressions import Typer
-
 
 _OPTION_SYNONYMS = {
     "hidden_features": "hidden",
@@ -38,7 +34,7 @@ _OPTION_SYNONYMS = {
 }
 
 
-def read_transform(stage: tree.Expr, typer: Typer) -> tuple[Word, dict[str, Value]] | None:
+def read_transform(stage: tree.Expr, typer: TypingContext) -> tuple[Word, dict[str, Value]] | None:
     """A transform and its options; None after a report."""
     name = stage_name(stage)
     word = transform_words().get(name)
@@ -73,7 +69,7 @@ def read_transform(stage: tree.Expr, typer: Typer) -> tuple[Word, dict[str, Valu
     return None
 
 
-def read_options(word: Word, stage: tree.Expr, typer: Typer) -> dict[str, Value] | None:
+def read_options(word: Word, stage: tree.Expr, typer: TypingContext) -> dict[str, Value] | None:
     """Values of a transform's options, defaults filled in; None after reports."""
     sink = typer.sink
     values: dict[str, Value] = {o.name: o.default for o in word.options}
@@ -122,35 +118,54 @@ def _refuse(word: Word, option: Option, expr: tree.Expr, sink: Sink) -> None:
     )
 
 
-def _value(option: Option, expr: tree.Expr, constants: dict[str, Fraction]) -> Value:
+def _value(option: Option, expr: tree.Expr, constants: Constants) -> Value:
     """An option as a Python value; None if it may not have that one."""
-    number = evaluate(expr, constants)
+    read = _READERS.get(option.kind)
+    if read is not None:
+        return read(option, expr, constants)
     name = expr.id if isinstance(expr, tree.Name) else ""
-    match option.kind:
-        case "integer":
-            return _whole(option, number)
-        case "real":
-            return _real(option, number)
-        case "flag":
-            return name.lower() == "true" if name.lower() in ("true", "false") else None
-        case "activation":
-            return name if name in (option.words or ACTIVATIONS) else None
-        case "sizes":
-            items = expr.items if isinstance(expr, tree.ListLiteral | tree.TupleLiteral) else (expr,)
-            sizes = [_whole(option, evaluate(item, constants)) for item in items]
-            whole = tuple(size for size in sizes if size)
-            return whole if len(whole) == len(items) >= option.entries else None
-        case "adjacency":
-            rows = number if isinstance(number, tuple) else ()
-            if not rows or not all(isinstance(row, tuple) and set(row) <= {0, 1} for row in rows):
-                return None
-            return tuple(tuple(int(n) for n in row) for row in rows)  # type: ignore[union-attr, arg-type]
     if name in option.words:
         return name
-    if option.kind in ("mask", "order") and isinstance(expr, tree.ListLiteral) and isinstance(number, tuple):
-        places = tuple(int(v) for v in number if isinstance(v, Fraction) and v.denominator == 1)
-        return places if len(places) == len(number) else None
-    return None
+    return _places(expr, constants) if option.kind in ("mask", "order") else None
+
+
+def _integer(option: Option, expr: tree.Expr, constants: Constants) -> Value:
+    return _whole(option, evaluate(expr, constants))
+
+
+def _flag(option: Option, expr: tree.Expr, constants: Constants) -> Value:
+    name = expr.id.lower() if isinstance(expr, tree.Name) else ""
+    return name == "true" if name in ("true", "false") else None
+
+
+def _activation(option: Option, expr: tree.Expr, constants: Constants) -> Value:
+    name = expr.id if isinstance(expr, tree.Name) else ""
+    return name if name in (option.words or ACTIVATIONS) else None
+
+
+def _sizes(option: Option, expr: tree.Expr, constants: Constants) -> Value:
+    items = expr.items if isinstance(expr, tree.ListLiteral | tree.TupleLiteral) else (expr,)
+    sizes = [_whole(option, evaluate(item, constants)) for item in items]
+    whole = tuple(size for size in sizes if size)
+    return whole if len(whole) == len(items) >= option.entries else None
+
+
+def _adjacency(option: Option, expr: tree.Expr, constants: Constants) -> Value:
+    """Rows of zeros and ones."""
+    table = evaluate(expr, constants)
+    rows = table if isinstance(table, tuple) else ()
+    if not rows or not all(isinstance(row, tuple) and set(row) <= {0, 1} for row in rows):
+        return None
+    return tuple(tuple(int(n) for n in row) for row in rows)  # type: ignore[union-attr, arg-type]
+
+
+def _places(expr: tree.Expr, constants: Constants) -> Value:
+    """A list of whole numbers: a mask, or an order of features."""
+    numbers = evaluate(expr, constants)
+    if not isinstance(expr, tree.ListLiteral) or not isinstance(numbers, tuple):
+        return None
+    places = tuple(int(v) for v in numbers if isinstance(v, Fraction) and v.denominator == 1)
+    return places if len(places) == len(numbers) else None
 
 
 def _whole(option: Option, number: Constant | None) -> int | None:
@@ -160,8 +175,9 @@ def _whole(option: Option, number: Constant | None) -> int | None:
     return int(number) if option.holds(int(number)) and (number > 0 or option.kind == "integer") else None
 
 
-def _real(option: Option, number: Constant | None) -> float | None:
+def _real(option: Option, expr: tree.Expr, constants: Constants) -> Value:
     """A number in the range of an option, after it is rounded to a float."""
+    number = evaluate(expr, constants)
     if not isinstance(number, Fraction):
         return None
     try:
@@ -169,6 +185,17 @@ def _real(option: Option, number: Constant | None) -> float | None:
     except OverflowError:
         return None
     return rounded if option.holds(rounded) else None
+
+
+_READERS: dict[str, Callable[[Option, tree.Expr, Constants], Value]] = {
+    "integer": _integer,
+    "real": _real,
+    "flag": _flag,
+    "activation": _activation,
+    "sizes": _sizes,
+    "adjacency": _adjacency,
+}
+"""An expression as the value of an option, by the kind of option; other kinds are words, or lists of places."""
 
 
 def fits_features(word: Word, options: dict[str, Value], features: int, context: int) -> tuple[str, str] | None:

@@ -1,23 +1,14 @@
 """The sizes of a flow: one pass over its stages, which carries shape and kind of numbers along."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from fractions import Fraction
 from math import isqrt, prod
-from typing import TYPE_CHECKING
 
 from pgcompile.diagnostics import Span
 from pgcompile.model.literals import evaluate
-from pgcompile.model.values import (
-    FlowNet,
-    FlowStep,
-    OtherFlow,
-    SizedFlow,
-    SplitUse,
-    TransformUse,
-)
+from pgcompile.model.values import FlowNet, FlowReference, FlowStep, SizedFlow, SplitUse, TransformUse
 from pgcompile.syntax import tree
+from pgcompile.typing.context import TypingContext
 from pgcompile.typing.flow_names import flow_name, mentions, splits, stage_name
 from pgcompile.typing.flow_options import fits_features, read_transform
 from pgcompile.typing.flow_spaces import BRIDGES, SAID, STAYING, kept_kinds
@@ -26,18 +17,25 @@ from pgcompile.vocabulary.layers import show
 from pgcompile.vocabulary.transform_options import Value
 from pgcompile.vocabulary.transforms import Word, shape_after, transform_words
 
-if TYPE_CHECKING:
-    from pgcompile.typing.expressions import Typer
-
-
 MOST_TRANSFORMS = 1000
 
 
 @dataclass
 class Sizing:
-    """One pass over the stages of a flow, carrying the event shape between them."""
+    """One pass over the stages of a flow, carrying the event shape between them.
 
-    typer: Typer
+    Args:
+        typer: of the model.
+        flow: the flow.
+        use: where it is used first.
+        context: number of features that it is conditioned on.
+        count: number of transforms found so far.
+        sound: whether nothing has been reported that a later stage may follow.
+        kind: kind of the numbers that enter, None for any.
+        out_kind: kind of the numbers that leave, None for that of those that enter.
+    """
+
+    typer: TypingContext
     flow: FlowNet
     use: Span
     context: int
@@ -47,6 +45,7 @@ class Sizing:
     out_kind: str | None = None
 
     def run(self, shape: tuple[int, ...]) -> SizedFlow | None:
+        """The sized flow for an event shape; None after a report."""
         found = self._steps(self.flow.stages, shape)
         if found is None or not self.sound:
             return None
@@ -132,6 +131,7 @@ class Sizing:
         return tuple(steps), shape
 
     def _within(self, span: Span, count: int | None = None) -> bool:
+        """Test the number of transforms, and report it if it is too large."""
         if (self.count if count is None else count) <= MOST_TRANSFORMS:
             return True
         self.typer.sink.add(
@@ -140,6 +140,7 @@ class Sizing:
         return False
 
     def _times(self, stage: tree.Repeat) -> int | None:
+        """The number of repetitions; None after a report."""
         value = evaluate(stage.count, self.typer.model.constants)
         if isinstance(value, Fraction) and value.denominator == 1 and 1 <= value <= MOST_TRANSFORMS:
             return int(value)
@@ -155,6 +156,7 @@ class Sizing:
     def _split(
         self, stage: tree.Expr, rest: tuple[tree.Expr | tree.Repeat, ...], shape: tuple[int, ...], steps: list[FlowStep]
     ) -> tuple[tuple[FlowStep, ...], tuple[int, ...]] | None:
+        """The steps before a `Split`, and as one more step those that half of the channels go on through."""
         if len(shape) != 3 or shape[0] < 2:
             self._unfit(stage, "Split", "parts the channels of an image [C, H, W] with two channels or more", shape)
             return None
@@ -165,6 +167,7 @@ class Sizing:
         return (*steps, SplitUse(shape, merged(body), out)), (prod(shape),)
 
     def _unfit(self, stage: tree.Expr, name: str, why: str, shape: tuple[int, ...]) -> None:
+        """Report a stage that does not take the shape that reaches it."""
         self.typer.sink.add(
             "PGC317",
             stage.span,
@@ -218,11 +221,12 @@ class Sizing:
             return None
         kinds = (other.sized.kind, other.sized.out_kind)
         self._meets(stage, name, *(kinds[::-1] if inverted else kinds))
-        return OtherFlow(name, inverted), out
+        return FlowReference(name, inverted), out
 
     def _transform(
         self, stage: tree.Expr, word: Word, options: dict[str, Value], shape: tuple[int, ...]
     ) -> tuple[FlowStep, tuple[int, ...]] | None:
+        """A transform with its constructor arguments, and the shape after it; None after a report."""
         name = word.name
         after = shape_after(word, options, shape)
         if isinstance(after, str):
@@ -243,6 +247,7 @@ class Sizing:
 
 
 def _fit_help(name: str, shape: tuple[int, ...]) -> str:
+    """The change that would let a transform take a shape."""
     word = transform_words().get(name)
     takes_image = name == "Split" or (word is not None and "image" in word.takes)
     size = prod(shape)

@@ -1,16 +1,8 @@
 """Kinds of numbers along a flow: what leads from one to another, and the bases that fit them."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from pgcompile.vocabulary.family import Family
 from pgcompile.vocabulary.transform_options import Value
 from pgcompile.vocabulary.transforms import Word
-
-if TYPE_CHECKING:
-    pass
-
 
 SAID = {
     "real": "real numbers",

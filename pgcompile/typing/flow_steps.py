@@ -1,9 +1,5 @@
 """Steps of a flow put together: neighbouring couplings of the same two halves, and repetitions."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from pgcompile.model.values import (
     CouplingsUse,
     FlowStep,
@@ -11,10 +7,6 @@ from pgcompile.model.values import (
     TransformUse,
 )
 from pgcompile.vocabulary.transforms import transform_words
-
-if TYPE_CHECKING:
-    pass
-
 
 _COMPLEMENTS = ({"even", "odd"}, {"first", "last"})
 

@@ -1,10 +1,7 @@
 """Uses of flows: read where they are written, and checked against the one size that a flow has."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING
 
 from pgcompile.diagnostics import Sink, Span, suggest
 from pgcompile.model.values import (
@@ -16,6 +13,7 @@ from pgcompile.model.values import (
     Typed,
 )
 from pgcompile.syntax import tree
+from pgcompile.typing.context import TypingContext
 from pgcompile.typing.flow_names import flow_name, stage_name
 from pgcompile.typing.flow_sizing import Sizing
 from pgcompile.typing.flow_spaces import BASES, BRIDGES, SAID, supports
@@ -23,9 +21,6 @@ from pgcompile.vocabulary.families import families
 from pgcompile.vocabulary.layers import show
 from pgcompile.vocabulary.spaces import KINDS, Space
 from pgcompile.vocabulary.transforms import transform_words
-
-if TYPE_CHECKING:
-    from pgcompile.typing.expressions import Typer
 
 
 @dataclass(frozen=True)
@@ -63,10 +58,10 @@ def read_flow(call: tree.Call, parents: tuple[str, ...], model: Model, sink: Sin
     if name not in model.flows and (name in model.nets or name in transform_words()):
         net = name in model.nets
         what = "a net, and a flow stands here" if net else "a transform, and a declared flow stands here"
-        cure_text = (
+        suggestion = (
             f"declare `flow {name}_flow = ...` with transforms" if net else f"write `flow f = {name}`, and f here"
         )
-        sink.add("PGC116", flow.span, f"{name} is {what}", help=cure_text)
+        sink.add("PGC116", flow.span, f"{name} is {what}", help=suggestion)
         return None
     if name not in model.flows:
         text = " ".join(sink.source.snippet(flow.span).split())
@@ -119,7 +114,7 @@ def _fits_inputs(
 
 
 def size_flow(
-    factor: Factor, use: FlowUse, space: Space, contexts: list[Typed], typer: Typer
+    factor: Factor, use: FlowUse, space: Space, contexts: list[Typed], typer: TypingContext
 ) -> tuple[int, ...] | None:
     """Event shape of the base; sizes the flow on its first use. None after a report.
 

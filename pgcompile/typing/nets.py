@@ -1,14 +1,8 @@
 """Nets: layers checked and sized by the first call; every further call must agree with it."""
 
-from __future__ import annotations
+from dataclasses import dataclass, field
 
-from dataclasses import dataclass
-from fractions import Fraction
-from math import prod
-from typing import TYPE_CHECKING
-
-from pgcompile.diagnostics import Span, suggest
-from pgcompile.model.literals import evaluate
+from pgcompile.diagnostics import Span
 from pgcompile.model.values import (
     ExprSegment,
     ExternNetwork,
@@ -22,17 +16,26 @@ from pgcompile.model.values import (
     TypedMany,
 )
 from pgcompile.syntax import tree
+from pgcompile.typing.context import TypingContext
+from pgcompile.typing.net_layers import size_layer
+from pgcompile.typing.net_stages import cell_in, is_expression, stages_of
+from pgcompile.typing.scope import Result, Scope
 from pgcompile.vocabulary.functions import FUNCTIONS, result_kind
-from pgcompile.vocabulary.layers import ACTIVATIONS, LAYERS, Layer, LayerError, LayerParameter, Value, show
+from pgcompile.vocabulary.layers import LAYERS, show
 from pgcompile.vocabulary.spaces import Space
-from pgcompile.vocabulary.synonyms import LAYERS as SYNONYMS
-
-if TYPE_CHECKING:
-    from pgcompile.typing.expressions import Typer
 
 
-def apply(typer: Typer, call: tree.Call, values: list[Typed]) -> Typed | TypedMany | None:
-    """Type of `net(values)`; sizes the net on its first call."""
+def apply(typer: TypingContext, call: tree.Call, values: list[Typed]) -> Result:
+    """Type of `net(values)`; sizes the net on its first call.
+
+    Args:
+        typer: of the model.
+        call: the call; its name is that of a net of the model.
+        values: types of its arguments.
+
+    Returns:
+        Type of the output, or of several; None after a report.
+    """
     net = typer.model.nets[call.name]
     for argument in call.args:
         if argument.name is not None:
@@ -43,36 +46,52 @@ def apply(typer: Typer, call: tree.Call, values: list[Typed]) -> Typed | TypedMa
                 help="write them in order",
             )
             return None
-    if isinstance(net, ExternNetwork):
-        return _apply_extern(typer, net, call, values)
-    if not values or (net.inputs is not None and len(values) != len(net.inputs)):
-        wanted = "at least one input" if net.inputs is None else f"{len(net.inputs)} ({', '.join(net.inputs)})"
-        typer.sink.add(
-            "PGC311",
-            call.span,
-            f"{call.name} is called with {len(values)} inputs, it takes {wanted}",
-            related=[(net.span, "declared here")],
-            help="give it as many as its declaration names",
-        )
+    if not _is_given_its_inputs(typer, net, call, len(values)):
         return None
+    if isinstance(net, ExternNetwork):
+        return _passing(_output_of(net), values)
     spaces = tuple(value.space for value in values)
     if net.input_spaces is None:
         net.input_spaces, net.first_call = spaces, call.span
-        net.output = _Sizing(typer, net, call.span).run(spaces)
-        return _passing(net.output, values)
-    if [s.shape for s in net.input_spaces] != [s.shape for s in spaces]:
-        if net.inputs is None and _width(net.input_spaces) == _width(spaces) is not None:
-            return _passing(net.output, values)
-        before, now = (", ".join(show(s.shape) for s in group) for group in (net.input_spaces, spaces))
-        typer.sink.add(
-            "PGC302",
-            call.span,
-            f"{call.name} is called with {now} here and with {before} elsewhere: a net has one size",
-            related=[(net.first_call, f"called with {before} here")],
-            help=f"declare a second net, as in `net {call.name}_2 = ...`, or bring both inputs to one shape",
-        )
+        net.output = Sizing(typer, net, call.span).run(spaces)
+    elif not _agrees(typer, net, net.input_spaces, call, spaces):
         return None
     return _passing(net.output, values)
+
+
+def _is_given_its_inputs(typer: TypingContext, net: Net | ExternNetwork, call: tree.Call, count: int) -> bool:
+    """Test whether a net is called with as many inputs as it declares, and report it if not."""
+    enough = net.inputs is None or count == len(net.inputs)
+    if enough and (count or isinstance(net, ExternNetwork)):
+        return True
+    wanted = "at least one input" if net.inputs is None else f"{len(net.inputs)} ({', '.join(net.inputs)})"
+    typer.sink.add(
+        "PGC311",
+        call.span,
+        f"{call.name} is called with {count} inputs, it takes {wanted}",
+        related=[(net.span, "declared here")],
+        help="give it as many as its declaration names",
+    )
+    return False
+
+
+def _agrees(
+    typer: TypingContext, net: Net, first: tuple[Space, ...], call: tree.Call, spaces: tuple[Space, ...]
+) -> bool:
+    """Test whether a call gives a net what its first call gave it, and report it if not."""
+    if [s.shape for s in first] == [s.shape for s in spaces]:
+        return True
+    if net.inputs is None and _width(first) == _width(spaces) is not None:
+        return True
+    before, now = (", ".join(show(s.shape) for s in group) for group in (first, spaces))
+    typer.sink.add(
+        "PGC302",
+        call.span,
+        f"{call.name} is called with {now} here and with {before} elsewhere: a net has one size",
+        related=[(net.first_call, f"called with {before} here")],
+        help=f"declare a second net, as in `net {call.name}_2 = ...`, or bring both inputs to one shape",
+    )
+    return False
 
 
 def _width(spaces: tuple[Space, ...]) -> int | None:
@@ -80,7 +99,7 @@ def _width(spaces: tuple[Space, ...]) -> int | None:
     return sum(s.shape[-1] for s in spaces) if all(len(s.shape) == 1 for s in spaces) else None
 
 
-def _passing(output: Typed | TypedMany | None, values: list[Typed]) -> Typed | TypedMany | None:
+def _passing(output: Result, values: list[Typed]) -> Result:
     """The output, differentiable where the inputs are."""
     smooth = all(v.differentiable for v in values)
     match output:
@@ -92,83 +111,97 @@ def _passing(output: Typed | TypedMany | None, values: list[Typed]) -> Typed | T
             return None
 
 
-def _apply_extern(typer: Typer, net: ExternNetwork, call: tree.Call, values: list[Typed]) -> Typed | TypedMany | None:
-    if len(values) != len(net.inputs):
-        typer.sink.add(
-            "PGC311",
-            call.span,
-            f"{call.name} is called with {len(values)} inputs, it takes {len(net.inputs)} ({', '.join(net.inputs)})",
-            related=[(net.span, "declared here")],
-            help="give it as many as its declaration names",
-        )
-        return None
-    smooth = all(v.differentiable for v in values)
+def _output_of(net: ExternNetwork) -> Typed | TypedMany:
+    """The declared results of a net that Python supplies."""
     if len(net.outputs) == 1:
-        return Typed(net.outputs[0][1], differentiable=smooth)
-    return TypedMany(tuple(n for n, _ in net.outputs), tuple(Typed(s, differentiable=smooth) for _, s in net.outputs))
+        return Typed(net.outputs[0][1])
+    return TypedMany(tuple(name for name, _ in net.outputs), tuple(Typed(space) for _, space in net.outputs))
 
 
 @dataclass
-class _Sizing:
-    """One pass over the stages of a net, carrying the type of the value between them."""
+class Sizing:
+    """One pass over the stages of a net, carrying the type of the value between them.
 
-    typer: Typer
+    Args:
+        typer: of the model.
+        net: the net, whose segments it finds.
+        call: where the net is called first.
+        segments: found so far.
+        layers: consecutive layers that no segment holds yet.
+        entry: shape of the value that enters them.
+    """
+
+    typer: TypingContext
     net: Net
     call: Span
+    segments: list[Segment] = field(default_factory=list)
+    layers: list[LayerUse] = field(default_factory=list)
+    entry: tuple[int, ...] = ()
 
-    def run(self, spaces: tuple[Space, ...]) -> Typed | TypedMany | None:
-        segments: list[Segment] = []
-        layers: list[LayerUse] = []
-        stages = self._expand(self.net.stages)
+    def run(self, spaces: tuple[Space, ...]) -> Result:
+        """Type of the output; None after a report.
+
+        Args:
+            spaces: of the inputs.
+        """
+        stages = stages_of(self.net, self.typer)
         current: Typed | None = None
-        entry: tuple[int, ...] = ()
-        begin = 0
-        first = stages[0] if stages else None
-        if first is not None and self._is_expression(first[0]):
-            from pgcompile.typing.expressions import Scope
-
+        if stages and is_expression(stages[0][0], self.net, self.typer):
+            (first, _), *stages = stages
             inputs = self.net.inputs or ()
             scope = Scope(f"net {self.net.name}", {n: Typed(s) for n, s in zip(inputs, spaces, strict=False)})
-            current = self.typer.typed(first[0], scope)
-            segments.append(ExprSegment(first[0]))
-            begin = 1
+            current = self.typer.typed(first, scope)
+            self.segments.append(ExprSegment(first))
+        else:
+            cell = cell_in(stages)
+            if cell is not None:
+                return self._cell(cell, spaces)
+            current = self._join(spaces)
+        if current is None:
+            return None
+        self.entry = current.shape
+        for stage, name in stages:
+            current = self._stage(stage, name, current)
             if current is None:
                 return None
-        cell = self._cell(stages)
-        if cell is not None:
-            return self._run_cell(cell, spaces)
-        if current is None:
-            joined = self._join(spaces)
-            if joined is None:
-                return None
-            current = joined
-        entry = current.shape
-        for stage, name in stages[begin:]:
-            if isinstance(stage, tree.Name | tree.Call) and name in self.typer.model.nets:
-                self._flush(segments, layers, entry, current.space)
-                other = apply(self.typer, tree.Call(name, (), span=stage.span, name_span=stage.span), [current])
-                if not isinstance(other, Typed):
-                    return None
-                segments.append(NetSegment(name))
-                current, entry = other, other.shape
-                continue
-            if name in FUNCTIONS and FUNCTIONS[name].shape in ("elementwise", "keep"):
-                self._flush(segments, layers, entry, current.space)
-                segments.append(FunctionSegment(name))
-                kind = result_kind(FUNCTIONS[name], [current.space.kind])
-                current = Typed(Space(kind, current.shape))
-                entry = current.shape
-                continue
-            use = self._layer(stage, name, current)
-            if use is None:
-                return None
-            applied, current = use
-            layers.append(applied)
-        self._flush(segments, layers, entry, current.space)
-        self.net.segments = tuple(segments)
+        self._close(current.space)
+        self.net.segments = tuple(self.segments)
         return current
 
+    def _stage(self, stage: tree.Expr, name: str, current: Typed) -> Typed | None:
+        """Type of the value after a stage: another net, a function or a layer."""
+        if isinstance(stage, tree.Name | tree.Call) and name in self.typer.model.nets:
+            self._close(current.space)
+            call = tree.Call(name, (), span=stage.span, name_span=stage.span)
+            other = apply(self.typer, call, [current])
+            return self._enter(NetSegment(name), other) if isinstance(other, Typed) else None
+        if name in FUNCTIONS and FUNCTIONS[name].shape in ("elementwise", "keep"):
+            self._close(current.space)
+            kind = result_kind(FUNCTIONS[name], [current.space.kind])
+            return self._enter(FunctionSegment(name), Typed(Space(kind, current.shape)))
+        sized = size_layer(stage, name, current, self.net.name, self.call, self.typer)
+        if sized is None:
+            return None
+        use, output = sized
+        self.layers.append(use)
+        return output
+
+    def _enter(self, segment: Segment, output: Typed) -> Typed:
+        """Add a segment; its output enters the layers after it."""
+        self.segments.append(segment)
+        self.entry = output.shape
+        return output
+
+    def _close(self, output: Space) -> None:
+        """Make one module of the consecutive layers before this place, which end in a space."""
+        if self.layers:
+            count = sum(isinstance(s, ModuleSegment) for s in self.segments)
+            attribute = self.net.name if not count else f"{self.net.name}_{count + 1}"
+            self.segments.append(ModuleSegment(attribute, tuple(self.layers), self.entry, output))
+            self.layers.clear()
+
     def _join(self, spaces: tuple[Space, ...]) -> Typed | None:
+        """Type of the inputs of a bare pipeline, joined along their last dimension; None after a report."""
         if len(spaces) == 1:
             return Typed(spaces[0])
         if any(s.kind == "category" or len(s.shape) != 1 for s in spaces):
@@ -182,11 +215,8 @@ class _Sizing:
             return None
         return Typed(Space("real", (sum(s.shape[-1] for s in spaces),)))
 
-    def _cell(self, stages: list[tuple[tree.Expr, str]]) -> tree.Expr | None:
-        cells = [stage for stage, name in stages if name in LAYERS and LAYERS[name].cell_states]
-        return cells[0] if cells and len(stages) == 1 else None
-
-    def _run_cell(self, stage: tree.Expr, spaces: tuple[Space, ...]) -> Typed | TypedMany | None:
+    def _cell(self, stage: tree.Expr, spaces: tuple[Space, ...]) -> Result:
+        """Types of the new states of a recurrent cell, which is given its inputs and then its states."""
         name = stage.name if isinstance(stage, tree.Call) else ""
         states = LAYERS[name].cell_states
         inputs, hidden = spaces[:-states], spaces[-states:]
@@ -200,10 +230,12 @@ class _Sizing:
             )
             return None
         joined = self._join(inputs)
-        applied = joined and self._layer(stage, name, joined)
-        if not applied:
+        if joined is None:
             return None
-        use, out = applied
+        sized = size_layer(stage, name, joined, self.net.name, self.call, self.typer)
+        if sized is None:
+            return None
+        use, out = sized
         for state in hidden:
             if state.shape != out.shape:
                 self.typer.sink.add(
@@ -214,224 +246,8 @@ class _Sizing:
                     help=f"write {name}({state.shape[-1] if state.shape else 1}), or change the size of the state",
                 )
                 return None
-        assert joined is not None
         self.net.segments = (ModuleSegment(self.net.name, (use,), joined.shape, out.space),)
         return out if states == 1 else TypedMany((None, None), (out, out))
-
-    def _flush(self, segments: list[Segment], layers: list[LayerUse], entry: tuple[int, ...], out: Space) -> None:
-        if layers:
-            count = sum(isinstance(s, ModuleSegment) for s in segments)
-            attribute = self.net.name if not count else f"{self.net.name}_{count + 1}"
-            segments.append(ModuleSegment(attribute, tuple(layers), entry, out))
-            layers.clear()
-
-    def _is_expression(self, stage: tree.Expr) -> bool:
-        match stage:
-            case tree.Call(name):
-                # `Dense(64)` is a layer that does not exist, not a function of the inputs.
-                layer = name in LAYERS or name in SYNONYMS or (name[:1].isupper() and name not in FUNCTIONS)
-                return not layer and name not in self.typer.model.nets
-            case tree.Name(id):
-                return bool(self.net.inputs) and id in (self.net.inputs or ())
-            case _:
-                return True
-
-    def _expand(self, stages: tuple[tree.Expr, ...]) -> list[tuple[tree.Expr, str]]:
-        """Stages with their names, `mlp(...)` written out."""
-        found: list[tuple[tree.Expr, str]] = []
-        for index, stage in enumerate(stages):
-            name = stage.id if isinstance(stage, tree.Name) else stage.name if isinstance(stage, tree.Call) else ""
-            if isinstance(stage, tree.Call) and name == "mlp" and "mlp" not in self.typer.model.nets:
-                follower = stages[index + 1] if index + 1 < len(stages) else None
-                activated = getattr(follower, "id", getattr(follower, "name", None)) in ACTIVATIONS
-                found.extend(self._mlp(stage, last=follower is None or activated))
-            else:
-                found.append((stage, name))
-        return found
-
-    def _mlp(self, stage: tree.Call, *, last: bool) -> list[tuple[tree.Expr, str]]:
-        """`mlp(a, b, act=ReLU)`: linear layers with activations between them, and after them when more follows."""
-        activation: tree.Expr = tree.Name("ReLU", span=stage.span)
-        widths = []
-        for argument in stage.args:
-            if argument.name is None:
-                widths.append(argument.value)
-            elif argument.name == "act":
-                activation = argument.value
-            else:
-                self.typer.sink.add(
-                    "PGC106",
-                    argument.span,
-                    f"mlp has no option {argument.name}",
-                    help="write mlp(512, 512, act = ReLU)",
-                )
-        found: list[tuple[tree.Expr, str]] = []
-        name = activation.id if isinstance(activation, tree.Name) else getattr(activation, "name", "")
-        for index, width in enumerate(widths):
-            linear = tree.Call(
-                "Linear", (tree.Argument(None, width, span=width.span),), span=width.span, name_span=width.span
-            )
-            found.append((linear, "Linear"))
-            if index < len(widths) - 1 or not last:
-                found.append((activation, name))
-        return found
-
-    def _layer(self, stage: tree.Expr, name: str, value: Typed) -> tuple[LayerUse, Typed] | None:
-        layer = LAYERS.get(name)
-        sink = self.typer.sink
-        if layer is None:
-            known = {
-                *LAYERS,
-                *self.typer.model.nets,
-                "mlp",
-                *(f for f in FUNCTIONS if FUNCTIONS[f].shape == "elementwise"),
-            }
-            place = stage.name_span if isinstance(stage, tree.Call) else stage.span
-            sink.add(
-                "PGC105",
-                stage.span,
-                f"there is no layer called {name}" if name else "this is not a layer",
-                **suggest(
-                    name, place, known, "layers are spelled as in torch.nn, such as Linear(64) or ReLU", SYNONYMS
-                ),
-            )
-            return None
-        arguments = self._arguments(layer, stage)
-        if arguments is None:
-            return None
-        if name == "Embedding":
-            arguments["num_embeddings"] = arguments.get("num_embeddings") or value.space.categories
-        elif value.space.kind == "category" and name not in ACTIVATIONS:
-            sink.add(
-                "PGC303",
-                self.call,
-                f"{self.net.name} takes an index, and {name} takes numbers",
-                help=f"start the net with Embedding(64), or write `{self.net.name}(one_hot(...))`",
-            )
-            return None
-        try:
-            shape, constructor = layer.rule(value.shape, arguments)
-        except LayerError as error:
-            sink.add(
-                "PGC303",
-                stage.span,
-                error.message,
-                related=[(self.call, f"{self.net.name} is called here")],
-                help=error.help,
-            )
-            return None
-        if prod(shape) > 1_000_000_000:
-            sink.add(
-                "PGC303",
-                stage.span,
-                f"`{name}` would give {prod(shape):,} numbers an example",
-                help="is a size too large?",
-            )
-            return None
-        kind = value.space.kind if layer.codomain is None else layer.codomain
-        kind = "real" if kind in ("category", "simplex", "one_hot") and layer.codomain is None else kind
-        return LayerUse(layer, tuple(constructor)), Typed(Space(kind, shape))
-
-    def _arguments(self, layer: Layer, stage: tree.Expr) -> dict[str, Value] | None:
-        """Values of a layer's arguments, defaults filled in; faults are reported."""
-        sink = self.typer.sink
-        given = stage.args if isinstance(stage, tree.Call) else ()
-        values: dict[str, Value] = {p.name: p.default for p in layer.parameters}
-        seen: set[str] = set()
-        positional = [p.name for p in layer.parameters]
-        sound = True
-        for index, argument in enumerate(given):
-            if argument.name is None and index >= len(positional):
-                sink.add(
-                    "PGC311",
-                    argument.span,
-                    f"{layer.name} takes {len(positional)} arguments at most: {', '.join(positional) or 'none'}",
-                    help="leave this one out",
-                )
-                return None
-            name = argument.name or positional[index]
-            parameter = next((p for p in layer.parameters if p.name == name), None)
-            if parameter is None:
-                place = Span(argument.span.start, argument.span.start + len(name))
-                sink.add(
-                    "PGC106",
-                    argument.span,
-                    f"{layer.name} has no argument {name}",
-                    **suggest(name, place, positional, f"its arguments are {', '.join(positional) or 'none'}"),
-                )
-                sound = False
-                continue
-            value = self._value(layer, parameter, argument)
-            if value is None:
-                sound = False
-            values[name] = value
-            seen.add(name)
-        for parameter in layer.parameters:
-            if parameter.required and parameter.name not in seen and sound:
-                sink.add(
-                    "PGC312",
-                    stage.span,
-                    f"{layer.name} needs {parameter.name}",
-                    help=f"write {_example(layer)}",
-                )
-                sound = False
-        return values if sound else None
-
-    def _value(self, layer: Layer, parameter: LayerParameter, argument: tree.Argument) -> Value:
-        """One argument as a Python value; None after a report."""
-        expr = argument.value
-        sink = self.typer.sink
-        text = sink.source.snippet(expr.span)
-        match parameter.kind:
-            case "flag":
-                if isinstance(expr, tree.Name) and expr.id.lower() in ("true", "false"):
-                    return expr.id.lower() == "true"
-                wanted = "true or false"
-                if argument.name is None and evaluate(expr, self.typer.model.constants) is not None:
-                    sink.add(
-                        "PGC310",
-                        argument.span,
-                        f"`{text}` is one size too many: {layer.name} infers the size of its input",
-                        help=f"write {layer.name}({text})",
-                    )
-                    return None
-            case "word":
-                if isinstance(expr, tree.Name) and expr.id in ("nearest", "bilinear", "bicubic"):
-                    return expr.id
-                wanted = "nearest, bilinear or bicubic"
-            case "number":
-                value = evaluate(expr, self.typer.model.constants)
-                if isinstance(value, Fraction):
-                    return int(value) if value.denominator == 1 and parameter.name == "scale_factor" else float(value)
-                wanted = "a number"
-            case _:
-                items = expr.items if isinstance(expr, tree.TupleLiteral | tree.ListLiteral) else (expr,)
-                sizes = [evaluate(item, self.typer.model.constants) for item in items]
-                whole = [int(v) for v in sizes if isinstance(v, Fraction) and v.denominator == 1 and 0 <= v < 10**9]
-                if len(whole) == len(items) and (len(whole) == 1 or parameter.kind != "size"):
-                    return whole[0] if len(items) == 1 and expr is items[0] else tuple(whole)
-                wanted = {"size": "a positive whole number", "pair": "a whole number or a pair"}.get(
-                    parameter.kind, "a shape such as (8, 4, 4)"
-                )
-        sink.add(
-            "PGC310",
-            argument.span,
-            f"`{text}` is not {wanted}, which `{parameter.name}` of {layer.name} is",
-            help=f"write {wanted}",
-        )
-        return None
-
-
-def _example(layer: Layer) -> str:
-    """How a layer is written."""
-    known = {"Unflatten": "Unflatten((16, 4, 4))", "GroupNorm": "GroupNorm(4)", "Upsample": "Upsample(2)"}
-    if layer.name in known:
-        return known[layer.name]
-    return (
-        f"{layer.name}(64, 3)"
-        if "Conv" in layer.name
-        else f"{layer.name}({64 if layer.parameters[0].kind == 'size' else 2})"
-    )
 
 
 def linear_layer(net: Net | ExternNetwork | None) -> ModuleSegment | None:

@@ -131,50 +131,16 @@ class MaskedMLP(Bijection):
         # Zeros of the batch, also where it is one of contexts or of weights.
         parts = (y, *(() if context is None else (context,)), *(w for w, _ in layers))
         nothing = torch.zeros_like(sum(part[:1, :1] for part in parts) + y[:1])
-        act = self.act.forward  # a call of the module costs more than some of its work
         # Sums grow, and activations change them, in place where no gradient needs what they were.
         mixed = not y.is_meta and torch.is_autocast_enabled(y.device.type)
         in_place = not (mixed or torch.is_grad_enabled())
-        add = Tensor.addmm_ if in_place else torch.addmm
         for begin in range(0, count, self.block):
             steps = range(begin, min(begin + self.block, count))
-            # Of each layer: sums that wait for values of this block, how many each step takes, and the
-            # weights of what a step adds to those that are left.
-            waiting, taken, weights = [], [], []
-            for i, (weight, bias) in enumerate(layers):
-                entering, stops = self.stops[i], self.stops[i + 1]
-                first, last = stops[steps[0]], stops[steps[-1] + 1]
-                known, inside = found[i], weight[first:last]
-                total = bias[first:last]
-                if known is None:
-                    total = total + nothing
-                else:
-                    total = torch.addmm(total, inside[:, : len(known)], known)
-                waiting.append(total)
-                taken.append(self.counts[i + 1][begin : steps[-1] + 1])
-                left = [stops[t + (i == 0)] - first for t in steps]
-                weights.append(
-                    [
-                        inside[r:, entering[t] : entering[t + 1]]
-                        for t, r in zip(steps, left)
-                    ]
-                )
-            new: list[list[Tensor]] = [[] for _ in layers]
-            for at, t in enumerate(steps):
-                for i in range(len(layers)):
-                    rows = taken[i][at]
-                    if rows == 0:
-                        continue
-                    value, waiting[i] = waiting[i][:rows], waiting[i][rows:]
-                    if i + 1 < len(layers):
-                        value = act(value if in_place else value.clone())
-                        new[i + 1].append(value)
-                        waiting[i + 1] = add(waiting[i + 1], weights[i + 1][at], value)
-                x, parts = univariate.solved(pieces[t], value, self.groups[t])
-                slopes.append(parts)
-                new[0].append(x)
-                if t != steps[-1]:
-                    waiting[0] = add(waiting[0], weights[0][at], x)
+            waiting, weights = self.open_block(layers, found, nothing, steps)
+            new, parts = self.solve_block(
+                waiting, weights, pieces, univariate, steps, in_place
+            )
+            slopes += parts
             last = steps[-1] + 1 == count
             for i, parts in enumerate(new):
                 if parts and not (last and i):
@@ -185,6 +151,71 @@ class MaskedMLP(Bijection):
             return x, None
         parts = tuple(torch.cat(part) for part in zip(*slopes))
         return x, univariate.log_slopes(parts).sum(0)
+
+    def open_block(self, layers: list, found: list, nothing: Tensor, steps: range):
+        """What a block of steps starts from.
+
+        Args:
+            layers: weights and biases, in the order of the steps.
+            found: what each layer takes in from earlier blocks, None for nothing.
+            nothing: zeros of the batch [1, N].
+            steps: those of the block.
+
+        Returns:
+            Of each layer, sums that wait for values of this block, and the weights of what each
+            step adds to those that are left.
+        """
+        waiting, weights = [], []
+        for i, (weight, bias) in enumerate(layers):
+            entering, stops = self.stops[i], self.stops[i + 1]
+            first, last = stops[steps[0]], stops[steps[-1] + 1]
+            known, inside = found[i], weight[first:last]
+            total = bias[first:last]
+            if known is None:
+                total = total + nothing
+            else:
+                total = torch.addmm(total, inside[:, : len(known)], known)
+            waiting.append(total)
+            left = [stops[t + (i == 0)] - first for t in steps]
+            weights.append(
+                [inside[r:, entering[t] : entering[t + 1]] for t, r in zip(steps, left)]
+            )
+        return waiting, weights
+
+    def solve_block(self, waiting, weights, pieces, univariate, steps, in_place):
+        """The steps of a block, one after another.
+
+        Args:
+            waiting: of each layer, sums of what earlier blocks gave; they are used up.
+            weights: of each layer, the weights of what each step adds.
+            pieces: of each step, what the univariate map made of y.
+            univariate: the map of single numbers whose parameters the net gives.
+            steps: those of the block.
+            in_place: whether sums and activations may overwrite what they were.
+
+        Returns:
+            What each layer takes in from each step, and the slopes of each step.
+        """
+        act = self.act.forward  # a call of the module costs more than some of its work
+        add = Tensor.addmm_ if in_place else torch.addmm
+        slopes = []
+        new: list[list[Tensor]] = [[] for _ in waiting]
+        for at, t in enumerate(steps):
+            for i in range(len(waiting)):
+                rows = self.counts[i + 1][t]
+                if rows == 0:
+                    continue
+                value, waiting[i] = waiting[i][:rows], waiting[i][rows:]
+                if i + 1 < len(waiting):
+                    value = act(value if in_place else value.clone())
+                    new[i + 1].append(value)
+                    waiting[i + 1] = add(waiting[i + 1], weights[i + 1][at], value)
+            x, parts = univariate.solved(pieces[t], value, self.groups[t])
+            slopes.append(parts)
+            new[0].append(x)
+            if t != steps[-1]:
+                waiting[0] = add(waiting[0], weights[0][at], x)
+        return new, slopes
 
     def in_steps(self, layers: list, context: Tensor | None) -> list:
         """Weights with features and outputs in the order of their steps, and biases that have the context in them."""

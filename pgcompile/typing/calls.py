@@ -1,0 +1,155 @@
+"""Types of calls: of nets, of functions, of the weight and bias of a net that is one layer."""
+
+from collections.abc import Callable
+
+from pgcompile.diagnostics import Edit, nearest, suggest
+from pgcompile.diagnostics.spelling import Suggestion
+from pgcompile.model.values import ModuleSegment, Typed
+from pgcompile.syntax import tree
+from pgcompile.typing import nets
+from pgcompile.typing.context import TypingContext
+from pgcompile.typing.function_shapes import OPTIONS, arity_of, shape_of_call
+from pgcompile.typing.scope import Result, Scope
+from pgcompile.vocabulary.families import families
+from pgcompile.vocabulary.functions import FUNCTIONS, Function, result_kind
+from pgcompile.vocabulary.layers import LAYERS
+from pgcompile.vocabulary.spaces import Space, join
+from pgcompile.vocabulary.synonyms import FUNCTIONS as SYNONYMS
+
+
+def type_of_call(typer: TypingContext, expr: tree.Call, scope: Scope) -> Result:
+    """Type of `f(a, b)`, where f is a net, a function, or `weight` or `bias`."""
+    if expr.given is not None:
+        return typer.fail(
+            "PGC401",
+            expr.span,
+            f"the factor `{typer.text(expr)}` belongs in an objective, not in the parameters of {scope.where}",
+            "parameters are expressions of variables, nets and numbers",
+        )
+    if expr.name in typer.model.nets:
+        return _net(typer, expr, scope)
+    function = FUNCTIONS.get(expr.name)
+    if function is None:
+        _report_unknown(typer, expr, scope)
+        return None
+    if function.shape in _LAYER_TENSORS:
+        return _layer_tensor(typer, expr, function.shape)
+    return _function(typer, expr, function, scope)
+
+
+def _net(typer: TypingContext, expr: tree.Call, scope: Scope) -> Result:
+    """Type of a net's output; its arguments have one value each."""
+    values: list[Typed] = []
+    for argument in expr.args:
+        value = typer.typed(argument.value, scope)
+        if value is None:
+            return None
+        values.append(value)
+    return nets.apply(typer, expr, values)
+
+
+# --- names that nothing defines ---
+
+
+def _report_unknown(typer: TypingContext, expr: tree.Call, scope: Scope) -> None:
+    """Report a call of what is no function and no net, and the faults of its arguments."""
+    name = expr.name
+    found = _suggestion(typer, expr, scope)
+    typer.sink.add(
+        "PGC103",
+        expr.name_span,
+        f"{name} is a family, and no value" if name in families() else f"there is no function or net called {name}",
+        **found,
+    )
+    for argument in expr.args:
+        typer.infer(argument.value, scope)
+
+
+def _suggestion(typer: TypingContext, expr: tree.Call, scope: Scope) -> Suggestion:
+    """The help for a call of what is no function and no net, by what it is instead."""
+    name, text, model = expr.name, typer.text(expr), typer.model
+    low = name.lower()
+    edits: tuple[Edit, ...] = ()
+    if name in families():
+        hint = f"a parameter is a value: name the random one, `p(m) = {text}`, and condition on m"
+    elif name in LAYERS and low in FUNCTIONS:
+        hint = f"{name} is a layer; the function is {low}"
+        edits = (Edit(expr.name_span, low),)
+    elif any(name == factor.name for factor in model.factors):
+        hint = f"{text} is a factor, and a parameter is computed from values: use the variable itself"
+    elif name.removesuffix(".inv") in model.flows:
+        hint = f"{name} is a flow, which stands in a factor: p(x) = Flow(Normal(0, 1), {name})"
+    elif name in LAYERS:
+        hint = f"a layer belongs in a net: `net f = {text}`"
+    elif name in model.tensors or name in scope.variables:
+        hint = f"{name} is a variable; write `{name} * (...)` to multiply"
+    else:
+        known = {*FUNCTIONS, *model.nets}
+        return suggest(name, expr.name_span, known, f"declare it: `net {name} = Linear(64)`", SYNONYMS)
+    return Suggestion(help=hint, edits=edits)
+
+
+# --- functions ---
+
+
+def _layer_tensor(typer: TypingContext, expr: tree.Call, which: str) -> Typed | None:
+    """Type of `weight(f)` and `bias(f)` of a net that is one Linear layer."""
+    name = expr.args[0].value if len(expr.args) == 1 else None
+    net = typer.model.nets.get(name.id) if isinstance(name, tree.Name) else None
+    segment = nets.linear_layer(net)
+    if segment is None:
+        return typer.fail(
+            "PGC311",
+            expr.span,
+            f"{which} takes a net that is one Linear layer, and is called somewhere",
+            f"declare `net f = Linear(3)` and write `{which}(f)`",
+        )
+    return Typed(Space("real", _LAYER_TENSORS[which](segment)))
+
+
+_LAYER_TENSORS: dict[str, Callable[[ModuleSegment], tuple[int, ...]]] = {
+    "weight": lambda segment: (segment.output.shape[-1], segment.input_shape[-1]),
+    "bias": lambda segment: (segment.output.shape[-1],),
+}
+"""Shapes of the tensors of a linear layer that functions give."""
+
+
+def _function(typer: TypingContext, expr: tree.Call, function: Function, scope: Scope) -> Typed | None:
+    """Type of a function of expressions."""
+    positional = [a for a in expr.args if a.name is None]
+    keywords = {a.name: a for a in expr.args if a.name is not None}
+    allowed = OPTIONS.get(function.shape, frozenset())
+    for name, argument in keywords.items():
+        if name not in allowed:
+            close = nearest(name, allowed)
+            hint = f"did you mean {close}?" if close else f"write {function.name}(a)"
+            return typer.fail("PGC106", argument.span, f"{function.name} has no option {name}", hint)
+    arity = arity_of(function.shape)
+    if not arity.admits(len(positional)):
+        return typer.fail(
+            "PGC311",
+            expr.span,
+            f"{function.name} takes {arity.described}, not {len(positional)}",
+            f"write `{function.name}({', '.join('ab'[: arity.least])})`",
+        )
+    arguments = (*positional, *keywords.values())
+    found = [typer.typed(a.value, scope) for a in arguments]
+    values = [v for v in found if v is not None]
+    if len(values) < len(found):
+        return None
+    operands = [(a.value, v) for a, v in zip(arguments, values, strict=True)]
+    shape = shape_of_call(typer, expr, function.shape, operands)
+    if shape is None:
+        return None
+    kinds = [v.space.kind for v in values]
+    kind = _joined_kind(kinds) if function.shape == "cat" else result_kind(function, kinds)
+    differentiable = function.differentiable and all(v.differentiable for v in values)
+    return Typed(Space(kind, shape), differentiable=differentiable)
+
+
+def _joined_kind(kinds: list[str]) -> str:
+    """Kind of the entries of joined vectors; probabilities of several vectors do not sum to one."""
+    kind = kinds[0]
+    for other in kinds[1:]:
+        kind = join(kind, other)
+    return "unit_interval" if kind in ("simplex", "one_hot") and len(kinds) > 1 else kind

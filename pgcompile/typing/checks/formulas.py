@@ -1,0 +1,90 @@
+"""Checks of factors that are formulas: deterministic variables, log-densities, weights of mixtures."""
+
+from dataclasses import replace
+
+from pgcompile.model.values import Deterministic, Extern, Factor, LogDensityUse, Mixture, Model
+from pgcompile.syntax import tree
+from pgcompile.typing.checks.context import FactorContext
+from pgcompile.typing.scope import Scope
+from pgcompile.vocabulary.layers import show
+
+
+def check_deterministic(context: FactorContext, made: Deterministic) -> None:
+    """Check `x = expr`: x is not defined by itself, and is what it is declared as."""
+    model, sink, typer = context.model, context.sink, context.typer
+    variable = context.factor.targets[0]
+    circle = _circle(context.factor, model)
+    if circle is not None:
+        sink.add(
+            "PGC209",
+            context.factor.span,
+            f"{variable} is defined in terms of itself",
+            reasons=[" -> ".join(circle)],
+            help="define one of them without the others",
+        )
+        model.untyped.add(variable)
+        return
+    value = typer.typed(made.expr, context.scope(made.bindings))
+    if value is None:
+        model.untyped.add(variable)
+        return
+    declared = model.spaces.get(variable)
+    if declared is None:
+        model.spaces[variable] = value.space
+    elif declared.shape != value.shape:
+        sink.add(
+            "PGC301",
+            made.expr.span,
+            f"{variable} is declared as `{declared}`, this is {show(value.shape)}",
+            help=f"declare {variable} as `{replace(declared, shape=value.shape)}`, or change the formula",
+        )
+
+
+def _circle(factor: Factor, model: Model) -> list[str] | None:
+    """The variables through which a deterministic one is defined by itself."""
+    paths = [[factor.targets[0]]]
+    seen: set[str] = set()
+    while paths:
+        path = paths.pop()
+        for parent in model.deterministic[path[-1]].parents:
+            if parent == factor.targets[0]:
+                return [*path, parent]
+            if parent in model.deterministic and parent not in seen:
+                seen.add(parent)
+                paths.append([*path, parent])
+    return None
+
+
+def check_extern(context: FactorContext, definition: Extern) -> None:
+    """Check a factor that Python supplies: the spaces of its variables are known."""
+    for variable in context.factor.targets:
+        context.space_of(variable)
+
+
+def check_mixture(context: FactorContext, mixture: Mixture) -> None:
+    """Check a mixture: its components, and that each weight is one number."""
+    for component in mixture.components:
+        context.check(component)
+    for weight in mixture.weights:
+        text = context.typer.text(weight)
+        _check_one_number(context, weight, context.scope(()), "a weight", f"write {text}[0]")
+
+
+def check_log_density(context: FactorContext, use: LogDensityUse) -> None:
+    """Check `LogDensity(expr)`: one number for each data point."""
+    scope = context.scope(use.bindings, with_targets=True)
+    text = context.typer.text(use.expr)
+    _check_one_number(context, use.expr, scope, "a log-density", f"write sum({text})")
+
+
+def _check_one_number(context: FactorContext, expr: tree.Expr, scope: Scope, noun: str, help: str) -> None:
+    """Report an expression that has several values for each data point."""
+    found = context.typer.typed(expr, scope)
+    if found is not None and found.shape:
+        context.sink.add(
+            "PGC402",
+            expr.span,
+            f"`{context.typer.text(expr)}` is {show(found.shape)}: "
+            f"{noun} of {context.factor.label} is one number a data point",
+            help=help,
+        )

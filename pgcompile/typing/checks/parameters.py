@@ -1,0 +1,143 @@
+"""Parameters of families: their shapes, the numbers they may be, and whether gradients pass through them."""
+
+from pgcompile.model.values import Net, Typed, base_name
+from pgcompile.syntax import tree
+from pgcompile.syntax.tree import names_in
+from pgcompile.typing.checks.context import FamilyContext
+from pgcompile.typing.checks.literals import check_literal
+from pgcompile.typing.checks.shapes import check_shape
+from pgcompile.typing.net_stages import called
+from pgcompile.vocabulary.family import Parameter
+from pgcompile.vocabulary.layers import ACTIVATIONS
+from pgcompile.vocabulary.spaces import KINDS, Space, contains
+
+
+def check_parameter(context: FamilyContext, parameter: Parameter, expr: tree.Expr, value: Typed, space: Space) -> None:
+    """Report a parameter that does not fit its family or the variable.
+
+    Args:
+        context: the factor.
+        parameter: the parameter.
+        expr: as it is written.
+        value: its type.
+        space: of the variable.
+    """
+    if parameter.literal and value.literal is None:
+        context.sink.add(
+            "PGC305",
+            expr.span,
+            f"{parameter.name} of {context.family.name} is a number known at compile time",
+            help="write a number",
+        )
+        return
+    if not check_shape(context, parameter, expr, value, space):
+        return
+    if parameter.shared and context.family.event_rank and names_in(expr) & set(context.factor.parents):
+        context.sink.add(
+            "PGC305",
+            expr.span,
+            f"{parameter.name} of {context.factor.label} is one number for all examples, and this depends on the data",
+            help=f"make {parameter.name} a number, a `param` or an `input`",
+        )
+        return
+    if not value.differentiable:
+        _warn_of_step(context, parameter, expr)
+    if value.literal is not None:
+        check_literal(context, parameter, expr, value.literal)
+        return
+    _warn_of_squashed_logits(context, parameter, expr, value)
+    if not contains(parameter.constraint, value.space.kind):
+        _warn_of_values_outside(context, parameter, expr)
+
+
+def _warn_of_step(context: FamilyContext, parameter: Parameter, expr: tree.Expr) -> None:
+    """Warn of a step function of a variable that another distribution samples: no gradient reaches the latter."""
+    mine = base_name(context.factor.name)
+    for parent in context.factor.parents:
+        makers = [f for f in context.model.factors if parent in f.targets and base_name(f.name) != mine]
+        if makers:
+            context.sink.add(
+                "W111",
+                expr.span,
+                f"no gradient passes from {context.factor.label} through {parameter.name} to {makers[0].label}",
+                reasons=["round, floor and sign have the slope zero everywhere"],
+                help="use a smooth function, or leave the step out",
+            )
+            return
+
+
+def _warn_of_squashed_logits(context: FamilyContext, parameter: Parameter, expr: tree.Expr, value: Typed) -> None:
+    """Warn of logits that are probabilities already: sigmoid(p) lies between 0.5 and 0.73."""
+    if parameter.name != "logits" or value.space.kind not in ("unit_interval", "simplex"):
+        return
+    text = context.typer.text(expr)
+    net = context.net_of(expr)
+    remove = f", or take {_last_activation(context, net)} off {net}" if net is not None else ""
+    context.sink.add(
+        "W122",
+        expr.span,
+        f"logits of {context.factor.label} are probabilities: `{text}` lies between 0 and 1",
+        reasons=["logits are any real numbers; the family squashes them itself"],
+        help=f"write probs = {text}{remove}",
+    )
+
+
+# --- values outside the domain of a parameter ---
+
+
+def _warn_of_values_outside(context: FamilyContext, parameter: Parameter, expr: tree.Expr) -> None:
+    """Warn of an expression whose values need not lie in the domain of its parameter."""
+    label = context.factor.label
+    if label in context.model.products:
+        _warn_of_negative_powers(context, [p for _, p in context.model.products[label] if p is not None])
+        return
+    context.sink.add(
+        "W102",
+        expr.span,
+        f"{parameter.name} of {label} must be {KINDS[parameter.constraint].what}, "
+        f"and `{context.typer.text(expr)}` need not be",
+        help=_suggestion(context, parameter, expr),
+    )
+
+
+def _suggestion(context: FamilyContext, parameter: Parameter, expr: tree.Expr) -> str:
+    """The change that keeps an expression in the domain of its parameter."""
+    text, net = context.typer.text(expr), context.net_of(expr)
+    activation = "Softplus" if parameter.constraint == "nonnegative" else KINDS[parameter.constraint].activation
+    if parameter.name == "probs" and net is None:
+        return f"write sigmoid({text}), or clamp({text}, 0, 1)"
+    if parameter.name == "probs":
+        return f"write logits = {text}" + (f", or end {net} with {activation}" if activation is not None else "")
+    if net is not None and activation is not None:
+        last = _last_activation(context, net)
+        if last is not None:
+            return f"end {net} with {activation} in place of {last}"
+        return f"end it with {activation}: `net {net} = ... >> {activation}`"
+    if parameter.constraint == "positive":
+        return f"write softplus({text})"
+    return f"declare it `{parameter.constraint}`"
+
+
+def _warn_of_negative_powers(context: FamilyContext, powers: list[tree.Expr]) -> None:
+    """Warn of powers that may be negative: a product of experts is then not always normalisable."""
+    scope = context.context.scope(())
+    for power in powers:
+        value = context.typer.typed(power, scope)
+        if value is not None and not contains("nonnegative", value.space.kind):
+            text = context.typer.text(power)
+            context.sink.add(
+                "W102",
+                power.span,
+                f"the power `{text}` of an expert of {context.factor.label} may be negative: "
+                "the product then need not be normalisable",
+                help=f"write softplus({text}), or declare what it is made of as positive",
+            )
+
+
+def _last_activation(context: FamilyContext, name: str) -> str | None:
+    """The activation that a net ends with, if it does."""
+    net = context.model.nets.get(name)
+    if not isinstance(net, Net) or not net.stages:
+        return None
+    last = called(net.stages[-1])
+    return last if last in ACTIVATIONS else None
