@@ -18,6 +18,7 @@ from pgcompile.inference.conjugacy import Made, NoClosedForm, Side, reverse
 from pgcompile.inference.elimination import states
 from pgcompile.inference.expression_maker import Maker, renamed
 from pgcompile.inference.invert import NotInvertible, invert
+from pgcompile.model.kinds import kind_of
 from pgcompile.model.values import (
     Atom,
     Deterministic,
@@ -277,11 +278,9 @@ class _Graph:
         """A factor's family in the names of the distribution; a uniform one is a beta."""
         if atom in self.uses:
             return self.uses[atom]
-        use = atom.factor.definition
-        if isinstance(use, Evidence):
-            raise NoClosedForm(f"{atom.label} is in no family of the language")
-        if not isinstance(use, FamilyUse) or len(atom.targets) != 1:
-            raise NoClosedForm(f"{atom.label} has no family")
+        use = atom.factor.use
+        if use is None or len(atom.targets) != 1:
+            raise NoClosedForm(f"{atom.label} {kind_of(atom.factor).no_family}")
         inside = (*atom.factor.targets, *atom.factor.parents)
         names = {n: self.names[atom.variable(n)] for n in inside if n != self.names[atom.variable(n)]}
         bound = [n.id for b in use.bindings for n in b.names]

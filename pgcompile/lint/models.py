@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pgcompile.diagnostics import Sink
 from pgcompile.inference.distributions import Resolver
 from pgcompile.inference.generative import generative_part
-from pgcompile.model.kinds import expressions_of
+from pgcompile.model.kinds import expressions_of, kind_of
 from pgcompile.model.learned import owned_by
-from pgcompile.model.values import FamilyUse, FlowUse, Model, Net, factor_label
+from pgcompile.model.values import Model, Net, factor_label
 from pgcompile.objective.terms import Term, atoms_in, every_atom
 from pgcompile.syntax.tree import names_in
 
@@ -45,11 +45,12 @@ def _unused_nets(model: Model, sink: Sink) -> None:
 def _unused_parents(model: Model, sink: Sink) -> None:
     """A parent that no parameter of the factor depends on."""
     for factor in model.factors:
-        definition = factor.definition
-        if not isinstance(definition, FamilyUse | FlowUse):
+        kind = kind_of(factor)
+        if not kind.parametrised:
             continue
-        bound = {name.id: names_in(b.value) for b in definition.bindings for name in b.names}
-        bodies = [binding.value for binding in definition.bindings]
+        bindings = kind.bindings(factor.definition)
+        bound = {name.id: names_in(b.value) for b in bindings for name in b.names}
+        bodies = [binding.value for binding in bindings]
         used: set[str] = set()
         pending = [name for expr in expressions_of(factor) if expr not in bodies for name in names_in(expr)]
         while pending:

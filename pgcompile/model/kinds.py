@@ -54,6 +54,10 @@ class Kind:
         undrawn: why it cannot be drawn inside an expectation, and what to write instead; None where it can.
         unscored: why it has no log-density, and what to write instead; None where it has one.
         normalised: whether its density integrates to one.
+        bindings: what its `where` binds.
+        parametrised: whether it has parameters, which are computed from its parents.
+        defined: whether anything is known of it but its variables.
+        no_family: what is missing, for messages, where a family and its parameters are asked for.
     """
 
     noun: str
@@ -64,10 +68,19 @@ class Kind:
     undrawn: Callable[[Any], Obstacle | None] = _possible
     unscored: Callable[[Any], Obstacle | None] = _possible
     normalised: bool = True
+    bindings: Callable[[Any], tuple[tree.Binding, ...]] = _nothing
+    parametrised: bool = False
+    defined: bool = True
+    no_family: str = "has no family"
 
 
 def _bound(bindings: tuple[tree.Binding, ...]) -> list[tree.Expr]:
     return [binding.value for binding in bindings]
+
+
+def _where(definition: Any) -> tuple[tree.Binding, ...]:
+    bindings: tuple[tree.Binding, ...] = definition.bindings
+    return bindings
 
 
 def _point_mass(use: FamilyUse) -> Obstacle | None:
@@ -85,6 +98,8 @@ KINDS: dict[type, Kind] = {
         pathwise=lambda use: use.family.pathwise,
         expressions=lambda use: [*(expr for _, expr in use.parameters), *_bound(use.bindings)],
         unscored=_point_mass,
+        bindings=_where,
+        parametrised=True,
     ),
     FlowUse: Kind(
         "flow",
@@ -92,6 +107,8 @@ KINDS: dict[type, Kind] = {
         expressions=lambda use: [*use.arguments, *_bound(use.bindings)],
         parts=lambda use: (use.base,),
         flows=lambda use: (use.flow,),
+        bindings=_where,
+        parametrised=True,
     ),
     Mixture: Kind(
         "mixture",
@@ -107,7 +124,7 @@ KINDS: dict[type, Kind] = {
         "data",
         unscored=lambda data: ("it is a set of points", "it can be averaged over: E_{data(x)}[...]"),
     ),
-    Deterministic: Kind("formula", expressions=lambda made: [made.expr, *_bound(made.bindings)]),
+    Deterministic: Kind("formula", expressions=lambda made: [made.expr, *_bound(made.bindings)], bindings=_where),
     LogDensityUse: Kind(
         "unnormalised density",
         expressions=lambda use: [use.expr, *_bound(use.bindings)],
@@ -116,6 +133,7 @@ KINDS: dict[type, Kind] = {
             "take the expectation over another distribution",
         ),
         normalised=False,
+        bindings=_where,
     ),
     Pushforward: Kind(
         "change of variables",
@@ -130,8 +148,10 @@ KINDS: dict[type, Kind] = {
         "evidence",
         expressions=lambda evidence: _bound(evidence.bindings),
         parts=lambda evidence: (evidence.prior.factor, evidence.likelihood.factor),
+        bindings=_where,
+        no_family="is in no family of the language",
     ),
-    Undefined: Kind("factor without a family"),
+    Undefined: Kind("factor without a family", defined=False),
 }
 
 
@@ -141,6 +161,11 @@ def kind_of(factor: Factor) -> Kind:
     if found is None:
         raise InternalError(f"no row of KINDS for {type(factor.definition).__name__}")
     return found
+
+
+def is_defined(factor: Factor) -> bool:
+    """Whether anything is known of a factor but its variables."""
+    return kind_of(factor).defined
 
 
 def is_pathwise(factor: Factor) -> bool:
