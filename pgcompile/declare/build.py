@@ -6,9 +6,10 @@ from fractions import Fraction
 
 from pgcompile.declare.training_lines import read_lines, read_ramp
 from pgcompile.diagnostics import Sink, Span, nearest, suggest
-from pgcompile.inference.distributions import Resolver, head_variables, label_key
+from pgcompile.inference.distributions import Resolver
 from pgcompile.inference.exact import Exact
 from pgcompile.inference.experts import Expert, NotClosed, product
+from pgcompile.inference.heads import head_variables, label_key
 from pgcompile.inference.mixtures import split_weight
 from pgcompile.model.literals import evaluate, space
 from pgcompile.model.values import (
