@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pgcompile.diagnostics import InternalError
-from pgcompile.model.values import (
+from pgcompile.model.factors import (
     Data,
     Deterministic,
     Evidence,
