@@ -14,10 +14,11 @@ import networkx as nx
 from pgcompile.diagnostics import Sink, Source
 from pgcompile.inference.affine import AffineReader
 from pgcompile.inference.algebra import drop_barren
-from pgcompile.inference.conjugacy import Made, NoClosedForm, Side, reverse
+from pgcompile.inference.conjugacy import reverse
 from pgcompile.inference.elimination import states
 from pgcompile.inference.expression_maker import Maker, renamed
 from pgcompile.inference.invert import NotInvertible, invert
+from pgcompile.inference.pairs import Made, NoClosedForm, Side
 from pgcompile.model.kinds import kind_of
 from pgcompile.model.values import (
     Atom,
