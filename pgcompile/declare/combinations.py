@@ -74,7 +74,7 @@ def _define_product(statement: tree.Proportional, state: DeclarationPass) -> Non
 
 
 def _conditions_of(experts: list[Expert], state: DeclarationPass) -> tuple[str, ...]:
-    """What a product is conditioned on: the parents of its experts, and the variables in their powers."""
+    """The conditions of a product: the parents of its experts, and the variables in their powers."""
     declared = {*state.model.tensors, *state.model.constants, "pi"}
     weighing = [n for e in experts if e.power is not None for n in sorted(names_in(e.power)) if n not in declared]
     return tuple(dict.fromkeys([*(p for e in experts for p in e.factor.parents), *weighing]))
@@ -129,7 +129,7 @@ def _read_components(
 
 
 def _is_normalised(right: tree.Sum, weights: tuple[tree.Expr, ...], label: str, state: DeclarationPass) -> bool:
-    """Whether weights that are all numbers are positive and sum to one; that they are not is reported."""
+    """True if weights that are all numbers are positive and sum to one; that they are not is reported."""
     numbers = [evaluate(w, state.model.constants) for w in weights]
     known = [n for n in numbers if isinstance(n, Fraction)]
     if len(known) < len(numbers) or (abs(float(sum(known)) - 1) <= 1e-6 and all(n > 0 for n in known)):
@@ -151,7 +151,7 @@ def _is_conditioned_as_written(
     read: tuple[tuple[tree.Expr, ...], tuple[Factor, ...]],
     state: DeclarationPass,
 ) -> bool:
-    """Whether the parents of the left side are those of the components and the weights; others are reported."""
+    """True if the parents of the left side are those of the components and the weights; others are reported."""
     weights, components = read
     named = {n for w in weights for n in names_in(w)}
     needed = tuple(dict.fromkeys(p for f in components for p in f.parents))

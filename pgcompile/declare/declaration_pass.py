@@ -34,7 +34,7 @@ class AlgebraicDefinition:
 
 @dataclass
 class DeclarationPass:
-    """What is known of a program while its statements are read, one kind of statement after another.
+    """Facts that are collected while the statements of a program are read, one kind of statement after another.
 
     Args:
         model: gets what the statements declare.
@@ -70,7 +70,7 @@ class DeclarationPass:
             what: the kind of declaration, for messages.
 
         Returns:
-            Whether it was free; a second declaration is reported.
+            True if it was free; a second declaration is reported.
         """
         if name.id in self.taken:
             self.sink.add(

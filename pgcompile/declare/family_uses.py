@@ -15,7 +15,7 @@ from pgcompile.vocabulary.synonyms import PARAMETERS
 
 
 def is_family(value: tree.Call, model: Model) -> bool:
-    """Whether a call on the right side is meant as a family rather than as another factor."""
+    """True if a call on the right side is meant as a family rather than as another factor."""
     if value.name in families():
         return True
     if value.name in model.nets or value.name in FUNCTIONS:
@@ -127,7 +127,7 @@ def _keep_logits(family: Family, found: dict[str, tree.Expr], sink: Sink) -> Non
 def _check_alternatives(
     call: tree.Call, family: Family, found: dict[str, tree.Expr], sink: Sink, *, sound: bool
 ) -> bool:
-    """Whether exactly one is given of the parameters that say the same; `sound` says whether all was well before."""
+    """True if exactly one is given of the parameters that say the same; `sound` says whether all was well before."""
     given = [name for name in family.one_of if name in found]
     if len(given) > 1:
         sink.add(

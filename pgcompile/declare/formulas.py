@@ -9,7 +9,7 @@ from pgcompile.vocabulary.reserved import HELPERS, METHODS
 
 
 def is_formula(expr: tree.Expr) -> bool:
-    """Whether an expression is an objective: expectations, divergences, logarithms and their sums."""
+    """True if an expression is an objective: expectations, divergences, logarithms and their sums."""
     match expr:
         case tree.Expectation() | tree.Functional() | tree.Log():
             return True

@@ -66,7 +66,7 @@ class DeclaredFactors:
 
 
 def is_sound(product: Distribution) -> bool:
-    """Whether factors are a product: each variable is generated once, and none conditions on itself."""
+    """True if factors are a product: each variable is generated once, and none conditions on itself."""
     return len(set(product.targets)) == len(product.targets) and find_cycle(product) is None
 
 

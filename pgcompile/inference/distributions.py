@@ -114,7 +114,7 @@ class Resolver:
         return found
 
     def _is_computed_from(self, body: Distribution, variables: tuple[tree.Name, ...]) -> bool:
-        """Whether a deterministic parent is computed from a variable to be integrated out; that is reported."""
+        """True if a deterministic parent is computed from a variable to be integrated out; that is reported."""
         for variable in variables:
             for parent in body.parents:
                 pending, seen = [parent.name] if parent.is_named else [], set()

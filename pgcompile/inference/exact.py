@@ -31,7 +31,7 @@ class Exact:
     known: dict[Distribution, Distribution] = field(default_factory=dict)
     pushed: dict[tuple[str, str, str], Factor] = field(default_factory=dict)
     obstacles: dict[Distribution, str] = field(default_factory=dict)
-    """Why a distribution was left as it is."""
+    """The reason why a distribution was left as it is."""
 
     def solve(self, distribution: Distribution) -> Distribution:
         """The distribution with its continuous variables integrated out or inferred, where that is known."""

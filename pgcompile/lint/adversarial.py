@@ -1,4 +1,4 @@
-"""What a reviewer would remark on players: a discriminator trained to be fooled, a generator to be told apart."""
+"""Remarks on adversarial training: a discriminator trained to be fooled, a generator to be told apart."""
 
 from collections.abc import Iterator
 

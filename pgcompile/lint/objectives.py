@@ -1,4 +1,4 @@
-"""What a careful reviewer would remark on an objective: signs, unsampled latents, densities without a logarithm."""
+"""Remarks on objectives: signs, unsampled latents, densities without a logarithm, unused declarations."""
 
 from collections.abc import Iterator, Mapping
 
@@ -71,7 +71,7 @@ def _signs(line: OptimiseLine, term: Term, sink: Sink) -> None:
 
 
 def _is_likelihood(term: terms.LogDensity) -> bool:
-    """Whether it is a log-density of the model at data."""
+    """True if it is a log-density of the model at data."""
     atoms = term.distribution.atoms
     observed = any(term.env.get(t) is None for atom in atoms for t in atom.targets)
     return observed and all(base_name(atom.factor.name) == "p" for atom in atoms)

@@ -20,9 +20,9 @@ class Distribution:
     hidden: tuple[Variable, ...] = ()
     evidence: tuple[Variable, ...] = ()
     origin: "Distribution | None" = field(default=None, compare=False, repr=False)
-    """What it was before its continuous variables were integrated out or inferred."""
+    """The distribution before its continuous variables were integrated out or inferred."""
     why: str = field(default="", compare=False, repr=False)
-    """Why that could be done."""
+    """The reason why that could be done."""
 
     @cached_property
     def targets(self) -> tuple[Variable, ...]:
@@ -69,7 +69,7 @@ class NamedDistribution:
     distribution: Distribution
     span: Span
     parents: tuple[Variable, ...] = ()
-    """What it is conditioned on, in the order in which that was written."""
+    """Its conditions, in the order in which they were written."""
 
     @property
     def label(self) -> str:

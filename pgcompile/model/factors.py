@@ -166,7 +166,7 @@ class Factor:
 
     @property
     def is_data(self) -> bool:
-        """Whether it is the empirical distribution of the data."""
+        """True if it is the empirical distribution of the data."""
         return isinstance(self.definition, Data)
 
     @property

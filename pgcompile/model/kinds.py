@@ -1,4 +1,4 @@
-"""Kinds of factor: what is known of each before it is typed, planned or written.
+"""Kinds of factor: the facts of each before it is typed, planned or written.
 
 A factor's definition has a class of its own for each kind, and a row here says what the other rooms may ask of it.
 What a room does with a kind (checking, scoring, drawing, writing, judging) stands in a table of that room, by the same
@@ -26,7 +26,7 @@ from pgcompile.model.factors import (
 from pgcompile.syntax import tree
 
 Obstacle = tuple[str, str]
-"""Why something cannot be done, and what to write instead."""
+"""The reason why something cannot be done, and what to write instead."""
 
 
 def _nothing(definition: Any) -> tuple[()]:
@@ -164,17 +164,17 @@ def kind_of(factor: Factor) -> Kind:
 
 
 def is_defined(factor: Factor) -> bool:
-    """Whether anything is known of a factor but its variables."""
+    """True if anything is known of a factor but its variables."""
     return kind_of(factor).defined
 
 
 def is_pathwise(factor: Factor) -> bool:
-    """Whether its draws carry gradients of its parameters, as far as is known before it is supplied."""
+    """True if its draws carry gradients of its parameters, as far as is known before it is supplied."""
     return kind_of(factor).pathwise(factor.definition)
 
 
 def is_point_mass(factor: Factor) -> bool:
-    """Whether it is `Delta(...)`: a value, which has no density."""
+    """True if it is `Delta(...)`: a value, which has no density."""
     return factor.family is not None and factor.family.name == "Delta"
 
 

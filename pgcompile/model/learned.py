@@ -1,4 +1,4 @@
-"""What is learned in which part of a model: nets, flows and params."""
+"""Learned parts of a model: the nets, flows and params behind a factor or an expression."""
 
 from pgcompile.model.kinds import expressions_of, flows_of, supplied_in
 from pgcompile.model.values import Factor, Model, Net, other_flows

@@ -41,5 +41,5 @@ class Model:
 
     @property
     def is_structure(self) -> bool:
-        """Whether it is a bare structure: factors without families, which can be checked and drawn, not compiled."""
+        """True if it is a bare structure: factors without families, which can be checked and drawn, not compiled."""
         return not all(map(is_defined, self.factors))

@@ -28,7 +28,7 @@ class ModuleSegment:
 
     @property
     def batch_rank(self) -> int | None:
-        """How many batch dimensions it takes, None for any number."""
+        """The number of batch dimensions that it takes, None for any number."""
         return next((use.layer.batch_rank for use in self.layers if use.layer.batch_rank is not None), None)
 
     @property

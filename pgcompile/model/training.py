@@ -18,7 +18,7 @@ class Objective:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a training line says beside its optimiser.
+    """The settings of a training line beside those of its optimiser.
 
     Args:
         clip_norm: the largest norm of the gradient.
@@ -42,7 +42,7 @@ class Recipe:
 
     @property
     def scheduled(self) -> bool:
-        """Whether the learning rate changes."""
+        """True if the learning rate changes."""
         return self.schedule != "constant" or self.warmup > 0
 
 

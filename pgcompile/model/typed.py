@@ -10,7 +10,7 @@ Constant = Fraction | tuple["Constant", ...]
 
 @dataclass(frozen=True)
 class Typed:
-    """What is known of an expression before any tensor exists: its space, and its value if it is a literal."""
+    """The type of an expression: its space, and its value if it is a literal."""
 
     space: Space
     literal: Constant | None = None
