@@ -41,24 +41,24 @@ class SplitUse:
 
 
 @dataclass(frozen=True)
-class OtherFlow:
+class FlowReference:
     """Another flow in a pipeline, with the weights that it has there."""
 
     name: str
     inverted: bool
 
 
-FlowStep = TransformUse | RepeatUse | CouplingsUse | SplitUse | OtherFlow
+FlowStep = TransformUse | RepeatUse | CouplingsUse | SplitUse | FlowReference
 
 
-def other_flows(steps: "tuple[FlowStep, ...]") -> list[str]:
+def referenced_flows(steps: "tuple[FlowStep, ...]") -> list[str]:
     """The flows that steps are made from."""
     found: list[str] = []
     for step in steps:
-        if isinstance(step, OtherFlow):
+        if isinstance(step, FlowReference):
             found.append(step.name)
         elif isinstance(step, RepeatUse | SplitUse):
-            found += other_flows(step.body)
+            found += referenced_flows(step.body)
     return found
 
 

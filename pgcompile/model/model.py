@@ -37,7 +37,8 @@ class Model:
     optimise: list[OptimiseLine] = field(default_factory=list)
     ramps: dict[str, Ramp] = field(default_factory=dict)
     variables: dict[str, Span] = field(default_factory=dict)
-    spaces_missing: set[str] = field(default_factory=set)
+    untyped: set[str] = field(default_factory=set)
+    """Variables whose space is looked for, or was not found."""
 
     @property
     def is_structure(self) -> bool:

@@ -21,13 +21,13 @@ from pgcompile.model.factors import data_of as data_of
 from pgcompile.model.factors import factor_label as factor_label
 from pgcompile.model.flows import CouplingsUse as CouplingsUse
 from pgcompile.model.flows import FlowNet as FlowNet
+from pgcompile.model.flows import FlowReference as FlowReference
 from pgcompile.model.flows import FlowStep as FlowStep
-from pgcompile.model.flows import OtherFlow as OtherFlow
 from pgcompile.model.flows import RepeatUse as RepeatUse
 from pgcompile.model.flows import SizedFlow as SizedFlow
 from pgcompile.model.flows import SplitUse as SplitUse
 from pgcompile.model.flows import TransformUse as TransformUse
-from pgcompile.model.flows import other_flows as other_flows
+from pgcompile.model.flows import referenced_flows as referenced_flows
 from pgcompile.model.model import Model as Model
 from pgcompile.model.nets import ExprSegment as ExprSegment
 from pgcompile.model.nets import ExternNetwork as ExternNetwork

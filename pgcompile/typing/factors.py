@@ -92,9 +92,9 @@ def space_of(variable: str, typer: Typer, factor: Factor) -> Typed | None:
     known = typer.model.spaces.get(variable)
     if known is not None:
         return Typed(known)
-    if variable in typer.model.spaces_missing:
+    if variable in typer.model.untyped:
         return None
-    typer.model.spaces_missing.add(variable)
+    typer.model.untyped.add(variable)
     maker = next(
         (f for f in typer.model.factors if variable in f.targets and isinstance(f.definition, FamilyUse)), None
     )
@@ -103,7 +103,7 @@ def space_of(variable: str, typer: Typer, factor: Factor) -> Typed | None:
         check_factor(maker, typer)
         known = typer.model.spaces.get(variable)
     if known is not None:
-        typer.model.spaces_missing.discard(variable)
+        typer.model.untyped.discard(variable)
         return Typed(known)
     if not typer.sink.has_errors:
         span = typer.model.variables.get(variable, factor.span)
@@ -160,11 +160,11 @@ def _deterministic(factor: Factor, definition: Deterministic, typer: Typer) -> N
             reasons=[" -> ".join(circle)],
             help="define one of them without the others",
         )
-        typer.model.spaces_missing.add(variable)
+        typer.model.untyped.add(variable)
         return
     value = typer.typed(definition.expr, scope_of(factor, typer, definition.bindings))
     if value is None:
-        typer.model.spaces_missing.add(variable)
+        typer.model.untyped.add(variable)
         return
     declared = typer.model.spaces.get(variable)
     if declared is None:
@@ -186,7 +186,7 @@ def _flow(factor: Factor, use: FlowUse, typer: Typer) -> None:
     contexts = [typer.typed(argument, scope) for argument in use.arguments]
     target = space_of(factor.targets[0], typer, factor)
     if target is None or None in contexts:
-        typer.model.spaces_missing.add(use.base_name)
+        typer.model.untyped.add(use.base_name)
         return
     out = size_flow(factor, use, target.space, [c for c in contexts if c is not None], typer)
     definition = use.base.definition
@@ -230,7 +230,7 @@ class _Check:
             self.typer.infer(tree.Name(name, span=scope.bindings[name][0].span), scope)
         variable = self.factor.targets[0]
         if len(types) < len(self.use.parameters):
-            self.typer.model.spaces_missing.add(variable)
+            self.typer.model.untyped.add(variable)
             return
         assert isinstance(self.use.types, dict)
         self.use.types.update(types)

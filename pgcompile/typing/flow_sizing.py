@@ -11,8 +11,8 @@ from pgcompile.diagnostics import Span
 from pgcompile.model.literals import evaluate
 from pgcompile.model.values import (
     FlowNet,
+    FlowReference,
     FlowStep,
-    OtherFlow,
     SizedFlow,
     SplitUse,
     TransformUse,
@@ -218,7 +218,7 @@ class Sizing:
             return None
         kinds = (other.sized.kind, other.sized.out_kind)
         self._meets(stage, name, *(kinds[::-1] if inverted else kinds))
-        return OtherFlow(name, inverted), out
+        return FlowReference(name, inverted), out
 
     def _transform(
         self, stage: tree.Expr, word: Word, options: dict[str, Value], shape: tuple[int, ...]

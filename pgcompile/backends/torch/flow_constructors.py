@@ -7,8 +7,8 @@ from pgcompile.backends.torch.layout import WIDTH, Line, plain_lines, split_call
 from pgcompile.backends.torch.printer import number_text
 from pgcompile.model.values import (
     CouplingsUse,
+    FlowReference,
     FlowStep,
-    OtherFlow,
     RepeatUse,
     SizedFlow,
     SplitUse,
@@ -136,7 +136,7 @@ class _Writer:
         match step:
             case TransformUse():
                 return self._transform(step)
-            case OtherFlow(name, inverted):
+            case FlowReference(name, inverted):
                 text = f"self.{self.rename(name)}"
                 if inverted:
                     self.use("Inverted")
