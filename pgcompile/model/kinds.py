@@ -57,6 +57,7 @@ class Kind:
         bindings: what its `where` binds.
         parametrised: whether it has parameters, which are computed from its parents.
         defined: whether anything is known of it but its variables.
+        supplied: whether Python supplies it.
         no_family: what is missing, for messages, where a family and its parameters are asked for.
     """
 
@@ -71,6 +72,7 @@ class Kind:
     bindings: Callable[[Any], tuple[tree.Binding, ...]] = _nothing
     parametrised: bool = False
     defined: bool = True
+    supplied: bool = False
     no_family: str = "has no family"
 
 
@@ -119,7 +121,7 @@ KINDS: dict[type, Kind] = {
             "write the sum, as in 0.5 IWAE[p || q_1; samples=8] + 0.5 IWAE[p || q_2; samples=8]",
         ),
     ),
-    Extern: Kind("supplied distribution"),
+    Extern: Kind("supplied distribution", supplied=True),
     Data: Kind(
         "data",
         unscored=lambda data: ("it is a set of points", "it can be averaged over: E_{data(x)}[...]"),
@@ -194,5 +196,6 @@ def flows_of(factor: Factor) -> list[str]:
 
 def supplied_in(factor: Factor) -> list[str]:
     """Labels of the factors among these that Python supplies."""
-    inner = [label for part in kind_of(factor).parts(factor.definition) for label in supplied_in(part)]
-    return [factor.label] if isinstance(factor.definition, Extern) else inner
+    kind = kind_of(factor)
+    inner = [label for part in kind.parts(factor.definition) for label in supplied_in(part)]
+    return [factor.label] if kind.supplied else inner
