@@ -1,6 +1,7 @@
 """Training lines, `maximize e wrt q using Adam(lr = 1e-3, clip_norm = 1)`, and inputs that change while a model is
 trained."""
 
+from collections.abc import Iterator
 from fractions import Fraction
 
 from pgcompile.diagnostics import Sink, Span, nearest, suggest
@@ -16,7 +17,13 @@ _NOT_NEGATIVE = ("lr", "eps", "weight_decay", "momentum")
 
 
 def read_lines(statements: list[tree.Optimise], model: Model, sink: Sink) -> None:
-    """`maximize` lines; an expression that is not a name becomes an objective of its own."""
+    """Read `maximize` and `minimize` lines; an expression that is not a name becomes an objective of its own.
+
+    Args:
+        statements: the lines.
+        model: gets them, and the objectives that they define.
+        sink: where faults go.
+    """
     for number, line in enumerate(statements, 1):
         optimiser, options, recipe = _optimiser(line.optimiser, model, sink)
         if isinstance(line.objective, tree.Name):
@@ -38,7 +45,14 @@ def read_lines(statements: list[tree.Optimise], model: Model, sink: Sink) -> Non
 
 
 def read_ramp(name: str, expr: tree.Expr, model: Model, sink: Sink) -> None:
-    """`linear(0, 1, 1000)`: an input's way from 0 to 1 over 1000 steps."""
+    """Read `linear(0, 1, 1000)`: an input that goes from 0 to 1 over 1000 steps.
+
+    Args:
+        name: of the input.
+        expr: the right side of its declaration.
+        model: gets the ramp.
+        sink: where faults go.
+    """
     if isinstance(expr, tree.Call) and expr.name in RAMPS and len(expr.args) == 3:
         values = [evaluate(a.value, model.constants) for a in expr.args]
         start, end, steps = (v if isinstance(v, Fraction) else None for v in values)
@@ -60,6 +74,7 @@ def _is_count(number: Fraction) -> bool:
 
 
 def _wrt(line: tree.Optimise, model: Model, sink: Sink) -> tuple[str, ...] | None:
+    """The names after `wrt`; None where there is none, and everything is trained."""
     if line.wrt is None:
         return None
     names = []
@@ -87,6 +102,7 @@ def _wrt(line: tree.Optimise, model: Model, sink: Sink) -> tuple[str, ...] | Non
 
 
 def _optimiser(call: tree.Call | None, model: Model, sink: Sink) -> tuple[str, tuple[tuple[str, Value], ...], Recipe]:
+    """The name of an optimiser, its options, and the settings beside them."""
     if call is None:
         return "Adam", (), Recipe()
     if call.name not in OPTIMISERS:
@@ -97,9 +113,26 @@ def _optimiser(call: tree.Call | None, model: Model, sink: Sink) -> tuple[str, t
             **suggest(call.name, call.name_span, OPTIMISERS, f"optimisers are {', '.join(OPTIMISERS)}"),
         )
         return "Adam", (), Recipe()
-    options: list[tuple[str, Value]] = []
-    recipe: dict[str, Value] = {}
     known = OPTIMISERS[call.name]
+    options: dict[str, Value] = {}
+    recipe: dict[str, Value] = {}
+    for name, argument in _named_arguments(call, known, sink):
+        if name in known:
+            value = _option(argument.value, model)
+            if _is_sound_option(name, value, argument, sink):
+                options[name] = value
+            continue
+        found = _recipe(name, argument.value, model)
+        if found is None:
+            _report_value(argument, name, RECIPE[name], sink)
+        else:
+            recipe[name] = found
+    _check_together(call, options, recipe, sink)
+    return call.name, tuple(options.items()), Recipe(**recipe)  # type: ignore[arg-type]
+
+
+def _named_arguments(call: tree.Call, known: tuple[str, ...], sink: Sink) -> Iterator[tuple[str, tree.Argument]]:
+    """The options of an optimiser by name, in the order in which they are written; others are reported."""
     seen: set[str] = set()
     for index, argument in enumerate(call.args):
         name = argument.name or (known[index] if index < len(known) else "")
@@ -107,40 +140,37 @@ def _optimiser(call: tree.Call | None, model: Model, sink: Sink) -> tuple[str, t
             sink.add("PGC313", argument.span, f"{name} is given twice", help="give it once")
             continue
         seen.add(name)
-        if name not in known and name not in RECIPE:
-            place = Span(argument.span.start, argument.span.start + len(name))
-            listed = f"its options are {', '.join(known)}; of the training {', '.join(RECIPE)}"
-            sink.add(
-                "PGC502",
-                argument.span,
-                f"{call.name} has no option {name}",
-                **suggest(name, place, [*known, *RECIPE], listed, OPTIMISER_OPTIONS),
-            )
+        if name in known or name in RECIPE:
+            yield name, argument
             continue
-        if name not in known:
-            found = _recipe(name, argument.value, model)
-            if found is None:
-                _not_a_value(argument, name, RECIPE[name], sink)
-            else:
-                recipe[name] = found
-            continue
-        value = _option(argument.value, model)
-        if value is None:
-            _not_a_value(argument, name, "a number, a pair of numbers, true or false", sink)
-        elif name in _NOT_NEGATIVE and isinstance(value, float) and value < 0:
-            sink.add("PGC502", argument.span, f"{name} is {value:g}, and it must not be negative", help="drop the sign")
-        elif name == "betas" and not (isinstance(value, tuple) and all(0 <= float(b) < 1 for b in value)):
-            text = sink.source.snippet(argument.value.span)
-            hint = "write betas = (0.9, 0.999)"
-            sink.add("PGC502", argument.span, f"`{text}` is not a pair of numbers from 0 to below 1", help=hint)
-        else:
-            options.append((name, value))
-    _fitting(call, dict(options), recipe, sink)
-    return call.name, tuple(options), Recipe(**recipe)  # type: ignore[arg-type]
+        place = Span(argument.span.start, argument.span.start + len(name))
+        listed = f"its options are {', '.join(known)}; of the training {', '.join(RECIPE)}"
+        sink.add(
+            "PGC502",
+            argument.span,
+            f"{call.name} has no option {name}",
+            **suggest(name, place, [*known, *RECIPE], listed, OPTIMISER_OPTIONS),
+        )
 
 
-def _fitting(call: tree.Call, options: dict[str, Value], recipe: dict[str, Value], sink: Sink) -> None:
-    """Options that mean nothing without another."""
+def _is_sound_option(name: str, value: Value, argument: tree.Argument, sink: Sink) -> bool:
+    """True if an option of an optimiser has a value that it can have; reported if not."""
+    if value is None:
+        _report_value(argument, name, "a number, a pair of numbers, true or false", sink)
+        return False
+    if name in _NOT_NEGATIVE and isinstance(value, float) and value < 0:
+        sink.add("PGC502", argument.span, f"{name} is {value:g}, and it must not be negative", help="drop the sign")
+        return False
+    if name == "betas" and not (isinstance(value, tuple) and all(0 <= float(b) < 1 for b in value)):
+        text = sink.source.snippet(argument.value.span)
+        hint = "write betas = (0.9, 0.999)"
+        sink.add("PGC502", argument.span, f"`{text}` is not a pair of numbers from 0 to below 1", help=hint)
+        return False
+    return True
+
+
+def _check_together(call: tree.Call, options: dict[str, Value], recipe: dict[str, Value], sink: Sink) -> None:
+    """Report options that mean nothing without another."""
     if options.get("nesterov") is True and not options.get("momentum"):
         sink.add("PGC502", call.span, "nesterov asks for a momentum", help="write momentum = 0.9 too")
     shape = recipe.get("schedule", "constant")
@@ -154,7 +184,8 @@ def _fitting(call: tree.Call, options: dict[str, Value], recipe: dict[str, Value
         sink.add("PGC502", call.span, f"the warm-up is as long as the {steps} steps", help=hint)
 
 
-def _not_a_value(argument: tree.Argument, name: str, wanted: str, sink: Sink) -> None:
+def _report_value(argument: tree.Argument, name: str, wanted: str, sink: Sink) -> None:
+    """Report a value that an option cannot have."""
     text = sink.source.snippet(argument.value.span)
     close = nearest(text, SCHEDULES) if name == "schedule" else None
     hint = f"did you mean {close}?" if close else f"write {wanted}"
@@ -162,7 +193,7 @@ def _not_a_value(argument: tree.Argument, name: str, wanted: str, sink: Sink) ->
 
 
 def _option(expr: tree.Expr, model: Model) -> Value:
-    """A value of an optimiser's option; None where it is none."""
+    """The value of an optimiser's option: a number, a pair, true or false; None for anything else."""
     if isinstance(expr, tree.Name) and expr.id.lower() in ("true", "false"):
         return expr.id.lower() == "true"
     if isinstance(expr, tree.TupleLiteral | tree.ListLiteral):
@@ -174,7 +205,7 @@ def _option(expr: tree.Expr, model: Model) -> Value:
 
 
 def _recipe(name: str, expr: tree.Expr, model: Model) -> Value:
-    """A value of what a line says beside its optimiser; None where it is none."""
+    """The value of a setting beside those of the optimiser; None where it is not one that the setting can have."""
     if name == "schedule":
         return expr.id if isinstance(expr, tree.Name) and expr.id in SCHEDULES else None
     value = evaluate(expr, model.constants)

@@ -1,1 +1,1 @@
-"""How distributions combine: products, marginals and posteriors, exactly where that is known."""
+"""Combination of distributions: products, marginals and posteriors, exactly where that is known."""

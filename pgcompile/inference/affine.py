@@ -1,4 +1,4 @@
-"""Which expressions are affine in a variable: `W @ z + b`, `2 * z`, a Linear layer of `z`, through `where` names."""
+"""Affine maps among expressions: `W @ z + b`, `2 * z`, a Linear layer of `z`, through `where` names."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Affine:
 
 @dataclass(frozen=True)
 class AffineReader:
-    """Reads expressions as affine maps of one variable.
+    """Reader of expressions as affine maps of one variable.
 
     Args:
         model: nets.
@@ -48,7 +48,7 @@ class AffineReader:
     make: Maker
 
     def depends(self, expr: tree.Expr) -> bool:
-        """Whether an expression depends on the variable, through the names that it uses."""
+        """True if an expression depends on the variable, through the names that it uses."""
         pending, seen = [expr], set()
         while pending:
             for name in names_in(pending.pop()):

@@ -42,7 +42,7 @@ def eliminate(atoms: tuple[Atom, ...], hidden: Mapping[Variable, int]) -> Elimin
 
 
 def states(atom: Atom, model: Model) -> int | None:
-    """How many values a factor's variable can take; None where they are not finitely many."""
+    """The number of values that a factor's variable can take; None where they are not finitely many."""
     family = atom.factor.family
     space = model.spaces.get(atom.factor.targets[0])
     if family is None or space is None:
@@ -60,7 +60,7 @@ def states(atom: Atom, model: Model) -> int | None:
 
 
 def hidden_states(distribution: Distribution, model: Model) -> dict[Variable, int] | None:
-    """How many values each hidden variable has; None where one of them is not finite."""
+    """The number of values of each hidden variable; None where one of them is not finite."""
     makers = {t: atom for atom in distribution.atoms for t in atom.targets}
     counts = {h: states(makers[h], model) for h in distribution.hidden}
     known = {h: count for h, count in counts.items() if count is not None}
@@ -68,7 +68,7 @@ def hidden_states(distribution: Distribution, model: Model) -> dict[Variable, in
 
 
 def tables(distribution: Distribution, model: Model) -> Elimination | None:
-    """How the hidden variables of a product are summed out; None where one of them is not finite."""
+    """The order in which the hidden variables of a product are summed out; None where one of them is not finite."""
     counts = hidden_states(distribution, model)
     return None if counts is None else eliminate(distribution.atoms, counts)
 
@@ -79,7 +79,7 @@ def evidence_of(posterior: Distribution) -> Distribution:
 
 
 def _from_leaves(tree: nx.Graph) -> list[Variable]:
-    """What is only in a leaf of the decomposition goes first."""
+    """The variables of a tree decomposition, those that are in one leaf only before the others."""
     tree = nx.Graph(tree)
     order: list[Variable] = []
     leaves = sorted((bag for bag in tree if tree.degree(bag) <= 1), key=sorted)

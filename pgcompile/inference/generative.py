@@ -1,8 +1,8 @@
-"""The generative part of a model, and its graph."""
+"""The generative part of a model, and the graph of its variables."""
 
 import networkx as nx
 
-from pgcompile.inference.algebra import find_cycle
+from pgcompile.inference.declared_factors import is_sound
 from pgcompile.inference.distributions import Resolver
 from pgcompile.model.values import Atom, Distribution, Factor, Model, base_name
 
@@ -17,11 +17,10 @@ def generative_part(model: Model, resolver: Resolver) -> Distribution | None:
     if not model.factors:
         return None
     names = [base_name(f.name) for f in model.factors]
-    atoms = resolver.family("p" if "p" in names else names[0])
+    atoms = resolver.factors.called("p" if "p" in names else names[0])
     atoms = [a for a in atoms if not a.factor.is_data]
     product = Distribution(tuple(atoms))
-    sound = len(set(product.targets)) == len(product.targets) and find_cycle(product) is None
-    return product if atoms and sound else None
+    return product if atoms and is_sound(product) else None
 
 
 def graph_of(model: Model, distribution: Distribution | None) -> nx.DiGraph:

@@ -51,7 +51,7 @@ def invert(
 def _step(
     expr: tree.Expr, v: tree.Expr, moves: Callable[[tree.Expr], bool], make: Maker
 ) -> tuple[tree.Expr, tree.Expr, list[tree.Expr]]:
-    """What is inside the outermost operation, what it is equal to, and the logarithms of the slope."""
+    """The operand of the outermost operation, the value that it is equal to, and the logarithms of the slope."""
 
     def negative(e: tree.Expr) -> tree.Expr:
         return tree.Negative(e, span=make.span)

@@ -1,4 +1,4 @@
-"""What a reviewer would remark on players: a discriminator trained to be fooled, a generator to be told apart."""
+"""Remarks on adversarial training: a discriminator trained to be fooled, a generator to be told apart."""
 
 from collections.abc import Iterator
 
@@ -10,18 +10,18 @@ from pgcompile.vocabulary.functionals import functional_of, net_of
 
 
 def remark_players(model: Model, sink: Sink) -> None:
-    """Lines that push `JS_d` or `W_d` the way that is the other player's."""
+    """Warnings about lines that push `JS_d` or `W_d` the way that is the other player's."""
     if len(model.optimise) < 2:
         return
     for line in model.optimise:
         if line.wrt is not None and line.objective in model.objectives:
             up = 1 if line.direction == "maximize" else -1
             for sign, part in _adversarial(model.objectives[line.objective].expr, 1, model, frozenset()):
-                _judge(line, part, up * sign, model, sink)
+                _check_direction(line, part, up * sign, model, sink)
 
 
-def _judge(line: OptimiseLine, part: tree.Functional, push: int, model: Model, sink: Sink) -> None:
-    """One term of a line, which pushes it up or down."""
+def _check_direction(line: OptimiseLine, part: tree.Functional, push: int, model: Model, sink: Sink) -> None:
+    """Warn if a line pushes one of its terms the wrong way; `push` is 1 for up and -1 for down."""
     functional, net = functional_of(part.kind), net_of(part.kind)
     form = next((o.value.id for o in part.options if o.name == "form" and isinstance(o.value, tree.Name)), None)
     if functional is None or functional.generated_only or form == "nonsaturating" or net not in model.nets:

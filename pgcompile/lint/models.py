@@ -5,15 +5,23 @@ from collections.abc import Mapping
 from pgcompile.diagnostics import Sink
 from pgcompile.inference.distributions import Resolver
 from pgcompile.inference.generative import generative_part
-from pgcompile.model.kinds import expressions_of
+from pgcompile.model.kinds import expressions_of, kind_of
 from pgcompile.model.learned import owned_by
-from pgcompile.model.values import FamilyUse, FlowUse, Model, Net, factor_label
+from pgcompile.model.values import Model, Net, factor_label
 from pgcompile.objective.terms import Term, atoms_in, every_atom
+from pgcompile.syntax import tree
 from pgcompile.syntax.tree import names_in
 
 
 def check_model(model: Model, resolver: Resolver, objectives: Mapping[str, Term], sink: Sink) -> None:
-    """Warnings about the model as a whole."""
+    """Warnings about the model as a whole.
+
+    Args:
+        model: what the program declares.
+        resolver: of its distributions.
+        objectives: its objectives, resolved.
+        sink: where warnings go.
+    """
     if model.is_structure:
         return
     _unused_nets(model, sink)
@@ -45,11 +53,12 @@ def _unused_nets(model: Model, sink: Sink) -> None:
 def _unused_parents(model: Model, sink: Sink) -> None:
     """A parent that no parameter of the factor depends on."""
     for factor in model.factors:
-        definition = factor.definition
-        if not isinstance(definition, FamilyUse | FlowUse):
+        kind = kind_of(factor)
+        if not kind.parametrised:
             continue
-        bound = {name.id: names_in(b.value) for b in definition.bindings for name in b.names}
-        bodies = [binding.value for binding in definition.bindings]
+        bindings = kind.bindings(factor.definition)
+        bound = {name.id: names_in(b.value) for b in bindings for name in b.names}
+        bodies = [binding.value for binding in bindings]
         used: set[str] = set()
         pending = [name for expr in expressions_of(factor) if expr not in bodies for name in names_in(expr)]
         while pending:
@@ -82,32 +91,46 @@ def _unused_factors(model: Model, resolver: Resolver, objectives: Mapping[str, T
 
 
 def _untrained(model: Model, sink: Sink) -> None:
+    """Nets, flows and params that are in no `wrt`, where every line has one."""
     lines = model.optimise
     if not lines or any(line.wrt is None for line in lines):
         return
-    named = {name for line in lines for name in line.wrt or ()}
-    covered = owned_by(named, model)
-    for name, net in model.nets.items():
-        if name not in covered and isinstance(net, Net) and net.input_spaces is not None:
+    covered = owned_by({name for line in lines for name in line.wrt or ()}, model)
+    learned = [
+        *(
+            ("net", n, net.span)
+            for n, net in model.nets.items()
+            if isinstance(net, Net) and net.input_spaces is not None
+        ),
+        *(("flow", n, flow.span) for n, flow in model.flows.items() if flow.sized is not None),
+        *(("param", n, tensor.span) for n, tensor in model.tensors.items() if tensor.kind == "param"),
+    ]
+    for kind, name, span in learned:
+        if name not in covered:
             sink.add(
                 "W109",
-                net.span,
-                f"net {name} is in no `wrt`, so it is never trained",
+                span,
+                f"{kind} {name} is in no `wrt`, so it is never trained",
                 help=f"add {name} to one of them",
             )
-    for name, flow in model.flows.items():
-        if name not in covered and flow.sized is not None:
-            sink.add(
-                "W109",
-                flow.span,
-                f"flow {name} is in no `wrt`, so it is never trained",
-                help=f"add {name} to one of them",
-            )
-    for name, tensor in model.tensors.items():
-        if tensor.kind == "param" and name not in covered:
-            sink.add(
-                "W109",
-                tensor.span,
-                f"param {name} is in no `wrt`, so it is never trained",
-                help=f"add {name} to one of them",
-            )
+
+
+def check_declarations(program: tree.Program, sink: Sink) -> None:
+    """Warnings about params, buffers, inputs and variables that are declared and never named again."""
+    used: set[str] = set()
+    declared: dict[str, tuple[str, tree.Name]] = {}
+    for statement in program.statements:
+        own: tuple[tree.Name, ...] = ()
+        if isinstance(statement, tree.TensorDeclaration):
+            own = statement.names
+            declared |= {n.id: (statement.kind, n) for n in own}
+        elif isinstance(statement, tree.SpaceDeclaration):
+            own = statement.names
+            declared |= {n.id: ("variable", n) for n in own}
+        elif isinstance(statement, tree.NetDeclaration) and statement.inputs is not None:
+            own = statement.inputs
+        kept = {id(n) for n in own}
+        used |= {n.id for n in tree.walk(statement) if isinstance(n, tree.Name) and id(n) not in kept}
+    for name, (kind, node) in declared.items():
+        if name not in used:
+            sink.add("W120", node.span, f"{kind} {name} is declared, and nothing uses it", help="remove it, or use it")

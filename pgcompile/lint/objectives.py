@@ -1,9 +1,10 @@
-"""What a careful reviewer would remark on an objective: signs, unsampled latents, densities without a logarithm."""
+"""Remarks on objectives: signs, unsampled latents, densities without a logarithm."""
 
 from collections.abc import Iterator, Mapping
 
 from pgcompile.diagnostics import NOWHERE, Sink
 from pgcompile.lint.adversarial import remark_players
+from pgcompile.lint.models import check_declarations
 from pgcompile.model.learned import learnables_of
 from pgcompile.model.values import Atom, Model, OptimiseLine, base_name
 from pgcompile.model.variable import Variable
@@ -17,7 +18,14 @@ _STEPS = frozenset(("round", "floor", "sign"))
 
 
 def remark(program: tree.Program, model: Model, objectives: Mapping[str, Term], sink: Sink) -> None:
-    """Warnings about the objectives of a program, and about declarations that nothing uses."""
+    """Warnings about the objectives of a program, and about declarations that nothing uses.
+
+    Args:
+        program: the tree.
+        model: what it declares.
+        objectives: its objectives, resolved.
+        sink: where warnings go.
+    """
     for line in model.optimise:
         term = objectives.get(line.objective)
         if term is None:
@@ -32,7 +40,7 @@ def remark(program: tree.Program, model: Model, objectives: Mapping[str, Term], 
         _densities(name, term, model, sink)
     remark_players(model, sink)
     if objectives:
-        _unused(program, model, sink)
+        check_declarations(program, sink)
 
 
 def parts(term: Term, sign: int = 1) -> Iterator[tuple[int, Term]]:
@@ -66,12 +74,12 @@ def _signs(line: OptimiseLine, term: Term, sink: Sink) -> None:
     if wrong:
         what, label = wrong[0]
         # Turning the line round would turn what is right.
-        cure = f"change the sign before {label}" if right else f"did you mean {other}?"
-        sink.add("W110", line.span, f"{line.direction} {line.objective} {what}", help=cure)
+        hint = f"change the sign before {label}" if right else f"did you mean {other}?"
+        sink.add("W110", line.span, f"{line.direction} {line.objective} {what}", help=hint)
 
 
 def _is_likelihood(term: terms.LogDensity) -> bool:
-    """Whether it is a log-density of the model at data."""
+    """True if it is a log-density of the model at data."""
     atoms = term.distribution.atoms
     observed = any(term.env.get(t) is None for atom in atoms for t in atom.targets)
     return observed and all(base_name(atom.factor.name) == "p" for atom in atoms)
@@ -208,24 +216,3 @@ def _densities(name: str, term: Term, model: Model, sink: Sink) -> None:
                     f"{name} adds the density {label}, not its logarithm",
                     help=f"write log {label}, unless the density itself is meant",
                 )
-
-
-def _unused(program: tree.Program, model: Model, sink: Sink) -> None:
-    """Params, buffers, inputs and variables that are declared and never named again."""
-    used: set[str] = set()
-    declared: dict[str, tuple[str, tree.Name]] = {}
-    for statement in program.statements:
-        own: tuple[tree.Name, ...] = ()
-        if isinstance(statement, tree.TensorDeclaration):
-            own = statement.names
-            declared |= {n.id: (statement.kind, n) for n in own}
-        elif isinstance(statement, tree.SpaceDeclaration):
-            own = statement.names
-            declared |= {n.id: ("variable", n) for n in own}
-        elif isinstance(statement, tree.NetDeclaration) and statement.inputs is not None:
-            own = statement.inputs
-        kept = {id(n) for n in own}
-        used |= {n.id for n in tree.walk(statement) if isinstance(n, tree.Name) and id(n) not in kept}
-    for name, (kind, node) in declared.items():
-        if name not in used:
-            sink.add("W120", node.span, f"{kind} {name} is declared, and nothing uses it", help="remove it, or use it")

@@ -1,1 +1,1 @@
-"""What a program declares, as values: variables, factors, nets, tensors, distributions, objectives."""
+"""Values that a program declares: variables, factors, nets, tensors, distributions, objectives."""

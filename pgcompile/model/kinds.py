@@ -1,4 +1,4 @@
-"""Kinds of factor: what is known of each before it is typed, planned or written.
+"""Kinds of factor: the facts of each before it is typed, planned or written.
 
 A factor's definition has a class of its own for each kind, and a row here says what the other rooms may ask of it.
 What a room does with a kind (checking, scoring, drawing, writing, judging) stands in a table of that room, by the same
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pgcompile.diagnostics import InternalError
-from pgcompile.model.values import (
+from pgcompile.model.factors import (
     Data,
     Deterministic,
     Evidence,
@@ -26,7 +26,7 @@ from pgcompile.model.values import (
 from pgcompile.syntax import tree
 
 Obstacle = tuple[str, str]
-"""Why something cannot be done, and what to write instead."""
+"""The reason why something cannot be done, and what to write instead."""
 
 
 def _nothing(definition: Any) -> tuple[()]:
@@ -54,6 +54,11 @@ class Kind:
         undrawn: why it cannot be drawn inside an expectation, and what to write instead; None where it can.
         unscored: why it has no log-density, and what to write instead; None where it has one.
         normalised: whether its density integrates to one.
+        bindings: what its `where` binds.
+        parametrised: whether it has parameters, which are computed from its parents.
+        defined: whether anything is known of it but its variables.
+        supplied: whether Python supplies it.
+        no_family: what is missing, for messages, where a family and its parameters are asked for.
     """
 
     noun: str
@@ -64,10 +69,20 @@ class Kind:
     undrawn: Callable[[Any], Obstacle | None] = _possible
     unscored: Callable[[Any], Obstacle | None] = _possible
     normalised: bool = True
+    bindings: Callable[[Any], tuple[tree.Binding, ...]] = _nothing
+    parametrised: bool = False
+    defined: bool = True
+    supplied: bool = False
+    no_family: str = "has no family"
 
 
 def _bound(bindings: tuple[tree.Binding, ...]) -> list[tree.Expr]:
     return [binding.value for binding in bindings]
+
+
+def _where(definition: Any) -> tuple[tree.Binding, ...]:
+    bindings: tuple[tree.Binding, ...] = definition.bindings
+    return bindings
 
 
 def _point_mass(use: FamilyUse) -> Obstacle | None:
@@ -85,6 +100,8 @@ KINDS: dict[type, Kind] = {
         pathwise=lambda use: use.family.pathwise,
         expressions=lambda use: [*(expr for _, expr in use.parameters), *_bound(use.bindings)],
         unscored=_point_mass,
+        bindings=_where,
+        parametrised=True,
     ),
     FlowUse: Kind(
         "flow",
@@ -92,6 +109,8 @@ KINDS: dict[type, Kind] = {
         expressions=lambda use: [*use.arguments, *_bound(use.bindings)],
         parts=lambda use: (use.base,),
         flows=lambda use: (use.flow,),
+        bindings=_where,
+        parametrised=True,
     ),
     Mixture: Kind(
         "mixture",
@@ -102,12 +121,12 @@ KINDS: dict[type, Kind] = {
             "write the sum, as in 0.5 IWAE[p || q_1; samples=8] + 0.5 IWAE[p || q_2; samples=8]",
         ),
     ),
-    Extern: Kind("supplied distribution"),
+    Extern: Kind("supplied distribution", supplied=True),
     Data: Kind(
         "data",
         unscored=lambda data: ("it is a set of points", "it can be averaged over: E_{data(x)}[...]"),
     ),
-    Deterministic: Kind("formula", expressions=lambda made: [made.expr, *_bound(made.bindings)]),
+    Deterministic: Kind("formula", expressions=lambda made: [made.expr, *_bound(made.bindings)], bindings=_where),
     LogDensityUse: Kind(
         "unnormalised density",
         expressions=lambda use: [use.expr, *_bound(use.bindings)],
@@ -116,6 +135,7 @@ KINDS: dict[type, Kind] = {
             "take the expectation over another distribution",
         ),
         normalised=False,
+        bindings=_where,
     ),
     Pushforward: Kind(
         "change of variables",
@@ -130,8 +150,10 @@ KINDS: dict[type, Kind] = {
         "evidence",
         expressions=lambda evidence: _bound(evidence.bindings),
         parts=lambda evidence: (evidence.prior.factor, evidence.likelihood.factor),
+        bindings=_where,
+        no_family="is in no family of the language",
     ),
-    Undefined: Kind("factor without a family"),
+    Undefined: Kind("factor without a family", defined=False),
 }
 
 
@@ -143,13 +165,18 @@ def kind_of(factor: Factor) -> Kind:
     return found
 
 
+def is_defined(factor: Factor) -> bool:
+    """True if anything is known of a factor but its variables."""
+    return kind_of(factor).defined
+
+
 def is_pathwise(factor: Factor) -> bool:
-    """Whether its draws carry gradients of its parameters, as far as is known before it is supplied."""
+    """True if its draws carry gradients of its parameters, as far as is known before it is supplied."""
     return kind_of(factor).pathwise(factor.definition)
 
 
 def is_point_mass(factor: Factor) -> bool:
-    """Whether it is `Delta(...)`: a value, which has no density."""
+    """True if it is `Delta(...)`: a value, which has no density."""
     return factor.family is not None and factor.family.name == "Delta"
 
 
@@ -169,5 +196,6 @@ def flows_of(factor: Factor) -> list[str]:
 
 def supplied_in(factor: Factor) -> list[str]:
     """Labels of the factors among these that Python supplies."""
-    inner = [label for part in kind_of(factor).parts(factor.definition) for label in supplied_in(part)]
-    return [factor.label] if isinstance(factor.definition, Extern) else inner
+    kind = kind_of(factor)
+    inner = [label for part in kind.parts(factor.definition) for label in supplied_in(part)]
+    return [factor.label] if kind.supplied else inner

@@ -1,7 +1,7 @@
-"""What is learned in which part of a model: nets, flows and params."""
+"""Learned parts of a model: the nets, flows and params behind a factor or an expression."""
 
 from pgcompile.model.kinds import expressions_of, flows_of, supplied_in
-from pgcompile.model.values import Factor, Model, Net, other_flows
+from pgcompile.model.values import Factor, Model, Net, referenced_flows
 from pgcompile.syntax import tree
 from pgcompile.syntax.tree import calls_in, names_in
 
@@ -9,7 +9,7 @@ from pgcompile.syntax.tree import calls_in, names_in
 def flows_in(name: str, model: Model) -> set[str]:
     """The flows that a flow is made from."""
     sized = model.flows[name].sized
-    return {f for other in (other_flows(sized.steps) if sized else ()) for f in (other, *flows_in(other, model))}
+    return {f for other in (referenced_flows(sized.steps) if sized else ()) for f in (other, *flows_in(other, model))}
 
 
 def learnables_of(factor: Factor, model: Model) -> set[str]:

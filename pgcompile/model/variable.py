@@ -31,7 +31,7 @@ class Variable:
 
     @property
     def is_named(self) -> bool:
-        """Whether the program can name it."""
+        """True if the program can name it."""
         return self.copy == 0 and not self.base
 
     def apart_from(self, taken: "Iterable[Variable]") -> "Variable":
@@ -43,7 +43,7 @@ class Variable:
         return Variable(self.name, self.index, copy, self.base)
 
     def as_base(self) -> "Variable":
-        """What a flow makes of it."""
+        """The variable that a flow makes of it."""
         return Variable(self.name, self.index, self.copy, base=True)
 
 

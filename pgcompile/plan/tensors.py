@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from pgcompile.diagnostics import InternalError
 from pgcompile.model.literals import evaluate, flatten, shape_of
-from pgcompile.model.values import Model, ModuleSegment, SizedFlow, TensorValue, other_flows
+from pgcompile.model.values import Model, ModuleSegment, SizedFlow, TensorValue, referenced_flows
 from pgcompile.plan.builder import Builder
 from pgcompile.plan.values import Value
 from pgcompile.syntax import tree
@@ -46,7 +46,7 @@ class Tensors:
             sized = self.model.flows[name].sized
             if sized is None:
                 raise InternalError(f"the flow {name} was not sized")
-            for other in other_flows(sized.steps):
+            for other in referenced_flows(sized.steps):
                 self.flow(other)
             self.flows[name] = sized
         return name

@@ -91,7 +91,7 @@ def space_of(variable: str, typer: TypingContext, factor: Factor) -> Typed | Non
     if variable in model.untyped:
         return None
     model.untyped.add(variable)
-    maker = next((f for f in model.factors if variable in f.targets and f.use is not None), None)
+    maker = next((f for f in model.factors if variable in f.targets and isinstance(f.definition, FamilyUse)), None)
     maker = model.deterministic.get(variable, maker)
     if maker is not None:
         check_factor(maker, typer)

@@ -1,0 +1,96 @@
+"""Names with a formula on their right side: deterministic variables and objectives."""
+
+from pgcompile.declare.declaration_pass import DeclarationPass
+from pgcompile.diagnostics import Span
+from pgcompile.model.values import Deterministic, Factor, Objective
+from pgcompile.syntax import tree
+from pgcompile.syntax.tree import names_in
+from pgcompile.vocabulary.reserved import HELPERS, METHODS
+
+
+def is_formula(expr: tree.Expr) -> bool:
+    """True if an expression is an objective: expectations, divergences, logarithms and their sums."""
+    match expr:
+        case tree.Expectation() | tree.Functional() | tree.Log():
+            return True
+        case tree.Sum(items):
+            return any(is_formula(item) for _, item in items)
+        case tree.Product(items):
+            return any(is_formula(item) for item in items)
+        case tree.Negative(operand):
+            return is_formula(operand)
+        case tree.Quotient(top, _):
+            return is_formula(top)
+        case _:
+            return False
+
+
+def define_formula(name: tree.Name, right: tree.Expr, state: DeclarationPass) -> None:
+    """Keep `name = expr` until it is known whether the name is a variable or an objective."""
+    if name.id in state.formulas:
+        state.sink.add(
+            "PGC107",
+            name.span,
+            f"{name.id} is defined twice",
+            related=[(state.formulas[name.id][1], "first defined here")],
+            help="remove one, or call this one something else",
+        )
+    elif name.id in state.taken and name.id not in state.model.variables:
+        state.take(name, "objective")
+    else:
+        state.formulas[name.id] = (right, name.span)
+
+
+def settle_formulas(state: DeclarationPass) -> None:
+    """`name = expr` is a deterministic variable if the model uses the name as one, else an objective."""
+    _count_scored_variables(state)
+    for name, (expr, span) in state.formulas.items():
+        if name in state.model.variables:
+            _add_deterministic(name, expr, span, state)
+        else:
+            state.model.objectives[name] = Objective(name, expr, span)
+    _check_reserved_names(state)
+
+
+def _count_scored_variables(state: DeclarationPass) -> None:
+    """Count formulas that an objective scores, as in `log p(y)`, among the variables."""
+    names = {f.name for f in state.factors.values()}
+    roots = [expr for expr, _ in state.formulas.values()] + [line.objective for line in state.training_lines]
+    for node in tree.walk(*roots):
+        if isinstance(node, tree.Call) and node.name in names and node.name not in state.model.nets:
+            for argument in (*node.args, *(node.given or ())):
+                if isinstance(argument.value, tree.Name) and argument.value.id in state.formulas:
+                    state.model.variables.setdefault(argument.value.id, state.formulas[argument.value.id][1])
+
+
+def _add_deterministic(name: str, expr: tree.Expr, span: Span, state: DeclarationPass) -> None:
+    model = state.model
+    value, bindings = (expr.value, expr.bindings) if isinstance(expr, tree.Where) else (expr, ())
+    local = {n.id for b in bindings for n in b.names}
+    used = (names_in(value) | {n for b in bindings for n in names_in(b.value)}) - local
+    parents = tuple(sorted(used & ({*model.variables, *state.formulas} - {name})))
+    state.add_variables(parents, span)
+    model.deterministic[name] = Factor("", (name,), parents, Deterministic(value, bindings), span)
+    clash = next((f for f in model.factors if name in f.targets and f.name == "p"), None)
+    if clash is not None:
+        state.sink.add(
+            "PGC202",
+            span,
+            f"{name} is generated twice: by this formula and by {clash.label}",
+            related=[(clash.span, "generated here too")],
+            help="remove one",
+        )
+
+
+def _check_reserved_names(state: DeclarationPass) -> None:
+    """Report objectives and variables that are called as something of the emitted module is."""
+    for name, span in [
+        *((n, o.span) for n, o in state.model.objectives.items() if n in METHODS),
+        *((n, s) for n, s in state.model.variables.items() if n in HELPERS),
+    ]:
+        state.sink.add(
+            "PGC115",
+            span,
+            f"{name} is a name that the emitted module has for itself",
+            help=f"call it something else, such as {'nll or elbo' if name == 'loss' else f'{name}_1'}",
+        )

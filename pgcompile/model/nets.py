@@ -1,0 +1,88 @@
+"""Nets: pipelines of layers and functions with their sizes, and nets that Python supplies."""
+
+from dataclasses import dataclass
+
+from pgcompile.diagnostics import NOWHERE, Span
+from pgcompile.model.typed import Typed, TypedMany
+from pgcompile.syntax import tree
+from pgcompile.vocabulary.layers import Layer, Value
+from pgcompile.vocabulary.spaces import Space
+
+
+@dataclass(frozen=True)
+class LayerUse:
+    """A layer with its constructor arguments, sizes filled in."""
+
+    layer: Layer
+    arguments: tuple[tuple[str | None, Value], ...]
+
+
+@dataclass(frozen=True)
+class ModuleSegment:
+    """Consecutive layers: one module of the emitted class, under the attribute `attribute`."""
+
+    attribute: str
+    layers: tuple[LayerUse, ...]
+    input_shape: tuple[int, ...]
+    output: Space
+
+    @property
+    def batch_rank(self) -> int | None:
+        """The number of batch dimensions that it takes, None for any number."""
+        return next((use.layer.batch_rank for use in self.layers if use.layer.batch_rank is not None), None)
+
+    @property
+    def cell_states(self) -> int:
+        """States of a recurrent cell, 0 for other modules."""
+        return self.layers[0].layer.cell_states if self.layers else 0
+
+
+@dataclass(frozen=True)
+class FunctionSegment:
+    """An elementwise function in a pipeline, such as `Linear(3) >> exp`."""
+
+    function: str
+
+
+@dataclass(frozen=True)
+class NetSegment:
+    """Another net in a pipeline."""
+
+    net: str
+
+
+@dataclass(frozen=True)
+class ExprSegment:
+    """An expression over the net's inputs, first in its pipeline."""
+
+    expr: tree.Expr
+
+
+Segment = ModuleSegment | FunctionSegment | NetSegment | ExprSegment
+
+
+@dataclass
+class Net:
+    """A net: declared once, its sizes settled by its first call.
+
+    `segments` and `output` are None until the net is called.
+    """
+
+    name: str
+    inputs: tuple[str, ...] | None
+    stages: tuple[tree.Expr, ...]
+    span: Span
+    input_spaces: tuple[Space, ...] | None = None
+    segments: tuple[Segment, ...] | None = None
+    output: Typed | TypedMany | None = None
+    first_call: Span = NOWHERE
+
+
+@dataclass(frozen=True)
+class ExternNetwork:
+    """A net supplied from Python, with its declared results."""
+
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[tuple[str | None, Space], ...]
+    span: Span
