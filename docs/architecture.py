@@ -8,11 +8,12 @@ from xml.sax.saxutils import escape
 from pgcompile.backends.torch import emit
 from pgcompile.diagnostics import Source, Span
 from pgcompile.inference.generative import generative_part
-from pgcompile.model.values import Atom, Distribution
+from pgcompile.model.distributions import Distribution
+from pgcompile.model.factors import Atom
 from pgcompile.objective.leaves import ClosedLeaf
 from pgcompile.objective.terms import Add, Divergence, Draw, Env, LogDensity
 from pgcompile.pipeline import Analysis, analyse
-from pgcompile.plan.methods import Planner
+from pgcompile.plan.methods.planner import plan_module
 from pgcompile.plan.values import Value
 from pgcompile.syntax import tree
 from pgcompile.syntax.format import format_expr
@@ -115,7 +116,7 @@ def _body(term: Divergence) -> str:
 
 def _values(analysis: Analysis, text: str) -> list[str]:
     """The values of the plan that belong to a formula, a line each."""
-    plan = Planner(analysis.model, generative_part(analysis.model, analysis.resolver)).run(analysis.rewritten)
+    plan = plan_module(analysis.model, generative_part(analysis.model, analysis.resolver), analysis.rewritten)
     found: dict[int, Value] = {}
 
     def visit(value: Value) -> None:
@@ -146,7 +147,7 @@ def _value_name(value: Value) -> str:
 
 def _lines(analysis: Analysis, text: str) -> list[str]:
     """The emitted lines of a formula: its comment, and what follows up to the next one."""
-    plan = Planner(analysis.model, generative_part(analysis.model, analysis.resolver)).run(analysis.rewritten)
+    plan = plan_module(analysis.model, generative_part(analysis.model, analysis.resolver), analysis.rewritten)
     lines = emit(plan, "Vae", analysis.source).source.splitlines()
     start = next(i for i, line in enumerate(lines) if line.strip().startswith(f"# {text}"))
     found = [lines[start].strip()]

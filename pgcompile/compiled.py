@@ -12,7 +12,8 @@ from typing import Any
 from pgcompile.backends.source_map import SourceMap
 from pgcompile.diagnostics import Diagnostic, MissingPart
 from pgcompile.inference.generative import generative_part
-from pgcompile.model.values import Distribution, loss_name
+from pgcompile.model.distributions import Distribution
+from pgcompile.model.training import loss_name
 from pgcompile.pipeline import Analysis, generate
 from pgcompile.tracebacks import MAP_NAME, explain_errors_of
 

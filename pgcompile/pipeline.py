@@ -13,7 +13,8 @@ from pgcompile.inference.distributions import Resolver
 from pgcompile.inference.generative import generative_part
 from pgcompile.lint.models import check_model
 from pgcompile.lint.objectives import remark
-from pgcompile.model.values import Model, Undefined
+from pgcompile.model.factors import Undefined
+from pgcompile.model.model import Model
 from pgcompile.objective.resolve import resolve_objectives
 from pgcompile.objective.terms import Term
 from pgcompile.syntax import parse, tree

@@ -13,7 +13,7 @@ from pgcompile.atomic_write import write_atomically
 from pgcompile.compiled import Compiled, class_name_of, taken_names
 from pgcompile.diagnostics import RequestError, Source
 from pgcompile.inference.generative import generative_part, graph_of
-from pgcompile.model.values import Objective
+from pgcompile.model.training import Objective
 from pgcompile.pipeline import Analysis, analyse
 from pgcompile.syntax.format import format_expr
 

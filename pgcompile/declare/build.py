@@ -13,7 +13,7 @@ from pgcompile.declare.training_lines import read_lines
 from pgcompile.diagnostics import Sink
 from pgcompile.inference.distributions import Resolver
 from pgcompile.inference.exact import Exact
-from pgcompile.model.values import Model
+from pgcompile.model.model import Model
 from pgcompile.syntax import tree
 from pgcompile.typing.expressions import Typer
 from pgcompile.typing.factors import check_factor

@@ -8,8 +8,8 @@ from pgcompile.diagnostics import Sink
 from pgcompile.inference.experts import Expert, NotClosed, product
 from pgcompile.inference.heads import head_variables
 from pgcompile.inference.mixtures import split_weight
+from pgcompile.model.factors import Factor, Mixture, factor_label
 from pgcompile.model.literals import evaluate
-from pgcompile.model.values import Factor, Mixture, factor_label
 from pgcompile.syntax import tree
 from pgcompile.syntax.tree import names_in
 

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 from pgcompile.diagnostics import Sink, Span, nearest
 from pgcompile.model.literals import evaluate
-from pgcompile.model.values import Model
+from pgcompile.model.model import Model
 from pgcompile.syntax import tree
 
 

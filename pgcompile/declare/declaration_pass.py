@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 from pgcompile.diagnostics import Sink, Span
 from pgcompile.inference.heads import label_key
-from pgcompile.model.values import Factor, Model
+from pgcompile.model.factors import Factor
+from pgcompile.model.model import Model
 from pgcompile.syntax import tree
 
 

@@ -2,8 +2,10 @@
 
 from pgcompile.declare.declaration_pass import DeclarationPass
 from pgcompile.declare.training_lines import read_ramp
+from pgcompile.model.flows import FlowNet
 from pgcompile.model.literals import space
-from pgcompile.model.values import ExternNetwork, FlowNet, Net, TensorValue
+from pgcompile.model.nets import ExternNetwork, Net
+from pgcompile.model.tensors import TensorValue
 from pgcompile.syntax import tree
 from pgcompile.typing.initial_values import check_initial
 from pgcompile.vocabulary.functions import FUNCTIONS

@@ -4,7 +4,7 @@ from pgcompile.declare.declaration_pass import DeclarationPass
 from pgcompile.declare.factors import define_factor
 from pgcompile.declare.formulas import define_formula, is_formula
 from pgcompile.inference.heads import head_variables
-from pgcompile.model.values import Extern, Factor
+from pgcompile.model.factors import Extern, Factor
 from pgcompile.syntax import tree
 
 

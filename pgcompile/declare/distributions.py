@@ -5,7 +5,9 @@ from pgcompile.declare.structures import declare_free_factors, read_structure
 from pgcompile.diagnostics import Sink
 from pgcompile.inference.distributions import Resolver
 from pgcompile.inference.heads import label_key
-from pgcompile.model.values import Atom, Distribution, Model, NamedDistribution
+from pgcompile.model.distributions import Distribution, NamedDistribution
+from pgcompile.model.factors import Atom
+from pgcompile.model.model import Model
 from pgcompile.model.variable import shown, variables
 
 

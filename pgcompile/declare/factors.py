@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pgcompile.declare.declaration_pass import AlgebraicDefinition, DeclarationPass
 from pgcompile.declare.family_uses import is_family, read_family_use, report_undeclared
 from pgcompile.inference.heads import head_variables
+from pgcompile.model.factors import Extern, Factor, FactorDefinition, FlowUse, LogDensityUse
 from pgcompile.model.kinds import kind_of
-from pgcompile.model.values import Extern, Factor, FactorDefinition, FlowUse, LogDensityUse
 from pgcompile.syntax import tree
 from pgcompile.typing.flows import read_flow
 

@@ -4,8 +4,10 @@ import re
 from fractions import Fraction
 
 from pgcompile.diagnostics import Sink, Span, suggest
+from pgcompile.model.factors import FamilyUse
 from pgcompile.model.literals import evaluate
-from pgcompile.model.values import ExternNetwork, FamilyUse, Model
+from pgcompile.model.model import Model
+from pgcompile.model.nets import ExternNetwork
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.families import families
 from pgcompile.vocabulary.family import Family

@@ -2,7 +2,8 @@
 
 from pgcompile.declare.declaration_pass import DeclarationPass
 from pgcompile.diagnostics import Span
-from pgcompile.model.values import Deterministic, Factor, Objective
+from pgcompile.model.factors import Deterministic, Factor
+from pgcompile.model.training import Objective
 from pgcompile.syntax import tree
 from pgcompile.syntax.tree import names_in
 from pgcompile.vocabulary.reserved import HELPERS, METHODS

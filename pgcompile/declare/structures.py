@@ -3,8 +3,8 @@
 from pgcompile.declare.declaration_pass import DeclarationPass
 from pgcompile.inference.distributions import Resolver
 from pgcompile.inference.heads import head_variables, label_key
+from pgcompile.model.factors import Factor, Undefined
 from pgcompile.model.kinds import is_defined
-from pgcompile.model.values import Factor, Undefined
 from pgcompile.syntax import tree
 
 

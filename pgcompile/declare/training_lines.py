@@ -6,7 +6,9 @@ from fractions import Fraction
 
 from pgcompile.diagnostics import Sink, Span, nearest, suggest
 from pgcompile.model.literals import evaluate
-from pgcompile.model.values import Model, Objective, OptimiseLine, Ramp, Recipe
+from pgcompile.model.model import Model
+from pgcompile.model.tensors import Ramp
+from pgcompile.model.training import Objective, OptimiseLine, Recipe
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.layers import Value
 from pgcompile.vocabulary.optimisers import OPTIMISERS, RAMPS, RECIPE, SCHEDULES

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pgcompile.inference.expression_maker import ONE, ZERO, Maker
-from pgcompile.model.values import Model
+from pgcompile.model.model import Model
 from pgcompile.syntax import tree
 from pgcompile.syntax.tree import names_in
 from pgcompile.typing.nets import has_bias, linear_layer

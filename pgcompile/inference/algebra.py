@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 import networkx as nx
 
 from pgcompile.diagnostics import Sink, Span
-from pgcompile.model.values import Atom, Distribution
+from pgcompile.model.distributions import Distribution
+from pgcompile.model.factors import Atom
 from pgcompile.model.variable import Variable, shown
 
 

@@ -18,8 +18,10 @@ from pgcompile.inference.expression_maker import Maker, renamed
 from pgcompile.inference.formula_names import FormulaNames
 from pgcompile.inference.gaussian_pairs import GAUSSIAN
 from pgcompile.inference.pairs import Made, NoClosedForm, Side
+from pgcompile.model.distributions import Distribution
+from pgcompile.model.factors import Atom, Evidence, Factor, FamilyUse
 from pgcompile.model.kinds import kind_of
-from pgcompile.model.values import Atom, Distribution, Evidence, Factor, FamilyUse, Model
+from pgcompile.model.model import Model
 from pgcompile.model.variable import Variable
 from pgcompile.syntax import tree
 from pgcompile.typing.expressions import Typer

@@ -1,7 +1,9 @@
 """Declared factors by name and variables: what a label such as `q(z|x)` or a bare name such as `q` can mean."""
 
 from pgcompile.inference.algebra import find_cycle
-from pgcompile.model.values import Atom, Distribution, Factor, Model, base_name
+from pgcompile.model.distributions import Distribution
+from pgcompile.model.factors import Atom, Factor, base_name
+from pgcompile.model.model import Model
 from pgcompile.model.variable import Variable, variables
 
 

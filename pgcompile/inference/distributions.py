@@ -13,7 +13,9 @@ from pgcompile.inference.unresolved import (
     report_unknown_factor,
     report_unknown_name,
 )
-from pgcompile.model.values import Atom, Data, Distribution, Factor, Model, factor_label
+from pgcompile.model.distributions import Distribution
+from pgcompile.model.factors import Atom, Data, Factor, factor_label
+from pgcompile.model.model import Model
 from pgcompile.model.variable import Variable, variables
 from pgcompile.syntax import tree
 

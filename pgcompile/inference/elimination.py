@@ -8,7 +8,9 @@ import networkx as nx
 from networkx.algorithms.approximation import treewidth_min_degree
 
 from pgcompile.inference.algebra import drop_barren, hide_targets
-from pgcompile.model.values import Atom, Distribution, Model
+from pgcompile.model.distributions import Distribution
+from pgcompile.model.factors import Atom
+from pgcompile.model.model import Model
 from pgcompile.model.variable import Variable
 
 

@@ -10,7 +10,10 @@ from pgcompile.inference.arc_reversal import ArcReversal
 from pgcompile.inference.expression_maker import Maker
 from pgcompile.inference.invert import NotInvertible, invert
 from pgcompile.inference.pairs import NoClosedForm
-from pgcompile.model.values import Atom, Deterministic, Distribution, Factor, Model, Pushforward, Typed
+from pgcompile.model.distributions import Distribution
+from pgcompile.model.factors import Atom, Deterministic, Factor, Pushforward
+from pgcompile.model.model import Model
+from pgcompile.model.typed import Typed
 from pgcompile.model.variable import Variable
 from pgcompile.syntax import tree
 from pgcompile.syntax.tree import names_in

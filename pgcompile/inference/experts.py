@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pgcompile.diagnostics import Span
 from pgcompile.inference.expression_maker import Maker, renamed
-from pgcompile.model.values import Factor, FamilyUse
+from pgcompile.model.factors import Factor, FamilyUse
 from pgcompile.syntax import tree
 
 Parameters = Mapping[str, tree.Expr]

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 
-from pgcompile.model.values import Atom, Deterministic, Factor, FamilyUse, Model, Typed
+from pgcompile.model.factors import Atom, Deterministic, Factor, FamilyUse
+from pgcompile.model.model import Model
+from pgcompile.model.typed import Typed
 from pgcompile.model.variable import Variable
 from pgcompile.syntax import tree
 from pgcompile.syntax.tree import names_in

@@ -4,7 +4,9 @@ import networkx as nx
 
 from pgcompile.inference.declared_factors import is_sound
 from pgcompile.inference.distributions import Resolver
-from pgcompile.model.values import Atom, Distribution, Factor, Model, base_name
+from pgcompile.model.distributions import Distribution
+from pgcompile.model.factors import Atom, Factor, base_name
+from pgcompile.model.model import Model
 
 
 def generative_part(model: Model, resolver: Resolver) -> Distribution | None:

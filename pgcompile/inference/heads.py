@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from pgcompile.diagnostics import Sink
-from pgcompile.model.values import factor_label
+from pgcompile.model.factors import factor_label
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.families import families
 

@@ -2,8 +2,10 @@
 
 from fractions import Fraction
 
+from pgcompile.model.distributions import Distribution
+from pgcompile.model.factors import Atom, Factor, Mixture
 from pgcompile.model.literals import evaluate
-from pgcompile.model.values import Atom, Distribution, Factor, Mixture, Model
+from pgcompile.model.model import Model
 from pgcompile.syntax import tree
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 
 from pgcompile.diagnostics import Sink, Span, suggest
-from pgcompile.model.values import Atom, Factor, Model, base_name, factor_label
+from pgcompile.model.factors import Atom, Factor, base_name, factor_label
+from pgcompile.model.model import Model
 from pgcompile.model.variable import Variable, variables
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.families import families

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from pgcompile.diagnostics import Sink
 from pgcompile.model.learned import owned_by, with_inner_nets
-from pgcompile.model.values import Model, OptimiseLine
+from pgcompile.model.model import Model
+from pgcompile.model.training import OptimiseLine
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.functionals import functional_of, net_of
 

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from pgcompile.diagnostics import Sink
 from pgcompile.inference.distributions import Resolver
 from pgcompile.inference.generative import generative_part
+from pgcompile.model.factors import factor_label
 from pgcompile.model.kinds import expressions_of, kind_of
 from pgcompile.model.learned import owned_by
-from pgcompile.model.values import Model, Net, factor_label
+from pgcompile.model.model import Model
+from pgcompile.model.nets import Net
 from pgcompile.objective.terms import Term, atoms_in, every_atom
 from pgcompile.syntax import tree
 from pgcompile.syntax.tree import names_in

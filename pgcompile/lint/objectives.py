@@ -5,8 +5,10 @@ from collections.abc import Iterator, Mapping
 from pgcompile.diagnostics import NOWHERE, Sink
 from pgcompile.lint.adversarial import remark_players
 from pgcompile.lint.models import check_declarations
+from pgcompile.model.factors import Atom, base_name
 from pgcompile.model.learned import learnables_of
-from pgcompile.model.values import Atom, Model, OptimiseLine, base_name
+from pgcompile.model.model import Model
+from pgcompile.model.training import OptimiseLine
 from pgcompile.model.variable import Variable
 from pgcompile.objective import terms
 from pgcompile.objective.dependence import formula_parents

@@ -1,7 +1,10 @@
 """Learned parts of a model: the nets, flows and params behind a factor or an expression."""
 
+from pgcompile.model.factors import Factor
+from pgcompile.model.flows import referenced_flows
 from pgcompile.model.kinds import expressions_of, flows_of, supplied_in
-from pgcompile.model.values import Factor, Model, Net, referenced_flows
+from pgcompile.model.model import Model
+from pgcompile.model.nets import Net
 from pgcompile.syntax import tree
 from pgcompile.syntax.tree import calls_in, names_in
 

@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 from pgcompile.diagnostics import Sink, Span, nearest, suggest
-from pgcompile.model.values import Constant
+from pgcompile.model.typed import Constant
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.families import families
 from pgcompile.vocabulary.spaces import KINDS, Space, SpaceKind

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 from pgcompile.diagnostics import InternalError, suggest
 from pgcompile.inference.mixtures import components
-from pgcompile.model.values import Distribution, ExternNetwork, ModuleSegment, Net, data_of
+from pgcompile.model.distributions import Distribution
+from pgcompile.model.factors import data_of
+from pgcompile.model.nets import ExternNetwork, ModuleSegment, Net
 from pgcompile.model.variable import Variable, shown, variables
 from pgcompile.objective import terms
 from pgcompile.objective.context import Context

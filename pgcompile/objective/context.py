@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, replace
 
-from pgcompile.model.values import Distribution
+from pgcompile.model.distributions import Distribution
 from pgcompile.model.variable import Variable
 from pgcompile.objective.terms import Estimator, Term, draws_of
 

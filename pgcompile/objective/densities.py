@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 from pgcompile.diagnostics import Span
 from pgcompile.inference.algebra import drop_barren
 from pgcompile.inference.elimination import evidence_of, tables
+from pgcompile.model.distributions import Distribution
+from pgcompile.model.factors import Pushforward, data_of
 from pgcompile.model.kinds import kind_of
-from pgcompile.model.values import Distribution, Pushforward, data_of
 from pgcompile.model.variable import shown
 from pgcompile.objective import terms
 from pgcompile.objective.context import Context

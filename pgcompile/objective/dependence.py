@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from pgcompile.model.values import Model
+from pgcompile.model.model import Model
 from pgcompile.model.variable import Variable, variables
 from pgcompile.objective import terms
 from pgcompile.objective.terms import Draw, Env, Term

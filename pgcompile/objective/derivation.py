@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from sympy import Expr, Symbol
 
 from pgcompile.diagnostics import Span
-from pgcompile.model.values import Atom, Distribution
+from pgcompile.model.distributions import Distribution
+from pgcompile.model.factors import Atom
 from pgcompile.objective.leaves import Leaf, ParameterUse
 from pgcompile.objective.terms import Draw
 

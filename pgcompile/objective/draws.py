@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from pgcompile.diagnostics import Sink, Span
 from pgcompile.inference.mixtures import components
+from pgcompile.model.distributions import Distribution
 from pgcompile.model.learned import learnables_of, learned_in
-from pgcompile.model.values import Distribution
 from pgcompile.model.variable import shown
 from pgcompile.objective import terms
 from pgcompile.objective.context import Context

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from sympy import Expr, Function, Symbol
 
-from pgcompile.model.values import Atom, Distribution
+from pgcompile.model.distributions import Distribution
+from pgcompile.model.factors import Atom
 from pgcompile.model.variable import Variable
 from pgcompile.objective import terms
 from pgcompile.objective.dependence import Place

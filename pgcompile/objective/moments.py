@@ -7,7 +7,9 @@ from math import prod
 from sympy import Expr, Integer, Mul, Rational, Symbol, exp, log
 
 from pgcompile.diagnostics import Sink
-from pgcompile.model.values import Atom, Model, Typed
+from pgcompile.model.factors import Atom
+from pgcompile.model.model import Model
+from pgcompile.model.typed import Typed
 from pgcompile.model.variable import Variable
 from pgcompile.objective.closed_forms import expect, gather
 from pgcompile.objective.terms import Env

@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from pgcompile.diagnostics import Sink
-from pgcompile.model.values import Distribution, base_name
+from pgcompile.model.distributions import Distribution
+from pgcompile.model.factors import base_name
 from pgcompile.model.variable import Variable
 from pgcompile.objective.context import Context
 from pgcompile.objective.options import read_options

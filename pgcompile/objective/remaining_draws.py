@@ -1,6 +1,7 @@
 """Which draws are left in a rewritten objective."""
 
-from pgcompile.model.values import Atom, Model
+from pgcompile.model.factors import Atom
+from pgcompile.model.model import Model
 from pgcompile.objective.dependence import Place, formula_parents
 from pgcompile.objective.derivation import Rewritten
 from pgcompile.objective.leaves import Leaf, touched

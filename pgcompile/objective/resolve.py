@@ -5,8 +5,10 @@ from fractions import Fraction
 
 from pgcompile.diagnostics import Sink, Span, nearest
 from pgcompile.inference.distributions import Resolver
+from pgcompile.model.factors import base_name
 from pgcompile.model.literals import evaluate
-from pgcompile.model.values import Model, Typed, base_name
+from pgcompile.model.model import Model
+from pgcompile.model.typed import Typed
 from pgcompile.objective import terms
 from pgcompile.objective.arithmetic import call, product, quotient
 from pgcompile.objective.context import Context

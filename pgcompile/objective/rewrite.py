@@ -5,7 +5,7 @@ from sympy import Add, Expr, Function, Mul, Rational, Symbol
 
 from pgcompile.diagnostics import Sink
 from pgcompile.inference.algebra import order_atoms
-from pgcompile.model.values import Model
+from pgcompile.model.model import Model
 from pgcompile.objective import terms
 from pgcompile.objective.dependence import observed_variables, variables_in
 from pgcompile.objective.derivation import Rewritten

@@ -6,7 +6,8 @@ from fractions import Fraction
 from functools import cached_property
 
 from pgcompile.diagnostics import Span
-from pgcompile.model.values import Atom, Distribution
+from pgcompile.model.distributions import Distribution
+from pgcompile.model.factors import Atom
 from pgcompile.model.variable import Variable
 from pgcompile.syntax import tree
 

@@ -10,8 +10,9 @@ from fractions import Fraction
 import sympy
 from sympy import Expr, Rational, Symbol
 
+from pgcompile.model.factors import Deterministic
 from pgcompile.model.literals import evaluate
-from pgcompile.model.values import Deterministic, Model
+from pgcompile.model.model import Model
 from pgcompile.syntax import tree
 from pgcompile.syntax.tree import names_in
 from pgcompile.vocabulary.symbols import X

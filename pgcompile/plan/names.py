@@ -3,7 +3,7 @@
 import builtins
 import keyword
 
-from pgcompile.model.values import Atom, Factor
+from pgcompile.model.factors import Atom, Factor
 
 _RESERVED = {"self", "torch", "math", "nn", "F", "D", "Tensor", "shape", "given", "name", "values", *dir(builtins)}
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pgcompile.diagnostics import Span
-from pgcompile.model.values import Atom
+from pgcompile.model.factors import Atom
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,11 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from pgcompile.diagnostics import InternalError
+from pgcompile.model.flows import SizedFlow, referenced_flows
 from pgcompile.model.literals import evaluate, flatten, shape_of
-from pgcompile.model.values import Model, ModuleSegment, SizedFlow, TensorValue, referenced_flows
+from pgcompile.model.model import Model
+from pgcompile.model.nets import ModuleSegment
+from pgcompile.model.tensors import TensorValue
 from pgcompile.plan.builder import Builder
 from pgcompile.plan.values import Value
 from pgcompile.syntax import tree

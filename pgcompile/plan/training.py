@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 
+from pgcompile.model.factors import Extern
 from pgcompile.model.learned import flows_in, owned_by
-from pgcompile.model.values import Extern, Model, Net, OptimiseLine
+from pgcompile.model.model import Model
+from pgcompile.model.nets import Net
+from pgcompile.model.training import OptimiseLine
 from pgcompile.plan.names import factor_attribute
 from pgcompile.plan.tensors import Tensors, attribute_name
 

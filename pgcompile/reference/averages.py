@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from pgcompile.diagnostics import Span
-from pgcompile.model.values import Distribution
+from pgcompile.model.distributions import Distribution
 from pgcompile.objective.terms import Draw, Env
 from pgcompile.reference.factors import rough_variables, scored_variables
 from pgcompile.reference.fields import Field

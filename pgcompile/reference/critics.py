@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from pgcompile.model.values import Data, Distribution, data_of
+from pgcompile.model.distributions import Distribution
+from pgcompile.model.factors import Data, data_of
 from pgcompile.model.variable import Variable, variables
 from pgcompile.objective.terms import Env
 from pgcompile.reference.averages import Body

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from pgcompile.model.values import Atom, Distribution, Extern, FamilyUse, LogDensityUse, Mixture, Pushforward
+from pgcompile.model.distributions import Distribution
+from pgcompile.model.factors import Atom, Extern, FamilyUse, LogDensityUse, Mixture, Pushforward
 from pgcompile.model.variable import Variable, shown
 from pgcompile.objective.terms import Env, point
 from pgcompile.reference.factors import distribution

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pgcompile.diagnostics import InternalError
 from pgcompile.model.literals import evaluate
-from pgcompile.model.values import Model
+from pgcompile.model.model import Model
 from pgcompile.reference.fields import Field, aligned, constant, matmul
 from pgcompile.reference.nets import call_net, layer_tensor
 from pgcompile.reference.scopes import ELEMENTWISE, Scope

@@ -9,7 +9,8 @@ import torch
 import torch.distributions as D
 from torch import Tensor
 
-from pgcompile.model.values import Atom, Distribution, Extern, FamilyUse, FlowUse, Mixture
+from pgcompile.model.distributions import Distribution
+from pgcompile.model.factors import Atom, Extern, FamilyUse, FlowUse, Mixture
 from pgcompile.model.variable import Variable
 from pgcompile.objective.dependence import formula_parents
 from pgcompile.objective.terms import Draw, Env

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pgcompile.model.literals import flatten, shape_of
-from pgcompile.model.values import Constant
+from pgcompile.model.typed import Constant
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,10 @@ from torch import Tensor
 
 from pgcompile.diagnostics import InternalError, Span
 from pgcompile.inference.distributions import Resolver
+from pgcompile.model.distributions import Distribution
+from pgcompile.model.factors import Pushforward, data_of
 from pgcompile.model.literals import evaluate
-from pgcompile.model.values import Distribution, Model, Pushforward, data_of
+from pgcompile.model.model import Model
 from pgcompile.objective.terms import OBSERVED, Env, Term, point
 from pgcompile.reference.averages import Averages, Body
 from pgcompile.reference.functionals import functional

@@ -11,8 +11,9 @@ import torch.distributions as D
 from torch import Tensor
 
 from pgcompile.diagnostics import InternalError
+from pgcompile.model.distributions import Distribution
+from pgcompile.model.factors import FamilyUse
 from pgcompile.model.literals import evaluate, flatten
-from pgcompile.model.values import Distribution, FamilyUse
 from pgcompile.objective.terms import Env
 from pgcompile.reference import critics
 from pgcompile.reference.averages import Body

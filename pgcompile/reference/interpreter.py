@@ -13,7 +13,8 @@ import torch
 import torch.distributions as D
 from torch import Tensor
 
-from pgcompile.model.values import Distribution, Model
+from pgcompile.model.distributions import Distribution
+from pgcompile.model.model import Model
 from pgcompile.model.variable import Variable
 from pgcompile.objective.terms import Draw, DrawKey, Env
 from pgcompile.reference.densities import log_density

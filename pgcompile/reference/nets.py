@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from pgcompile.model.values import ExprSegment, ExternNetwork, FunctionSegment, ModuleSegment, Net, NetSegment
+from pgcompile.model.nets import ExprSegment, ExternNetwork, FunctionSegment, ModuleSegment, Net, NetSegment
 from pgcompile.reference.fields import Field, joined
 from pgcompile.reference.scopes import ELEMENTWISE, Scope
 from pgcompile.syntax import tree

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 
 from pgcompile.diagnostics import Span
-from pgcompile.model.values import Distribution
+from pgcompile.model.distributions import Distribution
 from pgcompile.objective import terms
 from pgcompile.objective.terms import Draw, Term
 

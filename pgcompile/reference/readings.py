@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from pgcompile.inference.distributions import Resolver
+from pgcompile.model.distributions import Distribution
+from pgcompile.model.factors import Atom, FamilyUse, Mixture, base_name, data_of
 from pgcompile.model.literals import evaluate
-from pgcompile.model.values import Atom, Distribution, FamilyUse, Mixture, Model, base_name, data_of
+from pgcompile.model.model import Model
 from pgcompile.model.variable import Variable
 from pgcompile.objective.terms import PATHWISE, Estimator
 from pgcompile.reference.pairing import identity

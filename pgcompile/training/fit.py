@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pgcompile.atomic_write import write_atomically
-from pgcompile.model.values import Factor
+from pgcompile.model.factors import Factor
 from pgcompile.program import Program
 from pgcompile.training.pictures import image_shape, save_curves, save_grid, save_pairs, save_scatter
 from pgcompile.training.plane import save_plane

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from pgcompile.model.values import OptimiseLine, loss_name
+from pgcompile.model.training import OptimiseLine, loss_name
 from pgcompile.program import Program
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pgcompile.model.values import FamilyUse, FlowUse, LogDensityUse
+from pgcompile.model.factors import FamilyUse, FlowUse, LogDensityUse
 from pgcompile.program import Program
 from pgcompile.training.pictures import Density, save_scatter
 

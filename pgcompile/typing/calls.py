@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from pgcompile.diagnostics import Edit, nearest, suggest
 from pgcompile.diagnostics.spelling import Suggestion
-from pgcompile.model.values import ModuleSegment, Typed
+from pgcompile.model.nets import ModuleSegment
+from pgcompile.model.typed import Typed
 from pgcompile.syntax import tree
 from pgcompile.typing import nets
 from pgcompile.typing.context import TypingContext

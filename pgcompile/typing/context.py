@@ -3,7 +3,8 @@
 from typing import Protocol
 
 from pgcompile.diagnostics import Sink, Span
-from pgcompile.model.values import Model, Typed
+from pgcompile.model.model import Model
+from pgcompile.model.typed import Typed
 from pgcompile.syntax import tree
 from pgcompile.typing.scope import Result, Scope
 

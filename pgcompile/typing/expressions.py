@@ -5,7 +5,8 @@ from typing import Any
 
 from pgcompile.diagnostics import InternalError, Sink, Span
 from pgcompile.model.literals import evaluate
-from pgcompile.model.values import Model, Typed, TypedMany
+from pgcompile.model.model import Model
+from pgcompile.model.typed import Typed, TypedMany
 from pgcompile.syntax import tree
 from pgcompile.typing.calls import type_of_call
 from pgcompile.typing.context import TypingContext

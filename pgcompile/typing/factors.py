@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pgcompile.diagnostics import InternalError
-from pgcompile.model.values import (
+from pgcompile.model.factors import (
     Data,
     Deterministic,
     Evidence,
@@ -15,9 +15,9 @@ from pgcompile.model.values import (
     LogDensityUse,
     Mixture,
     Pushforward,
-    Typed,
     Undefined,
 )
+from pgcompile.model.typed import Typed
 from pgcompile.typing.checks.context import FactorContext
 from pgcompile.typing.checks.families import check_family
 from pgcompile.typing.checks.flows import check_flow

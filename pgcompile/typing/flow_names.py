@@ -1,6 +1,7 @@
 """The names of the stages of a flow, and what they lead to."""
 
-from pgcompile.model.values import FlowNet, Model
+from pgcompile.model.flows import FlowNet
+from pgcompile.model.model import Model
 from pgcompile.syntax import tree
 
 

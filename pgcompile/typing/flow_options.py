@@ -8,9 +8,7 @@ import networkx as nx
 
 from pgcompile.diagnostics import Sink, Span, suggest
 from pgcompile.model.literals import Constants, evaluate
-from pgcompile.model.values import (
-    Constant,
-)
+from pgcompile.model.typed import Constant
 from pgcompile.syntax import tree
 from pgcompile.typing.context import TypingContext
 from pgcompile.typing.flow_names import stage_name

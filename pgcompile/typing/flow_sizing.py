@@ -5,8 +5,8 @@ from fractions import Fraction
 from math import isqrt, prod
 
 from pgcompile.diagnostics import Span
+from pgcompile.model.flows import FlowNet, FlowReference, FlowStep, SizedFlow, SplitUse, TransformUse
 from pgcompile.model.literals import evaluate
-from pgcompile.model.values import FlowNet, FlowReference, FlowStep, SizedFlow, SplitUse, TransformUse
 from pgcompile.syntax import tree
 from pgcompile.typing.context import TypingContext
 from pgcompile.typing.flow_names import flow_name, mentions, splits, stage_name

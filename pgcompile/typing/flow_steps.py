@@ -1,11 +1,6 @@
 """Steps of a flow put together: neighbouring couplings of the same two halves, and repetitions."""
 
-from pgcompile.model.values import (
-    CouplingsUse,
-    FlowStep,
-    RepeatUse,
-    TransformUse,
-)
+from pgcompile.model.flows import CouplingsUse, FlowStep, RepeatUse, TransformUse
 from pgcompile.vocabulary.transforms import transform_words
 
 _COMPLEMENTS = ({"even", "odd"}, {"first", "last"})

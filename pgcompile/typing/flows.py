@@ -4,14 +4,10 @@ from dataclasses import dataclass
 from math import prod
 
 from pgcompile.diagnostics import Sink, Span, suggest
-from pgcompile.model.values import (
-    Factor,
-    FamilyUse,
-    FlowUse,
-    Model,
-    SizedFlow,
-    Typed,
-)
+from pgcompile.model.factors import Factor, FamilyUse, FlowUse
+from pgcompile.model.flows import SizedFlow
+from pgcompile.model.model import Model
+from pgcompile.model.typed import Typed
 from pgcompile.syntax import tree
 from pgcompile.typing.context import TypingContext
 from pgcompile.typing.flow_names import flow_name, stage_name

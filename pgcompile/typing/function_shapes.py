@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pgcompile.diagnostics import InternalError
-from pgcompile.model.values import Typed
+from pgcompile.model.typed import Typed
 from pgcompile.syntax import tree
 from pgcompile.typing.context import TypingContext
 from pgcompile.typing.operators import broadcast

@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from pgcompile.model.values import Typed
+from pgcompile.model.typed import Typed
 from pgcompile.syntax import tree
 from pgcompile.typing.context import TypingContext
 from pgcompile.typing.scope import Scope

@@ -5,7 +5,8 @@ from fractions import Fraction
 
 from pgcompile.diagnostics import Sink, nearest
 from pgcompile.model.literals import evaluate, flatten, shape_of
-from pgcompile.model.values import Constant, TensorValue
+from pgcompile.model.tensors import TensorValue
+from pgcompile.model.typed import Constant
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.initialisers import INITIALISERS
 from pgcompile.vocabulary.layers import show

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from pgcompile.diagnostics import suggest
 from pgcompile.model.literals import flatten, shape_of
-from pgcompile.model.values import Constant, Typed, TypedMany
+from pgcompile.model.typed import Constant, Typed, TypedMany
 from pgcompile.syntax import tree
 from pgcompile.syntax.tree import names_in
 from pgcompile.typing.context import TypingContext

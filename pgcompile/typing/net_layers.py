@@ -3,7 +3,8 @@
 from math import prod
 
 from pgcompile.diagnostics import Span, suggest
-from pgcompile.model.values import LayerUse, Typed
+from pgcompile.model.nets import LayerUse
+from pgcompile.model.typed import Typed
 from pgcompile.syntax import tree
 from pgcompile.typing.context import TypingContext
 from pgcompile.typing.layer_arguments import read_arguments

@@ -1,6 +1,6 @@
 """Stages of a net as they are written: their names, and `mlp(...)` written out as layers."""
 
-from pgcompile.model.values import Net
+from pgcompile.model.nets import Net
 from pgcompile.syntax import tree
 from pgcompile.typing.context import TypingContext
 from pgcompile.vocabulary.functions import FUNCTIONS

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from pgcompile.diagnostics import Span
-from pgcompile.model.values import (
+from pgcompile.model.nets import (
     ExprSegment,
     ExternNetwork,
     FunctionSegment,
@@ -12,9 +12,8 @@ from pgcompile.model.values import (
     Net,
     NetSegment,
     Segment,
-    Typed,
-    TypedMany,
 )
+from pgcompile.model.typed import Typed, TypedMany
 from pgcompile.syntax import tree
 from pgcompile.typing.context import TypingContext
 from pgcompile.typing.net_layers import size_layer

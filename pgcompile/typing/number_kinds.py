@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from fractions import Fraction
 
-from pgcompile.model.values import Constant, Typed
+from pgcompile.model.typed import Constant, Typed
 from pgcompile.vocabulary.spaces import contains
 
 KindRule = Callable[[list[str], list[Typed]], str]

@@ -3,7 +3,7 @@
 from fractions import Fraction
 
 from pgcompile.model.literals import evaluate
-from pgcompile.model.values import Typed
+from pgcompile.model.typed import Typed
 from pgcompile.syntax import tree
 from pgcompile.typing.context import TypingContext
 from pgcompile.typing.number_kinds import KindRule, kind_of_power, kind_of_product, kind_of_quotient, kind_of_sum

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pgcompile.diagnostics import Sink
-from pgcompile.model.values import Typed, TypedMany
+from pgcompile.model.typed import Typed, TypedMany
 from pgcompile.syntax import tree
 
 Result = Typed | TypedMany | None

@@ -11,17 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pgcompile.model.distributions import Distribution
+from pgcompile.model.factors import Extern, FamilyUse
 from pgcompile.model.kinds import expressions_of
 from pgcompile.model.literals import evaluate
-from pgcompile.model.values import (
-    Distribution,
-    Extern,
-    ExternNetwork,
-    FamilyUse,
-    Model,
-    ModuleSegment,
-    Net,
-)
+from pgcompile.model.model import Model
+from pgcompile.model.nets import ExternNetwork, ModuleSegment, Net
 from pgcompile.model.variable import Variable
 from pgcompile.objective.terms import OBSERVED, DrawKey
 from pgcompile.plan.names import factor_attribute, identifier

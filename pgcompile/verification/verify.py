@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from pgcompile.model.distributions import Distribution
+from pgcompile.model.factors import Atom, Extern, FamilyUse
 from pgcompile.model.learned import learned_in
-from pgcompile.model.values import Atom, Distribution, Extern, ExternNetwork, FamilyUse, loss_name
+from pgcompile.model.nets import ExternNetwork
+from pgcompile.model.training import loss_name
 from pgcompile.objective import terms
 from pgcompile.objective.terms import OBSERVED, Draw, DrawKey, Term
 from pgcompile.reference import Reference

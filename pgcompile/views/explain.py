@@ -3,8 +3,8 @@
 from contextlib import suppress
 
 from pgcompile.inference.elimination import states
+from pgcompile.model.factors import Atom
 from pgcompile.model.kinds import is_pathwise, kind_of
-from pgcompile.model.values import Atom
 from pgcompile.model.variable import shown
 from pgcompile.objective.remaining_draws import sampled_atoms
 from pgcompile.objective.terms import Draw

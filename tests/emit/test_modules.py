@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import pgcompile as pgc
-from pgcompile.model.values import loss_name
+from pgcompile.model.training import loss_name
 from pgcompile.runtime.library import library
 from tests.conftest import compiled
 from tests.programs import EXAMPLES, SMALL

@@ -6,7 +6,8 @@ from math import expm1, log, prod
 from pgcompile.backends.torch.layout import Line, safe_comment, stamped, statement
 from pgcompile.backends.torch.printer import number_text
 from pgcompile.diagnostics import InternalError
-from pgcompile.model.values import ExternNetwork, LayerUse, ModuleSegment, Net, TensorValue
+from pgcompile.model.nets import ExternNetwork, LayerUse, ModuleSegment, Net
+from pgcompile.model.tensors import TensorValue
 from pgcompile.plan.methods.description import ModulePlan
 from pgcompile.plan.origin import Origin
 from pgcompile.plan.tensors import Tensors, attribute_name, initial_numbers, initialiser, is_mapped

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pgcompile.backends.torch.method_writer import MethodWriter
 from pgcompile.backends.torch.printer import Text
-from pgcompile.model.values import FamilyUse
+from pgcompile.model.factors import FamilyUse
 
 
 @dataclass(frozen=True)

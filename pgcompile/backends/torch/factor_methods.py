@@ -11,7 +11,7 @@ from pgcompile.backends.torch.printer import Text
 from pgcompile.backends.torch.products import product_head
 from pgcompile.backends.torch.tables import family_mixture, table_method
 from pgcompile.diagnostics import InternalError
-from pgcompile.model.values import Extern, FamilyUse, FlowUse, Mixture
+from pgcompile.model.factors import Extern, FamilyUse, FlowUse, Mixture
 from pgcompile.plan.methods.description import FactorMethod
 from pgcompile.plan.names import identifier
 from pgcompile.plan.origin import Origin

@@ -5,15 +5,7 @@ from dataclasses import dataclass, field
 
 from pgcompile.backends.torch.layout import WIDTH, Line, plain_lines, split_call, stamped
 from pgcompile.backends.torch.printer import number_text
-from pgcompile.model.values import (
-    CouplingsUse,
-    FlowReference,
-    FlowStep,
-    RepeatUse,
-    SizedFlow,
-    SplitUse,
-    TransformUse,
-)
+from pgcompile.model.flows import CouplingsUse, FlowReference, FlowStep, RepeatUse, SizedFlow, SplitUse, TransformUse
 from pgcompile.plan.origin import Origin
 from pgcompile.plan.tensors import Tensors
 from pgcompile.vocabulary.layers import Value

@@ -1,6 +1,6 @@
 """Python names of an emitted class: the one place that decides them."""
 
-from pgcompile.model.values import Extern
+from pgcompile.model.factors import Extern
 from pgcompile.plan.methods.description import ModulePlan
 from pgcompile.plan.names import factor_attribute, identifier
 from pgcompile.plan.tensors import attribute_name

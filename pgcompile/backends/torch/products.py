@@ -3,7 +3,7 @@
 from pgcompile.backends.torch.distributions import constructor_head
 from pgcompile.backends.torch.layout import Line, bare, definition, docstring, indented, statement
 from pgcompile.backends.torch.method_writer import MethodWriter
-from pgcompile.model.values import Factor, FamilyUse
+from pgcompile.model.factors import Factor, FamilyUse
 from pgcompile.plan.methods.description import FactorMethod
 from pgcompile.plan.names import identifier
 from pgcompile.plan.values import Value

@@ -2,7 +2,7 @@
 
 from pgcompile.backends.torch.layout import WIDTH, Line, bare, collection, docstring, shortened, stamped, statement
 from pgcompile.backends.torch.method_writer import MethodWriter
-from pgcompile.model.values import FamilyUse, FlowUse, Mixture
+from pgcompile.model.factors import FamilyUse, FlowUse, Mixture
 from pgcompile.plan.methods.description import Sampler, SampleStep
 from pgcompile.plan.names import factor_attribute, identifier
 from pgcompile.plan.origin import Origin

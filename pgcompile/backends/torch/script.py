@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from pgcompile.backends.torch.layout import safe_comment
-from pgcompile.model.values import Model, OptimiseLine, loss_name
+from pgcompile.model.model import Model
+from pgcompile.model.training import OptimiseLine, loss_name
 from pgcompile.plan.names import identifier
 from pgcompile.vocabulary.spaces import Space, contains
 

@@ -3,7 +3,7 @@
 from pgcompile.backends.torch.distributions import construct
 from pgcompile.backends.torch.layout import Line, bare, docstring, stamped, statement
 from pgcompile.backends.torch.method_writer import MethodWriter
-from pgcompile.model.values import Factor, FamilyUse
+from pgcompile.model.factors import Factor, FamilyUse
 from pgcompile.plan.methods.description import Method, TableMethod
 
 _HEADS = {"category": "D.Categorical", "one_hot": "D.OneHotCategorical"}

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from pgcompile.backends.torch.layout import WIDTH, safe_comment
 from pgcompile.backends.torch.printer import number_text
-from pgcompile.model.values import OptimiseLine, loss_name
+from pgcompile.model.training import OptimiseLine, loss_name
 from pgcompile.plan.methods.description import Argument, LossMethod, ModulePlan
 from pgcompile.plan.names import identifier
 from pgcompile.plan.training import trained_by

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from pgcompile.model.values import Distribution, FamilyUse
+from pgcompile.model.distributions import Distribution
+from pgcompile.model.factors import FamilyUse
 from pgcompile.objective import terms
 from pgcompile.objective.context import Context
 from pgcompile.objective.densities import scorable

@@ -9,7 +9,7 @@ from pgcompile.diagnostics import InternalError
 from pgcompile.inference.algebra import drop_barren
 from pgcompile.inference.elimination import states
 from pgcompile.inference.mixtures import components
-from pgcompile.model.values import Distribution
+from pgcompile.model.distributions import Distribution
 from pgcompile.objective import terms
 from pgcompile.objective.context import Context
 from pgcompile.objective.draws import average, draw_of

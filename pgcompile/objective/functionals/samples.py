@@ -4,7 +4,8 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from pgcompile.model.values import Data, Distribution, FamilyUse
+from pgcompile.model.distributions import Distribution
+from pgcompile.model.factors import Data, FamilyUse
 from pgcompile.objective import terms
 from pgcompile.objective.context import Context
 from pgcompile.objective.draws import draw_of

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from pgcompile.model.values import Distribution, data_of
+from pgcompile.model.distributions import Distribution
+from pgcompile.model.factors import data_of
 from pgcompile.model.variable import Variable, shown, variables
 from pgcompile.objective.densities import scorable
 from pgcompile.objective.draws import sampling_distribution

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sympy import Expr, Mul, Symbol
 
-from pgcompile.model.values import Atom
+from pgcompile.model.factors import Atom
 from pgcompile.objective.closed_forms import entropy, expected_log_density
 from pgcompile.objective.derivation import known_for, log_sum_text, with_parameter_names
 from pgcompile.objective.leaves import ClosedLeaf, LogDensityLeaf

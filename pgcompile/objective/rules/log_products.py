@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from sympy import Add, Expr, Integer
 
 from pgcompile.inference.elimination import evidence_of, tables
-from pgcompile.model.values import Distribution
+from pgcompile.model.distributions import Distribution
 from pgcompile.model.variable import Variable, shown
 from pgcompile.objective.derivation import log_sum_text, solved_families
 from pgcompile.objective.leaves import LogDensityLeaf, MarginalLeaf

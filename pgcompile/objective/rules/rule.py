@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sympy import Expr
 
-from pgcompile.model.values import Atom
+from pgcompile.model.factors import Atom
 from pgcompile.model.variable import Variable
 from pgcompile.objective.terms import Draw
 

@@ -8,8 +8,9 @@ from fractions import Fraction
 from sympy import Expr, Rational, Symbol
 
 from pgcompile.diagnostics import Sink, Span
+from pgcompile.model.factors import Atom
 from pgcompile.model.literals import evaluate
-from pgcompile.model.values import Atom, Model
+from pgcompile.model.model import Model
 from pgcompile.objective.derivation import Step
 from pgcompile.objective.leaves import Leaf, ParameterUse, label_of
 from pgcompile.objective.terms import Draw, Env

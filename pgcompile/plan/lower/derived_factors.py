@@ -2,12 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from pgcompile.model.values import (
-    Atom,
-    Evidence,
-    LogDensityUse,
-    Pushforward,
-)
+from pgcompile.model.factors import Atom, Evidence, LogDensityUse, Pushforward
 from pgcompile.model.variable import Variable
 from pgcompile.objective.terms import Env
 from pgcompile.plan.names import density_name

@@ -3,10 +3,7 @@
 from math import prod
 from typing import TYPE_CHECKING
 
-from pgcompile.model.values import (
-    ModuleSegment,
-    Net,
-)
+from pgcompile.model.nets import ModuleSegment, Net
 from pgcompile.model.variable import Variable
 from pgcompile.objective.terms import Discrepancy
 from pgcompile.plan.axes import AxisPool

@@ -3,10 +3,8 @@
 from typing import TYPE_CHECKING
 
 from pgcompile.inference.elimination import states
+from pgcompile.model.factors import Atom
 from pgcompile.model.kinds import is_pathwise
-from pgcompile.model.values import (
-    Atom,
-)
 from pgcompile.model.variable import Variable
 from pgcompile.objective.terms import Draw
 from pgcompile.plan.expansion import every_value, standard_noise

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from sympy import Expr, Symbol
 
 from pgcompile.diagnostics import InternalError
-from pgcompile.model.values import Atom, Deterministic, Model
+from pgcompile.model.factors import Atom, Deterministic
+from pgcompile.model.model import Model
 from pgcompile.model.variable import Variable
 from pgcompile.objective.leaves import ClosedLeaf, ParameterUse
 from pgcompile.objective.moments import ExprUse

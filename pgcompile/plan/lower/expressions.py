@@ -5,16 +5,9 @@ from fractions import Fraction
 
 from pgcompile.diagnostics import InternalError
 from pgcompile.model.literals import evaluate, flatten, shape_of
-from pgcompile.model.values import (
-    Constant,
-    ExprSegment,
-    ExternNetwork,
-    FunctionSegment,
-    Model,
-    ModuleSegment,
-    Net,
-    NetSegment,
-)
+from pgcompile.model.model import Model
+from pgcompile.model.nets import ExprSegment, ExternNetwork, FunctionSegment, ModuleSegment, Net, NetSegment
+from pgcompile.model.typed import Constant
 from pgcompile.plan.builder import Builder
 from pgcompile.plan.expansion import spread_lead
 from pgcompile.plan.lower.formulas import is_every_index, pick, rows_along_axis

@@ -2,9 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from pgcompile.model.values import (
-    Atom,
-)
+from pgcompile.model.factors import Atom
 from pgcompile.objective.terms import Env
 from pgcompile.plan.builder import merge_axes
 from pgcompile.plan.lower.requests import DrawRequest

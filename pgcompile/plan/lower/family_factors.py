@@ -6,11 +6,8 @@ from typing import TYPE_CHECKING
 
 from sympy import Add, Expr, Symbol
 
+from pgcompile.model.factors import Atom, FamilyUse
 from pgcompile.model.literals import evaluate, flatten
-from pgcompile.model.values import (
-    Atom,
-    FamilyUse,
-)
 from pgcompile.objective.terms import Env
 from pgcompile.plan.builder import in_order, merge_axes
 from pgcompile.plan.expansion import expand_full, standard_noise

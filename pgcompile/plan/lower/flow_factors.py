@@ -2,10 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from pgcompile.model.values import (
-    Atom,
-    FlowUse,
-)
+from pgcompile.model.factors import Atom, FlowUse
 from pgcompile.objective.terms import Env
 from pgcompile.plan.lower.family_factors import log_density_of_family
 from pgcompile.plan.lower.requests import DrawRequest

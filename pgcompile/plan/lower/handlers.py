@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pgcompile.model.values import Atom, Evidence, Extern, FamilyUse, FlowUse, LogDensityUse, Mixture, Pushforward
+from pgcompile.model.factors import Atom, Evidence, Extern, FamilyUse, FlowUse, LogDensityUse, Mixture, Pushforward
 from pgcompile.objective.terms import Env
 from pgcompile.plan.lower.derived_factors import (
     log_density_of_evidence,

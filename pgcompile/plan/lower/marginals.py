@@ -4,9 +4,7 @@ from typing import TYPE_CHECKING
 
 from pgcompile.inference.algebra import order_atoms
 from pgcompile.inference.elimination import eliminate, evidence_of, hidden_states
-from pgcompile.model.values import (
-    Distribution,
-)
+from pgcompile.model.distributions import Distribution
 from pgcompile.model.variable import Variable
 from pgcompile.objective.terms import OBSERVED, Draw, Env
 from pgcompile.plan.axes import bound

@@ -3,10 +3,7 @@
 from typing import TYPE_CHECKING
 
 from pgcompile.inference.mixtures import component_atoms, weights_of
-from pgcompile.model.values import (
-    Atom,
-    Mixture,
-)
+from pgcompile.model.factors import Atom, Mixture
 from pgcompile.objective.terms import OBSERVED, Env
 from pgcompile.plan.names import density_name
 from pgcompile.plan.origin import origin_of

@@ -5,15 +5,9 @@ from math import prod
 
 from pgcompile.inference.algebra import drop_barren
 from pgcompile.inference.elimination import evidence_of, states, tables
+from pgcompile.model.distributions import Distribution, NamedDistribution, names_of
+from pgcompile.model.factors import Atom, Extern, Factor
 from pgcompile.model.kinds import is_point_mass, kind_of
-from pgcompile.model.values import (
-    Atom,
-    Distribution,
-    Extern,
-    Factor,
-    NamedDistribution,
-    names_of,
-)
 from pgcompile.objective.estimators import LARGEST_TABLE, LIMIT
 from pgcompile.objective.terms import OBSERVED, Draw
 from pgcompile.plan.lower.marginals import log_of

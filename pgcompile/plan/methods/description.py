@@ -3,7 +3,10 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
-from pgcompile.model.values import Distribution, Factor, Model, OptimiseLine
+from pgcompile.model.distributions import Distribution
+from pgcompile.model.factors import Factor
+from pgcompile.model.model import Model
+from pgcompile.model.training import OptimiseLine
 from pgcompile.plan.builder import Builder
 from pgcompile.plan.tensors import Tensors
 from pgcompile.plan.values import Value

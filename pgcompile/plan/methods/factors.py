@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pgcompile.diagnostics import InternalError
-from pgcompile.model.values import (
+from pgcompile.model.factors import (
     Atom,
     Data,
     Deterministic,

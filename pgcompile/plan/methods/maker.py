@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pgcompile.model.values import Model
+from pgcompile.model.model import Model
 from pgcompile.model.variable import Variable
 from pgcompile.objective.derivation import Rewritten
 from pgcompile.objective.terms import OBSERVED

@@ -1,6 +1,6 @@
 """Methods of objectives, of their losses, and of all terms at once."""
 
-from pgcompile.model.values import OptimiseLine
+from pgcompile.model.training import OptimiseLine
 from pgcompile.objective.derivation import Rewritten
 from pgcompile.objective.leaves import ClosedLeaf, NamedLeaf
 from pgcompile.plan.lower.objectives import ObjectiveLowering

@@ -1,7 +1,9 @@
 """The plan of a class: its objectives and losses, factors, log-densities and sampler."""
 
+from pgcompile.model.distributions import Distribution
 from pgcompile.model.kinds import kind_of
-from pgcompile.model.values import Distribution, Model, loss_name
+from pgcompile.model.model import Model
+from pgcompile.model.training import loss_name
 from pgcompile.objective.derivation import Rewritten
 from pgcompile.plan.check import check_plan
 from pgcompile.plan.methods.densities import add_log_densities

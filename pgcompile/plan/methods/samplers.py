@@ -3,7 +3,8 @@
 import networkx as nx
 
 from pgcompile.inference.algebra import order_atoms
-from pgcompile.model.values import Atom, Deterministic, Distribution, Factor, names_of
+from pgcompile.model.distributions import Distribution, names_of
+from pgcompile.model.factors import Atom, Deterministic, Factor
 from pgcompile.plan.methods.description import FactorMethod, Sampler, SampleStep
 from pgcompile.plan.methods.maker import MethodMaker
 from pgcompile.plan.origin import Origin

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from pgcompile.diagnostics import Sink, Span
-from pgcompile.model.values import Factor, FamilyUse, Model, Typed
+from pgcompile.model.factors import Factor, FamilyUse
+from pgcompile.model.model import Model
+from pgcompile.model.typed import Typed
 from pgcompile.syntax import tree
 from pgcompile.typing.context import TypingContext
 from pgcompile.typing.scope import Scope, bind

@@ -1,6 +1,7 @@
 """Check of factors that have a family: their parameters are typed, their variable's space is settled."""
 
-from pgcompile.model.values import FamilyUse, Typed
+from pgcompile.model.factors import FamilyUse
+from pgcompile.model.typed import Typed
 from pgcompile.syntax import tree
 from pgcompile.typing.checks.context import FactorContext, FamilyContext
 from pgcompile.typing.checks.parameters import check_parameter

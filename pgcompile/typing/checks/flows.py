@@ -1,6 +1,6 @@
 """Check of factors that are flows: their contexts, their shapes and their bases."""
 
-from pgcompile.model.values import FamilyUse, FlowUse
+from pgcompile.model.factors import FamilyUse, FlowUse
 from pgcompile.typing.checks.context import FactorContext
 from pgcompile.typing.flows import size_flow
 from pgcompile.vocabulary.spaces import KINDS, Space

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from pgcompile.model.values import Deterministic, Extern, Factor, LogDensityUse, Mixture, Model
+from pgcompile.model.factors import Deterministic, Extern, Factor, LogDensityUse, Mixture
+from pgcompile.model.model import Model
 from pgcompile.syntax import tree
 from pgcompile.typing.checks.context import FactorContext
 from pgcompile.typing.scope import Scope

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from pgcompile.model.literals import flatten
-from pgcompile.model.values import Constant
+from pgcompile.model.typed import Constant
 from pgcompile.syntax import tree
 from pgcompile.typing.checks.context import FamilyContext
 from pgcompile.vocabulary.family import Parameter

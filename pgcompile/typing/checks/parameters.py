@@ -1,6 +1,8 @@
 """Parameters of families: their shapes, the numbers they may be, and whether gradients pass through them."""
 
-from pgcompile.model.values import Net, Typed, base_name
+from pgcompile.model.factors import base_name
+from pgcompile.model.nets import Net
+from pgcompile.model.typed import Typed
 from pgcompile.syntax import tree
 from pgcompile.syntax.tree import names_in
 from pgcompile.typing.checks.context import FamilyContext

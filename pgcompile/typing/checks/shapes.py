@@ -3,7 +3,8 @@
 from dataclasses import replace
 from math import prod
 
-from pgcompile.model.values import TensorValue, Typed
+from pgcompile.model.tensors import TensorValue
+from pgcompile.model.typed import Typed
 from pgcompile.syntax import tree
 from pgcompile.syntax.tree import names_in
 from pgcompile.typing.checks.context import FamilyContext

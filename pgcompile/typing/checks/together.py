@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from pgcompile.model.values import Constant, Typed
+from pgcompile.model.typed import Constant, Typed
 from pgcompile.typing.checks.context import FamilyContext
 
 
