@@ -37,7 +37,7 @@ def _written(number: Expr) -> str | None:
     if isinstance(number, Pow) and number.exp == Rational(1, 2):
         inner = _written(number.base)
         return None if inner is None else f"math.sqrt({inner})"
-    if isinstance(number, Mul):
+    if isinstance(number, Mul) and not number.could_extract_minus_sign():  # `-log(3/10)` is positive, and is no text
         return _joined(" * ", number.as_ordered_factors())
     if isinstance(number, Add) and all(term.is_positive for term in number.args):
         return _joined(" + ", number.as_ordered_terms())
