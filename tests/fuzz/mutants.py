@@ -55,8 +55,8 @@ MUTANTS = [
     Mutant(
         "a divergence subtracted with the sign of its other half",
         CLOSED,
-        'f"KL[{atom.label} || {others[0].leaf.atom.label}]", mine[0].sign',
-        'f"KL[{atom.label} || {others[0].leaf.atom.label}]", -mine[0].sign',
+        "value = members[0].coefficient * sign * state.symbol(leaf)",
+        "value = members[0].coefficient * state.symbol(leaf)",
         f"{VERIFIED}[vae]",
     ),
     Mutant(
@@ -90,8 +90,8 @@ MUTANTS = [
     Mutant(
         "the constant of a log-density once instead of once an element",
         FAMILY,
-        "    number *= prod(lead)\n",
-        "",
+        "times(prod(lead), text)",
+        "text",
         f"{VERIFIED}[factor_analysis]",
     ),
     Mutant(
@@ -148,7 +148,7 @@ MUTANTS = [
         "plan/axes.py",
         "taken = self._around(outer) | {*others}",
         "taken = {*others}",
-        "tests/objective/test_marginals.py::test_responsibilities_and_the_em_bound",
+        STATES,
     ),
     Mutant(
         "a scale forgotten in a draw",

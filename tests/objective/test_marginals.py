@@ -226,6 +226,7 @@ p(y|k) = Normal(m[k], 1)
 s(y|j) = sum_k p(y|k) a(k|j)
 inside = E_{q(k|x)}[E_{a(k|j)[j -> k, k -> l]}[m[l] * m[k]]]
 summed = E_{q(k|x)}[log s(y|j)[j -> k]]
+both = E_{q(k|x)}[log p(y|k) + log s(y|j)[j -> k]]
 """
 
 
@@ -235,5 +236,7 @@ def test_one_factor_at_two_states_at_once() -> None:
     x, y = torch.randn(4, 1).double(), torch.randn(4).double()
     q, a, m = model.g(x).softmax(-1), model.t.softmax(-1), model.m
     torch.testing.assert_close(model.inside(x=x), torch.einsum("nk,kl,k,l->n", q, a, m, m))
-    s = torch.einsum("kl,nl->nk", a, D.Normal(m, 1.0).log_prob(y[:, None]).exp())
-    torch.testing.assert_close(model.summed(x=x, y=y), (q * s.log()).sum(-1))
+    log_p = D.Normal(m, 1.0).log_prob(y[:, None])
+    log_s = torch.einsum("kl,nl->nk", a, log_p.exp()).log()
+    torch.testing.assert_close(model.summed(x=x, y=y), (q * log_s).sum(-1))
+    torch.testing.assert_close(model.both(x=x, y=y), (q * (log_p + log_s)).sum(-1))
