@@ -16,6 +16,9 @@ class AxisPool:
 
     _known: dict[tuple[AxisKind, Hashable], list[Axis]] = field(default_factory=dict)
     _of_variable: dict[tuple[Draw, Variable], Axis] = field(default_factory=dict)
+    _outer: dict[Draw, frozenset[Draw]] = field(default_factory=dict)
+    """The draws at whose values a sum over a variable is taken."""
+
     _count: int = 0
 
     def samples(self, draw: Draw) -> Axis:
@@ -35,30 +38,40 @@ class AxisPool:
         if (draw, variable) not in self._of_variable:
             before = draw.enumerated[: draw.enumerated.index(variable)]
             taken = {self._of_variable[draw, v] for v in before if (draw, v) in self._of_variable}
-            taken |= self.around(draw.env.bindings)
+            taken |= self._around(draw.around) | self._inside(draw)
             order = (_DRAWN, draw.order, 1 + draw.enumerated.index(variable))
             self._of_variable[draw, variable] = self._value_axis(draw, variable, size, order, taken)
         return self._of_variable[draw, variable]
 
-    def summed(self, draw: Draw, variable: Variable, size: int, position: int, around: Iterable[Axis]) -> Axis:
-        """The axis of the values of a variable that is summed out of a density, apart from those `around`."""
+    def summed(
+        self, draw: Draw, variable: Variable, size: int, position: int, outer: frozenset[Draw], others: Iterable[Axis]
+    ) -> Axis:
+        """The axis of the values of a variable that is summed out of a density.
+
+        It is apart from the axes of the `outer` draws, at whose values the density is taken, and from the `others` of
+        the same sum.
+        """
         if (draw, variable) not in self._of_variable:
+            self._outer[draw] = outer
             order = (_SUMMED, position)
-            self._of_variable[draw, variable] = self._value_axis(draw, variable, size, order, set(around))
+            taken = self._around(outer) | {*others}
+            self._of_variable[draw, variable] = self._value_axis(draw, variable, size, order, taken)
         return self._of_variable[draw, variable]
 
-    def around(self, bindings: Iterable[tuple[Variable, Draw]]) -> set[Axis]:
-        """The axes of values that some variables may have, through what they are drawn from."""
+    def _around(self, draws: Iterable[Draw]) -> set[Axis]:
+        """The axes of values that some draws have, or those in whose expectations they stand."""
         found: set[Axis] = set()
-        pending = [draw for _, draw in bindings]
-        seen: set[Draw] = set()
-        while pending:
-            draw = pending.pop()
-            if draw not in seen:
-                seen.add(draw)
-                pending.extend(draw.around)
-                found |= {self._of_variable[draw, v] for v in draw.enumerated if (draw, v) in self._of_variable}
+        for draw in _with_those_around(draws):
+            found |= {self._of_variable[draw, v] for v in draw.enumerated if (draw, v) in self._of_variable}
         return found
+
+    def _inside(self, draw: Draw) -> set[Axis]:
+        """The axes of values of what stands inside an expectation, which may be asked for before its own."""
+        return {
+            axis
+            for (other, _), axis in self._of_variable.items()
+            if draw in _with_those_around(self._outer.get(other, other.around))
+        }
 
     def of(self, draw: Draw) -> set[Axis]:
         """Every axis of a draw that was made."""
@@ -86,6 +99,18 @@ class AxisPool:
         return Axis(kind, owner, size, (*order, self._count))
 
 
-def bound(env: Env, variables: Iterable[Variable]) -> list[tuple[Variable, Draw]]:
-    """The variables among some that an environment draws, with their draws."""
-    return [(v, draw) for v in variables if (draw := env.get(v)) is not None]
+def _with_those_around(draws: Iterable[Draw]) -> set[Draw]:
+    """Some draws, and those in whose expectations they stand."""
+    found: set[Draw] = set()
+    pending = [*draws]
+    while pending:
+        draw = pending.pop()
+        if draw not in found:
+            found.add(draw)
+            pending.extend(draw.around)
+    return found
+
+
+def bound(env: Env, variables: Iterable[Variable]) -> frozenset[Draw]:
+    """The draws that an environment takes some variables from."""
+    return frozenset(draw for v in variables if (draw := env.get(v)) is not None)

@@ -3,6 +3,7 @@
 from sympy import Add, Expr, Mul, Pow, Rational, log, pi
 
 _LONGEST = 60  # a longer text tells less than its value
+_LARGEST = 1_000_000  # `log(20!)` as digits tells less than its value too
 
 
 def meaning(number: Expr) -> str | None:
@@ -28,7 +29,7 @@ def _written(number: Expr) -> str | None:
     if number == pi:
         return "math.pi"
     if number.is_Integer:
-        return str(number)
+        return str(number) if abs(number) < _LARGEST else None
     if isinstance(number, Rational):
         return repr(float(number))
     if isinstance(number, log):
@@ -37,7 +38,7 @@ def _written(number: Expr) -> str | None:
     if isinstance(number, Pow) and number.exp == Rational(1, 2):
         inner = _written(number.base)
         return None if inner is None else f"math.sqrt({inner})"
-    if isinstance(number, Mul):
+    if isinstance(number, Mul) and not number.could_extract_minus_sign():  # `-log(3/10)` is positive, and is no text
         return _joined(" * ", number.as_ordered_factors())
     if isinstance(number, Add) and all(term.is_positive for term in number.args):
         return _joined(" + ", number.as_ordered_terms())

@@ -58,7 +58,8 @@ FORMULAS = {
     "JS": (MODEL, "JS[q || p]"),
     "Jeffreys": (MODEL, "Jeffreys[q || p]"),
     "MMD": (MODEL, "MMD[q || p; kernel = imq, width = [0.5, 2]]"),
-    "W": (MODEL, "W[q || p]"),
+    "MMD as it is": (MODEL, "MMD[q || p]"),
+    "W": (MODEL, "W[q || p; samples = 3]"),
     "SW": (MODEL, "SW[q || p; samples = 2, projections = 4]"),
     "TC": (MODEL, "TC[q(z|x)]"),
     "MI": (MODEL, "MI[q(z|x)]"),
@@ -67,6 +68,7 @@ FORMULAS = {
     "hinge": (MODEL, "JS_d[q(z|x) || p(z); form = hinge]"),
     "KL_d": (MODEL, "KL_d[q(z|x) || p(z)]"),
     "W_d": (MODEL.replace("d(z)", "d"), "W_d[q(z|x) || p(z); penalty = 3]"),
+    "W_d without penalty": (MODEL.replace("d(z)", "d"), "W_d[q(z|x) || p(z)]"),
     "KL of a mixture": (MIXED, "KL[q || p]"),
     "H of a mixture": (MIXED, "H[q(z|x)]"),
     "bare names": (MODEL, "E_q[log p] - KL[q || p]"),
@@ -110,178 +112,215 @@ class Misreading:
     wrong: str
 
 
-FUNCTIONALS = "objective/functionals.py"
-CRITICS = "objective/adversarial.py"
-RESOLVE = "objective/resolve.py"
-_LOG_MEAN = 'terms.Apply("log", (terms.Expectation(draw, terms.Apply("exp", (body,)), span),))'
-_SIDES = "return self._divergence(expr.kind, expr, left, right, env, context)"
-_DIVERGENCE = "terms.Divergence(kind, drawn[0], drop_barren(left), drop_barren(right), env, label, expr.span)"
-_TIMES = "terms.Multiply((terms.Constant(Fraction(draw.samples)), terms.Expectation("
-MISREADINGS = [
-    Misreading(
-        "the sides of the ratio of ELBO",
-        "ELBO",
-        FUNCTIONALS,
-        "lambda inner: self._log_ratio(p, q, inner, expr.span)",
-        "lambda inner: self._log_ratio(q, p, inner, expr.span)",
-    ),
-    Misreading(
-        "the sides of the ratio of IWAE",
+def _defined(what: str, formula: str, word: str, right: str, wrong: str) -> Misreading:
+    """A functional of the vocabulary whose file states something else."""
+    return Misreading(what, formula, f"vocabulary/functionals/{word}.py", right, wrong)
+
+
+# What the files of the vocabulary state: definitions, and the settings that hold where a formula gives none. How many
+# directions SW takes is not among them: its mean is the same for every number.
+DEFINITIONS = [
+    _defined("the sides of the ratio of ELBO", "ELBO", "elbo", "Log(LEFT) - Log(RIGHT)", "Log(RIGHT) - Log(LEFT)"),
+    _defined("ELBO without its entropy", "ELBO", "elbo", "Log(LEFT) - Log(RIGHT)", "Log(LEFT)"),
+    _defined("the sides of the ratio of IWAE", "IWAE", "iwae", "LEFT / RIGHT", "RIGHT / LEFT"),
+    _defined(
+        "IWAE as a mean of logarithms",
         "IWAE",
-        FUNCTIONALS,
-        "_log_mean_exp(draw, self._log_ratio(p, q, inner, expr.span), expr.span)",
-        "_log_mean_exp(draw, self._log_ratio(q, p, inner, expr.span), expr.span)",
+        "iwae",
+        "Log(Mean(RIGHT, LEFT / RIGHT))",
+        "Mean(RIGHT, Log(LEFT) - Log(RIGHT))",
     ),
-    Misreading("IWAE as a mean of logarithms", "IWAE", FUNCTIONALS, _LOG_MEAN, "terms.Expectation(draw, body, span)"),
-    Misreading(
-        "IWAE as a sum without its mean",
-        "IWAE",
-        FUNCTIONALS,
-        _LOG_MEAN,
-        f'terms.Apply("log", ({_TIMES}draw, terms.Apply("exp", (body,)), span))),))',
+    _defined(
+        "IWAE without its logarithm", "IWAE", "iwae", "Log(Mean(RIGHT, LEFT / RIGHT))", "Mean(RIGHT, LEFT / RIGHT)"
     ),
-    Misreading("the sides of KL", "KL", FUNCTIONALS, _SIDES, _SIDES.replace("left, right", "right, left")),
-    Misreading("the sides of CE", "CE", FUNCTIONALS, _SIDES, _SIDES.replace("left, right", "right, left")),
-    Misreading(
-        "the sides of the log-ratio of KL",
+    _defined(
+        "the sides of KL",
         "KL",
-        FUNCTIONALS,
-        _DIVERGENCE,
-        _DIVERGENCE.replace("drop_barren(left), drop_barren(right)", "drop_barren(right), drop_barren(left)"),
+        "kl",
+        "Mean(LEFT, Log(LEFT) - Log(RIGHT))",
+        "Mean(RIGHT, Log(RIGHT) - Log(LEFT))",
     ),
-    Misreading(
-        "CE of the side that is drawn",
-        "CE",
-        FUNCTIONALS,
-        _DIVERGENCE,
-        _DIVERGENCE.replace("drop_barren(right)", "drop_barren(left)"),
-    ),
-    Misreading("KL for CE", "CE", FUNCTIONALS, _SIDES, _SIDES.replace("expr.kind, expr", '"KL", expr')),
-    Misreading("CE for KL", "KL", FUNCTIONALS, _SIDES, _SIDES.replace("expr.kind, expr", '"CE", expr')),
-    Misreading(
-        "the sides of Chi2",
-        "Chi2",
-        FUNCTIONALS,
-        'ratio = terms.Apply("exp", (self._log_ratio(left, right, inner, expr.span),))',
-        'ratio = terms.Apply("exp", (self._log_ratio(right, left, inner, expr.span),))',
-    ),
-    Misreading(
-        "the sign of the one in Chi2",
-        "Chi2",
-        FUNCTIONALS,
-        "(-1, terms.Constant(Fraction(1)))",
-        "(1, terms.Constant(Fraction(1)))",
-    ),
-    Misreading(
-        "the sides of Renyi",
-        "Renyi",
-        FUNCTIONALS,
-        "(terms.Constant(alpha - 1), self._log_ratio(left, right, inner, expr.span))",
-        "(terms.Constant(alpha - 1), self._log_ratio(right, left, inner, expr.span))",
-    ),
-    Misreading(
-        "alpha of Renyi off by one inside",
-        "Renyi",
-        FUNCTIONALS,
-        "(terms.Constant(alpha - 1), self._log_ratio",
-        "(terms.Constant(alpha), self._log_ratio",
-    ),
-    Misreading(
-        "alpha of Renyi off by one outside",
-        "Renyi",
-        FUNCTIONALS,
-        "terms.Constant(1 / (alpha - 1))",
-        "terms.Constant(1 / alpha)",
-    ),
-    Misreading(
-        "the sides of JS",
-        "JS",
-        FUNCTIONALS,
-        "own = densities[0] if side is left else densities[1]",
-        "own = densities[1] if side is left else densities[0]",
-    ),
-    Misreading(
-        "the sign of the middle in JS",
-        "JS",
-        FUNCTIONALS,
-        "body = terms.Add(((1, own), (-1, mixture)))",
-        "body = terms.Add(((1, own), (1, mixture)))",
-    ),
-    Misreading(
-        "the halves of JS",
-        "JS",
-        FUNCTIONALS,
-        "half = terms.Constant(Fraction(1, 2))",
-        "half = terms.Constant(Fraction(1))",
-    ),
-    Misreading(
+    _defined("the sides of the log-ratio of KL", "KL", "kl", "Log(LEFT) - Log(RIGHT)", "Log(RIGHT) - Log(LEFT)"),
+    _defined("the side over which KL averages", "KL", "kl", "Mean(LEFT, ", "Mean(RIGHT, "),
+    _defined("CE for KL", "KL", "kl", "Log(LEFT) - Log(RIGHT)", "-Log(RIGHT)"),
+    _defined("the sign of KL of a mixture", "KL of a mixture", "kl", "Log(LEFT) - Log", "-Log(LEFT) - Log"),
+    _defined("the sides of CE", "CE", "ce", "Mean(LEFT, -Log(RIGHT))", "Mean(RIGHT, -Log(LEFT))"),
+    _defined("CE of the side that is drawn", "CE", "ce", "-Log(RIGHT)", "-Log(LEFT)"),
+    _defined("the sign of CE", "CE", "ce", "-Log(RIGHT)", "Log(RIGHT)"),
+    _defined("KL for CE", "CE", "ce", "-Log(RIGHT)", "Log(LEFT) - Log(RIGHT)"),
+    _defined("the sign of H", "H", "h", "-Log(LEFT)", "Log(LEFT)"),
+    _defined("the sign of H of a mixture", "H of a mixture", "h", "-Log(LEFT)", "Log(LEFT)"),
+    _defined("the sides of Chi2", "Chi2", "chi2", "LEFT / RIGHT", "RIGHT / LEFT"),
+    _defined("the side over which Chi2 averages", "Chi2", "chi2", "Mean(LEFT, ", "Mean(RIGHT, "),
+    _defined("the sign of the one in Chi2", "Chi2", "chi2", "RIGHT) - 1", "RIGHT) + 1"),
+    _defined("the sides of Renyi", "Renyi", "renyi", "LEFT / RIGHT", "RIGHT / LEFT"),
+    _defined("alpha of Renyi off by one inside", "Renyi", "renyi", '** (Option("alpha") - 1)', '** Option("alpha")'),
+    _defined("alpha of Renyi off by one outside", "Renyi", "renyi", '/ (Option("alpha") - 1)', '/ Option("alpha")'),
+    _defined("the sides of JS", "JS", "js", "Mean(LEFT, Log(LEFT)", "Mean(LEFT, Log(RIGHT)"),
+    _defined("the sign of the middle in JS", "JS", "js", "Log(LEFT) - Log(_HALFWAY)", "Log(LEFT) + Log(_HALFWAY)"),
+    _defined("the halves of JS", "JS", "js", "Log(_HALFWAY)) / 2 +", "Log(_HALFWAY)) +"),
+    _defined("a middle of JS twice as large", "JS", "js", "LEFT / 2 + RIGHT / 2", "LEFT + RIGHT"),
+    _defined(
         "Jeffreys as KL twice",
         "Jeffreys",
-        FUNCTIONALS,
-        'back = self._divergence("KL", expr, right, left, env, context)',
-        'back = self._divergence("KL", expr, left, right, env, context)',
+        "jeffreys",
+        "Mean(RIGHT, Log(RIGHT) - Log(LEFT))",
+        "Mean(LEFT, Log(LEFT) - Log(RIGHT))",
+    ),
+    _defined("the sign in Jeffreys", "Jeffreys", "jeffreys", " + Mean(RIGHT", " - Mean(RIGHT"),
+    _defined("the kernel of MMD", "MMD as it is", "mmd", 'default="gaussian"', 'default="imq"'),
+    _defined("the width of MMD", "MMD as it is", "mmd", "default=()", "default=(Fraction(3),)"),
+    _defined("the form of JS_d", "JS_d", "js_d", 'default="saturating"', 'default="hinge"'),
+    _defined("the penalty of W_d", "W_d without penalty", "w_d", "default=Fraction(0)", "default=Fraction(1)"),
+]
+
+EXPECTATIONS = "objective/functionals/expectations.py"
+SAMPLES = "objective/functionals/samples.py"
+BATCH = "objective/functionals/batch.py"
+SIDES = "objective/functionals/sides.py"
+CRITICS = "objective/adversarial.py"
+RESOLVE = "objective/resolve.py"
+_MEAN_OF_DRAWS = "terms.Expectation(drawn[0], inner, use.expr.span)"
+_TIMES = "terms.Constant(Fraction(drawn[0].samples))"
+MISREADINGS = [
+    *DEFINITIONS,
+    Misreading(
+        "the sides of a functional",
+        "KL",
+        SIDES,
+        "is None else {LEFT: left, RIGHT: right}",
+        "is None else {LEFT: right, RIGHT: left}",
     ),
     Misreading(
-        "the sign in Jeffreys",
+        "the side over which a mean is",
+        "Chi2",
+        EXPECTATIONS,
+        "over = use.sides[formula.over]",
+        "over = use.sides[RIGHT if formula.over == LEFT else LEFT]",
+    ),
+    Misreading(
+        "the side over which a mean inside a logarithm is",
+        "Renyi",
+        EXPECTATIONS,
+        "over = use.sides[side]",
+        "over = use.sides[RIGHT if side == LEFT else LEFT]",
+    ),
+    Misreading(
+        "the sides of a ratio of densities",
+        "IWAE",
+        EXPECTATIONS,
+        "((1, Log(top)), (-1, Log(bottom)))",
+        "((-1, Log(top)), (1, Log(bottom)))",
+    ),
+    Misreading(
+        "a ratio of densities as their product",
+        "Chi2",
+        EXPECTATIONS,
+        "((1, Log(top)), (-1, Log(bottom)))",
+        "((1, Log(top)), (1, Log(bottom)))",
+    ),
+    Misreading(
+        "the sides of a divergence",
+        "KL",
+        EXPECTATIONS,
+        "body = None if drawn is None else self._value(use, formula.body, drawn[1])",
+        "body = None if drawn is None else self._value(use, swapped(formula.body), drawn[1])",
+    ),
+    Misreading(
+        "the sides of a cross-entropy",
+        "CE",
+        EXPECTATIONS,
+        "body = None if drawn is None else self._value(use, formula.body, drawn[1])",
+        "body = None if drawn is None else self._value(use, swapped(formula.body), drawn[1])",
+    ),
+    Misreading(
+        "signs of a definition",
         "Jeffreys",
-        FUNCTIONALS,
-        "terms.Add(((1, there), (1, back)))",
-        "terms.Add(((1, there), (-1, back)))",
+        EXPECTATIONS,
+        "found.append((sign, value))",
+        "found.append((1, value))",
     ),
     Misreading(
-        "the sign of KL of a mixture",
-        "KL of a mixture",
-        FUNCTIONALS,
-        '(1 if kind == "KL" else -1, own)',
-        '(-1 if kind == "KL" else -1, own)',
+        "a mean inside a logarithm as a sum",
+        "IWAE",
+        EXPECTATIONS,
+        _MEAN_OF_DRAWS,
+        f"terms.Multiply(({_TIMES}, {_MEAN_OF_DRAWS}))",
     ),
     Misreading(
-        "the sign of H of a mixture",
-        "H of a mixture",
-        FUNCTIONALS,
-        '(1 if kind == "KL" else -1, own)',
-        "(1, own)",
+        "a logarithm inside the mean",
+        "IWAE",
+        EXPECTATIONS,
+        _MEAN_OF_DRAWS,
+        'terms.Apply("exp", (terms.Expectation(drawn[0], terms.Apply("log", (inner,)), use.expr.span),))',
+    ),
+    Misreading(
+        "a power of a density ignored",
+        "Renyi",
+        EXPECTATIONS,
+        "terms.Multiply((terms.Constant(power), log))",
+        "log",
+    ),
+    Misreading(
+        "a divisor that multiplies",
+        "JS",
+        EXPECTATIONS,
+        "terms.Constant(1 / divisor)",
+        "terms.Constant(divisor)",
     ),
     Misreading(
         "options of a divergence ignored",
         "Chi2",
-        FUNCTIONALS,
-        "        if options is None or expr.options:\n            return options",
-        "        if options is not None and expr.options:\n            return None, PATHWISE\n"
-        "        if options is None:\n            return options",
+        EXPECTATIONS,
+        "        if expr.options:\n            return options",
+        "        if expr.options:\n            return None, PATHWISE",
+    ),
+    Misreading(
+        "samples of a mean inside a logarithm ignored",
+        "IWAE",
+        EXPECTATIONS,
+        "over, samples, estimator, use.env",
+        "over, 2, estimator, use.env",
     ),
     Misreading(
         "width of MMD ignored",
         "MMD",
-        FUNCTIONALS,
-        "terms.Settings(kernel, widths, projections), rest",
-        "terms.Settings(kernel, (), projections), rest",
+        SAMPLES,
+        "tuple(map(float, widths)) if",
+        "() if",
     ),
     Misreading(
         "kernel of MMD ignored",
         "MMD",
-        FUNCTIONALS,
-        "terms.Settings(kernel, widths, projections), rest",
-        "terms.Settings(KERNELS[0], widths, projections), rest",
+        SAMPLES,
+        "kernel if isinstance(kernel, str)",
+        '"gaussian" if isinstance(kernel, str)',
     ),
     Misreading(
         "samples of a discrepancy ignored",
         "SW",
-        FUNCTIONALS,
-        "draws.append(self.whole.draw(side, samples, how, env, context, expr.span))",
-        "draws.append(self.whole.draw(side, None, how, env, context, expr.span))",
+        SAMPLES,
+        "side, samples, how, env",
+        "side, None, how, env",
+    ),
+    Misreading(
+        "samples of paired draws ignored",
+        "W",
+        SAMPLES,
+        "side, samples, how, env",
+        "side, None, how, env",
     ),
     Misreading(
         "TC for MI",
         "MI",
-        FUNCTIONALS,
+        BATCH,
         "terms.Aggregate(expr.kind, ",
         'terms.Aggregate("TC", ',
     ),
     Misreading(
         "MI for TC",
         "TC",
-        FUNCTIONALS,
+        BATCH,
         "terms.Aggregate(expr.kind, ",
         'terms.Aggregate("MI", ',
     ),
@@ -386,14 +425,14 @@ MISREADINGS = [
     Misreading(
         "the sign of a baseline",
         "baseline",
-        "plan/objectives.py",
+        "plan/lower/objectives.py",
         'advantage = build.binary("sub", value, build.unary("detach", self._lower(baseline[0])))',
         'advantage = build.binary("add", value, build.unary("detach", self._lower(baseline[0])))',
     ),
     Misreading(
         "a baseline that is left out",
         "baseline of a path",
-        "plan/objectives.py",
+        "plan/lower/objectives.py",
         'advantage = build.binary("sub", value, build.unary("detach", self._lower(baseline[0])))',
         "advantage = value",
     ),

@@ -39,20 +39,24 @@ class Mutant:
 
 VERIFIED = "tests/fuzz/test_verify.py::test_examples_pass"
 FORMS = "tests/objective/test_forms.py"
+MOMENTS = "tests/objective/test_moments.py"
+STATES = "tests/objective/test_marginals.py::test_one_factor_at_two_states_at_once"
 FAMILIES = "tests/vocabulary/test_families.py"
+CLOSED = "objective/rules/closed_form.py"
+FAMILY = "plan/lower/family_factors.py"
 MUTANTS = [
     Mutant(
         "the sign of a divergence",
         "objective/rewrite.py",
-        "body = left - self._log_product(term.right, inner)",
-        "body = left + self._log_product(term.right, inner)",
+        "return Expect(state.draw_symbol(term.draw), _formula(state, term.body))",
+        "return Expect(state.draw_symbol(term.draw), -_formula(state, term.body))",
         f"{VERIFIED}[vae]",
     ),
     Mutant(
         "a divergence subtracted with the sign of its other half",
-        "objective/rewrite.py",
-        'f"KL[{atom.label} || {others[0][1].atom.label}]", mine[0]',
-        'f"KL[{atom.label} || {others[0][1].atom.label}]", -mine[0]',
+        CLOSED,
+        "value = members[0].coefficient * sign * state.symbol(leaf)",
+        "value = members[0].coefficient * state.symbol(leaf)",
         f"{VERIFIED}[vae]",
     ),
     Mutant(
@@ -64,28 +68,42 @@ MUTANTS = [
     ),
     Mutant(
         "a closed form although a parent is drawn later",
-        "objective/rewrite.py",
-        "if source is draw and current in blocked:",
-        "if False and source is draw and current in blocked:",
-        FORMS,
+        CLOSED,
+        "    if later is None:",
+        "    if True:",
+        f"{FORMS}::test_a_closed_form_is_not_used_where_a_parent_descends_from_the_latent",
+    ),
+    Mutant(
+        "moments although a factor of the body is drawn later",
+        "objective/rules/moments.py",
+        "below = downstream(state, draw, variable) - {variable}",
+        "below = set()",
+        f"{MOMENTS}::test_moments_are_not_used_where_the_formula_descends_from_the_variable",
+    ),
+    Mutant(
+        "a parent that is reached through a deterministic variable",
+        "objective/rules/dependence.py",
+        "for name, factor in state.model.deterministic.items():",
+        "for name, factor in ():",
+        f"{FORMS}::test_a_closed_form_is_not_used_where_a_parent_descends_through_a_deterministic_variable",
     ),
     Mutant(
         "the constant of a log-density once instead of once an element",
-        "plan/environment.py",
-        "        number *= prod(lead)\n",
-        "",
+        FAMILY,
+        "times(prod(lead), text)",
+        "text",
         f"{VERIFIED}[factor_analysis]",
     ),
     Mutant(
         "a sum over one dimension too few",
-        "plan/environment.py",
+        FAMILY,
         "return build.sum_to_scalar(value, lead)",
         "return build.sum_to_scalar(value, lead) if len(lead) < 2 else build.sum_last(value, 1)",
         "tests/fuzz/test_programs.py::test_a_random_program",
     ),
     Mutant(
         "shared noise where independent noise is due",
-        "plan/environment.py",
+        FAMILY,
         "fresh = (identity, head, str(args))",
         'fresh = (identity, head, "")',
         "tests/fuzz/test_programs.py::test_a_random_program",
@@ -93,9 +111,44 @@ MUTANTS = [
     Mutant(
         "one draw where a product needs two",
         "objective/context.py",
-        "return Context(self.counted, self.options, {}, self.counter)",
-        "return Context(self.counted, self.options, self.pool, self.counter)",
-        FORMS,
+        "return replace(self, repetition=(*self.repetition, number))",
+        "return self",
+        f"{FORMS}::test_products_of_expectations_draw_independently",
+    ),
+    Mutant(
+        "two draws that should be one",
+        "objective/resolve.py",
+        "draw = self.pool.setdefault(draw, draw)",
+        "draw = self.pool.setdefault(apart := replace(draw, repetition=(*draw.repetition, len(self.pool))), apart)",
+        f"{FORMS}::test_terms_give_every_part_in_one_pass",
+    ),
+    Mutant(
+        "an expectation that shares the values of one inside it",
+        "plan/axes.py",
+        "taken |= self._around(draw.around) | self._inside(draw)",
+        "taken |= self._around(draw.around)",
+        STATES,
+    ),
+    Mutant(
+        "an expectation that shares the values of a sum inside it",
+        "plan/axes.py",
+        "self._outer[draw] = outer",
+        "self._outer[draw] = frozenset()",
+        STATES,
+    ),
+    Mutant(
+        "a reduction whose rule keeps the axis that it reduces",
+        "plan/ops.py",
+        "return args[0].axes[:at] + args[0].axes[at + 1 :]",
+        "return args[0].axes",
+        f"{FORMS}::test_many_samples_are_averaged_and_vectorised",
+    ),
+    Mutant(
+        "values shared with an expectation around that was met before",
+        "plan/axes.py",
+        "taken = self._around(outer) | {*others}",
+        "taken = {*others}",
+        STATES,
     ),
     Mutant(
         "a scale forgotten in a draw",
@@ -107,13 +160,13 @@ MUTANTS = [
     Mutant(
         "detach dropped",
         "objective/rewrite.py",
-        "return Detach(first)",
-        "return first",
+        "return head(*arguments) if row.exponent is None",
+        'return arguments[0] if name == "Detach" else head(*arguments) if row.exponent is None',
         f"{FORMS}::test_detach_stops_the_gradient",
     ),
     Mutant(
         "inputs of a net swapped",
-        "plan/expressions.py",
+        "plan/lower/expressions.py",
         'return build.make("cat", tuple(parts), shape=shape)',
         'return build.make("cat", tuple(reversed(parts)), shape=shape)',
         f"{VERIFIED}[conditional_vae]",
@@ -134,7 +187,7 @@ MUTANTS = [
     ),
     Mutant(
         "a loss that is summed over draws",
-        "plan/batch_mean.py",
+        "plan/passes/batch_mean.py",
         "build.constant(1.0 / samples)",
         "build.constant(1.0)",
         "tests/fuzz/test_programs.py::test_a_random_program",
@@ -148,9 +201,9 @@ MUTANTS = [
     ),
     Mutant(
         "a rename that forgets the parents",
-        "model/algebra.py",
-        "variables = (*atom.factor.targets, *atom.factor.parents)",
-        "variables = atom.factor.targets",
+        "model/values.py",
+        "names = (*self.factor.targets, *self.factor.parents)\n        now =",
+        "names = self.factor.targets\n        now =",
         "tests/model/test_algebra.py",
     ),
     Mutant(
@@ -162,35 +215,35 @@ MUTANTS = [
     ),
     Mutant(
         "a leave-one-out baseline that includes the draw itself",
-        "plan/objectives.py",
+        "plan/lower/objectives.py",
         "scale = build.constant(draw.samples / (draw.samples - 1))",
         "scale = build.constant(1.0)",
         "tests/objective/test_estimators.py::test_score_functions_are_unbiased",
     ),
     Mutant(
         "a score function inside a nonlinear function",
-        "objective/rewrite.py",
-        "            if not inside or body.has(BatchMean, BatchSum):",
-        "            if True:",
+        "objective/rules/gradients.py",
+        "        if not inside or body.has(BatchMean, BatchSum):",
+        "        if True:",
         "tests/objective/test_estimators.py::test_score_functions_inside_nonlinear_functions",
     ),
     Mutant(
         "an enumerated variable whose values weigh the same",
-        "plan/objectives.py",
+        "plan/lower/objectives.py",
         'total = build.binary("mul", probability, value)',
         'total = build.binary("mul", build.unary("detach", probability), value)',
         "tests/objective/test_estimators.py::test_enumeration_is_exact",
     ),
     Mutant(
         "a posterior without its evidence",
-        "objective/rewrite.py",
-        "return self._log_product(joint, env) - self._log_product(evidence, env)",
-        "return self._log_product(joint, env)",
+        "objective/rules/log_products.py",
+        "return log_product(state, joint, env) - log_product(state, evidence, env)",
+        "return log_product(state, joint, env)",
         "tests/objective/test_marginals.py::test_responsibilities_and_the_em_bound",
     ),
     Mutant(
         "a product of experts with precisions for scales",
-        "model/experts.py",
+        "inference/experts.py",
         '"scale": make.over(one, make.call("sqrt", total))',
         '"scale": make.over(one, total)',
         "tests/model/test_experts.py::test_a_product_is_normalised",

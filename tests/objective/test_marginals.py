@@ -211,3 +211,32 @@ p(c|x,y,z) = ∫ p(a) p(b|a) p(c|b) p(x|a) p(y|b) p(z|c) da db / p(x,y,z)
     for seen in (y, z):
         alpha = (alpha.unsqueeze(-1) + step).logsumexp(1) + D.Normal(model.m, 1.0).log_prob(seen.unsqueeze(-1))
     torch.testing.assert_close(model.factor("p(c|x,y,z)")(x, y, z).probs, alpha.softmax(-1))
+
+
+STATES = """
+x : real[1]
+y : real
+j, k, l : category[3]
+param t : real[3, 3] = [[1, 0.5, 0], [0, 1, 2], [0.3, 0, 1]]
+param m : real[3] = [-1, 0, 2]
+net g = Linear(3)
+q(k|x) = Categorical(logits = g(x))
+a(k|j) = Categorical(logits = t[j])
+p(y|k) = Normal(m[k], 1)
+s(y|j) = sum_k p(y|k) a(k|j)
+inside = E_{q(k|x)}[E_{a(k|j)[j -> k, k -> l]}[m[l] * m[k]]]
+summed = E_{q(k|x)}[log s(y|j)[j -> k]]
+both = E_{q(k|x)}[log p(y|k) + log s(y|j)[j -> k]]
+"""
+
+
+def test_one_factor_at_two_states_at_once() -> None:
+    """Both the values that are averaged over and those of what stands inside come from variables called k."""
+    model = compiled(STATES).Model().double()
+    x, y = torch.randn(4, 1).double(), torch.randn(4).double()
+    q, a, m = model.g(x).softmax(-1), model.t.softmax(-1), model.m
+    torch.testing.assert_close(model.inside(x=x), torch.einsum("nk,kl,k,l->n", q, a, m, m))
+    log_p = D.Normal(m, 1.0).log_prob(y[:, None])
+    log_s = torch.einsum("kl,nl->nk", a, log_p.exp()).log()
+    torch.testing.assert_close(model.summed(x=x, y=y), (q * log_s).sum(-1))
+    torch.testing.assert_close(model.both(x=x, y=y), (q * (log_p + log_s)).sum(-1))

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.distributions as D
@@ -115,3 +116,23 @@ def test_what_is_not_elementwise_is_sampled() -> None:
     source = compiled(text).source
     for name in "egh":
         assert "randn_like" in source.split(f"def {name}(")[1].split("def ")[0]
+
+
+def test_moments_are_not_used_where_the_formula_descends_from_the_variable() -> None:
+    """E[z tanh(w)] with w drawn from z is not E[z] tanh(w)."""
+    model = compiled(
+        """
+        x, z, w : real
+        param a : real = 2
+        q(z|x) = Normal(x, 1)
+        q(w|z) = Normal(a * z, 0.1)
+        e = E_{q(z|x) q(w|z); samples = 4000}[z * tanh(w)]
+        """
+    ).Model()
+    torch.manual_seed(0)
+    found = model.double().e(x=torch.zeros(1).double())
+    # Over z of N(0, 1) and w of N(2 z, 0.1), by Gauss-Hermite quadrature.
+    nodes, weights = np.polynomial.hermite_e.hermegauss(80)
+    z, w = nodes[:, None], 2 * nodes[:, None] + 0.1 * nodes[None, :]
+    exact = (weights[:, None] * weights[None, :] * z * np.tanh(w)).sum() / (2 * np.pi)
+    assert float(found.detach()) == pytest.approx(exact, abs=0.06)

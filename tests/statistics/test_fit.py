@@ -9,7 +9,9 @@ import scipy.integrate
 import scipy.stats
 import torch
 
+from pgcompile.model.variable import Variable
 from pgcompile.objective.terms import OBSERVED
+from pgcompile.reference.formulas import Formulas
 from pgcompile.verification.checks import EXACT, relative
 from pgcompile.verification.harness import Harness
 from pgcompile.vocabulary.families import families
@@ -63,10 +65,13 @@ def test_draws_of_an_objective_follow_their_distribution(law: Law) -> None:
     harness = Harness(compiled_program, None, 0)
     bench_value, calls = harness.runs("drawn", 1)
     reference = harness.reference(1, 1, harness.noise("drawn", calls), observed={})
-    draw = compiled_program.analysis.objectives["drawn"].draw
-    x = reference.variable("x", OBSERVED.extended(draw.variables, draw)).tensor
+    term = compiled_program.analysis.objectives["drawn"]
+    draw = term.draw
+    x = reference.variable(Variable("x"), OBSERVED.extended(draw.variables, draw)).tensor
+    formulas = Formulas(reference, compiled_program.analysis.resolver, term)
+    expected = formulas.whole("drawn")
     assert not reference.own_draws
-    expected = reference.term(compiled_program.analysis.objectives["drawn"])
+    assert formulas.differences == []
     assert relative(bench_value[0], expected) < EXACT
     assert_follows(law, x.reshape(N, *compiled_program.analysis.model.spaces["x"].shape).detach().numpy())
 

@@ -80,8 +80,8 @@ def summed(lowering: "FactorLowering", formula: FormulaLowering, expr: Expr, lea
         expr = expr.subs(DIM, formula.dim)
     if expr not in lowering.constants:
         constant = Add(*(term for term in Add.make_args(expr) if term.is_number))
-        size = -constant if constant.could_extract_minus_sign() else constant
-        lowering.constants[expr] = (expr - constant, float(constant.evalf(25)), meaning(size))
+        number = float(constant.evalf(25))
+        lowering.constants[expr] = (expr - constant, number, meaning(-constant if number < 0 else constant))
     rest, number, text = lowering.constants[expr]
     value = formula.lower(rest)
     total = reduced(lowering, value, lead)

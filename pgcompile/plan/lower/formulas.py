@@ -76,8 +76,8 @@ class FormulaLowering:
 
     def _make(self, expr: Expr) -> Value:
         if expr.is_number:
-            size = -expr if expr.could_extract_minus_sign() else expr
-            return self.builder.constant(float(expr.evalf(25)), meaning(size))
+            number = float(expr.evalf(25))
+            return self.builder.constant(number, meaning(-expr if number < 0 else expr))
         match expr:
             case Symbol():
                 return self.bindings[expr]

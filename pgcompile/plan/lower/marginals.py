@@ -32,15 +32,16 @@ def log_marginal(lowering: "FactorLowering", distribution: Distribution, env: En
     """log of a product with finite variables summed out, one at a time (Zhang & Poole 1994), in log space."""
     makers = {t: atom for atom in distribution.atoms for t in atom.targets}
     counts = hidden_states(distribution, lowering.model) or {}
-    taken = lowering.axes.around(bound(env, (*distribution.targets, *distribution.parents)))
+    outer = bound(env, (*distribution.targets, *distribution.parents))
     axes: dict[Variable, Axis] = {}
     draws: dict[Variable, Draw] = {}
     for position, variable in enumerate(distribution.hidden):
         draws[variable] = Draw(
             Distribution((makers[variable],)), 1, OBSERVED, enumerated=(variable,), repetition=(distribution, env)
         )
-        around = {*taken, *axes.values()}
-        axes[variable] = lowering.axes.summed(draws[variable], variable, counts[variable], position, around)
+        axes[variable] = lowering.axes.summed(
+            draws[variable], variable, counts[variable], position, outer, axes.values()
+        )
     tables: list[tuple[set[Variable], Value]] = []
     for atom in order_atoms(distribution):
         inside = {v for v in (*atom.targets, *atom.parents) if v in counts}
