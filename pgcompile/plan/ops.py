@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from pgcompile.diagnostics import InternalError
 from pgcompile.plan.values import Attribute, Axis, Value
+from pgcompile.vocabulary.functions import FUNCTIONS
 
 Shape = tuple[int, ...]
 ShapeRule = Callable[[tuple[Value, ...], tuple[Attribute, ...]], Shape]
@@ -137,12 +138,7 @@ def _no_axes(args: tuple[Value, ...], attributes: tuple[Attribute, ...]) -> tupl
 # --- folding ---
 
 
-def _softplus(x: float) -> float:
-    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
-
-
-def _sigmoid(x: float) -> float:
-    return 1.0 / (1.0 + math.exp(-x)) if x > -700 else 0.0
+_FUNCTION_HINTS = {"sigmoid": "probs", "detach": "detached"}
 
 
 def _elementwise(name: str, fold: Callable[[float], float] | None = None, hint: str | None = None) -> Operation:
@@ -162,31 +158,12 @@ _ROWS = (
     _leaf("constant"),
     _leaf("argument"),
     _leaf("attribute"),
-    # Elementwise functions of one value.
-    _elementwise("exp", math.exp),
-    _elementwise("log", math.log),
-    _elementwise("log1p", math.log1p),
-    _elementwise("expm1", math.expm1),
-    _elementwise("sqrt", math.sqrt),
+    # Elementwise functions of one value: those of the language, and others.
+    *(_elementwise(f.op, f.fold, _FUNCTION_HINTS.get(f.op)) for f in FUNCTIONS.values() if f.shape == "elementwise"),
     _elementwise("rsqrt", lambda x: 1.0 / math.sqrt(x)),
-    _elementwise("square", lambda x: x * x),
     _elementwise("reciprocal", lambda x: 1.0 / x),
-    _elementwise("abs", abs),
     _elementwise("lgamma", math.lgamma),
     _elementwise("digamma"),
-    _elementwise("sin", math.sin),
-    _elementwise("cos", math.cos),
-    _elementwise("tan", math.tan),
-    _elementwise("tanh", math.tanh),
-    _elementwise("erf", math.erf),
-    _elementwise("logit", lambda x: math.log(x) - math.log1p(-x)),
-    _elementwise("softplus", _softplus),
-    _elementwise("sigmoid", _sigmoid, hint="probs"),
-    _elementwise("relu", lambda x: max(x, 0.0)),
-    _elementwise("round"),
-    _elementwise("floor"),
-    _elementwise("sign"),
-    _elementwise("detach", hint="detached"),
     _elementwise("clamp_min"),
     _elementwise("clamp_max"),
     _elementwise("softmax"),

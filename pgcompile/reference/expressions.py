@@ -14,7 +14,7 @@ from pgcompile.model.literals import evaluate
 from pgcompile.model.model import Model
 from pgcompile.reference.fields import Field, aligned, constant, matmul
 from pgcompile.reference.nets import call_net, layer_tensor
-from pgcompile.reference.scopes import ELEMENTWISE, Scope
+from pgcompile.reference.scopes import Scope, elementwise
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.functions import FUNCTIONS
 
@@ -158,6 +158,6 @@ class Expressions:
             case "outer":
                 return Field(first.tensor.unsqueeze(-1) * arguments[1].tensor.unsqueeze(-2), 2)
             case name if name in FUNCTIONS:
-                return Field(ELEMENTWISE[name](first.tensor), first.rank)
+                return Field(elementwise(name)(first.tensor), first.rank)
             case _:
                 raise InternalError(f"the reference does not know {call.name}")

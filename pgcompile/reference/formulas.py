@@ -20,7 +20,7 @@ from pgcompile.reference.functionals import functional
 from pgcompile.reference.interpreter import Reference
 from pgcompile.reference.pairing import Pairing, draws_by_place
 from pgcompile.reference.readings import Options, Readings, detached
-from pgcompile.reference.scopes import ELEMENTWISE
+from pgcompile.reference.scopes import elementwise
 from pgcompile.syntax import tree
 
 
@@ -194,7 +194,7 @@ class Formulas:
                     lambda: chosen(*torch.broadcast_tensors(*(self.value(a, env) for a in arguments)))
                 )
             case _:
-                return self.averages.nonlinear(lambda: ELEMENTWISE[name](self.value(first, env)))
+                return self.averages.nonlinear(lambda: elementwise(name)(self.value(first, env)))
 
     # --- expressions of variables ---
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pgcompile.model.nets import ExprSegment, ExternNetwork, FunctionSegment, ModuleSegment, Net, NetSegment
 from pgcompile.reference.fields import Field, joined
-from pgcompile.reference.scopes import ELEMENTWISE, Scope
+from pgcompile.reference.scopes import Scope, elementwise
 from pgcompile.syntax import tree
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def apply_net(expressions: Expressions, name: str, inputs: list[Field]) -> Tenso
             case FunctionSegment("softmax" | "log_softmax" as function):
                 value = getattr(torch, function)(joined(inputs) if value is None else value, -1)
             case FunctionSegment(function):
-                value = ELEMENTWISE[function](joined(inputs) if value is None else value)
+                value = elementwise(function)(joined(inputs) if value is None else value)
             case NetSegment(other):
                 given = joined(inputs) if value is None else value
                 inner = apply_net(expressions, other, [Field(given, given.ndim - 1)])

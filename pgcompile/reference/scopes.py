@@ -25,25 +25,11 @@ class Scope:
         return {name.id: (b, i) for b in self.bindings for i, name in enumerate(b.names)}
 
 
-ELEMENTWISE: dict[str, Callable[[Tensor], Tensor]] = {
-    "exp": torch.exp,
-    "log": torch.log,
-    "log1p": torch.log1p,
-    "expm1": torch.expm1,
-    "softplus": lambda x: torch.logaddexp(x, torch.zeros_like(x)),
-    "sigmoid": torch.sigmoid,
-    "logit": torch.logit,
-    "tanh": torch.tanh,
-    "sin": torch.sin,
-    "cos": torch.cos,
-    "tan": torch.tan,
-    "erf": torch.erf,
-    "relu": torch.relu,
-    "sqrt": torch.sqrt,
-    "abs": torch.abs,
-    "square": torch.square,
-    "round": torch.round,
-    "floor": torch.floor,
-    "sign": torch.sign,
-    "detach": torch.Tensor.detach,
-}
+def elementwise(name: str) -> Callable[[Tensor], Tensor]:
+    """The function of that name as torch has it; softplus is taken from its definition."""
+    if name == "softplus":
+        return lambda x: torch.logaddexp(x, torch.zeros_like(x))
+    if name == "detach":
+        return torch.Tensor.detach
+    found: Callable[[Tensor], Tensor] = getattr(torch, name)
+    return found

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from pgcompile.diagnostics import InternalError
 from pgcompile.plan.values import Attribute, Value
+from pgcompile.vocabulary.functions import FUNCTIONS
 
 ADD, MULTIPLY, UNARY, ATOM = 1, 2, 3, 4
 
@@ -308,9 +309,9 @@ def _function(name: str) -> Template:
 
 
 _METHODS = (
-    "exp log log1p expm1 sigmoid tanh sin cos tan sqrt rsqrt abs square reciprocal lgamma digamma round floor sign erf "
-    "logit relu detach"
-).split()
+    *(function.op for function in FUNCTIONS.values() if function.shape == "elementwise"),
+    *("rsqrt", "reciprocal", "lgamma", "digamma"),
+)
 _FLAT = "torch.atleast_2d({0}).flatten(0, -2), {1.atom}.flatten()"
 
 TEMPLATES: dict[str, Template | Printer] = {

@@ -14,26 +14,16 @@ from pgcompile.plan.builder import Builder, merge_axes
 from pgcompile.plan.expansion import spread_lead
 from pgcompile.plan.meaning import meaning
 from pgcompile.plan.values import Value
+from pgcompile.vocabulary.functions import FUNCTIONS
 from pgcompile.vocabulary.symbols import DIM
 
 _UNARY = {
-    "exp": "exp",
+    **{f.symbol.rpartition(".")[2] or f.name: f.op for f in FUNCTIONS.values() if f.shape == "elementwise"},
     "loggamma": "lgamma",
-    "cos": "cos",
-    "sin": "sin",
-    "tan": "tan",
-    "Abs": "abs",
-    "erf": "erf",
-    "Softplus": "softplus",
-    "Sigmoid": "sigmoid",
-    "Tanh": "tanh",
-    "Relu": "relu",
-    "Log1p": "log1p",
-    "Expm1": "expm1",
     "Floor": "floor",
     "Round": "round",
-    "Detach": "detach",
 }
+"""The operation of each symbolic function of one argument."""
 _HELPERS = {
     "LogBesselI0": "log_bessel_i0",
     "BesselRatio": "bessel_ratio",
