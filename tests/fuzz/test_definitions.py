@@ -76,6 +76,7 @@ def _misread(fault: Misreading, monkeypatch: pytest.MonkeyPatch) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.count(fault.right) == 1, f"the fault `{fault.what}` has lost its target in {fault.file}"
     name = "pgcompile." + fault.file.removesuffix(".py").replace("/", ".")
+    functionals()  # the registry is filled once: before the fault, and so not with it
     sound = import_module(name)
     broken = ModuleType(name)
     monkeypatch.setitem(sys.modules, name, broken)
