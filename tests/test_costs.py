@@ -84,6 +84,7 @@ FAMILY = Family(
     support="real",
     equation="log p(x) = -z - 2 softplus(-z) - log scale, z = (x - loc) / scale",
     facts=facts,
+    distribution=distribution,
 )
 '''
 

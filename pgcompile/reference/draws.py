@@ -118,10 +118,10 @@ def _from_normal_or_uniform(base: D.Distribution, kinds: str, noise: Sequence[No
             return Drawn(base.loc - base.scale * _positive(_exponential(first)).log())
         case D.Geometric(), "uniform":
             return Drawn(torch.floor(_exponential(first) / -torch.log1p(-base.probs)))
-        case D.Uniform() | D.Cauchy(), "uniform":
-            return Drawn(base.icdf(first))
         case D.ContinuousBernoulli(), "uniform":
             return Drawn(_continuous_bernoulli(base.logits, first))
+        case D.Distribution(), "uniform" if _has_icdf(base):
+            return Drawn(base.icdf(first))
         case _:
             return None
 
@@ -254,3 +254,7 @@ class Choice(D.Distribution):
             value = torch.where(inside, drawn.to(value.dtype), value)
             below = above
         return value
+
+
+def _has_icdf(base: D.Distribution) -> bool:
+    return type(base).icdf is not D.Distribution.icdf

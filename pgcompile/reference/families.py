@@ -7,6 +7,8 @@ import torch
 import torch.distributions as D
 from torch import Tensor
 
+from pgcompile.vocabulary.families import families
+
 
 def family_of(name: str, found: dict[str, Any]) -> D.Distribution:
     """The distribution of that name.
@@ -24,7 +26,8 @@ def family_of(name: str, found: dict[str, Any]) -> D.Distribution:
     if name == "ContinuousBernoulli":
         # torch's expansion around 1/2 is good to 1e-8 only at the ends of its default range.
         return D.ContinuousBernoulli(**found, lims=(0.5 - 1e-5, 0.5 + 1e-5), validate_args=False)
-    made: D.Distribution = getattr(D, name)(**found, validate_args=False)
+    own = families()[name].distribution
+    made: D.Distribution = (getattr(D, name) if own is None else own())(**found, validate_args=False)
     return made
 
 

@@ -1,4 +1,4 @@
-"""The library that emitted modules copy from, read as text: special functions, and the transforms of flows."""
+"""The library that emitted modules copy from, read as text: functions, distributions, and the transforms of flows."""
 
 import ast
 import re
@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from textwrap import dedent
 
+from pgcompile.vocabulary.families import family_paths
 from pgcompile.vocabulary.transforms import fact_statements, transform_paths
 
 _ROOT = Path(__file__).resolve().parent
@@ -24,7 +26,7 @@ class Library:
 
     Args:
         sources: their text, those before others that build on them.
-        modules: the module that holds each.
+        modules: the module that each can be imported from; a class in the file of its family has none.
         uses: what each uses of the others.
     """
 
@@ -47,6 +49,8 @@ def library(*, flows: bool) -> Library:
             if name is not None:
                 nodes[name], modules[name] = node, module
                 texts[name] = _text(node, lines)
+    for node, text in _family_classes():
+        nodes[node.name], texts[node.name] = node, text
     ordered: dict[str, str] = {}
 
     def place(name: str) -> None:
@@ -68,7 +72,27 @@ def library_names() -> frozenset[str]:
     """Every name that an emitted file may hold, found without reading the files as Python."""
     pattern = re.compile(r"^(?:def |class )?(\w+)(?=\(|:| =)", re.MULTILINE)
     paths = (*_FUNCTIONS.values(), *_TRANSFORMS.values())
-    return frozenset(name for path in paths for name in pattern.findall(path.read_text(encoding="utf-8")))
+    found = {name for path in paths for name in pattern.findall(path.read_text(encoding="utf-8"))}
+    return frozenset({*found, *(node.name for node, _ in _family_classes())})
+
+
+@cache
+def _family_classes() -> tuple[tuple[ast.ClassDef, str], ...]:
+    """Classes in `distribution()` of the files of families: of those that torch lacks."""
+    found: list[tuple[ast.ClassDef, str]] = []
+    for path in family_paths():
+        text = path.read_text(encoding="utf-8")
+        if "\ndef distribution(" not in text:
+            continue
+        lines = text.splitlines()
+        makers = (n for n in ast.parse(text).body if isinstance(n, ast.FunctionDef) and n.name == "distribution")
+        found += [
+            (node, dedent("\n".join(lines[node.lineno - 1 : node.end_lineno])))
+            for maker in makers
+            for node in maker.body
+            if isinstance(node, ast.ClassDef)
+        ]
+    return tuple(found)
 
 
 def _text(node: ast.stmt, lines: list[str]) -> str:

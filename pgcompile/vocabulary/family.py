@@ -44,6 +44,8 @@ class Family:
         index_valued: whether the value is an index into its parameters' last dimension.
         torch_class: class of `torch.distributions`, or None where the emitted module brings its own.
         centre: attribute of the torch class that `sample_mean` propagates: the mean where there is one.
+        distribution: makes the class of its objects where neither torch nor the runtime has one; imports torch when
+            called. Emitted modules copy the class from its text.
         also_called: other names people use, for proposals.
         equation: one line for the documentation.
     """
@@ -58,6 +60,7 @@ class Family:
     index_valued: bool = False
     torch_class: str | None = None
     centre: str = "mean"
+    distribution: "Callable[[], type] | None" = None
     also_called: tuple[str, ...] = ()
     equation: str = ""
 

@@ -117,9 +117,9 @@ MUTANTS = [
     ),
     Mutant(
         "two draws that should be one",
-        "objective/resolve.py",
-        "draw = self.pool.setdefault(draw, draw)",
-        "draw = self.pool.setdefault(apart := replace(draw, repetition=(*draw.repetition, len(self.pool))), apart)",
+        "objective/draws.py",
+        "draw = whole.pool.setdefault(draw, draw)",
+        "draw = whole.pool.setdefault(apart := replace(draw, repetition=(*draw.repetition, len(whole.pool))), apart)",
         f"{FORMS}::test_terms_give_every_part_in_one_pass",
     ),
     Mutant(
@@ -194,14 +194,14 @@ MUTANTS = [
     ),
     Mutant(
         "a loss with the wrong sign",
-        "plan/methods.py",
+        "plan/methods/objectives.py",
         '-1 if line.direction == "maximize" else 1',
         '1 if line.direction == "maximize" else -1',
         f"{VERIFIED}[vae]",
     ),
     Mutant(
         "a rename that forgets the parents",
-        "model/values.py",
+        "model/factors.py",
         "names = (*self.factor.targets, *self.factor.parents)\n        now =",
         "names = self.factor.targets\n        now =",
         "tests/model/test_algebra.py",

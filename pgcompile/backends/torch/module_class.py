@@ -82,7 +82,7 @@ def emit(plan: ModulePlan, class_name: str, program: Source, *, link: bool = Fal
 def _file(writer: MethodWriter, class_name: str, origin: str, link: bool) -> list[Line]:
     body = _class(writer, class_name)
     text = "\n".join(line.text for line in body)
-    library = "" if link else _library_text(writer)
+    library = _library_text(writer, link=link)
     lines = [Line(f'"""{_title(writer.plan, origin)}"""'), Line("")]
     lines += _imports(text, library)
     if link and writer.used:
@@ -124,13 +124,13 @@ def _library_imports(writer: MethodWriter) -> list[Line]:
     """Imports of the library functions in use."""
     modules = writer.library.modules
     lines: list[Line] = []
-    for module in sorted({modules[name] for name in writer.used}):
-        lines += linked(module, sorted(name for name in writer.used if modules[name] == module))
+    for module in sorted({modules[name] for name in writer.used if name in modules}):
+        lines += linked(module, sorted(name for name in writer.used if modules.get(name) == module))
     return lines
 
 
-def _library_text(writer: MethodWriter) -> str:
-    """The text of the library functions in use, and of those that they call."""
+def _library_text(writer: MethodWriter, *, link: bool) -> str:
+    """The text of the library functions in use and of those that they call; where linked, of those without a module."""
     if not writer.used:
         return ""
     sources = writer.library.sources
@@ -141,7 +141,9 @@ def _library_text(writer: MethodWriter) -> str:
         if name not in needed:
             needed.add(name)
             pending += writer.library.uses[name]
-    return "\n\n\n".join(sources[name] for name in sources if name in needed)
+    return "\n\n\n".join(
+        sources[name] for name in sources if name in needed and not (link and name in writer.library.modules)
+    )
 
 
 # --- the class ---
