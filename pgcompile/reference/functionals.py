@@ -10,7 +10,6 @@ import torch
 import torch.distributions as D
 from torch import Tensor
 
-from pgcompile.diagnostics import InternalError
 from pgcompile.model.distributions import Distribution
 from pgcompile.model.factors import FamilyUse
 from pgcompile.model.literals import evaluate, flatten
@@ -21,6 +20,7 @@ from pgcompile.reference.discrepancies import kernel_distance, paired_distance, 
 from pgcompile.reference.factors import distribution
 from pgcompile.reference.interpreter import Reference
 from pgcompile.reference.readings import Options
+from pgcompile.reference.stated import stated
 from pgcompile.syntax import tree
 
 if TYPE_CHECKING:
@@ -32,9 +32,7 @@ def functional(formulas: Formulas, node: tree.Functional, env: Env) -> Tensor:
     kind, *critic = node.kind.split("_", 1)
     if critic:
         return critics.estimate(formulas, kind, critic[0], node, env)
-    if node.kind not in _DEFINED:
-        raise InternalError(f"the reference does not know {node.kind}")
-    return _DEFINED[node.kind](formulas, node, env)
+    return DEFINED.get(node.kind, stated)(formulas, node, env)
 
 
 # --- expectations of log-densities ---
@@ -232,7 +230,7 @@ def _aggregate(formulas: Formulas, node: tree.Functional, env: Env, value: Calla
     return formulas.averages.mean(draw, body)
 
 
-_DEFINED: dict[str, Callable[[Formulas, tree.Functional, Env], Tensor]] = {
+DEFINED: dict[str, Callable[[Formulas, tree.Functional, Env], Tensor]] = {
     "KL": _kullback_leibler,
     "H": _entropy,
     "CE": _cross_entropy,

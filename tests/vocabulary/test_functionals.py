@@ -8,6 +8,7 @@ import pytest
 
 from pgcompile.diagnostics import Source
 from pgcompile.pipeline import analyse
+from pgcompile.reference.functionals import DEFINED
 from pgcompile.syntax.grammar import parser
 from pgcompile.views.latex import latex
 from pgcompile.vocabulary.definition import (
@@ -209,3 +210,8 @@ def test_close_words_are_proposed() -> None:
     ):
         (found,) = analyse(Source(program.format(formula))).diagnostics
         assert found.help is not None and found.help.startswith(help)
+
+
+def test_the_judge_defines_every_functional_itself() -> None:
+    """Those with a critic (`KL_d`) are its losses, which `reference/critics.py` has."""
+    assert {name for name in functionals() if not name.endswith("_d")} <= DEFINED.keys()
