@@ -52,12 +52,8 @@ def plan(
         return None
     if over.evidence:
         return _posterior(over, estimator, samples, model, sink, span)
-    for atom in over.atoms:
-        undrawn = kind_of(atom.factor).undrawn(atom.factor.definition)
-        if undrawn is not None:
-            why, instead = undrawn
-            sink.add("PGC409", span, f"samples of {atom.label} cannot be drawn here: {why}", help=instead)
-            return None
+    if not _can_be_drawn(over, sink, span):
+        return None
     enumerated: list[Variable] = []
     scored: list[Variable] = []
     relaxed: list[Variable] = []
@@ -96,6 +92,32 @@ def plan(
     if wrong is not None:
         sink.add("PGC409", span, f"{wrong[0]} over {over.label} has no effect: {wrong[1]}", help="leave it out")
         return None
+    _warn_of_cost(estimator, samples, table, enumerated, scored, sink, span)
+    if samples is None:
+        samples = DRAWS if scored and estimator.baseline is None else 1
+    return Plan(samples, tuple(enumerated), tuple(scored), tuple(relaxed))
+
+
+def _can_be_drawn(over: Distribution, sink: Sink, span: Span) -> bool:
+    for atom in over.atoms:
+        undrawn = kind_of(atom.factor).undrawn(atom.factor.definition)
+        if undrawn is not None:
+            why, instead = undrawn
+            sink.add("PGC409", span, f"samples of {atom.label} cannot be drawn here: {why}", help=instead)
+            return False
+    return True
+
+
+def _warn_of_cost(
+    estimator: Estimator,
+    samples: int | None,
+    table: int,
+    enumerated: list[Variable],
+    scored: list[Variable],
+    sink: Sink,
+    span: Span,
+) -> None:
+    """Remark on tables that are large, and on gradients that are noisy."""
     if table > LARGEST_TABLE:
         sink.add(
             "W127",
@@ -111,9 +133,6 @@ def plan(
             reasons=["its variance is that of the whole objective, not of what distinguishes the draws"],
             help="write samples=4, which gives each draw the mean of the others, or baseline=b(...)",
         )
-    if samples is None:
-        samples = DRAWS if scored and estimator.baseline is None else 1
-    return Plan(samples, tuple(enumerated), tuple(scored), tuple(relaxed))
 
 
 def _without_effect(

@@ -83,6 +83,15 @@ def spread_lead(build: "Builder", values: list[Value]) -> list[Value]:
     ]
 
 
+def joined(build: "Builder", parts: list[Value]) -> Value:
+    """Joined along the last dimension; what lacks batch dimensions or draw axes is expanded."""
+    if len(parts) == 1:
+        return parts[0]
+    whole = spread_lead(build, parts)
+    shape = (*whole[0].shape[:-1], sum(v.shape[-1] for v in parts))
+    return build.make("cat", tuple(whole), shape=shape)
+
+
 def every_value(build: "Builder", kind: str, categories: int, shape: tuple[int, ...], axis: Axis) -> Value:
     """Every value of a finite variable, along an axis of its own.
 

@@ -9,7 +9,7 @@ from pgcompile.model.model import Model
 from pgcompile.model.nets import ExprSegment, ExternNetwork, FunctionSegment, ModuleSegment, Net, NetSegment
 from pgcompile.model.typed import Constant
 from pgcompile.plan.builder import Builder
-from pgcompile.plan.expansion import spread_lead
+from pgcompile.plan.expansion import joined, spread_lead
 from pgcompile.plan.lower.formulas import is_every_index, pick, rows_along_axis
 from pgcompile.plan.tensors import Tensors
 from pgcompile.plan.values import Value
@@ -212,7 +212,7 @@ class ExpressionLowering:
             case "keep":
                 return build.make(function.op, (first,), shape=first.shape)
             case "cat":
-                return self.cat(args)
+                return joined(self.builder, args)
             case "transpose":
                 return build.make("transpose", (first,), shape=first.shape[::-1])
             case "square":
@@ -244,15 +244,6 @@ class ExpressionLowering:
         shape = (*value.shape, space.categories)
         return self.builder.make("one_hot", (value,), (space.categories,), shape=shape)
 
-    def cat(self, args: list[Value]) -> Value:
-        """Joined along the last dimension; what lacks batch dimensions or draw axes is expanded."""
-        if len(args) == 1:
-            return args[0]
-        build = self.builder
-        parts = spread_lead(build, args)
-        shape = (*parts[0].shape[:-1], sum(v.shape[-1] for v in args))
-        return build.make("cat", tuple(parts), shape=shape)
-
     def net(self, name: str, args: list[Value]) -> Results:
         """A net applied to values."""
         net = self.model.nets[name]
@@ -272,15 +263,15 @@ class ExpressionLowering:
                 case ModuleSegment() if segment.cell_states:
                     return self._cell(segment, args)
                 case ModuleSegment():
-                    value = self.cat(args) if value is None else value
+                    value = joined(self.builder, args) if value is None else value
                     value = self._module(segment, value)
                 case FunctionSegment(function):
-                    value = self.function(function, [self.cat(args) if value is None else value], {})
+                    value = self.function(function, [joined(self.builder, args) if value is None else value], {})
                 case NetSegment(other):
-                    found = self.net(other, [self.cat(args) if value is None else value])
+                    found = self.net(other, [joined(self.builder, args) if value is None else value])
                     assert isinstance(found, Value)
                     value = found
-        return value if value is not None else self.cat(args)
+        return value if value is not None else joined(self.builder, args)
 
     def _module(self, segment: ModuleSegment, x: Value) -> Value:
         build = self.builder
@@ -295,8 +286,7 @@ class ExpressionLowering:
         build = self.builder
         module = self.tensors.module(segment)
         states = segment.cell_states
-        joined = [self.cat(args[:-states]), *args[-states:]]
-        spread = spread_lead(build, joined)
+        spread = spread_lead(build, [joined(build, args[:-states]), *args[-states:]])
         full = spread[0]
         flat = [
             build.make("flatten_batch", (value,), (1,), shape=value.shape) if full.batched else value

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from pgcompile.model.factors import Atom, FlowUse
 from pgcompile.objective.terms import Env
+from pgcompile.plan.expansion import joined
 from pgcompile.plan.lower.family_factors import log_density_of_family
 from pgcompile.plan.lower.requests import DrawRequest
 from pgcompile.plan.names import density_name
@@ -23,7 +24,7 @@ def flow_context(lowering: "FactorLowering", definition: FlowUse, atom: Atom, en
         if value.rank == 0:
             value = lowering.builder.make("unsqueeze", (value,), (1,), shape=(1,))
         parts.append(value)
-    return lowering.builder.name(expressions.cat(parts), "context") if parts else None
+    return lowering.builder.name(joined(lowering.builder, parts), "context") if parts else None
 
 
 def apply_flow(

@@ -12,6 +12,7 @@ from sympy.core.function import AppliedUndef
 from pgcompile.diagnostics import InternalError
 from pgcompile.plan.builder import Builder, merge_axes
 from pgcompile.plan.expansion import spread_lead
+from pgcompile.plan.lower.sums import chain, product
 from pgcompile.plan.meaning import meaning
 from pgcompile.plan.values import Value
 from pgcompile.vocabulary.functions import FUNCTIONS
@@ -115,9 +116,9 @@ class FormulaLowering:
                 values.extend((coefficient, self._lower(body)) for coefficient, body in group)
                 continue
             inner = [(Integer(1 if c > 0 else -1), self._lower(body)) for c, body in group]
-            sign, total = self._chain(inner)
+            sign, total = chain(self.builder, inner)
             values.append((sign * number, total))
-        sign, total = self._chain(values)
+        sign, total = chain(self.builder, values)
         return total if sign > 0 else self.builder.unary("neg", total)
 
     def _split(self, term: Expr) -> tuple[Rational, Expr]:
@@ -154,44 +155,6 @@ class FormulaLowering:
             left.remove((coefficient, body))
         return left
 
-    def _chain(self, terms: list[tuple[Rational, Value]]) -> tuple[Rational, Value]:
-        """A sum from left to right, positive terms first; the sign is -1 where every term is negative."""
-        scaled: list[tuple[int, Value]] = []
-        for coefficient, value in terms:
-            if value.constant is not None and coefficient < 0:
-                scaled.append((-1, self._times(-coefficient, value)))
-            else:
-                scaled.append((1 if coefficient > 0 else -1, self._times(abs(coefficient), value)))
-        if all(value.constant is not None for _, value in scaled):
-            total = sum(sign * (value.constant or 0.0) for sign, value in scaled)
-            return Integer(1), self.builder.constant(total)
-        constants = [(sign, value) for sign, value in scaled if value.constant is not None]
-        numbers = sum(sign * (value.constant or 0.0) for sign, value in constants)
-        rest = [(sign, value) for sign, value in scaled if value.constant is None]
-        positive = [value for sign, value in rest if sign > 0]
-        negative = [value for sign, value in rest if sign < 0]
-        flip = not positive and not (len(negative) == 1 and negative[0].op == "mul")
-        if flip:
-            positive, negative, numbers = negative, [], -numbers
-        if not positive:
-            positive = [self.builder.unary("neg", negative.pop(0))]
-        total_value = positive[0]
-        for value in positive[1:]:
-            total_value = self.builder.binary("add", total_value, value)
-        for value in negative:
-            total_value = self.builder.binary("sub", total_value, value)
-        if numbers:
-            op = "add" if numbers > 0 else "sub"
-            alone = constants[0][1] if len(constants) == 1 else self.builder.constant(numbers)
-            number = alone if (alone.constant or 0.0) > 0 else self.builder.negated(alone)
-            total_value = self.builder.binary(op, total_value, number)
-        return Integer(-1 if flip else 1), total_value
-
-    def _times(self, coefficient: Rational, value: Value) -> Value:
-        return (
-            value if coefficient == 1 else self.builder.binary("mul", self.builder.constant(float(coefficient)), value)
-        )
-
     # --- products ---
 
     def _mul(self, expr: Expr) -> Value:
@@ -215,8 +178,8 @@ class FormulaLowering:
         number = float(coefficient.evalf(25))
         for value in numbers:
             number *= value.constant or 0.0
-        result = self._product(values)
-        below = self._product([self._power(b, e) for b, e in under])
+        result = product(self.builder, values)
+        below = product(self.builder, [self._power(b, e) for b, e in under])
         if below is not None:
             result = self.builder.binary("div", result if result is not None else self.builder.constant(number), below)
             if not values:
@@ -231,7 +194,7 @@ class FormulaLowering:
         others = [f for f in over if f not in logs]
         if len(logs) != 1 or not others:
             return []
-        weight = self._product([self._power(b, e) for b, e in others])
+        weight = product(self.builder, [self._power(b, e) for b, e in others])
         assert weight is not None
         if weight.constant is not None:
             return []
@@ -254,18 +217,10 @@ class FormulaLowering:
         over[:] = [f for f in over if f[1] != exponent]
         under[:] = [f for f in under if f[1] != exponent]
         quotient = Mul(*tops, evaluate=False) if len(tops) > 1 else tops[0]
-        below = self._product([self._lower(b) for b in bottoms])
+        below = product(self.builder, [self._lower(b) for b in bottoms])
         assert below is not None
         ratio = self.builder.binary("div", self._lower(quotient), below)
         return [self.builder.unary("square" if exponent == 2 else "sqrt", ratio)]
-
-    def _product(self, values: list[Value]) -> Value | None:
-        if not values:
-            return None
-        result = values[0]
-        for value in values[1:]:
-            result = self.builder.binary("mul", result, value)
-        return result
 
     def _pow(self, expr: Expr) -> Value:
         base, exponent = expr.as_base_exp()
