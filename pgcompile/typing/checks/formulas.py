@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from pgcompile.model.factors import Deterministic, Extern, Factor, LogDensityUse, Mixture
-from pgcompile.model.model import Model
+from pgcompile.model.factors import Deterministic, Extern, LogDensityUse, Mixture
 from pgcompile.syntax import tree
+from pgcompile.typing.checks.circles import is_in_circle
 from pgcompile.typing.checks.context import FactorContext
 from pgcompile.typing.scope import Scope
 from pgcompile.vocabulary.layers import show
@@ -14,15 +14,7 @@ def check_deterministic(context: FactorContext, made: Deterministic) -> None:
     """Check `x = expr`: x is not defined by itself, and is what it is declared as."""
     model, sink, typer = context.model, context.sink, context.typer
     variable = context.factor.targets[0]
-    circle = _circle(context.factor, model)
-    if circle is not None:
-        sink.add(
-            "PGC209",
-            context.factor.span,
-            f"{variable} is defined in terms of itself",
-            reasons=[" -> ".join(circle)],
-            help="define one of them without the others",
-        )
+    if is_in_circle(context):
         model.untyped.add(variable)
         return
     value = typer.typed(made.expr, context.scope(made.bindings))
@@ -39,21 +31,6 @@ def check_deterministic(context: FactorContext, made: Deterministic) -> None:
             f"{variable} is declared as `{declared}`, this is {show(value.shape)}",
             help=f"declare {variable} as `{replace(declared, shape=value.shape)}`, or change the formula",
         )
-
-
-def _circle(factor: Factor, model: Model) -> list[str] | None:
-    """The variables through which a deterministic one is defined by itself."""
-    paths = [[factor.targets[0]]]
-    seen: set[str] = set()
-    while paths:
-        path = paths.pop()
-        for parent in model.deterministic[path[-1]].parents:
-            if parent == factor.targets[0]:
-                return [*path, parent]
-            if parent in model.deterministic and parent not in seen:
-                seen.add(parent)
-                paths.append([*path, parent])
-    return None
 
 
 def check_extern(context: FactorContext, definition: Extern) -> None:
