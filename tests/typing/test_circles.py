@@ -5,7 +5,13 @@ import pytest
 import pgcompile as pgc
 from tests.conftest import compiled
 
-HEAD = "x : real[2]\nk : category[3]\nd, e : real\nparam m, w : real[3] = normal(1)\nq(k|x) = Categorical(logits = x[0] * m)\n"
+HEAD = """
+x : real[2]
+k : category[3]
+d, e : real
+param m, w : real[3] = normal(1)
+q(k|x) = Categorical(logits = x[0] * m)
+"""
 
 
 @pytest.mark.parametrize(
