@@ -30,14 +30,15 @@ def render(found: Diagnostic, *, colour: bool) -> str:
     name, line, column = found.source.position(found.span.start)
     margin = " " * len(str(line))
     lines.append(f"{margin}{paint('-->', '34')} {name}:{line}:{column}")
-    lines.extend(_frame(found, found.span, tone, margin, paint))
+    unlabelled = [span for span, label in found.related if not label]
+    lines.extend(_frame(found.source, [found.span, *unlabelled], tone, margin, paint))
     for span, label in found.related:
         if not label:
             continue
         _, other, other_column = found.source.position(span.start)
         lines.append(f"{margin}{paint(':::', '34')} {label} (line {other}, column {other_column})")
         if other != line:
-            lines.extend(_frame(found, span, "34", margin, paint))
+            lines.extend(_frame(found.source, [span], "34", margin, paint))
     lines.extend(f"{margin} {paint('=', '34')} {_indent(reason, margin)}" for reason in found.reasons)
     if found.help:
         lines.append(f"{margin} {paint('=', '34')} {paint('help', '32')}: {_indent(found.help, margin)}")
@@ -48,8 +49,7 @@ def render_place(source: Source, span: Span) -> str:
     """A place of a program: where it is, its line, and carets under it, without colours."""
     name, line, column = source.position(span.start)
     margin = " " * len(str(line))
-    found = Diagnostic("PGC000", span, "", source)
-    return "\n".join([f"{margin}--> {name}:{line}:{column}", *_frame(found, span, "31", margin, _painter(False))])
+    return "\n".join([f"{margin}--> {name}:{line}:{column}", *_frame(source, [span], "31", margin, _painter(False))])
 
 
 class _painter:
@@ -67,18 +67,16 @@ def _indent(text: str, margin: str) -> str:
     return text.replace("\n", f"\n{margin}   ")
 
 
-def _frame(found: Diagnostic, span: Span, tone: str, margin: str, paint: _painter) -> list[str]:
-    """The source line with carets under the span (its first line, if it covers several)."""
-    start, text = found.source.line_at(span.start)
-    _, line, _ = found.source.position(span.start)
+def _frame(source: Source, spans: list[Span], tone: str, margin: str, paint: _painter) -> list[str]:
+    """The source line of the first span (of its first line), with carets under it and under others on that line."""
+    span, *others = spans
+    start, text = source.line_at(span.start)
+    _, line, _ = source.position(span.start)
     begin = span.start - start
     end = max(min(span.end - start, len(text)), begin + 1)
     if len(text) > _MAX_LINE:
         text, begin, end = _window(text, begin, end)
-    # Places without a label of their own belong to the same caret line.
-    more = [
-        s for s, label in found.related if not label and span is found.span and start <= s.start <= start + len(text)
-    ]
+    more = [s for s in others if start <= s.start <= start + len(text)]
     bar = paint("|", "34")
     head = _printable(text[:begin])
     marked = _printable(text[begin:end])

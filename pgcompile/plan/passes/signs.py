@@ -4,6 +4,8 @@ from collections import Counter
 
 from pgcompile.plan.values import Value, live_values
 
+_ROOM = 7  # letters of the names in `cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")`
+
 
 def finish_bernoullis(outputs: list[Value]) -> None:
     """Fold the signs of Bernoulli log-probabilities into sums, and write out those that need no broadcasting.
@@ -34,10 +36,19 @@ def _fold_signs(outputs: list[Value]) -> None:
 
 
 def _write_out(outputs: list[Value]) -> None:
-    """`cross_entropy = ...` of each element and its sum, where both arguments have the same dimensions."""
+    """`cross_entropy = ...` of each element and its sum, where both arguments have the same dimensions.
+
+    A call of torch's function that does not fit on a line is left to the library's, with the sign that is wanted.
+    """
     numbered: list[Value] = []
-    for value in live_values(outputs):
-        if value.op in ("bernoulli_log_prob", "bernoulli_cross_entropy") and _alike(*value.args):
+    live = live_values(outputs)
+    hints = Counter(value.hints[0] for value in live if value.hints)
+    for value in live:
+        if (
+            value.op in ("bernoulli_log_prob", "bernoulli_cross_entropy")
+            and _alike(*value.args)
+            and _fits(value, hints)
+        ):
             numbered += _parts(value)
         numbered.append(value)
     for number, value in enumerate(numbered):
@@ -68,6 +79,17 @@ def _like(value: Value, op: str, args: tuple[Value, ...], attributes: tuple[int,
     made = Value(op, args, attributes, shape, value.batched, value.axes, -1, value.section)
     made.origins = value.origins
     return made
+
+
+def _fits(value: Value, hints: Counter[str]) -> bool:
+    """Whether the names of the arguments, which are shorter where they are the only ones, leave room on a line."""
+    names: list[str] = []
+    for arg in value.args:
+        if arg.op == "argument":
+            names.append(str(arg.attributes[0]))
+        else:
+            names.append(next((hint for hint in arg.hints if hints[hint] <= 1), arg.hints[-1] if arg.hints else arg.op))
+    return sum(map(len, names)) <= _ROOM
 
 
 def _alike(a: Value, b: Value) -> bool:

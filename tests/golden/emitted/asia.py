@@ -105,13 +105,6 @@ def every_state(like: Tensor, base: int, shape: tuple, batch: tuple, index=False
     return values if index else values.to(like.dtype)
 
 
-def bernoulli_cross_entropy(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
-    """-log Bernoulli(x; logits), summed over the last `rank` dimensions; both broadcast."""
-    logits, x = torch.broadcast_tensors(logits, x)
-    entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
-    return entropy.sum(tuple(range(-rank, 0))) if rank else entropy
-
-
 def bernoulli_log_prob(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
     """log Bernoulli(x; logits), summed over the last `rank` dimensions; both broadcast."""
     logits, x = torch.broadcast_tensors(logits, x)
@@ -301,23 +294,18 @@ class Asia(nn.Module):
         log_p_asia = -0.010050335853501442 * (1.0 - asia) - 4.605170185988092 * asia
         log_p_smoke = bernoulli_log_prob(self.smokers, smoke, 0)
         logits_tub = 1.6506808709681495 * asia - 4.59511985013459
-        cross_entropy = bernoulli_cross_entropy(logits_tub, tub, 0)
-        log_p_tub = -cross_entropy
+        log_p_tub = bernoulli_log_prob(logits_tub, tub, 0)
         logits_lung = 2.3978952727983707 * smoke - 4.59511985013459
-        cross_entropy_2 = bernoulli_cross_entropy(logits_lung, lung, 0)
-        log_p_lung = -cross_entropy_2
+        log_p_lung = bernoulli_log_prob(logits_lung, lung, 0)
         logits_bronc = 1.252762968495368 * smoke - 0.8472978603872038
-        cross_entropy_3 = bernoulli_cross_entropy(logits_bronc, bronc, 0)
-        log_p_bronc = -cross_entropy_3
+        log_p_bronc = bernoulli_log_prob(logits_bronc, bronc, 0)
         either = torch.maximum(tub, lung)
         logits_xray = 6.836259277277065 * either - 2.9444389791664403
-        cross_entropy_4 = bernoulli_cross_entropy(logits_xray, xray, 0)
-        log_p_xray = -cross_entropy_4
+        log_p_xray = bernoulli_log_prob(logits_xray, xray, 0)
         short = 3.0445224377234226 * either - 2.197224577336219
         wheezing = 1.3862943611198908 + 0.8109302162163288 * either
         logits_dysp = short * (1.0 - bronc) + wheezing * bronc
-        cross_entropy_5 = bernoulli_cross_entropy(logits_dysp, dysp, 0)
-        log_p_dysp = -cross_entropy_5
+        log_p_dysp = bernoulli_log_prob(logits_dysp, dysp, 0)
         total = log_p_asia + log_p_smoke + log_p_tub + log_p_lung
         return total + log_p_bronc + log_p_xray + log_p_dysp
 

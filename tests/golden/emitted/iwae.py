@@ -54,6 +54,13 @@ def bernoulli_cross_entropy(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
     return entropy.sum(tuple(range(-rank, 0))) if rank else entropy
 
 
+def bernoulli_log_prob(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
+    """log Bernoulli(x; logits), summed over the last `rank` dimensions; both broadcast."""
+    logits, x = torch.broadcast_tensors(logits, x)
+    entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+    return -entropy.sum(tuple(range(-rank, 0))) if rank else -entropy
+
+
 class Iwae(nn.Module):
     """p(z) p(x|z); q(z|x); x: boolean[64], z: real[8]."""
 
@@ -161,8 +168,7 @@ class Iwae(nn.Module):
         z_2 = loc + scale * torch.randn_like(loc)
         # log p(x|z)
         p_logits_x_3 = self.decoder(z_2)
-        cross_entropy_3 = bernoulli_cross_entropy(p_logits_x_3, x, 0)
-        log_p_x = -cross_entropy_3.sum(-1)
+        log_p_x = bernoulli_log_prob(p_logits_x_3, x)
         # KL[q(z|x) || p(z)], closed form
         kl = (0.5 * (loc.square() + scale.square() - 1.0) - scale.log()).sum(-1)
         return {

@@ -159,7 +159,7 @@ class Mmvae(nn.Module):
         z = q_x_loc_z + q_x_scale_z * noise
         # log p(x|z)
         p_logits_x = self.pixels(z)
-        cross_entropy = bernoulli_cross_entropy(p_logits_x, x, 0)
+        cross_entropy = bernoulli_cross_entropy(p_logits_x, x)
         # log p(y|z)
         p_logits_y = self.classes(z)
         column = y.unsqueeze(-1)
@@ -172,7 +172,7 @@ class Mmvae(nn.Module):
         z_2 = q_y_loc_z + q_y_scale_z * noise_2
         # log p(x|z)
         p_logits_x_2 = self.pixels(z_2)
-        cross_entropy_2 = bernoulli_cross_entropy(p_logits_x_2, x, 0)
+        cross_entropy_2 = bernoulli_cross_entropy(p_logits_x_2, x)
         # log p(y|z)
         p_logits_y_2 = self.classes(z_2)
         log_p_y_2 = p_logits_y_2.log_softmax(-1).gather(-1, column).squeeze(-1)
@@ -202,7 +202,7 @@ class Mmvae(nn.Module):
         # E_{q_y(z|y)}[log p(z)], closed form
         total_5 = q_y_loc_z.square() + q_y_scale_z.square()
         expected_z_2 = (-(0.5 * total_5 + 0.5 * math.log(2 * math.pi))).sum(-1)
-        total_6 = log_p_y - cross_entropy.sum(-1) - cross_entropy_2.sum(-1) + log_p_y_2
+        total_6 = log_p_y - cross_entropy - cross_entropy_2 + log_p_y_2
         return 0.5 * (total_6 + expected_z + expected_z_2 - log_q_z - log_q_z_2)
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
@@ -294,10 +294,10 @@ class Mmvae(nn.Module):
         check_shapes("log_prob", x=(x, (64,)), y=(y, (), True), z=(z, (8,)))
         log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
         logits_x = self.pixels(z)
-        cross_entropy = bernoulli_cross_entropy(logits_x, x, 0)
+        cross_entropy = bernoulli_cross_entropy(logits_x, x)
         logits_y = self.classes(z)
         log_p_y = logits_y.log_softmax(-1).gather(-1, y.unsqueeze(-1)).squeeze(-1)
-        return log_p_z - cross_entropy.sum(-1) + log_p_y
+        return log_p_z - cross_entropy + log_p_y
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""

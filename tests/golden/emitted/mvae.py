@@ -94,6 +94,13 @@ def bernoulli_cross_entropy(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
     return entropy.sum(tuple(range(-rank, 0))) if rank else entropy
 
 
+def bernoulli_log_prob(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
+    """log Bernoulli(x; logits), summed over the last `rank` dimensions; both broadcast."""
+    logits, x = torch.broadcast_tensors(logits, x)
+    entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+    return -entropy.sum(tuple(range(-rank, 0))) if rank else -entropy
+
+
 class Mvae(nn.Module):
     """p(z) p(x|z) p(y|z); q_x(z|x) q_y(z|y) q_both(z|x,y) q_image(z|x) ...; x:
     boolean[64], y: category[10], z: real[8].
@@ -128,13 +135,13 @@ class Mvae(nn.Module):
         z = loc + scale * torch.randn_like(loc)
         # log p(x|z)
         logits_x = self.pixels(z)
-        cross_entropy = bernoulli_cross_entropy(logits_x, x, 0)
+        cross_entropy = bernoulli_cross_entropy(logits_x, x)
         # log p(y|z)
         logits_y = self.classes(z)
         log_p_y = logits_y.log_softmax(-1).gather(-1, y.unsqueeze(-1)).squeeze(-1)
         # KL[q_both(z|x,y) || p(z)], closed form
         kl = (0.5 * (loc.square() + scale.square() - 1.0) - scale.log()).sum(-1)
-        return log_p_y - cross_entropy.sum(-1) - kl
+        return log_p_y - cross_entropy - kl
 
     def seen(self, x: Tensor) -> Tensor:
         """ELBO[p(x|z) p(z) || q_image(z|x)]; x: [..., 64] -> [...]."""
@@ -193,7 +200,7 @@ class Mvae(nn.Module):
         z = q_both_loc_z + q_both_scale_z * torch.randn_like(q_both_loc_z)
         # log p(x|z)
         p_logits_x = self.pixels(z)
-        cross_entropy = bernoulli_cross_entropy(p_logits_x, x, 0)
+        cross_entropy = bernoulli_cross_entropy(p_logits_x, x)
         # log p(y|z)
         p_logits_y = self.classes(z)
         column = y.unsqueeze(-1)
@@ -201,7 +208,7 @@ class Mvae(nn.Module):
         # KL[q_both(z|x,y) || p(z)], closed form
         total_2 = q_both_loc_z.square() + q_both_scale_z.square()
         kl_z = (0.5 * (total_2 - 1.0) - q_both_scale_z.log()).sum(-1)
-        both = log_p_y - cross_entropy.sum(-1) - kl_z
+        both = log_p_y - cross_entropy - kl_z
         # q_image(z|x)
         total_3 = ratio_3 + 1.0
         q_image_loc_z = ratio / total_3
@@ -210,8 +217,7 @@ class Mvae(nn.Module):
         z_2 = q_image_loc_z + q_image_scale_z * torch.randn_like(q_image_loc_z)
         # log p(x|z)
         p_logits_x_2 = self.pixels(z_2)
-        cross_entropy_2 = bernoulli_cross_entropy(p_logits_x_2, x, 0)
-        log_p_x = -cross_entropy_2.sum(-1)
+        log_p_x = bernoulli_log_prob(p_logits_x_2, x)
         # KL[q_image(z|x) || p(z)], closed form
         total_4 = q_image_loc_z.square() + q_image_scale_z.square()
         kl_z_2 = (0.5 * (total_4 - 1.0) - q_image_scale_z.log()).sum(-1)
@@ -309,7 +315,7 @@ class Mvae(nn.Module):
         z = q_both_loc_z + q_both_scale_z * torch.randn_like(q_both_loc_z)
         # log p(x|z)
         p_logits_x = self.pixels(z)
-        cross_entropy = bernoulli_cross_entropy(p_logits_x, x, 0)
+        cross_entropy = bernoulli_cross_entropy(p_logits_x, x)
         # log p(y|z)
         p_logits_y = self.classes(z)
         column = y.unsqueeze(-1)
@@ -317,7 +323,7 @@ class Mvae(nn.Module):
         # KL[q_both(z|x,y) || p(z)], closed form
         total_2 = q_both_loc_z.square() + q_both_scale_z.square()
         kl_z = (0.5 * (total_2 - 1.0) - q_both_scale_z.log()).sum(-1)
-        both = log_p_y - cross_entropy.sum(-1) - kl_z
+        both = log_p_y - cross_entropy - kl_z
         # q_image(z|x)
         total_3 = ratio_3 + 1.0
         q_image_loc_z = ratio / total_3
@@ -326,8 +332,7 @@ class Mvae(nn.Module):
         z_2 = q_image_loc_z + q_image_scale_z * torch.randn_like(q_image_loc_z)
         # log p(x|z)
         p_logits_x_2 = self.pixels(z_2)
-        cross_entropy_2 = bernoulli_cross_entropy(p_logits_x_2, x, 0)
-        log_p_x = -cross_entropy_2.sum(-1)
+        log_p_x = bernoulli_log_prob(p_logits_x_2, x)
         # KL[q_image(z|x) || p(z)], closed form
         total_4 = q_image_loc_z.square() + q_image_scale_z.square()
         kl_z_2 = (0.5 * (total_4 - 1.0) - q_image_scale_z.log()).sum(-1)
@@ -372,10 +377,10 @@ class Mvae(nn.Module):
         check_shapes("log_prob", x=(x, (64,)), y=(y, (), True), z=(z, (8,)))
         log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
         logits_x = self.pixels(z)
-        cross_entropy = bernoulli_cross_entropy(logits_x, x, 0)
+        cross_entropy = bernoulli_cross_entropy(logits_x, x)
         logits_y = self.classes(z)
         log_p_y = logits_y.log_softmax(-1).gather(-1, y.unsqueeze(-1)).squeeze(-1)
-        return log_p_z - cross_entropy.sum(-1) + log_p_y
+        return log_p_z - cross_entropy + log_p_y
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""
