@@ -165,11 +165,12 @@ def _methods(writer: MethodWriter) -> list[list[Line]]:
     plan = writer.plan
     spans = {name: objective.span for name, objective in plan.model.objectives.items()}
     found: list[list[Line]] = []
+    terms = terms_method(writer) if plan.objectives and not plan.terms_one_by_one else []
     for method in plan.objectives:
         found.append(stamped(formula_method(writer, method), Origin(spans[method.name], method.name)))
     for loss in plan.losses:
         found.append(stamped(loss_method(writer, loss), Origin(spans[loss.line.objective], loss.line.objective)))
-    found += [terms_method(writer)] if plan.objectives else []
+    found += [terms or terms_method(writer)] if plan.objectives else []
     if plan.sampler is not None:
         found += [sampler_method(writer, name, plan.sampler) for name in ("sample", "sample_mean")]
     if plan.log_prob is not None:

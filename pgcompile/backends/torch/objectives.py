@@ -33,6 +33,8 @@ def _delegated(writer: MethodWriter, method: Method) -> list[Line]:
     match delegate.form:
         case Form.VALUE:
             text = call
+        case Form.TERM:
+            text = f'{call}["{method.name}"]'
         case Form.MEAN:
             text = f"{call}.mean()"
         case Form.MINUS_MEAN:

@@ -42,6 +42,8 @@ class Form(Enum):
     VALUE = "value"
     MEAN = "mean"
     MINUS_MEAN = "minus mean"
+    TERM = "term"
+    """The entry of its own name among the terms."""
     LOG_PROB = "log_prob"
     """The log-probability of its first arguments under the distribution that the other gives."""
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pgcompile.plan.methods.description import Delegate, Form, LossMethod, Method, ModulePlan, TableMethod
 from pgcompile.plan.structure import Structures, count_operations
 from pgcompile.plan.values import Value
+from pgcompile.syntax.tree import names_in
 
 FEWEST_SAVED = 2
 """A loss or the terms have statements of their own where these save as many kernels forward, and as many backward."""
@@ -16,6 +17,8 @@ def delegate(plan: ModulePlan) -> None:
     plan.log_densities = [(label, _density(plan, label, method)) for label, method in plan.log_densities]
     if plan.terms is not None and _saved_by_terms(plan, plan.terms) < FEWEST_SAVED:
         plan.terms_one_by_one = True
+    elif plan.terms is not None:
+        plan.objectives = [_objective(plan, objective, plan.terms) for objective in plan.objectives]
 
 
 def _values(method: Method) -> list[Value]:
@@ -32,6 +35,21 @@ def _loss(loss: LossMethod) -> LossMethod:
     names = tuple(argument.name for argument in objective.arguments)
     form = Form.MINUS_MEAN if minus else Form.MEAN
     return replace(loss, mean=replace(loss.mean, same_as=Delegate(objective.name, form, names)))
+
+
+def _objective(plan: ModulePlan, objective: Method, terms: Method) -> Method:
+    """`self.terms(x)["total"]`, for an objective whose formula has others in it and that is made of all there is."""
+    if not names_in(plan.model.objectives[objective.name].expr) & plan.model.objectives.keys():
+        return objective
+    values, every = _values(objective), _values(terms)
+    names = tuple(argument.name for argument in terms.arguments)
+    if {a.name for a in objective.arguments} != {*names} or count_operations(values) < count_operations(every):
+        return objective
+    structures = Structures()
+    among = {structures.of(value) for value in every}
+    if any(structures.of(value) not in among for value in values):
+        return objective
+    return replace(objective, same_as=Delegate(terms.name, Form.TERM, names))
 
 
 def _density(plan: ModulePlan, label: str, method: Method) -> Method:

@@ -91,26 +91,7 @@ class BetaTcvae(nn.Module):
 
     def goal(self, x: Tensor) -> Tensor:
         """elbo - 3 * TC[q(z|x)]; x: [..., 64] -> [...]."""
-        check_shapes("goal", x=(x, (64,)))
-        # q(z|x)
-        h = self.hidden(x)
-        loc, scale = self.loc(h), self.scale(h)
-        # E_{q(z|x)}: one pathwise sample of z
-        z = loc + scale * torch.randn_like(loc)
-        # log p(x|z)
-        logits = self.decoder(z)
-        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
-        log_p_x = -cross_entropy.sum(-1)
-        # KL[q(z|x) || p(z)], closed form
-        kl = (0.5 * (loc.square() + scale.square() - 1.0) - scale.log()).sum(-1)
-        elbo = log_p_x - kl
-        # TC[q(z|x)]
-        scale_all = over_batch(scale, 1)
-        square = ((z - over_batch(loc, 1)) / scale_all).square()
-        log_q_pairs = -0.5 * math.log(2 * math.pi) - (scale_all.log() + 0.5 * square)
-        log_q_aggregate = log_mean(log_q_pairs.sum(-1), 0)
-        total_correlation = log_q_aggregate - log_mean(log_q_pairs, 0).sum(-1)
-        return elbo - 3.0 * total_correlation
+        return self.terms(x)["goal"]
 
     def loss(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of goal."""

@@ -92,19 +92,7 @@ class BetaVae(nn.Module):
 
     def objective(self, x: Tensor, beta: Tensor | float) -> Tensor:
         """rec - beta * kl; x: [..., 64], beta: a number -> [...]."""
-        check_shapes("objective", x=(x, (64,)))
-        # q(z|x)
-        h = self.hidden(x)
-        loc, scale = self.loc(h), self.scale(h)
-        # E_{q(z|x)}: one pathwise sample of z
-        z = loc + scale * torch.randn_like(loc)
-        # log p(x|z)
-        logits = self.decoder(z)
-        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
-        log_p_x = -cross_entropy.sum(-1)
-        # KL[q(z|x) || p(z)], closed form
-        kl = (0.5 * (loc.square() + scale.square() - 1.0) - scale.log()).sum(-1)
-        return log_p_x - beta * kl
+        return self.terms(x, beta)["objective"]
 
     def loss(self, x: Tensor, beta: Tensor | float) -> Tensor:
         """The scalar to minimise: minus the batch mean of objective."""

@@ -115,21 +115,7 @@ class MmdVae(nn.Module):
 
     def goal(self, x: Tensor) -> Tensor:
         """rec - 100 * mmd; x: [..., 64] -> [...]."""
-        check_shapes("goal", x=(x, (64,)))
-        # q(z|x)
-        h = self.hidden(x)
-        loc, scale = self.loc(h), self.scale(h)
-        # E_{q(z|x)}: one pathwise sample of z
-        z = loc + scale * torch.randn_like(loc)
-        # log p(x|z)
-        logits = self.decoder(z)
-        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
-        log_p_x = -cross_entropy.sum(-1)
-        # E_{p(z)}: one pathwise sample of z
-        z_2 = torch.randn_like(self._zero.expand(*x.shape[:-1], 8))
-        # MMD[q(z|x) || p(z)]
-        mmd = imq_mmd(z.reshape(-1, 8), z_2.reshape(-1, 8), (1.0, 2.0, 4.0))
-        return log_p_x - 100.0 * mmd
+        return self.terms(x)["goal"]
 
     def loss(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of goal."""

@@ -182,60 +182,7 @@ class Mvae(nn.Module):
 
     def goal(self, x: Tensor, y: Tensor) -> Tensor:
         """both + seen + named; x: [..., 64], y: [...] -> [...]."""
-        check_shapes("goal", x=(x, (64,)), y=(y, (), True))
-        same_batch("goal", x=(x, 1), y=(y, 0))
-        # q_both(z|x,y)
-        h_expert1 = self.image(x)
-        square = self.i_scale(h_expert1).square()
-        ratio = self.i_loc(h_expert1) / square
-        h_expert2 = self.label(F.one_hot(y, 10).to(self._zero.dtype))
-        square_2 = self.l_scale(h_expert2).square()
-        ratio_2 = self.l_loc(h_expert2) / square_2
-        ratio_3 = 1.0 / square
-        ratio_4 = 1.0 / square_2
-        total = ratio_3 + ratio_4 + 1.0
-        q_both_loc_z = (ratio + ratio_2) / total
-        q_both_scale_z = 1.0 / total.sqrt()
-        # E_{q_both(z|x,y)}: one pathwise sample of z
-        z = q_both_loc_z + q_both_scale_z * torch.randn_like(q_both_loc_z)
-        # log p(x|z)
-        p_logits_x = self.pixels(z)
-        cross_entropy = bernoulli_cross_entropy(p_logits_x, x)
-        # log p(y|z)
-        p_logits_y = self.classes(z)
-        column = y.unsqueeze(-1)
-        log_p_y = p_logits_y.log_softmax(-1).gather(-1, column).squeeze(-1)
-        # KL[q_both(z|x,y) || p(z)], closed form
-        total_2 = q_both_loc_z.square() + q_both_scale_z.square()
-        kl_z = (0.5 * (total_2 - 1.0) - q_both_scale_z.log()).sum(-1)
-        both = log_p_y - cross_entropy - kl_z
-        # q_image(z|x)
-        total_3 = ratio_3 + 1.0
-        q_image_loc_z = ratio / total_3
-        q_image_scale_z = 1.0 / total_3.sqrt()
-        # E_{q_image(z|x)}: one pathwise sample of z
-        z_2 = q_image_loc_z + q_image_scale_z * torch.randn_like(q_image_loc_z)
-        # log p(x|z)
-        p_logits_x_2 = self.pixels(z_2)
-        log_p_x = bernoulli_log_prob(p_logits_x_2, x)
-        # KL[q_image(z|x) || p(z)], closed form
-        total_4 = q_image_loc_z.square() + q_image_scale_z.square()
-        kl_z_2 = (0.5 * (total_4 - 1.0) - q_image_scale_z.log()).sum(-1)
-        seen = log_p_x - kl_z_2
-        # q_label(z|y)
-        total_5 = ratio_4 + 1.0
-        q_label_loc_z = ratio_2 / total_5
-        q_label_scale_z = 1.0 / total_5.sqrt()
-        # E_{q_label(z|y)}: one pathwise sample of z
-        z_3 = q_label_loc_z + q_label_scale_z * torch.randn_like(q_label_loc_z)
-        # log p(y|z)
-        p_logits_y_2 = self.classes(z_3)
-        log_p_y_2 = p_logits_y_2.log_softmax(-1).gather(-1, column).squeeze(-1)
-        # KL[q_label(z|y) || p(z)], closed form
-        total_6 = q_label_loc_z.square() + q_label_scale_z.square()
-        kl_z_3 = (0.5 * (total_6 - 1.0) - q_label_scale_z.log()).sum(-1)
-        named = log_p_y_2 - kl_z_3
-        return both + seen + named
+        return self.terms(x, y)["goal"]
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of goal."""
