@@ -156,7 +156,7 @@ def _tensor(numbers: tuple[float, ...], shape: tuple[int, ...]) -> str:
     if 0 < own < len(shape):
         # Every element of the variable has the same table.
         sizes = ", ".join(map(str, (*shape[:own], *(1 for _ in shape[own:]))))
-        return f"torch.tensor({_nested(numbers[: prod(shape[own:])], shape[own:])}).repeat({sizes})"
+        return f"torch.tile(torch.tensor({_nested(numbers[: prod(shape[own:])], shape[own:])}), ({sizes}))"
     return f"torch.tensor({_nested(numbers, shape)})"
 
 

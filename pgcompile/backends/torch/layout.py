@@ -138,8 +138,8 @@ def _fold(text: str, width: int) -> list[str]:
 
 
 def split_call(text: str, width: int) -> list[str]:
-    """A statement that ends in a call, an argument a line where it is wider than the page."""
-    if len(text) <= width or not text.endswith(")"):
+    """A statement that ends in a call, or a list: an argument a line where it is wider than the page."""
+    if len(text) <= width or not text.endswith((")", "]")):
         return [text]
     depth = 0
     opening = None
@@ -148,7 +148,11 @@ def split_call(text: str, width: int) -> list[str]:
         if depth == 0:
             opening = position
             break
-    if not opening or not (text[opening - 1].isalnum() or text[opening - 1] in "_])"):
+    if opening is None:
+        return [text]
+    before = text[opening - 1] if opening else ""
+    is_call = text[-1] == ")" and (before.isalnum() or before in tuple("_])"))
+    if not is_call and not (text[-1] == "]" and not before):
         return [text]  # brackets around a sum are no call: a comma would make a tuple of it
     arguments = split_arguments(text[opening + 1 : -1])
     if not arguments:
@@ -158,7 +162,7 @@ def split_call(text: str, width: int) -> list[str]:
         inner = split_call(argument, width - 5)
         inner[-1] += ","
         lines += [f"    {part}" for part in inner]
-    return [*lines, ")"]
+    return [*lines, text[-1]]
 
 
 def split_arguments(text: str) -> list[str]:
