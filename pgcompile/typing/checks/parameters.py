@@ -10,6 +10,7 @@ from pgcompile.typing.checks.literals import check_literal
 from pgcompile.typing.checks.shapes import check_shape
 from pgcompile.typing.net_stages import called
 from pgcompile.vocabulary.family import Parameter
+from pgcompile.vocabulary.functions import FUNCTIONS
 from pgcompile.vocabulary.layers import ACTIVATIONS
 from pgcompile.vocabulary.spaces import KINDS, Space, contains
 
@@ -74,7 +75,8 @@ def _warn_of_squashed_logits(context: FamilyContext, parameter: Parameter, expr:
         return
     text = context.typer.text(expr)
     net = context.net_of(expr)
-    remove = f", or take {_last_activation(context, net)} off {net}" if net is not None else ""
+    last = _last_activation(context, net) if net is not None else None
+    remove = f", or take {last} off {net}" if last is not None else ""
     context.sink.add(
         "W122",
         expr.span,
@@ -142,4 +144,4 @@ def _last_activation(context: FamilyContext, name: str) -> str | None:
     if not isinstance(net, Net) or not net.stages:
         return None
     last = called(net.stages[-1])
-    return last if last in ACTIVATIONS else None
+    return last if last in ACTIVATIONS or last in FUNCTIONS else None
