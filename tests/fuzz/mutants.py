@@ -166,9 +166,9 @@ MUTANTS = [
     ),
     Mutant(
         "inputs of a net swapped",
-        "plan/lower/expressions.py",
-        'return build.make("cat", tuple(parts), shape=shape)',
-        'return build.make("cat", tuple(reversed(parts)), shape=shape)',
+        "plan/expansion.py",
+        'return build.make("cat", tuple(whole), shape=shape)',
+        'return build.make("cat", tuple(reversed(whole)), shape=shape)',
         f"{VERIFIED}[conditional_vae]",
     ),
     Mutant(
