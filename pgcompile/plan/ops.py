@@ -118,10 +118,6 @@ def _with_width(args: tuple[Value, ...], attributes: tuple[Attribute, ...]) -> S
     return (*args[0].shape, width)
 
 
-def _without_row(args: tuple[Value, ...], attributes: tuple[Attribute, ...]) -> Shape:
-    return args[0].shape[1:]
-
-
 # --- axes rules ---
 
 

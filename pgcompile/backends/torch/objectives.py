@@ -13,13 +13,18 @@ def formula_method(writer: MethodWriter, method: Method) -> list[Line]:
     """A method that gives the value of one formula."""
     lines = writer.head(identifier(method.name), method.arguments, "Tensor")
     lines += docstring(method.formula, _shapes(method))
+    return [*lines, *_body(writer, method, method.name)]
+
+
+def _body(writer: MethodWriter, method: Method, name: str) -> list[Line]:
+    """The call of another method, or the checks and statements of a method that goes by `name` in the class."""
     if method.same_as is not None:
-        return [*lines, *_delegated(writer, method)]
-    lines += writer.checks(method.name, method.arguments)
+        return _delegated(writer, method)
     body = writer.body_of(method, [v for _, v in method.outputs])
     result = body.write()[0]
-    writer.noise[method.name] = tuple(body.noise)
-    return [*lines, *body.lines, *stamped(statement(f"return {result.text}"), *body.origins)]
+    writer.noise[name] = tuple(body.noise)
+    returned = stamped(statement(f"return {result.text}"), *body.origins)
+    return [*writer.checks(name, method.arguments), *body.lines, *returned]
 
 
 def _delegated(writer: MethodWriter, method: Method) -> list[Line]:
@@ -52,13 +57,7 @@ def loss_method(writer: MethodWriter, loss: LossMethod) -> list[Line]:
     mean = "the batch mean of " if loss.objective.batched else ""
     lines = writer.head(loss.name, method.arguments, "Tensor")
     lines.append(Line(f'        """The scalar to minimise: {sign}{mean}{loss.objective.name}."""'))
-    if method.same_as is not None:
-        return [*lines, *_delegated(writer, method)]
-    lines += writer.checks(loss.name, method.arguments)
-    body = writer.body_of(method, [v for _, v in method.outputs])
-    result = body.write()[0]
-    writer.noise[loss.name] = tuple(body.noise)
-    return [*lines, *bare(body.lines), *stamped(statement(f"return {result.text}"), *body.origins)]
+    return [*lines, *bare(_body(writer, method, loss.name))]
 
 
 def terms_method(writer: MethodWriter) -> list[Line]:
