@@ -202,8 +202,8 @@ def test_each_takes_the_objects_of_the_other(zuko: Any) -> None:
     torch.testing.assert_close(both(c).log_prob(y), density)
 
 
-def test_linking_leaves_validation_as_it_was(zuko: Any) -> None:
-    dist.Distribution.set_default_validate_args(True)
+def test_linking_leaves_validation_as_it_was(zuko: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dist.Distribution, "_validate_args", True)  # put back after the test
     link_zuko()
     with pytest.raises(ValueError, match="scale"):
         dist.Normal(0.0, -1.0)
