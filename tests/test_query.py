@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import pgcompile as pgc
 from pgcompile.cli import main
 from pgcompile.views.query import Query, QueryError, answer, read_query
 
@@ -83,3 +84,15 @@ def _is_blocked(path: list[str], query: Query, graph: nx.DiGraph) -> bool:
         if not collider and here in given_:
             return True
     return any(not (graph.has_edge(a, b) or graph.has_edge(b, a)) for a, b in itertools.pairwise(path))
+
+
+def test_a_circle_has_no_independences() -> None:
+    program = pgc.compile("""
+        x, z : real
+        p(x|z) = Normal(z, 1)
+        p(z|x) = Normal(x, 1)
+        ll = log p(x|z) + log p(z|x)
+    """)
+    question = read_query("x _|_ z", program.graph)
+    with pytest.raises(QueryError, match="is a circle"):
+        answer(question, program.graph)

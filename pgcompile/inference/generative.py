@@ -2,6 +2,7 @@
 
 import networkx as nx
 
+from pgcompile.inference.circles import circle_of
 from pgcompile.inference.declared_factors import is_sound
 from pgcompile.inference.distributions import Resolver
 from pgcompile.model.distributions import Distribution
@@ -12,17 +13,18 @@ from pgcompile.model.model import Model
 def generative_part(model: Model, resolver: Resolver) -> Distribution | None:
     """The product of all `p` factors (or, where none is called p, those named as the first factor is).
 
-    None where they are no product: a variable is generated twice, or they condition on each other.
+    None where they are no product, or one that cannot be drawn: a variable is generated twice, they condition on each
+    other, or one is made from itself through deterministic variables.
     """
     if model.structure is not None:
-        return model.structure
+        return model.structure if circle_of(model.structure, model) is None else None
     if not model.factors:
         return None
     names = [base_name(f.name) for f in model.factors]
     atoms = resolver.factors.called("p" if "p" in names else names[0])
     atoms = [a for a in atoms if not a.factor.is_data]
     product = Distribution(tuple(atoms))
-    return product if atoms and is_sound(product) else None
+    return product if atoms and is_sound(product) and circle_of(product, model) is None else None
 
 
 def graph_of(model: Model, distribution: Distribution | None) -> nx.DiGraph:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pgcompile.diagnostics import Sink, Span
+from pgcompile.inference.circles import circle_of
 from pgcompile.inference.mixtures import components
 from pgcompile.model.distributions import Distribution
 from pgcompile.model.learned import learnables_of, learned_in
@@ -107,6 +108,8 @@ def draw_of(
     span: Span,
 ) -> tuple[Draw, Env] | None:
     """The draw of a distribution in this context, shared with other terms of the same sum; None after a report."""
+    if _is_in_circle(whole, over, span):
+        return None
     decided = plan(over, estimator, samples, env, whole.model, whole.sink, span)
     if decided is None or not _is_baseline(whole, estimator.baseline, over, env):
         return None
@@ -124,6 +127,22 @@ def draw_of(
     )
     draw = whole.pool.setdefault(draw, draw)
     return draw, env.extended(draw.variables, draw)
+
+
+def _is_in_circle(whole: "Objectives", over: Distribution, span: Span) -> bool:
+    """Report a draw of a variable that is made from itself through deterministic ones."""
+    circle = circle_of(over, whole.model)
+    if circle is None:
+        return False
+    drawn, made = circle[0], next(v for v in reversed(circle) if v not in over.targets)
+    whole.sink.add(
+        "PGC209",
+        span,
+        f"{over.spelled} cannot be drawn: it conditions {drawn} on itself",
+        reasons=[" -> ".join(map(str, circle))],
+        help=f"{made} is made from {drawn}: give one of the two another name",
+    )
+    return True
 
 
 def _is_baseline(whole: "Objectives", expr: tree.Expr | None, over: Distribution, env: Env) -> bool:

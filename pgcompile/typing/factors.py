@@ -18,7 +18,6 @@ from pgcompile.model.factors import (
     Undefined,
 )
 from pgcompile.model.typed import Typed
-from pgcompile.typing.checks.circles import is_in_circle
 from pgcompile.typing.checks.context import FactorContext
 from pgcompile.typing.checks.families import check_family
 from pgcompile.typing.checks.flows import check_flow
@@ -71,9 +70,6 @@ def check_factor(factor: Factor, typer: TypingContext) -> None:
         space_of=lambda variable: space_of(variable, typer, factor),
         check=lambda part: check_factor(part, typer),
     )
-    # A deterministic variable has no type where it is in a circle: its own check asks.
-    if kind is not Deterministic and is_in_circle(context):
-        return
     check(context, factor.definition)
 
 

@@ -57,7 +57,14 @@ def read_query(text: str, graph: nx.DiGraph) -> Query:
 
 
 def answer(query: Query, graph: nx.DiGraph) -> Answer:
-    """By d-separation; an open path is one along which information flows."""
+    """By d-separation; an open path is one along which information flows.
+
+    Raises:
+        QueryError: the graph has a circle, which d-separation says nothing of.
+    """
+    if not nx.is_directed_acyclic_graph(graph):
+        circle = [edge[0] for edge in nx.find_cycle(graph)]
+        raise QueryError(f"{' -> '.join([*circle, circle[0]])} is a circle: this is asked of graphs that have none")
     if nx.is_d_separator(graph, set(query.xs), set(query.ys), set(query.given)):
         return Answer(True)
     path = _open_path(query, graph)

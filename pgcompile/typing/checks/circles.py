@@ -1,22 +1,17 @@
-"""Circles: a variable that is made from itself through deterministic variables."""
+"""Circles: a deterministic variable that is made from itself."""
 
-from pgcompile.model.factors import Deterministic, Factor
+from pgcompile.model.factors import Factor
 from pgcompile.model.model import Model
 from pgcompile.typing.checks.context import FactorContext
 
 
 def is_in_circle(context: FactorContext) -> bool:
-    """Report a factor whose variable is among what it is made from, looking through deterministic variables."""
+    """Report a deterministic variable that is among what it is made from."""
     factor = context.factor
     circle = _circle(factor, context.model)
     if circle is None:
         return False
-    variable = circle[0]
-    if isinstance(factor.definition, Deterministic):
-        message, cure = f"{variable} is defined in terms of itself", "define one of them without the others"
-    else:
-        message = f"{factor.label} conditions {variable} on itself"
-        cure = f"{circle[1]} is made from {variable}: give one of the two another name"
+    message, cure = f"{circle[0]} is defined in terms of itself", "define one of them without the others"
     context.sink.add("PGC209", factor.span, message, reasons=[" -> ".join(circle)], help=cure)
     return True
 
