@@ -1,13 +1,12 @@
 """The order in which finite variables are summed out of a product, and how large its tables become."""
 
-from collections.abc import Mapping
+import heapq
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from math import prod
 
-import networkx as nx
-from networkx.algorithms.approximation import treewidth_min_degree
-
-from pgcompile.inference.algebra import drop_barren, hide_targets
+from pgcompile.inference.algebra import drop_barren, hide_targets, order_atoms
 from pgcompile.model.distributions import Distribution
 from pgcompile.model.factors import Atom
 from pgcompile.model.model import Model
@@ -16,31 +15,73 @@ from pgcompile.model.variable import Variable
 
 @dataclass(frozen=True)
 class Elimination:
-    """Variables in the order in which they are summed out, and the entries of the largest table on the way."""
-
-    order: tuple[Variable, ...]
-    largest: int
-
-
-def eliminate(atoms: tuple[Atom, ...], hidden: Mapping[Variable, int]) -> Elimination:
-    """A good order by a tree decomposition (minimum degree).
+    """How variables are summed out.
 
     Args:
-        atoms: the factors.
-        hidden: the variables to sum out, with the number of their values.
+        steps: what is summed at once, in order.
+        largest: entries of the largest table on the way.
     """
-    graph = nx.Graph()
-    graph.add_nodes_from(hidden)
-    for atom in atoms:
-        inside = [v for v in (*atom.targets, *atom.parents) if v in hidden]
-        graph.add_edges_from((a, b) for i, a in enumerate(inside) for b in inside[i + 1 :])
-    order: list[Variable] = []
+
+    steps: tuple[tuple[Variable, ...], ...]
+    largest: int
+
+    @property
+    def order(self) -> tuple[Variable, ...]:
+        """Every variable, in the order in which they are summed out."""
+        return tuple(variable for step in self.steps for variable in step)
+
+
+def eliminate(
+    atoms: Iterable[Atom], hidden: Mapping[Variable, int], beside: Mapping[Variable, int] | None = None
+) -> Elimination:
+    """A good order: next is what needs the smallest table (minimum weight, Kjaerulff 1990).
+
+    What is left is summed at once where the table of all of it is no larger than one that is made anyway. The order
+    does not depend on which of the variables are asked for, so that marginals of one model share their tables.
+
+    Args:
+        atoms: the factors, parents first: earlier ones settle ties.
+        hidden: the variables to sum out, with the number of their values.
+        beside: others that take every value, which the tables have as well.
+    """
+    sizes = {**(beside or {}), **hidden}
+    near: dict[Variable, set[Variable]] = {}
     largest = 1
-    for part in nx.connected_components(graph):
-        _, tree = treewidth_min_degree(graph.subgraph(sorted(part)))
-        largest = max(largest, *(prod(hidden[v] for v in bag) for bag in tree))
-        order += _from_leaves(tree)
-    return Elimination(tuple(order), largest)
+    for atom in atoms:
+        scope = [v for v in (*atom.targets, *atom.parents) if v in sizes]
+        largest = max(largest, prod(sizes[v] for v in scope))
+        for variable in scope:
+            near.setdefault(variable, set()).update(v for v in scope if v != variable)
+    rank = {variable: position for position, variable in enumerate(near)}
+
+    def weight(variable: Variable) -> int:
+        return sizes[variable] * prod(sizes[v] for v in near[variable])
+
+    left = {variable for variable in near if variable in hidden}
+    rest = prod(sizes[variable] for variable in near)
+    queue = [(weight(variable), rank[variable], variable) for variable in left]
+    heapq.heapify(queue)
+    steps: list[tuple[Variable, ...]] = []
+    while left:
+        if rest <= largest:
+            steps.append(tuple(sorted(left, key=rank.__getitem__)))
+            break
+        cost, _, variable = heapq.heappop(queue)
+        if variable not in left or cost != weight(variable):
+            continue  # it has a later entry
+        steps.append((variable,))
+        left.remove(variable)
+        largest = max(largest, cost)
+        rest //= sizes[variable]
+        around = near.pop(variable)
+        for other in around:
+            near[other].discard(variable)
+        for a, b in combinations(around, 2):
+            near[a].add(b)
+            near[b].add(a)
+        for other in around & left:
+            heapq.heappush(queue, (weight(other), rank[other], other))
+    return Elimination(tuple(steps), largest)
 
 
 def states(atom: Atom, model: Model) -> int | None:
@@ -72,26 +113,9 @@ def hidden_states(distribution: Distribution, model: Model) -> dict[Variable, in
 def tables(distribution: Distribution, model: Model) -> Elimination | None:
     """The order in which the hidden variables of a product are summed out; None where one of them is not finite."""
     counts = hidden_states(distribution, model)
-    return None if counts is None else eliminate(distribution.atoms, counts)
+    return None if counts is None else eliminate(order_atoms(distribution), counts)
 
 
 def evidence_of(posterior: Distribution) -> Distribution:
     """The marginal that a posterior is divided by, without what integrates to one."""
     return drop_barren(hide_targets(posterior))
-
-
-def _from_leaves(tree: nx.Graph) -> list[Variable]:
-    """The variables of a tree decomposition, those that are in one leaf only before the others."""
-    tree = nx.Graph(tree)
-    order: list[Variable] = []
-    leaves = sorted((bag for bag in tree if tree.degree(bag) <= 1), key=sorted)
-    while leaves:
-        leaf = leaves.pop()
-        if leaf not in tree:
-            continue
-        neighbours = list(tree[leaf])
-        rest = neighbours[0] if neighbours else frozenset()
-        order += sorted(leaf - rest)
-        tree.remove_node(leaf)
-        leaves += [bag for bag in neighbours if tree.degree(bag) <= 1]
-    return order

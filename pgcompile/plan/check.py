@@ -14,7 +14,10 @@ def check_plan(plan: ModulePlan) -> None:
     Raises:
         InternalError: a value breaks the rules of its operation, or a method uses a name that it does not have.
     """
-    attributes = _attributes(plan)
+    attributes = _attributes(plan) | {method.name for method in plan.objectives}
+    for procedure in plan.procedures:
+        check_values(list(procedure.results), procedure.name, procedure.arguments, attributes)
+        attributes.add(procedure.name)  # those that call it stand after it
     methods = [*plan.objectives, *(loss.mean for loss in plan.losses), *(method for _, method in plan.log_densities)]
     methods += [plan.terms] if plan.terms is not None else []
     methods += [plan.log_prob] if plan.log_prob is not None else []
@@ -58,6 +61,8 @@ def _fault(value: Value, names: set[str], attributes: set[str], made: set[int]) 
         return f"reads {value.attributes[0]}, which is no argument of the method"
     if value.op == "attribute" and str(value.attributes[0]).partition(".")[0] not in attributes:
         return f"reads {value.attributes[0]}, which the class does not own"
+    if value.op == "procedure" and value.attributes[0] not in attributes:
+        return f"calls {value.attributes[0]}, which the class does not have yet"
     if row.shape is not None and value.shape != row.shape(value.args, value.attributes):
         return f"has the shape {value.shape}, not {row.shape(value.args, value.attributes)}"
     if callable(row.axes) and value.axes != row.axes(value.args, value.attributes):

@@ -127,6 +127,10 @@ def _dropped(args: tuple[Value, ...], attributes: tuple[Attribute, ...]) -> tupl
     return args[0].axes[:at] + args[0].axes[at + 1 :]
 
 
+def _all_dropped(args: tuple[Value, ...], attributes: tuple[Attribute, ...]) -> tuple[Axis, ...]:
+    return tuple(axis for at, axis in enumerate(args[0].axes) if at not in attributes)
+
+
 def _no_axes(args: tuple[Value, ...], attributes: tuple[Attribute, ...]) -> tuple[Axis, ...]:
     return ()
 
@@ -193,7 +197,7 @@ _ROWS = (
     Operation("sum_axis", 1, _same, _dropped),
     Operation("mean_axis", 1, _same, _dropped, hint="average"),
     Operation("mean_axis_keep", 1, _same),
-    Operation("logsumexp_axis", 1, _scalar, _dropped),
+    Operation("logsumexp_axes", 1, _scalar, _all_dropped),
     Operation("softmax_axis", 1, _scalar),
     Operation("batch_mean", 1, _scalar),
     Operation("batch_sum", 1, _scalar),
@@ -228,10 +232,11 @@ _ROWS = (
     Operation("one_hot", 1, _with_width),
     # Axes of values.
     Operation("states", (1, 2), None, None),
+    Operation("every_combination", 1, None, None, hint="values"),
     Operation("spread_table", (1, 2), None, None, hint="rows"),
     Operation("lift_table", (1, 2), None, None, hint="lifted"),
     Operation("move_to_axis", 1, _without_last, None),
-    Operation("axis_to_last", 1, None, None),
+    Operation("axes_to_last", 1, None, None),
     Operation("axis_inside", 1, _same, None),
     Operation("over_batch", 2, _same, None),
     Operation("along", 1, _same, None, cost=0),
@@ -255,7 +260,7 @@ _ROWS = (
     Operation("special", MANY, None, None, hint="value"),
     Operation("gradient_penalty", 1, _scalar),
     Operation("extern_log_prob", MANY, _scalar),
-    Operation("call", (0, 1000), None, None),
+    Operation("procedure", (0, 1000), None, None, hint="shared"),
     # Draws.
     Operation("randn_like", 1, None, noise=True, hint="noise"),
     Operation("rand_like", 1, None, noise=True, hint="uniform"),

@@ -5,6 +5,17 @@ import torch.distributions as D
 from torch import Tensor
 
 
+def draw_of(distribution, shape: tuple = ()) -> Tensor:
+    """A draw of a distribution, as often as the shape says."""
+    return distribution.sample(shape)
+
+
+def mean_of(distribution, shape: tuple = ()) -> Tensor:
+    """The mean of a distribution, repeated as often as the shape says."""
+    mean = distribution.mean
+    return mean.expand((*shape, *mean.shape))
+
+
 def standard_gamma(concentration: Tensor) -> Tensor:
     """Draws of a standard gamma, at least in single precision: torch has no other."""
     narrow = torch.finfo(concentration.dtype).bits < 32

@@ -29,6 +29,19 @@ def one_hot_states(like: Tensor, size: int, batch: tuple) -> Tensor:
     return eye.reshape(size, *(1 for _ in batch), size).expand(size, *batch, size)
 
 
+def every_combination(like: Tensor, **variables: tuple) -> list:
+    """Variables at all their values together, [*sizes, *event]; of each its kind and size."""
+    sizes = [size for _, size in variables.values()]
+    found = []
+    for place, (kind, size) in enumerate(variables.values()):
+        ones = [1] * (len(sizes) - place - 1)
+        value = torch.arange(size, device=like.device).reshape(-1, *ones).expand(sizes)
+        if kind == "one_hot":
+            value = torch.nn.functional.one_hot(value, size)
+        found.append(value if kind == "index" else value.to(like.dtype))
+    return found
+
+
 def over_batch(value: Tensor, rank: int) -> Tensor:
     """The batch as one leading dimension, with ones where it was: [n, 1, ..., *event]."""
     event = value.shape[value.ndim - rank :]

@@ -11,6 +11,16 @@ METHODS = frozenset(
     "loss terms sample sample_mean log_prob log_prob_of factor "
     "optimizers schedules inputs_at averaged train_step".split()
 )
+# Attributes of nn.Module that begin with an underscore, as the private methods of an emitted class do.
+PRIVATE = frozenset(
+    "_apply _backward_hooks _backward_pre_hooks _buffers _call_impl _compiled_call_impl _forward_hooks "
+    "_forward_hooks_always_called _forward_hooks_with_kwargs _forward_pre_hooks _forward_pre_hooks_with_kwargs "
+    "_get_backward_hooks _get_backward_pre_hooks _get_name _is_full_backward_hook _load_from_state_dict "
+    "_load_state_dict_post_hooks _load_state_dict_pre_hooks _maybe_warn_non_full_backward_hook _modules "
+    "_named_members _non_persistent_buffers_set _parameters _register_load_state_dict_pre_hook "
+    "_register_state_dict_hook _replicate_for_data_parallel _save_to_state_dict _slow_forward _state_dict_hooks "
+    "_state_dict_pre_hooks _version _walk _wrapped_call_impl _zero".split()
+)
 # Helpers that an emitted file may hold.
 HELPERS = frozenset(
     "expect belongs watch condition same_batch check_net as_event draw_from log_density take_inputs "

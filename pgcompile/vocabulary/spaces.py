@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from math import prod
 
+FINITE_KINDS = {"category": "index", "one_hot": "one_hot"}
+"""How the values of a finite space are kept; those of any other are numbers, 0 or 1."""
+
 
 @dataclass(frozen=True)
 class SpaceKind:

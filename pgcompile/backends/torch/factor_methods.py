@@ -1,7 +1,7 @@
 """The methods of factors as distribution objects: a table from kinds of factor to their writers, and the lookup."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from pgcompile.backends.torch.distributions import construct
@@ -67,13 +67,21 @@ def _family(writer: MethodWriter, method: FactorMethod, use: FamilyUse) -> list[
         lines = product_head(writer, method)
     else:
         lines = _head(writer, method) + docstring(f"{method.label} = {method.formula}", "")
-    statements, given = _parameters(writer, method)
-    made = construct(writer, use, given, writer.plan.model.spaces[method.factor.targets[0]].shape)
-    lines += statements
-    if len(made.whole) + 15 > WIDTH:
-        name = re.sub(r"(?<!^)(?=[A-Z])", "_", use.family.name).lower()
-        return [*lines, *statement(f"{name} = {made.call}"), Line(f"        return {made.wrapper.format(name)}")]
-    return [*lines, *statement(f"return {made.whole}")]
+    name = re.sub(r"(?<!^)(?=[A-Z])", "_", use.family.name).lower()
+    shape = writer.plan.model.spaces[method.factor.targets[0]].shape
+    named: set[str] = set()
+    while True:
+        statements, given = _parameters(writer, method, named)
+        made = construct(writer, use, given, shape)
+        long = len(f"        {name} = {made.call}") > WIDTH
+        left = {key: text.text for key, text in given.items() if key not in named and not text.text.isidentifier()}
+        if not long or not left:
+            break
+        named.add(max(left, key=lambda key: len(left[key])))
+    if len(f"        return {made.whole}") <= WIDTH:
+        return [*lines, *statements, *statement(f"return {made.whole}")]
+    made_lines = [*statement(f"{name} = {made.call}"), Line(f"        return {made.wrapper.format(name)}")]
+    return [*lines, *statements, *made_lines]
 
 
 def _flow(writer: MethodWriter, method: FactorMethod, use: FlowUse) -> list[Line]:
@@ -123,10 +131,19 @@ def _head(writer: MethodWriter, method: FactorMethod) -> list[Line]:
     return writer.head(writer.method_name(method.name), method.arguments, "D.Distribution")
 
 
-def _parameters(writer: MethodWriter, method: FactorMethod) -> tuple[list[Line], dict[str, Text]]:
-    """Statements that check the parents and compute a factor's parameters, and the source of each parameter."""
+def _parameters(
+    writer: MethodWriter, method: FactorMethod, named: Iterable[str] = ()
+) -> tuple[list[Line], dict[str, Text]]:
+    """Statements that check the parents and compute a factor's parameters, and the source of each parameter.
+
+    Args:
+        writer: the class.
+        method: of the factor.
+        named: parameters that get a line of their own.
+    """
     lines = writer.checks(method.label, method.arguments, batches=False)
     body = writer.body_of(method, [v for _, v in method.parameters])
+    body.with_lines = {value.number for key, value in method.parameters if key in named}
     body.before = max((len(f"    {name}=,") for name, _ in method.parameters), default=0)
     texts = body.write()
     given = {name: text for (name, _), text in zip(method.parameters, texts, strict=True)}

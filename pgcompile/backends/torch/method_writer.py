@@ -83,6 +83,7 @@ class MethodWriter:
         body = Body(list(outputs), reserved, self.rename_for(arguments), self.use, indent)
         body.method_name = self.method_name
         body.watched = self.debug
+        body.noise_of = self.noise
         return body
 
     def body_of(self, method: Method | FactorMethod, values: Sequence[Value]) -> Body:

@@ -22,8 +22,14 @@ from pgcompile.backends.torch.layout import (
 )
 from pgcompile.backends.torch.method_writer import MethodWriter
 from pgcompile.backends.torch.names import ANCHOR
-from pgcompile.backends.torch.objectives import formula_method, log_densities, loss_method, terms_method
-from pgcompile.backends.torch.samplers import sampler_method
+from pgcompile.backends.torch.objectives import (
+    formula_method,
+    log_densities,
+    loss_method,
+    procedure_method,
+    terms_method,
+)
+from pgcompile.backends.torch.samplers import sampler_methods
 from pgcompile.backends.torch.training import training_methods
 from pgcompile.diagnostics import Source
 from pgcompile.plan.methods.description import ModulePlan
@@ -164,6 +170,8 @@ def _methods(writer: MethodWriter) -> list[list[Line]]:
     """Every method but the constructor, in the order in which a reader meets them."""
     plan = writer.plan
     spans = {name: objective.span for name, objective in plan.model.objectives.items()}
+    # Procedures first, for who calls one makes its draws; they stand after the methods that a reader wants.
+    procedures = [procedure_method(writer, procedure) for procedure in plan.procedures]
     found: list[list[Line]] = []
     terms = terms_method(writer) if plan.objectives and not plan.terms_one_by_one else []
     for method in plan.objectives:
@@ -172,10 +180,10 @@ def _methods(writer: MethodWriter) -> list[list[Line]]:
         found.append(stamped(loss_method(writer, loss), Origin(spans[loss.line.objective], loss.line.objective)))
     found += [terms or terms_method(writer)] if plan.objectives else []
     if plan.sampler is not None:
-        found += [sampler_method(writer, name, plan.sampler) for name in ("sample", "sample_mean")]
+        found += sampler_methods(writer, plan.sampler)
     if plan.log_prob is not None:
         found.append(bare(formula_method(writer, plan.log_prob)))
-    lines = [[Line(""), *method] for method in found]
+    lines = [[Line(""), *method] for method in [*found, *procedures]]
     lines += [log_densities(writer), factor_methods(writer)]
     origins = [Origin(line.span, f"{line.direction} {line.objective}") for line in plan.model.optimise]
     for head, summary, statements in training_methods(plan, writer.rename, writer.use):

@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
-from pgcompile.backends.torch.layout import Line, bare, collection, docstring, stamped, statement
+from pgcompile.backends.torch.layout import WIDTH, Line, bare, collection, docstring, stamped, statement
 from pgcompile.backends.torch.method_writer import MethodWriter, canonical
-from pgcompile.plan.methods.description import Form, LossMethod, Method
+from pgcompile.plan.methods.description import Argument, Form, LossMethod, Method, Procedure
 from pgcompile.plan.names import identifier
 from pgcompile.plan.origin import merged
+from pgcompile.plan.values import AxisKind
 
 
 def formula_method(writer: MethodWriter, method: Method) -> list[Line]:
@@ -87,6 +88,39 @@ def terms_method(writer: MethodWriter) -> list[Line]:
     return [*lines, *body.lines, *stamped(collection("return {", entries, "}"), *body.origins)]
 
 
+def procedure_method(writer: MethodWriter, procedure: Procedure) -> list[Line]:
+    """A private method of what other methods have in common."""
+    names = [identifier(argument.name) for argument in procedure.arguments]
+    given = {argument.name for argument in procedure.arguments}
+    body = writer.body(procedure.results, names, given)
+    texts = [text.text for text in body.write()]
+    if len(f"        return {', '.join(texts)}") > WIDTH:
+        body = writer.body(procedure.results, names, given)
+        body.with_lines = {value.number for value in procedure.results}
+        texts = [text.text for text in body.write()]
+    writer.noise[procedure.name] = tuple(body.noise)
+    kind = "Tensor" if len(texts) == 1 else f"tuple[{', '.join(['Tensor'] * len(texts))}]"
+    lines = writer.head(procedure.name, procedure.arguments, kind)
+    *others, last = procedure.callers
+    lines += docstring(f"What {', '.join(others)} and {last} share", _given_and_results(procedure))
+    result = statement(f"return {', '.join(texts)}")
+    if len(texts) > 1 and len(result[0].text) > WIDTH:
+        result = collection("return (", texts, ")")
+    returned = stamped(result, *body.origins)
+    return [*lines, *body.lines, *returned]
+
+
+def _given_and_results(procedure: Procedure) -> str:
+    """`x: [..., 784] -> logits [k, ...]`: the axes of a result stand before the batch."""
+    results = []
+    for value in procedure.results:
+        axes = [str(axis.owner) if axis.kind is AxisKind.VALUE else str(axis.size) for axis in value.axes]
+        dims = [*axes, *(["..."] if value.batched else []), *map(str, value.shape)]
+        results.append(f"{f'{value.hints[0]} ' if value.hints else ''}[{', '.join(dims)}]")
+    given = _arguments(procedure.arguments)
+    return f"{given} -> {', '.join(results)}" if given else f"-> {', '.join(results)}"
+
+
 def log_densities(writer: MethodWriter) -> list[Line]:
     """The methods of named models' log-densities, and `log_prob_of`, which finds one by its name."""
     plan = writer.plan
@@ -115,9 +149,15 @@ def log_densities(writer: MethodWriter) -> list[Line]:
 
 def _shapes(method: Method) -> str:
     """`x: [..., 784] -> [...]`."""
+    given = _arguments(method.arguments)
+    result = "[...]" if method.batched else "a scalar"
+    return f"{given} -> {result}" if given else f"-> {result}"
+
+
+def _arguments(arguments: tuple[Argument, ...]) -> str:
+    """`x: [..., 784]`."""
     parts = []
-    for argument in method.arguments:
+    for argument in arguments:
         dims = ", ".join([*([] if argument.is_input else ["..."]), *map(str, argument.shape)])
         parts.append(f"{argument.name}: [{dims}]" if dims else f"{argument.name}: a number")
-    result = "[...]" if method.batched else "a scalar"
-    return f"{', '.join(parts)} -> {result}" if parts else f"-> {result}"
+    return ", ".join(parts)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pgcompile.diagnostics import InternalError
+from pgcompile.plan.names import identifier
 from pgcompile.plan.values import Attribute, Value
 from pgcompile.vocabulary.functions import FUNCTIONS
 
@@ -229,6 +230,16 @@ def _unsqueeze_inside(value: Value, args: list[Text], rename: Rename) -> Text:
     return Text(f"{args[0].atom}.unsqueeze({-1 - _int(value.attributes[0])})")
 
 
+def _every_combination(value: Value, args: list[Text], rename: Rename) -> Template:
+    *variables, _ = value.attributes
+    given = []
+    for variable in variables:
+        assert isinstance(variable, tuple)
+        name, kind, size = variable
+        given.append(f'{identifier(str(name))}=("{kind}", {size})')
+    return Template(f"every_combination({{0}}, {', '.join(given)})", uses="every_combination")
+
+
 def _states(value: Value, args: list[Text], rename: Rename) -> Template:
     kind, _, shape = value.attributes
     assert isinstance(shape, tuple)
@@ -282,6 +293,18 @@ def _unflatten_batch(value: Value, args: list[Text], rename: Rename) -> Text:
 def _select(value: Value, args: list[Text], rename: Rename) -> Text:
     rank, *at = (_int(a) for a in value.attributes)
     return Text(f"{args[0].atom}[..., {', '.join(map(str, at))}{', :' * (rank - len(at))}]")
+
+
+def _axes_to_last(value: Value, args: list[Text], rename: Rename) -> Text:
+    at = [_int(a) for a in value.attributes]
+    last = range(-len(at), 0)
+    places = (at[0], -1) if len(at) == 1 else (tuple(at), tuple(last))
+    return Text(f"{args[0].atom}.movedim({places[0]}, {places[1]})")
+
+
+def _logsumexp(value: Value, args: list[Text], rename: Rename) -> Text:
+    at = [str(_int(a)) for a in value.attributes]
+    return Text(f"{args[0].atom}.logsumexp({at[0] if len(at) == 1 else '(' + ', '.join(at) + ')'})")
 
 
 def _cell(value: Value, args: list[Text], rename: Rename) -> Template:
@@ -366,7 +389,7 @@ TEMPLATES: dict[str, Template | Printer] = {
     "sum_axis": Template("{0.atom}.sum({a[0]})"),
     "mean_axis": Template("{0.atom}.mean({a[0]})"),
     "mean_axis_keep": Template("{0.atom}.mean({a[0]}, keepdim=True)"),
-    "logsumexp_axis": Template("{0.atom}.logsumexp({a[0]})"),
+    "logsumexp_axes": _logsumexp,
     "softmax_axis": Template("{0.atom}.softmax({a[0]})"),
     "logsumexp": Template("{0.atom}.logsumexp(-1)"),
     "log_softmax": Template("{0.atom}.log_softmax(-1)"),
@@ -380,12 +403,13 @@ TEMPLATES: dict[str, Template | Printer] = {
     # axes and tables
     "over_batch": Template("over_batch({0}, {a[0]})", uses="over_batch"),
     "move_to_axis": Template("{0.atom}.movedim({a[0]}, {a[1]})"),
-    "axis_to_last": Template("{0.atom}.movedim({a[0]}, -1)"),
+    "axes_to_last": _axes_to_last,
     "axis_inside": _axis_inside,
     "unsqueeze_inside": _unsqueeze_inside,
     "spread_table": _spread_table,
     "lift_table": _lift_table,
     "states": _states,
+    "every_combination": _every_combination,
     # shapes
     "as_rows": Template("{0.atom}.reshape(-1, {a[0]})"),
     "unsqueeze": _unsqueeze,
@@ -423,6 +447,7 @@ TEMPLATES: dict[str, Template | Printer] = {
     "vector_matrix": Template("({0.atom}.unsqueeze(-2) @ {1.atom}).squeeze(-2)"),
     # modules
     "module": Template("self.{name}({all})"),
+    "procedure": Template("self.{name}({all})"),
     "cell": _cell,
     "flow": _flow,
     "gradient_penalty": Template("gradient_penalty(self.{name}, {0}, {a[1]})", uses="gradient_penalty"),

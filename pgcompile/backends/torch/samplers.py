@@ -7,16 +7,43 @@ from pgcompile.plan.methods.description import Sampler, SampleStep
 from pgcompile.plan.names import factor_attribute, identifier
 from pgcompile.plan.origin import Origin
 
+FEWEST_STEPS = 6
+"""With as many variables, both samplers call a private method that goes through them."""
 
-def sampler_method(writer: MethodWriter, name: str, sampler: Sampler) -> list[Line]:
-    """One sampler; `name` is `sample` or `sample_mean`."""
-    lines = [Line(f"    def {name}(self, shape: tuple = (), given: dict | None = None) -> dict:")]
-    verb = "Draw from" if name == "sample" else "Propagate means through"
-    lines += docstring(f"{verb} {shortened(sampler.label, 48)}", "variables in `given` are held fixed")
-    lines += _conditions(writer, sampler)
+_VERBS = {"sample": "Draw from", "sample_mean": "Propagate means through"}
+_WALK = "_walk"
+_TAKEN_BY = {"sample": "draw_of", "sample_mean": "mean_of"}
+
+
+def sampler_methods(writer: MethodWriter, sampler: Sampler) -> list[list[Line]]:
+    """`sample` and `sample_mean`, and what they have in common where that is long."""
+    drawn = [step for step in sampler.steps if step.factor is not None]
+    if len(drawn) < FEWEST_STEPS or not all(_centre(writer, step).startswith(".mean") for step in drawn):
+        return [[*_head(name, sampler), *_walk(writer, name, sampler)] for name in _VERBS]
+    methods = [
+        [*_head(name, sampler), Line(f"        return self.{_WALK}({_TAKEN_BY[name]}, shape, given)")]
+        for name in _VERBS
+    ]
+    for name in _TAKEN_BY.values():
+        writer.use(name)
+    walk = [Line(f"    def {_WALK}(self, take, shape: tuple, given: dict | None) -> dict:")]
+    walk += docstring(f"What `take` takes of {shortened(sampler.label, 40)}, parents first", "")
+    return [*methods, [*walk, *_walk(writer, _WALK, sampler)]]
+
+
+def _head(name: str, sampler: Sampler) -> list[Line]:
+    return [
+        Line(f"    def {name}(self, shape: tuple = (), given: dict | None = None) -> dict:"),
+        *docstring(f"{_VERBS[name]} {shortened(sampler.label, 48)}", "variables in `given` are held fixed"),
+    ]
+
+
+def _walk(writer: MethodWriter, name: str, sampler: Sampler) -> list[Line]:
+    """The statements of one sampler, parents first."""
+    lines = _conditions(writer, sampler)
     outside = (*sampler.conditions, *(a.name for a in sampler.inputs))
     taken = [identifier(s.variable) for s in sampler.steps] + [identifier(v) for v in outside]
-    taken += ["shape", "held", "variables"]
+    taken += ["shape", "held", "variables", "take"]
     for step in sampler.steps:
         lines += _step(writer, name, step, taken)
     entries = [f'"{v}": {identifier(v)}' for v in (*(s.variable for s in sampler.steps), *sampler.conditions)]
@@ -60,7 +87,9 @@ def _step(writer: MethodWriter, name: str, step: SampleStep, taken: list[str]) -
         return [*bare(body.lines), *stamped(assigned, *body.origins)]
     parents = ", ".join(identifier(p) for p in (*step.parents, *(a.name for a in step.inputs)))
     drawn = f"self.{writer.method_name(factor_attribute(step.factor))}({parents})"
-    if name == "sample":
+    if name == _WALK:
+        drawn = f"take({drawn})" if step.batched else f"take({drawn}, shape)"
+    elif name == "sample":
         drawn += ".sample()" if step.batched else ".sample(shape)"
     else:
         drawn += _centre(writer, step)

@@ -1,7 +1,7 @@
 """The statements of one method: which values get a line, what they are called, and how the lines fit the page."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pgcompile.backends.torch.layout import WIDTH, Line, comment, safe_comment, stamped, statement
@@ -31,6 +31,7 @@ class Body:
         before: characters that stand on the line of an output besides it.
         method_name: Python name of a factor's method.
         watched: whether every named value is checked to be finite.
+        with_lines: numbers of outputs that get a line of their own, whatever their length.
     """
 
     outputs: list[Value]
@@ -40,6 +41,7 @@ class Body:
     indent: int = 8
     before: int = len("return ")
     watched: bool = False
+    with_lines: set[int] = field(default_factory=set)
     method_name: Callable[[str], str] = str
     lines: list[Line] = field(default_factory=list)
     origins: tuple[Origin, ...] = ()
@@ -56,6 +58,9 @@ class Body:
     _previous: Value | None = None
     noise: list[Value] = field(default_factory=list)
     """Every draw of the method, in the order in which the written statements run."""
+
+    noise_of: Mapping[str, Sequence[Value]] = field(default_factory=dict)
+    """The draws of the procedures that it may call."""
 
     def write(self) -> list[Text]:
         """Fill `lines`; the result is the source of each output."""
@@ -79,6 +84,8 @@ class Body:
             for arg in value.args:
                 uses[arg.number] = uses.get(arg.number, 0) + 1
         outputs = {value.number for value in self.outputs}
+        for value in self.outputs:
+            uses[value.number] = uses.get(value.number, 0) + 1
         self._items = {}
         for value in live:
             if value.op == "item":
@@ -91,8 +98,8 @@ class Body:
             if value.op in _LEAVES or (value.op == "attribute"):
                 continue
             many = uses.get(value.number, 0) > 1
-            only_output = value.number in outputs and not uses.get(value.number)
-            if many or (value.keep and not only_output):
+            only_output = value.number in outputs and uses[value.number] == 1
+            if many or (value.keep and not only_output) or value.number in self.with_lines:
                 self._named.add(value.number)
 
         self._cut_long(live)
@@ -208,12 +215,12 @@ class Body:
 
     def _order_noise(self, value: Value, text: Text) -> None:
         """The draws inside an expression, in the order in which its operands stand in the text."""
-        if value.op not in NOISE and not any(arg.number in self._pending for arg in value.args):
+        called = list(self.noise_of.get(str(value.attributes[0]), ())) if value.op == "procedure" else []
+        if value.op not in NOISE and not called and not any(arg.number in self._pending for arg in value.args):
             return
         operands = sorted(value.args, key=lambda arg: text.text.find(self._texts[arg.number].text))
         inside = [noise for arg in operands for noise in self._pending.pop(arg.number, [])]
-        if value.op in NOISE:
-            inside.append(value)
+        inside += [value] if value.op in NOISE else called
         self._pending[value.number] = inside
 
     def _unpacking(self, value: Value) -> str:

@@ -5,9 +5,9 @@ from pgcompile.backends.torch.layout import Line, bare, docstring, stamped, stat
 from pgcompile.backends.torch.method_writer import MethodWriter
 from pgcompile.model.factors import Factor, FamilyUse
 from pgcompile.plan.methods.description import Method, TableMethod
+from pgcompile.vocabulary.spaces import FINITE_KINDS
 
 _HEADS = {"category": "D.Categorical", "one_hot": "D.OneHotCategorical"}
-_KINDS = {"category": "index", "one_hot": "one_hot"}
 
 
 def table_method(writer: MethodWriter, table: TableMethod) -> list[Line]:
@@ -24,7 +24,7 @@ def table_method(writer: MethodWriter, table: TableMethod) -> list[Line]:
     text = body.write()[0]
     if not single:
         writer.use("TableOf")
-        variables = ", ".join(f'{v}="{_KINDS.get(s.kind, "boolean")}"' for v, s in table.variables)
+        variables = ", ".join(f'{v}="{FINITE_KINDS.get(s.kind, "boolean")}"' for v, s in table.variables)
         result = statement(f"return TableOf({text.text}, {variables})")
     elif head == "D.Bernoulli":
         odds = "logits[..., 1] - logits[..., 0]"

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from sympy import Add, Expr, Integer
 
-from pgcompile.inference.elimination import evidence_of, tables
+from pgcompile.inference.elimination import Elimination, evidence_of, tables
 from pgcompile.model.distributions import Distribution
 from pgcompile.model.variable import Variable, shown
 from pgcompile.objective.derivation import log_sum_text, solved_families
@@ -46,15 +46,21 @@ def log_marginal(state: "Rewriting", distribution: Distribution, env: Env) -> Ex
     summed = Distribution(tuple(a for a in distribution.atoms if a not in apart), distribution.hidden)
     found = tables(summed, state.model)
     assert found is not None
-    names = shown(found.order)
     state.step(
         "exact marginal",
         f"log {summed.label}",
-        f"the sum over {names}, one variable at a time",
+        f"the sum over {_in_steps(found)}",
         f"they are finitely many; the largest table has {found.largest:,} entries",
     )
     leaves = [LogDensityLeaf(atom, env) for atom in apart]
     return Add(state.symbol(MarginalLeaf(summed, env)), *map(state.symbol, leaves))
+
+
+def _in_steps(found: Elimination) -> str:
+    """`a, then b, then c and d at once`."""
+    return ", then ".join(
+        str(step[0]) if len(step) == 1 else f"{shown(step[:-1])} and {step[-1]} at once" for step in found.steps
+    )
 
 
 def log_weights(state: "Rewriting", draw: Draw, variables: list[Variable]) -> Expr:

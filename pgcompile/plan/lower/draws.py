@@ -38,14 +38,17 @@ def drawn_value(lowering: "FactorLowering", draw: Draw, variable: Variable) -> V
     return lowering.builder.name(lowering.builder.unary("detach", value), str(variable), keep=True)
 
 
-def enumerated_value(lowering: "FactorLowering", draw: Draw, atom: Atom, variable: Variable) -> Value:
+def enumerated_value(
+    lowering: "FactorLowering", draw: Draw, atom: Atom, variable: Variable, comment: str | None = None
+) -> Value:
     """Every value of a finite variable, along an axis of its own."""
     space = lowering.model.spaces[atom.factor.targets[0]]
     count = states(atom, lowering.model)
     assert count is not None
     axis = lowering.axes.values(draw, variable, count)
     kind = space.kind if space.kind in ("one_hot", "category") else "boolean"
-    with lowering.builder.section(f"E_{{{draw.distribution.label}}}: every value of {variable}", origin_of(atom)):
+    comment = comment or f"E_{{{draw.distribution.label}}}: every value of {variable}"
+    with lowering.builder.section(comment, origin_of(atom)):
         value = every_value(lowering.builder, kind, space.categories or 0, space.shape, axis)
     return lowering.builder.name(value, str(variable), keep=True)
 

@@ -1,13 +1,15 @@
 """Logarithms of products, of marginals of finite variables and of posteriors."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pgcompile.inference.algebra import order_atoms
-from pgcompile.inference.elimination import eliminate, evidence_of, hidden_states
+from pgcompile.inference.elimination import eliminate, evidence_of, hidden_states, states
 from pgcompile.model.distributions import Distribution
 from pgcompile.model.variable import Variable
 from pgcompile.objective.terms import OBSERVED, Draw, Env
 from pgcompile.plan.axes import bound
+from pgcompile.plan.lower.draws import enumerated_value
 from pgcompile.plan.values import Axis, Value
 
 if TYPE_CHECKING:
@@ -35,13 +37,14 @@ def log_marginal(lowering: "FactorLowering", distribution: Distribution, env: En
     outer = bound(env, (*distribution.targets, *distribution.parents))
     axes: dict[Variable, Axis] = {}
     draws: dict[Variable, Draw] = {}
-    for position, variable in enumerate(distribution.hidden):
+    rank = {name: position for position, name in enumerate(lowering.model.variables)}
+    for variable in distribution.hidden:
         draws[variable] = Draw(
             Distribution((makers[variable],)), 1, OBSERVED, enumerated=(variable,), repetition=(distribution, env)
         )
-        axes[variable] = lowering.axes.summed(
-            draws[variable], variable, counts[variable], position, outer, axes.values()
-        )
+        place = rank.get(variable.name, len(rank))
+        axes[variable] = lowering.axes.summed(draws[variable], variable, counts[variable], place, outer, axes.values())
+    take_every_value(lowering, draws)
     tables: list[tuple[set[Variable], Value]] = []
     for atom in order_atoms(distribution):
         inside = {v for v in (*atom.targets, *atom.parents) if v in counts}
@@ -50,20 +53,42 @@ def log_marginal(lowering: "FactorLowering", distribution: Distribution, env: En
             inner = inner.extended((variable,), draws[variable])
         tables.append((inside, lowering.log_density(atom, inner)))
     build = lowering.builder
-    for variable in eliminate(distribution.atoms, counts).order:
-        group = [t for t in tables if variable in t[0]]
-        tables = [t for t in tables if variable not in t[0]]
-        with build.section(f"log {distribution.label}: the sum over {variable}"):
+    for step in eliminate(order_atoms(distribution), counts, _beside(lowering, distribution, env)).steps:
+        group = [t for t in tables if t[0] & {*step}]
+        tables = [t for t in tables if not t[0] & {*step}]
+        with build.section(f"log {distribution.label}: the sum over {', '.join(map(str, step))}"):
             total = added(lowering, [table for _, table in group])
-            at = total.axes.index(axes[variable])
-            rest = tuple(a for a in total.axes if a != axes[variable])
-            total = build.make("logsumexp_axis", (total,), (at,), shape=(), axes=rest)
-        total = build.name(total, f"log_sum_{variable}", keep=True)
-        tables.append((set().union(*(names for names, _ in group)) - {variable}, total))
-    total = tables[0][1]
-    for _, table in tables[1:]:
-        total = build.binary("add", total, table)
-    return total
+            if len(step) > 1:
+                total = build.name(total, "log_joint")
+            at = tuple(total.axes.index(axes[variable]) for variable in step)
+            total = build.make("logsumexp_axes", (total,), tuple(sorted(at)), shape=())
+        total = build.name(total, f"log_sum_{'_'.join(map(str, step))}", keep=True)
+        tables.append((set().union(*(names for names, _ in group)) - {*step}, total))
+    return build.name(added(lowering, [table for _, table in tables]), "log_joint")
+
+
+def take_every_value(lowering: "FactorLowering", draws: Mapping[Variable, Draw]) -> None:
+    """Variables that take every value exist before the tables over them, in the order of the program."""
+    rank = {name: place for place, name in enumerate(lowering.model.variables)}
+    ordered = sorted(draws, key=lambda v: (rank.get(v.name, len(rank)), v))
+    comment = f"every value of {', '.join(map(str, ordered))}"
+    for variable in ordered:
+        atom = draws[variable].atom_of(variable)
+        assert atom is not None
+        value = enumerated_value(lowering, draws[variable], atom, variable, comment)
+        lowering.override(variable, draws[variable], value)
+
+
+def _beside(lowering: "FactorLowering", distribution: Distribution, env: Env) -> dict[Variable, int]:
+    """What is not summed out and takes every value, with the number of its values."""
+    found: dict[Variable, int] = {}
+    for variable in {v for atom in distribution.atoms for v in (*atom.targets, *atom.parents)}:
+        draw = None if variable in distribution.hidden else env.get(variable)
+        atom = draw.atom_of(variable) if draw is not None and variable in draw.enumerated else None
+        count = states(atom, lowering.model) if atom is not None else None
+        if count is not None:
+            found[variable] = count
+    return found
 
 
 def added(lowering: "FactorLowering", values: list[Value]) -> Value:

@@ -110,7 +110,7 @@ class ObjectiveLowering:
         own = self.lowering.axes.of(draw)
         for axis in log_w.axes:
             if axis in own:
-                total = self._reduce("logsumexp_axis", total, axis)
+                total = self._reduce("logsumexp_axes", total, axis)
                 if axis.kind is AxisKind.SAMPLE:
                     total = build.binary("sub", total, build.constant(log(axis.size), f"math.log({axis.size})"))
         total = build.name(total, "log_mean", keep=bool(surrogates))
@@ -127,7 +127,7 @@ class ObjectiveLowering:
         """
         build = self.lowering.builder
         axis = self.lowering.axes.samples(draw)
-        total = self._reduce("logsumexp_axis", log_w, axis)
+        total = self._reduce("logsumexp_axes", log_w, axis)
         bound = build.name(
             build.binary("sub", total, build.constant(log(axis.size), f"math.log({axis.size})")), "bound", keep=True
         )

@@ -10,12 +10,12 @@ from pgcompile.model.factors import Atom, Extern, Factor
 from pgcompile.model.kinds import is_point_mass, kind_of
 from pgcompile.objective.estimators import LARGEST_TABLE, LIMIT
 from pgcompile.objective.terms import OBSERVED, Draw
-from pgcompile.plan.lower.marginals import log_of
+from pgcompile.plan.lower.marginals import log_of, take_every_value
 from pgcompile.plan.methods.description import Method, ModulePlan, TableMethod
 from pgcompile.plan.methods.factors import full_parameters, solved_factors
 from pgcompile.plan.methods.maker import MethodMaker
 from pgcompile.plan.names import factor_attribute
-from pgcompile.plan.values import Value
+from pgcompile.plan.values import Axis, Value
 from pgcompile.vocabulary.spaces import Space
 
 
@@ -66,17 +66,20 @@ def add_table(
     for draw in draws:
         env = env.extended(draw.enumerated, draw)
     builder = lowering.builder
+    rank = {name: place for place, name in enumerate(methods.model.variables)}
+    axes: list[Axis] = []
+    for draw, (variable, _, count) in zip(draws, made, strict=True):
+        # The axes stand as they would if the variables were summed out, so that both share their tables.
+        own = draw.enumerated[0]
+        axes.append(lowering.axes.summed(draw, own, count, rank.get(variable, len(rank)), frozenset(), axes))
+    take_every_value(lowering, {draw.enumerated[0]: draw for draw in draws})
     value = log_of(lowering, Distribution(distribution.atoms, distribution.hidden), env)
-    sizes: tuple[int, ...] = ()
-    for draw, (_, _, count) in zip(draws, made, strict=True):
-        # An axis that the table lacks is one that it does not depend on.
-        at = value.axes.index(lowering.axes.values(draw, draw.enumerated[0], count))
-        rest = tuple(axis for i, axis in enumerate(value.axes) if i != at)
-        sizes = (*sizes, count)
-        value = builder.make("axis_to_last", (value,), (at,), shape=sizes, axes=rest)
+    sizes = tuple(count for _, _, count in made)
+    at = tuple(value.axes.index(axis) for axis in axes)
+    value = builder.make("axes_to_last", (value,), at, shape=sizes, axes=())
     value = builder.name(value, "logits")
     method = in_written_order(methods.finished(name, named.label, lowering, [(name, value)]), named)
-    plan.tables.append(TableMethod(named.label, method, tuple((t, s) for t, s, _ in made)))
+    plan.tables.append(TableMethod(named.label, method, tuple((t, s) for t, s, _ in made), sizes))
 
 
 def add_mixture(
@@ -99,7 +102,7 @@ def add_mixture(
     env = OBSERVED.extended((hidden,), draw)
     builder = lowering.builder
     weights = lowering.log_density(maker, env)
-    logits = builder.make("axis_to_last", (weights,), (0,), shape=(space.categories or 1,), axes=())
+    logits = builder.make("axes_to_last", (weights,), (0,), shape=(space.categories or 1,), axes=())
     values = full_parameters(methods, own.factor, use, lowering.parameters(own, env), lowering)
     placed: list[tuple[str, Value]] = [("logits", builder.name(logits, "logits"))]
     for key, value in values.items():

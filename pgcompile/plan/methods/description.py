@@ -126,6 +126,25 @@ class TableMethod:
     label: str
     method: Method
     variables: tuple[tuple[str, Space], ...]
+    sizes: tuple[int, ...]
+    """The number of values of each."""
+
+
+@dataclass(frozen=True)
+class Procedure:
+    """A piece of plan that several methods share: a private method, which they call.
+
+    Args:
+        name: of the method.
+        callers: the methods and factors that have it in common.
+        arguments: what it is given.
+        results: what it gives, one value or a tuple.
+    """
+
+    name: str
+    callers: tuple[str, ...]
+    arguments: tuple[Argument, ...]
+    results: tuple[Value, ...]
 
 
 @dataclass
@@ -144,6 +163,8 @@ class ModulePlan:
     tables: list[TableMethod] = field(default_factory=list)
     mixtures: list[tuple[str, Method, Factor]] = field(default_factory=list)
     """Posteriors over one category, by label: methods of their logits."""
+    procedures: list[Procedure] = field(default_factory=list)
+    """What methods share, each after those that it calls."""
     sampler: Sampler | None = None
     factors: list[FactorMethod] = field(default_factory=list)
     aliases: dict[str, str] = field(default_factory=dict)

@@ -13,6 +13,7 @@ from pgcompile.plan.methods.maker import MethodMaker
 from pgcompile.plan.methods.objectives import has_closed_form, mean_method, objective_method
 from pgcompile.plan.methods.samplers import sampler_of
 from pgcompile.plan.passes.delegation import delegate
+from pgcompile.plan.passes.procedures import share
 from pgcompile.plan.tensors import Tensors
 from pgcompile.syntax.format import format_expr
 
@@ -40,6 +41,8 @@ def plan_module(model: Model, generative: Distribution | None, objectives: dict[
         plan.sampler = sampler_of(methods, generative, plan.factors)
     check_plan(plan)
     delegate(plan)
+    share(plan)
+    check_plan(plan)
     return plan
 
 

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+from pgcompile.plan.builder import Builder
 from pgcompile.plan.methods.description import Delegate, Form, LossMethod, Method, ModulePlan, TableMethod
 from pgcompile.plan.structure import Structures, count_operations
 from pgcompile.plan.values import Value
 from pgcompile.syntax.tree import names_in
+from pgcompile.vocabulary.spaces import FINITE_KINDS, Space
 
 FEWEST_SAVED = 2
 """A loss or the terms have statements of their own where these save as many kernels forward, and as many backward."""
@@ -15,6 +17,8 @@ def delegate(plan: ModulePlan) -> None:
     """Let losses, terms and log-densities call other methods of the class where their own statements save little."""
     plan.losses = [_loss(loss) for loss in plan.losses]
     plan.log_densities = [(label, _density(plan, label, method)) for label, method in plan.log_densities]
+    scored = {label: method.same_as for label, method in plan.log_densities}
+    plan.tables = [_table(plan, table, scored.get(table.label)) for table in plan.tables]
     if plan.terms is not None and _saved_by_terms(plan, plan.terms) < FEWEST_SAVED:
         plan.terms_one_by_one = True
     elif plan.terms is not None:
@@ -63,6 +67,32 @@ def _density(plan: ModulePlan, label: str, method: Method) -> Method:
             return replace(method, same_as=Delegate(objective.name, Form.VALUE, names))
     table = next((table for table in plan.tables if table.label == label), None)
     return method if table is None else replace(method, same_as=_of_table(table))
+
+
+def _table(plan: ModulePlan, table: TableMethod, scored: Delegate | None) -> TableMethod:
+    """A table without conditions as what an objective is at every value of its variables."""
+    if scored is None or scored.form is not Form.VALUE or table.method.arguments:
+        return table
+    if count_operations(_values(table.method)) <= len(table.variables) + FEWEST_SAVED:
+        return table
+    builder = Builder()
+    sizes = table.sizes
+    facts = tuple((v, FINITE_KINDS.get(s.kind, "boolean"), n) for (v, s), n in zip(table.variables, sizes, strict=True))
+    whole = builder.make(
+        "every_combination", (plan.tensors.like(builder),), (*facts, len(facts)), shape=(), batched=False, axes=()
+    )
+    values = {
+        variable: builder.name(builder.make("item", (whole,), (place,), shape=sizes + _event(space, size)), variable)
+        for place, ((variable, space), size) in enumerate(zip(table.variables, sizes, strict=True))
+    }
+    given = tuple(values[name] for name in scored.arguments)
+    value = builder.make("procedure", given, (scored.name, 1), shape=sizes, batched=False, axes=())
+    value = builder.name(value, "logits")
+    return replace(table, method=replace(table.method, outputs=((table.method.name, value),), builder=builder))
+
+
+def _event(space: Space, size: int) -> tuple[int, ...]:
+    return (size,) if space.kind == "one_hot" else ()
 
 
 def _of_table(table: TableMethod) -> Delegate:

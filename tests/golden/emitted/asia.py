@@ -93,6 +93,17 @@ class TableOf:
         return self.joint.log_prob(index)
 
 
+def draw_of(distribution, shape: tuple = ()) -> Tensor:
+    """A draw of a distribution, as often as the shape says."""
+    return distribution.sample(shape)
+
+
+def mean_of(distribution, shape: tuple = ()) -> Tensor:
+    """The mean of a distribution, repeated as often as the shape says."""
+    mean = distribution.mean
+    return mean.expand((*shape, *mean.shape))
+
+
 def every_state(like: Tensor, base: int, shape: tuple, batch: tuple, index=False):
     """All values of a variable of `base` values an entry: [states, *batch, *shape]."""
     count = 1
@@ -103,6 +114,19 @@ def every_state(like: Tensor, base: int, shape: tuple, batch: tuple, index=False
     values = (digits // places % base).reshape(-1, *(1 for _ in batch), *shape)
     values = values.expand(-1, *batch, *shape)
     return values if index else values.to(like.dtype)
+
+
+def every_combination(like: Tensor, **variables: tuple) -> list:
+    """Variables at all their values together, [*sizes, *event]; of each its kind and size."""
+    sizes = [size for _, size in variables.values()]
+    found = []
+    for place, (kind, size) in enumerate(variables.values()):
+        ones = [1] * (len(sizes) - place - 1)
+        value = torch.arange(size, device=like.device).reshape(-1, *ones).expand(sizes)
+        if kind == "one_hot":
+            value = torch.nn.functional.one_hot(value, size)
+        found.append(value if kind == "index" else value.to(like.dtype))
+    return found
 
 
 def bernoulli_log_prob(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
@@ -127,53 +151,7 @@ class Asia(nn.Module):
         """log p(xray, dysp); xray: [...], dysp: [...] -> [...]."""
         check_shapes("evidence", xray=(xray, ()), dysp=(dysp, ()))
         same_batch("evidence", xray=(xray, 0), dysp=(dysp, 0))
-        # E_{p(asia)}: every value of asia
-        asia = every_state(self._zero, 2, (), xray.shape)
-        # log p(asia)
-        log_p_asia = -0.010050335853501442 * (1.0 - asia) - 4.605170185988092 * asia
-        # E_{p(smoke)}: every value of smoke
-        smoke = every_state(self._zero, 2, (), xray.shape)
-        # log p(smoke)
-        log_p_smoke = bernoulli_log_prob(self.smokers, smoke, 0)
-        # p(tub|asia)
-        logits_tub = 1.6506808709681495 * asia - 4.59511985013459
-        # E_{p(tub|asia)}: every value of tub
-        tub = every_state(self._zero, 2, (), xray.shape)
-        # log p(tub|asia)
-        log_p_tub = bernoulli_log_prob(logits_tub, tub.unsqueeze(1), 0)
-        # p(lung|smoke)
-        logits_lung = 2.3978952727983707 * smoke - 4.59511985013459
-        # E_{p(lung|smoke)}: every value of lung
-        lung = every_state(self._zero, 2, (), xray.shape)
-        # log p(lung|smoke)
-        lung_aligned = lung.unsqueeze(1)
-        log_p_lung = bernoulli_log_prob(logits_lung, lung_aligned, 0)
-        # p(bronc|smoke)
-        logits_bronc = 1.252762968495368 * smoke - 0.8472978603872038
-        # E_{p(bronc|smoke)}: every value of bronc
-        bronc = every_state(self._zero, 2, (), xray.shape)
-        # log p(bronc|smoke)
-        log_p_bronc = bernoulli_log_prob(logits_bronc, bronc.unsqueeze(1), 0)
-        # log p(xray|tub,lung)
-        either = torch.maximum(tub, lung_aligned)
-        logits_xray = 6.836259277277065 * either - 2.9444389791664403
-        log_p_xray = bernoulli_log_prob(logits_xray, xray, 0)
-        # log p(dysp|tub,lung,bronc)
-        short = 3.0445224377234226 * either - 2.197224577336219
-        product = short * (1.0 - bronc).unsqueeze(1).unsqueeze(2)
-        wheezing = 1.3862943611198908 + 0.8109302162163288 * either
-        product_2 = wheezing * bronc.unsqueeze(1).unsqueeze(2)
-        log_p_dysp = bernoulli_log_prob(product + product_2, dysp, 0)
-        # log p(xray,dysp): the sum over smoke
-        total = log_p_smoke + log_p_lung + log_p_bronc.unsqueeze(1)
-        log_sum_smoke = total.logsumexp(2)
-        # log p(xray,dysp): the sum over bronc
-        log_sum_bronc = (log_sum_smoke.unsqueeze(2) + log_p_dysp).logsumexp(0)
-        # log p(xray,dysp): the sum over lung
-        log_sum_lung = (log_p_xray + log_sum_bronc).logsumexp(0)
-        # log p(xray,dysp): the sum over asia
-        log_sum_asia = (log_p_asia + log_p_tub).logsumexp(1)
-        return (log_sum_lung + log_sum_asia).logsumexp(0)
+        return self._log_joint(xray, dysp).logsumexp((0, 1, 2))
 
     def loss(self, xray: Tensor, dysp: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of evidence."""
@@ -187,49 +165,16 @@ class Asia(nn.Module):
         """Draw from p(asia) p(smoke) p(tub|asia) p(lung|smoke) ...;
         variables in `given` are held fixed.
         """
-        variables = {
-            "asia": (0, ()),
-            "smoke": (0, ()),
-            "tub": (0, ("asia",)),
-            "lung": (0, ("smoke",)),
-            "bronc": (0, ("smoke",)),
-            "xray": (0, ("tub", "lung")),
-            "dysp": (0, ("tub", "lung", "bronc")),
-        }
-        shape, held = prepare_conditions(shape, given, variables)
-        asia = held["asia"] if "asia" in held else self.p_asia().sample(shape)
-        smoke = held["smoke"] if "smoke" in held else self.p_smoke().sample(shape)
-        tub = held["tub"] if "tub" in held else self.p_tub_given_asia(asia).sample()
-        if "lung" in held:
-            lung = held["lung"]
-        else:
-            lung = self.p_lung_given_smoke(smoke).sample()
-        if "bronc" in held:
-            bronc = held["bronc"]
-        else:
-            bronc = self.p_bronc_given_smoke(smoke).sample()
-        if "xray" in held:
-            xray = held["xray"]
-        else:
-            xray = self.p_xray_given_tub_lung(tub, lung).sample()
-        if "dysp" in held:
-            dysp = held["dysp"]
-        else:
-            dysp = self.p_dysp_given_tub_lung_bronc(tub, lung, bronc).sample()
-        return {
-            "asia": asia,
-            "smoke": smoke,
-            "tub": tub,
-            "lung": lung,
-            "bronc": bronc,
-            "xray": xray,
-            "dysp": dysp,
-        }
+        return self._walk(draw_of, shape, given)
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Propagate means through p(asia) p(smoke) p(tub|asia) p(lung|smoke) ...;
         variables in `given` are held fixed.
         """
+        return self._walk(mean_of, shape, given)
+
+    def _walk(self, take, shape: tuple, given: dict | None) -> dict:
+        """What `take` takes of p(asia) p(smoke) p(tub|asia) ..., parents first."""
         variables = {
             "asia": (0, ()),
             "smoke": (0, ()),
@@ -240,22 +185,22 @@ class Asia(nn.Module):
             "dysp": (0, ("tub", "lung", "bronc")),
         }
         shape, held = prepare_conditions(shape, given, variables)
-        asia = held["asia"] if "asia" in held else self.p_asia().mean.expand(shape)
-        smoke = held["smoke"] if "smoke" in held else self.p_smoke().mean.expand(shape)
-        tub = held["tub"] if "tub" in held else self.p_tub_given_asia(asia).mean
-        lung = held["lung"] if "lung" in held else self.p_lung_given_smoke(smoke).mean
+        asia = held["asia"] if "asia" in held else take(self.p_asia(), shape)
+        smoke = held["smoke"] if "smoke" in held else take(self.p_smoke(), shape)
+        tub = held["tub"] if "tub" in held else take(self.p_tub_given_asia(asia))
+        lung = held["lung"] if "lung" in held else take(self.p_lung_given_smoke(smoke))
         if "bronc" in held:
             bronc = held["bronc"]
         else:
-            bronc = self.p_bronc_given_smoke(smoke).mean
+            bronc = take(self.p_bronc_given_smoke(smoke))
         if "xray" in held:
             xray = held["xray"]
         else:
-            xray = self.p_xray_given_tub_lung(tub, lung).mean
+            xray = take(self.p_xray_given_tub_lung(tub, lung))
         if "dysp" in held:
             dysp = held["dysp"]
         else:
-            dysp = self.p_dysp_given_tub_lung_bronc(tub, lung, bronc).mean
+            dysp = take(self.p_dysp_given_tub_lung_bronc(tub, lung, bronc))
         return {
             "asia": asia,
             "smoke": smoke,
@@ -309,6 +254,47 @@ class Asia(nn.Module):
         total = log_p_asia + log_p_smoke + log_p_tub + log_p_lung
         return total + log_p_bronc + log_p_xray + log_p_dysp
 
+    def _log_joint(self, xray: Tensor, dysp: Tensor) -> Tensor:
+        """What evidence, p(tub,lung,bronc|xray,dysp) and p(lung|xray,dysp) share;
+        xray: [...], dysp: [...] -> log_joint [bronc, lung, tub, ...].
+        """
+        # every value of asia, tub, smoke, lung, bronc
+        asia = every_state(self._zero, 2, (), xray.shape)
+        tub = every_state(self._zero, 2, (), xray.shape)
+        smoke = every_state(self._zero, 2, (), xray.shape)
+        lung = every_state(self._zero, 2, (), xray.shape)
+        bronc = every_state(self._zero, 2, (), xray.shape)
+        # log p(asia)
+        log_p_asia = -0.010050335853501442 * (1.0 - asia) - 4.605170185988092 * asia
+        # log p(smoke)
+        log_p_smoke = bernoulli_log_prob(self.smokers, smoke, 0)
+        # log p(tub|asia)
+        logits_tub = 1.6506808709681495 * asia - 4.59511985013459
+        log_p_tub = bernoulli_log_prob(logits_tub, tub.unsqueeze(1), 0)
+        # log p(lung|smoke)
+        logits_lung = 2.3978952727983707 * smoke - 4.59511985013459
+        lung_aligned = lung.unsqueeze(1)
+        log_p_lung = bernoulli_log_prob(logits_lung, lung_aligned, 0)
+        # log p(bronc|smoke)
+        logits_bronc = 1.252762968495368 * smoke - 0.8472978603872038
+        log_p_bronc = bernoulli_log_prob(logits_bronc, bronc.unsqueeze(1), 0)
+        # log p(xray|tub,lung)
+        either = torch.maximum(tub, lung_aligned)
+        logits_xray = 6.836259277277065 * either - 2.9444389791664403
+        log_p_xray = bernoulli_log_prob(logits_xray, xray, 0)
+        # log p(dysp|tub,lung,bronc)
+        short = 3.0445224377234226 * either - 2.197224577336219
+        product = short * (1.0 - bronc).unsqueeze(1).unsqueeze(2)
+        wheezing = 1.3862943611198908 + 0.8109302162163288 * either
+        product_2 = wheezing * bronc.unsqueeze(1).unsqueeze(2)
+        log_p_dysp = bernoulli_log_prob(product + product_2, dysp, 0)
+        # log p(xray,dysp): the sum over asia
+        log_sum_asia = (log_p_asia + log_p_tub).logsumexp(1)
+        # log p(xray,dysp): the sum over smoke
+        total = log_p_smoke + log_p_lung + log_p_bronc.unsqueeze(1)
+        log_sum_smoke = total.logsumexp(2)
+        return log_sum_asia + log_p_xray + log_sum_smoke.unsqueeze(2) + log_p_dysp
+
     def log_p_xray_dysp(self, xray: Tensor, dysp: Tensor) -> Tensor:
         """log p(xray|tub,lung) p(dysp|tub,lung,bronc) p(asia) p(smoke) p(tub|asia)
         p(lung|smoke) p(bronc|smoke);
@@ -355,7 +341,8 @@ class Asia(nn.Module):
 
     def p_asia(self) -> D.Distribution:
         """p(asia) = Bernoulli(probs=0.01)."""
-        return D.Bernoulli(probs=torch.full_like(self._zero, 0.01), validate_args=False)
+        full_like = torch.full_like(self._zero, 0.01)
+        return D.Bernoulli(probs=full_like, validate_args=False)
 
     def p_smoke(self) -> D.Distribution:
         """p(smoke) = Bernoulli(logits=smokers)."""
@@ -366,44 +353,32 @@ class Asia(nn.Module):
         asia).
         """
         check_shapes("p(tub|asia)", asia=(asia, ()))
-        bernoulli = D.Bernoulli(
-            logits=1.6506808709681495 * asia - 4.59511985013459,
-            validate_args=False,
-        )
-        return bernoulli
+        logits = 1.6506808709681495 * asia - 4.59511985013459
+        return D.Bernoulli(logits=logits, validate_args=False)
 
     def p_lung_given_smoke(self, smoke: Tensor) -> D.Distribution:
         """p(lung|smoke) = Bernoulli(logits=logit(0.01) + (logit(0.1) - logit(0.01)) *
         smoke).
         """
         check_shapes("p(lung|smoke)", smoke=(smoke, ()))
-        bernoulli = D.Bernoulli(
-            logits=2.3978952727983707 * smoke - 4.59511985013459,
-            validate_args=False,
-        )
-        return bernoulli
+        logits = 2.3978952727983707 * smoke - 4.59511985013459
+        return D.Bernoulli(logits=logits, validate_args=False)
 
     def p_bronc_given_smoke(self, smoke: Tensor) -> D.Distribution:
         """p(bronc|smoke) = Bernoulli(logits=logit(0.3) + (logit(0.6) - logit(0.3)) *
         smoke).
         """
         check_shapes("p(bronc|smoke)", smoke=(smoke, ()))
-        bernoulli = D.Bernoulli(
-            logits=1.252762968495368 * smoke - 0.8472978603872038,
-            validate_args=False,
-        )
-        return bernoulli
+        logits = 1.252762968495368 * smoke - 0.8472978603872038
+        return D.Bernoulli(logits=logits, validate_args=False)
 
     def p_xray_given_tub_lung(self, tub: Tensor, lung: Tensor) -> D.Distribution:
         """p(xray|tub,lung) = Bernoulli(logits=logit(0.05) + (logit(0.98) -
         logit(0.05)) * either), either = max(tub, lung).
         """
         check_shapes("p(xray|tub,lung)", tub=(tub, ()), lung=(lung, ()))
-        bernoulli = D.Bernoulli(
-            logits=6.836259277277065 * torch.maximum(tub, lung) - 2.9444389791664403,
-            validate_args=False,
-        )
-        return bernoulli
+        logits = 6.836259277277065 * torch.maximum(tub, lung) - 2.9444389791664403
+        return D.Bernoulli(logits=logits, validate_args=False)
 
     def p_dysp_given_tub_lung_bronc(
         self,
@@ -423,125 +398,27 @@ class Asia(nn.Module):
             bronc=(bronc, ()),
         )
         either = torch.maximum(tub, lung)
-        product = (3.0445224377234226 * either - 2.197224577336219) * (1.0 - bronc)
-        bernoulli = D.Bernoulli(
-            logits=product + (1.3862943611198908 + 0.8109302162163288 * either) * bronc,
-            validate_args=False,
-        )
-        return bernoulli
+        short = 3.0445224377234226 * either - 2.197224577336219
+        wheezing = 1.3862943611198908 + 0.8109302162163288 * either
+        logits = short * (1.0 - bronc) + wheezing * bronc
+        return D.Bernoulli(logits=logits, validate_args=False)
 
     def p_xray_dysp(self) -> TableOf:
         """p(xray,dysp), by the values of xray, dysp."""
-        # E_{p(asia)}: every value of asia
-        asia = every_state(self._zero, 2, (), ())
-        # log p(asia)
-        log_p_asia = -0.010050335853501442 * (1.0 - asia) - 4.605170185988092 * asia
-        # E_{p(smoke)}: every value of smoke
-        smoke = every_state(self._zero, 2, (), ())
-        # log p(smoke)
-        log_p_smoke = bernoulli_log_prob(self.smokers, smoke, 0)
-        # p(tub|asia)
-        logits_tub = 1.6506808709681495 * asia - 4.59511985013459
-        # E_{p(tub|asia)}: every value of tub
-        tub = every_state(self._zero, 2, (), ())
-        # log p(tub|asia)
-        log_p_tub = bernoulli_log_prob(logits_tub, tub.unsqueeze(1), 0)
-        # p(lung|smoke)
-        logits_lung = 2.3978952727983707 * smoke - 4.59511985013459
-        # E_{p(lung|smoke)}: every value of lung
-        lung = every_state(self._zero, 2, (), ())
-        # log p(lung|smoke)
-        lung_aligned = lung.unsqueeze(1)
-        log_p_lung = bernoulli_log_prob(logits_lung, lung_aligned, 0)
-        # p(xray|tub,lung)
-        either = torch.maximum(tub, lung_aligned)
-        logits_xray = 6.836259277277065 * either - 2.9444389791664403
-        # E_{p(xray|tub,lung)}: every value of xray
-        xray = every_state(self._zero, 2, (), ())
-        # log p(xray|tub,lung)
-        log_p_xray = bernoulli_log_prob(logits_xray.unsqueeze(2), xray, 0)
-        # p(bronc|smoke)
-        logits_bronc = 1.252762968495368 * smoke - 0.8472978603872038
-        # E_{p(bronc|smoke)}: every value of bronc
-        bronc = every_state(self._zero, 2, (), ())
-        # log p(bronc|smoke)
-        log_p_bronc = bernoulli_log_prob(logits_bronc, bronc.unsqueeze(1), 0)
-        # p(dysp|tub,lung,bronc)
-        short = 3.0445224377234226 * either - 2.197224577336219
-        product = short * (1.0 - bronc).unsqueeze(1).unsqueeze(2)
-        wheezing = 1.3862943611198908 + 0.8109302162163288 * either
-        product_2 = wheezing * bronc.unsqueeze(1).unsqueeze(2)
-        # E_{p(dysp|tub,lung,bronc)}: every value of dysp
-        dysp = every_state(self._zero, 2, (), ())
-        # log p(dysp|tub,lung,bronc)
-        log_p_dysp = bernoulli_log_prob((product + product_2).unsqueeze(3), dysp, 0)
-        # log p(xray,dysp): the sum over smoke
-        total = log_p_smoke + log_p_lung + log_p_bronc.unsqueeze(1)
-        log_sum_smoke = total.logsumexp(2)
-        # log p(xray,dysp): the sum over bronc
-        log_sum_smoke_aligned = log_sum_smoke.unsqueeze(2).unsqueeze(3)
-        log_sum_bronc = (log_sum_smoke_aligned + log_p_dysp).logsumexp(0)
-        # log p(xray,dysp): the sum over lung
-        total_2 = log_p_xray.unsqueeze(2) + log_sum_bronc.unsqueeze(3)
-        log_sum_lung = total_2.logsumexp(0)
-        # log p(xray,dysp): the sum over asia
-        log_sum_asia = (log_p_asia + log_p_tub).logsumexp(1)
-        # log p(xray,dysp): the sum over tub
-        log_sum_asia_aligned = log_sum_asia.unsqueeze(1).unsqueeze(2)
-        log_sum_tub = (log_sum_asia_aligned + log_sum_lung).logsumexp(0)
-        axis_to_last = log_sum_tub.movedim(1, -1)
-        return TableOf(axis_to_last.movedim(0, -1), xray="boolean", dysp="boolean")
+        xray, dysp = every_combination(
+            self._zero,
+            xray=("boolean", 2),
+            dysp=("boolean", 2),
+        )
+        return TableOf(self.evidence(xray, dysp), xray="boolean", dysp="boolean")
 
     def p_tub_lung_bronc_given_xray_dysp(self, xray: Tensor, dysp: Tensor) -> TableOf:
         """p(tub,lung,bronc|xray,dysp), by the values of tub, lung, bronc."""
         check_shapes("p(tub,lung,bronc|xray,dysp)", xray=(xray, ()), dysp=(dysp, ()))
         same_batch("p(tub,lung,bronc|xray,dysp)", xray=(xray, 0), dysp=(dysp, 0))
-        # E_{p(asia)}: every value of asia
-        asia = every_state(self._zero, 2, (), xray.shape)
-        # log p(asia)
-        log_p_asia = -0.010050335853501442 * (1.0 - asia) - 4.605170185988092 * asia
-        # p(tub|asia)
-        logits_tub = 1.6506808709681495 * asia - 4.59511985013459
-        # E_{p(tub|asia)}: every value of tub
-        tub = every_state(self._zero, 2, (), xray.shape)
-        # log p(tub|asia)
-        log_p_tub = bernoulli_log_prob(logits_tub.unsqueeze(1), tub, 0)
-        # E_{p(smoke)}: every value of smoke
-        smoke = every_state(self._zero, 2, (), xray.shape)
-        # log p(smoke)
-        log_p_smoke = bernoulli_log_prob(self.smokers, smoke, 0)
-        # p(lung|smoke)
-        logits_lung = 2.3978952727983707 * smoke - 4.59511985013459
-        # E_{p(lung|smoke)}: every value of lung
-        lung = every_state(self._zero, 2, (), xray.shape)
-        # log p(lung|smoke)
-        log_p_lung = bernoulli_log_prob(logits_lung.unsqueeze(1), lung, 0)
-        # p(bronc|smoke)
-        logits_bronc = 1.252762968495368 * smoke - 0.8472978603872038
-        # E_{p(bronc|smoke)}: every value of bronc
-        bronc = every_state(self._zero, 2, (), xray.shape)
-        # log p(bronc|smoke)
-        log_p_bronc = bernoulli_log_prob(logits_bronc.unsqueeze(1), bronc, 0)
-        # log p(xray|tub,lung)
-        either = torch.maximum(tub, lung.unsqueeze(1))
-        logits_xray = 6.836259277277065 * either - 2.9444389791664403
-        log_p_xray = bernoulli_log_prob(logits_xray, xray, 0)
-        # log p(dysp|tub,lung,bronc)
-        short = 3.0445224377234226 * either - 2.197224577336219
-        product = short * (1.0 - bronc).unsqueeze(1).unsqueeze(2)
-        wheezing = 1.3862943611198908 + 0.8109302162163288 * either
-        product_2 = wheezing * bronc.unsqueeze(1).unsqueeze(2)
-        log_p_dysp = bernoulli_log_prob(product + product_2, dysp, 0)
-        # log p(tub,lung,bronc,xray,dysp): the sum over asia
-        log_sum_asia = (log_p_asia.unsqueeze(1) + log_p_tub).logsumexp(0)
-        # log p(tub,lung,bronc,xray,dysp): the sum over smoke
-        total = log_p_smoke.unsqueeze(1) + log_p_lung
-        log_sum_smoke = (total.unsqueeze(1) + log_p_bronc.unsqueeze(2)).logsumexp(0)
-        total_2 = log_p_xray + log_p_dysp + log_sum_asia + log_sum_smoke.unsqueeze(2)
-        axis_to_last = total_2.movedim(2, -1)
-        axis_to_last_2 = axis_to_last.movedim(1, -1)
+        log_joint = self._log_joint(xray, dysp)
         return TableOf(
-            axis_to_last_2.movedim(0, -1),
+            log_joint.movedim((2, 1, 0), (-3, -2, -1)),
             tub="boolean",
             lung="boolean",
             bronc="boolean",
@@ -551,54 +428,9 @@ class Asia(nn.Module):
         """p(lung|xray,dysp), by the values of lung."""
         check_shapes("p(lung|xray,dysp)", xray=(xray, ()), dysp=(dysp, ()))
         same_batch("p(lung|xray,dysp)", xray=(xray, 0), dysp=(dysp, 0))
-        # E_{p(asia)}: every value of asia
-        asia = every_state(self._zero, 2, (), xray.shape)
-        # log p(asia)
-        log_p_asia = -0.010050335853501442 * (1.0 - asia) - 4.605170185988092 * asia
-        # E_{p(smoke)}: every value of smoke
-        smoke = every_state(self._zero, 2, (), xray.shape)
-        # log p(smoke)
-        log_p_smoke = bernoulli_log_prob(self.smokers, smoke, 0)
-        # p(lung|smoke)
-        logits_lung = 2.3978952727983707 * smoke - 4.59511985013459
-        # E_{p(lung|smoke)}: every value of lung
-        lung = every_state(self._zero, 2, (), xray.shape)
-        # log p(lung|smoke)
-        log_p_lung = bernoulli_log_prob(logits_lung.unsqueeze(1), lung, 0)
-        # p(tub|asia)
-        logits_tub = 1.6506808709681495 * asia - 4.59511985013459
-        # E_{p(tub|asia)}: every value of tub
-        tub = every_state(self._zero, 2, (), xray.shape)
-        # log p(tub|asia)
-        tub_aligned = tub.unsqueeze(1)
-        log_p_tub = bernoulli_log_prob(logits_tub, tub_aligned, 0)
-        # p(bronc|smoke)
-        logits_bronc = 1.252762968495368 * smoke - 0.8472978603872038
-        # E_{p(bronc|smoke)}: every value of bronc
-        bronc = every_state(self._zero, 2, (), xray.shape)
-        # log p(bronc|smoke)
-        log_p_bronc = bernoulli_log_prob(logits_bronc, bronc.unsqueeze(1), 0)
-        # log p(xray|tub,lung)
-        either = torch.maximum(tub_aligned, lung)
-        logits_xray = 6.836259277277065 * either - 2.9444389791664403
-        log_p_xray = bernoulli_log_prob(logits_xray, xray, 0)
-        # log p(dysp|tub,lung,bronc)
-        short = 3.0445224377234226 * either - 2.197224577336219
-        product = short * (1.0 - bronc).unsqueeze(1).unsqueeze(2)
-        wheezing = 1.3862943611198908 + 0.8109302162163288 * either
-        product_2 = wheezing * bronc.unsqueeze(1).unsqueeze(2)
-        log_p_dysp = bernoulli_log_prob(product + product_2, dysp, 0)
-        # log p(lung,xray,dysp): the sum over smoke
-        total = log_p_smoke.unsqueeze(1) + log_p_lung
-        log_sum_smoke = (total + log_p_bronc.unsqueeze(2)).logsumexp(1)
-        # log p(lung,xray,dysp): the sum over bronc
-        log_sum_bronc = (log_sum_smoke.unsqueeze(1) + log_p_dysp).logsumexp(0)
-        # log p(lung,xray,dysp): the sum over asia
-        log_sum_asia = (log_p_asia + log_p_tub).logsumexp(1)
-        # log p(lung,xray,dysp): the sum over tub
-        total_2 = log_sum_asia.unsqueeze(1) + log_p_xray
-        log_sum_tub = (total_2 + log_sum_bronc).logsumexp(0)
-        logits = log_sum_tub.movedim(0, -1)
+        # log p(lung,xray,dysp): the sum over tub, bronc
+        log_sum_tub_bronc = self._log_joint(xray, dysp).logsumexp((0, 2))
+        logits = log_sum_tub_bronc.movedim(0, -1)
         return D.Bernoulli(logits=logits[..., 1] - logits[..., 0], validate_args=False)
 
     def factor(self, name: str):

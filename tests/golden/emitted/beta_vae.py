@@ -72,9 +72,7 @@ class BetaVae(nn.Module):
     def rec(self, x: Tensor) -> Tensor:
         """E_q[log p(x|z)]; x: [..., 64] -> [...]."""
         check_shapes("rec", x=(x, (64,)))
-        # q(z|x)
-        h = self.hidden(x)
-        loc, scale = self.loc(h), self.scale(h)
+        loc, scale = self._loc_scale(x)
         # E_{q(z|x)}: one pathwise sample of z
         z = loc + scale * torch.randn_like(loc)
         # log p(x|z)
@@ -85,9 +83,7 @@ class BetaVae(nn.Module):
     def kl(self, x: Tensor) -> Tensor:
         """KL[q || p]; x: [..., 64] -> [...]."""
         check_shapes("kl", x=(x, (64,)))
-        # q(z|x)
-        h = self.hidden(x)
-        loc, scale = self.loc(h), self.scale(h)
+        loc, scale = self._loc_scale(x)
         return (0.5 * (loc.square() + scale.square() - 1.0) - scale.log()).sum(-1)
 
     def objective(self, x: Tensor, beta: Tensor | float) -> Tensor:
@@ -97,8 +93,7 @@ class BetaVae(nn.Module):
     def loss(self, x: Tensor, beta: Tensor | float) -> Tensor:
         """The scalar to minimise: minus the batch mean of objective."""
         check_shapes("loss", x=(x, (64,)))
-        h = self.hidden(x)
-        loc, scale = self.loc(h), self.scale(h)
+        loc, scale = self._loc_scale(x)
         z = loc + scale * torch.randn_like(loc)
         logits = self.decoder(z)
         kl = (0.5 * (loc.square() + scale.square() - 1.0) - scale.log()).sum(-1)
@@ -108,9 +103,7 @@ class BetaVae(nn.Module):
     def terms(self, x: Tensor, beta: Tensor | float) -> dict:
         """Every named term, in one pass."""
         check_shapes("terms", x=(x, (64,)))
-        # q(z|x)
-        h = self.hidden(x)
-        loc, scale = self.loc(h), self.scale(h)
+        loc, scale = self._loc_scale(x)
         # E_{q(z|x)}: one pathwise sample of z
         z = loc + scale * torch.randn_like(loc)
         # log p(x|z)
@@ -143,6 +136,14 @@ class BetaVae(nn.Module):
         cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
         return log_p_z - cross_entropy.sum(-1)
 
+    def _loc_scale(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What rec, kl, loss, terms and q(z|x) share;
+        x: [..., 64] -> loc [..., 8], scale [..., 8].
+        """
+        # q(z|x)
+        h = self.hidden(x)
+        return self.loc(h), self.scale(h)
+
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""
         return log_density(name, self.factor(name), values)
@@ -161,9 +162,8 @@ class BetaVae(nn.Module):
     def q_z_given_x(self, x: Tensor) -> D.Distribution:
         """q(z|x) = Normal(loc=loc(h), scale=scale(h)), h = hidden(x)."""
         check_shapes("q(z|x)", x=(x, (64,)))
-        h = self.hidden(x)
-        normal = D.Normal(self.loc(h), self.scale(h), validate_args=False)
-        return D.Independent(normal, 1)
+        loc, scale = self._loc_scale(x)
+        return D.Independent(D.Normal(loc, scale, validate_args=False), 1)
 
     def factor(self, name: str):
         """A factor by its name: call it with its parents for a distribution."""

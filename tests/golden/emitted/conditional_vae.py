@@ -139,12 +139,8 @@ class ConditionalVae(nn.Module):
     def p_x_given_z_y(self, z: Tensor, y: Tensor) -> D.Distribution:
         """p(x|z,y) = Bernoulli(logits=decoder(z, y))."""
         check_shapes("p(x|z,y)", z=(z, (8,)), y=(y, (), True))
-        one_hot = F.one_hot(y, 10).to(self._zero.dtype)
-        bernoulli = D.Bernoulli(
-            logits=self.decoder(torch.cat((z, one_hot), -1)),
-            validate_args=False,
-        )
-        return D.Independent(bernoulli, 1)
+        logits = self.decoder(torch.cat((z, F.one_hot(y, 10).to(self._zero.dtype)), -1))
+        return D.Independent(D.Bernoulli(logits=logits, validate_args=False), 1)
 
     def q_z_given_x_y(self, x: Tensor, y: Tensor) -> D.Distribution:
         """q(z|x,y) = Normal(loc=m, scale=softplus(s)), m, s = head(hidden(x, y))."""

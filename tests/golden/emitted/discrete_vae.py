@@ -124,11 +124,8 @@ class DiscreteVae(nn.Module):
 
     def p_b(self) -> D.Distribution:
         """p(b) = Bernoulli(probs=0.5)."""
-        bernoulli = D.Bernoulli(
-            probs=torch.full_like(self._zero.expand(16), 0.5),
-            validate_args=False,
-        )
-        return D.Independent(bernoulli, 1)
+        full_like = torch.full_like(self._zero.expand(16), 0.5)
+        return D.Independent(D.Bernoulli(probs=full_like, validate_args=False), 1)
 
     def p_x_given_b(self, b: Tensor) -> D.Distribution:
         """p(x|b) = Bernoulli(logits=decoder(b))."""

@@ -166,7 +166,8 @@ class EnumeratedVae(nn.Module):
     def q_k_given_x(self, x: Tensor) -> D.Distribution:
         """q(k|x) = Categorical(logits=logits(h)), h = encoder(x)."""
         check_shapes("q(k|x)", x=(x, (64,)))
-        return D.Categorical(logits=self.logits(self.encoder(x)), validate_args=False)
+        logits = self.logits(self.encoder(x))
+        return D.Categorical(logits=logits, validate_args=False)
 
     def q_z_given_x_k(self, x: Tensor, k: Tensor) -> D.Distribution:
         """q(z|x,k) = Normal(loc=loc(h) + centres[k], scale=scale(h)), h =
@@ -174,12 +175,8 @@ class EnumeratedVae(nn.Module):
         """
         check_shapes("q(z|x,k)", x=(x, (64,)), k=(k, (), True))
         h = self.encoder(x)
-        normal = D.Normal(
-            self.loc(h) + self.centres[k],
-            self.scale(h),
-            validate_args=False,
-        )
-        return D.Independent(normal, 1)
+        loc = self.loc(h) + self.centres[k]
+        return D.Independent(D.Normal(loc, self.scale(h), validate_args=False), 1)
 
     def factor(self, name: str):
         """A factor by its name: call it with its parents for a distribution."""

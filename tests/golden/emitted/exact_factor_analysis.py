@@ -126,11 +126,8 @@ class ExactFactorAnalysis(nn.Module):
     def p_grey_given_z(self, z: Tensor) -> D.Distribution:
         """p(grey|z) = Normal(loc=loadings @ z + centre, scale=noise)."""
         check_shapes("p(grey|z)", z=(z, (8,)))
-        normal = D.Normal(
-            F.linear(z, self.loadings) + self.centre,
-            F.softplus(self.free_noise),
-            validate_args=False,
-        )
+        loc = F.linear(z, self.loadings) + self.centre
+        normal = D.Normal(loc, F.softplus(self.free_noise), validate_args=False)
         return D.Independent(normal, 1)
 
     def p_grey(self) -> D.Distribution:
@@ -140,9 +137,10 @@ class ExactFactorAnalysis(nn.Module):
         """
         matmul = self.loadings @ self.loadings.mT
         square = F.softplus(self.free_noise).square()
+        covariance_matrix_grey = matmul + torch.diag_embed(square)
         multivariate_normal = D.MultivariateNormal(
             self.centre,
-            covariance_matrix=matmul + torch.diag_embed(square),
+            covariance_matrix=covariance_matrix_grey,
             validate_args=False,
         )
         return multivariate_normal
@@ -158,8 +156,9 @@ class ExactFactorAnalysis(nn.Module):
         weights_z = self.loadings.mT @ torch.diag_embed(ratio)
         precision_z = torch.diag_embed(self.table_1) + weights_z @ self.loadings
         linear = F.linear(grey - self.centre, weights_z)
+        loc_z = F.linear(linear, torch.linalg.inv(precision_z))
         multivariate_normal = D.MultivariateNormal(
-            loc=F.linear(linear, torch.linalg.inv(precision_z)),
+            loc=loc_z,
             precision_matrix=precision_z,
             validate_args=False,
         )

@@ -126,22 +126,15 @@ class FactorAnalysis(nn.Module):
     def p_grey_given_z(self, z: Tensor) -> D.Distribution:
         """p(grey|z) = Normal(loc=loadings @ z + centre, scale=noise)."""
         check_shapes("p(grey|z)", z=(z, (8,)))
-        normal = D.Normal(
-            F.linear(z, self.loadings) + self.centre,
-            F.softplus(self.free_noise),
-            validate_args=False,
-        )
+        loc = F.linear(z, self.loadings) + self.centre
+        normal = D.Normal(loc, F.softplus(self.free_noise), validate_args=False)
         return D.Independent(normal, 1)
 
     def q_z_given_grey(self, grey: Tensor) -> D.Distribution:
         """q(z|grey) = Normal(loc=loc(grey), scale=spread)."""
         check_shapes("q(z|grey)", grey=(grey, (64,)))
-        normal = D.Normal(
-            self.loc(grey),
-            F.softplus(self.free_spread),
-            validate_args=False,
-        )
-        return D.Independent(normal, 1)
+        spread = F.softplus(self.free_spread)
+        return D.Independent(D.Normal(self.loc(grey), spread, validate_args=False), 1)
 
     def factor(self, name: str):
         """A factor by its name: call it with its parents for a distribution."""

@@ -137,12 +137,8 @@ class GaussianMixture(nn.Module):
     def p_x_given_k(self, k: Tensor) -> D.Distribution:
         """p(x|k) = Normal(loc=centres[k], scale=widths[k])."""
         check_shapes("p(x|k)", k=(k, (), True))
-        normal = D.Normal(
-            self.centres[k],
-            F.softplus(self.free_widths)[k],
-            validate_args=False,
-        )
-        return D.Independent(normal, 1)
+        scale = F.softplus(self.free_widths)[k]
+        return D.Independent(D.Normal(self.centres[k], scale, validate_args=False), 1)
 
     def p_k_given_x(self, x: Tensor) -> D.Distribution:
         """p(k|x), by the values of k."""

@@ -89,11 +89,7 @@ class MmdVae(nn.Module):
     def rec(self, x: Tensor) -> Tensor:
         """E_q[log p(x|z)]; x: [..., 64] -> [...]."""
         check_shapes("rec", x=(x, (64,)))
-        # q(z|x)
-        h = self.hidden(x)
-        loc, scale = self.loc(h), self.scale(h)
-        # E_{q(z|x)}: one pathwise sample of z
-        z = loc + scale * torch.randn_like(loc)
+        z = self._draw_z(x)
         # log p(x|z)
         logits = self.decoder(z)
         cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
@@ -104,11 +100,7 @@ class MmdVae(nn.Module):
         x: [..., 64] -> a scalar.
         """
         check_shapes("mmd", x=(x, (64,)))
-        # q(z|x)
-        h = self.hidden(x)
-        loc, scale = self.loc(h), self.scale(h)
-        # E_{q(z|x)}: one pathwise sample of z
-        z = loc + scale * torch.randn_like(loc)
+        z = self._draw_z(x)
         # E_{p(z)}: one pathwise sample of z
         z_2 = torch.randn_like(self._zero.expand(*x.shape[:-1], 8))
         return imq_mmd(z.reshape(-1, 8), z_2.reshape(-1, 8), (1.0, 2.0, 4.0))
@@ -120,9 +112,7 @@ class MmdVae(nn.Module):
     def loss(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of goal."""
         check_shapes("loss", x=(x, (64,)))
-        h = self.hidden(x)
-        loc, scale = self.loc(h), self.scale(h)
-        z = loc + scale * torch.randn_like(loc)
+        z = self._draw_z(x)
         logits = self.decoder(z)
         z_2 = torch.randn_like(self._zero.expand(*x.shape[:-1], 8))
         mmd = imq_mmd(z.reshape(-1, 8), z_2.reshape(-1, 8), (1.0, 2.0, 4.0))
@@ -132,11 +122,7 @@ class MmdVae(nn.Module):
     def terms(self, x: Tensor) -> dict:
         """Every named term, in one pass."""
         check_shapes("terms", x=(x, (64,)))
-        # q(z|x)
-        h = self.hidden(x)
-        loc, scale = self.loc(h), self.scale(h)
-        # E_{q(z|x)}: one pathwise sample of z
-        z = loc + scale * torch.randn_like(loc)
+        z = self._draw_z(x)
         # log p(x|z)
         logits = self.decoder(z)
         cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
@@ -168,6 +154,13 @@ class MmdVae(nn.Module):
         logits = self.decoder(z)
         cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
         return log_p_z - cross_entropy.sum(-1)
+
+    def _draw_z(self, x: Tensor) -> Tensor:
+        """What rec, mmd, loss and terms share; x: [..., 64] -> z [..., 8]."""
+        # q(z|x)
+        h = self.hidden(x)
+        loc, scale = self.loc(h), self.scale(h)
+        return loc + scale * torch.randn_like(loc)
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""

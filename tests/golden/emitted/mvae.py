@@ -389,12 +389,8 @@ class Mvae(nn.Module):
         square_2 = self.l_scale(h_expert2).square()
         ratio = self.l_loc(h_expert2) / square_2
         total = 1.0 / square + 1.0 / square_2 + 1.0
-        normal = D.Normal(
-            (self.i_loc(h_expert1) / square + ratio) / total,
-            1.0 / total.sqrt(),
-            validate_args=False,
-        )
-        return D.Independent(normal, 1)
+        loc = (self.i_loc(h_expert1) / square + ratio) / total
+        return D.Independent(D.Normal(loc, 1.0 / total.sqrt(), validate_args=False), 1)
 
     def q_image_z_given_x(self, x: Tensor) -> D.Distribution:
         """q_image(z|x) = Normal(loc=i_loc(h_expert1) / square(i_scale(h_expert1)) / (1
@@ -405,12 +401,8 @@ class Mvae(nn.Module):
         h_expert1 = self.image(x)
         square = self.i_scale(h_expert1).square()
         total = 1.0 / square + 1.0
-        normal = D.Normal(
-            self.i_loc(h_expert1) / square / total,
-            1.0 / total.sqrt(),
-            validate_args=False,
-        )
-        return D.Independent(normal, 1)
+        loc = self.i_loc(h_expert1) / square / total
+        return D.Independent(D.Normal(loc, 1.0 / total.sqrt(), validate_args=False), 1)
 
     def q_label_z_given_y(self, y: Tensor) -> D.Distribution:
         """q_label(z|y) = Normal(loc=l_loc(h_expert1) / square(l_scale(h_expert1)) / (1
@@ -421,12 +413,8 @@ class Mvae(nn.Module):
         h_expert1 = self.label(F.one_hot(y, 10).to(self._zero.dtype))
         square = self.l_scale(h_expert1).square()
         total = 1.0 / square + 1.0
-        normal = D.Normal(
-            self.l_loc(h_expert1) / square / total,
-            1.0 / total.sqrt(),
-            validate_args=False,
-        )
-        return D.Independent(normal, 1)
+        loc = self.l_loc(h_expert1) / square / total
+        return D.Independent(D.Normal(loc, 1.0 / total.sqrt(), validate_args=False), 1)
 
     def factor(self, name: str):
         """A factor by its name: call it with its parents for a distribution."""

@@ -89,9 +89,7 @@ class VaeGan(nn.Module):
     def kl(self, x: Tensor) -> Tensor:
         """KL[q(z|x) || p(z)]; x: [..., 64] -> [...]."""
         check_shapes("kl", x=(x, (64,)))
-        # q(z|x)
-        h = self.hidden(x)
-        loc, scale = self.loc(h), self.scale(h)
+        loc, scale = self._loc_scale(x)
         return (0.5 * (loc.square() + scale.square() - 1.0) - scale.log()).sum(-1)
 
     def match_(self, x: Tensor) -> Tensor:
@@ -99,9 +97,7 @@ class VaeGan(nn.Module):
         x: [..., 64] -> [...].
         """
         check_shapes("match", x=(x, (64,)))
-        # q(z|x)
-        h = self.hidden(x)
-        loc, scale = self.loc(h), self.scale(h)
+        loc, scale = self._loc_scale(x)
         # E_{q(z|x)}: one pathwise sample of z
         z = loc + scale * torch.randn_like(loc)
         return (self.features(x) - self.features(self.decoder(z))).square().mean(-1)
@@ -109,29 +105,18 @@ class VaeGan(nn.Module):
     def js(self, x: Tensor) -> Tensor:
         """JS_d[p(x|z) p(z) || data; form=hinge]; x: [..., 64] -> [...]."""
         check_shapes("js", x=(x, (64,)))
-        # E_{p(z,x)}: one pathwise sample of z
-        z = torch.randn_like(self._zero.expand(*x.shape[:-1], 8))
-        # p(x|z)
-        v = self.decoder(z)
-        relu = (1.0 - self.verdict(self.features(v))[..., 0]).relu()
-        return -(relu + (1.0 + self.verdict(self.features(x))[..., 0]).relu())
+        total = 1.0 + self.verdict(self.features(x))[..., 0]
+        return -((1.0 - self._verdict_out(x)).relu() + total.relu())
 
     def gap(self, x: Tensor) -> Tensor:
         """W_d[p(x|z) p(z) || data]; x: [..., 64] -> [...]."""
         check_shapes("gap", x=(x, (64,)))
-        # E_{p(z,x)}: one pathwise sample of z
-        z = torch.randn_like(self._zero.expand(*x.shape[:-1], 8))
-        # p(x|z)
-        v = self.decoder(z)
-        select = self.verdict(self.features(v))[..., 0]
-        return select - self.verdict(self.features(x))[..., 0]
+        return self._verdict_out(x) - self.verdict(self.features(x))[..., 0]
 
     def objective_1(self, x: Tensor) -> Tensor:
         """match + 0.01 * kl; x: [..., 64] -> [...]."""
         check_shapes("objective_1", x=(x, (64,)))
-        # q(z|x)
-        h = self.hidden(x)
-        loc, scale = self.loc(h), self.scale(h)
+        loc, scale = self._loc_scale(x)
         # E_{q(z|x)}: one pathwise sample of z
         z = loc + scale * torch.randn_like(loc)
         difference = self.features(x) - self.features(self.decoder(z))
@@ -143,18 +128,11 @@ class VaeGan(nn.Module):
         """match + 0.1 * gap; x: [..., 64] -> [...]."""
         check_shapes("objective_2", x=(x, (64,)))
         features_out = self.features(x)
-        # q(z|x)
-        h = self.hidden(x)
-        loc, scale = self.loc(h), self.scale(h)
+        loc, scale = self._loc_scale(x)
         # E_{q(z|x)}: one pathwise sample of z
         z = loc + scale * torch.randn_like(loc)
         difference = features_out - self.features(self.decoder(z))
-        # E_{p(z,x)}: one pathwise sample of z
-        z_2 = torch.randn_like(self._zero.expand(*x.shape[:-1], 8))
-        # p(x|z)
-        v = self.decoder(z_2)
-        select = self.verdict(self.features(v))[..., 0]
-        gap = select - self.verdict(features_out)[..., 0]
+        gap = self._verdict_out(x) - self.verdict(features_out)[..., 0]
         return difference.square().mean(-1) + 0.1 * gap
 
     def loss_objective_1(self, x: Tensor) -> Tensor:
@@ -172,23 +150,17 @@ class VaeGan(nn.Module):
     def terms(self, x: Tensor) -> dict:
         """Every named term, in one pass."""
         check_shapes("terms", x=(x, (64,)))
-        # q(z|x)
-        h = self.hidden(x)
-        loc, scale = self.loc(h), self.scale(h)
+        loc, scale = self._loc_scale(x)
         # KL[q(z|x) || p(z)], closed form
         kl = (0.5 * (loc.square() + scale.square() - 1.0) - scale.log()).sum(-1)
         features_out = self.features(x)
         # E_{q(z|x)}: one pathwise sample of z
         z = loc + scale * torch.randn_like(loc)
         match_ = (features_out - self.features(self.decoder(z))).square().mean(-1)
-        # E_{p(z,x)}: one pathwise sample of z
-        z_2 = torch.randn_like(self._zero.expand(*x.shape[:-1], 8))
-        # p(x|z)
-        v = self.decoder(z_2)
-        select = self.verdict(self.features(v))[..., 0]
-        select_2 = self.verdict(features_out)[..., 0]
-        minus_js = (1.0 - select).relu() + (1.0 + select_2).relu()
-        gap = select - select_2
+        verdict_out = self._verdict_out(x)
+        select = self.verdict(features_out)[..., 0]
+        minus_js = (1.0 - verdict_out).relu() + (1.0 + select).relu()
+        gap = verdict_out - select
         return {
             "kl": kl,
             "match": match_,
@@ -212,6 +184,24 @@ class VaeGan(nn.Module):
         x = held["x"] if "x" in held else self.p_x_given_z(z).mean
         return {"z": z, "x": x}
 
+    def _loc_scale(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What kl, match, objective_1, objective_2, terms and q(z|x) share;
+        x: [..., 64] -> loc [..., 8], scale [..., 8].
+        """
+        # q(z|x)
+        h = self.hidden(x)
+        return self.loc(h), self.scale(h)
+
+    def _verdict_out(self, x: Tensor) -> Tensor:
+        """What js, gap, objective_2 and terms share;
+        x: [..., 64] -> verdict_out [...].
+        """
+        # E_{p(z,x)}: one pathwise sample of z
+        z = torch.randn_like(self._zero.expand(*x.shape[:-1], 8))
+        # p(x|z)
+        v = self.decoder(z)
+        return self.verdict(self.features(v))[..., 0]
+
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""
         return log_density(name, self.factor(name), values)
@@ -229,9 +219,8 @@ class VaeGan(nn.Module):
     def q_z_given_x(self, x: Tensor) -> D.Distribution:
         """q(z|x) = Normal(loc=loc(h), scale=scale(h)), h = hidden(x)."""
         check_shapes("q(z|x)", x=(x, (64,)))
-        h = self.hidden(x)
-        normal = D.Normal(self.loc(h), self.scale(h), validate_args=False)
-        return D.Independent(normal, 1)
+        loc, scale = self._loc_scale(x)
+        return D.Independent(D.Normal(loc, scale, validate_args=False), 1)
 
     def factor(self, name: str):
         """A factor by its name: call it with its parents for a distribution."""
