@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pgcompile.diagnostics import InternalError
-from pgcompile.plan.ops import Operation, operation
+from pgcompile.plan.ops import LEAVES, Operation, operation
 from pgcompile.plan.origin import Origin, merged
 from pgcompile.plan.simplify import simplified, with_its_sign
 from pgcompile.plan.values import Attribute, Axis, Value
@@ -89,7 +89,7 @@ class Builder:
 
     def _stamp(self, value: Value) -> None:
         """Add the origins of the present section; leaves belong to nobody."""
-        if value.op not in ("constant", "argument", "attribute"):
+        if value.op not in LEAVES:
             value.origins = merged(value.origins, self._origins, self._whole)
 
     def as_tensor(self, value: Value) -> Value:
@@ -125,7 +125,7 @@ class Builder:
 
     def name(self, value: Value, *hints: str, keep: bool = False) -> Value:
         """Propose names for a value; `keep` gives it a line of its own."""
-        if value.op in ("constant", "argument", "attribute"):
+        if value.op in LEAVES:
             return value
         if value.op == "neg" and value.args[0].op == "add" and keep:
             value = with_its_sign(self, value, *hints)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pgcompile.diagnostics import InternalError
 from pgcompile.plan.methods.description import Argument, Method, ModulePlan
 from pgcompile.plan.ops import operation
+from pgcompile.plan.region import PLACEHOLDER, Region
 from pgcompile.plan.values import Value, live_values
 
 
@@ -42,12 +43,34 @@ def check_values(outputs: list[Value], method: str, arguments: Iterable[Argument
         InternalError: with the method, the operation and the rule that is broken.
     """
     names = {argument.name for argument in arguments}
-    numbers: set[int] = set()
-    for value in live_values(outputs):
-        fault = _fault(value, names, attributes, numbers)
+    _check_all(live_values(outputs), method, names, attributes, set())
+
+
+def _check_all(values: Iterable[Value], method: str, names: set[str], attributes: set[str], made: set[int]) -> None:
+    """Check values in order; `made` are the numbers of those that stand before them."""
+    made = set(made)
+    for value in values:
+        fault = _fault(value, names, attributes, made)
         if fault is not None:
             raise InternalError(f"{method}: {value.op} {fault}")
-        numbers.add(value.number)
+        made.add(value.number)
+        if value.region is not None:
+            _check_region(value, value.region, method, names, attributes, made)
+
+
+def _check_region(
+    value: Value, region: Region, method: str, names: set[str], attributes: set[str], made: set[int]
+) -> None:
+    """Check the body of a loop, which sees what it takes and what is made before it."""
+    inside = made | {p.number for p in (*region.elements, *region.carried)}
+    _check_all(region.body, method, names, attributes, inside)
+    sequences = value.args[: len(region.elements)]
+    initial = value.args[len(region.elements) :][: len(region.carried)]
+    if any(sequence.axes[:1] != (region.axis,) for sequence in sequences):
+        raise InternalError(f"{method}: a sequence of a loop does not begin with its axis")
+    for first, before, after in zip(initial, region.carried, region.following, strict=True):
+        if len({(v.shape, v.axes, v.batched) for v in (first, before, after)}) > 1:
+            raise InternalError(f"{method}: what a loop carries changes from turn to turn")
 
 
 def _fault(value: Value, names: set[str], attributes: set[str], made: set[int]) -> str | None:
@@ -55,6 +78,8 @@ def _fault(value: Value, names: set[str], attributes: set[str], made: set[int]) 
     row = operation(value.op)
     if not row.takes(len(value.args)):
         return f"takes no {len(value.args)} arguments"
+    if value.op == PLACEHOLDER:
+        return "stands outside its loop"
     if any(arg.number not in made for arg in value.args):
         return "stands before its arguments"
     if value.op == "argument" and value.attributes[0] not in names:

@@ -260,6 +260,8 @@ _ROWS = (
     Operation("special", MANY, None, None, hint="value"),
     Operation("gradient_penalty", 1, _scalar),
     Operation("extern_log_prob", MANY, _scalar),
+    Operation("region", (0, 1000), None, None, hint="loop", cost=0),  # its body costs
+    Operation("placeholder", 0, None, None, has_lines=False),
     Operation("procedure", (0, 1000), None, None, hint="shared"),
     # Draws.
     Operation("randn_like", 1, None, noise=True, hint="noise"),
@@ -275,6 +277,7 @@ _ROWS = (
     Operation("extern_draw", (0, 1000), None, None, noise=True),
 )
 OPERATIONS: dict[str, Operation] = {row.name: row for row in _ROWS}
+LEAVES = frozenset(row.name for row in _ROWS if not row.has_lines)
 NOISE = frozenset(row.name for row in _ROWS if row.noise)
 
 # The plan operation of each head of noise in a family's formula, where it takes its parameters directly.

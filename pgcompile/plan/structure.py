@@ -22,6 +22,7 @@ class Structures:
         """The number of a value's computation."""
         for inner in live_values([value]):
             if id(inner) not in self._of_value:
+                region = inner.region
                 key = (
                     inner.op,
                     tuple(self._of_value[id(arg)][1] for arg in inner.args),
@@ -30,6 +31,7 @@ class Structures:
                     inner.batched,
                     tuple(map(_axis, inner.axes)),
                     inner.source if operation(inner.op).noise else None,
+                    region and tuple(self.of(value) for value in (*region.following, *region.outputs)),
                 )
                 # The value is kept with its number, so that its identity is not given to another.
                 self._of_value[id(inner)] = (inner, self._known.setdefault(key, len(self._known)))
@@ -42,5 +44,11 @@ def _axis(axis: Axis) -> Hashable:
 
 def count_operations(outputs: Iterable[Value]) -> int:
     """How many kernels some values cost: everything that is computed by a statement or in one."""
-    rows = (operation(value.op) for value in live_values(list(outputs)))
-    return sum(row.cost for row in rows if row.has_lines)
+    return sum(map(_cost, live_values(list(outputs))))
+
+
+def _cost(value: Value) -> int:
+    row = operation(value.op)
+    if value.region is not None:
+        return value.region.axis.size * sum(map(_cost, value.region.body))
+    return row.cost if row.has_lines else 0

@@ -3,9 +3,12 @@
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pgcompile.plan.origin import Origin
+
+if TYPE_CHECKING:
+    from pgcompile.plan.region import Region
 
 Attribute = int | float | str | bool | None | tuple["Attribute", ...]
 
@@ -62,6 +65,7 @@ class Value:
         may_be_number: whether it is a bare number where an `input` is given as one.
         origins: the places of the program that it comes from, the nearest first.
         numbers: of a constant of the class, its entries.
+        region: of a loop, what it computes in each turn.
         source: of noise, what it is for: number and variable of the draw, then what tells its own noises apart.
     """
 
@@ -81,6 +85,7 @@ class Value:
     per_point: bool = False
     spread: tuple[Axis, ...] = ()
     numbers: tuple[float, ...] | None = None
+    region: "Region | None" = None
 
     @property
     def rank(self) -> int:

@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pgcompile.backends.torch.layout import WIDTH, Line, comment, safe_comment, stamped, statement
+from pgcompile.backends.torch.loops import loop
 from pgcompile.backends.torch.printer import Text, Writer
 from pgcompile.diagnostics import InternalError
 from pgcompile.plan.names import identifier
-from pgcompile.plan.ops import NOISE, operation
+from pgcompile.plan.ops import LEAVES, NOISE, operation
 from pgcompile.plan.origin import Origin, merged
 from pgcompile.plan.values import Value, live_values
 
-_LEAVES = frozenset(("constant", "argument", "attribute"))
 _LONGEST = 400  # an estimate of characters, past which a value is named before any text is made
 _PASSES = 100
 _LONG = 46  # an inlined operand longer than this makes a line hard to read
@@ -59,12 +59,18 @@ class Body:
     noise: list[Value] = field(default_factory=list)
     """Every draw of the method, in the order in which the written statements run."""
 
+    live: list[Value] | None = None
+    """What is written, where that is not everything that the outputs need: the body of a loop."""
+
+    given: Mapping[int, Text] = field(default_factory=dict)
+    """The sources of values that stand outside."""
+
     noise_of: Mapping[str, Sequence[Value]] = field(default_factory=dict)
     """The draws of the procedures that it may call."""
 
     def write(self) -> list[Text]:
         """Fill `lines`; the result is the source of each output."""
-        live = live_values(self.outputs)
+        live = live_values(self.outputs) if self.live is None else self.live
         self._choose(live)
         for _ in range(_PASSES):
             self._name_all(live)
@@ -76,6 +82,15 @@ class Body:
                 return [self._texts[value.number] for value in self.outputs]
             self._named |= long
         raise InternalError("the lines of a method could not be fitted")
+
+    def _inside(
+        self, outputs: list[Value], taken: Iterable[str], live: list[Value], given: Mapping[int, Text]
+    ) -> "Body":
+        """The statements of a loop inside this body."""
+        body = Body(outputs, taken, self.rename, self.use, self.indent + 4)
+        body.method_name, body.watched, body.noise_of = self.method_name, self.watched, self.noise_of
+        body.live, body.given, body.before = live, given, 20
+        return body
 
     def _choose(self, live: list[Value]) -> None:
         """Values that get a line: those used more than once, and those whose name helps the reader."""
@@ -95,7 +110,7 @@ class Body:
             if value.number in self._items:
                 self._named.add(value.number)
                 continue
-            if value.op in _LEAVES or (value.op == "attribute"):
+            if value.op in LEAVES:
                 continue
             many = uses.get(value.number, 0) > 1
             only_output = value.number in outputs and uses[value.number] == 1
@@ -108,13 +123,13 @@ class Body:
         """Name what would make a line far too long, so that no text grows with the size of the program."""
         size: dict[int, int] = {}
         for value in live:
-            own = 12 + sum(size[arg.number] for arg in value.args)
-            if own > _LONGEST and value.op not in _LEAVES:
-                largest = max(value.args, key=lambda arg: size[arg.number])
-                if largest.op not in _LEAVES and largest.number not in self._named:
+            own = 12 + sum(size.get(arg.number, 12) for arg in value.args)
+            if own > _LONGEST and value.op not in LEAVES:
+                largest = max(value.args, key=lambda arg: size.get(arg.number, 12))
+                if largest.number in size and largest.op not in LEAVES and largest.number not in self._named:
                     self._named.add(largest.number)
                     size[largest.number] = 12
-                    own = 12 + sum(size[arg.number] for arg in value.args)
+                    own = 12 + sum(size.get(arg.number, 12) for arg in value.args)
             size[value.number] = 12 if value.number in self._named else own
 
     # --- names ---
@@ -155,7 +170,7 @@ class Body:
 
     def _attempt(self, live: list[Value]) -> set[int]:
         """Write every line; the result is the values that must get lines of their own for the others to fit."""
-        self.lines, self._texts, self._inlined = [], {}, {}
+        self.lines, self._texts, self._inlined = [], dict(self.given), {}
         self.noise, self._pending = [], {}
         self._section, self._comment_at, self._previous = None, None, None
         writer = Writer(self.rename, self.use, self.method_name)
@@ -164,6 +179,14 @@ class Body:
         for value in live:
             if value.op == "item":
                 self._texts[value.number] = Text(self._names[value.number])
+                continue
+            if value.region is not None:
+                names = {item.attributes[0]: self._names[item.number] for item in self._items[value.number]}
+                self._comment(value, value.origins)
+                taken = {*self.taken, *self._names.values()}
+                made = loop(self._inside, value, value.region, names, self._texts, taken)
+                self.lines += stamped(made.lines, *value.origins)
+                self.noise += made.noise
                 continue
             text = writer.write(value, [self._texts[arg.number] for arg in value.args])
             self._order_noise(value, text)
@@ -237,7 +260,7 @@ class Body:
         stack = list(value.args)
         while stack:
             arg = stack.pop()
-            if arg.number in self._named or arg.op in _LEAVES:
+            if arg.number in self._named or arg.number in self.given or arg.op in LEAVES:
                 continue
             found.append(arg)
             stack.extend(arg.args)

@@ -167,6 +167,7 @@ def _candidate(sites: list[_Site], inside: frozenset[int]) -> Iterator[_Candidat
     needed = [site.leaving({*inside}) for site in sites]
     leaving = frozenset[int]().union(*needed)
     divided = any(_has_parts(site, n) for site in sites for n in leaving)
+    divided = divided or any(sites[0].values[n].region is not None for n in inside)  # a loop is not copied
     if 0 < len(leaving) <= MOST_RESULTS and not divided:
         yield _Candidate(tuple(sites), inside, leaving, sum(len(leaving - own) for own in needed))
 

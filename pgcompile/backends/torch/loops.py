@@ -1,0 +1,113 @@
+"""The statements of a loop: its start, its turns, and what is kept of them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from pgcompile.backends.torch.layout import Line, statement
+from pgcompile.backends.torch.printer import Text
+from pgcompile.plan.names import identifier
+from pgcompile.plan.region import Region
+from pgcompile.plan.values import Attribute, Value
+
+
+class Statements(Protocol):
+    """The statements of some values, as `Body` writes them."""
+
+    indent: int
+    lines: list[Line]
+    noise: list[Value]
+
+    def write(self) -> list[Text]:
+        """Fill `lines`; the result is the source of each output."""
+        ...
+
+
+Inside = Callable[[list[Value], set[str], list[Value], Mapping[int, Text]], Statements]
+"""Statements one level further in: of some outputs, with names that are taken, values to write, and texts of others."""
+
+
+@dataclass(frozen=True)
+class Loop:
+    """The statements of a loop, and its draws in the order in which they are made."""
+
+    lines: list[Line]
+    noise: list[Value]
+
+
+def loop(
+    inside: Inside,
+    value: Value,
+    region: Region,
+    names: Mapping[Attribute, str],
+    texts: Mapping[int, Text],
+    taken: set[str],
+) -> Loop:
+    """The statements of a loop.
+
+    Args:
+        inside: makes the statements of a turn.
+        value: the loop.
+        region: its parts.
+        names: of its results that are used, by their places.
+        texts: sources of the values before it.
+        taken: names that the method uses.
+    """
+    free = _Names({*taken})
+    carried = [names.get(i) or free.name(p, "carried") for i, p in enumerate(region.carried)]
+    elements = [free.name(p, "element") for p in region.elements]
+    count = len(region.carried)
+    kept = [(names[count + i], result) for i, result in enumerate(region.outputs) if count + i in names]
+    given = dict(texts)
+    for placeholder, name in zip((*region.carried, *region.elements), (*carried, *elements), strict=True):
+        given[placeholder.number] = Text(name)
+
+    body = inside([*region.following, *(result for _, result in kept)], free.taken, list(region.body), given)
+    results = [text.text for text in body.write()]
+    indent = body.indent - 4
+    following, outputs = results[:count], results[count:]
+
+    sequences = [texts[arg.number].text for arg in value.args[: len(elements)]]
+    initial = [texts[arg.number].text for arg in value.args[len(elements) :][:count]]
+    lines: list[Line] = []
+    for name, first in zip(carried, initial, strict=True):
+        lines += statement(f"{name} = {first}", indent)
+    for name, _ in kept:
+        lines += statement(f"{name} = []", indent)
+    lines += statement(_head(elements, sequences, region.axis.size), indent)
+    lines += body.lines
+    for (name, _), text in zip(kept, outputs, strict=True):
+        lines += statement(f"{name}.append({text})", body.indent)
+    changed = [(name, text) for name, text in zip(carried, following, strict=True) if name != text]
+    if changed:
+        left, right = (", ".join(part) for part in zip(*changed, strict=True))
+        lines += statement(f"{left} = {right}", body.indent)
+    for name, _ in kept:
+        lines += statement(f"{name} = torch.stack({name})", indent)
+    return Loop(lines, body.noise * region.axis.size)
+
+
+def _head(elements: list[str], sequences: list[str], size: int) -> str:
+    match elements:
+        case []:
+            return f"for _ in range({size}):"
+        case [element]:
+            return f"for {element} in {sequences[0]}:"
+        case _:
+            return f"for {', '.join(elements)} in zip({', '.join(sequences)}, strict=True):"
+
+
+@dataclass
+class _Names:
+    """Names of one loop that nothing else in the method has."""
+
+    taken: set[str]
+
+    def name(self, value: Value, otherwise: str) -> str:
+        first = identifier(value.hints[0] if value.hints else otherwise)
+        name, count = first, 1
+        while name in self.taken:
+            count += 1
+            name = f"{first}_{count}"
+        self.taken.add(name)
+        return name
