@@ -95,6 +95,10 @@ def loop(
         )
         for i, value in enumerate(outputs)
     ]
+    for item, before, after in zip(last, initial, following, strict=True):
+        build.name(item, *(after.hints or before.hints))
+    for item, value in zip(kept, outputs, strict=True):
+        build.name(item, *(f"{hint}_all" for hint in value.hints))
     return last, kept
 
 
