@@ -127,7 +127,7 @@ def _values(analysis: Analysis, text: str) -> list[str]:
 
     for _, output in next(m for m in plan.objectives if m.name == _OBJECTIVE).outputs:
         visit(output)
-    own = [v for _, v in sorted(found.items()) if (v.section or "").startswith(text) and v.constant is None]
+    own = [v for _, v in sorted(found.items()) if any(o.label == text for o in v.origins) and v.op != "module"]
     return [_value_text(value) for value in own]
 
 

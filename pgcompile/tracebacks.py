@@ -53,7 +53,7 @@ def explain_error(error: BaseException, source_map: SourceMap | None = None) -> 
     if found is None:
         return None
     known, (nearest, *around) = found
-    within = f", in {', '.join(origin.label for origin in around)}" if around else ""
+    within = "".join(f", in {origin.label}" for origin in around)
     return f"in {nearest.label}{within}\n{render_place(known.program, nearest.span)}"
 
 

@@ -116,8 +116,8 @@ class Builder:
 
     @contextmanager
     def within(self, *origins: Origin) -> Iterator[None]:
-        """Values made inside belong to these places too, such as the objective that is lowered."""
-        before, self._whole = self._whole, origins
+        """Values made inside belong to these places too, such as the objective that is lowered; the nearest first."""
+        before, self._whole = self._whole, (*origins, *self._whole)
         try:
             yield
         finally:

@@ -35,7 +35,8 @@ def named_operations() -> set[str]:
 def test_every_operation_that_the_plan_names_has_a_template() -> None:
     named = named_operations()
     assert {"expand_as", "sum_keep", "one_hot", "clamp_min"} <= named  # the walk sees calls
-    assert named - TEMPLATES.keys() == set()
+    loops = {"region"}  # `loops.py` writes them, and nothing names a placeholder outside
+    assert named - TEMPLATES.keys() == loops
 
 
 def test_every_draw_and_every_function_of_the_language_has_a_template() -> None:

@@ -54,8 +54,10 @@ def test_every_line_of_an_objective_comes_from_the_program(name: str) -> None:
 def test_a_line_leads_to_its_factor_first_and_to_its_objective() -> None:
     program = compiled(VAE)
     origins = program.source_map.at(line_of(program, "loc_x = self.dec(z)"))
-    assert [origin.label for origin in origins] == ["p(x|z)", "elbo"]
+    assert [origin.label for origin in origins] == ["p(x|z)", "log p(x|z)", "elbo"]
     assert VAE[origins[0].span.start : origins[0].span.end] == "p(x|z)"
+    closed = program.source_map.at(line_of(program, "kl = "))
+    assert VAE[closed[0].span.start : closed[0].span.end] == "KL[q(z|x) || p(z)]"
     assert program.source_map.at(1) == ()
     assert program.source_map.at(10**6) == ()
 
@@ -71,6 +73,7 @@ def test_the_command_writes_the_map(tmp_path: Path) -> None:
     places = [found["origins"][i] for i in found["lines"][str(number)]]
     assert [(p["label"], p["line"], p["column"], p["end_column"]) for p in places] == [
         ("p(x|z)", 4, 1, 7),
+        ("log p(x|z)", 10, 23, 29),
         ("elbo", 10, 1, 5),
     ]
 
@@ -80,7 +83,7 @@ def test_an_error_shows_the_formula_and_the_line() -> None:
     with pytest.raises(RuntimeError) as caught:
         model.elbo(torch.ones(2, 6))
     assert pgc.explain_error(caught.value) == (
-        "in q(z|x), in elbo\n --> <program>:5:1\n  |\n5 | q(z|x) = Normal(m(h), s(h)) where h = enc(x)\n  | ^^^^^^"
+        "in q(z|x), in log p(x|z), in elbo\n --> <program>:5:1\n  |\n5 | q(z|x) = Normal(m(h), s(h)) where h = enc(x)\n  | ^^^^^^"
     )
     assert not hasattr(caught.value, "__notes__")
 
@@ -109,5 +112,5 @@ def test_a_debug_module_names_the_line_of_what_is_not_finite() -> None:
     with pytest.raises(FloatingPointError) as caught:
         model.terms(torch.ones(2, 6))
     (note,) = caught.value.__notes__
-    assert note.startswith("in p(x|z), in elbo\n --> <program>:4:1\n")
+    assert note.startswith("in p(x|z), in log p(x|z), in elbo\n --> <program>:4:1\n")
     assert note.endswith("4 | p(x|z) = Normal(dec(z), 1)\n  | ^^^^^^")

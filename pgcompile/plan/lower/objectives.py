@@ -17,6 +17,7 @@ from pgcompile.objective.leaves import (
     MarginalLeaf,
     NamedLeaf,
     PlainLeaf,
+    label_of,
 )
 from pgcompile.objective.terms import Draw
 from pgcompile.plan.builder import in_order
@@ -25,6 +26,7 @@ from pgcompile.plan.lower.discrepancies import discrepancy
 from pgcompile.plan.lower.environment import FactorLowering
 from pgcompile.plan.lower.formulas import FormulaLowering
 from pgcompile.plan.lower.marginals import log_marginal
+from pgcompile.plan.origin import Origin
 from pgcompile.plan.values import Axis, AxisKind, Value
 
 
@@ -39,7 +41,10 @@ class ObjectiveLowering:
     def run(self) -> Value:
         build = self.lowering.builder
         for symbol, leaf in self.rewritten.leaves.items():
-            self.values[symbol] = self._leaf(leaf)
+            label = label_of(leaf)
+            places = [Origin(span, label) for span in self.rewritten.spans.get(symbol, ())]
+            with build.within(*places):
+                self.values[symbol] = self._leaf(leaf)
         expr = self._mean_over(self.rewritten.expr)
         value = FormulaLowering(build, self.values).lower(expr)
         if value.axes:
