@@ -1,8 +1,10 @@
 """Holds the values of a method against the specification of a plan: a fault here is one of the compiler."""
 
+import math
 from collections.abc import Iterable
 
 from pgcompile.diagnostics import InternalError
+from pgcompile.plan.meaning import size_of
 from pgcompile.plan.methods.description import Argument, Method, ModulePlan
 from pgcompile.plan.ops import operation
 from pgcompile.plan.region import PLACEHOLDER, Region
@@ -82,6 +84,8 @@ def _fault(value: Value, names: set[str], attributes: set[str], made: set[int]) 
         return "stands outside its loop"
     if any(arg.number not in made for arg in value.args):
         return "stands before its arguments"
+    if value.op == "constant" and _is_misread(value):
+        return f"is {value.attributes[0]}, and not {value.attributes[1]}"
     if value.op == "argument" and value.attributes[0] not in names:
         return f"reads {value.attributes[0]}, which is no argument of the method"
     if value.op == "attribute" and str(value.attributes[0]).partition(".")[0] not in attributes:
@@ -97,6 +101,13 @@ def _fault(value: Value, names: set[str], attributes: set[str], made: set[int]) 
     ):
         return "has axes out of order"
     return None
+
+
+def _is_misread(constant: Value) -> bool:
+    """Whether the text of a number is that of another."""
+    number, *text = constant.attributes
+    assert isinstance(number, float)
+    return bool(text) and not math.isclose(abs(number), size_of(str(text[0])), rel_tol=1e-9)
 
 
 def _check_outputs(method: Method) -> None:

@@ -1,5 +1,8 @@
 """The text of a number that comes from a formula: `0.5 * math.log(2 * math.pi)` tells more than 0.9189."""
 
+import ast
+import math
+
 from sympy import Add, Expr, Mul, Pow, Rational, log, pi
 
 _LONGEST = 60  # a longer text tells less than its value
@@ -18,10 +21,40 @@ def times(count: int, text: str | None) -> str | None:
     """The text of a number counted once for each of several elements: the count stands behind its coefficient."""
     if text is None or count == 1:
         return text
+    if " + " in text or " - " in text:
+        return f"{count} * ({text})"
     coefficient, star, rest = text.partition(" * ")
     if star and coefficient.replace(".", "").isdigit():
         return f"{coefficient} * {count} * {rest}"
-    return f"{count} * {text}" if " + " not in text and " - " not in text else f"{count} * ({text})"
+    return f"{count} * {text}"
+
+
+def size_of(text: str) -> float:
+    """The number that a text made here stands for, by which a plan is checked.
+
+    Raises:
+        ValueError: it is no such text.
+    """
+    try:
+        return _size(ast.parse(text, mode="eval").body)
+    except SyntaxError as error:
+        raise ValueError(text) from error
+
+
+def _size(node: ast.expr) -> float:
+    match node:
+        case ast.Constant(value=int() | float() as number):
+            return float(number)
+        case ast.Attribute(value=ast.Name(id="math"), attr="pi"):
+            return math.pi
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="math"), attr="log" | "sqrt" as name), args=[inner]):
+            return math.log(_size(inner)) if name == "log" else math.sqrt(_size(inner))
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            return _size(left) + _size(right)
+        case ast.BinOp(left=left, op=ast.Mult(), right=right):
+            return _size(left) * _size(right)
+        case _:
+            raise ValueError(ast.unparse(node))
 
 
 def _written(number: Expr) -> str | None:
@@ -48,6 +81,8 @@ def _written(number: Expr) -> str | None:
 def _joined(sign: str, parts: list[Expr]) -> str | None:
     texts = [_written(part) for part in parts]
     known = [text for text in texts if text is not None]
-    if len(known) < len(texts) or (sign == " * " and any(" + " in text and "(" not in text for text in known)):
+    if len(known) < len(texts):
         return None
+    if sign == " * ":
+        known = [f"({text})" if isinstance(part, Add) else text for part, text in zip(parts, known, strict=True)]
     return sign.join(known)
