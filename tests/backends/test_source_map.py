@@ -83,7 +83,8 @@ def test_an_error_shows_the_formula_and_the_line() -> None:
     with pytest.raises(RuntimeError) as caught:
         model.elbo(torch.ones(2, 6))
     assert pgc.explain_error(caught.value) == (
-        "in q(z|x), in log p(x|z), in elbo\n --> <program>:5:1\n  |\n5 | q(z|x) = Normal(m(h), s(h)) where h = enc(x)\n  | ^^^^^^"
+        "in q(z|x), in log p(x|z), in elbo\n"
+        " --> <program>:5:1\n  |\n5 | q(z|x) = Normal(m(h), s(h)) where h = enc(x)\n  | ^^^^^^"
     )
     assert not hasattr(caught.value, "__notes__")
 
