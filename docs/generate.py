@@ -5,6 +5,8 @@ from pathlib import Path
 
 from pgcompile.atomic_write import write_atomically
 from pgcompile.diagnostics.catalogue import CATALOGUE, Entry
+from pgcompile.syntax import tables
+from pgcompile.syntax.grammar import tables_are_current, tables_text
 from pgcompile.vocabulary.definition import show
 from pgcompile.vocabulary.families import families
 from pgcompile.vocabulary.functionals import functionals
@@ -127,11 +129,16 @@ def main() -> int:
         "trip.svg": picture(),
     }
     stale = [n for n, t in pages.items() if not (DOCS / n).is_file() or (DOCS / n).read_text(encoding="utf-8") != t]
+    if not tables_are_current():
+        stale.append("the tables of the parser")
     if "--check" in sys.argv:
         print("out of date:", ", ".join(stale)) if stale else print("up to date")
         return int(bool(stale))
     for name in stale:
-        write_atomically(DOCS / name, pages[name].encode())
+        if name in pages:
+            write_atomically(DOCS / name, pages[name].encode())
+    if not tables_are_current():
+        write_atomically(Path(tables.__file__), tables_text().encode())
     return 0
 
 

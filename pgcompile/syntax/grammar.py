@@ -1,11 +1,19 @@
-"""Finds the grammar file, in a checkout or in an installed wheel, and builds its LALR parser once."""
+"""Finds the grammar file, in a checkout or in an installed wheel, and makes its LALR parser once.
 
+The tables of the parser are kept in `tables.py`: to build them takes longer than to compile a small program.
+"""
+
+import hashlib
 from functools import cache
 from pathlib import Path
 
+import lark
 from lark import Lark
+from lark.grammar import Rule
+from lark.lexer import TerminalDef
 
 from pgcompile.diagnostics import InternalError
+from pgcompile.syntax import tables
 from pgcompile.syntax.builder import Builder
 from pgcompile.vocabulary.functionals import word_pattern
 
@@ -30,12 +38,47 @@ def grammar_text() -> str:
 @cache
 def parser() -> Lark:
     """The parser. It holds no state of a program: builder callbacks are pure functions of their children."""
+    text = grammar_text()
+    # Tables of another grammar, such as one with a word more, or of another version of lark, are left alone.
+    if (_digest(text), lark.__version__) == (tables.GRAMMAR, tables.LARK):
+        found: Lark = Lark._load_from_dict(tables.DATA, tables.MEMO, transformer=Builder())
+        return found
+    return _built(text, Builder())
+
+
+def tables_text() -> str:
+    """The source of `tables.py`, for the grammar as it is."""
+    text = grammar_text()
+    data, memo = _built(text, None).memo_serialize([TerminalDef, Rule])
+    lines = [
+        '"""Tables of the parser, made from `grammar/pgc.lark` by `python docs/generate.py`."""',
+        "",
+        "from typing import Any",
+        "",
+        f'GRAMMAR = "{_digest(text)}"',
+        f'LARK = "{lark.__version__}"',
+        f"DATA: dict[str, Any] = {data!r}",
+        f"MEMO: dict[int, Any] = {memo!r}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def tables_are_current() -> bool:
+    """Whether `tables.py` was made from the grammar as it is."""
+    return _digest(grammar_text()) == tables.GRAMMAR
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _built(text: str, transformer: Builder | None) -> Lark:
     return Lark(
-        grammar_text(),
+        text,
         parser="lalr",
         lexer="basic",
         start="statement",
-        transformer=Builder(),
+        transformer=transformer,
         keep_all_tokens=True,
         maybe_placeholders=False,
     )
