@@ -194,7 +194,7 @@ class Builder:
             folded = _fold(operation(op), a.constant, b.constant)
             if folded is not None:
                 return self.constant(folded)
-        if op == "sub" and a is b:
+        if op == "sub" and a is b and a.rank == 0:  # a number would not say how many entries it has
             return self.constant(0.0)
         simple = simplified(self, op, a, b)
         if simple is not None:

@@ -34,6 +34,8 @@ _HELPERS = {
     "ClippedUnit": "clipped_unit",
     "ClippedPositive": "clipped_positive",
 }
+# Heads that are zero where one of some arguments is.
+_LINEAR = {"RowSquares": (0,), "TotalMatrix": (0,), "Whiten": (1,), "WhitenMatrix": (1,), "MatVec": (0, 1)}
 Noise = Callable[[str, tuple[Expr, ...], "FormulaLowering"], Value]
 
 
@@ -256,6 +258,8 @@ class FormulaLowering:
             return self.noise(name, expr.args, self)
         args = [self._lower(arg) for arg in expr.args]
         first = args[0]
+        if name in _LINEAR and any(args[place].constant == 0.0 for place in _LINEAR[name]):
+            return build.constant(0.0)  # a number is each entry's, and has no dimensions to multiply over
         match name:
             case "Total":
                 return self._total(first)

@@ -7,7 +7,11 @@ from pgcompile.plan.values import Value
 
 
 def chain(build: Builder, terms: list[tuple[Rational, Value]]) -> tuple[Rational, Value]:
-    """A sum from left to right, positive terms first; the sign is -1 where every term is negative."""
+    """A sum from left to right, positive terms first; the sign is -1 where every term is negative.
+
+    The terms are those of one entry: a sum that cancels is the number 0, however many entries there are.
+    """
+    terms = _without_opposites(terms)
     scaled: list[tuple[int, Value]] = []
     for coefficient, value in terms:
         if value.constant is not None and coefficient < 0:
@@ -38,6 +42,18 @@ def chain(build: Builder, terms: list[tuple[Rational, Value]]) -> tuple[Rational
         number = alone if (alone.constant or 0.0) > 0 else build.negated(alone)
         total_value = build.binary(op, total_value, number)
     return Integer(-1 if flip else 1), total_value
+
+
+def _without_opposites(terms: list[tuple[Rational, Value]]) -> list[tuple[Rational, Value]]:
+    """Terms without those that cancel: the locations of two factors may be one value."""
+    left: list[tuple[Rational, Value]] = []
+    for coefficient, value in terms:
+        opposite = next((term for term in left if term[1] is value and term[0] == -coefficient), None)
+        if opposite is None:
+            left.append((coefficient, value))
+        else:
+            left.remove(opposite)
+    return left
 
 
 def _times(build: Builder, coefficient: Rational, value: Value) -> Value:
