@@ -204,7 +204,7 @@ MUTANTS = [
         "model/factors.py",
         "names = (*self.factor.targets, *self.factor.parents)\n        now =",
         "names = self.factor.targets\n        now =",
-        "tests/model/test_algebra.py",
+        "tests/inference/test_algebra.py",
     ),
     Mutant(
         "a draw whose gradient is cut",
@@ -246,7 +246,7 @@ MUTANTS = [
         "inference/experts.py",
         '"scale": make.over(one, make.call("sqrt", total))',
         '"scale": make.over(one, total)',
-        "tests/model/test_experts.py::test_a_product_is_normalised",
+        "tests/inference/test_experts.py::test_a_product_is_normalised",
     ),
     *(
         Mutant(

@@ -10,8 +10,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import pgcompile as pgc
 from pgcompile.plan.methods import planner
 from pgcompile.vocabulary.reserved import PRIVATE
+from tests.backends.torch.test_modules import EXAMPLES, observed
 from tests.conftest import compiled
-from tests.emit.test_modules import EXAMPLES, observed
 
 SHARING = {
     "asia": {"_log_joint"},

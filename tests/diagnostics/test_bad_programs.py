@@ -9,8 +9,9 @@ import pytest
 import pgcompile as pgc
 from pgcompile.diagnostics import CompileError, Diagnostic, Severity
 from pgcompile.diagnostics.render import render_all
+from tests.conftest import GOLDEN
 
-BAD = sorted((Path(__file__).parent / "golden" / "bad").glob("*.pgc"))
+BAD = sorted((GOLDEN / "bad").rglob("*.pgc"))
 
 
 def found(path: Path) -> list[Diagnostic]:
@@ -30,7 +31,7 @@ def test_the_corpus_is_large() -> None:
 def test_what_is_said(path: Path, golden: Callable[[str, str], None]) -> None:
     diagnostics = found(path)
     assert any(d.severity is not Severity.NOTE or d.code == "N105" for d in diagnostics)
-    golden(f"bad/{path.stem}.txt", render_all(diagnostics, colour=False) + "\n")
+    golden(f"bad/{path.parent.name}/{path.stem}.txt", render_all(diagnostics, colour=False) + "\n")
 
 
 @pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)

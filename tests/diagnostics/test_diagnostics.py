@@ -9,7 +9,7 @@ import pgcompile as pgc
 from pgcompile.diagnostics import CompileError, Diagnostic, Severity
 from pgcompile.diagnostics.catalogue import CATALOGUE, Entry
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def found(program: str, *, compiled: bool) -> list[Diagnostic]:
