@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pgcompile.model.factors import Extern
+from pgcompile.model.kinds import kind_of
 from pgcompile.model.learned import flows_in, owned_by
 from pgcompile.model.model import Model
 from pgcompile.model.nets import Net
@@ -28,7 +28,7 @@ def trained_by(line: OptimiseLine, model: Model, tensors: Tensors) -> Trained | 
         return None
     owners = owned_by(set(line.wrt), model)
     named = [f for f in model.factors if f.name in line.wrt or f.label in line.wrt]
-    labels = {factor_attribute(f) for f in named if isinstance(f.definition, Extern)}
+    labels = {factor_attribute(f) for f in named if kind_of(f).supplied}
     owners |= {inner for name in owners if name in model.flows for inner in flows_in(name, model)}
     segments = {
         segment.attribute: name

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pgcompile.model.factors import FamilyUse, FlowUse, LogDensityUse
+from pgcompile.model.kinds import kind_of
 from pgcompile.program import Program
 from pgcompile.training.pictures import Density, save_scatter
 
@@ -40,7 +40,7 @@ def _drawn(program: Program, model: Any, name: str, rows: dict[str, Tensor]) -> 
         drawn: Tensor = model.sample((count,))[name]
         return drawn
     for factor in program.analysis.model.factors:
-        if factor.targets == (name,) and not factor.parents and isinstance(factor.definition, FamilyUse | FlowUse):
+        if factor.targets == (name,) and not factor.parents and kind_of(factor).parametrised:
             sampled: Tensor = model.factor(factor.label)().sample((count,))
             return sampled
     return None
@@ -49,9 +49,9 @@ def _drawn(program: Program, model: Any, name: str, rows: dict[str, Tensor]) -> 
 def _density(program: Program, model: Any, name: str, drawn: Tensor) -> Density | None:
     """The density on a grid around the samples, scaled to its largest value; None where the model has none."""
     factors = program.analysis.model.factors
-    labels = [f.label for f in factors if isinstance(f.definition, LogDensityUse)]
+    labels = [f.label for f in factors if not kind_of(f).normalised]
     labels += [named.label for named in program.analysis.model.named]
-    labels += [f.label for f in factors if isinstance(f.definition, FamilyUse | FlowUse)]
+    labels += [f.label for f in factors if kind_of(f).parametrised]
     wanted = [label for label in labels if label.split("(")[-1] == f"{name})"]
     known = [label for label in wanted if label in program.scored or any(f.label == label for f in factors)]
     if not known:

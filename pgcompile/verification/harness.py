@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pgcompile.model.distributions import Distribution
-from pgcompile.model.factors import Extern, FamilyUse
-from pgcompile.model.kinds import expressions_of
+from pgcompile.model.factors import FamilyUse
+from pgcompile.model.kinds import expressions_of, kind_of
 from pgcompile.model.literals import evaluate
 from pgcompile.model.model import Model
 from pgcompile.model.nets import ExternNetwork, ModuleSegment, Net
@@ -207,7 +207,7 @@ class Harness:
         return {
             f.label: getattr(self.module, f"extern_{factor_attribute(f)}")
             for f in self.model.factors
-            if isinstance(f.definition, Extern)
+            if kind_of(f).supplied
         }
 
 

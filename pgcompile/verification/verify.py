@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from pgcompile.model.distributions import Distribution
-from pgcompile.model.factors import Atom, Extern, FamilyUse
+from pgcompile.model.factors import Atom, FamilyUse
+from pgcompile.model.kinds import kind_of
 from pgcompile.model.learned import learned_in
 from pgcompile.model.nets import ExternNetwork
 from pgcompile.model.training import loss_name
@@ -261,7 +262,7 @@ class _Verifier:
         harness = self.harness
         if not all(noise.batched for noise in harness.program.noise[method]):
             return False
-        supplied = any(isinstance(f.definition, Extern) for f in harness.model.factors)
+        supplied = any(kind_of(f).supplied for f in harness.model.factors)
         supplied = supplied or any(isinstance(net, ExternNetwork) for net in harness.model.nets.values())
         return not (supplied or _over_batch(term))
 

@@ -5,10 +5,12 @@ from types import SimpleNamespace
 from typing import get_args
 
 import pytest
+import torch
 
 import pgcompile as pgc
 from pgcompile.model.factors import FactorDefinition
 from pgcompile.model.kinds import KINDS
+from tests.conftest import compiled
 
 DEFINITIONS = get_args(FactorDefinition)
 
@@ -49,3 +51,15 @@ def test_parents_that_no_parameter_uses_are_remarked(right: str, is_remarked: bo
     found = {d.code for d in pgc.check(PROGRAM.format(right=right))}
     assert not any(code.startswith("PGC") for code in found)
     assert ("W123" in found) is is_remarked
+
+
+def test_the_mean_of_a_supplied_prior_has_the_shape_of_its_draws() -> None:
+    class Prior(torch.nn.Module):
+        def forward(self) -> torch.distributions.Distribution:
+            return torch.distributions.Normal(torch.tensor([0.5, -1.0]), 1.0)
+
+    program = compiled("x, z : real[2]\nextern p(z)\np(x|z) = Normal(z, 1)\nt = log p(x|z)")
+    model = program.Model(Prior())
+    for sampled in (model.sample((5,)), model.sample_mean((5,))):
+        assert [sampled[v].shape for v in ("z", "x")] == [(5, 2), (5, 2)]
+    torch.testing.assert_close(sampled["x"], torch.tensor([0.5, -1.0]).expand(5, 2))

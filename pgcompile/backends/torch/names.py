@@ -1,6 +1,6 @@
 """Python names of an emitted class: the one place that decides them."""
 
-from pgcompile.model.factors import Extern
+from pgcompile.model.kinds import kind_of
 from pgcompile.plan.methods.description import ModulePlan
 from pgcompile.plan.names import factor_attribute, identifier
 from pgcompile.plan.tensors import attribute_name
@@ -48,7 +48,7 @@ def attribute_names(plan: ModulePlan) -> dict[str, str]:
         found[name] = wanted
         taken.add(wanted)
     for factor in plan.model.factors:
-        if isinstance(factor.definition, Extern):
+        if kind_of(factor).supplied:
             wanted = f"extern_{factor_attribute(factor)}"
             while wanted in taken:
                 wanted += "_"

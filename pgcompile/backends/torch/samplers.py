@@ -2,7 +2,6 @@
 
 from pgcompile.backends.torch.layout import WIDTH, Line, bare, collection, docstring, shortened, stamped, statement
 from pgcompile.backends.torch.method_writer import MethodWriter
-from pgcompile.model.factors import FamilyUse, FlowUse, Mixture
 from pgcompile.plan.methods.description import Sampler, SampleStep
 from pgcompile.plan.names import factor_attribute, identifier
 from pgcompile.plan.origin import Origin
@@ -116,15 +115,11 @@ def _drawn_lines(target: str, drawn: str) -> list[Line]:
 def _centre(writer: MethodWriter, step: SampleStep) -> str:
     """The attribute of a distribution that stands for a draw, with the batch shape where it has none."""
     assert step.factor is not None
-    definition = step.factor.definition
     shape = writer.plan.model.spaces[step.factor.targets[0]].shape
-    if isinstance(definition, Mixture | FlowUse) and not step.batched:
-        return f".mean.expand(*shape{''.join(f', {n}' for n in shape)})"
-    if not isinstance(definition, FamilyUse):
-        return ".mean"
-    family = definition.family
-    wrapped = len(shape) > family.event_rank and family.centre not in ("mean", "mode")
-    text = f"{'.base_dist' if wrapped else ''}.{family.centre}"
+    text = ".mean"
+    if (family := step.factor.family) is not None:
+        wrapped = len(shape) > family.event_rank and family.centre not in ("mean", "mode")
+        text = f"{'.base_dist' if wrapped else ''}.{family.centre}"
     if step.batched:
         return text
     sizes = ", ".join(["*shape", *map(str, shape)])
