@@ -9,7 +9,7 @@ from pgcompile.backends.torch import emit
 from pgcompile.diagnostics import Source, Span
 from pgcompile.inference.generative import generative_part
 from pgcompile.model.distributions import Distribution
-from pgcompile.model.factors import Atom
+from pgcompile.model.factors import FactorInstance
 from pgcompile.objective.leaves import ClosedLeaf
 from pgcompile.objective.terms import Add, Divergence, Draw, Env, LogDensity
 from pgcompile.pipeline import Analysis, analyse
@@ -166,7 +166,7 @@ def _short(value: object) -> str | None:
     match value:
         case Draw():
             return f"<draw of {', '.join(map(str, value.variables))} from {value.distribution.spelled}>"
-        case Distribution() | Atom():
+        case Distribution() | FactorInstance():
             return f"<{value.label}>"
         case Env():
             inside = ", ".join(f"{v}: {_short(d)}" for v, d in value.bindings)

@@ -143,7 +143,7 @@ SINE_OF_A_NORMAL = '''"""The expectation of the sine of a normal variable: E[sin
 from sympy import Expr, Mul, exp, sin
 
 from pgcompile.objective.derivation import with_parameter_names
-from pgcompile.objective.leaves import ClosedLeaf, PlainLeaf
+from pgcompile.objective.leaves import ClosedLeaf, PointwiseLeaf
 from pgcompile.objective.rules.rule import Match, Outcome, Rule
 from pgcompile.syntax import tree
 
@@ -157,7 +157,7 @@ def _matches(state, site, pieces: list[Expr]) -> list[Match]:
 
 
 def _is_sine(leaf, site) -> bool:
-    if not isinstance(leaf, PlainLeaf) or leaf.env.get(site.variable) != site.draw:
+    if not isinstance(leaf, PointwiseLeaf) or leaf.env.get(site.variable) != site.draw:
         return False
     match leaf.expr:
         case tree.Call("sin", (argument,)) if isinstance(argument.value, tree.Name):

@@ -6,7 +6,7 @@ from pgcompile.diagnostics import Sink
 from pgcompile.inference.distributions import Resolver
 from pgcompile.inference.heads import label_key
 from pgcompile.model.distributions import Distribution, NamedDistribution
-from pgcompile.model.factors import Atom
+from pgcompile.model.factors import FactorInstance
 from pgcompile.model.model import Model
 from pgcompile.model.variable import shown, variables
 
@@ -88,7 +88,7 @@ def _in_order(distribution: Distribution, targets: tuple[str, ...]) -> Distribut
     """Atoms in the order in which the head names their targets, where it says."""
     rank = {target: index for index, target in enumerate(variables(targets))}
 
-    def key(atom: Atom) -> int:
+    def key(atom: FactorInstance) -> int:
         return min((rank[t] for t in atom.targets if t in rank), default=len(rank))
 
     return Distribution(tuple(sorted(distribution.atoms, key=key)), distribution.hidden, distribution.evidence)

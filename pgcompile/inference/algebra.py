@@ -6,7 +6,7 @@ import networkx as nx
 
 from pgcompile.diagnostics import Sink, Span
 from pgcompile.model.distributions import Distribution
-from pgcompile.model.factors import Atom
+from pgcompile.model.factors import FactorInstance
 from pgcompile.model.variable import Variable, shown
 
 
@@ -26,7 +26,7 @@ def multiply(parts: Iterable[tuple[Distribution, Span]], sink: Sink, span: Span)
     parts = list(parts)
     if not _are_factors(parts, sink) or not _are_disjoint(parts, sink):
         return None
-    atoms: list[Atom] = []
+    atoms: list[FactorInstance] = []
     hidden: list[Variable] = []
     taken: set[Variable] = set()
     for part, _ in parts:
@@ -242,7 +242,7 @@ def _copies(variables: Iterable[Variable], taken: Iterable[Variable]) -> dict[Va
     return found
 
 
-def order_atoms(distribution: Distribution) -> list[Atom]:
+def order_atoms(distribution: Distribution) -> list[FactorInstance]:
     """Atoms with parents before children; ties keep the written order."""
     producer = {target: index for index, atom in enumerate(distribution.atoms) for target in atom.targets}
     graph = nx.DiGraph()
@@ -262,7 +262,7 @@ def drop_barren(distribution: Distribution) -> Distribution:
     hidden = set(distribution.hidden)
     if not hidden:
         return distribution
-    dropped: set[Atom] = set()
+    dropped: set[FactorInstance] = set()
     for atom in reversed(order_atoms(distribution)):
         if all(t in hidden and not children.get(t) for t in atom.targets):
             dropped.add(atom)

@@ -19,7 +19,7 @@ from pgcompile.inference.formula_names import FormulaNames
 from pgcompile.inference.gaussian_pairs import GAUSSIAN
 from pgcompile.inference.pairs import Made, NoClosedForm, Side
 from pgcompile.model.distributions import Distribution
-from pgcompile.model.factors import Atom, Evidence, Factor, FamilyUse
+from pgcompile.model.factors import Evidence, Factor, FactorInstance, FamilyUse
 from pgcompile.model.kinds import kind_of
 from pgcompile.model.model import Model
 from pgcompile.model.variable import Variable
@@ -44,7 +44,7 @@ class ArcReversal:
         self.distribution = distribution
         self.atoms = {t: atom for atom in distribution.atoms for t in atom.targets}
         self.reasons: list[str] = []
-        self.uses: dict[Atom, FamilyUse] = {}
+        self.uses: dict[FactorInstance, FamilyUse] = {}
         self.names = FormulaNames(model, distribution.atoms)
 
     def solved(self, origin: Distribution) -> Distribution:
@@ -141,7 +141,7 @@ class ArcReversal:
         self.atoms[child] = self.names.atom(predictive)
         self.reasons.append(_reason(first.family.name, second.family.name))
 
-    def _use(self, atom: Atom) -> FamilyUse:
+    def _use(self, atom: FactorInstance) -> FamilyUse:
         """A factor's family in the names of the distribution; a uniform one is a beta."""
         if atom in self.uses:
             return self.uses[atom]
@@ -168,7 +168,7 @@ class ArcReversal:
         return use
 
     def _factor(
-        self, like: Atom, variable: Variable, parents: tuple[str, ...], made: Made, reader: AffineReader
+        self, like: FactorInstance, variable: Variable, parents: tuple[str, ...], made: Made, reader: AffineReader
     ) -> Factor:
         name, parameters = made
         target = self.names.name_of(variable)

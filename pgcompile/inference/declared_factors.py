@@ -2,7 +2,7 @@
 
 from pgcompile.inference.algebra import find_cycle
 from pgcompile.model.distributions import Distribution
-from pgcompile.model.factors import Atom, Factor, base_name
+from pgcompile.model.factors import Factor, FactorInstance, base_name
 from pgcompile.model.model import Model
 from pgcompile.model.variable import Variable, variables
 
@@ -36,16 +36,16 @@ class DeclaredFactors:
         ]
         return found[0] if len(found) == 1 and base in (name, found[0].name) else None
 
-    def called(self, name: str) -> list[Atom]:
+    def called(self, name: str) -> list[FactorInstance]:
         """Every primitive factor that a bare `name` can mean: those of that name, or of that base name."""
         model = self.model
         if name == "p" and model.structure is not None:
             return list(model.structure.atoms)
-        exact = [Atom(f) for f in model.factors if f.name == name]
+        exact = [FactorInstance(f) for f in model.factors if f.name == name]
         renamed = [
             a for n in model.named if n.name == name and _is_rename(n.distribution) for a in n.distribution.atoms
         ]
-        loose = [Atom(f) for f in model.factors if base_name(f.name) == name and f.name != name]
+        loose = [FactorInstance(f) for f in model.factors if base_name(f.name) == name and f.name != name]
         if not exact and not loose and name != base_name(name):
             return []
         everything = [*exact, *renamed, *loose]
@@ -55,7 +55,7 @@ class DeclaredFactors:
     def product_over(self, name: str, targets: tuple[str, ...], parents: tuple[str, ...]) -> Distribution | None:
         """The product of declared factors that generates exactly these variables, if there is one."""
         called = self.called(name)
-        chosen: list[Atom] = []
+        chosen: list[FactorInstance] = []
         for target in targets:
             makers = [atom for atom in called if Variable(target) in atom.targets]
             if len(makers) != 1:

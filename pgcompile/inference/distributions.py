@@ -14,7 +14,7 @@ from pgcompile.inference.unresolved import (
     report_unknown_name,
 )
 from pgcompile.model.distributions import Distribution
-from pgcompile.model.factors import Atom, Data, Factor, factor_label
+from pgcompile.model.factors import Data, Factor, FactorInstance, factor_label
 from pgcompile.model.model import Model
 from pgcompile.model.variable import Variable, variables
 from pgcompile.syntax import tree
@@ -179,7 +179,7 @@ class Resolver:
         if direct is not None:
             return direct
         if call.name == "data" and not parents:
-            return Distribution((Atom(Factor("data", targets, (), Data(), call.span)),))
+            return Distribution((FactorInstance(Factor("data", targets, (), Data(), call.span)),))
         wanted = label_key(call.name, targets, parents)
         if wanted in self.deferred:
             self.deferred.update(self._open)
@@ -198,7 +198,7 @@ class Resolver:
     ) -> Distribution | None:
         factor = self.factors.labelled(name, targets, parents)
         if factor is not None:
-            return Distribution((Atom(factor),))
+            return Distribution((FactorInstance(factor),))
         key = label_key(name, targets, parents)
         if key in self.pending:
             self.define(key, span)
@@ -209,7 +209,7 @@ class Resolver:
         if factor is None:
             return None
         self.sink.add("N103", span, f"{factor_label(name, targets, parents)} is read as {factor.label}")
-        return Distribution((Atom(factor),))
+        return Distribution((FactorInstance(factor),))
 
     def _pushforward(self, call: tree.Call, target: str, parents: tuple[str, ...], exact: Exact) -> Distribution | None:
         """The density of a deterministic variable, by a change of variables."""
@@ -221,7 +221,7 @@ class Resolver:
             factor = None
             reasons.append(str(reason))
         if factor is not None:
-            return Distribution((Atom(factor),))
+            return Distribution((FactorInstance(factor),))
         report_no_density(call, self.model.deterministic[target], parents, makers, reasons, self.sink)
         return None
 

@@ -8,7 +8,7 @@ from math import prod
 
 from pgcompile.inference.algebra import drop_barren, hide_targets, order_atoms
 from pgcompile.model.distributions import Distribution
-from pgcompile.model.factors import Atom
+from pgcompile.model.factors import FactorInstance
 from pgcompile.model.model import Model
 from pgcompile.model.variable import Variable
 
@@ -32,7 +32,7 @@ class Elimination:
 
 
 def eliminate(
-    atoms: Iterable[Atom], hidden: Mapping[Variable, int], beside: Mapping[Variable, int] | None = None
+    atoms: Iterable[FactorInstance], hidden: Mapping[Variable, int], beside: Mapping[Variable, int] | None = None
 ) -> Elimination:
     """A good order: next is what needs the smallest table (minimum weight, Kjaerulff 1990).
 
@@ -84,7 +84,7 @@ def eliminate(
     return Elimination(tuple(steps), largest)
 
 
-def states(atom: Atom, model: Model) -> int | None:
+def states(atom: FactorInstance, model: Model) -> int | None:
     """The number of values that a factor's variable can take; None where they are not finitely many."""
     family = atom.factor.family
     space = model.spaces.get(atom.factor.targets[0])

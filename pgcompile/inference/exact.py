@@ -11,7 +11,7 @@ from pgcompile.inference.expression_maker import Maker
 from pgcompile.inference.invert import NotInvertible, invert
 from pgcompile.inference.pairs import NoClosedForm
 from pgcompile.model.distributions import Distribution
-from pgcompile.model.factors import Atom, Deterministic, Factor, Pushforward
+from pgcompile.model.factors import Deterministic, Factor, FactorInstance, Pushforward
 from pgcompile.model.model import Model
 from pgcompile.model.typed import Typed
 from pgcompile.model.variable import Variable
@@ -51,7 +51,7 @@ class Exact:
         return self.known[distribution]
 
     def pushforward(
-        self, name: str, target: str, makers: Mapping[Variable, Atom], parents: set[Variable]
+        self, name: str, target: str, makers: Mapping[Variable, FactorInstance], parents: set[Variable]
     ) -> Factor | None:
         """The density of a deterministic variable; None where other variables than `parents` would be given.
 
@@ -74,7 +74,7 @@ class Exact:
             return self.pushed[key]
         return None
 
-    def _pushed(self, name: str, factor: Factor, expr: tree.Expr, variable: str, base: Atom) -> Factor:
+    def _pushed(self, name: str, factor: Factor, expr: tree.Expr, variable: str, base: FactorInstance) -> Factor:
         make = Maker(factor.span)
         target = factor.targets[0]
         shape = self.model.spaces[target].shape

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from pgcompile.model.factors import Atom, Deterministic, Factor, FamilyUse
+from pgcompile.model.factors import Deterministic, Factor, FactorInstance, FamilyUse
 from pgcompile.model.model import Model
 from pgcompile.model.typed import Typed
 from pgcompile.model.variable import Variable
@@ -19,7 +19,7 @@ class FormulaNames:
         atoms: the factors.
     """
 
-    def __init__(self, model: Model, atoms: Iterable[Atom]) -> None:
+    def __init__(self, model: Model, atoms: Iterable[FactorInstance]) -> None:
         self.bindings: dict[str, tree.Binding] = {}
         """Intermediate values of all factors, each under a name of its own."""
         self.inline: dict[str, tree.Expr] = {}
@@ -59,17 +59,19 @@ class FormulaNames:
         """The variable that a name stands for, for messages."""
         return next(str(variable) for variable, known in self._names.items() if known == name)
 
-    def renaming(self, atom: Atom) -> dict[str, str]:
+    def renaming(self, atom: FactorInstance) -> dict[str, str]:
         """The names in the definition of a factor that have others here."""
         inside = (*atom.factor.targets, *atom.factor.parents)
         return {n: self._names[atom.variable(n)] for n in inside if n != self._names[atom.variable(n)]}
 
-    def atom(self, factor: Factor) -> Atom:
+    def atom(self, factor: Factor) -> FactorInstance:
         """A factor over these names, with the variables that they stand for."""
         inside = {*factor.targets, *factor.parents}
-        return Atom(factor, tuple(sorted((n, v) for v, n in self._names.items() if n in inside and v != Variable(n))))
+        return FactorInstance(
+            factor, tuple(sorted((n, v) for v, n in self._names.items() if n in inside and v != Variable(n)))
+        )
 
-    def over_names(self, atom: Atom) -> Atom:
+    def over_names(self, atom: FactorInstance) -> FactorInstance:
         """An atom with its variables replaced by their names here."""
         return atom.renamed({v: Variable(n) for v, n in self._names.items()})
 

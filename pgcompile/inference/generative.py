@@ -6,7 +6,7 @@ from pgcompile.inference.circles import circle_of
 from pgcompile.inference.declared_factors import is_sound
 from pgcompile.inference.distributions import Resolver
 from pgcompile.model.distributions import Distribution
-from pgcompile.model.factors import Atom, Factor, base_name
+from pgcompile.model.factors import Factor, FactorInstance, base_name
 from pgcompile.model.model import Model
 
 
@@ -30,8 +30,8 @@ def generative_part(model: Model, resolver: Resolver) -> Distribution | None:
 def graph_of(model: Model, distribution: Distribution | None) -> nx.DiGraph:
     """Variables as nodes (each with the `factor` that generates it, if one does), edges from parent to child."""
     graph = nx.DiGraph()
-    atoms: list[Atom | Factor] = (
-        list(distribution.atoms) if distribution is not None else [Atom(f) for f in model.factors]
+    atoms: list[FactorInstance | Factor] = (
+        list(distribution.atoms) if distribution is not None else [FactorInstance(f) for f in model.factors]
     )
     mentioned = {str(v) for atom in atoms for v in (*atom.targets, *atom.parents)}
     atoms += [f for name, f in model.deterministic.items() if name in mentioned or {*f.parents} <= mentioned]

@@ -3,7 +3,7 @@
 from fractions import Fraction
 
 from pgcompile.model.distributions import Distribution
-from pgcompile.model.factors import Atom, Factor, Mixture
+from pgcompile.model.factors import Factor, FactorInstance, Mixture
 from pgcompile.model.literals import evaluate
 from pgcompile.model.model import Model
 from pgcompile.syntax import tree
@@ -34,15 +34,15 @@ def weights_of(mixture: Mixture, model: Model) -> tuple[tree.Expr, ...]:
     return tuple(tree.Quotient(w, total) for w in mixture.weights)
 
 
-def component_atoms(atom: Atom) -> tuple[Atom, ...]:
+def component_atoms(atom: FactorInstance) -> tuple[FactorInstance, ...]:
     """The components of a mixture, with the names that the atom has for their variables."""
     assert isinstance(atom.factor.definition, Mixture)
     return tuple(_like(component, atom) for component in atom.factor.definition.components)
 
 
-def _like(component: Factor, atom: Atom) -> Atom:
+def _like(component: Factor, atom: FactorInstance) -> FactorInstance:
     inside = {*component.targets, *component.parents}
-    return Atom(component, tuple((old, new) for old, new in atom.renaming if old in inside))
+    return FactorInstance(component, tuple((old, new) for old, new in atom.renaming if old in inside))
 
 
 def components(distribution: Distribution, model: Model) -> list[tuple[tree.Expr, Distribution]] | None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from pgcompile.diagnostics import Sink, Span, suggest
-from pgcompile.model.factors import Atom, Factor, base_name, factor_label
+from pgcompile.model.factors import Factor, FactorInstance, base_name, factor_label
 from pgcompile.model.model import Model
 from pgcompile.model.variable import Variable, variables
 from pgcompile.syntax import tree
@@ -111,7 +111,7 @@ def report_no_density(
     call: tree.Call,
     made: Factor,
     parents: tuple[str, ...],
-    makers: Mapping[Variable, Atom],
+    makers: Mapping[Variable, FactorInstance],
     reasons: list[str],
     sink: Sink,
 ) -> None:
@@ -145,7 +145,7 @@ def report_no_density(
     )
 
 
-def report_computed_from(variable: tree.Name, made: Factor, parent: Variable, user: Atom, sink: Sink) -> None:
+def report_computed_from(variable: tree.Name, made: Factor, parent: Variable, user: FactorInstance, sink: Sink) -> None:
     """Report a variable that cannot be integrated out, since a parent of a factor is computed from it.
 
     Args:
@@ -189,7 +189,7 @@ def _needed_parameters(family: str) -> list[str]:
     return [p.name for p in found.parameters if p.default is None and p.name not in found.one_of[:-1]]
 
 
-def report_ambiguous_name(name: str, span: Span, atoms: list[Atom], sink: Sink) -> None:
+def report_ambiguous_name(name: str, span: Span, atoms: list[FactorInstance], sink: Sink) -> None:
     """Report a bare name of several factors that are no product."""
     sink.add(
         "PGC109",

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pgcompile.diagnostics import NOWHERE, Sink
 from pgcompile.lint.adversarial import remark_players
 from pgcompile.lint.models import check_declarations
-from pgcompile.model.factors import Atom, base_name
+from pgcompile.model.factors import FactorInstance, base_name
 from pgcompile.model.learned import learnables_of
 from pgcompile.model.model import Model
 from pgcompile.model.training import OptimiseLine
@@ -91,7 +91,7 @@ def _unsampled(line: OptimiseLine, term: Term, model: Model, sink: Sink) -> None
     """A variable that p generates and conditions on, that no q draws and none is given: it would be taken for data."""
     drawn: set[Variable] = set()
     conditions: set[Variable] = set()
-    scored: list[tuple[Atom, terms.LogDensity | terms.Divergence]] = []
+    scored: list[tuple[FactorInstance, terms.LogDensity | terms.Divergence]] = []
     for draw in terms.draws_of(term):
         drawn |= set(draw.variables)
         conditions |= set(draw.distribution.parents)
@@ -118,7 +118,7 @@ def _nothing_learned(line: OptimiseLine, term: Term, model: Model, sink: Sink) -
     for atom in atoms_in(term):
         found |= learnables_of(atom.factor, model)
     for inner in walk(term):
-        if isinstance(inner, terms.Plain):
+        if isinstance(inner, terms.Pointwise):
             found |= {c.name for c in calls_in(inner.expr) if c.name in model.nets}
             found |= {n for n in names_in(inner.expr) if n in model.tensors and model.tensors[n].kind == "param"}
     for parent in {p for atom in atoms_in(term) for p in atom.parents}:
@@ -136,7 +136,7 @@ def _nothing_learned(line: OptimiseLine, term: Term, model: Model, sink: Sink) -
 def _steps(line: OptimiseLine, term: Term, model: Model, sink: Sink) -> None:
     """A step function of a drawn variable in the objective itself: its gradient is zero everywhere."""
     for inner in walk(term):
-        if not isinstance(inner, terms.Plain):
+        if not isinstance(inner, terms.Pointwise):
             continue
         for call in calls_in(inner.expr):
             names = {n for a in call.args for n in names_in(a.value)}

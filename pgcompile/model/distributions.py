@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from pgcompile.diagnostics import Span
-from pgcompile.model.factors import Atom, Factor, base_name, factor_label
+from pgcompile.model.factors import Factor, FactorInstance, base_name, factor_label
 from pgcompile.model.variable import Variable
 
 
@@ -16,7 +16,7 @@ class Distribution:
     that the distribution is conditioned on: with it the product is a posterior.
     """
 
-    atoms: tuple[Atom, ...]
+    atoms: tuple[FactorInstance, ...]
     hidden: tuple[Variable, ...] = ()
     evidence: tuple[Variable, ...] = ()
     origin: "Distribution | None" = field(default=None, compare=False, repr=False)
@@ -79,6 +79,6 @@ class NamedDistribution:
         return factor_label(self.name, self.distribution.targets, parents)
 
 
-def names_of(item: "Atom | Factor | Distribution") -> tuple[tuple[str, ...], tuple[str, ...]]:
+def names_of(item: "FactorInstance | Factor | Distribution") -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The names of what a factor generates and of what it is conditioned on; those of the variables of an atom."""
     return tuple(map(str, item.targets)), tuple(map(str, item.parents))

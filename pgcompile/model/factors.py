@@ -53,9 +53,9 @@ class Evidence:
     variable: Variable
     at: tree.Expr
     bindings: tuple[tree.Binding, ...]
-    prior: "Atom"
-    likelihood: "Atom"
-    posterior: "Atom"
+    prior: "FactorInstance"
+    likelihood: "FactorInstance"
+    posterior: "FactorInstance"
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Pushforward:
     """
 
     variable: str
-    base: "Atom"
+    base: "FactorInstance"
     forward: tree.Expr
     inverse: tree.Expr
     log_slope: tree.Expr
@@ -121,10 +121,12 @@ class FlowUse:
         """The name that the base has for f(x)."""
         return self.base.targets[0]
 
-    def base_atom(self, atom: "Atom") -> "Atom":
+    def base_atom(self, atom: "FactorInstance") -> "FactorInstance":
         """The base, with the variables of the atom that has this definition."""
         target = (self.base_name, atom.targets[0].as_base())
-        return Atom(self.base, tuple(sorted((*((n, v) for n, v in atom.renaming if n in self.base.parents), target))))
+        return FactorInstance(
+            self.base, tuple(sorted((*((n, v) for n, v in atom.renaming if n in self.base.parents), target)))
+        )
 
 
 @dataclass(frozen=True)
@@ -192,7 +194,7 @@ def base_name(name: str) -> str:
 
 
 @dataclass(frozen=True)
-class Atom:
+class FactorInstance:
     """A factor with a variable for each of the names that it is declared with: one piece of a distribution.
 
     Args:
@@ -232,15 +234,15 @@ class Atom:
         """As people write it, with its own variables."""
         return factor_label(self.factor.name, self.targets, self.parents)
 
-    def renamed(self, changes: Mapping[Variable, Variable]) -> "Atom":
+    def renamed(self, changes: Mapping[Variable, Variable]) -> "FactorInstance":
         """With some of its variables replaced by others, all at once."""
         names = (*self.factor.targets, *self.factor.parents)
         now = {name: changes.get(self.variable(name), self.variable(name)) for name in names}
-        return Atom(self.factor, tuple(sorted((n, v) for n, v in now.items() if v != Variable(n))))
+        return FactorInstance(self.factor, tuple(sorted((n, v) for n, v in now.items() if v != Variable(n))))
 
 
-def data_of(targets: Iterable[Variable], span: Span) -> Atom:
+def data_of(targets: Iterable[Variable], span: Span) -> FactorInstance:
     """`data(x)`: the empirical distribution of some variables."""
     targets = tuple(targets)
     factor = Factor("data", tuple(v.name for v in targets), (), Data(), span)
-    return Atom(factor, tuple(sorted((v.name, v) for v in targets if v != Variable(v.name))))
+    return FactorInstance(factor, tuple(sorted((v.name, v) for v in targets if v != Variable(v.name))))

@@ -68,7 +68,7 @@ class Adversarial:
                 if value is None:
                     return terms.Constant(Fraction(0))
                 found = self.whole.plain(value, inner)
-                return replace(found, text=format_expr(value)) if isinstance(found, terms.Plain) else found
+                return replace(found, text=format_expr(value)) if isinstance(found, terms.Pointwise) else found
 
             return average(self.whole, side, *options, env, context, expr.span, body)
 

@@ -39,7 +39,7 @@ def variables_in(expr: tree.Expr, model: Model) -> tuple[Variable, ...]:
 def mentioned(term: Term, model: Model) -> list[Place]:
     """The variables that a term speaks of itself, without the terms inside it."""
     match term:
-        case terms.Plain(expr, env):
+        case terms.Pointwise(expr, env):
             return [(v, env) for v in variables_in(expr, model)]
         case terms.LogDensity(distribution, env):
             return [(v, env) for v in (*distribution.targets, *distribution.parents)]

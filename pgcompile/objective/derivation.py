@@ -7,7 +7,7 @@ from sympy import Expr, Symbol
 
 from pgcompile.diagnostics import Span
 from pgcompile.model.distributions import Distribution
-from pgcompile.model.factors import Atom
+from pgcompile.model.factors import FactorInstance
 from pgcompile.objective.leaves import Leaf, ParameterUse
 from pgcompile.objective.terms import Draw
 
@@ -39,7 +39,7 @@ class Rewritten:
     """Where each leaf stands in the text."""
 
 
-def log_sum_text(sign: str, atoms: Iterable[Atom]) -> str:
+def log_sum_text(sign: str, atoms: Iterable[FactorInstance]) -> str:
     return f" {sign} ".join(f"log {atom.label}" for atom in atoms)
 
 
@@ -55,7 +55,7 @@ def solved_families(distribution: Distribution) -> str:
     return " + ".join(shown)
 
 
-def known_for(atoms: list[Atom]) -> str:
+def known_for(atoms: list[FactorInstance]) -> str:
     names = [a.factor.family.name for a in atoms if a.factor.family is not None]
     return f"known for {' | '.join(dict.fromkeys(names))}"
 

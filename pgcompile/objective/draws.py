@@ -177,7 +177,7 @@ def _is_baseline(whole: "Objectives", expr: tree.Expr | None, over: Distribution
 
 def baselines_apart(whole: "Objectives", term: Term) -> bool:
     """Whether learned baselines share nothing with what they stand for: fitting them would train it."""
-    inside = {n for t in terms.walk(term) if isinstance(t, terms.Plain) for n in learned_in(t.expr, whole.model)}
+    inside = {n for t in terms.walk(term) if isinstance(t, terms.Pointwise) for n in learned_in(t.expr, whole.model)}
     return all(
         _is_apart(whole, draw.estimator.baseline, inside)
         for draw in terms.draws_of(term)

@@ -9,7 +9,7 @@ from math import prod
 from pgcompile.diagnostics import Sink, Span
 from pgcompile.inference.elimination import states
 from pgcompile.model.distributions import Distribution
-from pgcompile.model.factors import Atom
+from pgcompile.model.factors import FactorInstance
 from pgcompile.model.kinds import flows_of, is_pathwise, is_point_mass, kind_of
 from pgcompile.model.learned import learnables_of
 from pgcompile.model.model import Model
@@ -205,12 +205,12 @@ def _posterior(
     return Plan(1, over.targets)
 
 
-def learned_upstream(atom: Atom, over: Distribution, env: Env, model: Model) -> set[str]:
+def learned_upstream(atom: FactorInstance, over: Distribution, env: Env, model: Model) -> set[str]:
     """What is learned in what a variable is drawn from: its factor's nets and params, and those above it."""
     generators = {t: a for a in over.atoms for t in a.targets}
     found: set[str] = set()
-    stack: list[tuple[Atom, dict[Variable, Atom], Env]] = [(atom, generators, env)]
-    seen: set[Atom] = set()
+    stack: list[tuple[FactorInstance, dict[Variable, FactorInstance], Env]] = [(atom, generators, env)]
+    seen: set[FactorInstance] = set()
     while stack:
         current, inside, outside = stack.pop()
         if current in seen:
@@ -232,7 +232,7 @@ def learned_upstream(atom: Atom, over: Distribution, env: Env, model: Model) -> 
     return found
 
 
-def _report_no_gradient(atom: Atom, learned: set[str], grad: str, sink: Sink, span: Span) -> None:
+def _report_no_gradient(atom: FactorInstance, learned: set[str], grad: str, sink: Sink, span: Span) -> None:
     through = grad == "through"
     sink.add(
         "PGC403",
@@ -250,7 +250,7 @@ def _report_no_gradient(atom: Atom, learned: set[str], grad: str, sink: Sink, sp
     )
 
 
-def _report_relaxation(atom: Atom, sink: Sink, span: Span) -> None:
+def _report_relaxation(atom: FactorInstance, sink: Sink, span: Span) -> None:
     one_hot = " ; declare the variable `one_hot[K]`" if _family(atom) == "Categorical" else ""
     sink.add(
         "PGC409",
@@ -260,7 +260,7 @@ def _report_relaxation(atom: Atom, sink: Sink, span: Span) -> None:
     )
 
 
-def _report_too_many(atom: Atom, count: int | None, table: int, sink: Sink, span: Span) -> None:
+def _report_too_many(atom: FactorInstance, count: int | None, table: int, sink: Sink, span: Span) -> None:
     why = "its values are not finitely many" if count is None else f"that makes {table * count:.3g} combinations"
     sink.add(
         "PGC409",
@@ -270,5 +270,5 @@ def _report_too_many(atom: Atom, count: int | None, table: int, sink: Sink, span
     )
 
 
-def _family(atom: Atom) -> str:
+def _family(atom: FactorInstance) -> str:
     return atom.factor.family.name if atom.factor.family is not None else atom.label

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from sympy import Expr, Function, Symbol
 
 from pgcompile.model.distributions import Distribution
-from pgcompile.model.factors import Atom
+from pgcompile.model.factors import FactorInstance
 from pgcompile.model.variable import Variable
 from pgcompile.objective import terms
 from pgcompile.objective.dependence import Place
@@ -29,10 +29,11 @@ MeanOver = Function("MeanOver")
 LogMean = Function("LogMean")
 # Surrogate(draw, log q, cost, log weights below, log weights above, baseline): zero, with the score-function gradient.
 Surrogate = Function("Surrogate")
-# Outer(draw, log q, value, baseline): zero, with the score-function gradient of a value that is no mean over the draws.
-Outer = Function("Outer")
-# Fitted(draw, baseline, cost, log weights, sign): zero, with the gradient that fits a learned baseline to the cost.
-Fitted = Function("Fitted")
+# OuterScoreTerm(draw, log q, value, baseline): zero, with the score-function gradient of a value that is no mean over
+# the draws.
+OuterScoreTerm = Function("OuterScoreTerm")
+# BaselineLoss(draw, baseline, cost, log weights, sign): zero, with the gradient that fits a baseline to the cost.
+BaselineLoss = Function("BaselineLoss")
 Expect = Function("Expect")  # before the expectation rules have been applied
 Softplus = Function("Softplus")
 Sigmoid = Function("Sigmoid")
@@ -45,7 +46,7 @@ Relu = Function("Relu")
 class ParameterUse:
     """A parameter of a factor in an environment: what a symbol of a formula stands for."""
 
-    atom: Atom
+    atom: FactorInstance
     name: str
     env: Env
 
@@ -54,7 +55,7 @@ class ParameterUse:
 class LogDensityLeaf:
     """log of one factor at the variables of an environment."""
 
-    atom: Atom
+    atom: FactorInstance
     env: Env
     detached: bool = False
     """Whether its parameters pass no gradient (Roeder et al. 2017: sticking the landing)."""
@@ -76,7 +77,7 @@ class ClosedLeaf:
     kind: str
     formula: Expr
     parameters: tuple[tuple[Symbol, ParameterUse | ExprUse], ...]
-    atom: Atom
+    atom: FactorInstance
     label: str
     touches: tuple[Place, ...]
     shape: tuple[int, ...] | None = None
@@ -84,7 +85,7 @@ class ClosedLeaf:
 
 
 @dataclass(frozen=True)
-class PlainLeaf:
+class PointwiseLeaf:
     """An expression without distributions; `names` are the variables that it speaks of."""
 
     expr: tree.Expr
@@ -123,17 +124,17 @@ class AggregateLeaf:
     term: terms.Aggregate
 
 
-Leaf = LogDensityLeaf | ClosedLeaf | PlainLeaf | NamedLeaf | DiscrepancyLeaf | AggregateLeaf | MarginalLeaf
+Leaf = LogDensityLeaf | ClosedLeaf | PointwiseLeaf | NamedLeaf | DiscrepancyLeaf | AggregateLeaf | MarginalLeaf
 
 
-def touched(leaf: Leaf) -> list[Place]:
+def variables_of(leaf: Leaf) -> list[Place]:
     """The variables that a leaf speaks of, with where they come from."""
     match leaf:
         case LogDensityLeaf(atom, env):
             return [(v, env) for v in (*atom.targets, *atom.parents)]
         case ClosedLeaf():
             return list(leaf.touches)
-        case PlainLeaf(env=env, names=names):
+        case PointwiseLeaf(env=env, names=names):
             return [(v, env) for v in names]
         case MarginalLeaf(distribution, env):
             found = dict.fromkeys(v for atom in distribution.atoms for v in (*atom.targets, *atom.parents))
@@ -143,7 +144,7 @@ def touched(leaf: Leaf) -> list[Place]:
         case DiscrepancyLeaf(term):
             return [(v, env) for v in term.variables for env in (term.left_env, term.right_env)]
         case NamedLeaf(_, value):
-            return [pair for inner in value.leaves.values() for pair in touched(inner)]
+            return [pair for inner in value.leaves.values() for pair in variables_of(inner)]
 
 
 def is_own(leaf: LogDensityLeaf) -> bool:
@@ -159,7 +160,7 @@ def label_of(leaf: Leaf) -> str:
             return f"log {atom.label}"
         case ClosedLeaf(label=label):
             return label
-        case PlainLeaf(text=text):
+        case PointwiseLeaf(text=text):
             return text
         case NamedLeaf(name):
             return name

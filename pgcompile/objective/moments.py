@@ -7,7 +7,7 @@ from math import prod
 from sympy import Expr, Integer, Mul, Rational, Symbol, exp, log
 
 from pgcompile.diagnostics import Sink
-from pgcompile.model.factors import Atom
+from pgcompile.model.factors import FactorInstance
 from pgcompile.model.model import Model
 from pgcompile.model.typed import Typed
 from pgcompile.model.variable import Variable
@@ -82,7 +82,7 @@ class Moments:
         value = expect(total, self.facts)
         return None if value is None else (gather(value), whole)
 
-    def log_density(self, atom: Atom, env: Env) -> tuple[Expr, tuple[int, ...]] | None:
+    def log_density(self, atom: FactorInstance, env: Env) -> tuple[Expr, tuple[int, ...]] | None:
         """The expectation of another factor's log-density, whose parameters are formulas of the variable."""
         definition = atom.factor.use
         assert definition is not None

@@ -1,20 +1,20 @@
 """Which draws are left in a rewritten objective."""
 
-from pgcompile.model.factors import Atom
+from pgcompile.model.factors import FactorInstance
 from pgcompile.model.model import Model
 from pgcompile.objective.dependence import Place, formula_parents
 from pgcompile.objective.derivation import Rewritten
-from pgcompile.objective.leaves import Leaf, touched
+from pgcompile.objective.leaves import Leaf, variables_of
 from pgcompile.objective.terms import Draw
 
 
-def sampled_atoms(model: Model, rewritten: Rewritten) -> list[tuple[Draw, Atom]]:
+def sampled_atoms(model: Model, rewritten: Rewritten) -> list[tuple[Draw, FactorInstance]]:
     """Every factor that the objective draws from, with its draw, in the order found."""
     pending: list[Place] = []
     leaves: list[Leaf] = list(rewritten.leaves.values())
     while leaves:
-        pending += touched(leaves.pop(0))
-    found: dict[tuple[Draw, Atom], None] = {}
+        pending += variables_of(leaves.pop(0))
+    found: dict[tuple[Draw, FactorInstance], None] = {}
     seen: set[Place] = set()
     while pending:
         item = pending.pop(0)

@@ -168,7 +168,7 @@ class Objectives:
                 help=f"write sum({self.text(expr)}) or mean({self.text(expr)})",
             )
             return None
-        return terms.Plain(expr, env, self.text(expr) or format_expr(expr))
+        return terms.Pointwise(expr, env, self.text(expr) or format_expr(expr))
 
     def shape_of(self, expr: tree.Expr) -> tuple[int, ...] | None:
         """The event shape of an expression, None where it has faults: they are reported where it is used."""

@@ -18,7 +18,7 @@ from pgcompile.objective.leaves import (
     LogMean,
     MeanOver,
     NamedLeaf,
-    PlainLeaf,
+    PointwiseLeaf,
     is_own,
 )
 from pgcompile.objective.rules.dependence import depends, needed_variables
@@ -67,9 +67,9 @@ def _formula(state: Rewriting, term: Term) -> Expr:
     match term:
         case terms.Constant(value):
             return Rational(value.numerator, value.denominator)
-        case terms.Plain(expr, env, text):
+        case terms.Pointwise(expr, env, text):
             with state.at(expr.span):
-                return state.symbol(PlainLeaf(expr, env, text, variables_in(expr, state.model)))
+                return state.symbol(PointwiseLeaf(expr, env, text, variables_in(expr, state.model)))
         case terms.LogDensity(distribution, env, span):
             with state.at(span):
                 return log_product(state, distribution, env)

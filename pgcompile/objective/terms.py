@@ -7,7 +7,7 @@ from functools import cached_property
 
 from pgcompile.diagnostics import Span
 from pgcompile.model.distributions import Distribution
-from pgcompile.model.factors import Atom
+from pgcompile.model.factors import FactorInstance
 from pgcompile.model.variable import Variable
 from pgcompile.syntax import tree
 
@@ -93,7 +93,7 @@ class Draw:
         atom = self.atom_of(variable)
         return atom is not None and atom.factor.is_data
 
-    def atom_of(self, variable: Variable) -> Atom | None:
+    def atom_of(self, variable: Variable) -> FactorInstance | None:
         """The factor that generates a variable of this draw."""
         return next((atom for atom in self.distribution.atoms if variable in atom.targets), None)
 
@@ -107,7 +107,7 @@ DrawKey = tuple[Draw, Variable]
 """What a variable of a draw is known by."""
 
 
-def point(atom: Atom, *repetition: Hashable) -> Draw:
+def point(atom: FactorInstance, *repetition: Hashable) -> Draw:
     """A draw that only says where a variable is bound: to a given value, or to every value in turn."""
     return Draw(Distribution((atom,)), 1, OBSERVED, repetition=repetition)
 
@@ -139,7 +139,7 @@ class Constant:
 
 
 @dataclass(frozen=True)
-class Plain:
+class Pointwise:
     """An expression without distributions, one number a data point."""
 
     expr: tree.Expr
@@ -221,7 +221,7 @@ class Aggregate:
 
     kind: str
     draw: Draw
-    atom: Atom
+    atom: FactorInstance
     env: Env
     label: str
     span: Span
@@ -275,7 +275,7 @@ class Reference:
 
 Term = (
     Constant
-    | Plain
+    | Pointwise
     | LogDensity
     | Expectation
     | Divergence
@@ -326,7 +326,7 @@ def signed(term: Term, sign: int = 1) -> "list[tuple[int, Term]]":
         case Reference(_, inner):
             return signed(inner, sign)
         case Multiply(factors):
-            rest = [f for f in factors if not isinstance(f, Constant | Plain)]
+            rest = [f for f in factors if not isinstance(f, Constant | Pointwise)]
             constants = [f.value for f in factors if isinstance(f, Constant)]
             for value in constants:
                 sign = -sign if value < 0 else sign
@@ -335,18 +335,18 @@ def signed(term: Term, sign: int = 1) -> "list[tuple[int, Term]]":
             return [(sign, term)]
 
 
-def every_atom(distribution: Distribution) -> list[Atom]:
+def every_atom(distribution: Distribution) -> list[FactorInstance]:
     """The factors of a distribution, those included that it was solved from."""
     origin = distribution.origin
     return [*distribution.atoms, *(origin.atoms if origin is not None else ())]
 
 
-def atoms_in(term: Term) -> list[Atom]:
+def atoms_in(term: Term) -> list[FactorInstance]:
     """Every factor that a term speaks of."""
     return [atom for inner in walk(term) for atom in _own_atoms(inner)]
 
 
-def _own_atoms(term: Term) -> list[Atom]:
+def _own_atoms(term: Term) -> list[FactorInstance]:
     match term:
         case LogDensity(distribution):
             return every_atom(distribution)

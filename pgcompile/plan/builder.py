@@ -74,12 +74,12 @@ class Builder:
             return self._known[key]
         is_batched = any(a.batched for a in args) if batched is None else batched
         value = Value(op, args, attributes, shape, is_batched, axes, len(self.values), self._section)
-        value.per_point = not value.batched and (op == "argument" or any(arg.per_point for arg in args))
+        value.maybe_batched = not value.batched and (op == "argument" or any(arg.maybe_batched for arg in args))
         if op == "argument":
-            value.may_be_number = not value.batched
+            value.maybe_scalar = not value.batched
         elif row.takes_number and row.fold is not None:
-            some = any(arg.may_be_number for arg in args)
-            value.may_be_number = some and all(arg.may_be_number or arg.op == "constant" for arg in args)
+            some = any(arg.maybe_scalar for arg in args)
+            value.maybe_scalar = some and all(arg.maybe_scalar or arg.op == "constant" for arg in args)
         if row.noise and isinstance(fresh, tuple):
             value.source = fresh
         self.values.append(value)
@@ -94,7 +94,7 @@ class Builder:
 
     def as_tensor(self, value: Value) -> Value:
         """An `input` may be given as a bare number, which has no methods."""
-        if not value.may_be_number:
+        if not value.maybe_scalar:
             return value
         made = self.make("as_tensor", (value,), shape=value.shape)
         return self.name(made, f"{value.attributes[0]}_tensor") if value.op == "argument" else made
@@ -123,14 +123,14 @@ class Builder:
         finally:
             self._whole = before
 
-    def name(self, value: Value, *hints: str, keep: bool = False) -> Value:
-        """Propose names for a value; `keep` gives it a line of its own."""
+    def name(self, value: Value, *hints: str, materialize: bool = False) -> Value:
+        """Propose names for a value; `materialize` gives it a line of its own."""
         if value.op in LEAVES:
             return value
-        if value.op == "neg" and value.args[0].op == "add" and keep:
+        if value.op == "neg" and value.args[0].op == "add" and materialize:
             value = with_its_sign(self, value, *hints)
         value.hints.extend(h for h in hints if h not in value.hints)
-        value.keep = value.keep or keep
+        value.materialize = value.materialize or materialize
         return value
 
     # --- leaves ---
@@ -207,27 +207,27 @@ class Builder:
         rank = max(a.rank, b.rank)
         a, b = self.raise_rank(a, rank), self.raise_rank(b, rank)
         axes = merge_axes((a, b))
-        return self.spread_axes(a, axes), self.spread_axes(b, axes)
+        return self.insert_axes(a, axes), self.insert_axes(b, axes)
 
     def raise_rank(self, x: Value, rank: int) -> Value:
         """With ones appended to the event shape, where leading dimensions would otherwise be mistaken for it."""
         missing = rank - x.rank
-        if missing <= 0 or (x.rank == 0 and not x.batched and not x.axes and not x.per_point):
+        if missing <= 0 or (x.rank == 0 and not x.batched and not x.axes and not x.maybe_batched):
             return x
         return self.make("unsqueeze", (x,), (missing,), shape=(*x.shape, *([1] * missing)))
 
-    def spread_axes(self, x: Value, axes: tuple[Axis, ...]) -> Value:
+    def insert_axes(self, x: Value, axes: tuple[Axis, ...]) -> Value:
         """With a one for every axis of `axes` that stands inside one of its own and that it lacks."""
-        if not x.axes or axes in (x.axes, x.spread):
+        if not x.axes or axes in (x.axes, x.aligned_to):
             return x
-        if x.spread:
+        if x.aligned_to:
             x = x.args[0]
         first = axes.index(x.axes[0])
         missing = tuple(i - first for i, axis in enumerate(axes) if axis not in x.axes and i > first)
         if not missing:
             return x
         spread = self.make("unsqueeze_axes", (x,), missing, shape=x.shape)
-        spread.spread = axes
+        spread.aligned_to = axes
         return spread
 
     def align_all(self, values: list[Value]) -> list[Value]:
@@ -235,12 +235,12 @@ class Builder:
         rank = max(value.rank for value in values)
         raised = [self.raise_rank(value, rank) for value in values]
         axes = merge_axes(tuple(raised))
-        return [self.spread_axes(value, axes) for value in raised]
+        return [self.insert_axes(value, axes) for value in raised]
 
     def align_axes(self, a: Value, b: Value) -> tuple[Value, Value]:
         """Two values whose draw axes line up; their event dimensions are left alone."""
         axes = merge_axes((a, b))
-        return self.spread_axes(a, axes), self.spread_axes(b, axes)
+        return self.insert_axes(a, axes), self.insert_axes(b, axes)
 
     # --- reductions ---
 

@@ -120,4 +120,4 @@ def _attributes(plan: ModulePlan) -> set[str]:
     """Names of everything that the class owns."""
     tensors = plan.tensors
     stored = {name for tensor in plan.model.tensors.values() for name in (tensor.name, f"free_{tensor.name}")}
-    return {"_zero", *tensors.modules, *tensors.constants, *tensors.flows, *tensors.externs, *stored}
+    return {"_dtype_anchor", *tensors.modules, *tensors.constants, *tensors.flows, *tensors.externs, *stored}

@@ -27,7 +27,7 @@ def expand_full(
         if value.constant == 0.0 and like is None:
             return whole  # the template is made of zeros
         return build.make("full_like", (whole,), (value.constant,), shape=shape)
-    value = build.spread_axes(build.raise_rank(value, len(shape)), axes)
+    value = build.insert_axes(build.raise_rank(value, len(shape)), axes)
     if build.is_full(value, shape, axes):
         return value
     if like is not None and like is not value:
@@ -68,11 +68,11 @@ def spread_lead(build: "Builder", values: list[Value]) -> list[Value]:
     batched = any(value.batched for value in values)
     if all((value.axes, value.batched) == (axes, batched) for value in values):
         return values
-    lined = [build.spread_axes(value, axes) for value in values]
+    lined = [build.insert_axes(value, axes) for value in values]
     full = next((v for v in values if (v.axes, v.batched) == (axes, batched)), None)
     if full is None:
         lead = build.make("lead_shape", tuple(lined), shape=(), batched=batched, axes=axes)
-        op, like = "expand_lead", build.name(lead, "lead", keep=True)
+        op, like = "expand_lead", build.name(lead, "lead", materialize=True)
     else:
         op, like = "expand_but_last", full
     return [

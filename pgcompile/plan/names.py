@@ -3,7 +3,7 @@
 import builtins
 import keyword
 
-from pgcompile.model.factors import Atom, Factor
+from pgcompile.model.factors import Factor, FactorInstance
 
 _RESERVED = {"self", "torch", "math", "nn", "F", "D", "Tensor", "shape", "given", "name", "values", *dir(builtins)}
 
@@ -19,6 +19,6 @@ def factor_attribute(factor: Factor) -> str:
     return f"{head}_given_{'_'.join(factor.parents)}" if factor.parents else head
 
 
-def density_name(atom: Atom) -> str:
+def density_name(atom: FactorInstance) -> str:
     """`log_p_xz`, for the log-density of a factor."""
     return f"log_{atom.factor.name}_{''.join(map(str, atom.targets))}"

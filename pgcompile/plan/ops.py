@@ -233,7 +233,7 @@ _ROWS = (
     # Axes of values.
     Operation("states", (1, 2), None, None),
     Operation("every_combination", 1, None, None, hint="values"),
-    Operation("spread_table", (1, 2), None, None, hint="rows"),
+    Operation("expand_table", (1, 2), None, None, hint="rows"),
     Operation("lift_table", (1, 2), None, None, hint="lifted"),
     Operation("move_to_axis", 1, _without_last, None),
     Operation("axes_to_last", 1, None, None),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pgcompile.diagnostics import Span
-from pgcompile.model.factors import Atom
+from pgcompile.model.factors import FactorInstance
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,6 @@ def merged(*several: tuple[Origin, ...]) -> tuple[Origin, ...]:
     return tuple(dict.fromkeys(origin for origins in several for origin in origins))
 
 
-def origin_of(atom: Atom) -> Origin:
+def origin_of(atom: FactorInstance) -> Origin:
     """The declaration of a factor."""
     return Origin(atom.factor.span, atom.label)

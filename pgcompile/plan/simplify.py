@@ -79,7 +79,7 @@ def with_its_sign(build: "Builder", value: Value, *hints: str) -> Value:
             flipped = _flipped(build, one)
             a, b = build.align(flipped, other)
             return build.make("sub", (a, b))
-    build.name(value.args[0], *(f"minus_{hint}" for hint in hints), keep=True)
+    build.name(value.args[0], *(f"minus_{hint}" for hint in hints), materialize=True)
     return value
 
 

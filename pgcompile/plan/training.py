@@ -7,8 +7,8 @@ from pgcompile.model.learned import flows_in, owned_by
 from pgcompile.model.model import Model
 from pgcompile.model.nets import Net
 from pgcompile.model.training import OptimiseLine
+from pgcompile.plan.module_attributes import ModuleAttributes, attribute_name
 from pgcompile.plan.names import factor_attribute
-from pgcompile.plan.tensors import Tensors, attribute_name
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Trained:
     parameters: tuple[str, ...]
 
 
-def trained_by(line: OptimiseLine, model: Model, tensors: Tensors) -> Trained | None:
+def trained_by(line: OptimiseLine, model: Model, tensors: ModuleAttributes) -> Trained | None:
     """What `wrt` names; None for everything.
 
     A distribution stands for all that its parameters are computed with.

@@ -59,10 +59,10 @@ class Value:
         number: order of creation.
         section: the formula that it belongs to, shown as a comment.
         hints: names it would like, the shortest first.
-        keep: whether it gets a line of its own even when it is used once.
-        per_point: whether it may have batch dimensions without being known to: what an `input` gives.
-        spread: the axes that its dimensions are lined up with already, where ones stand for those it lacks.
-        may_be_number: whether it is a bare number where an `input` is given as one.
+        materialize: whether it gets a line of its own even when it is used once.
+        maybe_batched: whether it may have batch dimensions without being known to: what an `input` gives.
+        aligned_to: the axes that its dimensions are lined up with already, where ones stand for those it lacks.
+        maybe_scalar: whether it is a bare number where an `input` is given as one.
         origins: the places of the program that it comes from, the nearest first.
         numbers: of a constant of the class, its entries.
         region: of a loop, what it computes in each turn.
@@ -78,12 +78,12 @@ class Value:
     number: int
     section: str | None = None
     hints: list[str] = field(default_factory=list)
-    keep: bool = False
+    materialize: bool = False
     source: tuple[Any, ...] | None = None
     origins: tuple[Origin, ...] = ()
-    may_be_number: bool = False
-    per_point: bool = False
-    spread: tuple[Axis, ...] = ()
+    maybe_scalar: bool = False
+    maybe_batched: bool = False
+    aligned_to: tuple[Axis, ...] = ()
     numbers: tuple[float, ...] | None = None
     region: "Region | None" = None
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pgcompile.model.distributions import Distribution
-from pgcompile.model.factors import Atom, Extern, FamilyUse, LogDensityUse, Mixture, Pushforward
+from pgcompile.model.factors import Extern, FactorInstance, FamilyUse, LogDensityUse, Mixture, Pushforward
 from pgcompile.model.variable import Variable, shown
 from pgcompile.objective.terms import Env, point
 from pgcompile.reference.factors import distribution
@@ -49,7 +49,7 @@ def _log_marginal(world: Reference, whole: Distribution, env: Env) -> Tensor:
     return _summed(world, tuple(atoms), sorted(hidden), env)
 
 
-def _summed(world: Reference, atoms: tuple[Atom, ...], hidden: list[Variable], env: Env) -> Tensor:
+def _summed(world: Reference, atoms: tuple[FactorInstance, ...], hidden: list[Variable], env: Env) -> Tensor:
     """log of a product, summed over every joint value of some finite variables, and integrated over the others.
 
     Raises:
@@ -72,7 +72,7 @@ def _summed(world: Reference, atoms: tuple[Atom, ...], hidden: list[Variable], e
     return torch.stack(torch.broadcast_tensors(*found)).logsumexp(0)
 
 
-def _integrated(world: Reference, atoms: tuple[Atom, ...], variables: list[Variable], env: Env) -> Tensor:
+def _integrated(world: Reference, atoms: tuple[FactorInstance, ...], variables: list[Variable], env: Env) -> Tensor:
     """log of the integral of a product over some variables, by what it is at points.
 
     Raises:
@@ -82,7 +82,7 @@ def _integrated(world: Reference, atoms: tuple[Atom, ...], variables: list[Varia
     spaces = {v: world.model.spaces[makers[v].factor.targets[0]] for v in variables}
     touched = [a for a in atoms if {*a.targets, *a.parents} & {*variables}]
 
-    def log_joint(values: Mapping[Variable, Tensor], parts: Iterable[Atom]) -> Tensor:
+    def log_joint(values: Mapping[Variable, Tensor], parts: Iterable[FactorInstance]) -> Tensor:
         inner = env
         for name, value in values.items():
             draw = point(makers[name], world, next(world.points))
@@ -107,13 +107,13 @@ def _integrated(world: Reference, atoms: tuple[Atom, ...], variables: list[Varia
     raise BeyondBruteForce(f"{shown(variables)} cannot be integrated over by brute force")
 
 
-def _log_prob(world: Reference, atom: Atom, env: Env) -> Tensor:
+def _log_prob(world: Reference, atom: FactorInstance, env: Env) -> Tensor:
     """log of one factor."""
     definition = atom.factor.definition
     return _SCORED.get(type(definition), _by_torch)(world, definition, atom, env)
 
 
-def _by_torch(world: Reference, definition: Any, atom: Atom, env: Env) -> Tensor:
+def _by_torch(world: Reference, definition: Any, atom: FactorInstance, env: Env) -> Tensor:
     """By the `log_prob` of torch's distribution, or of a flow's or a supplied factor's."""
     x = world.variable(atom.targets[0], env)
     made = distribution(world, atom, env)
@@ -123,21 +123,21 @@ def _by_torch(world: Reference, definition: Any, atom: Atom, env: Env) -> Tensor
     return log_prob.flatten(-left).sum(-1) if left else log_prob
 
 
-def _mixture(world: Reference, mixture: Mixture, atom: Atom, env: Env) -> Tensor:
+def _mixture(world: Reference, mixture: Mixture, atom: FactorInstance, env: Env) -> Tensor:
     """The logarithm of the weighted mean of the components' densities."""
     scope = world.scope(env, atom.mapping, ())
     weights = [world.evaluate(w, scope).tensor for w in mixture.weights]
-    logs = [_log_prob(world, Atom(c, atom.renaming), env) for c in mixture.components]
+    logs = [_log_prob(world, FactorInstance(c, atom.renaming), env) for c in mixture.components]
     total = sum(weights, torch.zeros((), dtype=torch.float64))
     return torch.log(sum((w / total * one.exp() for w, one in zip(weights, logs, strict=True)), torch.zeros(())))
 
 
-def _unnormalised(world: Reference, use: LogDensityUse, atom: Atom, env: Env) -> Tensor:
+def _unnormalised(world: Reference, use: LogDensityUse, atom: FactorInstance, env: Env) -> Tensor:
     """The formula that the program gives."""
     return world.evaluate(use.expr, world.scope(env, atom.mapping, use.bindings)).tensor
 
 
-def _pushed(world: Reference, definition: Pushforward, atom: Atom, env: Env) -> Tensor:
+def _pushed(world: Reference, definition: Pushforward, atom: FactorInstance, env: Env) -> Tensor:
     """By the inverse, which is checked, and the slope of the formula by automatic differentiation."""
     y, variable = world.variable(atom.targets[0], env), definition.base.targets[0]
     x = world.evaluate(definition.inverse, world.scope(env, atom.mapping, ()))
@@ -154,7 +154,7 @@ def _pushed(world: Reference, definition: Pushforward, atom: Atom, env: Env) -> 
     return _log_prob(world, definition.base, inner) - (log_slope.flatten(-rank).sum(-1) if rank else log_slope)
 
 
-_SCORED: dict[type, Callable[[Reference, Any, Atom, Env], Tensor]] = {
+_SCORED: dict[type, Callable[[Reference, Any, FactorInstance, Env], Tensor]] = {
     Pushforward: _pushed,
     LogDensityUse: _unnormalised,
     Mixture: _mixture,

@@ -10,7 +10,7 @@ import torch.distributions as D
 from torch import Tensor
 
 from pgcompile.model.distributions import Distribution
-from pgcompile.model.factors import Atom, Extern, FamilyUse, FlowUse, Mixture
+from pgcompile.model.factors import Extern, FactorInstance, FamilyUse, FlowUse, Mixture
 from pgcompile.model.variable import Variable
 from pgcompile.objective.dependence import formula_parents
 from pgcompile.objective.terms import Draw, Env
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from pgcompile.reference.interpreter import Reference
 
 
-def distribution(world: Reference, atom: Atom, env: Env) -> D.Distribution:
+def distribution(world: Reference, atom: FactorInstance, env: Env) -> D.Distribution:
     """A factor at the values of its parents, its event dimensions declared."""
     definition = atom.factor.definition
     return _MADE[type(definition)](world, definition, atom, env)
 
 
-def _family(world: Reference, use: FamilyUse, atom: Atom, env: Env) -> D.Distribution:
+def _family(world: Reference, use: FamilyUse, atom: FactorInstance, env: Env) -> D.Distribution:
     """A family, a scalar parameter expanded to the shape of the variable."""
     scope = world.scope(env, atom.mapping, use.bindings)
     space = world.model.spaces[atom.factor.targets[0]]
@@ -59,19 +59,19 @@ def _aligned_parameter(use: FamilyUse, parameter: Parameter, value: Field, space
     return found
 
 
-def _mixture(world: Reference, mixture: Mixture, atom: Atom, env: Env) -> D.Distribution:
+def _mixture(world: Reference, mixture: Mixture, atom: FactorInstance, env: Env) -> D.Distribution:
     """One of the components, by chance."""
     scope = world.scope(env, atom.mapping, ())
     weights = [world.evaluate(w, scope).tensor for w in mixture.weights]
-    return Choice(weights, [distribution(world, Atom(c, atom.renaming), env) for c in mixture.components])
+    return Choice(weights, [distribution(world, FactorInstance(c, atom.renaming), env) for c in mixture.components])
 
 
-def _supplied(world: Reference, definition: Extern, atom: Atom, env: Env) -> D.Distribution:
+def _supplied(world: Reference, definition: Extern, atom: FactorInstance, env: Env) -> D.Distribution:
     """What the supplied module gives for the parents."""
     return world.externs[atom.factor.label](*(world.variable(p, env).tensor for p in atom.parents))
 
 
-def _flow(world: Reference, definition: FlowUse, atom: Atom, env: Env) -> PushedBack:
+def _flow(world: Reference, definition: FlowUse, atom: FactorInstance, env: Env) -> PushedBack:
     """A base seen through a flow, of which values alone are taken."""
     scope = world.scope(env, atom.mapping, definition.bindings)
     parts = [world.evaluate(argument, scope) for argument in definition.arguments]
@@ -138,7 +138,7 @@ def centre(world: Reference, draw: Draw, name: Variable) -> Field:
     return world.drawn[key]
 
 
-_MADE: dict[type, Callable[[Reference, Any, Atom, Env], D.Distribution]] = {
+_MADE: dict[type, Callable[[Reference, Any, FactorInstance, Env], D.Distribution]] = {
     FamilyUse: _family,
     FlowUse: _flow,
     Mixture: _mixture,

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from pgcompile.inference.distributions import Resolver
 from pgcompile.model.distributions import Distribution
-from pgcompile.model.factors import Atom, FamilyUse, Mixture, base_name, data_of
+from pgcompile.model.factors import FactorInstance, FamilyUse, Mixture, base_name, data_of
 from pgcompile.model.literals import evaluate
 from pgcompile.model.model import Model
 from pgcompile.model.variable import Variable
@@ -149,7 +149,7 @@ class Readings:
                 found = []
                 for weight, factor in zip(definition.weights, definition.components, strict=True):
                     inside = {*factor.targets, *factor.parents}
-                    one = Atom(factor, tuple((old, new) for old, new in atom.renaming if old in inside))
+                    one = FactorInstance(factor, tuple((old, new) for old, new in atom.renaming if old in inside))
                     atoms = (*over.atoms[:place], one, *over.atoms[place + 1 :])
                     found.append((weight, definition.weights, Distribution(atoms, over.hidden, over.evidence)))
                 return found

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from pgcompile.model.distributions import Distribution
-from pgcompile.model.factors import Atom, FamilyUse
+from pgcompile.model.factors import FactorInstance, FamilyUse
 from pgcompile.model.kinds import kind_of
 from pgcompile.model.learned import learned_in
 from pgcompile.model.nets import ExternNetwork
@@ -92,7 +92,7 @@ class _Verifier:
         analysis = program.analysis
         for factor in analysis.model.factors:
             if not _is_point(factor.definition):
-                yield factor.label, partial(self._density, factor.label, Distribution((Atom(factor),)))
+                yield factor.label, partial(self._density, factor.label, Distribution((FactorInstance(factor),)))
         for named in analysis.model.named:
             if named.label in program.scored:
                 yield named.label, partial(self._density, named.label, named.distribution)

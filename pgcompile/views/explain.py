@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 from pgcompile.inference.elimination import states
-from pgcompile.model.factors import Atom
+from pgcompile.model.factors import FactorInstance
 from pgcompile.model.kinds import is_pathwise, kind_of
 from pgcompile.model.variable import shown
 from pgcompile.objective.remaining_draws import sampled_atoms
@@ -46,7 +46,7 @@ def explain_gradients(analysis: Analysis) -> str:
     return "\n\n".join(blocks) if blocks else "the program has no objective"
 
 
-def _gradient(analysis: Analysis, draw: Draw, atom: Atom) -> tuple[str, str]:
+def _gradient(analysis: Analysis, draw: Draw, atom: FactorInstance) -> tuple[str, str]:
     """The plan of one drawn variable, and its reason."""
     variable, family = atom.targets[0], atom.factor.family
     what = family.name if family is not None else kind_of(atom.factor).noun

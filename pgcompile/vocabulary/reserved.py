@@ -19,7 +19,7 @@ PRIVATE = frozenset(
     "_load_state_dict_post_hooks _load_state_dict_pre_hooks _maybe_warn_non_full_backward_hook _modules "
     "_named_members _non_persistent_buffers_set _parameters _register_load_state_dict_pre_hook "
     "_register_state_dict_hook _replicate_for_data_parallel _save_to_state_dict _slow_forward _state_dict_hooks "
-    "_state_dict_pre_hooks _version _walk _wrapped_call_impl _zero".split()
+    "_state_dict_pre_hooks _version _walk _wrapped_call_impl _dtype_anchor".split()
 )
 # Helpers that an emitted file may hold.
 HELPERS = frozenset(

@@ -90,7 +90,7 @@ class Facts:
 Parameters = Mapping[str, Expr]
 
 
-def spread(mean: Expr, variance: Expr) -> dict[str, Moment]:
+def first_two_moments(mean: Expr, variance: Expr) -> dict[str, Moment]:
     """The first two moments, the second one about any centre: nothing cancels where the centre is near the mean."""
     return {"x": mean, "(x-c)^2": lambda c: variance + (mean - c) ** 2}
 
@@ -148,10 +148,10 @@ __all__ = [
     "digamma",
     "erf",
     "exp",
+    "first_two_moments",
     "log",
     "loggamma",
     "pi",
-    "spread",
     "sqrt",
     "tan",
 ]

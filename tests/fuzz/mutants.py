@@ -181,7 +181,7 @@ MUTANTS = [
     Mutant(
         "a scalar of each data point lined up with the wrong axis",
         "plan/builder.py",
-        "if missing <= 0 or (x.rank == 0 and not x.batched and not x.axes and not x.per_point):",
+        "if missing <= 0 or (x.rank == 0 and not x.batched and not x.axes and not x.maybe_batched):",
         "if missing <= 0 or x.rank == 0:",
         "tests/fuzz/test_programs.py::test_a_random_program",
     ),

@@ -26,7 +26,12 @@ MUTATIONS = [
     ("constant forgotten", "factor_analysis", "0.5 * 64 * math.log(2 * math.pi)", "0.0"),
     ("next class", "classifier", "gather(-1, y.unsqueeze(-1))", "gather(-1, (y.unsqueeze(-1) + 1) % 10)"),
     ("weight forgotten", "beta_vae", "beta * kl", "1.0 * kl"),
-    ("prior of the factor", "vae", "D.Normal(self._zero.expand(8), 1.0", "D.Normal(self._zero.expand(8), 2.0"),
+    (
+        "prior of the factor",
+        "vae",
+        "D.Normal(self._dtype_anchor.expand(8), 1.0",
+        "D.Normal(self._dtype_anchor.expand(8), 2.0",
+    ),
 ]
 
 

@@ -47,7 +47,7 @@ def test_a_bound_that_goes_through_its_draws_in_turn() -> None:
         noise = build.make("randn_like", (loc,), shape=(3,), fresh=(("z", "z"), "z", ""))
         z = build.name(add(build, loc, noise), "z")
         square = build.unary("square", build.binary("sub", x, build.unary("tanh", z)))
-        log_w = build.name(build.unary("neg", build.sum_last(square)), "log_w", keep=True)
+        log_w = build.name(build.unary("neg", build.sum_last(square)), "log_w", materialize=True)
         return [build.binary("logaddexp", carried[0], log_w)], [z]
 
     nothing = build.make("full_like", (build.sum_last(x),), (-math.inf,), shape=())
@@ -74,10 +74,10 @@ def test_what_is_the_same_in_each_turn_is_computed_before() -> None:
     build = Builder()
     x = build.argument("x", (2,))
     many = build.make("expand_axes", (x,), (K,), shape=(2,), axes=(DRAWS,))
-    build.name(many, "many", keep=True)
+    build.name(many, "many", materialize=True)
 
     def turn(elements: list[Value], carried: list[Value]) -> tuple[list[Value], list[Value]]:
-        same = build.name(build.unary("exp", x), "same", keep=True)
+        same = build.name(build.unary("exp", x), "same", materialize=True)
         following = add(build, build.binary("mul", same, carried[0]), elements[0])
         return [following, carried[0]], [following]
 

@@ -9,13 +9,13 @@ from pgcompile.diagnostics import InternalError
 from pgcompile.model.nets import ExternNetwork, LayerUse, ModuleSegment, Net
 from pgcompile.model.tensors import TensorValue
 from pgcompile.plan.methods.description import ModulePlan
+from pgcompile.plan.module_attributes import ModuleAttributes, attribute_name, initial_numbers, initialiser, is_mapped
 from pgcompile.plan.origin import Origin
-from pgcompile.plan.tensors import Tensors, attribute_name, initial_numbers, initialiser, is_mapped
 from pgcompile.vocabulary.initialisers import INITIALISERS
 from pgcompile.vocabulary.layers import Value
 
 
-def module_lines(tensors: Tensors, rename: Callable[[str], str]) -> list[Line]:
+def module_lines(tensors: ModuleAttributes, rename: Callable[[str], str]) -> list[Line]:
     """`self.decoder = nn.Sequential(...)` for every net in use."""
     lines: list[Line] = []
     for name, segment in tensors.modules.items():
@@ -45,7 +45,7 @@ def extern_lines(plan: ModulePlan, name: str, rename: Callable[[str], str], use:
     return stamped(lines, Origin(net.span, name))
 
 
-def _net_origin(tensors: Tensors, attribute: str) -> list[Origin]:
+def _net_origin(tensors: ModuleAttributes, attribute: str) -> list[Origin]:
     """The declaration of the net whose layers are an attribute."""
     return [
         Origin(net.span, net.name)
@@ -71,7 +71,7 @@ def _value(value: Value) -> str:
     return f'"{value}"' if isinstance(value, str) else repr(value)
 
 
-def initial_lines(tensors: Tensors, rename: Callable[[str], str]) -> list[Line]:
+def initial_lines(tensors: ModuleAttributes, rename: Callable[[str], str]) -> list[Line]:
     """Parameters with their initial values, buffers, and the tables of literal lists."""
     lines: list[Line] = []
     for tensor in tensors.parameters.values():
@@ -87,7 +87,7 @@ def initial_lines(tensors: Tensors, rename: Callable[[str], str]) -> list[Line]:
     return lines
 
 
-def _initial(tensor: TensorValue, tensors: Tensors) -> str:
+def _initial(tensor: TensorValue, tensors: ModuleAttributes) -> str:
     shape = tensor.space.shape
     found = initial_numbers(tensor, tensors.model)
     if found is not None:

@@ -54,5 +54,5 @@ def _parameter(use: FamilyUse, name: str, text: Text, positional: bool) -> str:
     if parameter.literal:
         source = str(int(float(source)))
     elif parameter.shared and source.replace(".", "").isdigit():
-        source = f"torch.full_like(self._zero, {source})"
+        source = f"torch.full_like(self._dtype_anchor, {source})"
     return source if positional and name not in use.family.one_of else f"{name}={source}"

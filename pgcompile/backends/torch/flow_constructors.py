@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from pgcompile.backends.torch.layout import WIDTH, Line, plain_lines, split_call, stamped
 from pgcompile.backends.torch.printer import number_text
 from pgcompile.model.flows import CouplingsUse, FlowReference, FlowStep, RepeatUse, SizedFlow, SplitUse, TransformUse
+from pgcompile.plan.module_attributes import ModuleAttributes
 from pgcompile.plan.origin import Origin
-from pgcompile.plan.tensors import Tensors
 from pgcompile.vocabulary.layers import Value
 from pgcompile.vocabulary.transforms import transform_words
 
 
-def flow_lines(tensors: Tensors, rename: Callable[[str], str], use: Callable[[str], None]) -> list[Line]:
+def flow_lines(tensors: ModuleAttributes, rename: Callable[[str], str], use: Callable[[str], None]) -> list[Line]:
     """`self.f = ComposedTransform([...], (2,))` for every flow in use.
 
     Args:

@@ -2,11 +2,11 @@
 
 from pgcompile.model.kinds import kind_of
 from pgcompile.plan.methods.description import ModulePlan
+from pgcompile.plan.module_attributes import attribute_name
 from pgcompile.plan.names import factor_attribute, identifier
-from pgcompile.plan.tensors import attribute_name
 from pgcompile.vocabulary.reserved import METHODS
 
-ANCHOR = "_zero"
+ANCHOR = "_dtype_anchor"
 """The buffer that says device and precision where no other tensor does; no name of a program begins so."""
 
 

@@ -406,7 +406,7 @@ TEMPLATES: dict[str, Template | Printer] = {
     "axes_to_last": _axes_to_last,
     "axis_inside": _axis_inside,
     "unsqueeze_inside": _unsqueeze_inside,
-    "spread_table": _spread_table,
+    "expand_table": _spread_table,
     "lift_table": _lift_table,
     "states": _states,
     "every_combination": _every_combination,
@@ -430,7 +430,7 @@ TEMPLATES: dict[str, Template | Printer] = {
     "select": _select,
     "index": Template("{0.atom}[{1}]"),
     "gather": Template("{0.atom}.gather(-1, {1})"),
-    "one_hot": Template("F.one_hot({0}, {a[0]}).to(self._zero.dtype)"),
+    "one_hot": Template("F.one_hot({0}, {a[0]}).to(self._dtype_anchor.dtype)"),
     # matrices
     "linear": _function("F.linear"),
     "transpose": Template("{0.atom}.mT"),

@@ -114,7 +114,7 @@ class Body:
                 continue
             many = uses.get(value.number, 0) > 1
             only_output = value.number in outputs and uses[value.number] == 1
-            if many or (value.keep and not only_output) or value.number in self.with_lines:
+            if many or (value.materialize and not only_output) or value.number in self.with_lines:
                 self._named.add(value.number)
 
         self._cut_long(live)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sympy import Expr, Mul, Symbol
 
-from pgcompile.model.factors import Atom
+from pgcompile.model.factors import FactorInstance
 from pgcompile.objective.closed_forms import entropy, expected_log_density
 from pgcompile.objective.derivation import known_for, log_sum_text, with_parameter_names
 from pgcompile.objective.leaves import ClosedLeaf, LogDensityLeaf
@@ -107,7 +107,7 @@ def _apply(state: "Rewriting", site: Site, match: Match) -> Outcome | None:
     return Outcome(value, label, after, known_for([atom, *(m.leaf.atom for m in others)]))
 
 
-def _read(atom: Atom, mine: list[_Member], others: list[_Member]) -> tuple[str, str, int]:
+def _read(atom: FactorInstance, mine: list[_Member], others: list[_Member]) -> tuple[str, str, int]:
     """What a group of log-densities is: `H`, `KL` or an expectation `CE`; its label, and its sign in the sum."""
     if not others and len(mine) == 1:
         return "H", f"H[{atom.label}]", -mine[0].sign
@@ -119,7 +119,9 @@ def _read(atom: Atom, mine: list[_Member], others: list[_Member]) -> tuple[str, 
     return "CE", f"E_{{{atom.label}}}[{log_sum_text('+', (m.leaf.atom for m in members))}]", 1
 
 
-def _shape_of_entries(state: "Rewriting", atom: Atom, others: Iterable[Atom]) -> tuple[int, ...] | None:
+def _shape_of_entries(
+    state: "Rewriting", atom: FactorInstance, others: Iterable[FactorInstance]
+) -> tuple[int, ...] | None:
     """The shape over which densities of the entries of a vector are summed; None where both are of the vector."""
     ranks = [other.factor.family.event_rank for other in others if other.factor.family is not None]
     family = atom.factor.family

@@ -7,7 +7,7 @@ from sympy import Expr
 
 from pgcompile.model.variable import Variable
 from pgcompile.objective.dependence import depends_on
-from pgcompile.objective.leaves import Leaf, touched
+from pgcompile.objective.leaves import Leaf, variables_of
 from pgcompile.objective.terms import Draw, Env
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def depends_on_variables(state: "Rewriting", expr: Expr, draw: Draw, variables: 
 
 
 def leaf_depends(state: "Rewriting", leaf: Leaf, draw: Draw, variables: set[Variable]) -> bool:
-    return any(reaches(state, name, env, draw, variables) for name, env in touched(leaf))
+    return any(reaches(state, name, env, draw, variables) for name, env in variables_of(leaf))
 
 
 def reaches(state: "Rewriting", variable: Variable, env: Env, draw: Draw, blocked: set[Variable]) -> bool:

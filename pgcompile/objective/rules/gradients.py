@@ -10,15 +10,15 @@ from pgcompile.model.learned import learned_in
 from pgcompile.model.variable import Variable
 from pgcompile.objective.dependence import variables_in
 from pgcompile.objective.leaves import (
+    BaselineLoss,
     BatchMean,
     BatchSum,
     Detach,
-    Fitted,
     LogDensityLeaf,
     LogMean,
     MeanOver,
-    Outer,
-    PlainLeaf,
+    OuterScoreTerm,
+    PointwiseLeaf,
     Surrogate,
     is_own,
 )
@@ -56,7 +56,7 @@ def surrogate(
     if draw.estimator.baseline is not None:
         expr = draw.estimator.baseline
         names = variables_in(expr, state.model)
-        baseline = [state.symbol(PlainLeaf(expr, draw.env, state.text(expr), names))]
+        baseline = [state.symbol(PointwiseLeaf(expr, draw.env, state.text(expr), names))]
     return Surrogate(
         symbol,
         log_density,
@@ -79,13 +79,13 @@ def fit_baselines(state: "Rewriting", expr: Expr, sign: int) -> Expr:
                 draw, _, cost, below, above, baseline = surrogate.args
                 if isinstance(found, LogMean):
                     cost = LogMean(*found.args[:3])
-                fits.append(Fitted(draw, baseline, cost, below + above, Integer(sign)))
+                fits.append(BaselineLoss(draw, baseline, cost, below + above, Integer(sign)))
     return Add(expr, *fits)
 
 
 def _is_learned(state: "Rewriting", symbol: Symbol) -> bool:
     leaf = state.leaves[symbol]
-    assert isinstance(leaf, PlainLeaf)
+    assert isinstance(leaf, PointwiseLeaf)
     return bool(learned_in(leaf.expr, state.model))
 
 
@@ -102,7 +102,7 @@ def hoist_score_terms(expr: Expr) -> Expr:
             found.append(term)
             continue
         plain = body.xreplace({node: node.func(*node.args[:3]) for node in inside})
-        outer = [Outer(s.args[0], s.args[1], plain, *s.args[5:]) for node in inside for s in node.args[3:]]
+        outer = [OuterScoreTerm(s.args[0], s.args[1], plain, *s.args[5:]) for node in inside for s in node.args[3:]]
         found.append(number * Add(plain, *outer))
     return Add(*found)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from sympy import Expr, Mul, Symbol
 
 from pgcompile.objective.derivation import with_parameter_names
-from pgcompile.objective.leaves import ClosedLeaf, LogDensityLeaf, ParameterUse, PlainLeaf, touched
+from pgcompile.objective.leaves import ClosedLeaf, LogDensityLeaf, ParameterUse, PointwiseLeaf, variables_of
 from pgcompile.objective.moments import ExprUse, Moments
 from pgcompile.objective.rules.dependence import depends_on_variables, downstream, reaches
 from pgcompile.objective.rules.rule import Match, Outcome, Rule, Site
@@ -32,10 +32,10 @@ def _moving(state: "Rewriting", site: Site, piece: Expr) -> Symbol | None:
     moving = [f for f in Mul.make_args(piece) if depends_on_variables(state, f, draw, {variable})]
     symbol = moving[0] if len(moving) == 1 else None
     leaf = state.leaves.get(symbol) if isinstance(symbol, Symbol) else None
-    if not isinstance(leaf, PlainLeaf | LogDensityLeaf):
+    if not isinstance(leaf, PointwiseLeaf | LogDensityLeaf):
         return None
     below = downstream(state, draw, variable) - {variable}
-    if any(reaches(state, v, env, draw, below) for v, env in touched(leaf)):
+    if any(reaches(state, v, env, draw, below) for v, env in variables_of(leaf)):
         return None
     if isinstance(leaf, LogDensityLeaf):
         target = leaf.atom.targets[0]
@@ -58,7 +58,7 @@ def _apply(state: "Rewriting", site: Site, match: Match) -> Outcome | None:
         lambda name, env: reaches(state, name, env, draw, {variable}),
         state.sink,
     )
-    if isinstance(leaf, PlainLeaf):
+    if isinstance(leaf, PointwiseLeaf):
         found = moments.plain(leaf.expr, leaf.env)
     else:
         assert isinstance(leaf, LogDensityLeaf)
@@ -69,7 +69,7 @@ def _apply(state: "Rewriting", site: Site, match: Match) -> Outcome | None:
     label = f"E_{{{atom.label}}}[{state.label(symbol)}]"
     known: list[tuple[Symbol, ParameterUse | ExprUse]] = [*parameters, *moments.uses]
     kept = tuple(p for p in known if p[0] in formula.free_symbols)
-    outer = [(v, leaf.env) for v, _ in touched(leaf) if v != variable]
+    outer = [(v, leaf.env) for v, _ in variables_of(leaf) if v != variable]
     touches = tuple(dict.fromkeys([*((p, draw.inside) for p in atom.parents), *outer]))
     closed = ClosedLeaf("CE", formula, kept, atom, label, touches, shape)
     value = Mul(state.symbol(closed), *(f for f in Mul.make_args(piece) if f is not symbol))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sympy import Expr
 
-from pgcompile.model.factors import Atom
+from pgcompile.model.factors import FactorInstance
 from pgcompile.model.variable import Variable
 from pgcompile.objective.terms import Draw
 
@@ -19,7 +19,7 @@ class Site:
     """The expectation over one variable of a draw, of a sum of pieces."""
 
     draw: Draw
-    atom: Atom
+    atom: FactorInstance
 
     @property
     def variable(self) -> Variable:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from sympy import Expr, Rational, Symbol
 
 from pgcompile.diagnostics import Sink, Span
-from pgcompile.model.factors import Atom
+from pgcompile.model.factors import FactorInstance
 from pgcompile.model.literals import evaluate
 from pgcompile.model.model import Model
 from pgcompile.objective.derivation import Step
@@ -59,7 +59,7 @@ class Rewriting:
 
     refusals: dict[tuple[Symbol, Draw], Refusal] = field(default_factory=dict)
     _symbols: dict[Leaf, Symbol] = field(default_factory=dict)
-    _facts: dict[tuple[Atom, Env], FactsInUse] = field(default_factory=dict)
+    _facts: dict[tuple[FactorInstance, Env], FactsInUse] = field(default_factory=dict)
     _place: tuple[Span, ...] = ()
 
     # --- places in the text ---
@@ -98,7 +98,7 @@ class Rewriting:
         self.draws[symbol] = draw
         return self._placed(symbol)
 
-    def facts_of(self, atom: Atom, env: Env) -> FactsInUse:
+    def facts_of(self, atom: FactorInstance, env: Env) -> FactsInUse:
         """A factor's facts over symbols of its parameters; literal numbers are put in at once."""
         key = (atom, env)
         if key not in self._facts:
@@ -131,7 +131,7 @@ class Rewriting:
 
 
 def parameter_symbols(
-    atom: Atom, env: Env, model: Model, prefix: str
+    atom: FactorInstance, env: Env, model: Model, prefix: str
 ) -> tuple[dict[str, Expr], tuple[tuple[Symbol, ParameterUse], ...]]:
     """Symbols for the parameters of a factor, literal numbers in their place."""
     definition = atom.factor.use

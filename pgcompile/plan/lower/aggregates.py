@@ -22,15 +22,15 @@ def aggregate(lowering: "FactorLowering", term: Aggregate) -> Value:
         axis = lowering.axes.pairs(term.draw)
         others = {symbol: over_batch(lowering, value, axis) for symbol, value in bindings.items()}
         every = FormulaLowering(build, {**others, X: z}, lowering.width(atom)).lower(facts.log_density)
-        every = build.name(every, "log_q_pairs", keep=True)
+        every = build.name(every, "log_q_pairs", materialize=True)
         joint = log_mean_of(lowering, build.sum_last(every), axis)
-        joint = build.name(joint, "log_q_aggregate", keep=True)
+        joint = build.name(joint, "log_q_aggregate", materialize=True)
         if term.kind == "MI":
             return build.name(
-                build.binary("sub", lowering.log_density(atom, term.env), joint), "information", keep=True
+                build.binary("sub", lowering.log_density(atom, term.env), joint), "information", materialize=True
             )
         apart = build.sum_last(log_mean_of(lowering, every, axis))
-        return build.name(build.binary("sub", joint, apart), "total_correlation", keep=True)
+        return build.name(build.binary("sub", joint, apart), "total_correlation", materialize=True)
 
 
 def over_batch(lowering: "FactorLowering", value: Value, axis: Axis) -> Value:

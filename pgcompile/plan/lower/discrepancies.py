@@ -22,10 +22,10 @@ def discrepancy(lowering: "FactorLowering", term: Discrepancy) -> Value:
         sides = [[lowering.variable(v, env) for v in term.variables] for env in (term.left_env, term.right_env)]
         shapes = [target_shape(lowering, term, v) for v in term.variables]
         if term.kind == "GP":
-            return build.name(penalty(lowering, term, sides[0][0], sides[1][0]), "penalty", keep=True)
+            return build.name(penalty(lowering, term, sides[0][0], sides[1][0]), "penalty", materialize=True)
         if term.kind == "W":
             right = [_along(build, value, term, lowering.axes) for value in sides[1]]
-            return build.name(paired_distance(lowering, sides[0], right), "distance", keep=True)
+            return build.name(paired_distance(lowering, sides[0], right), "distance", materialize=True)
         size = sum(prod(shape) for shape in shapes)
         points = [rows_of(lowering, side, shapes, size) for side in sides]
         if term.kind == "SW":
@@ -38,7 +38,7 @@ def discrepancy(lowering: "FactorLowering", term: Discrepancy) -> Value:
             widths = term.settings.widths or (round(size**0.5, 6),)
             kernel = f"{term.settings.kernel}_mmd"
             value = build.make("special", tuple(points), (kernel, widths), shape=(), batched=False, axes=())
-    return build.name(value, term.kind.lower(), keep=True)
+    return build.name(value, term.kind.lower(), materialize=True)
 
 
 def penalty(lowering: "FactorLowering", term: Discrepancy, first: Value, second: Value) -> Value:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from pgcompile.inference.elimination import states
-from pgcompile.model.factors import Atom
+from pgcompile.model.factors import FactorInstance
 from pgcompile.model.kinds import is_pathwise
 from pgcompile.model.variable import Variable
 from pgcompile.objective.terms import Draw
@@ -35,11 +35,11 @@ def drawn_value(lowering: "FactorLowering", draw: Draw, variable: Variable) -> V
     if variable not in draw.scored or not pathwise:
         return value
     # The score function carries the gradient: the path through the draw would count it twice.
-    return lowering.builder.name(lowering.builder.unary("detach", value), str(variable), keep=True)
+    return lowering.builder.name(lowering.builder.unary("detach", value), str(variable), materialize=True)
 
 
 def enumerated_value(
-    lowering: "FactorLowering", draw: Draw, atom: Atom, variable: Variable, comment: str | None = None
+    lowering: "FactorLowering", draw: Draw, atom: FactorInstance, variable: Variable, comment: str | None = None
 ) -> Value:
     """Every value of a finite variable, along an axis of its own."""
     space = lowering.model.spaces[atom.factor.targets[0]]
@@ -50,10 +50,12 @@ def enumerated_value(
     comment = comment or f"E_{{{draw.distribution.label}}}: every value of {variable}"
     with lowering.builder.section(comment, origin_of(atom)):
         value = every_value(lowering.builder, kind, space.categories or 0, space.shape, axis)
-    return lowering.builder.name(value, str(variable), keep=True)
+    return lowering.builder.name(value, str(variable), materialize=True)
 
 
-def relaxed_draw(lowering: "FactorLowering", draw: Draw, atom: Atom, axes: tuple[Axis, ...], comment: str) -> Value:
+def relaxed_draw(
+    lowering: "FactorLowering", draw: Draw, atom: FactorInstance, axes: tuple[Axis, ...], comment: str
+) -> Value:
     """A differentiable stand-in for a discrete draw (Jang, Gu & Poole 2017; Maddison, Mnih & Teh 2017)."""
     build = lowering.builder
     parameters = lowering.parameters(atom, draw.inside)
@@ -76,7 +78,7 @@ def relaxed_draw(lowering: "FactorLowering", draw: Draw, atom: Atom, axes: tuple
         )
         if draw.estimator.relax == "straight_through":
             hard = build.make("special", (soft,), (f"hard_{'one_hot' if one_hot else 'bernoulli'}",), shape=soft.shape)
-            soft = build.name(soft, "soft", keep=True)
+            soft = build.name(soft, "soft", materialize=True)
             # The value of the hard draw, the gradient of the soft one (Bengio, Leonard & Courville 2013).
             soft = build.binary("add", soft, build.unary("detach", build.binary("sub", hard, soft)))
-    return build.name(soft, str(atom.targets[0]), keep=True)
+    return build.name(soft, str(atom.targets[0]), materialize=True)

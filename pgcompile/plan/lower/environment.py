@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from sympy import Expr, Symbol
 
 from pgcompile.diagnostics import InternalError
-from pgcompile.model.factors import Atom, Deterministic
+from pgcompile.model.factors import Deterministic, FactorInstance
 from pgcompile.model.model import Model
 from pgcompile.model.variable import Variable
 from pgcompile.objective.leaves import ClosedLeaf, ParameterUse
@@ -20,8 +20,8 @@ from pgcompile.plan.lower.expressions import ExpressionLowering
 from pgcompile.plan.lower.family_factors import log_density_of_family, parameter_value
 from pgcompile.plan.lower.formulas import FormulaLowering
 from pgcompile.plan.lower.handlers import HANDLERS, DrawRequest, Handler
+from pgcompile.plan.module_attributes import ModuleAttributes
 from pgcompile.plan.origin import Origin, origin_of
-from pgcompile.plan.tensors import Tensors
 from pgcompile.plan.values import Value
 from pgcompile.syntax import tree
 from pgcompile.syntax.format import format_expr
@@ -43,12 +43,12 @@ class FactorLowering:
 
     builder: Builder
     model: Model
-    tensors: Tensors
+    tensors: ModuleAttributes
     local: dict[str, Value] = field(default_factory=dict)
     axes: AxisPool = field(default_factory=AxisPool)
     _variables: dict[tuple[Variable, Draw | Env], Value] = field(default_factory=dict)
-    _parameters: dict[tuple[Atom, Env], dict[str, Value]] = field(default_factory=dict)
-    _facts: dict[Atom, tuple[Facts, tuple[tuple[Symbol, ParameterUse], ...]]] = field(default_factory=dict)
+    _parameters: dict[tuple[FactorInstance, Env], dict[str, Value]] = field(default_factory=dict)
+    _facts: dict[FactorInstance, tuple[Facts, tuple[tuple[Symbol, ParameterUse], ...]]] = field(default_factory=dict)
     flows: dict[tuple[int, int | None, str, bool], tuple[Value, Value]] = field(default_factory=dict)
     """What a value drawn through a flow was made from, and the log-determinant found on the way."""
 
@@ -89,7 +89,7 @@ class FactorLowering:
         """Let a drawn variable stand for another value."""
         self._variables[variable, draw] = value
 
-    def bind(self, variable: Variable, atom: Atom, env: Env, value: Value) -> Env:
+    def bind(self, variable: Variable, atom: FactorInstance, env: Env, value: Value) -> Env:
         """An environment in which a variable of a factor stands for a value."""
         draw = point(atom, len(self._variables))
         self.override(variable, draw, value)
@@ -121,7 +121,7 @@ class FactorLowering:
 
     # --- factors ---
 
-    def parameters(self, atom: Atom, env: Env) -> dict[str, Value]:
+    def parameters(self, atom: FactorInstance, env: Env) -> dict[str, Value]:
         """The parameters of a factor, named after it."""
         key = (atom, env)
         if key in self._parameters:
@@ -137,12 +137,12 @@ class FactorLowering:
                 value = parameter_value(self, expressions, definition, parameter, expr, atom.factor.targets[0])
                 alone = value.op in ("module", "item", "cell", "unflatten_batch")
                 found[name] = self.builder.name(
-                    value, name, f"{name}_{target}", f"{atom.factor.name}_{name}_{target}", keep=alone
+                    value, name, f"{name}_{target}", f"{atom.factor.name}_{name}_{target}", materialize=alone
                 )
         self._parameters[key] = found
         return found
 
-    def facts(self, atom: Atom) -> tuple[Facts, tuple[tuple[Symbol, ParameterUse], ...]]:
+    def facts(self, atom: FactorInstance) -> tuple[Facts, tuple[tuple[Symbol, ParameterUse], ...]]:
         """A factor's formulas over symbols of its parameters."""
         if atom not in self._facts:
             definition = atom.factor.use
@@ -155,27 +155,27 @@ class FactorLowering:
             self._facts[atom] = (self._patterns[pattern], uses)
         return self._facts[atom]
 
-    def bindings(self, atom: Atom, env: Env) -> dict[Symbol, Value]:
+    def bindings(self, atom: FactorInstance, env: Env) -> dict[Symbol, Value]:
         """The values of the symbols in a factor's formulas."""
         parameters = self.parameters(atom, env)
         return {symbol: parameters[use.name] for symbol, use in self.facts(atom)[1]}
 
-    def family(self, atom: Atom) -> Family:
+    def family(self, atom: FactorInstance) -> Family:
         """The family of a factor that has one."""
         family = atom.factor.family
         assert family is not None
         return family
 
-    def shape(self, atom: Atom) -> tuple[int, ...]:
+    def shape(self, atom: FactorInstance) -> tuple[int, ...]:
         """The event shape of a factor's variable."""
         return self.model.spaces[atom.factor.targets[0]].shape
 
-    def independent_shape(self, atom: Atom) -> tuple[int, ...]:
+    def independent_shape(self, atom: FactorInstance) -> tuple[int, ...]:
         """Event dimensions that a formula does not sum itself: those of independent elements."""
         shape = self.shape(atom)
         return shape[: len(shape) - self.family(atom).event_rank]
 
-    def width(self, atom: Atom) -> int | None:
+    def width(self, atom: FactorInstance) -> int | None:
         """The categories of an index, or the last event dimension."""
         if self.family(atom).index_valued:
             return self.model.spaces[atom.factor.targets[0]].categories
@@ -184,7 +184,7 @@ class FactorLowering:
 
     # --- log-densities and draws ---
 
-    def log_density(self, atom: Atom, env: Env, *, detached: bool = False) -> Value:
+    def log_density(self, atom: FactorInstance, env: Env, *, detached: bool = False) -> Value:
         """log of a factor, summed over its event shape.
 
         Args:
@@ -196,14 +196,14 @@ class FactorLowering:
             return log_density_of_family(self, atom, env, detached=True)
         return self._handler(atom).log_density(self, atom, env)
 
-    def draw(self, atom: Atom, env: Env, request: DrawRequest) -> Value:
+    def draw(self, atom: FactorInstance, env: Env, request: DrawRequest) -> Value:
         """A draw from a factor, with the axes of its parameters and those of the request."""
         draw = self._handler(atom).draw
         if draw is None:
             raise InternalError(f"{atom.label} cannot be drawn")
         return draw(self, atom, env, request)
 
-    def _handler(self, atom: Atom) -> Handler:
+    def _handler(self, atom: FactorInstance) -> Handler:
         found = HANDLERS.get(type(atom.factor.definition))
         if found is None:
             raise InternalError(f"{atom.label} has no place in a plan")
@@ -219,7 +219,7 @@ class FactorLowering:
             formula = FormulaLowering(self.builder, bindings, self.width(leaf.atom))
             value = self._reduce_closed(formula.lower(leaf.formula), lead)
         name = {"KL": "kl", "H": "entropy", "CE": "expected"}[leaf.kind]
-        return self.builder.name(value, name, f"{name}_{leaf.atom.targets[0]}", keep=True)
+        return self.builder.name(value, name, f"{name}_{leaf.atom.targets[0]}", materialize=True)
 
     def _used(self, use: ParameterUse | ExprUse) -> Value:
         """What a symbol of a closed form stands for."""

@@ -11,7 +11,7 @@ from pgcompile.model.typed import Constant
 from pgcompile.plan.builder import Builder
 from pgcompile.plan.expansion import joined, spread_lead
 from pgcompile.plan.lower.formulas import is_every_index, pick, rows_along_axis
-from pgcompile.plan.tensors import Tensors
+from pgcompile.plan.module_attributes import ModuleAttributes
 from pgcompile.plan.values import Value
 from pgcompile.syntax import tree
 from pgcompile.syntax.tree import names_in
@@ -39,7 +39,7 @@ class ExpressionLowering:
         self,
         builder: Builder,
         model: Model,
-        tensors: Tensors,
+        tensors: ModuleAttributes,
         variable: Lookup,
         bindings: tuple[tree.Binding, ...] = (),
         spaces: Mapping[str, Space] | None = None,
@@ -128,7 +128,7 @@ class ExpressionLowering:
         size = value.shape[-1] // wanted
         whole = self.builder.make("chunk", (value,), (wanted,), shape=(*value.shape[:-1], size))
         part = self.builder.make("item", (whole,), (position,), shape=whole.shape)
-        return self.builder.name(part, name, keep=True)
+        return self.builder.name(part, name, materialize=True)
 
     def _sum(self, terms: tuple[tuple[int, tree.Expr], ...]) -> Value:
         sign, first = terms[0]
@@ -315,5 +315,5 @@ class ExpressionLowering:
         parts = []
         for position, (name, space) in enumerate(net.outputs):
             part = build.make("item", (whole,), (position,), shape=space.shape, batched=batched)
-            parts.append(build.name(part, name or f"part_{position}", keep=True))
+            parts.append(build.name(part, name or f"part_{position}", materialize=True))
         return tuple(parts)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from pgcompile.model.factors import Atom
+from pgcompile.model.factors import FactorInstance
 from pgcompile.objective.terms import Env
 from pgcompile.plan.builder import merge_axes
 from pgcompile.plan.lower.requests import DrawRequest
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from pgcompile.plan.lower.environment import FactorLowering
 
 
-def log_density_of_extern(lowering: "FactorLowering", atom: Atom, env: Env) -> Value:
+def log_density_of_extern(lowering: "FactorLowering", atom: FactorInstance, env: Env) -> Value:
     """The log-density of the distribution that the supplied module gives."""
     parents = [lowering.variable(p, env) for p in atom.parents]
     x = lowering.variable(atom.targets[0], env)
     attribute = lowering.tensors.extern(factor_attribute(atom.factor))
     with lowering.builder.section(f"log {atom.label}", origin_of(atom)):
         value = lowering.builder.make("extern_log_prob", (x, *parents), (attribute, x.rank), shape=())
-    return lowering.builder.name(value, density_name(atom), keep=True)
+    return lowering.builder.name(value, density_name(atom), materialize=True)
 
 
-def draw_of_extern(lowering: "FactorLowering", atom: Atom, env: Env, request: DrawRequest) -> Value:
+def draw_of_extern(lowering: "FactorLowering", atom: FactorInstance, env: Env, request: DrawRequest) -> Value:
     """A draw of the distribution that the supplied module gives."""
     parents = [lowering.variable(p, env) for p in atom.parents]
     attribute = lowering.tensors.extern(factor_attribute(atom.factor))
@@ -40,4 +40,4 @@ def draw_of_extern(lowering: "FactorLowering", atom: Atom, env: Env, request: Dr
             axes=(*request.axes, *merge_axes(tuple(parents))),
             fresh=(request.identity, "extern"),
         )
-    return lowering.builder.name(value, str(atom.targets[0]), keep=True)
+    return lowering.builder.name(value, str(atom.targets[0]), materialize=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sympy import Add, Expr, Symbol
 
-from pgcompile.model.factors import Atom, FamilyUse
+from pgcompile.model.factors import FactorInstance, FamilyUse
 from pgcompile.model.literals import evaluate, flatten
 from pgcompile.objective.terms import Env
 from pgcompile.plan.builder import in_order, merge_axes
@@ -108,7 +108,7 @@ def reduced(lowering: "FactorLowering", value: Value, lead: tuple[int, ...]) -> 
 def from_noise(
     lowering: "FactorLowering",
     expr: Expr,
-    atom: Atom,
+    atom: FactorInstance,
     bindings: dict[Symbol, Value],
     axes: tuple[Axis, ...],
     identity: object,
@@ -172,7 +172,7 @@ def noise_of(
 
 
 def log_density_of_family(
-    lowering: "FactorLowering", atom: Atom, env: Env, *, detached: bool = False, within: str | None = None
+    lowering: "FactorLowering", atom: FactorInstance, env: Env, *, detached: bool = False, within: str | None = None
 ) -> Value:
     """log of a factor of a family, summed over its event shape.
 
@@ -194,10 +194,10 @@ def log_density_of_family(
         total = summed(lowering, formula, facts.log_density, lowering.independent_shape(atom))
         if x.batched and not total.batched:
             total = expand_full(build, build.tensor(total), (), x.axes, None)
-    return total if within is not None else build.name(total, density_name(atom), keep=True)
+    return total if within is not None else build.name(total, density_name(atom), materialize=True)
 
 
-def draw_of_family(lowering: "FactorLowering", atom: Atom, env: Env, request: DrawRequest) -> Value:
+def draw_of_family(lowering: "FactorLowering", atom: FactorInstance, env: Env, request: DrawRequest) -> Value:
     """A draw from a factor of a family, as a formula of noise and its parameters."""
     facts, _ = lowering.facts(atom)
     bindings = lowering.bindings(atom, env)
@@ -205,4 +205,4 @@ def draw_of_family(lowering: "FactorLowering", atom: Atom, env: Env, request: Dr
         value = from_noise(lowering, facts.draw, atom, bindings, request.axes, request.identity)
         if value.constant is not None:
             value = expand_full(lowering.builder, value, lowering.shape(atom), request.axes, None)
-    return lowering.builder.name(value, request.hint or str(atom.targets[0]), keep=True)
+    return lowering.builder.name(value, request.hint or str(atom.targets[0]), materialize=True)

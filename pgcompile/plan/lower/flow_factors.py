@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from pgcompile.model.factors import Atom, FlowUse
+from pgcompile.model.factors import FactorInstance, FlowUse
 from pgcompile.objective.terms import Env
 from pgcompile.plan.expansion import joined
 from pgcompile.plan.lower.family_factors import log_density_of_family
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pgcompile.plan.lower.environment import FactorLowering
 
 
-def flow_context(lowering: "FactorLowering", definition: FlowUse, atom: Atom, env: Env) -> Value | None:
+def flow_context(lowering: "FactorLowering", definition: FlowUse, atom: FactorInstance, env: Env) -> Value | None:
     """What a flow is conditioned on, as one vector."""
     expressions = lowering.expressions(env, atom.mapping, definition.bindings)
     parts = []
@@ -48,7 +48,7 @@ def _key(definition: FlowUse, x: Value, context: Value | None) -> tuple[int, int
     return (x.number, None if context is None else context.number, definition.flow, definition.inverted)
 
 
-def log_density_of_flow(lowering: "FactorLowering", atom: Atom, env: Env) -> Value:
+def log_density_of_flow(lowering: "FactorLowering", atom: FactorInstance, env: Env) -> Value:
     """log of the base's density where the flow takes a value, and the log-determinant.
 
     A value that was drawn through the same flow is not taken back: what it was made from is known.
@@ -65,17 +65,17 @@ def log_density_of_flow(lowering: "FactorLowering", atom: Atom, env: Env) -> Val
         else:
             base, ladj = apply_flow(lowering, definition, x, context, to_base=True)
             own = f"{atom.factor.name}_{target}"
-            base = build.name(base, "u", f"u_{target}", f"u_{own}", keep=True)
-            ladj = build.name(ladj, "ladj", f"ladj_{target}", f"ladj_{own}", keep=True)
+            base = build.name(base, "u", f"u_{target}", f"u_{own}", materialize=True)
+            ladj = build.name(ladj, "ladj", f"ladj_{target}", f"ladj_{own}", materialize=True)
     made = definition.base_atom(atom)
     inner = lowering.bind(target.as_base(), made, env, base)
     density = log_density_of_family(lowering, made, inner, within=f"log {atom.label}")
     with build.section(f"log {atom.label}", origin_of(atom)):
         total = build.binary("add", density, ladj)
-    return build.name(total, density_name(atom), keep=True)
+    return build.name(total, density_name(atom), materialize=True)
 
 
-def draw_of_flow(lowering: "FactorLowering", atom: Atom, env: Env, request: DrawRequest) -> Value:
+def draw_of_flow(lowering: "FactorLowering", atom: FactorInstance, env: Env, request: DrawRequest) -> Value:
     """A draw of the base taken back through the flow."""
     definition = atom.factor.definition
     assert isinstance(definition, FlowUse)
@@ -86,7 +86,7 @@ def draw_of_flow(lowering: "FactorLowering", atom: Atom, env: Env, request: Draw
         wide = tuple(dict.fromkeys((*request.axes, *(context.axes if context is not None else ()))))
         base = lowering.draw(definition.base_atom(atom), env, request.of_base(wide))
         x, ladj = apply_flow(lowering, definition, base, context, to_base=False)
-        x = build.name(x, str(target), keep=True)
-        ladj = build.name(ladj, "ladj", f"ladj_{target}", f"ladj_{atom.factor.name}_{target}", keep=True)
+        x = build.name(x, str(target), materialize=True)
+        ladj = build.name(ladj, "ladj", f"ladj_{target}", f"ladj_{atom.factor.name}_{target}", materialize=True)
     lowering.flows[_key(definition, x, context)] = (base, ladj)
     return x

@@ -343,13 +343,13 @@ def is_every_index(index: Value) -> bool:
 
 def _log_softmax(build: Builder, logits: Value) -> Value:
     """Along the last dimension; of a table before its rows are repeated over the batch, so once for every use of it."""
-    if logits.op != "spread_table":
+    if logits.op != "expand_table":
         return _of_constants(build, logits) or build.make("log_softmax", (logits,))
     table, *rest = logits.args
     normal = _of_constants(build, table) or build.make("log_softmax", (table,))
     if normal.constant is not None:
         return normal
-    return build.make("spread_table", (normal, *rest), shape=logits.shape, batched=logits.batched, axes=logits.axes)
+    return build.make("expand_table", (normal, *rest), shape=logits.shape, batched=logits.batched, axes=logits.axes)
 
 
 def _of_constants(build: Builder, logits: Value) -> Value | None:
@@ -368,7 +368,7 @@ def _of_constants(build: Builder, logits: Value) -> Value | None:
 def rows_along_axis(build: Builder, table: Value, index: Value) -> Value:
     """The rows of a table without a batch, along the axis of an index that takes every value."""
     args = (table, *index.args[1:])
-    return build.make("spread_table", args, shape=table.shape[1:], batched=index.batched, axes=index.axes)
+    return build.make("expand_table", args, shape=table.shape[1:], batched=index.batched, axes=index.axes)
 
 
 def _entries_along_axis(build: Builder, vector: Value, index: Value) -> Value:

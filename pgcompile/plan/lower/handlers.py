@@ -4,7 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pgcompile.model.factors import Atom, Evidence, Extern, FamilyUse, FlowUse, LogDensityUse, Mixture, Pushforward
+from pgcompile.model.factors import (
+    Evidence,
+    Extern,
+    FactorInstance,
+    FamilyUse,
+    FlowUse,
+    LogDensityUse,
+    Mixture,
+    Pushforward,
+)
 from pgcompile.objective.terms import Env
 from pgcompile.plan.lower.derived_factors import (
     log_density_of_evidence,
@@ -33,8 +42,8 @@ class Handler:
         draw: a draw; None where there is none inside an expectation.
     """
 
-    log_density: "Callable[[FactorLowering, Atom, Env], Value]"
-    draw: "Callable[[FactorLowering, Atom, Env, DrawRequest], Value] | None" = None
+    log_density: "Callable[[FactorLowering, FactorInstance, Env], Value]"
+    draw: "Callable[[FactorLowering, FactorInstance, Env, DrawRequest], Value] | None" = None
 
 
 HANDLERS: dict[type, Handler] = {

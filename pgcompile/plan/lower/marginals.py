@@ -62,7 +62,7 @@ def log_marginal(lowering: "FactorLowering", distribution: Distribution, env: En
                 total = build.name(total, "log_joint")
             at = tuple(total.axes.index(axes[variable]) for variable in step)
             total = build.make("logsumexp_axes", (total,), tuple(sorted(at)), shape=())
-        total = build.name(total, f"log_sum_{'_'.join(map(str, step))}", keep=True)
+        total = build.name(total, f"log_sum_{'_'.join(map(str, step))}", materialize=True)
         tables.append((set().union(*(names for names, _ in group)) - {*step}, total))
     return build.name(added(lowering, [table for _, table in tables]), "log_joint")
 
@@ -115,4 +115,4 @@ def lifted(lowering: "FactorLowering", value: Value) -> Value:
 
 def is_repeated(value: Value) -> bool:
     """Whether a value is a table repeated over the batch, perhaps with its entries along an axis."""
-    return value.op == "spread_table" or (value.op == "move_to_axis" and is_repeated(value.args[0]))
+    return value.op == "expand_table" or (value.op == "move_to_axis" and is_repeated(value.args[0]))

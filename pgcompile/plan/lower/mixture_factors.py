@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from pgcompile.inference.mixtures import component_atoms, weights_of
-from pgcompile.model.factors import Atom, Mixture
+from pgcompile.model.factors import FactorInstance, Mixture
 from pgcompile.objective.terms import OBSERVED, Env
 from pgcompile.plan.names import density_name
 from pgcompile.plan.origin import origin_of
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pgcompile.plan.lower.environment import FactorLowering
 
 
-def log_density_of_mixture(lowering: "FactorLowering", atom: Atom, env: Env) -> Value:
+def log_density_of_mixture(lowering: "FactorLowering", atom: FactorInstance, env: Env) -> Value:
     """log of a weighted sum of densities."""
     definition = atom.factor.definition
     assert isinstance(definition, Mixture)
@@ -27,7 +27,7 @@ def log_density_of_mixture(lowering: "FactorLowering", atom: Atom, env: Env) -> 
         total = terms[0]
         for term in terms[1:]:
             total = build.binary("logaddexp", total, term)
-    return build.name(total, density_name(atom), keep=True)
+    return build.name(total, density_name(atom), materialize=True)
 
 
 def weights_of_mixture(lowering: "FactorLowering", definition: Mixture) -> list[Value]:

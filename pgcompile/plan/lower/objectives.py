@@ -16,7 +16,7 @@ from pgcompile.objective.leaves import (
     LogDensityLeaf,
     MarginalLeaf,
     NamedLeaf,
-    PlainLeaf,
+    PointwiseLeaf,
     label_of,
 )
 from pgcompile.objective.terms import Draw
@@ -57,11 +57,11 @@ class ObjectiveLowering:
                 return self.lowering.log_density(atom, env, detached=detached)
             case ClosedLeaf():
                 return self.lowering.closed(leaf)
-            case PlainLeaf(expr, env):
+            case PointwiseLeaf(expr, env):
                 return self.lowering.plain(expr, env)
             case NamedLeaf(name, inner):
                 value = ObjectiveLowering(self.lowering, inner).run()
-                return self.lowering.builder.name(value, name, keep=True)
+                return self.lowering.builder.name(value, name, materialize=True)
             case MarginalLeaf(distribution, env):
                 return log_marginal(self.lowering, distribution, env)
             case AggregateLeaf(term):
@@ -80,9 +80,9 @@ class ObjectiveLowering:
             return self._as_symbol(expr, self._average(expr.args[0], args[1:]))
         if name == "LogMean":
             return self._as_symbol(expr, self._log_mean(expr.args[0], args[1:]))
-        if name == "Outer":
+        if name == "OuterScoreTerm":
             return self._as_symbol(expr, self._outer(args[1:]))
-        if name == "Fitted":
+        if name == "BaselineLoss":
             return self._as_symbol(expr, self._fitted(expr.args[0], args[1:]))
         if name in ("BatchMean", "BatchSum"):
             inner = FormulaLowering(build, self.values).lower(args[0])
@@ -106,11 +106,11 @@ class ObjectiveLowering:
         build = self.lowering.builder
         draw = self.rewritten.draws[symbol]
         body, weights, *surrogates = args
-        log_w = build.name(self._lower(body), "log_w", keep=True)
+        log_w = build.name(self._lower(body), "log_w", materialize=True)
         if draw.estimator.grad == "dreg":
             return self._doubly_reparameterised(draw, body, log_w)
         if weights != 0:
-            log_w = build.name(build.binary("add", log_w, self._lower(weights)), "log_joint", keep=True)
+            log_w = build.name(build.binary("add", log_w, self._lower(weights)), "log_joint", materialize=True)
         total = log_w
         own = self.lowering.axes.of(draw)
         for axis in log_w.axes:
@@ -118,7 +118,7 @@ class ObjectiveLowering:
                 total = self._reduce("logsumexp_axes", total, axis)
                 if axis.kind is AxisKind.SAMPLE:
                     total = build.binary("sub", total, build.constant(log(axis.size), f"math.log({axis.size})"))
-        total = build.name(total, "log_mean", keep=bool(surrogates))
+        total = build.name(total, "log_mean", materialize=bool(surrogates))
         bound = total
         for surrogate in surrogates:
             total = build.binary("add", total, self._bound_surrogate(draw, surrogate, log_w, bound))
@@ -134,25 +134,27 @@ class ObjectiveLowering:
         axis = self.lowering.axes.samples(draw)
         total = self._reduce("logsumexp_axes", log_w, axis)
         bound = build.name(
-            build.binary("sub", total, build.constant(log(axis.size), f"math.log({axis.size})")), "bound", keep=True
+            build.binary("sub", total, build.constant(log(axis.size), f"math.log({axis.size})")),
+            "bound",
+            materialize=True,
         )
         with build.section("the gradient of each draw, scaled by its weight once more"):
             at = log_w.axes.index(axis)
             fixed = build.unary("detach", log_w)
             share = build.make("softmax_axis", (fixed,), (at,), shape=())
-            share = build.name(share, "share", keep=True)
+            share = build.name(share, "share", materialize=True)
         again = self.lowering.copy()
         for variable in draw.variables:
             value = self.lowering.variable(variable, draw.inside)
             with build.section("the gradient of each draw, scaled by its weight once more"):
                 still = build.unary("detach", value)
                 moved = build.binary("add", still, build.binary("mul", share, build.binary("sub", value, still)))
-            again.override(variable, draw, build.name(moved, f"{variable}_scaled", keep=True))
+            again.override(variable, draw, build.name(moved, f"{variable}_scaled", materialize=True))
         leaves = {s: leaf for s, leaf in self.rewritten.leaves.items() if s in body.free_symbols}
         other = ObjectiveLowering(again, self.rewritten)
         other.values = {s: other._leaf(leaf) for s, leaf in leaves.items()}
         weighed = self._reduce("sum_axis", build.binary("mul", share, other._lower(body)), axis)
-        weighed = build.name(weighed, "weighed", keep=True)
+        weighed = build.name(weighed, "weighed", materialize=True)
         return build.binary(
             "add", build.unary("detach", bound), build.binary("sub", weighed, build.unary("detach", weighed))
         )
@@ -176,7 +178,7 @@ class ObjectiveLowering:
             else:
                 weights = build.unary("detach", log_w)
                 other = build.make("special", (weights,), ("leave_one_out", log_w.axes.index(axis)), shape=())
-            advantage = build.name(build.binary("sub", fixed, other), "advantage", keep=True)
+            advantage = build.name(build.binary("sub", fixed, other), "advantage", materialize=True)
             zero = build.binary("sub", log_q, build.unary("detach", log_q))
             product = build.binary("mul", zero, advantage)
             return self._reduce("sum_axis", product, axis) if axis in product.axes else product
@@ -197,7 +199,7 @@ class ObjectiveLowering:
             log_probs = self._lower(weights)
             if draw.estimator.detached:
                 log_probs = build.unary("detach", log_probs)
-            probability = build.name(build.unary("exp", log_probs), "probs", keep=True)
+            probability = build.name(build.unary("exp", log_probs), "probs", materialize=True)
             total = build.binary("mul", probability, value)
             for axis in in_order(axes):
                 if axis in total.axes:
@@ -257,7 +259,7 @@ class ObjectiveLowering:
                 advantage = build.binary("mul", scale, build.binary("sub", value, mean))
             else:
                 advantage = value
-            advantage = build.name(advantage, "advantage", keep=True)
+            advantage = build.name(advantage, "advantage", materialize=True)
             zero = build.binary("sub", log_q, build.unary("detach", log_q))
             surrogate = build.binary("mul", zero, advantage)
         return self._weighted(surrogate, above, draw)
@@ -275,7 +277,7 @@ class ObjectiveLowering:
             advantage = build.unary("detach", self._lower(value))
             if baseline:
                 advantage = build.binary("sub", advantage, build.unary("detach", self._lower(baseline[0])))
-            advantage = build.name(advantage, "advantage", keep=True)
+            advantage = build.name(advantage, "advantage", materialize=True)
             return build.binary("mul", build.binary("sub", log_q, build.unary("detach", log_q)), advantage)
 
     def _fitted(self, symbol: Symbol, args: list[Expr]) -> Value:
@@ -286,7 +288,7 @@ class ObjectiveLowering:
         with build.section("the baseline is fitted to what it stands for"):
             value = build.unary("detach", self._weighted(self._lower(cost), weights, draw))
             distance = build.unary("square", build.binary("sub", value, self._lower(baseline)))
-            distance = build.name(self._mean_over_samples(draw, distance), "distance", keep=True)
+            distance = build.name(self._mean_over_samples(draw, distance), "distance", materialize=True)
             zero = build.binary("sub", distance, build.unary("detach", distance))
         return zero if sign > 0 else build.unary("neg", zero)
 

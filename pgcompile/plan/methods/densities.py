@@ -6,7 +6,7 @@ from math import prod
 from pgcompile.inference.algebra import drop_barren
 from pgcompile.inference.elimination import evidence_of, states, tables
 from pgcompile.model.distributions import Distribution, NamedDistribution, names_of
-from pgcompile.model.factors import Atom, Extern, Factor
+from pgcompile.model.factors import Extern, Factor, FactorInstance
 from pgcompile.model.kinds import is_point_mass, kind_of
 from pgcompile.objective.estimators import LARGEST_TABLE, LIMIT
 from pgcompile.objective.terms import OBSERVED, Draw
@@ -28,7 +28,7 @@ def add_log_densities(methods: MethodMaker, plan: ModulePlan, generative: Distri
         if not kind_of(factor).normalised:
             name = f"log_{factor_attribute(factor)}"
             formula = f"log {factor.label}, up to a constant"
-            method = log_density_method(methods, name, formula, Distribution((Atom(factor),)))
+            method = log_density_method(methods, name, formula, Distribution((FactorInstance(factor),)))
             plan.log_densities.append((factor.label, method))
     for named in methods.model.named:
         reduced = drop_barren(named.distribution)
@@ -141,6 +141,6 @@ def in_written_order(method: Method, named: NamedDistribution) -> Method:
     return replace(method, arguments=tuple(sorted(method.arguments, key=lambda a: rank.get(a.name, len(rank)))))
 
 
-def is_scorable(atom: Atom) -> bool:
+def is_scorable(atom: FactorInstance) -> bool:
     """Whether a factor has a log-density."""
     return kind_of(atom.factor).unscored(atom.factor.definition) is None

@@ -8,7 +8,7 @@ from pgcompile.model.factors import Factor
 from pgcompile.model.model import Model
 from pgcompile.model.training import OptimiseLine
 from pgcompile.plan.builder import Builder
-from pgcompile.plan.tensors import Tensors
+from pgcompile.plan.module_attributes import ModuleAttributes
 from pgcompile.plan.values import Value
 from pgcompile.vocabulary.spaces import Space
 
@@ -152,7 +152,7 @@ class ModulePlan:
     """Everything the emitted class has."""
 
     model: Model
-    tensors: Tensors
+    tensors: ModuleAttributes
     objectives: list[Method] = field(default_factory=list)
     losses: list[LossMethod] = field(default_factory=list)
     terms: Method | None = None

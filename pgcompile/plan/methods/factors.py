@@ -5,12 +5,12 @@ from dataclasses import replace
 
 from pgcompile.diagnostics import InternalError
 from pgcompile.model.factors import (
-    Atom,
     Data,
     Deterministic,
     Evidence,
     Extern,
     Factor,
+    FactorInstance,
     FamilyUse,
     FlowUse,
     LogDensityUse,
@@ -63,7 +63,7 @@ def add_factors(methods: MethodMaker, plan: ModulePlan) -> None:
 def _family(methods: MethodMaker, factor: Factor, lowering: FactorLowering) -> Planned:
     use = factor.definition
     assert isinstance(use, FamilyUse)
-    values = lowering.parameters(Atom(factor), OBSERVED)
+    values = lowering.parameters(FactorInstance(factor), OBSERVED)
     formula = f"{use.family.name}({_written(use)})"
     for binding in use.bindings:
         formula += f", {', '.join(n.id for n in binding.names)} = {format_expr(binding.value)}"
@@ -80,9 +80,9 @@ def _flow(methods: MethodMaker, factor: Factor, lowering: FactorLowering) -> Pla
     assert isinstance(use, FlowUse)
     base = use.base.use
     assert base is not None
-    values = lowering.parameters(Atom(use.base), OBSERVED)
+    values = lowering.parameters(FactorInstance(use.base), OBSERVED)
     parameters = full_parameters(methods, use.base, base, values, lowering)
-    context = flow_context(lowering, use, Atom(factor), OBSERVED)
+    context = flow_context(lowering, use, FactorInstance(factor), OBSERVED)
     parameters |= {"context": context} if context is not None else {}
     methods.tensors.flow(use.flow)
     given = f"({', '.join(map(format_expr, use.arguments))})" if use.arguments else ""

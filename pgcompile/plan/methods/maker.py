@@ -10,9 +10,9 @@ from pgcompile.objective.terms import OBSERVED
 from pgcompile.plan.builder import Builder
 from pgcompile.plan.lower.environment import FactorLowering
 from pgcompile.plan.methods.description import Argument, Method
+from pgcompile.plan.module_attributes import ModuleAttributes
 from pgcompile.plan.origin import Origin
 from pgcompile.plan.passes.signs import finish_bernoullis
-from pgcompile.plan.tensors import Tensors
 from pgcompile.plan.values import Value
 
 
@@ -26,7 +26,7 @@ class MethodMaker:
     """
 
     model: Model
-    tensors: Tensors
+    tensors: ModuleAttributes
 
     def lowering(self, *, sampler: bool = False) -> FactorLowering:
         """A method that computes nothing yet."""

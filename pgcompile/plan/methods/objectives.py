@@ -18,7 +18,7 @@ def objective_method(methods: MethodMaker, name: str, formula: str, objectives: 
     for key, rewritten in objectives.items():
         with lowering.builder.within(methods.origin(key)):
             value = ObjectiveLowering(lowering, rewritten).run()
-        lowering.builder.name(value, key, keep=len(objectives) > 1)
+        lowering.builder.name(value, key, materialize=len(objectives) > 1)
         outputs.append((key, value))
     return methods.finished(name, formula, lowering, outputs)
 

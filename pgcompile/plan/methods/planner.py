@@ -12,9 +12,9 @@ from pgcompile.plan.methods.factors import add_factors
 from pgcompile.plan.methods.maker import MethodMaker
 from pgcompile.plan.methods.objectives import has_closed_form, mean_method, objective_method
 from pgcompile.plan.methods.samplers import sampler_of
+from pgcompile.plan.module_attributes import ModuleAttributes
 from pgcompile.plan.passes.delegation import delegate
 from pgcompile.plan.passes.procedures import share
-from pgcompile.plan.tensors import Tensors
 from pgcompile.syntax.format import format_expr
 
 
@@ -26,7 +26,7 @@ def plan_module(model: Model, generative: Distribution | None, objectives: dict[
         generative: the product of its generative factors, None where they are no product.
         objectives: its objectives after every rule, by name.
     """
-    methods = MethodMaker(model, Tensors(model))
+    methods = MethodMaker(model, ModuleAttributes(model))
     plan = ModulePlan(model, methods.tensors, generative=generative)
     for name, rewritten in objectives.items():
         formula = " ".join(format_expr(model.objectives[name].expr).split())

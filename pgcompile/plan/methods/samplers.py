@@ -4,7 +4,7 @@ import networkx as nx
 
 from pgcompile.inference.algebra import order_atoms
 from pgcompile.model.distributions import Distribution, names_of
-from pgcompile.model.factors import Atom, Deterministic, Factor
+from pgcompile.model.factors import Deterministic, Factor, FactorInstance
 from pgcompile.plan.methods.description import FactorMethod, Sampler, SampleStep
 from pgcompile.plan.methods.maker import MethodMaker
 from pgcompile.plan.origin import Origin
@@ -24,13 +24,15 @@ def sampler_of(methods: MethodMaker, generative: Distribution, factors: list[Fac
     return Sampler(generative.spelled, steps, conditions, inputs, _ancestors(methods, order))
 
 
-def _with_deterministic(methods: MethodMaker, atoms: list[Atom], generated: set[str]) -> list[Atom | Factor]:
+def _with_deterministic(
+    methods: MethodMaker, atoms: list[FactorInstance], generated: set[str]
+) -> list[FactorInstance | Factor]:
     """Generated variables and the deterministic ones, each after what it is made from.
 
     A deterministic variable belongs to the model if what it is made from is generated or a condition of it.
     """
     graph = nx.DiGraph()
-    items: dict[str, Atom | Factor] = {t: atom for atom in atoms for t in names_of(atom)[0]}
+    items: dict[str, FactorInstance | Factor] = {t: atom for atom in atoms for t in names_of(atom)[0]}
     reachable = set(generated) | {p for atom in atoms for p in names_of(atom)[1]}
     changed = True
     while changed:
@@ -49,13 +51,13 @@ def _with_deterministic(methods: MethodMaker, atoms: list[Atom], generated: set[
     return list(dict.fromkeys(values[i] for i in nx.lexicographical_topological_sort(graph)))
 
 
-def _conditions(order: list[Atom | Factor], generated: set[str]) -> set[str]:
+def _conditions(order: list[FactorInstance | Factor], generated: set[str]) -> set[str]:
     """What the steps need and none of them makes."""
     made = generated | {f.targets[0] for f in order if isinstance(f, Factor)}
     return {p for item in order for p in names_of(item)[1] if p not in made}
 
 
-def _ancestors(methods: MethodMaker, order: list[Atom | Factor]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _ancestors(methods: MethodMaker, order: list[FactorInstance | Factor]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """For every variable, the drawn variables that it depends on, through deterministic ones."""
     found: dict[str, tuple[str, ...]] = {}
     for item in order:
@@ -70,9 +72,9 @@ def _ancestors(methods: MethodMaker, order: list[Atom | Factor]) -> tuple[tuple[
     return tuple(found.items())
 
 
-def _step(methods: MethodMaker, item: Atom | Factor, by_factor: dict[Factor, FactorMethod]) -> SampleStep:
+def _step(methods: MethodMaker, item: FactorInstance | Factor, by_factor: dict[Factor, FactorMethod]) -> SampleStep:
     """One step: a draw from a factor, or the value of a formula."""
-    if isinstance(item, Atom):
+    if isinstance(item, FactorInstance):
         method = by_factor[item.factor]
         alone = item.factor.family is not None and bool(method.parameters)
         drawn_alone = alone and not any(value.batched for _, value in method.parameters)
@@ -87,6 +89,6 @@ def _step(methods: MethodMaker, item: Atom | Factor, by_factor: dict[Factor, Fac
     text = f"{item.targets[0]} = {format_expr(item.definition.expr)}"
     with lowering.builder.within(Origin(item.span, text)):
         value = lowering.formula(item.definition)
-    lowering.builder.name(value, item.targets[0], keep=True)
+    lowering.builder.name(value, item.targets[0], materialize=True)
     inputs = methods.inputs(lowering)
     return SampleStep(item.targets[0], text, item.parents, inputs=inputs, builder=lowering.builder, value=value)

@@ -105,7 +105,7 @@ def _total_over(build: Builder, value: Value) -> Value:
         inner = inner.args[0]
     if inner.op == "bernoulli_log_prob" and _alike(*inner.args):
         total = build.make("binary_cross_entropy_sum", inner.args, batched=False)
-        return build.unary("neg", build.name(total, "cross_entropy", keep=True))
+        return build.unary("neg", build.name(total, "cross_entropy", materialize=True))
     picked = _picked(inner)
     if picked is not None and not inner.axes:
         ce = build.make("cross_entropy_sum", picked, shape=(), batched=False, axes=())
@@ -113,7 +113,7 @@ def _total_over(build: Builder, value: Value) -> Value:
     total = build.make("batch_sum", (inner,), shape=(), batched=False, axes=())
     if value.op == "item":
         return total  # the value has a line already, and its name
-    return build.name(total, *value.hints, keep=value.keep)
+    return build.name(total, *value.hints, materialize=value.materialize)
 
 
 def _alike(a: Value, b: Value) -> bool:

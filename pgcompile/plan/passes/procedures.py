@@ -69,7 +69,7 @@ class _Site:
 
     def _has_line(self, number: int) -> bool:
         value = self.values[number]
-        return value.op != "item" and (value.keep or len(self.users.get(number, ())) > 1)
+        return value.op != "item" and (value.materialize or len(self.users.get(number, ())) > 1)
 
 
 @dataclass(frozen=True)
@@ -260,12 +260,12 @@ def _copied(results: list[Value]) -> list[Value]:
             len(made),
             value.section,
             list(value.hints),
-            value.keep,
+            value.materialize,
             value.source,
             value.origins,
-            value.may_be_number,
-            value.per_point,
-            value.spread,
+            value.maybe_scalar,
+            value.maybe_batched,
+            value.aligned_to,
             value.numbers,
         )
         made[value.number] = copy

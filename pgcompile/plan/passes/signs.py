@@ -61,14 +61,14 @@ def _parts(value: Value) -> list[Value]:
     assert isinstance(rank, int)
     logits, x = value.args
     each = _like(value, "bernoulli_cross_entropy", (logits, x), (0,), logits.shape)
-    each.hints, each.keep = ["cross_entropy"], True
+    each.hints, each.materialize = ["cross_entropy"], True
     if rank == 0:
         if value.op == "bernoulli_cross_entropy":
             return []
         value.op, value.args, value.attributes = "neg", (each,), ()
         return [each]
     if value.op == "bernoulli_cross_entropy":
-        value.op, value.args, value.attributes, value.hints, value.keep = "sum", (each,), (rank,), [], False
+        value.op, value.args, value.attributes, value.hints, value.materialize = "sum", (each,), (rank,), [], False
         return [each]
     total = _like(value, "sum", (each,), (rank,), value.shape)
     value.op, value.args, value.attributes = "neg", (total,), ()

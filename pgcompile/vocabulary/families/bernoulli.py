@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
-    from pgcompile.vocabulary.symbols import BernoulliDraw, Facts, Sigmoid, Softplus, X, log, spread
+    from pgcompile.vocabulary.symbols import BernoulliDraw, Facts, Sigmoid, Softplus, X, first_two_moments, log
 
     if "logits" in p:
         logits = p["logits"]
@@ -23,7 +23,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         log_density=log_density,
         draw=BernoulliDraw(probs),
         mean=probs,
-        moments={**spread(probs, probs * (1 - probs)), "log x!": 0},
+        moments={**first_two_moments(probs, probs * (1 - probs)), "log x!": 0},
     )
 
 

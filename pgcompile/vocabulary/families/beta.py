@@ -18,9 +18,9 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         StandardGamma,
         X,
         digamma,
+        first_two_moments,
         log,
         loggamma,
-        spread,
     )
 
     a, b = p["concentration1"], p["concentration0"]
@@ -30,7 +30,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         draw=ClippedUnit(one / (one + other)),
         mean=a / (a + b),
         moments={
-            **spread(a / (a + b), a * b / (a + b) ** 2 / (a + b + 1)),
+            **first_two_moments(a / (a + b), a * b / (a + b) ** 2 / (a + b + 1)),
             "inside(x,a,b)": lambda low, high: Inside(0, low, high) + Inside(1, low, high),
             "log x": digamma(a) - digamma(a + b),
             "log(1-x)": digamma(b) - digamma(a + b),

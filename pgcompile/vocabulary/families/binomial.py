@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
-    from pgcompile.vocabulary.symbols import BinomialDraw, Facts, Sigmoid, Softplus, X, log, loggamma, spread
+    from pgcompile.vocabulary.symbols import BinomialDraw, Facts, Sigmoid, Softplus, X, first_two_moments, log, loggamma
 
     n = p["total_count"]
     choose = loggamma(n + 1) - loggamma(X + 1) - loggamma(n - X + 1)
@@ -25,7 +25,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         log_density=log_density,
         draw=BinomialDraw(n, probs),
         mean=n * probs,
-        moments=spread(n * probs, n * probs * (1 - probs)),
+        moments=first_two_moments(n * probs, n * probs * (1 - probs)),
     )
 
 

@@ -20,8 +20,8 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         LogExpm1Ratio,
         StandardUniform,
         X,
+        first_two_moments,
         log,
-        spread,
     )
 
     logits = p["logits"] if "logits" in p else log(p["probs"]) - log(1 - p["probs"])
@@ -31,7 +31,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         draw=ContinuousBernoulliDraw(logits, StandardUniform(1)),
         mean=mean,
         moments={
-            **spread(mean, ContinuousBernoulliVariance(logits)),
+            **first_two_moments(mean, ContinuousBernoulliVariance(logits)),
             "inside(x,a,b)": lambda low, high: Inside(0, low, high) + Inside(1, low, high),
         },
     )

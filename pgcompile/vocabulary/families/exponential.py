@@ -11,7 +11,16 @@ if TYPE_CHECKING:
 
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
-    from pgcompile.vocabulary.symbols import ClippedPositive, Facts, StandardExponential, X, digamma, exp, log, spread
+    from pgcompile.vocabulary.symbols import (
+        ClippedPositive,
+        Facts,
+        StandardExponential,
+        X,
+        digamma,
+        exp,
+        first_two_moments,
+        log,
+    )
 
     rate = p["rate"]
     return Facts(
@@ -19,7 +28,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         draw=ClippedPositive(StandardExponential(1)) / rate,
         mean=1 / rate,
         moments={
-            **spread(1 / rate, 1 / rate**2),
+            **first_two_moments(1 / rate, 1 / rate**2),
             "log x": digamma(1) - log(rate),
             "exp(-(x-c)/s)": lambda c, s: exp(c / s) / (1 + 1 / (rate * s)),
         },

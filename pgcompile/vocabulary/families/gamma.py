@@ -19,9 +19,9 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         X,
         digamma,
         exp,
+        first_two_moments,
         log,
         loggamma,
-        spread,
     )
 
     a, b = p["concentration"], p["rate"]
@@ -34,7 +34,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         log_density=a * log(b) + (a - 1) * log(X) - b * X - loggamma(a),
         draw=ClippedPositive(StandardGamma(a) / b),
         mean=a / b,
-        moments={**spread(a / b, a / b**2), "exp(-(x-c)/s)": gumbel, "log x": digamma(a) - log(b)},
+        moments={**first_two_moments(a / b, a / b**2), "exp(-(x-c)/s)": gumbel, "log x": digamma(a) - log(b)},
     )
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
-    from pgcompile.vocabulary.symbols import Facts, Floor, Softplus, StandardExponential, X, exp, log, spread
+    from pgcompile.vocabulary.symbols import Facts, Floor, Softplus, StandardExponential, X, exp, first_two_moments, log
 
     if "logits" in p:
         logits = p["logits"]
@@ -23,7 +23,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         log_density = X * log(1 - probs) + log(probs)
         mean = (1 - probs) / probs
         draw = Floor(StandardExponential(1) / -log(1 - probs))
-    return Facts(log_density=log_density, draw=draw, mean=mean, moments=spread(mean, mean * (mean + 1)))
+    return Facts(log_density=log_density, draw=draw, mean=mean, moments=first_two_moments(mean, mean * (mean + 1)))
 
 
 FAMILY = Family(

@@ -19,10 +19,10 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         StandardExponential,
         X,
         exp,
+        first_two_moments,
         log,
         loggamma,
         pi,
-        spread,
     )
 
     loc, scale = p["loc"], p["scale"]
@@ -32,7 +32,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         draw=loc - scale * log(ClippedPositive(StandardExponential(1))),
         mean=mean,
         moments={
-            **spread(mean, pi**2 / 6 * scale**2),
+            **first_two_moments(mean, pi**2 / 6 * scale**2),
             "exp(-(x-c)/s)": lambda c, s: exp(loggamma(1 + scale / s) - (loc - c) / s),
         },
     )

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
-    from pgcompile.vocabulary.symbols import Expm1, Facts, StandardNormal, X, exp, log, pi, spread
+    from pgcompile.vocabulary.symbols import Expm1, Facts, StandardNormal, X, exp, first_two_moments, log, pi
 
     loc, scale = p["loc"], p["scale"]
     return Facts(
@@ -19,7 +19,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         draw=exp(loc + scale * StandardNormal(1)),
         mean=exp(loc + scale**2 / 2),
         moments={
-            **spread(exp(loc + scale**2 / 2), exp(2 * loc + scale**2) * Expm1(scale**2)),
+            **first_two_moments(exp(loc + scale**2 / 2), exp(2 * loc + scale**2) * Expm1(scale**2)),
             "1/x": exp(-loc + scale**2 / 2),
             "log x": loc,
             "(log x-c)^2": lambda c: scale**2 + (loc - c) ** 2,

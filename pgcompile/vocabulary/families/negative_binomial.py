@@ -11,7 +11,17 @@ if TYPE_CHECKING:
 
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
-    from pgcompile.vocabulary.symbols import Facts, PoissonDraw, Softplus, StandardGamma, X, exp, log, loggamma, spread
+    from pgcompile.vocabulary.symbols import (
+        Facts,
+        PoissonDraw,
+        Softplus,
+        StandardGamma,
+        X,
+        exp,
+        first_two_moments,
+        log,
+        loggamma,
+    )
 
     n = p["total_count"]
     choose = loggamma(n + X) - loggamma(X + 1) - loggamma(n)
@@ -25,7 +35,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         log_density=log_density,
         draw=PoissonDraw(StandardGamma(n) * odds),
         mean=n * odds,
-        moments=spread(n * odds, n * odds * (1 + odds)),
+        moments=first_two_moments(n * odds, n * odds * (1 + odds)),
     )
 
 

@@ -13,7 +13,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
     from sympy import Expr, Integer, binomial, factorial2
 
-    from pgcompile.vocabulary.symbols import Facts, StandardNormal, X, erf, exp, log, pi, spread, sqrt
+    from pgcompile.vocabulary.symbols import Facts, StandardNormal, X, erf, exp, first_two_moments, log, pi, sqrt
 
     loc, scale = p["loc"], p["scale"]
 
@@ -28,7 +28,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         draw=loc + scale * StandardNormal(1),
         mean=loc,
         moments={
-            **spread(loc, scale**2),
+            **first_two_moments(loc, scale**2),
             "(ax+b)^n": power,
             "|x-c|": lambda c: (
                 scale * sqrt(2 / pi) * exp(-(((loc - c) / scale) ** 2) / 2)

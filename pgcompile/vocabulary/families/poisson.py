@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
-    from pgcompile.vocabulary.symbols import Facts, PoissonDraw, X, log, loggamma, spread
+    from pgcompile.vocabulary.symbols import Facts, PoissonDraw, X, first_two_moments, log, loggamma
 
     rate = p["rate"]
     return Facts(
         log_density=X * log(rate) - rate - loggamma(X + 1),
         draw=PoissonDraw(rate),
         mean=rate,
-        moments=spread(rate, rate),
+        moments=first_two_moments(rate, rate),
     )
 
 

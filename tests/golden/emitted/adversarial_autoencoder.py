@@ -61,7 +61,7 @@ class AdversarialAutoencoder(nn.Module):
         self.loc = nn.Linear(128, 2)
         self.decoder = nn.Sequential(nn.Linear(2, 128), nn.ReLU(), nn.Linear(128, 64))
         self.d = nn.Sequential(nn.Linear(2, 64), nn.ReLU(), nn.Linear(64, 1))
-        self.register_buffer("_zero", torch.zeros(()), persistent=False)
+        self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
 
     def reconstruction(self, x: Tensor) -> Tensor:
         """E_{q(z|x)}[log p(x|z)] - JS_d[q(z|x) || p(z); form=nonsaturating];
@@ -86,7 +86,7 @@ class AdversarialAutoencoder(nn.Module):
         # E_{q(z|x)}: one pathwise sample of z
         z = loc + 0.1 * torch.randn_like(loc)
         # E_{p(z)}: one pathwise sample of z
-        z_2 = torch.randn_like(self._zero.expand(*x.shape[:-1], 2))
+        z_2 = torch.randn_like(self._dtype_anchor.expand(*x.shape[:-1], 2))
         softplus = F.softplus(self.d(z_2)[..., 0])
         return math.log(2) - 0.5 * (F.softplus(-self.d(z)[..., 0]) + softplus)
 
@@ -117,7 +117,7 @@ class AdversarialAutoencoder(nn.Module):
         log_p_x = -cross_entropy.sum(-1)
         select = self.d(z)[..., 0]
         # E_{p(z)}: one pathwise sample of z
-        z_2 = torch.randn_like(self._zero.expand(*x.shape[:-1], 2))
+        z_2 = torch.randn_like(self._dtype_anchor.expand(*x.shape[:-1], 2))
         softplus = F.softplus(self.d(z_2)[..., 0])
         return {
             "reconstruction": log_p_x - F.softplus(select),
@@ -152,7 +152,7 @@ class AdversarialAutoencoder(nn.Module):
 
     def p_z(self) -> D.Distribution:
         """p(z) = Normal(loc=0, scale=1)."""
-        normal = D.Normal(self._zero.expand(2), 1.0, validate_args=False)
+        normal = D.Normal(self._dtype_anchor.expand(2), 1.0, validate_args=False)
         return D.Independent(normal, 1)
 
     def p_x_given_z(self, z: Tensor) -> D.Distribution:

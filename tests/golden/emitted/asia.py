@@ -145,7 +145,7 @@ class Asia(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.smokers = nn.Parameter(torch.full((), 0.0))
-        self.register_buffer("_zero", torch.zeros(()), persistent=False)
+        self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
 
     def evidence(self, xray: Tensor, dysp: Tensor) -> Tensor:
         """log p(xray, dysp); xray: [...], dysp: [...] -> [...]."""
@@ -259,11 +259,11 @@ class Asia(nn.Module):
         xray: [...], dysp: [...] -> log_joint [bronc, lung, tub, ...].
         """
         # every value of asia, tub, smoke, lung, bronc
-        asia = every_state(self._zero, 2, (), xray.shape)
-        tub = every_state(self._zero, 2, (), xray.shape)
-        smoke = every_state(self._zero, 2, (), xray.shape)
-        lung = every_state(self._zero, 2, (), xray.shape)
-        bronc = every_state(self._zero, 2, (), xray.shape)
+        asia = every_state(self._dtype_anchor, 2, (), xray.shape)
+        tub = every_state(self._dtype_anchor, 2, (), xray.shape)
+        smoke = every_state(self._dtype_anchor, 2, (), xray.shape)
+        lung = every_state(self._dtype_anchor, 2, (), xray.shape)
+        bronc = every_state(self._dtype_anchor, 2, (), xray.shape)
         # log p(asia)
         log_p_asia = -0.010050335853501442 * (1.0 - asia) - 4.605170185988092 * asia
         # log p(smoke)
@@ -341,7 +341,7 @@ class Asia(nn.Module):
 
     def p_asia(self) -> D.Distribution:
         """p(asia) = Bernoulli(probs=0.01)."""
-        full_like = torch.full_like(self._zero, 0.01)
+        full_like = torch.full_like(self._dtype_anchor, 0.01)
         return D.Bernoulli(probs=full_like, validate_args=False)
 
     def p_smoke(self) -> D.Distribution:
@@ -406,7 +406,7 @@ class Asia(nn.Module):
     def p_xray_dysp(self) -> TableOf:
         """p(xray,dysp), by the values of xray, dysp."""
         xray, dysp = every_combination(
-            self._zero,
+            self._dtype_anchor,
             xray=("boolean", 2),
             dysp=("boolean", 2),
         )

@@ -67,7 +67,7 @@ class BetaVae(nn.Module):
             nn.ReLU(),
             nn.Linear(128, 64),
         )
-        self.register_buffer("_zero", torch.zeros(()), persistent=False)
+        self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
 
     def rec(self, x: Tensor) -> Tensor:
         """E_q[log p(x|z)]; x: [..., 64] -> [...]."""
@@ -150,7 +150,7 @@ class BetaVae(nn.Module):
 
     def p_z(self) -> D.Distribution:
         """p(z) = Normal(loc=0, scale=1)."""
-        normal = D.Normal(self._zero.expand(8), 1.0, validate_args=False)
+        normal = D.Normal(self._dtype_anchor.expand(8), 1.0, validate_args=False)
         return D.Independent(normal, 1)
 
     def p_x_given_z(self, z: Tensor) -> D.Distribution:

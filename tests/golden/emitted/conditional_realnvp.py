@@ -692,14 +692,14 @@ class ConditionalRealnvp(nn.Module):
             ]
             steps.append(AlternatingCouplings(couplings))
         self.f = ComposedTransform(steps, (64,), context=10)
-        self.register_buffer("_zero", torch.zeros(()), persistent=False)
+        self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
 
     def likelihood(self, grey: Tensor, y: Tensor) -> Tensor:
         """log p(grey|y); grey: [..., 64], y: [...] -> [...]."""
         check_shapes("likelihood", grey=(grey, (64,)), y=(y, (), True))
         same_batch("likelihood", grey=(grey, 1), y=(y, 0))
         # log p(grey|y)
-        u, ladj = self.f(grey, F.one_hot(y, 10).to(self._zero.dtype))
+        u, ladj = self.f(grey, F.one_hot(y, 10).to(self._dtype_anchor.dtype))
         return -0.5 * u.square().sum(-1) - 0.5 * 64 * math.log(2 * math.pi) + ladj
 
     def loss(self, grey: Tensor, y: Tensor) -> Tensor:
@@ -729,7 +729,7 @@ class ConditionalRealnvp(nn.Module):
     def log_prob(self, grey: Tensor, y: Tensor) -> Tensor:
         """log p(grey|y); grey: [..., 64], y: [...] -> [...]."""
         check_shapes("log_prob", grey=(grey, (64,)), y=(y, (), True))
-        u, ladj = self.f(grey, F.one_hot(y, 10).to(self._zero.dtype))
+        u, ladj = self.f(grey, F.one_hot(y, 10).to(self._dtype_anchor.dtype))
         return -0.5 * u.square().sum(-1) - 0.5 * 64 * math.log(2 * math.pi) + ladj
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
@@ -740,10 +740,14 @@ class ConditionalRealnvp(nn.Module):
         """p(grey|y) = Flow(Normal(loc=0, scale=1), f(one_hot(y)))."""
         check_shapes("p(grey|y)", y=(y, (), True))
         base = D.Independent(
-            D.Normal(self._zero.expand(*y.shape, 64), 1.0, validate_args=False),
+            D.Normal(self._dtype_anchor.expand(*y.shape, 64), 1.0, validate_args=False),
             1,
         )
-        return FlowDistribution(base, self.f, F.one_hot(y, 10).to(self._zero.dtype))
+        return FlowDistribution(
+            base,
+            self.f,
+            F.one_hot(y, 10).to(self._dtype_anchor.dtype),
+        )
 
     def factor(self, name: str):
         """A factor by its name: call it with its parents for a distribution."""

@@ -62,14 +62,14 @@ class ConditionalVae(nn.Module):
         self.hidden = nn.Sequential(nn.Linear(74, 128), nn.ReLU())
         self.head = nn.Linear(128, 16)
         self.decoder = nn.Sequential(nn.Linear(18, 128), nn.ReLU(), nn.Linear(128, 64))
-        self.register_buffer("_zero", torch.zeros(()), persistent=False)
+        self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
 
     def elbo(self, x: Tensor, y: Tensor) -> Tensor:
         """ELBO[p(x|z,y) p(z) || q(z|x,y)]; x: [..., 64], y: [...] -> [...]."""
         check_shapes("elbo", x=(x, (64,)), y=(y, (), True))
         same_batch("elbo", x=(x, 1), y=(y, 0))
         # q(z|x,y)
-        one_hot = F.one_hot(y, 10).to(self._zero.dtype)
+        one_hot = F.one_hot(y, 10).to(self._dtype_anchor.dtype)
         m, s = self.head(self.hidden(torch.cat((x, one_hot), -1))).chunk(2, -1)
         scale = F.softplus(s)
         # E_{q(z|x,y)}: one pathwise sample of z
@@ -86,7 +86,7 @@ class ConditionalVae(nn.Module):
         """The scalar to minimise: minus the batch mean of elbo."""
         check_shapes("loss", x=(x, (64,)), y=(y, (), True))
         same_batch("loss", x=(x, 1), y=(y, 0))
-        one_hot = F.one_hot(y, 10).to(self._zero.dtype)
+        one_hot = F.one_hot(y, 10).to(self._dtype_anchor.dtype)
         m, s = self.head(self.hidden(torch.cat((x, one_hot), -1))).chunk(2, -1)
         scale = F.softplus(s)
         z = m + scale * torch.randn_like(m)
@@ -123,7 +123,8 @@ class ConditionalVae(nn.Module):
         """log p(z) p(x|z,y); x: [..., 64], y: [...], z: [..., 8] -> [...]."""
         check_shapes("log_prob", x=(x, (64,)), y=(y, (), True), z=(z, (8,)))
         log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
-        logits = self.decoder(torch.cat((z, F.one_hot(y, 10).to(self._zero.dtype)), -1))
+        one_hot = F.one_hot(y, 10).to(self._dtype_anchor.dtype)
+        logits = self.decoder(torch.cat((z, one_hot), -1))
         cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
         return log_p_z - cross_entropy.sum(-1)
 
@@ -133,19 +134,20 @@ class ConditionalVae(nn.Module):
 
     def p_z(self) -> D.Distribution:
         """p(z) = Normal(loc=0, scale=1)."""
-        normal = D.Normal(self._zero.expand(8), 1.0, validate_args=False)
+        normal = D.Normal(self._dtype_anchor.expand(8), 1.0, validate_args=False)
         return D.Independent(normal, 1)
 
     def p_x_given_z_y(self, z: Tensor, y: Tensor) -> D.Distribution:
         """p(x|z,y) = Bernoulli(logits=decoder(z, y))."""
         check_shapes("p(x|z,y)", z=(z, (8,)), y=(y, (), True))
-        logits = self.decoder(torch.cat((z, F.one_hot(y, 10).to(self._zero.dtype)), -1))
+        one_hot = F.one_hot(y, 10).to(self._dtype_anchor.dtype)
+        logits = self.decoder(torch.cat((z, one_hot), -1))
         return D.Independent(D.Bernoulli(logits=logits, validate_args=False), 1)
 
     def q_z_given_x_y(self, x: Tensor, y: Tensor) -> D.Distribution:
         """q(z|x,y) = Normal(loc=m, scale=softplus(s)), m, s = head(hidden(x, y))."""
         check_shapes("q(z|x,y)", x=(x, (64,)), y=(y, (), True))
-        one_hot = F.one_hot(y, 10).to(self._zero.dtype)
+        one_hot = F.one_hot(y, 10).to(self._dtype_anchor.dtype)
         m, s = self.head(self.hidden(torch.cat((x, one_hot), -1))).chunk(2, -1)
         return D.Independent(D.Normal(m, F.softplus(s), validate_args=False), 1)
 

@@ -61,7 +61,7 @@ class DiscreteVae(nn.Module):
         super().__init__()
         self.encoder = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 16))
         self.decoder = nn.Sequential(nn.Linear(16, 128), nn.ReLU(), nn.Linear(128, 64))
-        self.register_buffer("_zero", torch.zeros(()), persistent=False)
+        self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
 
     def elbo(self, x: Tensor) -> Tensor:
         """E_{q(b|x); samples=4}[log p(x|b)] - KL[q(b|x) || p(b)];
@@ -124,7 +124,7 @@ class DiscreteVae(nn.Module):
 
     def p_b(self) -> D.Distribution:
         """p(b) = Bernoulli(probs=0.5)."""
-        full_like = torch.full_like(self._zero.expand(16), 0.5)
+        full_like = torch.full_like(self._dtype_anchor.expand(16), 0.5)
         return D.Independent(D.Bernoulli(probs=full_like, validate_args=False), 1)
 
     def p_x_given_b(self, b: Tensor) -> D.Distribution:

@@ -78,7 +78,7 @@ class EnumeratedVae(nn.Module):
             "table_1",
             torch.tensor([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]),
         )
-        self.register_buffer("_zero", torch.zeros(()), persistent=False)
+        self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
 
     def elbo(self, x: Tensor) -> Tensor:
         """ELBO[p || q]; x: [..., 64] -> [...]."""
@@ -137,7 +137,8 @@ class EnumeratedVae(nn.Module):
     def log_prob(self, x: Tensor, k: Tensor, z: Tensor) -> Tensor:
         """log p(k) p(z|k) p(x|z); x: [..., 64], k: [...], z: [..., 4] -> [...]."""
         check_shapes("log_prob", x=(x, (64,)), k=(k, (), True), z=(z, (4,)))
-        log_p_k = torch.full_like(self._zero, -2.302585092994046).expand(x.shape[:-1])
+        full_like = torch.full_like(self._dtype_anchor, -2.302585092994046)
+        log_p_k = full_like.expand(x.shape[:-1])
         product = -0.5 * (z - self.centres[k]).square().sum(-1)
         log_p_z = product - 0.5 * 4 * math.log(2 * math.pi)
         logits = self.decoder(z)

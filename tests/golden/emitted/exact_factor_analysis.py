@@ -65,7 +65,7 @@ class ExactFactorAnalysis(nn.Module):
             "table_1",
             torch.tensor([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]),
         )
-        self.register_buffer("_zero", torch.zeros(()), persistent=False)
+        self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
 
     def likelihood(self, grey: Tensor) -> Tensor:
         """log p(grey); grey: [..., 64] -> [...]."""
@@ -120,7 +120,7 @@ class ExactFactorAnalysis(nn.Module):
 
     def p_z(self) -> D.Distribution:
         """p(z) = Normal(loc=0, scale=1)."""
-        normal = D.Normal(self._zero.expand(8), 1.0, validate_args=False)
+        normal = D.Normal(self._dtype_anchor.expand(8), 1.0, validate_args=False)
         return D.Independent(normal, 1)
 
     def p_grey_given_z(self, z: Tensor) -> D.Distribution:

@@ -57,7 +57,7 @@ class FactorAnalysis(nn.Module):
         self.free_spread = nn.Parameter(torch.full((8,), -1.0502256128148468))
         self.centre = nn.Parameter(torch.full((64,), 0.0))
         self.free_noise = nn.Parameter(torch.full((64,), -1.0502256128148468))
-        self.register_buffer("_zero", torch.zeros(()), persistent=False)
+        self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
 
     def elbo(self, grey: Tensor) -> Tensor:
         """E_{q(z|grey)}[log p(grey|z)] - KL[q(z|grey) || p(z)];
@@ -120,7 +120,7 @@ class FactorAnalysis(nn.Module):
 
     def p_z(self) -> D.Distribution:
         """p(z) = Normal(loc=0, scale=1)."""
-        normal = D.Normal(self._zero.expand(8), 1.0, validate_args=False)
+        normal = D.Normal(self._dtype_anchor.expand(8), 1.0, validate_args=False)
         return D.Independent(normal, 1)
 
     def p_grey_given_z(self, z: Tensor) -> D.Distribution:

@@ -92,13 +92,13 @@ class Gan(nn.Module):
             nn.LeakyReLU(negative_slope=0.2),
             nn.Linear(64, 1),
         )
-        self.register_buffer("_zero", torch.zeros(()), persistent=False)
+        self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
 
     def js(self, x: Tensor) -> Tensor:
         """JS_d[p(x|z) p(z) || data]; x: [..., 2] -> [...]."""
         check_shapes("js", x=(x, (2,)))
         # E_{p(z,x)}: one pathwise sample of z
-        z = torch.randn_like(self._zero.expand(*x.shape[:-1], 4))
+        z = torch.randn_like(self._dtype_anchor.expand(*x.shape[:-1], 4))
         # p(x|z)
         v = self.generator(z)
         softplus = F.softplus(-self.d(v)[..., 0])
@@ -108,7 +108,7 @@ class Gan(nn.Module):
         """JS_d[p(x|z) p(z) || data; form=nonsaturating]; x: [..., 2] -> [...]."""
         check_shapes("fool", x=(x, (2,)))
         # E_{p(z,x)}: one pathwise sample of z
-        z = torch.randn_like(self._zero.expand(*x.shape[:-1], 4))
+        z = torch.randn_like(self._dtype_anchor.expand(*x.shape[:-1], 4))
         # p(x|z)
         v = self.generator(z)
         return F.softplus(self.d(v)[..., 0])
@@ -125,7 +125,7 @@ class Gan(nn.Module):
         """Every named term, in one pass."""
         check_shapes("terms", x=(x, (2,)))
         # E_{p(z,x)}: one pathwise sample of z
-        z = torch.randn_like(self._zero.expand(*x.shape[:-1], 4))
+        z = torch.randn_like(self._dtype_anchor.expand(*x.shape[:-1], 4))
         # p(x|z)
         v = self.generator(z)
         select = self.d(v)[..., 0]
@@ -155,7 +155,7 @@ class Gan(nn.Module):
 
     def p_z(self) -> D.Distribution:
         """p(z) = Normal(loc=0, scale=1)."""
-        normal = D.Normal(self._zero.expand(4), 1.0, validate_args=False)
+        normal = D.Normal(self._dtype_anchor.expand(4), 1.0, validate_args=False)
         return D.Independent(normal, 1)
 
     def p_x_given_z(self, z: Tensor) -> D.Distribution:

@@ -605,7 +605,7 @@ class Glow(nn.Module):
             ]
         steps.append(MultiScale((4, 4, 4), steps_2, (8, 2, 2)))
         self.f = ComposedTransform(steps, (64,))
-        self.register_buffer("_zero", torch.zeros(()), persistent=False)
+        self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
 
     def likelihood(self, grey: Tensor) -> Tensor:
         """log p(grey); grey: [..., 64] -> [...]."""
@@ -647,7 +647,7 @@ class Glow(nn.Module):
     def p_grey(self) -> D.Distribution:
         """p(grey) = Flow(Normal(loc=0, scale=1), f)."""
         base = D.Independent(
-            D.Normal(self._zero.expand(64), 1.0, validate_args=False),
+            D.Normal(self._dtype_anchor.expand(64), 1.0, validate_args=False),
             1,
         )
         return FlowDistribution(base, self.f)

@@ -58,7 +58,7 @@ class HierarchicalVae(nn.Module):
         self.decode_0 = nn.Sequential(nn.Linear(16, 128), nn.ReLU(), nn.Linear(128, 64))
         self.encode_2 = nn.Sequential(nn.Linear(16, 64), nn.ReLU(), nn.Linear(64, 8))
         self.decode_1 = nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 32))
-        self.register_buffer("_zero", torch.zeros(()), persistent=False)
+        self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
 
     def elbo(self, x: Tensor) -> Tensor:
         """E_q[log p(x|z_1)] - KL[q(z_1|x) q(z_2|z_1) || p(z_1|z_2) p(z_2)];
@@ -156,7 +156,7 @@ class HierarchicalVae(nn.Module):
 
     def p_z_2(self) -> D.Distribution:
         """p(z_2) = Normal(loc=0, scale=1)."""
-        normal = D.Normal(self._zero.expand(4), 1.0, validate_args=False)
+        normal = D.Normal(self._dtype_anchor.expand(4), 1.0, validate_args=False)
         return D.Independent(normal, 1)
 
     def p_z_1_given_z_2(self, z_2: Tensor) -> D.Distribution:

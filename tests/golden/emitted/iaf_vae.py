@@ -1087,7 +1087,7 @@ class IafVae(nn.Module):
                 Reverse(),
             ]
         self.f = ComposedTransform(steps, (8,), context=128)
-        self.register_buffer("_zero", torch.zeros(()), persistent=False)
+        self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
 
     def elbo(self, x: Tensor) -> Tensor:
         """E_{q(z|x)}[log p(x|z)] - KL[q(z|x) || p(z)]; x: [..., 64] -> [...]."""
@@ -1154,7 +1154,7 @@ class IafVae(nn.Module):
 
     def p_z(self) -> D.Distribution:
         """p(z) = Normal(loc=0, scale=1)."""
-        normal = D.Normal(self._zero.expand(8), 1.0, validate_args=False)
+        normal = D.Normal(self._dtype_anchor.expand(8), 1.0, validate_args=False)
         return D.Independent(normal, 1)
 
     def p_x_given_z(self, z: Tensor) -> D.Distribution:

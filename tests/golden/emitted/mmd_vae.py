@@ -84,7 +84,7 @@ class MmdVae(nn.Module):
         self.loc = nn.Linear(128, 8)
         self.scale = nn.Sequential(nn.Linear(128, 8), nn.Softplus())
         self.decoder = nn.Sequential(nn.Linear(8, 128), nn.ReLU(), nn.Linear(128, 64))
-        self.register_buffer("_zero", torch.zeros(()), persistent=False)
+        self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
 
     def rec(self, x: Tensor) -> Tensor:
         """E_q[log p(x|z)]; x: [..., 64] -> [...]."""
@@ -102,7 +102,7 @@ class MmdVae(nn.Module):
         check_shapes("mmd", x=(x, (64,)))
         z = self._draw_z(x)
         # E_{p(z)}: one pathwise sample of z
-        z_2 = torch.randn_like(self._zero.expand(*x.shape[:-1], 8))
+        z_2 = torch.randn_like(self._dtype_anchor.expand(*x.shape[:-1], 8))
         return imq_mmd(z.reshape(-1, 8), z_2.reshape(-1, 8), (1.0, 2.0, 4.0))
 
     def goal(self, x: Tensor) -> Tensor:
@@ -114,7 +114,7 @@ class MmdVae(nn.Module):
         check_shapes("loss", x=(x, (64,)))
         z = self._draw_z(x)
         logits = self.decoder(z)
-        z_2 = torch.randn_like(self._zero.expand(*x.shape[:-1], 8))
+        z_2 = torch.randn_like(self._dtype_anchor.expand(*x.shape[:-1], 8))
         mmd = imq_mmd(z.reshape(-1, 8), z_2.reshape(-1, 8), (1.0, 2.0, 4.0))
         cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
         return cross_entropy / x.shape[:-1].numel() + 100.0 * mmd
@@ -128,7 +128,7 @@ class MmdVae(nn.Module):
         cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
         log_p_x = -cross_entropy.sum(-1)
         # E_{p(z)}: one pathwise sample of z
-        z_2 = torch.randn_like(self._zero.expand(*x.shape[:-1], 8))
+        z_2 = torch.randn_like(self._dtype_anchor.expand(*x.shape[:-1], 8))
         # MMD[q(z|x) || p(z)]
         mmd = imq_mmd(z.reshape(-1, 8), z_2.reshape(-1, 8), (1.0, 2.0, 4.0))
         return {"rec": log_p_x, "mmd": mmd, "goal": log_p_x - 100.0 * mmd}
@@ -168,7 +168,7 @@ class MmdVae(nn.Module):
 
     def p_z(self) -> D.Distribution:
         """p(z) = Normal(loc=0, scale=1)."""
-        normal = D.Normal(self._zero.expand(8), 1.0, validate_args=False)
+        normal = D.Normal(self._dtype_anchor.expand(8), 1.0, validate_args=False)
         return D.Independent(normal, 1)
 
     def p_x_given_z(self, z: Tensor) -> D.Distribution:

@@ -143,7 +143,7 @@ class Mmvae(nn.Module):
         self.label = nn.Sequential(nn.Linear(10, 32), nn.ReLU())
         self.l_loc = nn.Linear(32, 8)
         self.l_scale = nn.Sequential(nn.Linear(32, 8), nn.Softplus())
-        self.register_buffer("_zero", torch.zeros(()), persistent=False)
+        self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
 
     def elbo(self, x: Tensor, y: Tensor) -> Tensor:
         """E_{q(z|x,y)}[log p(x|z) p(y|z)] - KL[q(z|x,y) || p(z)];
@@ -165,7 +165,7 @@ class Mmvae(nn.Module):
         column = y.unsqueeze(-1)
         log_p_y = p_logits_y.log_softmax(-1).gather(-1, column).squeeze(-1)
         # q_y(z|y)
-        h_2 = self.label(F.one_hot(y, 10).to(self._zero.dtype))
+        h_2 = self.label(F.one_hot(y, 10).to(self._dtype_anchor.dtype))
         q_y_loc_z, q_y_scale_z = self.l_loc(h_2), self.l_scale(h_2)
         # E_{q_y(z|y)}: one pathwise sample of z
         noise_2 = torch.randn_like(q_y_loc_z)
@@ -215,7 +215,7 @@ class Mmvae(nn.Module):
         z = q_x_loc_z + q_x_scale_z * noise
         p_logits_x = self.pixels(z)
         p_logits_y = self.classes(z)
-        h_2 = self.label(F.one_hot(y, 10).to(self._zero.dtype))
+        h_2 = self.label(F.one_hot(y, 10).to(self._dtype_anchor.dtype))
         q_y_loc_z, q_y_scale_z = self.l_loc(h_2), self.l_scale(h_2)
         noise_2 = torch.randn_like(q_y_loc_z)
         z_2 = q_y_loc_z + q_y_scale_z * noise_2
@@ -305,7 +305,7 @@ class Mmvae(nn.Module):
 
     def p_z(self) -> D.Distribution:
         """p(z) = Normal(loc=0, scale=1)."""
-        normal = D.Normal(self._zero.expand(8), 1.0, validate_args=False)
+        normal = D.Normal(self._dtype_anchor.expand(8), 1.0, validate_args=False)
         return D.Independent(normal, 1)
 
     def p_x_given_z(self, z: Tensor) -> D.Distribution:
@@ -328,7 +328,7 @@ class Mmvae(nn.Module):
     def q_y_z_given_y(self, y: Tensor) -> D.Distribution:
         """q_y(z|y) = Normal(loc=l_loc(h), scale=l_scale(h)), h = label(one_hot(y))."""
         check_shapes("q_y(z|y)", y=(y, (), True))
-        h = self.label(F.one_hot(y, 10).to(self._zero.dtype))
+        h = self.label(F.one_hot(y, 10).to(self._dtype_anchor.dtype))
         normal = D.Normal(self.l_loc(h), self.l_scale(h), validate_args=False)
         return D.Independent(normal, 1)
 

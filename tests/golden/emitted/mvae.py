@@ -116,7 +116,7 @@ class Mvae(nn.Module):
         self.l_scale = nn.Sequential(nn.Linear(32, 8), nn.Softplus())
         self.pixels = nn.Sequential(nn.Linear(8, 128), nn.ReLU(), nn.Linear(128, 64))
         self.classes = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 10))
-        self.register_buffer("_zero", torch.zeros(()), persistent=False)
+        self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
 
     def both(self, x: Tensor, y: Tensor) -> Tensor:
         """ELBO[p || q_both(z|x,y)]; x: [..., 64], y: [...] -> [...]."""
@@ -125,7 +125,7 @@ class Mvae(nn.Module):
         # q_both(z|x,y)
         h_expert1 = self.image(x)
         square = self.i_scale(h_expert1).square()
-        h_expert2 = self.label(F.one_hot(y, 10).to(self._zero.dtype))
+        h_expert2 = self.label(F.one_hot(y, 10).to(self._dtype_anchor.dtype))
         square_2 = self.l_scale(h_expert2).square()
         ratio = self.l_loc(h_expert2) / square_2
         total = 1.0 / square + 1.0 / square_2 + 1.0
@@ -166,7 +166,7 @@ class Mvae(nn.Module):
         """ELBO[p(y|z) p(z) || q_label(z|y)]; y: [...] -> [...]."""
         check_shapes("named", y=(y, (), True))
         # q_label(z|y)
-        h_expert1 = self.label(F.one_hot(y, 10).to(self._zero.dtype))
+        h_expert1 = self.label(F.one_hot(y, 10).to(self._dtype_anchor.dtype))
         square = self.l_scale(h_expert1).square()
         total = 1.0 / square + 1.0
         loc = self.l_loc(h_expert1) / square / total
@@ -191,7 +191,7 @@ class Mvae(nn.Module):
         h_expert1 = self.image(x)
         square = self.i_scale(h_expert1).square()
         ratio = self.i_loc(h_expert1) / square
-        h_expert2 = self.label(F.one_hot(y, 10).to(self._zero.dtype))
+        h_expert2 = self.label(F.one_hot(y, 10).to(self._dtype_anchor.dtype))
         square_2 = self.l_scale(h_expert2).square()
         ratio_2 = self.l_loc(h_expert2) / square_2
         ratio_3 = 1.0 / square
@@ -250,7 +250,7 @@ class Mvae(nn.Module):
         h_expert1 = self.image(x)
         square = self.i_scale(h_expert1).square()
         ratio = self.i_loc(h_expert1) / square
-        h_expert2 = self.label(F.one_hot(y, 10).to(self._zero.dtype))
+        h_expert2 = self.label(F.one_hot(y, 10).to(self._dtype_anchor.dtype))
         square_2 = self.l_scale(h_expert2).square()
         ratio_2 = self.l_loc(h_expert2) / square_2
         ratio_3 = 1.0 / square
@@ -335,7 +335,7 @@ class Mvae(nn.Module):
 
     def p_z(self) -> D.Distribution:
         """p(z) = Normal(loc=0, scale=1)."""
-        normal = D.Normal(self._zero.expand(8), 1.0, validate_args=False)
+        normal = D.Normal(self._dtype_anchor.expand(8), 1.0, validate_args=False)
         return D.Independent(normal, 1)
 
     def p_x_given_z(self, z: Tensor) -> D.Distribution:
@@ -358,7 +358,7 @@ class Mvae(nn.Module):
     def q_y_z_given_y(self, y: Tensor) -> D.Distribution:
         """q_y(z|y) = Normal(loc=l_loc(h), scale=l_scale(h)), h = label(one_hot(y))."""
         check_shapes("q_y(z|y)", y=(y, (), True))
-        h = self.label(F.one_hot(y, 10).to(self._zero.dtype))
+        h = self.label(F.one_hot(y, 10).to(self._dtype_anchor.dtype))
         normal = D.Normal(self.l_loc(h), self.l_scale(h), validate_args=False)
         return D.Independent(normal, 1)
 
@@ -385,7 +385,7 @@ class Mvae(nn.Module):
         check_shapes("q_both(z|x,y)", x=(x, (64,)), y=(y, (), True))
         h_expert1 = self.image(x)
         square = self.i_scale(h_expert1).square()
-        h_expert2 = self.label(F.one_hot(y, 10).to(self._zero.dtype))
+        h_expert2 = self.label(F.one_hot(y, 10).to(self._dtype_anchor.dtype))
         square_2 = self.l_scale(h_expert2).square()
         ratio = self.l_loc(h_expert2) / square_2
         total = 1.0 / square + 1.0 / square_2 + 1.0
@@ -410,7 +410,7 @@ class Mvae(nn.Module):
         square(l_scale(h_expert1)) + 1 / square(1))), h_expert1 = label(one_hot(y)).
         """
         check_shapes("q_label(z|y)", y=(y, (), True))
-        h_expert1 = self.label(F.one_hot(y, 10).to(self._zero.dtype))
+        h_expert1 = self.label(F.one_hot(y, 10).to(self._dtype_anchor.dtype))
         square = self.l_scale(h_expert1).square()
         total = 1.0 / square + 1.0
         loc = self.l_loc(h_expert1) / square / total

@@ -342,12 +342,12 @@ class PlanarBanana(nn.Module):
         for _ in range(8):
             steps.append(Planar(2, hidden=(64, 64), act=nn.ReLU))
         self.f = ComposedTransform(steps, (2,))
-        self.register_buffer("_zero", torch.zeros(()), persistent=False)
+        self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
 
     def evidence(self) -> Tensor:
         """E_{q(z); samples=256}[log p(z) - log q(z)]; -> a scalar."""
         # E_{q(z)}: 256 pathwise samples of z
-        u = torch.randn_like(self._zero.expand(256, 2))
+        u = torch.randn_like(self._dtype_anchor.expand(256, 2))
         z, ladj = self.f(u)
         # log p(z), up to a constant
         select = z[..., 0]
@@ -359,7 +359,7 @@ class PlanarBanana(nn.Module):
 
     def loss(self) -> Tensor:
         """The scalar to minimise: minus evidence."""
-        u = torch.randn_like(self._zero.expand(256, 2))
+        u = torch.randn_like(self._dtype_anchor.expand(256, 2))
         z, ladj = self.f(u)
         select = z[..., 0]
         ratio = (z[..., 1] - 0.5 * select.square() + 2.0) / 0.5
@@ -396,7 +396,7 @@ class PlanarBanana(nn.Module):
     def q_z(self) -> D.Distribution:
         """q(z) = Flow(Normal(loc=0, scale=1), f.inv)."""
         base = D.Independent(
-            D.Normal(self._zero.expand(2), 1.0, validate_args=False),
+            D.Normal(self._dtype_anchor.expand(2), 1.0, validate_args=False),
             1,
         )
         return FlowDistribution(base, self.f, inverted=True)

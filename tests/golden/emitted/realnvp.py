@@ -543,7 +543,7 @@ class Realnvp(nn.Module):
                 ),
             ]
         self.f = ComposedTransform([AlternatingCouplings(couplings)], (2,))
-        self.register_buffer("_zero", torch.zeros(()), persistent=False)
+        self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
 
     def likelihood(self, x: Tensor) -> Tensor:
         """log p(x); x: [..., 2] -> [...]."""
@@ -585,7 +585,7 @@ class Realnvp(nn.Module):
     def p_x(self) -> D.Distribution:
         """p(x) = Flow(Normal(loc=0, scale=1), f)."""
         base = D.Independent(
-            D.Normal(self._zero.expand(2), 1.0, validate_args=False),
+            D.Normal(self._dtype_anchor.expand(2), 1.0, validate_args=False),
             1,
         )
         return FlowDistribution(base, self.f)

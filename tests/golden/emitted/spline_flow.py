@@ -1216,7 +1216,7 @@ class SplineFlow(nn.Module):
                 Reverse(),
             ]
         self.f = ComposedTransform(steps, (2,))
-        self.register_buffer("_zero", torch.zeros(()), persistent=False)
+        self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
 
     def likelihood(self, x: Tensor) -> Tensor:
         """log p(x); x: [..., 2] -> [...]."""
@@ -1258,7 +1258,7 @@ class SplineFlow(nn.Module):
     def p_x(self) -> D.Distribution:
         """p(x) = Flow(Normal(loc=0, scale=1), f)."""
         base = D.Independent(
-            D.Normal(self._zero.expand(2), 1.0, validate_args=False),
+            D.Normal(self._dtype_anchor.expand(2), 1.0, validate_args=False),
             1,
         )
         return FlowDistribution(base, self.f)

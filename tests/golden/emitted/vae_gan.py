@@ -84,7 +84,7 @@ class VaeGan(nn.Module):
         )
         self.decoder = nn.Sequential(nn.Linear(8, 128), nn.ReLU(), nn.Linear(128, 64))
         self.verdict = nn.utils.parametrizations.spectral_norm(nn.Linear(64, 1))
-        self.register_buffer("_zero", torch.zeros(()), persistent=False)
+        self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
 
     def kl(self, x: Tensor) -> Tensor:
         """KL[q(z|x) || p(z)]; x: [..., 64] -> [...]."""
@@ -197,7 +197,7 @@ class VaeGan(nn.Module):
         x: [..., 64] -> verdict_out [...].
         """
         # E_{p(z,x)}: one pathwise sample of z
-        z = torch.randn_like(self._zero.expand(*x.shape[:-1], 8))
+        z = torch.randn_like(self._dtype_anchor.expand(*x.shape[:-1], 8))
         # p(x|z)
         v = self.decoder(z)
         return self.verdict(self.features(v))[..., 0]
@@ -208,7 +208,7 @@ class VaeGan(nn.Module):
 
     def p_z(self) -> D.Distribution:
         """p(z) = Normal(loc=0, scale=1)."""
-        normal = D.Normal(self._zero.expand(8), 1.0, validate_args=False)
+        normal = D.Normal(self._dtype_anchor.expand(8), 1.0, validate_args=False)
         return D.Independent(normal, 1)
 
     def p_x_given_z(self, z: Tensor) -> D.Distribution:

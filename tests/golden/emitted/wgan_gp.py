@@ -101,13 +101,13 @@ class WganGp(nn.Module):
             nn.LeakyReLU(negative_slope=0.2),
             nn.Linear(64, 1),
         )
-        self.register_buffer("_zero", torch.zeros(()), persistent=False)
+        self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
 
     def distance(self, x: Tensor) -> Tensor:
         """W_critic[p(x|z) p(z) || data; penalty=1]; x: [..., 2] -> [...]."""
         check_shapes("distance", x=(x, (2,)))
         # E_{p(z,x)}: one pathwise sample of z
-        z = torch.randn_like(self._zero.expand(*x.shape[:-1], 4))
+        z = torch.randn_like(self._dtype_anchor.expand(*x.shape[:-1], 4))
         # p(x|z)
         v = self.generator(z)
         # gradient penalty of critic
@@ -119,7 +119,7 @@ class WganGp(nn.Module):
         """W_critic[p(x|z) p(z) || data]; x: [..., 2] -> [...]."""
         check_shapes("gap", x=(x, (2,)))
         # E_{p(z,x)}: one pathwise sample of z
-        z = torch.randn_like(self._zero.expand(*x.shape[:-1], 4))
+        z = torch.randn_like(self._dtype_anchor.expand(*x.shape[:-1], 4))
         # p(x|z)
         v = self.generator(z)
         return self.critic(v)[..., 0] - self.critic(x)[..., 0]
@@ -136,7 +136,7 @@ class WganGp(nn.Module):
         """Every named term, in one pass."""
         check_shapes("terms", x=(x, (2,)))
         # E_{p(z,x)}: one pathwise sample of z
-        z = torch.randn_like(self._zero.expand(*x.shape[:-1], 4))
+        z = torch.randn_like(self._dtype_anchor.expand(*x.shape[:-1], 4))
         # p(x|z)
         v = self.generator(z)
         # gradient penalty of critic
@@ -165,7 +165,7 @@ class WganGp(nn.Module):
 
     def p_z(self) -> D.Distribution:
         """p(z) = Normal(loc=0, scale=1)."""
-        normal = D.Normal(self._zero.expand(4), 1.0, validate_args=False)
+        normal = D.Normal(self._dtype_anchor.expand(4), 1.0, validate_args=False)
         return D.Independent(normal, 1)
 
     def p_x_given_z(self, z: Tensor) -> D.Distribution:

@@ -33,7 +33,7 @@ class ConstantTable:
 
 
 @dataclass
-class Tensors:
+class ModuleAttributes:
     """What the class owns. `used` keeps the order of first use; `constants` are named by the order they appear."""
 
     model: Model
@@ -60,8 +60,7 @@ class Tensors:
         return segment.attribute
 
     def extern(self, name: str, inputs: tuple[tuple[tuple[int, ...], bool], ...] = ()) -> str:
-        """Attribute of a net or factor supplied from Python, with "
-        "the shapes it is called with (and which are indices)."""
+        """Attribute of a net or factor that Python supplies, with the shapes it takes and which of them are indices."""
         self.externs.setdefault(name, inputs)
         return name
 
@@ -91,7 +90,7 @@ class Tensors:
 
     def like(self, builder: Builder) -> Value:
         """A tensor that says where and in which precision to make others."""
-        return builder.attribute("_zero", ())
+        return builder.attribute("_dtype_anchor", ())
 
 
 def is_mapped(tensor: TensorValue) -> bool:
