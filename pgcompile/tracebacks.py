@@ -58,7 +58,7 @@ def explain_error(error: BaseException, source_map: SourceMap | None = None) -> 
 
 
 def _is_emitted(frame: TracebackType) -> bool:
-    """Whether a frame runs in a file that says on its first lines that it was compiled."""
+    """True if a frame runs in a file that says on its first lines that it was compiled."""
     return "compiled by pgcompile" in str(frame.tb_frame.f_globals.get("__doc__") or "")
 
 

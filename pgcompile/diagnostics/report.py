@@ -10,7 +10,7 @@ from pgcompile.diagnostics.suppressions import allowed_ranges, is_allowed
 
 
 class Severity(Enum):
-    """How much a diagnostic matters."""
+    """The severity of a diagnostic."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -149,7 +149,7 @@ class Sink:
 
     @property
     def has_errors(self) -> bool:
-        """Whether the program cannot be compiled."""
+        """True if the program cannot be compiled."""
         return any(d.severity is Severity.ERROR for d in self._found.values())
 
 

@@ -35,7 +35,7 @@ def allowed_ranges(source: Source) -> list[tuple[int, int, dict[str, Span]]]:
 
 
 def is_allowed(code: str, span: Span, allowed: list[tuple[int, int, dict[str, Span]]]) -> bool:
-    """Whether a comment at this place allows the code."""
+    """True if a comment at this place allows the code."""
     return any(start <= span.start <= end and code in codes for start, end, codes in allowed)
 
 

@@ -41,7 +41,7 @@ def circle_of(distribution: Distribution, model: Model) -> list[Variable] | None
 
 
 def _made_from(variable: Variable, model: Model) -> Sequence[Variable]:
-    """What a deterministic variable is computed from; nothing for any other variable."""
+    """The arguments of a deterministic variable; nothing for any other variable."""
     factor = model.deterministic.get(variable.name)
     if factor is None or not variable.is_named or not isinstance(factor.definition, Deterministic):
         return ()

@@ -15,7 +15,7 @@ from pgcompile.model.variable import Variable
 
 @dataclass(frozen=True)
 class Elimination:
-    """How variables are summed out.
+    """An order in which variables are summed out.
 
     Args:
         steps: what is summed at once, in order.

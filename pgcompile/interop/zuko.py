@@ -128,7 +128,7 @@ def _slots(flow: nn.Module) -> Iterator[Slot]:
 
 
 def _kind(transform: Any) -> str:
-    """What a transform is: by the classes it is made from, whose copies in emitted modules are other classes."""
+    """The kind of a transform, by the classes it is made from, whose copies in emitted modules are other classes."""
     names = {base.__name__ for base in type(transform).__mro__}
     for name in ("Coupling", "Autoregressive", "Elementwise", "Rotation", "Continuous", "Softclip"):
         if name in names:
@@ -164,7 +164,7 @@ def _orders(net: Any) -> list[tuple[Tensor | None, Tensor | None]]:
 
 
 def _unsort(tensor: Tensor, order: Tensor | None, dim: int) -> Tensor:
-    """What stands here at i goes there to order[i]."""
+    """The permutation that takes position i here to position order[i] there."""
     return tensor if order is None else tensor.index_select(dim, torch.argsort(order).to(tensor.device))
 
 
@@ -248,7 +248,7 @@ def _mixture(flow: Any) -> Iterator[Slot]:
 
 
 def _masks(flow: nn.Module) -> dict[str, Tensor]:
-    """What zuko derives from a build and saves: masks and orders of masked nets, times of continuous flows."""
+    """Entries that zuko derives from a build and saves: masks and orders of masked nets, times of continuous flows."""
     found: dict[str, Tensor] = {}
     if _is_mixture(flow):
         return found

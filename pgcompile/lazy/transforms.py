@@ -33,7 +33,7 @@ class Composed(Transform):
 
     @property
     def bijective(self) -> bool:  # type: ignore[override]
-        """Whether every part is."""
+        """True if every part is."""
         return all(t.bijective for t in self.transforms)
 
     @property

@@ -77,7 +77,7 @@ class Unconditional(nn.Module):
         self.arguments = _Arguments(args, kwargs, buffer=buffer)
 
     def forward(self, context: Any = None) -> Any:
-        """What `make` gives, whatever the context."""
+        """The object that `make` gives, whatever the context."""
         args, kwargs = self.arguments()
         return self.make(*args, **kwargs)
 

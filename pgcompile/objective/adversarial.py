@@ -169,7 +169,7 @@ class Adversarial:
         return (other, one, found) if data_left else (one, other, found)
 
     def _compared(self, side: Distribution, net: Net | ExternNetwork) -> tuple[Variable, ...]:
-        """What the net names, or else the variables that nothing of the side is conditioned on."""
+        """The variables that the net names, or else the variables that nothing of the side is conditioned on."""
         named = variables(net.inputs or ())
         if named and all(variable in side.targets for variable in named):
             return named
@@ -177,7 +177,7 @@ class Adversarial:
         return tuple(t for t in side.targets if t not in above) or side.targets
 
     def _penalised(self, expr: tree.Functional, net: Net | ExternNetwork) -> bool:
-        """Whether a net that is given a gradient penalty has one that can be computed; reported otherwise."""
+        """True if a net that is given a gradient penalty has one that can be computed; reported otherwise."""
         option = next((o for o in expr.options if o.name == "penalty"), None)
         layers = isinstance(net, Net) and all(
             isinstance(s, ModuleSegment) and s.batch_rank is None and not s.cell_states for s in net.segments or ()

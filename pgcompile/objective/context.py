@@ -1,4 +1,4 @@
-"""What the terms of one objective share while it is resolved."""
+"""The context that the terms of one objective share while it is resolved."""
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from pgcompile.objective.terms import Estimator, Term, draws_of
 
 @dataclass(frozen=True)
 class Context:
-    """What the whole formula says about its parts.
+    """The context that the whole formula gives its parts.
 
     Args:
         counted: `(p, targets of q)` for every `KL[q || p]`: a bare `log p` is the rest of p.

@@ -100,7 +100,7 @@ def _distribution(whole: "Objectives", expr: tree.Expr, env: Env, context: Conte
 
 
 def scorable(whole: "Objectives", distribution: Distribution, span: Span) -> bool:
-    """Whether the log-density is exact: no hidden variable is left that a factor conditions on."""
+    """True if the log-density is exact: no hidden variable is left that a factor conditions on."""
     left = drop_barren(distribution)
     for atom in left.atoms:
         unscored = kind_of(atom.factor).unscored(atom.factor.definition)
@@ -135,7 +135,7 @@ def _largest_table(whole: "Objectives", distribution: Distribution) -> int | Non
 
 
 def _fits(whole: "Objectives", distribution: Distribution, largest: int, span: Span) -> bool:
-    """Whether a marginal's table is small enough; large ones are reported."""
+    """True if a marginal's table is small enough; large ones are reported."""
     what = f"the log-density of {distribution.label} needs a table of {largest:,} entries"
     if largest > LIMIT:
         whole.sink.add(

@@ -1,4 +1,4 @@
-"""Which variables a term speaks of, where each comes from, and what depends on what."""
+"""The variables of a term, where each comes from, and what depends on what."""
 
 from collections.abc import Iterable, Iterator
 
@@ -14,7 +14,7 @@ Place = tuple[Variable, Env]
 
 
 def formula_parents(variable: Variable, model: Model) -> tuple[Variable, ...] | None:
-    """What a deterministic variable is computed from; None for any other variable."""
+    """The arguments of a deterministic variable; None for any other variable."""
     factor = model.deterministic.get(variable.name) if variable.is_named else None
     return None if factor is None else variables(factor.parents)
 
@@ -59,7 +59,7 @@ def mentioned(term: Term, model: Model) -> list[Place]:
 
 
 def _of_draw(draw: Draw) -> list[Place]:
-    """What a draw is conditioned on, and the data that it is taken from."""
+    """The variables that a draw is conditioned on, and the data that it is taken from."""
     data = [t for a in draw.distribution.atoms if a.factor.is_data for t in a.targets]
     return [(v, draw.inside) for v in (*draw.distribution.parents, *data)]
 
@@ -92,7 +92,7 @@ def observed_variables(term: Term, model: Model) -> set[str]:
 
 
 def depends_on(place: Place, draw: Draw, blocked: set[Variable], model: Model) -> bool:
-    """Whether a variable, through deterministic ones and other draws, depends on some variables of a draw."""
+    """True if a variable, through deterministic ones and other draws, depends on some variables of a draw."""
     pending, seen = [place], set()
     while pending:
         here = pending.pop()
@@ -113,5 +113,5 @@ def depends_on(place: Place, draw: Draw, blocked: set[Variable], model: Model) -
 
 
 def speaks_of(term: Term, draw: Draw, drawn: set[Variable], model: Model) -> bool:
-    """Whether a term depends on some variables of a draw."""
+    """True if a term depends on some variables of a draw."""
     return any(depends_on(place, draw, drawn, model) for inner in terms.walk(term) for place in mentioned(inner, model))

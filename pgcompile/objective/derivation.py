@@ -21,7 +21,7 @@ class Step:
     after: str
     why: str
     formula: Expr | None = field(default=None, compare=False)
-    """What `after` says, where it is a formula."""
+    """The formula that `after` prints, where it is one."""
     span: Span | None = field(default=None, compare=False)
     """The part of the objective that it rewrites."""
 

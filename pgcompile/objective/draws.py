@@ -69,7 +69,7 @@ def average(
 
 
 def _body(whole: "Objectives", expr: tree.Expectation, over: Distribution, inner: Env, context: Context) -> Term | None:
-    """What is averaged; a warning where it does not depend on what is drawn."""
+    """The body of an expectation; a warning where it does not depend on what is drawn."""
     body = whole.term(expr.body, inner, context)
     if body is None:
         return None
@@ -146,7 +146,7 @@ def _is_in_circle(whole: "Objectives", over: Distribution, span: Span) -> bool:
 
 
 def _is_baseline(whole: "Objectives", expr: tree.Expr | None, over: Distribution, env: Env) -> bool:
-    """Whether a baseline is one number a data point that does not depend on what is drawn."""
+    """True if a baseline is one number a data point that does not depend on what is drawn."""
     if expr is None:
         return True
     inside = closure(variables_in(expr, whole.model), whole.model) & {*over.targets}
@@ -176,7 +176,7 @@ def _is_baseline(whole: "Objectives", expr: tree.Expr | None, over: Distribution
 
 
 def baselines_apart(whole: "Objectives", term: Term) -> bool:
-    """Whether learned baselines share nothing with what they stand for: fitting them would train it."""
+    """True if learned baselines share nothing with what they stand for: fitting them would train it."""
     inside = {n for t in terms.walk(term) if isinstance(t, terms.Pointwise) for n in learned_in(t.expr, whole.model)}
     return all(
         _is_apart(whole, draw.estimator.baseline, inside)

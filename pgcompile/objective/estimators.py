@@ -1,4 +1,4 @@
-"""How the gradient of an expectation is estimated: exactly by enumeration, pathwise, or by the score function.
+"""Gradient estimators of expectations: exactly by enumeration, pathwise, or by the score function.
 
 A draw without a plan that has a gradient would train nothing, silently; so every draw gets one, or a report.
 """
@@ -26,7 +26,7 @@ _RELAXABLE = ("Bernoulli", "OneHotCategorical")
 
 @dataclass(frozen=True)
 class Plan:
-    """What is decided about one draw; see `terms.Draw`."""
+    """The decisions about one draw; see `terms.Draw`."""
 
     samples: int
     enumerated: tuple[Variable, ...] = ()
@@ -158,7 +158,7 @@ def _without_effect(
 
 
 def _stands_alone(over: Distribution, estimator: Estimator, env: Env, model: Model, sink: Sink, span: Span) -> bool:
-    """Whether detaching the parameters of the drawn factors cuts no path but that of what is learned in them."""
+    """True if detaching the parameters of the drawn factors cuts no path but that of what is learned in them."""
     for atom in over.atoms:
         if flows_of(atom.factor):
             sink.add(
@@ -206,7 +206,7 @@ def _posterior(
 
 
 def learned_upstream(atom: FactorInstance, over: Distribution, env: Env, model: Model) -> set[str]:
-    """What is learned in what a variable is drawn from: its factor's nets and params, and those above it."""
+    """The learnables that a variable is drawn with: its factor's nets and params, and those above it."""
     generators = {t: a for a in over.atoms for t in a.targets}
     found: set[str] = set()
     stack: list[tuple[FactorInstance, dict[Variable, FactorInstance], Env]] = [(atom, generators, env)]

@@ -1,4 +1,4 @@
-"""What an objective is made of once its terms are a formula: leaves, and the heads that stand over them."""
+"""The parts of an objective once its terms are a formula: leaves, and the heads that stand over them."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -58,7 +58,7 @@ class LogDensityLeaf:
     atom: FactorInstance
     env: Env
     detached: bool = False
-    """Whether its parameters pass no gradient (Roeder et al. 2017: sticking the landing)."""
+    """True if its parameters pass no gradient (Roeder et al. 2017: sticking the landing)."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class ClosedLeaf:
     label: str
     touches: tuple[Place, ...]
     shape: tuple[int, ...] | None = None
-    """What the formula is summed over; None stands for the elements of the atom's variable."""
+    """The shape that the formula is summed over; None stands for the elements of the atom's variable."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class NamedLeaf:
 
 @dataclass(frozen=True)
 class DiscrepancyLeaf:
-    """How far samples are apart."""
+    """A discrepancy between samples."""
 
     term: terms.Discrepancy
 
@@ -148,7 +148,7 @@ def variables_of(leaf: Leaf) -> list[Place]:
 
 
 def is_own(leaf: LogDensityLeaf) -> bool:
-    """Whether a log-density is of a variable that its own factor drew."""
+    """True if a log-density is of a variable that its own factor drew."""
     draw = leaf.env.get(leaf.atom.targets[0])
     return draw is not None and leaf.atom in draw.distribution.atoms
 

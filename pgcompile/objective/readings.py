@@ -1,4 +1,4 @@
-"""What a whole formula says about its parts: densities that a divergence counts, options, and bare names."""
+"""The context that a whole formula gives its parts: densities that a divergence counts, options, and bare names."""
 
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def context_of(whole: "Objectives", name: str) -> Context:
-    """What the formulas that an objective is a part of say about it, so that it is the same in each of them."""
+    """The context of an objective in the formulas that it is a part of, so that it is the same in each of them."""
     if name not in whole.contexts:
         own = whole.model.objectives[name].expr
         around = [o.expr for o in whole.model.objectives.values() if own in expanded(whole, o.expr)]
@@ -67,7 +67,7 @@ def expanded(whole: "Objectives", expr: tree.Expr) -> tuple[tree.Expr, ...]:
 
 
 def averages(whole: "Objectives", expr: tree.Expr) -> bool:
-    """Whether a formula averages over draws, itself or in an objective that it names."""
+    """True if a formula averages over draws, itself or in an objective that it names."""
     return any(isinstance(n, tree.Expectation | tree.Functional) for n in tree.walk(expanded(whole, expr)))
 
 
@@ -77,7 +77,7 @@ def _quietly(whole: "Objectives", expr: tree.Expr) -> Distribution | None:
 
 
 def note_readings(whole: "Objectives", name: str, expr: tree.Expr) -> None:
-    """How the bare names of a formula were read, as one note with the full spelling."""
+    """The readings of the bare names of a formula, as one note with the full spelling."""
     inside = sorted(
         (s, text) for s, text in whole.readings.items() if expr.span.start <= s.start and s.end <= expr.span.end
     )

@@ -1,4 +1,4 @@
-"""Which draws are left in a rewritten objective."""
+"""The draws that are left in a rewritten objective."""
 
 from pgcompile.model.factors import FactorInstance
 from pgcompile.model.model import Model

@@ -114,7 +114,7 @@ class Objectives:
         return " ".join(self.sink.source.snippet(expr.span).split())
 
     def is_plain(self, expr: tree.Expr) -> bool:
-        """Whether an expression speaks of variables and nets only."""
+        """True if an expression speaks of variables and nets only."""
         for node in tree.walk(expr):
             match node:
                 case tree.Expectation() | tree.Functional() | tree.Integral() | tree.Rename():
@@ -137,7 +137,7 @@ class Objectives:
         return True
 
     def _is_per_example(self, call: tree.Call) -> bool:
-        """Whether `mean(f)` is over the batch: f is one number a data point already."""
+        """True if `mean(f)` is over the batch: f is one number a data point already."""
         if len(call.args) != 1 or evaluate(call.args[0].value, self.model.constants) is not None:
             return False
         quiet = Typer(self.model, Sink(self.sink.source))
@@ -204,7 +204,7 @@ class Objectives:
 
 
 def _functional_help(expr: tree.Expr) -> str:
-    """What `Entropy[q]` is called here, where a name before square brackets is known."""
+    """The word of the language for `Entropy[q]`, where a name before square brackets is known."""
     words = functionals()
     known = f"divergences and bounds are {', '.join(f.usage for f in words.values() if not f.takes_net)}"
     if isinstance(expr, tree.Index) and isinstance(expr.base, tree.Name):

@@ -14,7 +14,7 @@ from pgcompile.syntax import tree
 
 @dataclass(frozen=True)
 class Estimator:
-    """What the options of an expectation say of its gradient.
+    """The gradient estimator that the options of an expectation ask for.
 
     Args:
         grad: `pathwise`, `score`, `enumerate`, `stl` or `dreg`; `through` where samples are compared;
@@ -89,7 +89,7 @@ class Draw:
         return self.env.extended(self.variables, self)
 
     def gives_data(self, variable: Variable) -> bool:
-        """Whether a variable is one of the data, not drawn."""
+        """True if a variable is one of the data, not drawn."""
         atom = self.atom_of(variable)
         return atom is not None and atom.factor.is_data
 
@@ -104,7 +104,7 @@ class Draw:
 
 
 DrawKey = tuple[Draw, Variable]
-"""What a variable of a draw is known by."""
+"""The identity of a variable of a draw."""
 
 
 def point(atom: FactorInstance, *repetition: Hashable) -> Draw:
@@ -114,7 +114,7 @@ def point(atom: FactorInstance, *repetition: Hashable) -> Draw:
 
 @dataclass(frozen=True)
 class Env:
-    """Which draw each variable comes from; a variable that is not listed is observed."""
+    """The draw that each variable comes from; a variable that is not listed is observed."""
 
     bindings: tuple[tuple[Variable, Draw], ...] = ()
 

@@ -269,7 +269,7 @@ class Builder:
     # --- draws ---
 
     def is_full(self, value: Value, shape: tuple[int, ...], axes: tuple[Axis, ...]) -> bool:
-        """Whether a value has every dimension of a draw: its axes, the batch if there is one, the event shape."""
+        """True if a value has every dimension of a draw: its axes, the batch if there is one, the event shape."""
         whole = value.shape == shape and value.axes == axes
         return value.constant is None and whole and (value.batched or not self.needs_batch)
 
@@ -280,7 +280,7 @@ class Builder:
 
     @property
     def needs_batch(self) -> bool:
-        """Whether draws have batch dimensions."""
+        """True if draws have batch dimensions."""
         return self.sampler or self.batch_source is not None
 
 

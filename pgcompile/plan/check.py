@@ -104,7 +104,7 @@ def _fault(value: Value, names: set[str], attributes: set[str], made: set[int]) 
 
 
 def _is_misread(constant: Value) -> bool:
-    """Whether the text of a number is that of another."""
+    """True if the text of a number is that of another."""
     number, *text = constant.attributes
     assert isinstance(number, float)
     return bool(text) and not math.isclose(abs(number), size_of(str(text[0])), rel_tol=1e-9)

@@ -34,7 +34,7 @@ class ConstantTable:
 
 @dataclass
 class ModuleAttributes:
-    """What the class owns. `used` keeps the order of first use; `constants` are named by the order they appear."""
+    """The attributes of the class, in the order of first use; `constants` are named by the order they appear."""
 
     model: Model
     modules: dict[str, ModuleSegment] = field(default_factory=dict)
@@ -94,7 +94,7 @@ class ModuleAttributes:
 
 
 def is_mapped(tensor: TensorValue) -> bool:
-    """Whether a parameter is stored as free numbers and mapped into its space."""
+    """True if a parameter is stored as free numbers and mapped into its space."""
     return tensor.kind == "param" and tensor.space.kind in UNCONSTRAINED
 
 

@@ -48,7 +48,7 @@ class Operation:
     cost: int = 1
 
     def takes(self, count: int) -> bool:
-        """Whether it can have so many arguments."""
+        """True if it can have so many arguments."""
         if self.arity == MANY:
             return count > 0
         low, high = self.arity if isinstance(self.arity, tuple) else (self.arity, self.arity)

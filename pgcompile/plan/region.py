@@ -118,7 +118,7 @@ def _placeholder(build: "Builder", axis: Axis, kind: str, position: int, value: 
 
 
 def _body(results: list[Value], placeholders: set[Value], start: int) -> list[Value]:
-    """What changes from turn to turn: what depends on a placeholder, and what is drawn."""
+    """The values that change from turn to turn: those that depend on a placeholder, and draws."""
     changing = set(placeholders)
     for value in live_values(results):
         if (value.op in NOISE and value.number >= start) or any(arg in changing for arg in value.args):

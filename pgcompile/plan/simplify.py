@@ -84,6 +84,6 @@ def with_its_sign(build: "Builder", value: Value, *hints: str) -> Value:
 
 
 def _is_negative(value: Value) -> bool:
-    """Whether a value is a negative number, or a negative number times something."""
+    """True if a value is a negative number, or a negative number times something."""
     number = value.args[0].constant if value.op == "mul" else value.constant
     return number is not None and number < 0

@@ -43,7 +43,7 @@ def _axis(axis: Axis) -> Hashable:
 
 
 def count_operations(outputs: Iterable[Value]) -> int:
-    """How many kernels some values cost: everything that is computed by a statement or in one."""
+    """The number of kernels that some values cost: everything that is computed by a statement or in one."""
     return sum(map(_cost, live_values(list(outputs))))
 
 

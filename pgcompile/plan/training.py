@@ -1,4 +1,4 @@
-"""What each training line trains, as attributes of the emitted class."""
+"""The modules and parameters that each training line trains, as attributes of the emitted class."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ class Trained:
 
 
 def trained_by(line: OptimiseLine, model: Model, tensors: ModuleAttributes) -> Trained | None:
-    """What `wrt` names; None for everything.
+    """The modules and parameters that `wrt` names; None for everything.
 
     A distribution stands for all that its parameters are computed with.
     """

@@ -14,7 +14,7 @@ Attribute = int | float | str | bool | None | tuple["Attribute", ...]
 
 
 class AxisKind(Enum):
-    """What a leading dimension runs over."""
+    """The kinds of leading dimension."""
 
     SAMPLE = "sample"
     """Independent draws of one expectation."""
@@ -100,7 +100,7 @@ class Value:
 
 
 def live_values(outputs: list[Value]) -> list[Value]:
-    """What the outputs need, in the order it was made."""
+    """The values that the outputs need, in the order of their creation."""
     seen: dict[int, Value] = {}
     stack = list(outputs)
     while stack:

@@ -187,5 +187,5 @@ class Averages:
 
 
 def _inside(draw: Draw, outer: Draw) -> bool:
-    """Whether a draw is another, or was made inside its expectation."""
+    """True if a draw is another, or was made inside its expectation."""
     return draw == outer or any(_inside(around, outer) for around in draw.around)

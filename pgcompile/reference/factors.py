@@ -67,7 +67,7 @@ def _mixture(world: Reference, mixture: Mixture, atom: FactorInstance, env: Env)
 
 
 def _supplied(world: Reference, definition: Extern, atom: FactorInstance, env: Env) -> D.Distribution:
-    """What the supplied module gives for the parents."""
+    """The distribution that the supplied module gives for the parents."""
     return world.externs[atom.factor.label](*(world.variable(p, env).tensor for p in atom.parents))
 
 

@@ -32,7 +32,7 @@ def family_of(name: str, found: dict[str, Any]) -> D.Distribution:
 
 
 def is_point(distribution: D.Distribution) -> bool:
-    """Whether a draw is certain."""
+    """True if a draw is certain."""
     base = distribution.base_dist if isinstance(distribution, D.Independent) else distribution
     return isinstance(base, D.Independent) and isinstance(base.base_dist, D.Normal)
 

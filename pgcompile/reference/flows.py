@@ -40,7 +40,7 @@ class PushedBack(D.Distribution):
         super().__init__(self.base.batch_shape, Size(shape), validate_args=False)
 
     def back(self, u: Tensor) -> Tensor:
-        """What the map takes to u."""
+        """The preimage of u."""
         x = self._inverse(u)
         if not self._rounds:
             again = self._forward(x)

@@ -203,13 +203,13 @@ class Formulas:
         return self.world.evaluate(expr, self.world.scope(env, {}, ())).tensor
 
     def _is_plain(self, expr: tree.Expr, env: Env) -> bool:
-        """Whether an expression is one of variables only: no `mean` or `sum` in it is over the batch."""
+        """True if an expression is one of variables only: no `mean` or `sum` in it is over the batch."""
         return self.readings.is_pointwise(expr) and not any(
             self._is_over_batch(node, env) for node in tree.walk(expr) if isinstance(node, tree.Call)
         )
 
     def _is_over_batch(self, call: tree.Call, env: Env) -> bool:
-        """Whether a `mean` or `sum` is of what is one number a data point already."""
+        """True if a `mean` or `sum` is of what is one number a data point already."""
         if call.name not in ("mean", "sum") or len(call.args) != 1:
             return False
         inside = call.args[0].value

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def layer_tensor(expressions: Expressions, call: tree.Call) -> Field:
-    """What a linear net adds, and what it multiplies by, from its values at the origin and the unit vectors."""
+    """The bias and the matrix of a linear net, from its values at the origin and the unit vectors."""
     assert isinstance(call.args[0].value, tree.Name)
     name = call.args[0].value.id
     net = expressions.model.nets[name]

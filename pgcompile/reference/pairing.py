@@ -25,7 +25,7 @@ def draws_by_place(term: Term) -> dict[Span, list[Draw]]:
 
 
 def identity(distribution: Distribution) -> Hashable:
-    """What a distribution is known by: its factors' names with their variables, and which of these are shown."""
+    """The key of a distribution: its factors' names with their variables, and which of these are shown."""
     factors = frozenset((atom.factor.name, atom.targets, atom.parents) for atom in distribution.atoms)
     return factors, frozenset(distribution.hidden), frozenset(distribution.evidence)
 

@@ -66,14 +66,14 @@ class Readings:
     # --- kinds of expressions ---
 
     def names_distribution(self, name: str) -> bool:
-        """Whether some factor or named model has a name, with or without its subscript."""
+        """True if some factor or named model has a name, with or without its subscript."""
         if name == "data":
             return True
         names = {factor.name for factor in self.model.factors} | {named.name for named in self.model.named}
         return name in names or base_name(name) in names or name in {base_name(n) for n in names}
 
     def is_density(self, expr: tree.Expr) -> bool:
-        """Whether an expression is a distribution, and stands for its density."""
+        """True if an expression is a distribution, and stands for its density."""
         match expr:
             case tree.Call(name, _, given):
                 function = name in FUNCTIONS or name in self.model.nets
@@ -91,7 +91,7 @@ class Readings:
                 return False
 
     def is_pointwise(self, expr: tree.Expr) -> bool:
-        """Whether no distribution and no other objective stands in an expression."""
+        """True if no distribution and no other objective stands in an expression."""
         return not any(
             isinstance(node, tree.Expectation | tree.Functional | tree.Integral | tree.Rename)
             or (isinstance(node, tree.Name) and (node.id in self.model.objectives or self.is_density(node)))
@@ -100,7 +100,7 @@ class Readings:
         )
 
     def averages(self, expr: tree.Expr) -> bool:
-        """Whether draws are averaged in a formula, or in one that it names."""
+        """True if draws are averaged in a formula, or in one that it names."""
         return any(
             isinstance(node, tree.Expectation | tree.Functional)
             for formula in self._with_named(expr)
@@ -133,7 +133,7 @@ class Readings:
         return Distribution(part) if part else found
 
     def scored(self, expr: tree.Expr, objective: str) -> Distribution:
-        """What `log` scores: a bare name leaves out what a KL of the whole formula counts already."""
+        """The density that `log` scores: a bare name leaves out what a KL of the whole formula counts already."""
         found = self.distribution(expr)
         if not isinstance(expr, tree.Name):
             return found

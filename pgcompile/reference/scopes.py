@@ -13,7 +13,7 @@ from pgcompile.vocabulary.spaces import Space
 
 @dataclass(frozen=True)
 class Scope:
-    """What names mean in one formula."""
+    """The meaning of names in one formula."""
 
     variable: Callable[[str], Field]
     bindings: tuple[tree.Binding, ...]

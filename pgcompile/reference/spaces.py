@@ -15,7 +15,7 @@ MOST_STATES = 5000
 
 
 def is_finite(space: Space) -> bool:
-    """Whether brute force can sum over a space."""
+    """True if brute force can sum over a space."""
     return space.kind in ("one_hot", "category") or contains("boolean", space.kind)
 
 

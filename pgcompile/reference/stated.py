@@ -87,7 +87,7 @@ class _Stated:
 
 
 def _is_positive(formula: Formula) -> bool:
-    """Whether it is made of densities by division and powers alone."""
+    """True if it is made of densities by division and powers alone."""
     match formula:
         case Density():
             return True

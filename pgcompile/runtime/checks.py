@@ -92,7 +92,7 @@ def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tup
 
 
 def take_inputs(given: dict | None, *names: str) -> tuple:
-    """What a sampler is given without the inputs, and the inputs."""
+    """The values given to a sampler without the inputs, and the inputs."""
     given = given or {}
     if missing := [name for name in names if name not in given]:
         raise ValueError(f"{missing[0]} is an input of the model; give it")

@@ -37,7 +37,7 @@ class Library:
 
 @cache
 def library(*, flows: bool) -> Library:
-    """What a module may copy; the transforms are read only for programs with flows."""
+    """The library that a module may copy from; the transforms are read only for programs with flows."""
     nodes: dict[str, ast.stmt] = {}
     texts: dict[str, str] = {}
     modules: dict[str, str] = {}
@@ -114,7 +114,7 @@ def _names_in(node: ast.stmt) -> set[str]:
 
 
 def _defined(node: ast.stmt) -> str | None:
-    """What a statement of a file defines, for others to use."""
+    """The name that a statement of a file defines, for others to use."""
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         return node.name
     if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id != "__all__":

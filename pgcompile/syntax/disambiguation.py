@@ -106,7 +106,7 @@ def _end(line: list[Token], opener: int) -> int:
 
 
 def _has_sides(inside: list[Token]) -> bool:
-    """Whether there are two sides or options, which no index and no argument has."""
+    """True if there are two sides or options, which no index and no argument has."""
     depth = 0
     for token in inside:
         depth += _OPENING.get(token.type, 0) + _CLOSING.get(token.type, 0)

@@ -1,4 +1,4 @@
-"""What could have followed, in words: the last resort of a message, for every state of the grammar.
+"""The possible continuations, in words: the last resort of a message, for every state of the grammar.
 
 A test walks all states of the parser and fails when one has no words.
 """
@@ -58,7 +58,7 @@ def expected(place: Place) -> Message:
 
 
 def wanted(accepts: frozenset[str]) -> str:
-    """What can stand in a place, in words; empty where no phrase is known (no state of the grammar may be that)."""
+    """The possible continuations at a place, in words; empty where no phrase is known (which no state may be)."""
     for terminals, phrase in _PHRASES:
         if terminals <= accepts:
             return phrase
@@ -66,5 +66,5 @@ def wanted(accepts: frozenset[str]) -> str:
 
 
 def describes(accepts: set[str]) -> bool:
-    """Whether a place that accepts these terminals can be described."""
+    """True if a place that accepts these terminals can be described."""
     return bool(wanted(frozenset(accepts)))

@@ -64,7 +64,7 @@ def tables_text() -> str:
 
 
 def tables_are_current() -> bool:
-    """Whether `tables.py` was made from the grammar as it is."""
+    """True if `tables.py` was made from the grammar as it is."""
     return _digest(grammar_text()) == tables.GRAMMAR
 
 

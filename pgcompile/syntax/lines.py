@@ -58,7 +58,7 @@ def split(sink: Sink) -> tuple[list[Line], tuple[Comment, ...]]:
 
 
 def declared_names(tokens: list[Token]) -> set[str]:
-    """What a statement that cannot be read would have declared: its first names, up to a colon, bracket or `=`."""
+    """The names that an unreadable statement would have declared: the first, up to a colon, bracket or `=`."""
     found = set()
     for token in tokens:
         if token.type == "NAME":
@@ -149,7 +149,7 @@ def _continues(previous: Token | None, token: Token, column: int, indent: int) -
 
 
 def _begins_statement(tokens: list[Token], index: int) -> bool:
-    """Whether a line inside open brackets looks like a new statement: then the bracket was forgotten.
+    """True if a line inside open brackets looks like a new statement: then the bracket was forgotten.
 
     It does when it starts with a statement's keyword, or is `name :` or `... ) =` at no depth of its own.
     """

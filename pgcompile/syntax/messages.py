@@ -36,7 +36,7 @@ _RULES: tuple[Callable[[Place], Message | None], ...] = (
 
 
 def syntax_message(tokens: list[Token], found: Token | None, accepts: set[str]) -> Message:
-    """What to say of the first token that does not fit.
+    """The message for the first token that does not fit.
 
     Args:
         tokens: the whole statement.

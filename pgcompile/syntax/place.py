@@ -81,11 +81,11 @@ class Place:
         return self.tokens[self.opener - 1].type if self.opener else None
 
     def is_found(self, *types: str) -> bool:
-        """Whether the token that does not fit is one of these."""
+        """True if the token that does not fit is one of these."""
         return self.found is not None and self.found.type in types
 
     def is_before(self, *types: str) -> bool:
-        """Whether the token before it is one of these."""
+        """True if the token before it is one of these."""
         return self.before is not None and self.before.type in types
 
     def replaced(self, text: str) -> tuple[Edit, ...]:

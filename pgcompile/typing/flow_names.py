@@ -16,12 +16,12 @@ def flow_name(expr: tree.Expr) -> str:
 
 
 def splits(stages: tuple[tree.Expr | tree.Repeat, ...]) -> bool:
-    """Whether a `Split` is among some stages, or among those that they repeat."""
+    """True if a `Split` is among some stages, or among those that they repeat."""
     return any(splits(s.stages) if isinstance(s, tree.Repeat) else flow_name(s) == "Split" for s in stages)
 
 
 def mentions(flow: FlowNet, name: str, model: Model) -> bool:
-    """Whether a flow is made from another, directly or not."""
+    """True if a flow is made from another, directly or not."""
     pending, seen = list(flow.stages), {flow.name}
     while pending:
         stage = pending.pop()

@@ -31,7 +31,7 @@ STAYING = {
 
 
 def supports(family: Family, kind: str) -> bool:
-    """Whether a base has its density on the numbers that a flow ends in."""
+    """True if a base has its density on the numbers that a flow ends in."""
     if kind in ("interval", "circle") or family.name == "Uniform":
         return family.name == "Uniform"
     return family.support == kind or (family.support == "nonnegative" and kind == "positive")

@@ -74,7 +74,7 @@ def read_flow(call: tree.Call, parents: tuple[str, ...], model: Model, sink: Sin
 def _fits_inputs(
     flow: tree.Expr, arguments: tuple[tree.Argument, ...], parents: tuple[str, ...], model: Model, sink: Sink
 ) -> bool:
-    """Whether a flow is given as many contexts as it declares, without names; reported if not."""
+    """True if a flow is given as many contexts as it declares, without names; reported if not."""
     name = flow_name(flow)
     inverted = stage_name(flow).endswith(".inv")
     for argument in arguments:
@@ -148,7 +148,7 @@ def size_flow(
 
 
 def _are_vectors(use: FlowUse, contexts: list[Typed], sink: Sink) -> bool:
-    """Whether every context is a vector of numbers; reported if not."""
+    """True if every context is a vector of numbers; reported if not."""
     for context, argument in zip(contexts, use.arguments, strict=True):
         if context.space.kind == "category" or len(context.shape) > 1:
             text = " ".join(sink.source.snippet(argument.span).split())
@@ -164,7 +164,7 @@ def _are_vectors(use: FlowUse, contexts: list[Typed], sink: Sink) -> bool:
 
 
 def _is_movable(variable: str, span: Span, space: Space, sink: Sink) -> bool:
-    """Whether a variable is a vector or an array that a flow can move; reported if not."""
+    """True if a variable is a vector or an array that a flow can move; reported if not."""
     if space.kind in ("category", "one_hot", "boolean", "simplex"):
         sink.add(
             "PGC317",
@@ -187,7 +187,7 @@ def _is_movable(variable: str, span: Span, space: Space, sink: Sink) -> bool:
 
 
 def _takes_space(factor: Factor, use: FlowUse, space: Space, sized: SizedFlow, sink: Sink) -> bool:
-    """Whether the first transform takes the numbers of the variable; reported if not."""
+    """True if the first transform takes the numbers of the variable; reported if not."""
     variable = factor.targets[0]
     kind = sized.out_kind if use.inverted else sized.kind
     if kind is not None and kind != space.kind and (kind, space.kind) != ("circle", "real"):
@@ -204,7 +204,7 @@ def _takes_space(factor: Factor, use: FlowUse, space: Space, sized: SizedFlow, s
 
 
 def _fits_base(use: FlowUse, space: Space, sized: SizedFlow, sink: Sink) -> bool:
-    """Whether the base has its density on the numbers that the flow ends in; reported if not."""
+    """True if the base has its density on the numbers that the flow ends in; reported if not."""
     base_kind = sized.kind if use.inverted else sized.out_kind
     family = use.base.definition.family if isinstance(use.base.definition, FamilyUse) else None
     ends = base_kind or space.kind

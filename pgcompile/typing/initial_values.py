@@ -102,7 +102,7 @@ def _check_matrix(
 
 
 def _can_start_at(tensor: TensorValue, value: Fraction) -> bool:
-    """Whether a tensor can start at a number: the ends of an open interval are infinitely far from a free parameter."""
+    """True if a tensor can start at a number: the ends of an open interval are infinitely far from a free parameter."""
     inside = (_FREE if tensor.kind == "param" else _CLOSED).get(tensor.space.kind)
     return inside is None or inside(value)
 

@@ -260,5 +260,5 @@ def linear_layer(net: Net | ExternNetwork | None) -> ModuleSegment | None:
 
 
 def has_bias(segment: ModuleSegment) -> bool:
-    """Whether a linear layer adds anything."""
+    """True if a linear layer adds anything."""
     return dict(segment.layers[0].arguments).get("bias") is not False

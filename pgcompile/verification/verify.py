@@ -174,7 +174,7 @@ class _Verifier:
         return [*checks, *self._confirmed(what, method, term, sign, key)]
 
     def _baselines(self, what: str, method: str, term: Term, sign: int, key: str) -> list[Check]:
-        """What the gradient of each run gains when a fitted baseline is moved; its mean would not show the baseline."""
+        """The change of each run's gradient when a fitted baseline is moved; the mean would not show the baseline."""
         compared = self._compared(term)
         fitted = [p for p, kept in zip(self.harness.parameters.values(), compared, strict=True) if not kept]
         if not fitted:
@@ -241,7 +241,7 @@ class _Verifier:
         return [Check(f"draws of {what}", float("inf"), EXACT, detail=text) for text in self.differences]
 
     def _term(self, reference: Reference, term: Term) -> Tensor:
-        """What the formula of a term is worth, `[replicates, batch]`, or without what it does not depend on."""
+        """The value of a term, `[replicates, batch]`, without the dimensions that it does not depend on."""
         analysis = self.harness.program.analysis
         formulas = Formulas(reference, analysis.resolver, term)
         value = formulas.whole(next(name for name, known in analysis.objectives.items() if known is term))

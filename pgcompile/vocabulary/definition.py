@@ -154,7 +154,7 @@ def drawn(formula: Formula) -> tuple[Density, ...]:
 
 
 def has_log_of_mean(formula: Formula) -> bool:
-    """Whether a mean stands inside a logarithm: the number of draws is then part of what is computed."""
+    """True if a mean stands inside a logarithm: the number of draws is then part of what is computed."""
     return any(isinstance(node, Log) and any(isinstance(inner, Mean) for inner in walk(node)) for node in walk(formula))
 
 

@@ -1,4 +1,4 @@
-"""What a family of distributions states about itself."""
+"""The facts that a family of distributions states about itself."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

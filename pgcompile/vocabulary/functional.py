@@ -64,7 +64,7 @@ class Setting:
     help: str = ""
 
     def holds(self, value: Fraction) -> bool:
-        """Whether a number is in the setting's domain."""
+        """True if a number is in the setting's domain."""
         return not (
             (self.above is not None and value <= self.above)
             or (self.least is not None and value < self.least)
@@ -131,7 +131,7 @@ class Functional:
 
     @property
     def takes_net(self) -> bool:
-        """Whether a net's name is part of the word, as in `JS_d`."""
+        """True if a net's name is part of the word, as in `JS_d`."""
         return self.method is Method.NET
 
     @property
@@ -151,7 +151,7 @@ class Functional:
 
     @property
     def needs_samples(self) -> bool:
-        """Whether the number of draws is part of what is computed, so that it must be said."""
+        """True if the number of draws is part of what is computed, so that it must be said."""
         return self.definition is not None and has_log_of_mean(self.definition)
 
     @property
@@ -168,7 +168,7 @@ class Functional:
 
     @property
     def names_of_sides(self) -> tuple[str, str]:
-        """What its sides are called where it is explained: a model `p`, what is averaged over `q`."""
+        """The names of its sides where it is explained: a model `p`, what is averaged over `q`."""
         return ("p", "q") if self.sides is Sides.MODEL_AND_GUIDE else ("q", "p")
 
     @property

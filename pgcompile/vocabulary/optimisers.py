@@ -20,10 +20,10 @@ FUSED = ("Adam", "AdamW", "SGD")
 """Optimisers that have one kernel for all parameters, on the CPU and on CUDA."""
 
 SCHEDULES = ("constant", "linear", "cosine", "exponential")
-"""How a learning rate goes on after its warm-up: as it is, or down to nothing (a hundredth if exponential)."""
+"""The schedules of a learning rate after its warm-up: as it is, or down to nothing (a hundredth if exponential)."""
 
 RAMPS = ("linear", "cosine", "cyclic")
-"""How an input goes from one number to another while a model is trained."""
+"""The schedules of an input while a model is trained."""
 
 RECIPE: dict[str, str] = {
     "clip_norm": "a number above 0",
@@ -35,7 +35,7 @@ RECIPE: dict[str, str] = {
     "updates": "a whole number above 0",
     "ema": "a number between 0 and 1",
 }
-"""What else a line may say in the brackets of its optimiser, and what each is.
+"""The other options of a training line, beside those of its optimiser.
 
 `clip_norm` and `clip_value` bound gradients, `clamp` the weights after each update (Arjovsky et al. 2017), `schedule`,
 `warmup` and `steps` change the learning rate, `updates` is how often the line is taken in its turn, and `ema` keeps an

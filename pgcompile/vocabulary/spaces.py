@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import prod
 
 FINITE_KINDS = {"category": "index", "one_hot": "one_hot"}
-"""How the values of a finite space are kept; those of any other are numbers, 0 or 1."""
+"""The representation of the values of a finite space; those of any other are numbers, 0 or 1."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +65,14 @@ class Space:
 
 
 def contains(outer: str, inner: str) -> bool:
-    """Whether every element of kind `inner` is one of kind `outer`."""
+    """True if every element of kind `inner` is one of kind `outer`."""
     if outer == inner:
         return True
     return any(contains(outer, kind) for kind in KINDS[inner].inside)
 
 
 def covers_support(outer: str, inner: str) -> bool:
-    """Whether a family on `outer` gives every value of one on `inner` a density, up to ends without mass."""
+    """True if a family on `outer` gives every value of one on `inner` a density, up to ends without mass."""
     return contains("nonnegative" if outer == "positive" else outer, inner)
 
 

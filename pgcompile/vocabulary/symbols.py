@@ -67,7 +67,7 @@ Moment = Any
 
 @dataclass(frozen=True)
 class Facts:
-    """What a family knows of itself, in terms of `X` and its parameters' symbols.
+    """The formulas of a family, in terms of `X` and its parameters' symbols.
 
     Args:
         log_density: log p(X), of one element (elementwise families) or of one vector.

@@ -1,4 +1,4 @@
-"""What other libraries and papers call the words of the language."""
+"""Synonyms of the words of the language in other libraries and papers."""
 
 # By family, then for all families; a value with spaces is an explanation.
 PARAMETERS: dict[str, dict[str, str]] = {

@@ -103,7 +103,7 @@ class Option:
         return f"a number {start} {'to less than' if self.at_most is None else 'up to'} {high:g}"
 
     def holds(self, number: float) -> bool:
-        """Whether an integer, a real, or one of some sizes is in its range."""
+        """True if an integer, a real, or one of some sizes is in its range."""
         return (
             math.isfinite(number)
             and (self.at_least is None or number >= self.at_least)

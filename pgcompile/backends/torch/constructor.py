@@ -161,7 +161,7 @@ def _tensor(numbers: tuple[float, ...], shape: tuple[int, ...]) -> str:
 
 
 def _repeats(numbers: tuple[float, ...], step: int) -> bool:
-    """Whether numbers are the first `step` of them again and again."""
+    """True if numbers are the first `step` of them again and again."""
     return step > 1 and numbers == numbers[:step] * (len(numbers) // step)
 
 

@@ -60,7 +60,7 @@ class Body:
     """Every draw of the method, in the order in which the written statements run."""
 
     live: list[Value] | None = None
-    """What is written, where that is not everything that the outputs need: the body of a loop."""
+    """The values that are written, where these are not all that the outputs need: the body of a loop."""
 
     given: Mapping[int, Text] = field(default_factory=dict)
     """The sources of values that stand outside."""
@@ -163,7 +163,7 @@ class Body:
             self._names[value.number] = name
 
     def _unpacked(self, value: Value) -> bool:
-        """Whether a value with several results is unpacked into names where it is made."""
+        """True if a value with several results is unpacked into names where it is made."""
         return value.number in self._items
 
     # --- lines ---
@@ -316,7 +316,7 @@ _SUFFIXES = {
 
 
 def _name_of(value: Value) -> str | None:
-    """What a value is called, if it has a name."""
+    """The name of a value, if it has one."""
     if value.op == "argument":
         return str(value.attributes[0])
     return value.hints[0] if value.hints else None

@@ -56,7 +56,7 @@ class BatchFunctionals:
         return terms.Aggregate(expr.kind, drawn[0], atom, drawn[1], f"{expr.kind}[{atom.label}]", expr.span)
 
     def _factorises(self, over: Distribution, env: Env) -> bool:
-        """Whether it is one pathwise factor of a vector with independent coordinates, whose parents are data."""
+        """True if it is one pathwise factor of a vector with independent coordinates, whose parents are data."""
         atom = over.atoms[0]
         definition = atom.factor.definition
         shape = self.model.spaces[atom.factor.targets[0]].shape

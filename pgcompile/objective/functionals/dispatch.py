@@ -56,7 +56,7 @@ class Functionals:
                 return self.expectations.term(expr, functional, env, context)
 
     def _has_its_sides(self, expr: tree.Functional, functional: Functional) -> bool:
-        """Whether a functional is given as many distributions as it takes; reported otherwise."""
+        """True if a functional is given as many distributions as it takes; reported otherwise."""
         if (functional.sides is Sides.ONE) == (expr.right is None):
             return True
         takes = "takes one distribution" if functional.sides is Sides.ONE else "compares two distributions"

@@ -54,7 +54,7 @@ class SampleFunctionals:
         )
 
     def _sampled_rightly(self, expr: tree.Functional, sides: Bound, samples: int | None, estimator: Estimator) -> bool:
-        """Whether number of samples and estimator make sense; reported otherwise."""
+        """True if number of samples and estimator make sense; reported otherwise."""
         conditioned = [d.label for d in (sides[LEFT], sides[RIGHT]) if d.parents]
         if expr.kind == "MMD" and samples is not None and samples > 1 and conditioned:
             self.sink.add(
@@ -99,7 +99,7 @@ class SampleFunctionals:
     def _is_informative(
         self, expr: tree.Functional, sides: Bound, draws: tuple[tuple[Draw, Env], tuple[Draw, Env]]
     ) -> bool:
-        """Whether an MMD has more than one draw a side to compare; reported otherwise."""
+        """True if an MMD has more than one draw a side to compare; reported otherwise."""
         left, right = sides[LEFT], sides[RIGHT]
         given = left.parents or right.parents or any(_is_data(side) for side in (left, right))
         if expr.kind != "MMD" or given or draws[0][0].samples > 1:

@@ -71,7 +71,7 @@ class SideResolver:
         return None if left is None or right is None else {LEFT: left, RIGHT: right}
 
     def _related(self, expr: tree.Functional, functional: Functional, sides: Bound) -> bool:
-        """Whether the sides are over variables that go together; reported otherwise."""
+        """True if the sides are over variables that go together; reported otherwise."""
         match functional.sides:
             case Sides.ONE:
                 return True

@@ -64,7 +64,7 @@ def _member(state: "Rewriting", site: Site, piece: Expr) -> _Member | None:
 
 
 def _parent_drawn_later(state: "Rewriting", site: Site, symbol: Symbol, leaf: LogDensityLeaf) -> bool:
-    """Whether the other side is conditioned on what descends from the variable in the draw: then it is not closed."""
+    """True if the other side is conditioned on what descends from the variable in the draw: then it is not closed."""
     blocked = downstream(state, site.draw, site.variable)
     later = next((p for p in leaf.atom.parents if reaches(state, p, leaf.env, site.draw, blocked)), None)
     if later is None:
@@ -108,7 +108,7 @@ def _apply(state: "Rewriting", site: Site, match: Match) -> Outcome | None:
 
 
 def _read(atom: FactorInstance, mine: list[_Member], others: list[_Member]) -> tuple[str, str, int]:
-    """What a group of log-densities is: `H`, `KL` or an expectation `CE`; its label, and its sign in the sum."""
+    """The functional of a group of log-densities, `H`, `KL` or an expectation `CE`; its label and its sign."""
     if not others and len(mine) == 1:
         return "H", f"H[{atom.label}]", -mine[0].sign
     if len(others) == 1 and len(mine) == 1 and mine[0].sign == -others[0].sign:

@@ -1,4 +1,4 @@
-"""What a formula depends on through its leaves: the guards that every rule asks."""
+"""Dependence of a formula on draws through its leaves: the guards that every rule asks."""
 
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ def depends(state: "Rewriting", expr: Expr, draw: Draw) -> bool:
 
 
 def depends_on_variables(state: "Rewriting", expr: Expr, draw: Draw, variables: set[Variable]) -> bool:
-    """Whether a formula depends on some variables of a draw, other than through those of the same draw."""
+    """True if a formula depends on some variables of a draw, other than through those of the same draw."""
     for symbol in expr.free_symbols:
         leaf = state.leaves.get(symbol)
         if leaf is not None and leaf_depends(state, leaf, draw, variables):
@@ -32,7 +32,7 @@ def leaf_depends(state: "Rewriting", leaf: Leaf, draw: Draw, variables: set[Vari
 
 
 def reaches(state: "Rewriting", variable: Variable, env: Env, draw: Draw, blocked: set[Variable]) -> bool:
-    """Whether a variable, through deterministic ones and other draws, depends on a blocked variable of a draw."""
+    """True if a variable, through deterministic ones and other draws, depends on a blocked variable of a draw."""
     return depends_on((variable, env), draw, blocked, state.model)
 
 
@@ -58,7 +58,7 @@ def above(state: "Rewriting", variables: set[Variable], draw: Draw) -> set[Varia
 
 
 def graph_of_draw(state: "Rewriting", draw: Draw) -> nx.DiGraph:
-    """Which drawn variables are made from which, through deterministic ones."""
+    """The graph of the drawn variables, through deterministic ones."""
     graph = nx.DiGraph()
     graph.add_nodes_from(draw.variables)
     for atom in draw.distribution.atoms:

@@ -1,4 +1,4 @@
-"""What is recorded of the draws that are left."""
+"""Notes and steps for the draws that are left."""
 
 from typing import TYPE_CHECKING
 

@@ -44,7 +44,7 @@ class Match:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a match became.
+    """The outcome of a match.
 
     Args:
         value: in the place of its pieces.

@@ -1,4 +1,4 @@
-"""What is known while one objective is rewritten: its leaves, its draws, and the steps so far."""
+"""The state of the rewriting of one objective: its leaves, its draws, and the steps so far."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager

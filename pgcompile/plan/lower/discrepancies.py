@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def discrepancy(lowering: "FactorLowering", term: Discrepancy) -> Value:
-    """How far the samples of two distributions are apart."""
+    """A discrepancy between the samples of two distributions."""
     build = lowering.builder
     with build.section(term.label):
         sides = [[lowering.variable(v, env) for v in term.variables] for env in (term.left_env, term.right_env)]

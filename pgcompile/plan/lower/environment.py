@@ -50,7 +50,7 @@ class FactorLowering:
     _parameters: dict[tuple[FactorInstance, Env], dict[str, Value]] = field(default_factory=dict)
     _facts: dict[FactorInstance, tuple[Facts, tuple[tuple[Symbol, ParameterUse], ...]]] = field(default_factory=dict)
     flows: dict[tuple[int, int | None, str, bool], tuple[Value, Value]] = field(default_factory=dict)
-    """What a value drawn through a flow was made from, and the log-determinant found on the way."""
+    """The base of each value drawn through a flow, and the log-determinant found on the way."""
 
     _patterns: dict[tuple[str, tuple[tuple[str, Expr], ...]], Facts] = field(default_factory=dict)
     constants: dict[Expr, tuple[Expr, float, str | None]] = field(default_factory=dict)
@@ -222,7 +222,7 @@ class FactorLowering:
         return self.builder.name(value, name, f"{name}_{leaf.atom.targets[0]}", materialize=True)
 
     def _used(self, use: ParameterUse | ExprUse) -> Value:
-        """What a symbol of a closed form stands for."""
+        """The value of a symbol of a closed form."""
         if isinstance(use, ParameterUse):
             return self.parameters(use.atom, use.env)[use.name]
         return self.expressions(use.env, dict(use.mapping), use.bindings).lower(use.expr)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def flow_context(lowering: "FactorLowering", definition: FlowUse, atom: FactorInstance, env: Env) -> Value | None:
-    """What a flow is conditioned on, as one vector."""
+    """The context of a flow, as one vector."""
     expressions = lowering.expressions(env, atom.mapping, definition.bindings)
     parts = []
     for argument in definition.arguments:
@@ -30,7 +30,7 @@ def flow_context(lowering: "FactorLowering", definition: FlowUse, atom: FactorIn
 def apply_flow(
     lowering: "FactorLowering", definition: FlowUse, x: Value, context: Value | None, *, to_base: bool
 ) -> tuple[Value, Value]:
-    """What a flow makes of a value, to the base or back, and the log-determinant."""
+    """The image of a value under a flow, to the base or back, and the log-determinant."""
     build = lowering.builder
     attribute = lowering.tensors.flow(definition.flow)
     sized = lowering.tensors.flows[attribute]

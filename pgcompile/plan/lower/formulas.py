@@ -337,7 +337,7 @@ def pick(build: Builder, vector: Value, index: Value) -> Value:
 
 
 def is_every_index(index: Value) -> bool:
-    """Whether a value is an index that takes every value, along an axis of its own."""
+    """True if a value is an index that takes every value, along an axis of its own."""
     return index.op == "states" and index.attributes[0] == "category" and index.rank == 0
 
 

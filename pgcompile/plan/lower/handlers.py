@@ -1,4 +1,4 @@
-"""How each kind of factor is scored and drawn in a plan: a row a kind, found by the class of its definition."""
+"""Scoring and drawing of each kind of factor in a plan: a row a kind, found by the class of its definition."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ __all__ = ["HANDLERS", "DrawRequest", "Handler"]
 
 @dataclass(frozen=True)
 class Handler:
-    """What a plan does with one kind of factor.
+    """The lowering of one kind of factor.
 
     Args:
         log_density: its logarithm at the variables of an environment, one number a data point.

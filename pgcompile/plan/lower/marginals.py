@@ -80,7 +80,7 @@ def take_every_value(lowering: "FactorLowering", draws: Mapping[Variable, Draw])
 
 
 def _beside(lowering: "FactorLowering", distribution: Distribution, env: Env) -> dict[Variable, int]:
-    """What is not summed out and takes every value, with the number of its values."""
+    """The variables that take every value without being summed out, with the number of their values."""
     found: dict[Variable, int] = {}
     for variable in {v for atom in distribution.atoms for v in (*atom.targets, *atom.parents)}:
         draw = None if variable in distribution.hidden else env.get(variable)
@@ -114,5 +114,5 @@ def lifted(lowering: "FactorLowering", value: Value) -> Value:
 
 
 def is_repeated(value: Value) -> bool:
-    """Whether a value is a table repeated over the batch, perhaps with its entries along an axis."""
+    """True if a value is a table repeated over the batch, perhaps with its entries along an axis."""
     return value.op == "expand_table" or (value.op == "move_to_axis" and is_repeated(value.args[0]))

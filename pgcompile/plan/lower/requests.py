@@ -1,4 +1,4 @@
-"""What is asked of a factor that is drawn."""
+"""The request for a draw from a factor."""
 
 from dataclasses import dataclass, replace
 

@@ -116,7 +116,7 @@ def add_mixture(
 
 
 def is_exact(methods: MethodMaker, distribution: Distribution) -> bool:
-    """Whether what is hidden, and what a posterior infers, is finite and its tables are small enough."""
+    """True if what is hidden, and what a posterior infers, is finite and its tables are small enough."""
     parts = [distribution]
     if distribution.evidence:
         parts.append(evidence_of(distribution))
@@ -142,5 +142,5 @@ def in_written_order(method: Method, named: NamedDistribution) -> Method:
 
 
 def is_scorable(atom: FactorInstance) -> bool:
-    """Whether a factor has a log-density."""
+    """True if a factor has a log-density."""
     return kind_of(atom.factor).unscored(atom.factor.definition) is None

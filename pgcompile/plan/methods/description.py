@@ -1,4 +1,4 @@
-"""What is planned of an emitted class: its methods, each with the values that it computes."""
+"""The plan of an emitted class: its methods, each with the values that it computes."""
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -37,7 +37,7 @@ class Method:
 
 
 class Form(Enum):
-    """How a method makes its value of that of another."""
+    """The ways in which a method makes its value of that of another."""
 
     VALUE = "value"
     MEAN = "mean"
@@ -93,7 +93,7 @@ class SampleStep:
 
 @dataclass(frozen=True)
 class Sampler:
-    """What `sample` and `sample_mean` go through, parents first."""
+    """The steps of `sample` and `sample_mean`, parents first."""
 
     label: str
     steps: tuple[SampleStep, ...]
@@ -157,14 +157,14 @@ class ModulePlan:
     losses: list[LossMethod] = field(default_factory=list)
     terms: Method | None = None
     terms_one_by_one: bool = False
-    """Whether the terms have so little in common that each is computed by its own method."""
+    """True if the terms have so little in common that each is computed by its own method."""
     log_prob: Method | None = None
     log_densities: list[tuple[str, Method]] = field(default_factory=list)
     tables: list[TableMethod] = field(default_factory=list)
     mixtures: list[tuple[str, Method, Factor]] = field(default_factory=list)
     """Posteriors over one category, by label: methods of their logits."""
     procedures: list[Procedure] = field(default_factory=list)
-    """What methods share, each after those that it calls."""
+    """The procedures that methods share, each after those that it calls."""
     sampler: Sampler | None = None
     factors: list[FactorMethod] = field(default_factory=list)
     aliases: dict[str, str] = field(default_factory=dict)

@@ -24,7 +24,7 @@ def objective_method(methods: MethodMaker, name: str, formula: str, objectives: 
 
 
 def mean_method(methods: MethodMaker, name: str, line: OptimiseLine, rewritten: Rewritten) -> Method:
-    """What a training step minimises: the objective's mean over the batch, with its sign."""
+    """The method that a training step minimises: the objective's mean over the batch, with its sign."""
     lowering = methods.lowering()
     methods.take_observed(lowering, rewritten)
     with lowering.builder.within(methods.origin(line.objective)):
@@ -34,7 +34,7 @@ def mean_method(methods: MethodMaker, name: str, line: OptimiseLine, rewritten: 
 
 
 def has_closed_form(rewritten: Rewritten) -> bool:
-    """Whether an expectation of an objective is taken in closed form."""
+    """True if an expectation of an objective is taken in closed form."""
     return any(
         isinstance(leaf, ClosedLeaf) or (isinstance(leaf, NamedLeaf) and has_closed_form(leaf.value))
         for leaf in rewritten.leaves.values()

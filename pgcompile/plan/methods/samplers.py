@@ -52,7 +52,7 @@ def _with_deterministic(
 
 
 def _conditions(order: list[FactorInstance | Factor], generated: set[str]) -> set[str]:
-    """What the steps need and none of them makes."""
+    """The variables that the steps need and none of them makes."""
     made = generated | {f.targets[0] for f in order if isinstance(f, Factor)}
     return {p for item in order for p in names_of(item)[1] if p not in made}
 

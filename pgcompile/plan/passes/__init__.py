@@ -1,1 +1,1 @@
-"""What is done with the values of a whole method."""
+"""Passes over the values of a whole method."""

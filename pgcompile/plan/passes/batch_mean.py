@@ -52,14 +52,14 @@ def _split(build: Builder, value: Value, sign: int) -> tuple[Value | None, Value
 
 
 def _has_input(value: Value) -> bool:
-    """Whether an `input` is in it: that may be given as one number for each data point."""
+    """True if an `input` is in it: that may be given as one number for each data point."""
     if value.op == "argument":
         return not value.batched
     return any(_has_input(arg) for arg in value.args if not arg.batched)
 
 
 def _is_number(value: Value) -> bool:
-    """Whether it is the same for every data point."""
+    """True if it is the same for every data point."""
     return not value.batched and not _has_input(value)
 
 
@@ -117,7 +117,7 @@ def _total_over(build: Builder, value: Value) -> Value:
 
 
 def _alike(a: Value, b: Value) -> bool:
-    """Whether two values have the same dimensions, so that an operation of both need not broadcast."""
+    """True if two values have the same dimensions, so that an operation of both need not broadcast."""
     return (a.shape, a.axes, a.batched) == (b.shape, b.axes, b.batched)
 
 

@@ -1,4 +1,4 @@
-"""What several methods of a class compute becomes a private method that they call.
+"""Common computations of several methods become a private method that they call.
 
 Nothing is computed more or less often than before: the class gets shorter, and says once what is one thing.
 """
@@ -34,7 +34,7 @@ class _Site:
 
     label: str
     commented: bool
-    """Whether its formulas are written over its statements."""
+    """True if its formulas are written over its statements."""
 
     arguments: tuple[Argument, ...]
     outputs: list[Value]
@@ -80,7 +80,7 @@ class _Candidate:
     inside: frozenset[int]
     leaving: frozenset[int]
     idle: int
-    """How often a method does not need a result."""
+    """The number of results that methods do not need."""
 
     @cached_property
     def saved(self) -> int:
@@ -108,7 +108,7 @@ def share(plan: ModulePlan) -> None:
 
 
 def is_leaf(value: Value) -> bool:
-    """Whether a value is written where it is used, and costs nothing."""
+    """True if a value is written where it is used, and costs nothing."""
     return not operation(value.op).has_lines
 
 
@@ -163,7 +163,7 @@ def _groups(sites: list[_Site], inside: set[int]) -> Iterator[list[_Site]]:
 
 
 def _candidate(sites: list[_Site], inside: frozenset[int]) -> Iterator[_Candidate]:
-    """What can be made a procedure: its results are few, and none is a tuple."""
+    """A candidate, where its results are few and none is a tuple."""
     needed = [site.leaving({*inside}) for site in sites]
     leaving = frozenset[int]().union(*needed)
     divided = any(_has_parts(site, n) for site in sites for n in leaving)
@@ -173,7 +173,7 @@ def _candidate(sites: list[_Site], inside: frozenset[int]) -> Iterator[_Candidat
 
 
 def _is_edge(site: _Site, number: int, where: dict[int, list[_Site]], having: list[_Site]) -> bool:
-    """Whether a value is where what the methods have in common ends."""
+    """True if a value is where what the methods have in common ends."""
     return number in site.results or any(len(where[user]) < len(having) for user in site.users.get(number, ()))
 
 
@@ -213,7 +213,7 @@ def _grown(inside: set[int], sites: list[_Site]) -> frozenset[int]:
 
 
 def _has_parts(site: _Site, number: int) -> bool:
-    """Whether a value is a tuple, whose items are the results."""
+    """True if a value is a tuple, whose items are the results."""
     return any(site.values[user].op == "item" for user in site.users.get(number, ()))
 
 

@@ -82,7 +82,7 @@ def _like(value: Value, op: str, args: tuple[Value, ...], attributes: tuple[int,
 
 
 def _fits(value: Value, hints: Counter[str]) -> bool:
-    """Whether the names of the arguments, which are shorter where they are the only ones, leave room on a line."""
+    """True if the names of the arguments, which are shorter where they are the only ones, leave room on a line."""
     names: list[str] = []
     for arg in value.args:
         if arg.op == "argument":
@@ -93,5 +93,5 @@ def _fits(value: Value, hints: Counter[str]) -> bool:
 
 
 def _alike(a: Value, b: Value) -> bool:
-    """Whether two values have the same dimensions."""
+    """True if two values have the same dimensions."""
     return (a.shape, a.axes, a.batched) == (b.shape, b.axes, b.batched)

@@ -1,4 +1,4 @@
-"""What every transform is."""
+"""The interface of every transform."""
 
 import torch
 from torch import Tensor, nn

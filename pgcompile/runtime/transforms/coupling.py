@@ -125,7 +125,7 @@ class AlternatingCouplings(Bijection):
         self.register_load_state_dict_post_hook(lambda module, keys: module.compare())
 
     def compare(self) -> None:
-        """Which couplings keep what the first one moves."""
+        """The couplings that keep what the first one moves."""
         first = self.layers[0].mask
         if first.is_meta:
             return
@@ -162,7 +162,7 @@ class AlternatingCouplings(Bijection):
 
 
 def coupling_mask(features: int, mask) -> Tensor:
-    """Which features a coupling keeps.
+    """The features that a coupling keeps.
 
     Raises:
         ValueError: fewer than two features, no such mask, or one that keeps or moves nothing.

@@ -316,7 +316,7 @@ class Dequantise(ElementwiseFunction):
         self.levels = levels
 
     def noise(self, x: Tensor) -> Tensor:
-        """What is added to grey levels."""
+        """The noise added to grey levels."""
         return torch.rand_like(x)
 
     def call(self, x: Tensor):

@@ -153,7 +153,7 @@ class MaskedMLP(Bijection):
         return x, univariate.log_slopes(parts).sum(0)
 
     def open_block(self, layers: list, found: list, nothing: Tensor, steps: range):
-        """What a block of steps starts from.
+        """The state that a block of steps starts from.
 
         Args:
             layers: weights and biases, in the order of the steps.
@@ -228,7 +228,7 @@ class MaskedMLP(Bijection):
         return layers
 
     def activations(self, layers: list, x: Tensor, context: Tensor | None):
-        """What each layer takes in, slopes of the activation at each hidden layer's units, and the outputs.
+        """The inputs of each layer, slopes of the activation at each hidden layer's units, and the outputs.
 
         Values of hidden units have a graph to parameters of the activation, if it has any.
         """

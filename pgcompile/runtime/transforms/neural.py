@@ -46,7 +46,7 @@ class SignalNet(Univariate):
         return [((w.abs() if positive else w).mT, b.unsqueeze(-2)) for w, b in pairs]
 
     def first(self, signal: Tensor, weights) -> Tensor:
-        """What the signal [signal, S, N] and the bias give to the first layer: [S, N, out]."""
+        """The contribution of the signal [signal, S, N] and the bias to the first layer: [S, N, out]."""
         weight, bias = weights[0]
         return torch.baddbmm(bias, signal.permute(1, 2, 0), weight[:, 1:])
 

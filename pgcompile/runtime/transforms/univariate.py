@@ -20,7 +20,7 @@ class Univariate(Bijection):
         return phi.unflatten(0, (self.parameters_each, -1))
 
     def prepared(self, y: Tensor) -> tuple:
-        """What an inverse needs of y [F, N] before its parameters are known: tensors [F, N]."""
+        """The tensors that an inverse takes of y [F, N] before its parameters are known: tensors [F, N]."""
         return (y,)
 
     def solved(self, prepared: tuple, phi: Tensor, at=None):
@@ -35,7 +35,7 @@ class Univariate(Bijection):
 
 
 def forward_mode() -> bool:
-    """Whether a forward-mode derivative is taken: functions with a gradient of our own have none."""
+    """True if a forward-mode derivative is taken: functions with a gradient of our own have none."""
     return torch.autograd.forward_ad._current_level >= 0  # there is no public question
 
 

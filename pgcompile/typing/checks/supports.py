@@ -69,7 +69,7 @@ def check_support(context: FamilyContext, space: Space) -> bool:
 
 
 def _can_score(support: str, kind: str) -> bool:
-    """Whether a family on a support can score data of a wider kind: not continuous data if the support is discrete."""
+    """True if a family on a support can score data of a wider kind: not continuous data if the support is discrete."""
     return not (support in _DISCRETE and kind in _CONTINUOUS)
 
 

@@ -57,7 +57,7 @@ def listed(names: tuple[str, ...]) -> str:
 
 @cache
 def synonyms() -> dict[str, str]:
-    """What other libraries and papers call the functionals, with the words of the language."""
+    """Names of the functionals in other libraries and papers, with the words of the language."""
     return {other: f.name for f in functionals().values() for other in f.also_called}
 
 

@@ -159,7 +159,7 @@ class Univariate(Bijection):
         return phi.unflatten(0, (self.parameters_each, -1))
 
     def prepared(self, y: Tensor) -> tuple:
-        """What an inverse needs of y [F, N] before its parameters are known: tensors [F, N]."""
+        """The tensors that an inverse takes of y [F, N] before its parameters are known: tensors [F, N]."""
         return (y,)
 
     def solved(self, prepared: tuple, phi: Tensor, at=None):
@@ -418,7 +418,7 @@ class AlternatingCouplings(Bijection):
         self.register_load_state_dict_post_hook(lambda module, keys: module.compare())
 
     def compare(self) -> None:
-        """Which couplings keep what the first one moves."""
+        """The couplings that keep what the first one moves."""
         first = self.layers[0].mask
         if first.is_meta:
             return
@@ -455,7 +455,7 @@ class AlternatingCouplings(Bijection):
 
 
 def coupling_mask(features: int, mask) -> Tensor:
-    """Which features a coupling keeps.
+    """The features that a coupling keeps.
 
     Raises:
         ValueError: fewer than two features, no such mask, or one that keeps or moves nothing.
@@ -560,7 +560,7 @@ class Dequantise(ElementwiseFunction):
         self.levels = levels
 
     def noise(self, x: Tensor) -> Tensor:
-        """What is added to grey levels."""
+        """The noise added to grey levels."""
         return torch.rand_like(x)
 
     def call(self, x: Tensor):

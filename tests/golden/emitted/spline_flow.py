@@ -151,7 +151,7 @@ class Univariate(Bijection):
         return phi.unflatten(0, (self.parameters_each, -1))
 
     def prepared(self, y: Tensor) -> tuple:
-        """What an inverse needs of y [F, N] before its parameters are known: tensors [F, N]."""
+        """The tensors that an inverse takes of y [F, N] before its parameters are known: tensors [F, N]."""
         return (y,)
 
     def solved(self, prepared: tuple, phi: Tensor, at=None):
@@ -768,7 +768,7 @@ class MaskedMLP(Bijection):
         return x, univariate.log_slopes(parts).sum(0)
 
     def open_block(self, layers: list, found: list, nothing: Tensor, steps: range):
-        """What a block of steps starts from.
+        """The state that a block of steps starts from.
 
         Args:
             layers: weights and biases, in the order of the steps.
@@ -843,7 +843,7 @@ class MaskedMLP(Bijection):
         return layers
 
     def activations(self, layers: list, x: Tensor, context: Tensor | None):
-        """What each layer takes in, slopes of the activation at each hidden layer's units, and the outputs.
+        """The inputs of each layer, slopes of the activation at each hidden layer's units, and the outputs.
 
         Values of hidden units have a graph to parameters of the activation, if it has any.
         """
@@ -1181,7 +1181,7 @@ class SplineAutoregressive(Autoregressive):
 
 
 def forward_mode() -> bool:
-    """Whether a forward-mode derivative is taken: functions with a gradient of our own have none."""
+    """True if a forward-mode derivative is taken: functions with a gradient of our own have none."""
     return torch.autograd.forward_ad._current_level >= 0  # there is no public question
 
 
