@@ -28,9 +28,11 @@ def check_shapes(formula: str, **variables: tuple) -> None:
             raise TypeError(f"{name} of {formula} cannot be {value.dtype}")
 
 
-def same_batch(formula: str, **variables: tuple) -> None:
-    """Check that variables, each with its event rank, have one batch shape."""
-    batches = {n: tuple(v.shape[: v.ndim - rank]) for n, (v, rank) in variables.items()}
+def check_batch(formula: str, **variables: tuple) -> None:
+    """Check variables as `check_shapes` does, and that they have one batch shape."""
+    check_shapes(formula, **variables)
+    facts = variables.items()
+    batches = {n: tuple(v.shape[: v.ndim - len(shape)]) for n, (v, shape, *_) in facts}
     if len(set(batches.values())) > 1:
         raise ValueError(f"the batch shapes of {formula} differ: {batches}")
 
@@ -46,6 +48,20 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
         raise ValueError(f"{names[0]} of {name} cannot have the shape {tuple(x.shape)}")
     return found.log_prob(x)
+
+
+def joint_log_density(name: str, factor, values: dict) -> Tensor:
+    """Log-density of several variables together, or of one as `log_density` has it."""
+    inside = name.replace(" ", "").split("(")[-1].rstrip(")")
+    names = inside.replace("|", ",").split(",")
+    count = inside.split("|")[0].count(",") + 1
+    if count == 1:
+        return log_density(name, factor, values)
+    if missing := [n for n in names if n not in values]:
+        raise KeyError(f"{name} needs {missing[0]}")
+    inputs = {n: v for n, v in values.items() if n not in names}
+    found = factor(*(values[n] for n in names[count:]), **inputs)
+    return found.log_prob(**{n: values[n] for n in names[:count]})
 
 
 def check_support(name: str, value: Tensor, space: str, size: int | None) -> None:

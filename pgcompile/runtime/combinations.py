@@ -154,16 +154,15 @@ class TableOf:
 
     def sample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> dict:
         """A joint draw: every variable by its name."""
-        index = self.joint.sample(torch.Size(sample_shape))
-        found = {}
-        pairs = list(zip(self.sizes, self.variables.items(), strict=True))
-        for size, (name, kind) in reversed(pairs):
-            value, index = index % size, index // size
+        drawn = self.joint.sample(torch.Size(sample_shape))
+        values = torch.unravel_index(drawn, self.sizes)
+        found = dict(zip(self.variables, values, strict=True))
+        for size, (name, kind) in zip(self.sizes, self.variables.items(), strict=True):
             if kind == "one_hot":
-                value = torch.nn.functional.one_hot(value, size)
-            dtype = value.dtype if kind == "index" else self.joint.logits.dtype
-            found[name] = value.to(dtype)
-        return {name: found[name] for name in self.variables}
+                found[name] = torch.nn.functional.one_hot(found[name], size)
+            if kind != "index":
+                found[name] = found[name].to(self.joint.logits.dtype)
+        return found
 
     def log_prob(self, **values: Tensor) -> Tensor:
         """Log-probability of values of all the variables."""

@@ -30,15 +30,15 @@ def one_hot_states(like: Tensor, size: int, batch: tuple) -> Tensor:
 
 
 def every_combination(like: Tensor, **variables: tuple) -> list:
-    """Variables at all their values together, [*sizes, *event]; of each its kind and size."""
-    sizes = [size for _, size in variables.values()]
+    """Variables at all their values together, [*sizes, *event]; of each its size and kind."""
+    sizes = [size for size, *_ in variables.values()]
     found = []
-    for place, (kind, size) in enumerate(variables.values()):
+    for place, (size, *kind) in enumerate(variables.values()):
         ones = [1] * (len(sizes) - place - 1)
         value = torch.arange(size, device=like.device).reshape(-1, *ones).expand(sizes)
-        if kind == "one_hot":
+        if kind == ["one_hot"]:
             value = torch.nn.functional.one_hot(value, size)
-        found.append(value if kind == "index" else value.to(like.dtype))
+        found.append(value if kind == ["index"] else value.to(like.dtype))
     return found
 
 

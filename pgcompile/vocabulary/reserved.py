@@ -23,6 +23,6 @@ PRIVATE = frozenset(
 )
 # Helpers that an emitted file may hold.
 HELPERS = frozenset(
-    "expect belongs watch condition same_batch check_net as_event draw_from log_density take_inputs "
+    "expect belongs watch condition check_batch check_shapes check_net as_event draw_from log_density take_inputs "
     "trained learning_rate ramp".split()
 )

@@ -1,6 +1,7 @@
 """Methods that call another one in place of the same statements again."""
 
 import pytest
+import torch
 
 from tests.conftest import compiled
 
@@ -37,11 +38,18 @@ def body(source: str, method: str) -> list[str]:
         (VAE + "elbo = E_{q(z|x)}[log p(x|z)] - KL[q(z|x) || p(z)]", "terms", 'return {"elbo": self.elbo(x)}'),
         (VAE + "a = E_{q(z|x)}[log p(x|z)]\nb = KL[q(z|x) || p(z)]\nc = a - b", "c", 'return self.terms(x)["c"]'),
         (MIXTURE + "nll = log p(x)\nmaximize nll", "loss", "return -self.nll(x).mean()"),
-        (MIXTURE + "nll = log p(x)", "log_p_x", "return self.nll(x)"),
     ],
 )
 def test_a_method_that_another_computes(program: str, method: str, call: str) -> None:
     assert body(compiled(program).source, method) == [call]
+
+
+def test_a_density_that_an_objective_or_a_distribution_has_gets_no_method() -> None:
+    program = compiled(MIXTURE + "nll = log p(x)")
+    assert '"p(x)": self.nll' in program.source
+    assert "def log_p_x" not in program.source
+    module, x = program.Model(), torch.randn(4, 2)
+    torch.testing.assert_close(module.log_prob_of("p(x)", x=x), module.nll(x))
 
 
 def test_an_objective_that_is_no_sum_of_others_keeps_its_statements() -> None:

@@ -113,7 +113,7 @@ def test_marginals_of_one_network_share_the_table_of_the_largest() -> None:
         p(b|x) = (∫ p(a) p(b|a) p(c|a) p(x|b,c) da dc) / p(x)
         t = log p(x)
     """)
-    assert program.source.count("every_state(") == 1 + 3  # its definition, and a, b and c once
+    assert program.source.count("every_state(") == 1 + 1  # its definition, and a, b and c at once
     module = program.Model()
     joint = torch.zeros(2, 2, 2, 2)
     for a, b, c, x in torch.cartesian_prod(*[torch.arange(2)] * 4).tolist():
@@ -130,3 +130,8 @@ def test_marginals_of_one_network_share_the_table_of_the_largest() -> None:
     torch.testing.assert_close(module.p_b_c_given_x(x).probs, posterior.movedim(-1, 0))
     torch.testing.assert_close(module.p_b_given_x(x).probs, posterior.sum(1)[1])
     torch.testing.assert_close(module.p_x().probs, joint.sum((0, 1, 2))[1])
+    b, c = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
+    scored = module.log_prob_of("p(b,c|x)", b=b, c=c, x=x)
+    torch.testing.assert_close(scored, torch.stack([posterior[1, 0, 0], posterior[0, 1, 1]]).log())
+    with pytest.raises(KeyError, match="needs c"):
+        module.log_prob_of("p(b,c|x)", b=b, x=x)

@@ -102,15 +102,13 @@ class MethodWriter:
         given = [a for a in arguments if not a.is_input]
         if not given:
             return []
-        self.use("check_shapes")
+        together = batches and len(given) > 1 and formula != "log_prob" and not formula.startswith("log_")
+        check = "check_batch" if together else "check_shapes"
+        self.use(check)
         entries = [
             f"{identifier(a.name)}=({identifier(a.name)}, {a.shape}{_index_flag(model.spaces[a.name])})" for a in given
         ]
-        lines = collection("check_shapes(", [f'"{formula}"', *entries], ")")
-        if batches and len(given) > 1 and formula != "log_prob" and not formula.startswith("log_"):
-            self.use("same_batch")
-            ranks = [f"{identifier(a.name)}=({identifier(a.name)}, {len(a.shape)})" for a in given]
-            lines += collection("same_batch(", [f'"{formula}"', *ranks], ")")
+        lines = collection(f"{check}(", [f'"{formula}"', *entries], ")")
         if self.debug and batches:  # `sample_mean` hands means to factors, which need not lie in the space
             for argument in given:
                 self.use("check_support")

@@ -157,9 +157,13 @@ def _library_text(writer: MethodWriter, *, link: bool) -> str:
 
 def _class(writer: MethodWriter, class_name: str) -> list[Line]:
     plan = writer.plan
-    spaces = [f"{name}: {space}" for name, space in plan.model.spaces.items() if name in plan.model.variables]
+    spaces: dict[str, list[str]] = {}
+    for name, space in plan.model.spaces.items():
+        if name in plan.model.variables:
+            spaces.setdefault(str(space), []).append(name)
+    declared = ", ".join(f"{', '.join(names)}: {space}" for space, names in spaces.items())
     head = [Line(f"class {class_name}(nn.Module):")]
-    head += docstring(f"{shortened(_factorisation(plan))}; {', '.join(spaces)}", "", 4)
+    head += docstring(f"{shortened(_factorisation(plan))}; {declared}", "", 4)
     lines: list[Line] = []
     for method in _methods(writer):
         lines += method

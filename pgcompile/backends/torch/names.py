@@ -16,7 +16,7 @@ def factor_names(plan: ModulePlan) -> dict[str, str]:
     An objective keeps the name that its user wrote; where it has that of a factor's method, the factor's gives way.
     """
     taken = {*METHODS, *_formula_names(plan)}
-    planned = [f.name for f in plan.factors] + [m.name for _, m in plan.log_densities]
+    planned = [f.name for f in plan.factors] + [m.name for _, m in plan.log_densities if m.same_as is None]
     planned += [table.method.name for table in plan.tables] + [m.name for _, m, _ in plan.mixtures]
     found: dict[str, str] = {}
     for name in planned:

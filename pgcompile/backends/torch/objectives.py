@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from pgcompile.backends.torch.layout import WIDTH, Line, bare, collection, docstring, stamped, statement
 from pgcompile.backends.torch.method_writer import MethodWriter, canonical
+from pgcompile.diagnostics import InternalError
 from pgcompile.plan.methods.description import Argument, Form, LossMethod, Method, Procedure
 from pgcompile.plan.names import identifier
 from pgcompile.plan.origin import merged
@@ -33,8 +34,7 @@ def _delegated(writer: MethodWriter, method: Method) -> list[Line]:
     delegate = method.same_as
     assert delegate is not None
     writer.noise[method.name] = writer.noise.get(delegate.name, ())
-    name = writer.method_name(delegate.name) if delegate.form is Form.LOG_PROB else identifier(delegate.name)
-    call = f"self.{name}({', '.join(map(identifier, delegate.arguments))})"
+    call = f"self.{identifier(delegate.name)}({', '.join(map(identifier, delegate.arguments))})"
     origins = merged(*(value.origins for _, value in method.outputs))
     match delegate.form:
         case Form.VALUE:
@@ -46,8 +46,7 @@ def _delegated(writer: MethodWriter, method: Method) -> list[Line]:
         case Form.MINUS_MEAN:
             text = f"-{call}.mean()"
         case Form.LOG_PROB:
-            scored = [n if delegate.alone else f"{n}={n}" for n in map(identifier, delegate.targets)]
-            text = f"{call}.log_prob({', '.join(scored)})"
+            raise InternalError(f"{method.name} is no method of its own")
     return stamped(statement(f"return {text}"), *origins)
 
 
@@ -127,6 +126,11 @@ def log_densities(writer: MethodWriter) -> list[Line]:
     lines: list[Line] = []
     methods = []
     for label, planned in plan.log_densities:
+        if planned.same_as is not None and planned.same_as.form is Form.LOG_PROB:
+            continue  # the distribution is found by its name
+        if planned.same_as is not None:
+            methods.append(f'"{canonical(label)}": self.{identifier(planned.same_as.name)}')
+            continue
         method = replace(planned, name=writer.method_name(planned.name))
         lines += [Line(""), *stamped(formula_method(writer, method), *writer.origins_of(label))]
         methods.append(f'"{canonical(label)}": self.{method.name}')
@@ -143,8 +147,9 @@ def log_densities(writer: MethodWriter) -> list[Line]:
             Line('        if name.replace(" ", "") in methods:'),
             Line('            return methods[name.replace(" ", "")](**values)'),
         ]
-    writer.use("log_density")
-    return [*lines, Line("        return log_density(name, self.factor(name), values)")]
+    function = "joint_log_density" if any(len(table.variables) > 1 for table in plan.tables) else "log_density"
+    writer.use(function)
+    return [*lines, Line(f"        return {function}(name, self.factor(name), values)")]
 
 
 def _shapes(method: Method) -> str:
@@ -155,9 +160,13 @@ def _shapes(method: Method) -> str:
 
 
 def _arguments(arguments: tuple[Argument, ...]) -> str:
-    """`x: [..., 784]`."""
-    parts = []
+    """`x: [..., 784], k, j: [...]`; those of one shape that stand beside each other have it once."""
+    parts: list[tuple[list[str], str]] = []
     for argument in arguments:
         dims = ", ".join([*([] if argument.is_input else ["..."]), *map(str, argument.shape)])
-        parts.append(f"{argument.name}: [{dims}]" if dims else f"{argument.name}: a number")
-    return ", ".join(parts)
+        shape = f"[{dims}]" if dims else "a number"
+        if parts and parts[-1][1] == shape:
+            parts[-1][0].append(argument.name)
+        else:
+            parts.append(([argument.name], shape))
+    return ", ".join(f"{', '.join(names)}: {shape}" for names, shape in parts)

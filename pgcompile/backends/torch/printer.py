@@ -236,7 +236,8 @@ def _every_combination(value: Value, args: list[Text], rename: Rename) -> Templa
     for variable in variables:
         assert isinstance(variable, tuple)
         name, kind, size = variable
-        given.append(f'{identifier(str(name))}=("{kind}", {size})')
+        facts = f"({size},)" if kind == "boolean" else f'({size}, "{kind}")'
+        given.append(f"{identifier(str(name))}={facts}")
     return Template(f"every_combination({{0}}, {', '.join(given)})", uses="every_combination")
 
 

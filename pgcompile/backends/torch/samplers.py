@@ -31,9 +31,12 @@ def sampler_methods(writer: MethodWriter, sampler: Sampler) -> list[list[Line]]:
 
 
 def _head(name: str, sampler: Sampler) -> list[Line]:
+    held = "variables in `given` are held fixed"
+    room = WIDTH - len(f'        """{_VERBS[name]} ; {held}."""')
+    label = sampler.label if len(sampler.label) <= room else shortened(sampler.label, room - len(" ..."))
     return [
         Line(f"    def {name}(self, shape: tuple = (), given: dict | None = None) -> dict:"),
-        *docstring(f"{_VERBS[name]} {shortened(sampler.label, 48)}", "variables in `given` are held fixed"),
+        *docstring(f"{_VERBS[name]} {label}", held),
     ]
 
 
@@ -96,9 +99,8 @@ def _step(writer: MethodWriter, name: str, step: SampleStep, taken: list[str]) -
     lines = [Line(f"        {line}")]
     if len(line) + 8 > WIDTH:
         lines = [
-            Line(f'        if "{step.variable}" in held:'),
-            Line(f'            {target} = held["{step.variable}"]'),
-            Line("        else:"),
+            Line(f'        {target} = held.get("{step.variable}")'),
+            Line(f"        if {target} is None:"),
             *_drawn_lines(target, drawn),
         ]
     return stamped(lines, Origin(step.factor.span, step.label))

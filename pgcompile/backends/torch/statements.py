@@ -208,7 +208,10 @@ class Body:
         self._comment(value, origins)
         line = statement(f"{name} = {text.text}", self.indent)
         pair = _paired(self.lines, line, self._previous, value)
-        if pair is not None:
+        chain = _chained(self.lines, line, self._previous, value)
+        if chain is not None:
+            self.lines[-1] = Line(chain, merged(self.lines[-1].origins, origins))
+        elif pair is not None:
             self.lines[-1] = Line(pair, merged(self.lines[-1].origins, origins))
         else:
             self.lines.extend(stamped(line, *origins))
@@ -273,6 +276,16 @@ class Body:
 
     def _has_long_operand(self, value: Value) -> bool:
         return any(len(self._texts[a.number].text) > 2 * _LONG for a in value.args if a.number not in self._named)
+
+
+def _chained(lines: list[Line], line: list[Line], previous: Value | None, value: Value) -> str | None:
+    """`a = b = every_state(...)`: variables that take the same values along different axes."""
+    if previous is None or previous.op != "states" or value.op != "states" or previous.section != value.section:
+        return None
+    *names, before = lines[-1].text.split(" = ")
+    name, text = line[0].text.strip().split(" = ", 1)
+    joined = " = ".join([*names, name, text])
+    return joined if before == text and len(line) == 1 and len(joined) <= WIDTH else None
 
 
 def _paired(lines: list[Line], line: list[Line], previous: Value | None, value: Value) -> str | None:

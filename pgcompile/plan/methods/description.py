@@ -45,7 +45,7 @@ class Form(Enum):
     TERM = "term"
     """The entry of its own name among the terms."""
     LOG_PROB = "log_prob"
-    """The log-probability of its first arguments under the distribution that the other gives."""
+    """The log-probability of its variables under the distribution that the other gives: it needs no method."""
 
 
 @dataclass(frozen=True)
@@ -56,15 +56,11 @@ class Delegate:
         name: the other method, as it is planned.
         form: what is made of its value.
         arguments: names of what it is given.
-        targets: of a distribution: the variables that are scored.
-        alone: whether the distribution is over one variable, and takes it without a name.
     """
 
     name: str
     form: Form
     arguments: tuple[str, ...]
-    targets: tuple[str, ...] = ()
-    alone: bool = True
 
 
 @dataclass(frozen=True)

@@ -97,8 +97,7 @@ def _event(space: Space, size: int) -> tuple[int, ...]:
 
 def _of_table(table: TableMethod) -> Delegate:
     names = tuple(argument.name for argument in table.method.arguments)
-    targets = tuple(name for name, _ in table.variables)
-    return Delegate(table.method.name, Form.LOG_PROB, names, targets, alone=len(targets) == 1)
+    return Delegate(table.method.name, Form.LOG_PROB, names)
 
 
 def _saved_by_terms(plan: ModulePlan, terms: Method) -> int:

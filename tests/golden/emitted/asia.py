@@ -16,9 +16,11 @@ def check_shapes(formula: str, **variables: tuple) -> None:
             raise TypeError(f"{name} of {formula} cannot be {value.dtype}")
 
 
-def same_batch(formula: str, **variables: tuple) -> None:
-    """Check that variables, each with its event rank, have one batch shape."""
-    batches = {n: tuple(v.shape[: v.ndim - rank]) for n, (v, rank) in variables.items()}
+def check_batch(formula: str, **variables: tuple) -> None:
+    """Check variables as `check_shapes` does, and that they have one batch shape."""
+    check_shapes(formula, **variables)
+    facts = variables.items()
+    batches = {n: tuple(v.shape[: v.ndim - len(shape)]) for n, (v, shape, *_) in facts}
     if len(set(batches.values())) > 1:
         raise ValueError(f"the batch shapes of {formula} differ: {batches}")
 
@@ -34,6 +36,20 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
         raise ValueError(f"{names[0]} of {name} cannot have the shape {tuple(x.shape)}")
     return found.log_prob(x)
+
+
+def joint_log_density(name: str, factor, values: dict) -> Tensor:
+    """Log-density of several variables together, or of one as `log_density` has it."""
+    inside = name.replace(" ", "").split("(")[-1].rstrip(")")
+    names = inside.replace("|", ",").split(",")
+    count = inside.split("|")[0].count(",") + 1
+    if count == 1:
+        return log_density(name, factor, values)
+    if missing := [n for n in names if n not in values]:
+        raise KeyError(f"{name} needs {missing[0]}")
+    inputs = {n: v for n, v in values.items() if n not in names}
+    found = factor(*(values[n] for n in names[count:]), **inputs)
+    return found.log_prob(**{n: values[n] for n in names[:count]})
 
 
 def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tuple:
@@ -71,16 +87,15 @@ class TableOf:
 
     def sample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> dict:
         """A joint draw: every variable by its name."""
-        index = self.joint.sample(torch.Size(sample_shape))
-        found = {}
-        pairs = list(zip(self.sizes, self.variables.items(), strict=True))
-        for size, (name, kind) in reversed(pairs):
-            value, index = index % size, index // size
+        drawn = self.joint.sample(torch.Size(sample_shape))
+        values = torch.unravel_index(drawn, self.sizes)
+        found = dict(zip(self.variables, values, strict=True))
+        for size, (name, kind) in zip(self.sizes, self.variables.items(), strict=True):
             if kind == "one_hot":
-                value = torch.nn.functional.one_hot(value, size)
-            dtype = value.dtype if kind == "index" else self.joint.logits.dtype
-            found[name] = value.to(dtype)
-        return {name: found[name] for name in self.variables}
+                found[name] = torch.nn.functional.one_hot(found[name], size)
+            if kind != "index":
+                found[name] = found[name].to(self.joint.logits.dtype)
+        return found
 
     def log_prob(self, **values: Tensor) -> Tensor:
         """Log-probability of values of all the variables."""
@@ -117,15 +132,15 @@ def every_state(like: Tensor, base: int, shape: tuple, batch: tuple, index=False
 
 
 def every_combination(like: Tensor, **variables: tuple) -> list:
-    """Variables at all their values together, [*sizes, *event]; of each its kind and size."""
-    sizes = [size for _, size in variables.values()]
+    """Variables at all their values together, [*sizes, *event]; of each its size and kind."""
+    sizes = [size for size, *_ in variables.values()]
     found = []
-    for place, (kind, size) in enumerate(variables.values()):
+    for place, (size, *kind) in enumerate(variables.values()):
         ones = [1] * (len(sizes) - place - 1)
         value = torch.arange(size, device=like.device).reshape(-1, *ones).expand(sizes)
-        if kind == "one_hot":
+        if kind == ["one_hot"]:
             value = torch.nn.functional.one_hot(value, size)
-        found.append(value if kind == "index" else value.to(like.dtype))
+        found.append(value if kind == ["index"] else value.to(like.dtype))
     return found
 
 
@@ -137,9 +152,8 @@ def bernoulli_log_prob(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
 
 
 class Asia(nn.Module):
-    """p(asia) p(smoke) p(tub|asia) p(lung|smoke) p(bronc|smoke) ...; asia: boolean,
-    tub: boolean, smoke: boolean, lung: boolean, bronc: boolean, xray: boolean,
-    dysp: boolean.
+    """p(asia) p(smoke) p(tub|asia) p(lung|smoke) p(bronc|smoke) ...; asia, tub, smoke,
+    lung, bronc, xray, dysp: boolean.
     """
 
     def __init__(self) -> None:
@@ -148,9 +162,8 @@ class Asia(nn.Module):
         self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
 
     def evidence(self, xray: Tensor, dysp: Tensor) -> Tensor:
-        """log p(xray, dysp); xray: [...], dysp: [...] -> [...]."""
-        check_shapes("evidence", xray=(xray, ()), dysp=(dysp, ()))
-        same_batch("evidence", xray=(xray, 0), dysp=(dysp, 0))
+        """log p(xray, dysp); xray, dysp: [...] -> [...]."""
+        check_batch("evidence", xray=(xray, ()), dysp=(dysp, ()))
         return self._log_joint(xray, dysp).logsumexp((0, 1, 2))
 
     def loss(self, xray: Tensor, dysp: Tensor) -> Tensor:
@@ -162,15 +175,11 @@ class Asia(nn.Module):
         return {"evidence": self.evidence(xray, dysp)}
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Draw from p(asia) p(smoke) p(tub|asia) p(lung|smoke) ...;
-        variables in `given` are held fixed.
-        """
+        """Draw from p(asia) p(smoke) ...; variables in `given` are held fixed."""
         return self._walk(draw_of, shape, given)
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Propagate means through p(asia) p(smoke) p(tub|asia) p(lung|smoke) ...;
-        variables in `given` are held fixed.
-        """
+        """Propagate means through p(asia) ...; variables in `given` are held fixed."""
         return self._walk(mean_of, shape, given)
 
     def _walk(self, take, shape: tuple, given: dict | None) -> dict:
@@ -189,17 +198,14 @@ class Asia(nn.Module):
         smoke = held["smoke"] if "smoke" in held else take(self.p_smoke(), shape)
         tub = held["tub"] if "tub" in held else take(self.p_tub_given_asia(asia))
         lung = held["lung"] if "lung" in held else take(self.p_lung_given_smoke(smoke))
-        if "bronc" in held:
-            bronc = held["bronc"]
-        else:
+        bronc = held.get("bronc")
+        if bronc is None:
             bronc = take(self.p_bronc_given_smoke(smoke))
-        if "xray" in held:
-            xray = held["xray"]
-        else:
+        xray = held.get("xray")
+        if xray is None:
             xray = take(self.p_xray_given_tub_lung(tub, lung))
-        if "dysp" in held:
-            dysp = held["dysp"]
-        else:
+        dysp = held.get("dysp")
+        if dysp is None:
             dysp = take(self.p_dysp_given_tub_lung_bronc(tub, lung, bronc))
         return {
             "asia": asia,
@@ -223,8 +229,7 @@ class Asia(nn.Module):
     ) -> Tensor:
         """log p(asia) p(smoke) p(tub|asia) p(lung|smoke) p(bronc|smoke)
         p(xray|tub,lung) p(dysp|tub,lung,bronc);
-        asia: [...], tub: [...], smoke: [...], lung: [...], bronc: [...], xray: [...],
-        dysp: [...] -> [...].
+        asia, tub, smoke, lung, bronc, xray, dysp: [...] -> [...].
         """
         check_shapes(
             "log_prob",
@@ -256,13 +261,10 @@ class Asia(nn.Module):
 
     def _log_joint(self, xray: Tensor, dysp: Tensor) -> Tensor:
         """What evidence, p(tub,lung,bronc|xray,dysp) and p(lung|xray,dysp) share;
-        xray: [...], dysp: [...] -> log_joint [bronc, lung, tub, ...].
+        xray, dysp: [...] -> log_joint [bronc, lung, tub, ...].
         """
         # every value of asia, tub, smoke, lung, bronc
-        asia = every_state(self._dtype_anchor, 2, (), xray.shape)
-        tub = every_state(self._dtype_anchor, 2, (), xray.shape)
-        smoke = every_state(self._dtype_anchor, 2, (), xray.shape)
-        lung = every_state(self._dtype_anchor, 2, (), xray.shape)
+        asia = tub = smoke = lung = every_state(self._dtype_anchor, 2, (), xray.shape)
         bronc = every_state(self._dtype_anchor, 2, (), xray.shape)
         # log p(asia)
         log_p_asia = -0.010050335853501442 * (1.0 - asia) - 4.605170185988092 * asia
@@ -295,49 +297,12 @@ class Asia(nn.Module):
         log_sum_smoke = total.logsumexp(2)
         return log_sum_asia + log_p_xray + log_sum_smoke.unsqueeze(2) + log_p_dysp
 
-    def log_p_xray_dysp(self, xray: Tensor, dysp: Tensor) -> Tensor:
-        """log p(xray|tub,lung) p(dysp|tub,lung,bronc) p(asia) p(smoke) p(tub|asia)
-        p(lung|smoke) p(bronc|smoke);
-        xray: [...], dysp: [...] -> [...].
-        """
-        return self.evidence(xray, dysp)
-
-    def log_p_tub_lung_bronc_given_xray_dysp(
-        self,
-        tub: Tensor,
-        lung: Tensor,
-        bronc: Tensor,
-        xray: Tensor,
-        dysp: Tensor,
-    ) -> Tensor:
-        """log p(tub,lung,bronc|xray,dysp);
-        tub: [...], lung: [...], bronc: [...], xray: [...], dysp: [...] -> [...].
-        """
-        return self.p_tub_lung_bronc_given_xray_dysp(xray, dysp).log_prob(
-            tub=tub,
-            lung=lung,
-            bronc=bronc,
-        )
-
-    def log_p_lung_given_xray_dysp(
-        self,
-        lung: Tensor,
-        xray: Tensor,
-        dysp: Tensor,
-    ) -> Tensor:
-        """log p(lung|xray,dysp); lung: [...], xray: [...], dysp: [...] -> [...]."""
-        return self.p_lung_given_xray_dysp(xray, dysp).log_prob(lung)
-
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""
-        methods = {
-            "p(xray,dysp)": self.log_p_xray_dysp,
-            "p(tub,lung,bronc|xray,dysp)": self.log_p_tub_lung_bronc_given_xray_dysp,
-            "p(lung|xray,dysp)": self.log_p_lung_given_xray_dysp,
-        }
+        methods = {"p(xray,dysp)": self.evidence}
         if name.replace(" ", "") in methods:
             return methods[name.replace(" ", "")](**values)
-        return log_density(name, self.factor(name), values)
+        return joint_log_density(name, self.factor(name), values)
 
     def p_asia(self) -> D.Distribution:
         """p(asia) = Bernoulli(probs=0.01)."""
@@ -405,17 +370,12 @@ class Asia(nn.Module):
 
     def p_xray_dysp(self) -> TableOf:
         """p(xray,dysp), by the values of xray, dysp."""
-        xray, dysp = every_combination(
-            self._dtype_anchor,
-            xray=("boolean", 2),
-            dysp=("boolean", 2),
-        )
+        xray, dysp = every_combination(self._dtype_anchor, xray=(2,), dysp=(2,))
         return TableOf(self.evidence(xray, dysp), xray="boolean", dysp="boolean")
 
     def p_tub_lung_bronc_given_xray_dysp(self, xray: Tensor, dysp: Tensor) -> TableOf:
         """p(tub,lung,bronc|xray,dysp), by the values of tub, lung, bronc."""
-        check_shapes("p(tub,lung,bronc|xray,dysp)", xray=(xray, ()), dysp=(dysp, ()))
-        same_batch("p(tub,lung,bronc|xray,dysp)", xray=(xray, 0), dysp=(dysp, 0))
+        check_batch("p(tub,lung,bronc|xray,dysp)", xray=(xray, ()), dysp=(dysp, ()))
         log_joint = self._log_joint(xray, dysp)
         return TableOf(
             log_joint.movedim((2, 1, 0), (-3, -2, -1)),
@@ -426,8 +386,7 @@ class Asia(nn.Module):
 
     def p_lung_given_xray_dysp(self, xray: Tensor, dysp: Tensor) -> D.Distribution:
         """p(lung|xray,dysp), by the values of lung."""
-        check_shapes("p(lung|xray,dysp)", xray=(xray, ()), dysp=(dysp, ()))
-        same_batch("p(lung|xray,dysp)", xray=(xray, 0), dysp=(dysp, 0))
+        check_batch("p(lung|xray,dysp)", xray=(xray, ()), dysp=(dysp, ()))
         # log p(lung,xray,dysp): the sum over tub, bronc
         log_sum_tub_bronc = self._log_joint(xray, dysp).logsumexp((0, 2))
         logits = log_sum_tub_bronc.movedim(0, -1)

@@ -16,9 +16,11 @@ def check_shapes(formula: str, **variables: tuple) -> None:
             raise TypeError(f"{name} of {formula} cannot be {value.dtype}")
 
 
-def same_batch(formula: str, **variables: tuple) -> None:
-    """Check that variables, each with its event rank, have one batch shape."""
-    batches = {n: tuple(v.shape[: v.ndim - rank]) for n, (v, rank) in variables.items()}
+def check_batch(formula: str, **variables: tuple) -> None:
+    """Check variables as `check_shapes` does, and that they have one batch shape."""
+    check_shapes(formula, **variables)
+    facts = variables.items()
+    batches = {n: tuple(v.shape[: v.ndim - len(shape)]) for n, (v, shape, *_) in facts}
     if len(set(batches.values())) > 1:
         raise ValueError(f"the batch shapes of {formula} differ: {batches}")
 
@@ -66,16 +68,14 @@ class Classifier(nn.Module):
 
     def likelihood(self, x: Tensor, y: Tensor) -> Tensor:
         """log p(y|x); x: [..., 64], y: [...] -> [...]."""
-        check_shapes("likelihood", x=(x, (64,)), y=(y, (), True))
-        same_batch("likelihood", x=(x, 1), y=(y, 0))
+        check_batch("likelihood", x=(x, (64,)), y=(y, (), True))
         # p(y|x)
         logits = self.logits(x)
         return logits.log_softmax(-1).gather(-1, y.unsqueeze(-1)).squeeze(-1)
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of likelihood."""
-        check_shapes("loss", x=(x, (64,)), y=(y, (), True))
-        same_batch("loss", x=(x, 1), y=(y, 0))
+        check_batch("loss", x=(x, (64,)), y=(y, (), True))
         logits = self.logits(x)
         return F.cross_entropy(torch.atleast_2d(logits).flatten(0, -2), y.flatten())
 

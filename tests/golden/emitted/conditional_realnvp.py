@@ -18,9 +18,11 @@ def check_shapes(formula: str, **variables: tuple) -> None:
             raise TypeError(f"{name} of {formula} cannot be {value.dtype}")
 
 
-def same_batch(formula: str, **variables: tuple) -> None:
-    """Check that variables, each with its event rank, have one batch shape."""
-    batches = {n: tuple(v.shape[: v.ndim - rank]) for n, (v, rank) in variables.items()}
+def check_batch(formula: str, **variables: tuple) -> None:
+    """Check variables as `check_shapes` does, and that they have one batch shape."""
+    check_shapes(formula, **variables)
+    facts = variables.items()
+    batches = {n: tuple(v.shape[: v.ndim - len(shape)]) for n, (v, shape, *_) in facts}
     if len(set(batches.values())) > 1:
         raise ValueError(f"the batch shapes of {formula} differ: {batches}")
 
@@ -696,8 +698,7 @@ class ConditionalRealnvp(nn.Module):
 
     def likelihood(self, grey: Tensor, y: Tensor) -> Tensor:
         """log p(grey|y); grey: [..., 64], y: [...] -> [...]."""
-        check_shapes("likelihood", grey=(grey, (64,)), y=(y, (), True))
-        same_batch("likelihood", grey=(grey, 1), y=(y, 0))
+        check_batch("likelihood", grey=(grey, (64,)), y=(y, (), True))
         # log p(grey|y)
         u, ladj = self.f(grey, F.one_hot(y, 10).to(self._dtype_anchor.dtype))
         return -0.5 * u.square().sum(-1) - 0.5 * 64 * math.log(2 * math.pi) + ladj

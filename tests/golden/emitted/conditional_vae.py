@@ -18,9 +18,11 @@ def check_shapes(formula: str, **variables: tuple) -> None:
             raise TypeError(f"{name} of {formula} cannot be {value.dtype}")
 
 
-def same_batch(formula: str, **variables: tuple) -> None:
-    """Check that variables, each with its event rank, have one batch shape."""
-    batches = {n: tuple(v.shape[: v.ndim - rank]) for n, (v, rank) in variables.items()}
+def check_batch(formula: str, **variables: tuple) -> None:
+    """Check variables as `check_shapes` does, and that they have one batch shape."""
+    check_shapes(formula, **variables)
+    facts = variables.items()
+    batches = {n: tuple(v.shape[: v.ndim - len(shape)]) for n, (v, shape, *_) in facts}
     if len(set(batches.values())) > 1:
         raise ValueError(f"the batch shapes of {formula} differ: {batches}")
 
@@ -66,8 +68,7 @@ class ConditionalVae(nn.Module):
 
     def elbo(self, x: Tensor, y: Tensor) -> Tensor:
         """ELBO[p(x|z,y) p(z) || q(z|x,y)]; x: [..., 64], y: [...] -> [...]."""
-        check_shapes("elbo", x=(x, (64,)), y=(y, (), True))
-        same_batch("elbo", x=(x, 1), y=(y, 0))
+        check_batch("elbo", x=(x, (64,)), y=(y, (), True))
         # q(z|x,y)
         one_hot = F.one_hot(y, 10).to(self._dtype_anchor.dtype)
         m, s = self.head(self.hidden(torch.cat((x, one_hot), -1))).chunk(2, -1)
@@ -84,8 +85,7 @@ class ConditionalVae(nn.Module):
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of elbo."""
-        check_shapes("loss", x=(x, (64,)), y=(y, (), True))
-        same_batch("loss", x=(x, 1), y=(y, 0))
+        check_batch("loss", x=(x, (64,)), y=(y, (), True))
         one_hot = F.one_hot(y, 10).to(self._dtype_anchor.dtype)
         m, s = self.head(self.hidden(torch.cat((x, one_hot), -1))).chunk(2, -1)
         scale = F.softplus(s)
@@ -109,9 +109,7 @@ class ConditionalVae(nn.Module):
         return {"z": z, "x": x, "y": y}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Propagate means through p(z) p(x|z,y);
-        variables in `given` are held fixed.
-        """
+        """Propagate means through p(z) ...; variables in `given` are held fixed."""
         variables = {"z": (1, ()), "x": (1, ("z",)), "y": (0, None)}
         shape, held = prepare_conditions(shape, given, variables)
         y = held["y"]

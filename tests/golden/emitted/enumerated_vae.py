@@ -124,9 +124,7 @@ class EnumeratedVae(nn.Module):
         return {"k": k, "z": z, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Propagate means through p(k) p(z|k) p(x|z);
-        variables in `given` are held fixed.
-        """
+        """Propagate means through p(k) ...; variables in `given` are held fixed."""
         variables = {"k": (0, ()), "z": (1, ("k",)), "x": (1, ("z",))}
         shape, held = prepare_conditions(shape, given, variables)
         k = held["k"] if "k" in held else self.p_k().mode.expand(shape)

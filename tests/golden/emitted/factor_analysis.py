@@ -95,9 +95,7 @@ class FactorAnalysis(nn.Module):
         return {"z": z, "grey": grey}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Propagate means through p(z) p(grey|z);
-        variables in `given` are held fixed.
-        """
+        """Propagate means through p(z) ...; variables in `given` are held fixed."""
         variables = {"z": (1, ()), "grey": (1, ("z",))}
         shape, held = prepare_conditions(shape, given, variables)
         z = held["z"] if "z" in held else self.p_z().mean.expand(*shape, 8)

@@ -115,17 +115,9 @@ class GaussianMixture(nn.Module):
         log_p_x = -0.5 * 2 * math.log(2 * math.pi) - (scale.log() + product).sum(-1)
         return log_p_k + log_p_x
 
-    def log_p_x(self, x: Tensor) -> Tensor:
-        """log p(x|k) p(k); x: [..., 2] -> [...]."""
-        return self.likelihood(x)
-
-    def log_p_k_given_x(self, x: Tensor, k: Tensor) -> Tensor:
-        """log p(k|x); x: [..., 2], k: [...] -> [...]."""
-        return self.p_k_given_x(x).log_prob(k)
-
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""
-        methods = {"p(x)": self.log_p_x, "p(k|x)": self.log_p_k_given_x}
+        methods = {"p(x)": self.likelihood}
         if name.replace(" ", "") in methods:
             return methods[name.replace(" ", "")](**values)
         return log_density(name, self.factor(name), values)

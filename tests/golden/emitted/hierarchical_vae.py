@@ -126,9 +126,7 @@ class HierarchicalVae(nn.Module):
         return {"z_2": z_2, "z_1": z_1, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Propagate means through p(z_2) p(z_1|z_2) p(x|z_1);
-        variables in `given` are held fixed.
-        """
+        """Propagate means through p(z_2) ...; variables in `given` are held fixed."""
         variables = {"z_2": (1, ()), "z_1": (1, ("z_2",)), "x": (1, ("z_1",))}
         shape, held = prepare_conditions(shape, given, variables)
         z_2 = held["z_2"] if "z_2" in held else self.p_z_2().mean.expand(*shape, 4)

@@ -151,17 +151,9 @@ class Mixture(nn.Module):
         cross_entropy = bernoulli_cross_entropy(self.prototypes[k], x, 0)
         return log_p_k - cross_entropy.sum(-1)
 
-    def log_p_x(self, x: Tensor) -> Tensor:
-        """log p(x|k) p(k); x: [..., 64] -> [...]."""
-        return self.likelihood(x)
-
-    def log_p_k_given_x(self, x: Tensor, k: Tensor) -> Tensor:
-        """log p(k|x); x: [..., 64], k: [...] -> [...]."""
-        return self.p_k_given_x(x).log_prob(k)
-
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""
-        methods = {"p(x)": self.log_p_x, "p(k|x)": self.log_p_k_given_x}
+        methods = {"p(x)": self.likelihood}
         if name.replace(" ", "") in methods:
             return methods[name.replace(" ", "")](**values)
         return log_density(name, self.factor(name), values)

@@ -18,9 +18,11 @@ def check_shapes(formula: str, **variables: tuple) -> None:
             raise TypeError(f"{name} of {formula} cannot be {value.dtype}")
 
 
-def same_batch(formula: str, **variables: tuple) -> None:
-    """Check that variables, each with its event rank, have one batch shape."""
-    batches = {n: tuple(v.shape[: v.ndim - rank]) for n, (v, rank) in variables.items()}
+def check_batch(formula: str, **variables: tuple) -> None:
+    """Check variables as `check_shapes` does, and that they have one batch shape."""
+    check_shapes(formula, **variables)
+    facts = variables.items()
+    batches = {n: tuple(v.shape[: v.ndim - len(shape)]) for n, (v, shape, *_) in facts}
     if len(set(batches.values())) > 1:
         raise ValueError(f"the batch shapes of {formula} differ: {batches}")
 
@@ -149,8 +151,7 @@ class Mmvae(nn.Module):
         """E_{q(z|x,y)}[log p(x|z) p(y|z)] - KL[q(z|x,y) || p(z)];
         x: [..., 64], y: [...] -> [...].
         """
-        check_shapes("elbo", x=(x, (64,)), y=(y, (), True))
-        same_batch("elbo", x=(x, 1), y=(y, 0))
+        check_batch("elbo", x=(x, (64,)), y=(y, (), True))
         # q_x(z|x)
         h = self.image(x)
         q_x_loc_z, q_x_scale_z = self.i_loc(h), self.i_scale(h)
@@ -207,8 +208,7 @@ class Mmvae(nn.Module):
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of elbo."""
-        check_shapes("loss", x=(x, (64,)), y=(y, (), True))
-        same_batch("loss", x=(x, 1), y=(y, 0))
+        check_batch("loss", x=(x, (64,)), y=(y, (), True))
         h = self.image(x)
         q_x_loc_z, q_x_scale_z = self.i_loc(h), self.i_scale(h)
         noise = torch.randn_like(q_x_loc_z)
@@ -279,9 +279,7 @@ class Mmvae(nn.Module):
         return {"z": z, "x": x, "y": y}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Propagate means through p(z) p(x|z) p(y|z);
-        variables in `given` are held fixed.
-        """
+        """Propagate means through p(z) ...; variables in `given` are held fixed."""
         variables = {"z": (1, ()), "x": (1, ("z",)), "y": (0, ("z",))}
         shape, held = prepare_conditions(shape, given, variables)
         z = held["z"] if "z" in held else self.p_z().mean.expand(*shape, 8)

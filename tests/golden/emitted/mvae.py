@@ -18,9 +18,11 @@ def check_shapes(formula: str, **variables: tuple) -> None:
             raise TypeError(f"{name} of {formula} cannot be {value.dtype}")
 
 
-def same_batch(formula: str, **variables: tuple) -> None:
-    """Check that variables, each with its event rank, have one batch shape."""
-    batches = {n: tuple(v.shape[: v.ndim - rank]) for n, (v, rank) in variables.items()}
+def check_batch(formula: str, **variables: tuple) -> None:
+    """Check variables as `check_shapes` does, and that they have one batch shape."""
+    check_shapes(formula, **variables)
+    facts = variables.items()
+    batches = {n: tuple(v.shape[: v.ndim - len(shape)]) for n, (v, shape, *_) in facts}
     if len(set(batches.values())) > 1:
         raise ValueError(f"the batch shapes of {formula} differ: {batches}")
 
@@ -120,8 +122,7 @@ class Mvae(nn.Module):
 
     def both(self, x: Tensor, y: Tensor) -> Tensor:
         """ELBO[p || q_both(z|x,y)]; x: [..., 64], y: [...] -> [...]."""
-        check_shapes("both", x=(x, (64,)), y=(y, (), True))
-        same_batch("both", x=(x, 1), y=(y, 0))
+        check_batch("both", x=(x, (64,)), y=(y, (), True))
         # q_both(z|x,y)
         h_expert1 = self.image(x)
         square = self.i_scale(h_expert1).square()
@@ -186,8 +187,7 @@ class Mvae(nn.Module):
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of goal."""
-        check_shapes("loss", x=(x, (64,)), y=(y, (), True))
-        same_batch("loss", x=(x, 1), y=(y, 0))
+        check_batch("loss", x=(x, (64,)), y=(y, (), True))
         h_expert1 = self.image(x)
         square = self.i_scale(h_expert1).square()
         ratio = self.i_loc(h_expert1) / square
@@ -244,8 +244,7 @@ class Mvae(nn.Module):
 
     def terms(self, x: Tensor, y: Tensor) -> dict:
         """Every named term, in one pass."""
-        check_shapes("terms", x=(x, (64,)), y=(y, (), True))
-        same_batch("terms", x=(x, 1), y=(y, 0))
+        check_batch("terms", x=(x, (64,)), y=(y, (), True))
         # q_both(z|x,y)
         h_expert1 = self.image(x)
         square = self.i_scale(h_expert1).square()
@@ -309,9 +308,7 @@ class Mvae(nn.Module):
         return {"z": z, "x": x, "y": y}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Propagate means through p(z) p(x|z) p(y|z);
-        variables in `given` are held fixed.
-        """
+        """Propagate means through p(z) ...; variables in `given` are held fixed."""
         variables = {"z": (1, ()), "x": (1, ("z",)), "y": (0, ("z",))}
         shape, held = prepare_conditions(shape, given, variables)
         z = held["z"] if "z" in held else self.p_z().mean.expand(*shape, 8)
