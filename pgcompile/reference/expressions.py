@@ -106,9 +106,13 @@ class Expressions:
             rows = base.tensor[first.long()]
             rank = base.rank - 1 + indices[0].rank
         else:
-            moved = base.tensor.movedim(-base.rank, -1)
-            at = first.long().expand(moved.shape[:-1]) if first.ndim < moved.ndim else first.long()
-            rows, rank = moved.gather(-1, at.unsqueeze(-1)).squeeze(-1), base.rank - 1
+            # One row for each data point, and for each value of an index that takes every value.
+            cut = base.tensor.ndim - base.rank
+            event = base.tensor.shape[cut:]
+            lead = torch.broadcast_shapes(base.tensor.shape[:cut], first.shape)
+            at = first.long().expand(lead).reshape(*lead, *(1 for _ in event))
+            whole = base.tensor.expand(*lead, *event)
+            rows, rank = whole.gather(len(lead), at.expand(*lead, 1, *event[1:])).squeeze(len(lead)), base.rank - 1
         for index in indices[1:]:
             rows, rank = rows.select(-rank, int(index.tensor)), rank - 1
         return Field(rows, rank)

@@ -19,6 +19,8 @@ def family_of(name: str, found: dict[str, Any]) -> D.Distribution:
     """
     if name == "FactorizedBernoulli":
         return _OnesOnly(**found, validate_args=False)
+    if name == "OneHotCategorical":
+        return _OneHot(**found, validate_args=False)
     if name == "VonMises":
         return _VonMises(**found, validate_args=False)
     if name == "Delta":
@@ -47,9 +49,18 @@ class _VonMises(D.VonMises):
         return density
 
 
+class _OneHot(D.OneHotCategorical):
+    """Scored at any point of the simplex, as a relaxed draw is: torch would take the nearest corner."""
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The sum of y log p."""
+        density: Tensor = (value * self.logits).sum(-1)
+        return density
+
+
 class _OnesOnly(D.Bernoulli):
     """Vedantam et al. 2017: only the ones count."""
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """log p where the value is one, else nothing."""
-        return torch.where(value == 1, super().log_prob(torch.ones_like(value)), 0.0)
+        """log p as far as the value is one, else nothing."""
+        return torch.where(value == 0, 0.0, value * super().log_prob(torch.ones_like(value)))

@@ -147,3 +147,55 @@ def test_a_conditional_mixture_of_vectors_is_drawn_once_a_row() -> None:
 def test_what_a_refused_mixture_names_is_not_reported_again() -> None:
     text = TWO.replace("0.25 q_1(z|x)", "0.3 q_1(z|x)")
     assert [d.code for d in pgc.check(text) if d.code.startswith("PGC")] == ["PGC216"]
+
+
+@pytest.mark.parametrize("space", ["real", "real[1]", "real[3]"])
+def test_a_mixture_density_net(space: str) -> None:
+    """Components that a net of the data gives, one number each, for a variable of any size."""
+    program = compiled(f"""
+        x : real[2]
+        y : {space}
+        k : category[5]
+        net h = mlp(8, act=Tanh)
+        net pi = Linear(5)
+        net mus = Linear(5)
+        net sigmas = Linear(5) >> Softplus
+        p(k|x) = Categorical(logits = pi(h(x)))
+        p(y|k,x) = Normal(mus(h(x))[k], sigmas(h(x))[k])
+        p(y|x) = sum_k p(y|k,x) p(k|x)
+        ll = log p(y|x)
+    """)
+    model, x = program.Model(), torch.randn(4, 2)
+    event = program.analysis.model.spaces["y"].shape
+    y = torch.randn(4, *event)
+    hidden = model.h(x)
+    loc, scale = model.mus(hidden), model.sigmas(hidden)
+    for _ in event:
+        loc, scale = loc.unsqueeze(-1).expand(4, 5, *event), scale.unsqueeze(-1).expand(4, 5, *event)
+    parts = D.Independent(D.Normal(loc, scale), len(event))
+    expected = D.MixtureSameFamily(D.Categorical(logits=model.pi(hidden)), parts)
+    torch.testing.assert_close(model.ll(x=x, y=y), expected.log_prob(y))
+    found = model.factor("p(y|x)")(x)
+    torch.testing.assert_close(found.log_prob(y), expected.log_prob(y))
+    torch.testing.assert_close(found.mean, expected.mean)
+    assert all(check.passed for check in program.verify())
+
+
+def test_an_unnormalised_density_under_another_name() -> None:
+    """Noise-contrastive estimation (Gutmann & Hyvarinen 2010): p at the data, and at draws of the noise."""
+    program = compiled("""
+        x, u : real[2]
+        net energy = mlp(8, act=SiLU) >> Linear(1)
+        param log_z : real = 0.3
+        p(x) = LogDensity(-energy(x)[0] - log_z)
+        n(u) = Normal(0, 2)
+        n(x) = n(u)[u -> x]
+        p(u) = p(x)[x -> u]
+        nce = -softplus(-(log p(x) - log n(x))) - E_{n(u)}[softplus(log p(u) - log n(u))]
+    """)
+    model, u = program.Model(), torch.randn(5, 2)
+    expected = -model.energy(u)[..., 0] - 0.3
+    torch.testing.assert_close(model.log_prob_of("p(u)", u=u), expected)
+    torch.testing.assert_close(model.log_prob_of("p(x)", x=u), expected)
+    torch.testing.assert_close(model.log_prob_of("n(x)", x=u), D.Normal(0.0, 2.0).log_prob(u).sum(-1))
+    assert all(check.passed for check in program.verify())

@@ -51,9 +51,11 @@ def add_factors(methods: MethodMaker, plan: ModulePlan) -> None:
         plan.factors.append(
             FactorMethod(named, factor.label, formula, factor, arguments, lowering.builder, items, experts, needs)
         )
+    written = {method.label for method in plan.factors}
     for known in methods.model.named:
         atoms = known.distribution.atoms
-        if len(atoms) == 1 and not known.distribution.hidden and atoms[0].renaming:
+        alone = len(atoms) == 1 and not known.distribution.hidden
+        if alone and atoms[0].renaming and atoms[0].factor.label in written:
             plan.aliases[known.label] = atoms[0].factor.label
 
 
@@ -145,7 +147,7 @@ def full_parameters(
     elementwise = [p.name for p in definition.family.parameters if p.name in values and p.rank == 0 and not p.shared]
     lined = elementwise if definition.family.event_rank == 0 and not definition.family.index_valued else []
     if lined and not any(values[name].shape == shape and values[name].constant is None for name in lined):
-        found[lined[0]] = expand_full(builder, values[lined[0]], shape, (), None)
+        found[lined[0]] = expand_full(builder, values[lined[0]], shape, values[lined[0]].axes, None)
     shared = [p.name for p in definition.family.parameters if p.name in values and p.shared and not p.literal]
     for name in shared:
         if found[name].constant is None:
