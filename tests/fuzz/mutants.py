@@ -190,7 +190,7 @@ MUTANTS = [
         "plan/passes/batch_mean.py",
         "build.constant(1.0 / samples)",
         "build.constant(1.0)",
-        "tests/fuzz/test_programs.py::test_a_random_program",
+        "tests/plan/test_batch_mean.py",
     ),
     Mutant(
         "a loss with the wrong sign",
