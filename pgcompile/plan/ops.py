@@ -93,6 +93,13 @@ def _without_last(args: tuple[Value, ...], attributes: tuple[Attribute, ...]) ->
     return args[0].shape[:-1]
 
 
+def _without_moved(args: tuple[Value, ...], attributes: tuple[Attribute, ...]) -> Shape:
+    place = attributes[0]
+    assert isinstance(place, int)
+    at = args[0].rank + place
+    return args[0].shape[:at] + args[0].shape[at + 1 :]
+
+
 def _reduced(args: tuple[Value, ...], attributes: tuple[Attribute, ...]) -> Shape:
     (dims,) = attributes
     assert isinstance(dims, int)
@@ -235,7 +242,7 @@ _ROWS = (
     Operation("every_combination", 1, None, None, hint="values"),
     Operation("expand_table", (1, 2), None, None, hint="rows"),
     Operation("lift_table", (1, 2), None, None, hint="lifted"),
-    Operation("move_to_axis", 1, _without_last, None),
+    Operation("move_to_axis", 1, _without_moved, None),
     Operation("axes_to_last", 1, None, None),
     Operation("axis_inside", 1, _same, None),
     Operation("over_batch", 2, _same, None),

@@ -101,21 +101,16 @@ class Expressions:
         return Field(whole.tensor.chunk(len(binding.names), -1)[position], whole.rank)
 
     def _index(self, base: Field, indices: list[Field]) -> Field:
-        first = indices[0].tensor
-        if base.tensor.ndim == base.rank:
-            rows = base.tensor[first.long()]
-            rank = base.rank - 1 + indices[0].rank
-        else:
-            # One row for each data point, and for each value of an index that takes every value.
-            cut = base.tensor.ndim - base.rank
-            event = base.tensor.shape[cut:]
-            lead = torch.broadcast_shapes(base.tensor.shape[:cut], first.shape)
-            at = first.long().expand(lead).reshape(*lead, *(1 for _ in event))
-            whole = base.tensor.expand(*lead, *event)
-            rows, rank = whole.gather(len(lead), at.expand(*lead, 1, *event[1:])).squeeze(len(lead)), base.rank - 1
-        for index in indices[1:]:
-            rows, rank = rows.select(-rank, int(index.tensor)), rank - 1
-        return Field(rows, rank)
+        rows, lead = base, 0  # a vector of indices stands before the dimensions that are left
+        for index in indices:
+            if index.tensor.ndim == 0:
+                found = rows.tensor.select(-(rows.rank - lead), int(index.tensor))
+            elif rows.tensor.ndim == rows.rank:
+                found, lead = rows.tensor[index.tensor.long()], index.rank
+            else:
+                found, lead = _rows(rows, index), index.rank
+            rows = Field(found, rows.rank - 1 + index.rank)
+        return rows
 
     def _call(self, call: tree.Call, scope: Scope) -> Field:
         if call.name in self.model.nets:
@@ -165,3 +160,13 @@ class Expressions:
                 return Field(elementwise(name)(first.tensor), first.rank)
             case _:
                 raise InternalError(f"the reference does not know {call.name}")
+
+
+def _rows(base: Field, index: Field) -> Tensor:
+    """The rows of a table at an index, one data point after another."""
+    cut, own = base.tensor.ndim - base.rank, index.tensor.ndim - index.rank
+    lead = torch.broadcast_shapes(base.tensor.shape[:cut], index.tensor.shape[:own])
+    tables = base.tensor.expand(*lead, *base.tensor.shape[cut:]).reshape(-1, *base.tensor.shape[cut:])
+    places = index.tensor.long().expand(*lead, *index.tensor.shape[own:]).reshape(-1, *index.tensor.shape[own:])
+    rows = torch.stack([table[place] for table, place in zip(tables, places, strict=True)])
+    return rows.reshape(*lead, *rows.shape[1:])

@@ -23,6 +23,18 @@ def expand_rows(table: Tensor, batch: tuple) -> Tensor:
     return ones.expand(rows, *batch, *rest)
 
 
+def pick_rows(table: Tensor, index: Tensor, rank: int, own: int = 0) -> Tensor:
+    """table[index] where both have a batch; `rank` dimensions of the table, `own` of the index are events."""
+    event, cut = table.shape[table.ndim - rank :], index.ndim - own
+    lead = torch.broadcast_shapes(table.shape[: table.ndim - rank], index.shape[:cut])
+    ones = [1] * own
+    wide = table.reshape(*table.shape[: table.ndim - rank], *ones, *event)
+    wide = wide.expand(*lead, *index.shape[cut:], *event)
+    at = index.reshape(*index.shape, *[1] * rank)
+    at = at.expand(*lead, *index.shape[cut:], 1, *event[1:])
+    return wide.gather(-rank, at).squeeze(-rank)
+
+
 def one_hot_states(like: Tensor, size: int, batch: tuple) -> Tensor:
     """All one-hot vectors: [size, *batch, size]."""
     eye = torch.eye(size, dtype=like.dtype, device=like.device)

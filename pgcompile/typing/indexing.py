@@ -30,6 +30,13 @@ def type_of_index(typer: TypingContext, expr: tree.Index, scope: Scope) -> Typed
         if at is None or not _fits(typer, base, shape, dimension, index, at):
             return None
         if not isinstance(at.literal, Fraction):
+            if (dimension and at.shape) or lead:
+                return typer.fail(
+                    "PGC309",
+                    index.span,
+                    "a vector of indices stands alone, or before numbers",
+                    f"index `{typer.text(base)}` by one entry of it, as in `{typer.text(index)}[0]`",
+                )
             lead = at.shape
     kind = "unit_interval" if value.space.kind in ("simplex", "one_hot") else value.space.kind
     categories = value.space.categories if kind == "category" else None
@@ -43,7 +50,7 @@ def _fits(
     if isinstance(at.literal, Fraction):
         return _number_fits(typer, base, shape[dimension], index, at.literal)
     if at.space.kind == "category":
-        return _category_fits(typer, base, shape[dimension], dimension, index, at)
+        return _category_fits(typer, base, shape[dimension], index, at)
     typer.fail(
         "PGC309",
         index.span,
@@ -74,10 +81,8 @@ def _number_fits(typer: TypingContext, base: tree.Expr, size: int, index: tree.E
     return True
 
 
-def _category_fits(
-    typer: TypingContext, base: tree.Expr, size: int, dimension: int, index: tree.Expr, at: Typed
-) -> bool:
-    """Test a category variable as an index: as many values as entries, and in the first dimension."""
+def _category_fits(typer: TypingContext, base: tree.Expr, size: int, index: tree.Expr, at: Typed) -> bool:
+    """Test a category variable as an index: as many values as entries."""
     if at.space.categories != size:
         typer.fail(
             "PGC309",
@@ -85,8 +90,5 @@ def _category_fits(
             f"{typer.text(index)} takes {at.space.categories} values, `{typer.text(base)}` has {size} entries",
             "make the two sizes equal",
         )
-        return False
-    if dimension:
-        typer.fail("PGC309", index.span, "a variable can index the first dimension only", "reorder the dimensions")
         return False
     return True

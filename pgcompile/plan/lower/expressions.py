@@ -10,7 +10,7 @@ from pgcompile.model.nets import ExprSegment, ExternNetwork, FunctionSegment, Mo
 from pgcompile.model.typed import Constant
 from pgcompile.plan.builder import Builder
 from pgcompile.plan.expansion import joined, spread_lead
-from pgcompile.plan.lower.formulas import is_every_index, pick, rows_along_axis
+from pgcompile.plan.lower.formulas import is_every_index, pick, rows_along_axis, rows_of
 from pgcompile.plan.module_attributes import ModuleAttributes
 from pgcompile.plan.values import Value
 from pgcompile.syntax import tree
@@ -86,7 +86,7 @@ class ExpressionLowering:
             case tree.Log(operand):
                 return build.unary("log", self.lower(operand))
             case tree.Index(base, indices):
-                return self._index(self.lower(base), indices)
+                return self._index(self.lower(base), [self.lower(index) for index in indices])
             case tree.Call():
                 return self._call(expr)
             case _:
@@ -153,18 +153,21 @@ class ExpressionLowering:
             return build.make("matmul" if free_b else "vector_matrix", args, shape=shape)
         return build.make("matmul", build.align_axes(a, b), shape=shape)
 
-    def _index(self, base: Value, indices: tuple[tree.Expr, ...]) -> Value:
+    def _index(self, base: Value, values: list[Value]) -> Value:
+        """Entries at some indices: numbers alone, or a variable and numbers behind it, or one after the other."""
         build = self.builder
-        values = [self.lower(index) for index in indices]
+        first, rest = values[0], values[1:]
         if all(v.constant is not None for v in values):
             at = tuple(int(v.constant or 0) for v in values)
             return build.make("select", (base,), (base.rank, *at), shape=base.shape[len(at) :])
-        first, rest = values[0], values[1:]
-        if base.batched or base.axes:
-            if base.rank != 1:
-                raise InternalError("a batched matrix is indexed by a variable")
+        if first.constant is not None or any(v.constant is None for v in rest):
+            # `T[i, j]` is `T[i][j]`.
+            return self._index(self._index(base, [first]), rest)
+        if (base.batched or base.axes) and base.rank == 1 and first.rank == 0:
             return pick(build, base, first)
-        if is_every_index(first):
+        if base.batched or base.axes:
+            rows = rows_of(build, base, first)
+        elif is_every_index(first):
             rows = rows_along_axis(build, base, first)
         else:
             rows = build.make("index", (base, first), shape=(*first.shape, *base.shape[1:]))

@@ -336,6 +336,17 @@ def pick(build: Builder, vector: Value, index: Value) -> Value:
     return build.make("squeeze", (gathered,), (-1,), shape=lead)
 
 
+def rows_of(build: Builder, table: Value, index: Value) -> Value:
+    """The rows of a table that is another for each data point, or each draw: at an index, or at every value of one."""
+    if is_every_index(index) and index.axes[0] not in table.axes:
+        axes = merge_axes((table, index))
+        at = (-table.rank, axes.index(index.axes[0]))
+        return build.make("move_to_axis", (table,), at, shape=table.shape[1:], axes=axes)
+    a, b = build.align_axes(table, index)
+    shape = (*index.shape, *table.shape[1:])
+    return build.make("special", (a, b), ("pick_rows", table.rank, index.rank), shape=shape)
+
+
 def is_every_index(index: Value) -> bool:
     """True if a value is an index that takes every value, along an axis of its own."""
     return index.op == "states" and index.attributes[0] == "category" and index.rank == 0
