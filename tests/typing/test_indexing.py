@@ -1,4 +1,4 @@
-"""Entries of tables: at numbers, at variables, at variables that take every value, in tables that nets and draws give."""
+"""Entries of tables, of what nets and draws give too: at numbers, at variables, at every value of a variable."""
 
 import pytest
 import torch
