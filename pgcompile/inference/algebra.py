@@ -185,14 +185,16 @@ def condition(joint: Distribution, evidence: Distribution, written: str, sink: S
     # What the marginal leaves out must integrate to one: factors of variables that nothing else conditions on.
     left = hide_targets(Distribution(joint.atoms, joint.hidden, tuple(v for v in joint.targets if v in given)))
     kept = {atom.factor for atom in drop_barren(Distribution(left.atoms, left.hidden)).atoms}
-    if not kept <= {atom.factor for atom in evidence.atoms} <= whole:
+    made_of = {atom.factor for atom in evidence.atoms}
+    needed = {atom.factor for atom in drop_barren(evidence).atoms}
+    if not kept <= made_of or not needed <= whole:
         sink.add(
             "PGC213",
             span,
             f"{written} is not what integrating {joint.spelled} gives",
             reasons=[f"it is made of {evidence.spelled}"],
             help=f"define it from the same factors: `{written} = ∫ {joint.spelled} "
-            f"{' '.join(f'd{v}' for v in joint.targets if v not in given)}`",
+            f"{' '.join(f'd{v}' for v in (*joint.hidden, *joint.targets) if v not in given)}`",
         )
         return None
     return Distribution(joint.atoms, joint.hidden, tuple(v for v in joint.targets if v in given))

@@ -167,7 +167,8 @@ class Averages:
             given = {(draw, v): Field(x, x.ndim) for v, x in zip(names, values, strict=True)}
             self.world.drawn = {**kept, **given}
             probability = self.world.log_density(draw.distribution, draw.inside).exp()
-            parts.append((probability.detach() if draw.estimator.detached else probability) * body())
+            weight = probability.detach() if draw.estimator.detached else probability
+            parts.append(weight * torch.where(probability > 0, body(), 0.0))  # 0 log 0 is 0
 
         *others, last = itertools.product(*choices)
         for values in others:

@@ -54,6 +54,11 @@ def every_combination(like: Tensor, **variables: tuple) -> list:
     return found
 
 
+def weigh(probs: Tensor, value: Tensor) -> Tensor:
+    """probs * value, and 0 where a probability is 0, whatever the value is there."""
+    return probs * torch.where(probs > 0, value, 0.0)
+
+
 def over_batch(value: Tensor, rank: int) -> Tensor:
     """The batch as one leading dimension, with ones where it was: [n, 1, ..., *event]."""
     event = value.shape[value.ndim - rank :]

@@ -165,9 +165,10 @@ class _Verifier:
             Check(f"what {variable} of {what} is drawn with", relative(a, b), EXACT)
             for variable, a, b in reference.compared
         ]
+        # The slopes come first: a baseline is moved in place, and what was made with it cannot be gone back through.
+        exact = [Check(what, relative(found, expected), EXACT), self._exact_slopes(what, found, expected)]
         checks += self._baselines(what, method, term, sign, key)
         checks = [*self._differing(what), *(check for check in checks if not check.passed)]
-        exact = [Check(what, relative(found, expected), EXACT), self._exact_slopes(what, found, expected)]
         closed = self.harness.program.closed_in(method)
         if not (closed or reference.own_draws or _scores(term)) or all(check.passed for check in exact):
             return [*checks, *exact]

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from sympy import Add, Expr, Integer
 
+from pgcompile.inference.algebra import drop_barren
 from pgcompile.inference.elimination import Elimination, evidence_of, tables
 from pgcompile.model.distributions import Distribution
 from pgcompile.model.variable import Variable, shown
@@ -66,6 +67,7 @@ def _in_steps(found: Elimination) -> str:
 def log_weights(state: "Rewriting", draw: Draw, variables: list[Variable]) -> Expr:
     """log of the joint probability of enumerated variables."""
     if draw.distribution.evidence:
-        return log_product(state, draw.distribution, draw.inside) if variables else Integer(0)
+        # What integrates to one is no part of the weights.
+        return log_product(state, drop_barren(draw.distribution), draw.inside) if variables else Integer(0)
     atoms = [draw.atom_of(v) for v in variables]
     return Add(*(state.symbol(LogDensityLeaf(atom, draw.inside)) for atom in atoms if atom is not None))

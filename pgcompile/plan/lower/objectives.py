@@ -200,11 +200,19 @@ class ObjectiveLowering:
             if draw.estimator.detached:
                 log_probs = build.unary("detach", log_probs)
             probability = build.name(build.unary("exp", log_probs), "probs", materialize=True)
-            total = build.binary("mul", probability, value)
+            total = self._weigh(probability, value) if draw.distribution.evidence else None
+            total = build.binary("mul", probability, value) if total is None else total
             for axis in in_order(axes):
                 if axis in total.axes:
                     total = self._reduce("sum_axis", total, axis)
         return build.name(total, "expected")
+
+    def _weigh(self, probability: Value, value: Value) -> Value | None:
+        """A product that is 0 where the probability is, whatever the value; None of a number."""
+        if value.constant is not None:
+            return None
+        a, b = self.lowering.builder.align(probability, value)
+        return self.lowering.builder.make("special", (a, b), ("weigh",), shape=value.shape)
 
     def _count(self, draw: Draw, variable: Variable) -> int:
         atom = draw.atom_of(variable)

@@ -11,7 +11,7 @@ from pgcompile.model.kinds import is_point_mass, kind_of
 from pgcompile.objective.estimators import LARGEST_TABLE, LIMIT
 from pgcompile.objective.terms import OBSERVED, Draw
 from pgcompile.plan.lower.marginals import log_of, take_every_value
-from pgcompile.plan.methods.description import Method, ModulePlan, TableMethod
+from pgcompile.plan.methods.description import Argument, Method, ModulePlan, TableMethod
 from pgcompile.plan.methods.factors import full_parameters, solved_factors
 from pgcompile.plan.methods.maker import MethodMaker
 from pgcompile.plan.names import factor_attribute
@@ -37,15 +37,19 @@ def add_log_densities(methods: MethodMaker, plan: ModulePlan, generative: Distri
             seen.add(named.label)
             head = Factor(named.name, *names_of(named.distribution), Extern(), named.span)
             method = log_density_method(methods, f"log_{factor_attribute(head)}", f"log {reduced.spelled}", reduced)
-            plan.log_densities.append((named.label, method))
-            add_table(methods, plan, factor_attribute(head), named, reduced)
-            add_mixture(methods, plan, factor_attribute(head), named, reduced)
+            plan.log_densities.append((named.label, with_every_parent(methods, method, named)))
+            if not add_table(methods, plan, factor_attribute(head), named, reduced):
+                add_mixture(methods, plan, factor_attribute(head), named, reduced)
 
 
 def add_table(
     methods: MethodMaker, plan: ModulePlan, name: str, named: NamedDistribution, distribution: Distribution
-) -> None:
-    """A distribution over finite variables as the table of its log-probabilities, every value along a dimension."""
+) -> bool:
+    """A distribution over finite variables as the table of its log-probabilities, every value along a dimension.
+
+    Returns:
+        Whether it is one, with few enough entries.
+    """
     made: list[tuple[str, Space, int]] = []
     draws: list[Draw] = []
     for position, target in enumerate(distribution.targets):
@@ -53,13 +57,13 @@ def add_table(
         space = methods.model.spaces[maker.factor.targets[0]]
         count = states(maker, methods.model)
         if count is None or (space.shape and space.kind != "one_hot"):
-            return
+            return False
         made.append((target.name, space, count))
         draws.append(
             Draw(Distribution((maker,)), 1, OBSERVED, enumerated=(target,), repetition=(named,), order=position + 1)
         )
     if not made or prod(count for _, _, count in made) > LARGEST_TABLE:
-        return
+        return False
     lowering = methods.lowering()
     methods.take(lowering, distribution.parents)
     env = OBSERVED
@@ -78,8 +82,10 @@ def add_table(
     at = tuple(value.axes.index(axis) for axis in axes)
     value = builder.make("axes_to_last", (value,), at, shape=sizes, axes=())
     value = builder.name(value, "logits")
-    method = in_written_order(methods.finished(name, named.label, lowering, [(name, value)]), named)
+    method = methods.finished(name, named.label, lowering, [(name, value)])
+    method = in_written_order(with_every_parent(methods, method, named), named)
     plan.tables.append(TableMethod(named.label, method, tuple((t, s) for t, s, _ in made), sizes))
+    return True
 
 
 def add_mixture(
@@ -111,7 +117,8 @@ def add_mixture(
         elif value.batched:
             value = builder.make("unsqueeze_inside", (value,), (value.rank,), shape=value.shape)
         placed.append((key, value))
-    method = in_written_order(methods.finished(name, named.label, lowering, placed), named)
+    method = methods.finished(name, named.label, lowering, placed)
+    method = in_written_order(with_every_parent(methods, method, named), named)
     plan.mixtures.append((named.label, method, own.factor))
 
 
@@ -133,6 +140,16 @@ def log_density_method(methods: MethodMaker, name: str, formula: str, distributi
     methods.take(lowering, (*distribution.targets, *distribution.parents))
     total = log_of(lowering, distribution, OBSERVED)
     return methods.finished(name, formula, lowering, [(name, total)])
+
+
+def with_every_parent(methods: MethodMaker, method: Method, named: NamedDistribution) -> Method:
+    """With the parents that the program names and that do not matter: a distribution is called as its name says."""
+    known = {argument.name for argument in method.arguments}
+    missing = [v.name for v in named.parents if v.name not in known and v.name not in methods.model.deterministic]
+    added = tuple(Argument(name, methods.model.spaces[name].shape) for name in missing)
+    inputs = [argument for argument in method.arguments if argument.is_input]
+    others = [argument for argument in method.arguments if not argument.is_input]
+    return replace(method, arguments=(*others, *added, *inputs))
 
 
 def in_written_order(method: Method, named: NamedDistribution) -> Method:

@@ -25,6 +25,8 @@ MOST_VALUES = 20_000
 
 _FRAME = 5  # the lines of a method beside its statements: a blank one, its head, three of docstring, the return
 
+# What has no meaning of its own is left where it is used.
+_SHAPED = frozenset(("unsqueeze", "unsqueeze_axes", "unsqueeze_row", "expand", "expand_as", "lift_table"))
 _IDLE = 3  # the lines that have to be saved for each `_` among the results of a call
 
 
@@ -103,7 +105,10 @@ def share(plan: ModulePlan) -> None:
         if found is None or found.saved < FEWEST_LINES:
             return
         procedure, site = _extracted(plan, found, structures)
-        plan.procedures.append(procedure)
+        # One that was cut out of another stands before it: those that call it stand after it.
+        names = [known.name for known in plan.procedures]
+        callers = [names.index(caller) for caller in procedure.callers if caller in names]
+        plan.procedures.insert(min(callers, default=len(names)), procedure)
         sites.append(site)
 
 
@@ -167,6 +172,7 @@ def _candidate(sites: list[_Site], inside: frozenset[int]) -> Iterator[_Candidat
     needed = [site.leaving({*inside}) for site in sites]
     leaving = frozenset[int]().union(*needed)
     divided = any(_has_parts(site, n) for site in sites for n in leaving)
+    divided = divided or any(sites[0].values[n].op in _SHAPED for n in leaving)
     divided = divided or any(sites[0].values[n].region is not None for n in inside)  # a loop is not copied
     if 0 < len(leaving) <= MOST_RESULTS and not divided:
         yield _Candidate(tuple(sites), inside, leaving, sum(len(leaving - own) for own in needed))

@@ -59,6 +59,11 @@ def expand_rows(table: Tensor, batch: tuple) -> Tensor:
     return ones.expand(rows, *batch, *rest)
 
 
+def weigh(probs: Tensor, value: Tensor) -> Tensor:
+    """probs * value, and 0 where a probability is 0, whatever the value is there."""
+    return probs * torch.where(probs > 0, value, 0.0)
+
+
 def bernoulli_cross_entropy(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
     """-log Bernoulli(x; logits), summed over the last `rank` dimensions; both broadcast."""
     logits, x = torch.broadcast_tensors(logits, x)
@@ -105,7 +110,7 @@ class Mixture(nn.Module):
         total = log_p_k + log_p_x
         # weighted by p(k) p(x|k)
         probs = (total - log_sum_k).exp()
-        return (probs * total).sum(0) - log_sum_k
+        return weigh(probs, total).sum(0) - log_sum_k
 
     def loss(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of likelihood."""
@@ -127,7 +132,7 @@ class Mixture(nn.Module):
         probs = (total - log_sum_k).exp()
         return {
             "likelihood": log_sum_k,
-            "certainty": (probs * total).sum(0) - log_sum_k,
+            "certainty": weigh(probs, total).sum(0) - log_sum_k,
         }
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:

@@ -1,0 +1,127 @@
+"""Marginals and posteriors that a program names: what they are called with, what they leave out, what they share."""
+
+import torch
+from torch import Tensor
+
+from tests.conftest import compiled
+
+NETWORK = """
+a, b, c, e : boolean
+x : real
+p(a) = Bernoulli(0.3)
+p(b|a,e) = Bernoulli(0.2 + 0.3 * a + 0.4 * e)  # pgc: allow W102
+p(c|a) = Bernoulli(0.2 + 0.3 * a)  # pgc: allow W102
+p(x|a) = Normal(a, 1)
+"""
+
+
+def bernoulli(p: float, value: int) -> float:
+    return p if value else 1 - p
+
+
+def posterior(b: int, e: int) -> list[float]:
+    """p(a|b,e) by hand."""
+    joint = [bernoulli(0.3, a) * bernoulli(0.2 + 0.3 * a + 0.4 * e, b) for a in (0, 1)]
+    return [p / sum(joint) for p in joint]
+
+
+def test_a_parent_that_does_not_matter_is_still_a_parent() -> None:
+    program = compiled(f"{NETWORK}p(a|e) = ∫ p(a) p(b|a,e) db\no = log p(a|e)")
+    model = program.Model()
+    a, e = torch.tensor([1.0, 0.0, 1.0]), torch.tensor([0.0, 1.0, 1.0])
+    expected = torch.tensor([0.3, 0.7, 0.3]).log()
+    torch.testing.assert_close(model.log_prob_of("p(a|e)", a=a, e=e), expected)
+    torch.testing.assert_close(model.p_a_given_e(e).log_prob(a), expected)
+    torch.testing.assert_close(model.factor("p(a|e)")(e).log_prob(a), expected)
+    assert all(check.passed for check in program.verify())
+
+
+def test_what_integrates_to_one_may_stand_in_a_posterior() -> None:
+    """Above the line, below it, a continuous variable too: the posterior and its expectations are the same."""
+    program = compiled(f"""{NETWORK}
+p(b|e) = ∫ p(a) p(b|a,e) p(c|a) da dc
+p(a|b,e) = (∫ p(a) p(x|a) p(b|a,e) dx) / p(b|e)
+o = log p(a|b,e)
+m = E_{{p(a|b,e)}}[a]
+h = H[p(a|b,e)]
+""")
+    model = program.Model().double()
+    pairs = [(b, e) for b in (0, 1) for e in (0, 1)]
+    b, e = (torch.tensor([float(pair[i]) for pair in pairs], dtype=torch.float64) for i in (0, 1))
+    table = torch.tensor([posterior(*pair) for pair in pairs], dtype=torch.float64)
+    torch.testing.assert_close(model.m(b=b, e=e), table[:, 1])
+    torch.testing.assert_close(model.h(b=b, e=e), -(table * table.log()).sum(-1))
+    for a in (0, 1):
+        values = {"a": torch.full((4,), float(a), dtype=torch.float64), "b": b, "e": e}
+        torch.testing.assert_close(model.o(**values), table[:, a].log())
+    assert all(check.passed for check in program.verify())
+
+
+def test_a_finite_marginal_is_a_table_and_not_a_mixture() -> None:
+    program = compiled("""
+        b, c : category[3]
+        param w : real[3, 3] = normal(1)
+        p(b) = Categorical([0.2, 0.3, 0.5])
+        p(c|b) = Categorical(logits = w[b])
+        p(c) = sum_b p(b) p(c|b)
+        o = log p(c)
+    """)
+    assert program.source.count("def p_c(") == 1
+    model = program.Model()
+    expected = torch.tensor([0.2, 0.3, 0.5]) @ model.w.softmax(-1)
+    torch.testing.assert_close(model.p_c().probs, expected)
+    torch.testing.assert_close(model.o(torch.arange(3)), expected.log())
+
+
+def test_zero_times_a_logarithm_of_zero_is_zero() -> None:
+    model = compiled("""
+        a, b : boolean
+        p(a) = Bernoulli(0.3)
+        p(b|a) = Bernoulli(a)
+        p(b) = sum_a p(a) p(b|a)
+        p(a|b) = p(a) p(b|a) / p(b)
+        h = H[p(a|b)]
+        e = E_{p(a|b)}[log p(b|a)]
+        k = KL[p(a|b) || p(a)]
+    """).Model()
+    found = model.terms(torch.tensor([0.0, 1.0]))
+    none = torch.zeros(2)
+    for name, expected in (("h", none), ("e", none), ("k", -torch.tensor([0.7, 0.3]).log())):
+        torch.testing.assert_close(found[name], expected, atol=1e-6, rtol=1e-6)
+
+
+def test_shared_methods_that_call_each_other() -> None:
+    """A piece of a shared method is shared by others: it stands before those that call it."""
+    program = compiled("""
+        a : category[4]
+        b : boolean
+        x : real
+        d : one_hot[2]
+        param w : real = 0.4
+        p(a) = Categorical([0.1, 0.2, 0.3, 0.4])
+        p(b) = Bernoulli(0.4)
+        p(x|a,b) = Normal(w + b, 1.5)
+        p(d|b,a) = OneHotCategorical(logits = [0.1, 0.2] + b)
+        p(a,x,d) = ∫ p(a) p(b) p(x|a,b) p(d|b,a) db
+        p(b|d,x,a) = p(a) p(b) p(x|a,b) p(d|b,a) / p(a,x,d)
+        p(x|a) = ∫ p(b) p(x|a,b) db
+        p(b,d|a,x) = p(b) p(x|a,b) p(d|b,a) / p(x|a)
+        one = log p(b|d,x,a)
+        two = exp(log p(b|d,x,a)) - 1
+    """)
+    model = program.Model().double()
+    x, a = torch.tensor([0.3, -1.0, 2.0]).double(), torch.tensor([0, 3, 1])
+    d = torch.eye(2, dtype=torch.float64)[torch.tensor([0, 1, 1])]
+
+    def joint(b: float) -> Tensor:
+        prior = torch.tensor(0.4 if b else 0.6, dtype=torch.float64).log()
+        first = torch.distributions.Normal(0.4 + b, 1.5).log_prob(x)
+        second = (d * (torch.tensor([0.1, 0.2], dtype=torch.float64) + b).log_softmax(-1)).sum(-1)
+        return prior + first + second
+
+    total = torch.logaddexp(joint(0.0), joint(1.0))
+    for b in (0.0, 1.0):
+        values = {"a": a, "b": torch.full((3,), b, dtype=torch.float64), "d": d, "x": x}
+        torch.testing.assert_close(model.one(**values), joint(b) - total)
+        torch.testing.assert_close(model.two(**values), (joint(b) - total).exp() - 1)
+    assert all(check.passed for check in program.verify())
