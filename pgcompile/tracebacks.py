@@ -37,7 +37,7 @@ def explain_error(error: BaseException, source_map: SourceMap | None = None) -> 
         ...     model.fit(x=torch.zeros(3), z=torch.zeros(3))
         ... except RuntimeError as error:
         ...     print(explain_error(error))
-        in p(x|z), in fit
+        in p(x|z), in log p(x|z), in fit
          --> <program>:3:1
           |
         3 | p(x|z) = Normal(f(z), 1)

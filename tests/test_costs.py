@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
     from pgcompile.vocabulary.symbols import (
-        ClippedUnit, Facts, Log1p, Softplus, StandardUniform, X, log, pi, spread,
+        ClippedUnit, Facts, Log1p, Softplus, StandardUniform, X, log, pi, first_two_moments,
     )
 
     loc, scale = p["loc"], p["scale"]
@@ -33,7 +33,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         log_density=-z - 2 * Softplus(-z) - log(scale),
         draw=loc + scale * (log(u) - Log1p(-u)),
         mean=loc,
-        moments=spread(loc, (pi * scale) ** 2 / 3),
+        moments=first_two_moments(loc, (pi * scale) ** 2 / 3),
     )
 
 

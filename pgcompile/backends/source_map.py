@@ -26,7 +26,7 @@ class SourceMap:
         >>> lines = program.source.splitlines()
         >>> line = next(n for n, text in enumerate(lines, 1) if "x.square()" in text)
         >>> [origin.label for origin in program.source_map.at(line)]
-        ['p(x)', 'fit']
+        ['p(x)', 'log p(x)', 'fit']
     """
 
     program: Source

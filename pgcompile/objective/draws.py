@@ -60,6 +60,8 @@ def average(
         return None if drawn is None or inside is None else terms.Expectation(drawn[0], inside, span)
     found: list[tuple[int, Term]] = []
     for weight, part in parts:
+        if estimator.detached:
+            weight = tree.Call("detach", (tree.Argument(None, weight, span=weight.span),), span=weight.span)
         share = whole.plain(weight, env)
         inner = average(whole, part, samples, estimator, env, context, span, body)
         if share is None or inner is None:

@@ -3,7 +3,7 @@
 A draw without a plan that has a gradient would train nothing, silently; so every draw gets one, or a report.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from pgcompile.diagnostics import Sink, Span
@@ -58,12 +58,13 @@ def plan(
     scored: list[Variable] = []
     relaxed: list[Variable] = []
     table = 1
+    unasked = replace(estimator, detached=False) == PATHWISE
     drawn = False
     for atom in over.atoms:
         if is_point_mass(atom.factor) or not (is_pathwise(atom.factor) or atom.factor.family is not None):
             continue
         target, count = atom.targets[0], states(atom, model)
-        learned = learned_upstream(atom, over, env, model)
+        learned = () if estimator.detached else learned_upstream(atom, over, env, model)
         if is_pathwise(atom.factor):
             drawn = True
             if estimator.grad == "score" and learned:
@@ -83,7 +84,7 @@ def plan(
                 return None
             table *= count
             enumerated.append(target)
-        elif estimator == PATHWISE and samples is None and count is not None and table * count <= MAX_STATES:
+        elif unasked and samples is None and count is not None and table * count <= MAX_STATES:
             table *= count
             enumerated.append(target)
         elif learned:

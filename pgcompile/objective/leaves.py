@@ -49,6 +49,8 @@ class ParameterUse:
     atom: FactorInstance
     name: str
     env: Env
+    detached: bool = False
+    """Whether it passes no gradient: the distribution of `E_{detach p(z|x)}`."""
 
 
 @dataclass(frozen=True)

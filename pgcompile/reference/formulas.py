@@ -138,6 +138,7 @@ class Formulas:
         total = _zero()
         for weight, weights, one in parts:
             share = self.plain(weight, env) / sum((self.plain(w, env) for w in weights), _zero())
+            share = share.detach() if options.estimator.detached else share
             total = total + share * self.average(one, options, env, span, body)
         return total
 

@@ -84,15 +84,19 @@ def _apply(state: "Rewriting", site: Site, match: Match) -> Outcome | None:
     shape = _shape_of_entries(state, atom, [m.leaf.atom for m in others])
     if shape is not None and len(members) > 1:
         return None  # one density is of the vector, the other of its entries: each is taken by itself
-    own, uses = state.facts_of(atom, inner)
-    known = [*uses]
-    densities = [(m.sign, own.log_density) for m in mine]
+    # A detached distribution is averaged over as it is; its density inside has its gradient.
+    fixed = site.draw.estimator.detached
+    own, uses = state.facts_of(atom, inner, detached=fixed)
+    inside, inside_uses = state.facts_of(atom, inner)
+    known = [*uses, *(use for use in inside_uses if use not in uses)]
+    densities = [(m.sign, inside.log_density) for m in mine]
     for other in others:
         facts, more = state.facts_of(other.leaf.atom, other.leaf.env)
         densities.append((other.sign, facts.log_density))
         known.extend(p for p in more if p not in known)
     kind, label, sign = _read(atom, mine, others)
-    formula = entropy(own) if kind == "H" else expected_log_density([(sign * s, d) for s, d in densities], own)
+    averaged = [(sign * s, density) for s, density in densities]
+    formula = entropy(own) if kind == "H" and not fixed else expected_log_density(averaged, own)
     if formula is None:
         if len(members) == 1:
             why = "no closed form is known for these families"

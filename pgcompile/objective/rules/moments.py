@@ -49,7 +49,7 @@ def _apply(state: "Rewriting", site: Site, match: Match) -> Outcome | None:
     (piece,), (symbol,) = match.pieces, match.members
     assert isinstance(symbol, Symbol)
     leaf = state.leaves[symbol]
-    own, parameters = state.facts_of(atom, draw.inside)
+    own, parameters = state.facts_of(atom, draw.inside, detached=draw.estimator.detached)
     moments = Moments(
         state.model,
         variable,

@@ -59,7 +59,7 @@ class Rewriting:
 
     refusals: dict[tuple[Symbol, Draw], Refusal] = field(default_factory=dict)
     _symbols: dict[Leaf, Symbol] = field(default_factory=dict)
-    _facts: dict[tuple[FactorInstance, Env], FactsInUse] = field(default_factory=dict)
+    _facts: dict[tuple[FactorInstance, Env, bool], FactsInUse] = field(default_factory=dict)
     _place: tuple[Span, ...] = ()
 
     # --- places in the text ---
@@ -98,13 +98,13 @@ class Rewriting:
         self.draws[symbol] = draw
         return self._placed(symbol)
 
-    def facts_of(self, atom: FactorInstance, env: Env) -> FactsInUse:
+    def facts_of(self, atom: FactorInstance, env: Env, *, detached: bool = False) -> FactsInUse:
         """A factor's facts over symbols of its parameters; literal numbers are put in at once."""
-        key = (atom, env)
+        key = (atom, env, detached)
         if key not in self._facts:
             family = atom.factor.family
             assert family is not None
-            values, uses = parameter_symbols(atom, env, self.model, f"f{len(self._facts)}")
+            values, uses = parameter_symbols(atom, env, self.model, f"f{len(self._facts)}", detached=detached)
             self._facts[key] = (family.facts(values), uses)
         return self._facts[key]
 
@@ -131,7 +131,7 @@ class Rewriting:
 
 
 def parameter_symbols(
-    atom: FactorInstance, env: Env, model: Model, prefix: str
+    atom: FactorInstance, env: Env, model: Model, prefix: str, *, detached: bool = False
 ) -> tuple[dict[str, Expr], tuple[tuple[Symbol, ParameterUse], ...]]:
     """Symbols for the parameters of a factor, literal numbers in their place."""
     definition = atom.factor.use
@@ -145,5 +145,5 @@ def parameter_symbols(
             continue
         symbol = Symbol(f"{prefix}_{name}", real=True)
         values[name] = symbol
-        uses.append((symbol, ParameterUse(atom, name, env)))
+        uses.append((symbol, ParameterUse(atom, name, env, detached)))
     return values, tuple(uses)

@@ -26,15 +26,23 @@ def drawn_value(lowering: "FactorLowering", draw: Draw, variable: Variable) -> V
     axes = (lowering.axes.samples(draw),) if draw.samples > 1 else ()
     comment = f"E_{{{draw.distribution.label}}}: "
     if variable in draw.relaxed:
-        return relaxed_draw(lowering, draw, atom, axes, comment)
+        soft = relaxed_draw(lowering, draw, atom, axes, comment)
+        return _fixed(lowering, soft, variable) if draw.estimator.detached else soft
     pathwise = is_pathwise(atom.factor)
     word = "pathwise sample" if pathwise and variable not in draw.scored else "sample"
     count = f"one {word}" if draw.samples == 1 else f"{draw.samples} {word}s"
     request = DrawRequest(axes, f"{comment}{count} of {variable}", (draw, variable))
     value = lowering.draw(atom, draw.inside, request)
+    if draw.estimator.detached and pathwise:
+        return _fixed(lowering, value, variable)
     if variable not in draw.scored or not pathwise:
         return value
     # The score function carries the gradient: the path through the draw would count it twice.
+    return _fixed(lowering, value, variable)
+
+
+def _fixed(lowering: "FactorLowering", value: Value, variable: Variable) -> Value:
+    """A draw that passes no gradient to what it was drawn from."""
     return lowering.builder.name(lowering.builder.unary("detach", value), str(variable), materialize=True)
 
 

@@ -224,7 +224,8 @@ class FactorLowering:
     def _used(self, use: ParameterUse | ExprUse) -> Value:
         """The value of a symbol of a closed form."""
         if isinstance(use, ParameterUse):
-            return self.parameters(use.atom, use.env)[use.name]
+            value = self.parameters(use.atom, use.env)[use.name]
+            return self.builder.unary("detach", value) if use.detached else value
         return self.expressions(use.env, dict(use.mapping), use.bindings).lower(use.expr)
 
     def _reduce_closed(self, value: Value, lead: tuple[int, ...]) -> Value:
