@@ -27,6 +27,7 @@ _FRAME = 5  # the lines of a method beside its statements: a blank one, its head
 
 # What has no meaning of its own is left where it is used.
 _SHAPED = frozenset(("unsqueeze", "unsqueeze_axes", "unsqueeze_row", "expand", "expand_as", "lift_table"))
+_LONGEST_NAME = 24
 _IDLE = 3  # the lines that have to be saved for each `_` among the results of a call
 
 
@@ -328,6 +329,7 @@ def _name(plan: ModulePlan, results: list[Value], *, nameless: bool) -> str:
         wanted = f"_{nets[0]}_parts"
     else:
         wanted = "_".join(["", *dict.fromkeys(names)])
+        wanted = wanted if len(wanted) <= _LONGEST_NAME else f"_{names[0]}_and_others"
     taken = {procedure.name for procedure in plan.procedures} | PRIVATE
     name, count = wanted, 1
     while name in taken:
