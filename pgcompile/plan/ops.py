@@ -239,7 +239,7 @@ _ROWS = (
     Operation("one_hot", 1, _with_width),
     # Axes of values.
     Operation("states", (1, 2), None, None),
-    Operation("every_combination", 1, None, None, hint="values"),
+    Operation("grid", 1, None, None, hint="values"),
     Operation("expand_table", (1, 2), None, None, hint="rows"),
     Operation("lift_table", (1, 2), None, None, hint="lifted"),
     Operation("move_to_axis", 1, _without_moved, None),

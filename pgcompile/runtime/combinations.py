@@ -136,10 +136,7 @@ def mixture_of(choice: D.Categorical, component: D.Distribution) -> D.Distributi
 
 
 class TableOf:
-    """A joint distribution over finite variables, by the table of its logits.
-
-    The last dimensions are the variables, each an `index`, a `boolean` or `one_hot`.
-    """
+    """A joint distribution by its table of `index`, `boolean` or `one_hot` variables."""
 
     def __init__(self, logits: Tensor, **variables: str) -> None:
         self.variables = variables

@@ -41,19 +41,6 @@ def one_hot_states(like: Tensor, size: int, batch: tuple) -> Tensor:
     return eye.reshape(size, *(1 for _ in batch), size).expand(size, *batch, size)
 
 
-def every_combination(like: Tensor, **variables: tuple) -> list:
-    """Variables at all their values together, [*sizes, *event]; of each its size and kind."""
-    sizes = [size for size, *_ in variables.values()]
-    found = []
-    for place, (size, *kind) in enumerate(variables.values()):
-        ones = [1] * (len(sizes) - place - 1)
-        value = torch.arange(size, device=like.device).reshape(-1, *ones).expand(sizes)
-        if kind == ["one_hot"]:
-            value = torch.nn.functional.one_hot(value, size)
-        found.append(value if kind == ["index"] else value.to(like.dtype))
-    return found
-
-
 def weigh(probs: Tensor, value: Tensor) -> Tensor:
     """probs * value, and 0 where a probability is 0, whatever the value is there."""
     return probs * torch.where(probs > 0, value, 0.0)

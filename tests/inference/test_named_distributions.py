@@ -125,3 +125,40 @@ def test_shared_methods_that_call_each_other() -> None:
         torch.testing.assert_close(model.one(**values), joint(b) - total)
         torch.testing.assert_close(model.two(**values), (joint(b) - total).exp() - 1)
     assert all(check.passed for check in program.verify())
+
+
+def test_a_table_without_conditions_asks_the_objective_at_every_value() -> None:
+    program = compiled("""
+        h, b : boolean
+        k : category[3]
+        o : one_hot[2]
+        param w : real[3, 2] = normal(1)
+        param v : real[3] = normal(1)
+        p(h) = Bernoulli(0.3)
+        p(k|h) = Categorical(logits = v * (1 + h))
+        p(b|k,h) = Bernoulli(logits = v[k] - h)
+        p(o|k,h) = OneHotCategorical(logits = w[k] * (2 - h))
+        p(b,k,o) = ∫ p(h) p(k|h) p(b|k,h) p(o|k,h) dh
+        t = log p(b,k,o)
+    """)
+    assert "self.t(" in program.source.split("def p_b_k_o(")[1].split("def ")[0]
+    model = program.Model()
+    table = model.p_b_k_o()
+    expected = torch.zeros(2, 3, 2)
+    for h in (0, 1):
+        weight = 0.3 if h else 0.7
+        states = (model.v * (1 + h)).softmax(-1)
+        for b in (0, 1):
+            for k in range(3):
+                yes = (model.v[k] - h).sigmoid()
+                corners = (model.w[k] * (2 - h)).softmax(-1)
+                expected[b, k] += weight * states[k].detach() * (yes if b else 1 - yes).detach() * corners.detach()
+    torch.testing.assert_close(table.probs, expected)
+    b, k, o = torch.tensor([1.0, 0.0]), torch.tensor([2, 0]), torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+    chosen = torch.stack([expected[1, 2, 1], expected[0, 0, 0]]).log()
+    torch.testing.assert_close(model.log_prob_of("p(b,k,o)", b=b, k=k, o=o), chosen)
+    drawn = table.sample((4000,))
+    assert {name: tuple(value.shape) for name, value in drawn.items()} == {"b": (4000,), "k": (4000,), "o": (4000, 2)}
+    share = (drawn["k"] == 1).double().mean()
+    right = float(expected[:, 1].sum())
+    assert abs(float(share) - right) < 5 * (right * (1 - right) / 4000) ** 0.5

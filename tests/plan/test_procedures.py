@@ -113,7 +113,7 @@ def test_marginals_of_one_network_share_the_table_of_the_largest() -> None:
         p(b|x) = (∫ p(a) p(b|a) p(c|a) p(x|b,c) da dc) / p(x)
         t = log p(x)
     """)
-    assert program.source.count("every_state(") == 1 + 1  # its definition, and a, b and c at once
+    assert program.source.count("every_state(") == 1 + 1 + 1  # its definition, a, b and c at once, and x of p(x)
     module = program.Model()
     joint = torch.zeros(2, 2, 2, 2)
     for a, b, c, x in torch.cartesian_prod(*[torch.arange(2)] * 4).tolist():

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pgcompile.diagnostics import InternalError
-from pgcompile.plan.names import identifier
 from pgcompile.plan.values import Attribute, Value
 from pgcompile.vocabulary.functions import FUNCTIONS
 
@@ -230,15 +229,16 @@ def _unsqueeze_inside(value: Value, args: list[Text], rename: Rename) -> Text:
     return Text(f"{args[0].atom}.unsqueeze({-1 - _int(value.attributes[0])})")
 
 
-def _every_combination(value: Value, args: list[Text], rename: Rename) -> Template:
-    *variables, _ = value.attributes
-    given = []
-    for variable in variables:
-        assert isinstance(variable, tuple)
-        name, kind, size = variable
-        facts = f"({size},)" if kind == "boolean" else f'({size}, "{kind}")'
-        given.append(f"{identifier(str(name))}={facts}")
-    return Template(f"every_combination({{0}}, {', '.join(given)})", uses="every_combination")
+def _grid(value: Value, args: list[Text], rename: Rename) -> Template:
+    """Every value of one of several variables that take all their values together, along a dimension each."""
+    kind, size, others, place = value.attributes
+    assert isinstance(others, tuple)
+    across = f"({', '.join(map(str, others))}{',' * (len(others) == 1)})"
+    moved = f".movedim(0, {place})" if place else ""
+    if kind == "one_hot":
+        return Template(f"one_hot_states({{0}}, {size}, {across}){moved}", uses="one_hot_states")
+    index = ", index=True" if kind == "index" else ""
+    return Template(f"every_state({{0}}, {size}, (), {across}{index}){moved}", uses="every_state")
 
 
 def _states(value: Value, args: list[Text], rename: Rename) -> Template:
@@ -410,7 +410,7 @@ TEMPLATES: dict[str, Template | Printer] = {
     "expand_table": _spread_table,
     "lift_table": _lift_table,
     "states": _states,
-    "every_combination": _every_combination,
+    "grid": _grid,
     # shapes
     "as_rows": Template("{0.atom}.reshape(-1, {a[0]})"),
     "unsqueeze": _unsqueeze,

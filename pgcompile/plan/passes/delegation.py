@@ -7,7 +7,7 @@ from pgcompile.plan.methods.description import Delegate, Form, LossMethod, Metho
 from pgcompile.plan.structure import Structures, count_operations
 from pgcompile.plan.values import Value
 from pgcompile.syntax.tree import names_in
-from pgcompile.vocabulary.spaces import FINITE_KINDS, Space
+from pgcompile.vocabulary.spaces import FINITE_KINDS
 
 FEWEST_SAVED = 2
 """A loss or the terms have statements of their own where these save as many kernels forward, and as many backward."""
@@ -77,22 +77,17 @@ def _table(plan: ModulePlan, table: TableMethod, scored: Delegate | None) -> Tab
         return table
     builder = Builder()
     sizes = table.sizes
-    facts = tuple((v, FINITE_KINDS.get(s.kind, "boolean"), n) for (v, s), n in zip(table.variables, sizes, strict=True))
-    whole = builder.make(
-        "every_combination", (plan.tensors.like(builder),), (*facts, len(facts)), shape=(), batched=False, axes=()
-    )
-    values = {
-        variable: builder.name(builder.make("item", (whole,), (place,), shape=sizes + _event(space, size)), variable)
-        for place, ((variable, space), size) in enumerate(zip(table.variables, sizes, strict=True))
-    }
+    values: dict[str, Value] = {}
+    for place, ((variable, space), size) in enumerate(zip(table.variables, sizes, strict=True)):
+        kind, others = FINITE_KINDS.get(space.kind, "boolean"), sizes[:place] + sizes[place + 1 :]
+        shape = sizes + ((size,) if space.kind == "one_hot" else ())
+        anchor = plan.tensors.like(builder)
+        made = builder.make("grid", (anchor,), (kind, size, others, place), shape=shape, batched=False, axes=())
+        values[variable] = builder.name(made, variable, materialize=True)
     given = tuple(values[name] for name in scored.arguments)
     value = builder.make("procedure", given, (scored.name, 1), shape=sizes, batched=False, axes=())
     value = builder.name(value, "logits")
     return replace(table, method=replace(table.method, outputs=((table.method.name, value),), builder=builder))
-
-
-def _event(space: Space, size: int) -> tuple[int, ...]:
-    return (size,) if space.kind == "one_hot" else ()
 
 
 def _of_table(table: TableMethod) -> Delegate:

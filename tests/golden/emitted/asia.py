@@ -25,31 +25,21 @@ def check_batch(formula: str, **variables: tuple) -> None:
         raise ValueError(f"the batch shapes of {formula} differ: {batches}")
 
 
-def log_density(name: str, factor, values: dict) -> Tensor:
-    """Log-density of a factor at named values; those that its name lacks are inputs."""
-    inside = name.replace(" ", "").split("(")[-1].rstrip(")")
-    names = inside.replace("|", ",").split(",")
-    if missing := [n for n in names if n not in values]:
-        raise KeyError(f"{name} needs {missing[0]}")
-    x, *given = (values[n] for n in names)
-    found = factor(*given, **{n: v for n, v in values.items() if n not in names})
-    if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
-        raise ValueError(f"{names[0]} of {name} cannot have the shape {tuple(x.shape)}")
-    return found.log_prob(x)
-
-
 def joint_log_density(name: str, factor, values: dict) -> Tensor:
-    """Log-density of several variables together, or of one as `log_density` has it."""
+    """Log-density of a factor at named values: of one variable, or of several."""
     inside = name.replace(" ", "").split("(")[-1].rstrip(")")
     names = inside.replace("|", ",").split(",")
     count = inside.split("|")[0].count(",") + 1
-    if count == 1:
-        return log_density(name, factor, values)
     if missing := [n for n in names if n not in values]:
         raise KeyError(f"{name} needs {missing[0]}")
     inputs = {n: v for n, v in values.items() if n not in names}
     found = factor(*(values[n] for n in names[count:]), **inputs)
-    return found.log_prob(**{n: values[n] for n in names[:count]})
+    if count > 1:
+        return found.log_prob(**{n: values[n] for n in names[:count]})
+    x = values[names[0]]
+    if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
+        raise ValueError(f"{names[0]} of {name} cannot have the shape {tuple(x.shape)}")
+    return found.log_prob(x)
 
 
 def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tuple:
@@ -69,10 +59,7 @@ def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tup
 
 
 class TableOf:
-    """A joint distribution over finite variables, by the table of its logits.
-
-    The last dimensions are the variables, each an `index`, a `boolean` or `one_hot`.
-    """
+    """A joint distribution by its table of `index`, `boolean` or `one_hot` variables."""
 
     def __init__(self, logits: Tensor, **variables: str) -> None:
         self.variables = variables
@@ -129,19 +116,6 @@ def every_state(like: Tensor, base: int, shape: tuple, batch: tuple, index=False
     values = (digits // places % base).reshape(-1, *(1 for _ in batch), *shape)
     values = values.expand(-1, *batch, *shape)
     return values if index else values.to(like.dtype)
-
-
-def every_combination(like: Tensor, **variables: tuple) -> list:
-    """Variables at all their values together, [*sizes, *event]; of each its size and kind."""
-    sizes = [size for size, *_ in variables.values()]
-    found = []
-    for place, (size, *kind) in enumerate(variables.values()):
-        ones = [1] * (len(sizes) - place - 1)
-        value = torch.arange(size, device=like.device).reshape(-1, *ones).expand(sizes)
-        if kind == ["one_hot"]:
-            value = torch.nn.functional.one_hot(value, size)
-        found.append(value if kind == ["index"] else value.to(like.dtype))
-    return found
 
 
 def bernoulli_log_prob(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
@@ -370,7 +344,8 @@ class Asia(nn.Module):
 
     def p_xray_dysp(self) -> TableOf:
         """p(xray,dysp), by the values of xray, dysp."""
-        xray, dysp = every_combination(self._dtype_anchor, xray=(2,), dysp=(2,))
+        xray = every_state(self._dtype_anchor, 2, (), (2,))
+        dysp = every_state(self._dtype_anchor, 2, (), (2,)).movedim(0, 1)
         return TableOf(self.evidence(xray, dysp), xray="boolean", dysp="boolean")
 
     def p_tub_lung_bronc_given_xray_dysp(self, xray: Tensor, dysp: Tensor) -> TableOf:
