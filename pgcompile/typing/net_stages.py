@@ -36,10 +36,10 @@ def called(stage: tree.Expr) -> str:
 def is_expression(stage: tree.Expr, net: Net, typer: TypingContext) -> bool:
     """Test whether the first stage of a net is an expression over its inputs, not a layer."""
     match stage:
-        case tree.Call(name):
+        case tree.Call(name, args):
             # `Dense(64)` is a layer that does not exist, not a function of the inputs.
             layer = name in LAYERS or name in SYNONYMS or (name[:1].isupper() and name not in FUNCTIONS)
-            return not layer and name not in typer.model.nets
+            return not layer and (name not in typer.model.nets or bool(args))
         case tree.Name(id):
             return id in (net.inputs or ())
         case _:

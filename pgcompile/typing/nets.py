@@ -169,6 +169,15 @@ class Sizing:
 
     def _stage(self, stage: tree.Expr, name: str, current: Typed) -> Typed | None:
         """Type of the value after a stage: another net, a function or a layer."""
+        function = name in FUNCTIONS and FUNCTIONS[name].shape in ("elementwise", "keep")
+        if isinstance(stage, tree.Call) and stage.args and (name in self.typer.model.nets or function):
+            self.typer.sink.add(
+                "PGC311",
+                stage.span,
+                f"{name} takes what comes before it in {self.net.name}, not `{self.typer.text(stage.args[0].value)}`",
+                help=f"write `>> {name}`, or `{self.typer.text(stage)}` as the first stage",
+            )
+            return None
         if isinstance(stage, tree.Name | tree.Call) and name in self.typer.model.nets:
             self._close(current.space)
             call = tree.Call(name, (), span=stage.span, name_span=stage.span)
