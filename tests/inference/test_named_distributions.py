@@ -162,3 +162,23 @@ def test_a_table_without_conditions_asks_the_objective_at_every_value() -> None:
     share = (drawn["k"] == 1).double().mean()
     right = float(expected[:, 1].sum())
     assert abs(float(share) - right) < 5 * (right * (1 - right) / 4000) ** 0.5
+
+
+def test_no_name_is_told_apart_by_a_mark() -> None:
+    """What is summed out has no name that a message or a line of code could show."""
+    program = compiled("""
+        x : real[2]
+        k, j : boolean
+        param m : real[2] = normal(1)
+        p(k) = Bernoulli(0.3)
+        p(j|k) = Bernoulli(logits = k)
+        p(x|k,j) = Normal(m * (1 + k + j), 1)
+        p(x) = ∫ p(x|k,j) p(j|k) p(k) dk dj
+        p(k|x) = (∫ p(x|k,j) p(j|k) p(k) dj) / p(x)
+        goal = log p(x) + E_{p(k|x)}[log p(k|x)]
+        maximize goal using Adam
+    """)
+    said = "".join(f"{d.message} {d.help} {' '.join(d.reasons)}" for d in program.diagnostics)
+    assert "W113" not in {d.code for d in program.diagnostics}
+    assert "\u2032" not in said + program.source
+    assert all(check.passed for check in program.verify())
