@@ -19,23 +19,33 @@ class Structures:
     _of_value: dict[int, tuple[Value, int]] = field(default_factory=dict)
 
     def of(self, value: Value) -> int:
-        """The number of a value's computation."""
-        for inner in live_values([value]):
+        """The number of a value's computation; each value is looked at once, however often it is asked for."""
+        pending = [value]
+        while pending:
+            inner = pending[-1]
+            unknown = [arg for arg in inner.args if id(arg) not in self._of_value]
+            if unknown and id(inner) not in self._of_value:
+                pending += unknown
+                continue
+            pending.pop()
             if id(inner) not in self._of_value:
-                region = inner.region
-                key = (
-                    inner.op,
-                    tuple(self._of_value[id(arg)][1] for arg in inner.args),
-                    inner.attributes,
-                    inner.shape,
-                    inner.batched,
-                    tuple(map(_axis, inner.axes)),
-                    inner.source if operation(inner.op).noise else None,
-                    region and tuple(self.of(value) for value in (*region.following, *region.outputs)),
-                )
                 # The value is kept with its number, so that its identity is not given to another.
-                self._of_value[id(inner)] = (inner, self._known.setdefault(key, len(self._known)))
+                self._of_value[id(inner)] = (inner, self._known.setdefault(self._key(inner), len(self._known)))
         return self._of_value[id(value)][1]
+
+    def _key(self, value: Value) -> Hashable:
+        """Equal for values that compute the same, whose arguments have their numbers."""
+        region = value.region
+        return (
+            value.op,
+            tuple(self._of_value[id(arg)][1] for arg in value.args),
+            value.attributes,
+            value.shape,
+            value.batched,
+            tuple(map(_axis, value.axes)),
+            value.source if operation(value.op).noise else None,
+            region and tuple(self.of(result) for result in (*region.following, *region.outputs)),
+        )
 
 
 def _axis(axis: Axis) -> Hashable:
