@@ -1,6 +1,5 @@
 """The statements of one method: which values get a line, what they are called, and how the lines fit the page."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -8,8 +7,8 @@ from pgcompile.backends.torch.layout import WIDTH, Line, comment, safe_comment, 
 from pgcompile.backends.torch.loops import loop
 from pgcompile.backends.torch.printer import Text, Writer
 from pgcompile.diagnostics import InternalError
-from pgcompile.plan.names import identifier
-from pgcompile.plan.ops import LEAVES, NOISE, operation
+from pgcompile.plan.names import default_hint, identifier
+from pgcompile.plan.ops import LEAVES, NOISE
 from pgcompile.plan.origin import Origin, merged
 from pgcompile.plan.values import Value, live_values
 
@@ -137,7 +136,7 @@ class Body:
     def _name_all(self, live: list[Value]) -> None:
         """Give every line its name: the shortest hint that no other value wants, then longer ones, then numbers."""
         named = [value for value in live if value.number in self._named and not self._unpacked(value)]
-        hints = {value.number: list(map(identifier, value.hints or [_default_hint(value)])) for value in named}
+        hints = {value.number: list(map(identifier, value.hints or [default_hint(value)])) for value in named}
         level = dict.fromkeys(hints, 0)
         while True:
             wanted: dict[str, list[int]] = {}
@@ -299,37 +298,3 @@ def _paired(lines: list[Line], line: list[Line], previous: Value | None, value: 
     pad = line[0].text[: len(line[0].text) - len(line[0].text.lstrip())]
     joined = f"{pad}{first_name}, {name} = {first}, {text}"
     return joined if len(joined) <= WIDTH else None
-
-
-"""Names of values that nobody named, by operation."""
-
-
-def _default_hint(value: Value) -> str:
-    """A name for a value that nobody named: after its operation, and after what it is made of where that tells more."""
-    name = operation(value.op).hint or re.sub(r"\W", "_", value.op)
-    inner = _name_of(value.args[0]) if value.args else None
-    suffix = _SUFFIXES.get(value.op)
-    if suffix is not None:
-        return f"{inner}_{suffix}" if inner else suffix
-    if value.op == "log" and inner:
-        return f"log_{inner}"
-    if value.op == "module":
-        return f"{value.attributes[0]!s}_out"
-    return name
-
-
-# What the value of an operation is called after its argument.
-_SUFFIXES = {
-    "detach": "detached",
-    "expand_as": "full",
-    "expand_but_last": "full",
-    "over_batch": "all",
-    "unsqueeze_axes": "aligned",
-}
-
-
-def _name_of(value: Value) -> str | None:
-    """The name of a value, if it has one."""
-    if value.op == "argument":
-        return str(value.attributes[0])
-    return value.hints[0] if value.hints else None

@@ -4,10 +4,11 @@ Nothing is computed more or less often than before: the class gets shorter, and 
 """
 
 from collections.abc import Hashable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from pgcompile.plan.methods.description import Argument, ModulePlan, Procedure
+from pgcompile.plan.names import default_hint
 from pgcompile.plan.ops import operation
 from pgcompile.plan.origin import merged
 from pgcompile.plan.structure import Structures
@@ -257,25 +258,8 @@ def _copied(results: list[Value]) -> list[Value]:
     """Values, and all that they are made of, as values of another method."""
     made: dict[int, Value] = {}
     for value in live_values(results):
-        copy = Value(
-            value.op,
-            tuple(made[arg.number] for arg in value.args),
-            value.attributes,
-            value.shape,
-            value.batched,
-            value.axes,
-            len(made),
-            value.section,
-            list(value.hints),
-            value.materialize,
-            value.source,
-            value.origins,
-            value.maybe_scalar,
-            value.maybe_batched,
-            value.aligned_to,
-            value.numbers,
-        )
-        made[value.number] = copy
+        args = tuple(made[arg.number] for arg in value.args)
+        made[value.number] = replace(value, args=args, number=len(made), hints=list(value.hints))
     return [made[value.number] for value in results]
 
 
@@ -305,13 +289,10 @@ def _call(site: _Site, name: str, arguments: tuple[Argument, ...], results: list
 
 
 def _hint(value: Value) -> str:
-    """A name for a result that nobody named."""
-    inner = value
-    while inner.op in ("select", "squeeze", "unsqueeze", "neg") and inner.args:
-        inner = inner.args[0]
-    if inner.op == "module":
-        return f"{inner.attributes[0]}_out"
-    return operation(value.op).hint or "part"
+    """A name for a result that nobody named: that of what it is a part of."""
+    while value.op in ("select", "squeeze", "neg"):
+        (value,) = value.args
+    return default_hint(value)
 
 
 def _name(plan: ModulePlan, results: list[Value], *, nameless: bool) -> str:
