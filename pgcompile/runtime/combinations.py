@@ -138,6 +138,8 @@ def mixture_of(choice: D.Categorical, component: D.Distribution) -> D.Distributi
 class TableOf:
     """A joint distribution by its table of `index`, `boolean` or `one_hot` variables."""
 
+    event_shape = torch.Size()
+
     def __init__(self, logits: Tensor, **variables: str) -> None:
         self.variables = variables
         self.sizes = logits.shape[logits.ndim - len(variables) :]
@@ -161,8 +163,10 @@ class TableOf:
                 found[name] = found[name].to(self.joint.logits.dtype)
         return found
 
-    def log_prob(self, **values: Tensor) -> Tensor:
-        """Log-probability of values of all the variables."""
+    def log_prob(self, *args: Tensor, **values: Tensor) -> Tensor:
+        """Log-probability of values of all the variables, in their order or by name."""
+        if args:
+            values = dict(zip(self.variables, args, strict=True))
         if values.keys() != self.variables.keys():
             raise KeyError(f"give {', '.join(self.variables)}")
         index = torch.zeros_like(self.joint.logits[..., 0], dtype=torch.long)

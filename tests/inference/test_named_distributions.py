@@ -1,5 +1,8 @@
 """Marginals and posteriors that a program names: what they are called with, what they leave out, what they share."""
 
+import itertools
+
+import pytest
 import torch
 from torch import Tensor
 
@@ -182,3 +185,26 @@ def test_no_name_is_told_apart_by_a_mark() -> None:
     assert "W113" not in {d.code for d in program.diagnostics}
     assert "\u2032" not in said + program.source
     assert all(check.passed for check in program.verify())
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations("abc")), ids="".join)
+def test_a_joint_is_scored_in_the_order_of_its_name(order: tuple[str, ...]) -> None:
+    name = ",".join(order)
+    model = compiled(f"""
+        a, b, c : boolean
+        p(a) = Bernoulli(0.3)
+        p(b|a) = Bernoulli(0.2 + 0.5 * a)  # pgc: allow W102
+        p(c|a,b) = Bernoulli(0.1 + 0.3 * a + 0.5 * b)  # pgc: allow W102
+        p({name}) = p(c|a,b) p(a) p(b|a)
+        o = log p(a)
+    """).Model()
+    table = model.factor(f"p({name})")()
+    for values in itertools.product((0, 1), repeat=3):
+        a, b, c = values
+        expected = bernoulli(0.3, a) * bernoulli(0.2 + 0.5 * a, b) * bernoulli(0.1 + 0.3 * a + 0.5 * b, c)
+        named = dict(zip("abc", (torch.tensor([float(v)]) for v in values), strict=True))
+        for found in (model.log_prob_of(f"p({name})", **named), table.log_prob(*(named[v] for v in order))):
+            assert float(found.exp()) == pytest.approx(expected, rel=1e-5)
+        assert float(table.probs[tuple(dict(zip("abc", values, strict=True))[v] for v in order)]) == pytest.approx(
+            expected, rel=1e-5
+        )

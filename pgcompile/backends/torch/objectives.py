@@ -147,9 +147,8 @@ def log_densities(writer: MethodWriter) -> list[Line]:
             Line('        if name.replace(" ", "") in methods:'),
             Line('            return methods[name.replace(" ", "")](**values)'),
         ]
-    function = "joint_log_density" if any(len(table.variables) > 1 for table in plan.tables) else "log_density"
-    writer.use(function)
-    return [*lines, Line(f"        return {function}(name, self.factor(name), values)")]
+    writer.use("log_density")
+    return [*lines, Line("        return log_density(name, self.factor(name), values)")]
 
 
 def _shapes(method: Method) -> str:

@@ -25,21 +25,18 @@ def check_batch(formula: str, **variables: tuple) -> None:
         raise ValueError(f"the batch shapes of {formula} differ: {batches}")
 
 
-def joint_log_density(name: str, factor, values: dict) -> Tensor:
-    """Log-density of a factor at named values: of one variable, or of several."""
+def log_density(name: str, factor, values: dict) -> Tensor:
+    """Log-density of a factor at named values; those that its name lacks are inputs."""
     inside = name.replace(" ", "").split("(")[-1].rstrip(")")
     names = inside.replace("|", ",").split(",")
-    count = inside.split("|")[0].count(",") + 1
     if missing := [n for n in names if n not in values]:
         raise KeyError(f"{name} needs {missing[0]}")
-    inputs = {n: v for n, v in values.items() if n not in names}
-    found = factor(*(values[n] for n in names[count:]), **inputs)
-    if count > 1:
-        return found.log_prob(**{n: values[n] for n in names[:count]})
-    x = values[names[0]]
+    x, *more = (values[n] for n in inside.split("|")[0].split(","))
+    given = [values[n] for n in names[len(more) + 1 :]]
+    found = factor(*given, **{n: v for n, v in values.items() if n not in names})
     if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
         raise ValueError(f"{names[0]} of {name} cannot have the shape {tuple(x.shape)}")
-    return found.log_prob(x)
+    return found.log_prob(x, *more)
 
 
 def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tuple:
@@ -60,6 +57,8 @@ def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tup
 
 class TableOf:
     """A joint distribution by its table of `index`, `boolean` or `one_hot` variables."""
+
+    event_shape = torch.Size()
 
     def __init__(self, logits: Tensor, **variables: str) -> None:
         self.variables = variables
@@ -84,8 +83,10 @@ class TableOf:
                 found[name] = found[name].to(self.joint.logits.dtype)
         return found
 
-    def log_prob(self, **values: Tensor) -> Tensor:
-        """Log-probability of values of all the variables."""
+    def log_prob(self, *args: Tensor, **values: Tensor) -> Tensor:
+        """Log-probability of values of all the variables, in their order or by name."""
+        if args:
+            values = dict(zip(self.variables, args, strict=True))
         if values.keys() != self.variables.keys():
             raise KeyError(f"give {', '.join(self.variables)}")
         index = torch.zeros_like(self.joint.logits[..., 0], dtype=torch.long)
@@ -276,7 +277,7 @@ class Asia(nn.Module):
         methods = {"p(xray,dysp)": self.evidence}
         if name.replace(" ", "") in methods:
             return methods[name.replace(" ", "")](**values)
-        return joint_log_density(name, self.factor(name), values)
+        return log_density(name, self.factor(name), values)
 
     def p_asia(self) -> D.Distribution:
         """p(asia) = Bernoulli(probs=0.01)."""

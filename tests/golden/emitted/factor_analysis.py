@@ -24,11 +24,12 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     names = inside.replace("|", ",").split(",")
     if missing := [n for n in names if n not in values]:
         raise KeyError(f"{name} needs {missing[0]}")
-    x, *given = (values[n] for n in names)
+    x, *more = (values[n] for n in inside.split("|")[0].split(","))
+    given = [values[n] for n in names[len(more) + 1 :]]
     found = factor(*given, **{n: v for n, v in values.items() if n not in names})
     if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
         raise ValueError(f"{names[0]} of {name} cannot have the shape {tuple(x.shape)}")
-    return found.log_prob(x)
+    return found.log_prob(x, *more)
 
 
 def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tuple:
