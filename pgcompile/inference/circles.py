@@ -1,11 +1,9 @@
 """Circles: variables that a draw of a distribution would make from themselves."""
 
-from collections.abc import Sequence
-
 import networkx as nx
 
+from pgcompile.model.dependence import formula_parents
 from pgcompile.model.distributions import Distribution
-from pgcompile.model.factors import Deterministic
 from pgcompile.model.model import Model
 from pgcompile.model.variable import Variable
 
@@ -27,7 +25,7 @@ def circle_of(distribution: Distribution, model: Model) -> list[Variable] | None
     drawn, seen = set(distribution.targets), set[Variable]()
     while pending:
         variable = pending.pop()
-        made = _made_from(variable, model)
+        made = formula_parents(variable, model)
         if variable in drawn or variable in seen or not made:
             continue
         seen.add(variable)
@@ -38,11 +36,3 @@ def circle_of(distribution: Distribution, model: Model) -> list[Variable] | None
     except nx.NetworkXNoCycle:
         return None
     return [edges[0][0], *(edge[1] for edge in edges)]
-
-
-def _made_from(variable: Variable, model: Model) -> Sequence[Variable]:
-    """The arguments of a deterministic variable; nothing for any other variable."""
-    factor = model.deterministic.get(variable.name)
-    if factor is None or not variable.is_named or not isinstance(factor.definition, Deterministic):
-        return ()
-    return [Variable(parent) for parent in factor.parents]

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping
 from pgcompile.diagnostics import NOWHERE, Sink
 from pgcompile.lint.adversarial import remark_players
 from pgcompile.lint.models import check_declarations
+from pgcompile.model.dependence import formula_parents
 from pgcompile.model.factors import FactorInstance, base_name
 from pgcompile.model.learned import learnables_of
 from pgcompile.model.model import Model
 from pgcompile.model.training import OptimiseLine
 from pgcompile.model.variable import Variable
 from pgcompile.objective import terms
-from pgcompile.objective.dependence import formula_parents
 from pgcompile.objective.terms import Term, atoms_in, signed, walk
 from pgcompile.syntax import tree
 from pgcompile.syntax.tree import calls_in, names_in

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from pgcompile.model.dependence import formula_parents
 from pgcompile.model.model import Model
 from pgcompile.model.variable import Variable, variables
 from pgcompile.objective import terms
@@ -11,12 +12,6 @@ from pgcompile.syntax.tree import names_in
 
 Place = tuple[Variable, Env]
 """A variable where a formula speaks of it: its draw is that of the environment."""
-
-
-def formula_parents(variable: Variable, model: Model) -> tuple[Variable, ...] | None:
-    """The arguments of a deterministic variable; None for any other variable."""
-    factor = model.deterministic.get(variable.name) if variable.is_named else None
-    return None if factor is None else variables(factor.parents)
 
 
 def closure(found: Iterable[Variable], model: Model) -> set[Variable]:

@@ -8,13 +8,13 @@ from math import prod
 
 from pgcompile.diagnostics import Sink, Span
 from pgcompile.inference.elimination import states
+from pgcompile.model.dependence import formula_parents
 from pgcompile.model.distributions import Distribution
 from pgcompile.model.factors import FactorInstance
 from pgcompile.model.kinds import flows_of, is_pathwise, is_point_mass, kind_of
 from pgcompile.model.learned import learnables_of
 from pgcompile.model.model import Model
 from pgcompile.model.variable import Variable, shown
-from pgcompile.objective.dependence import formula_parents
 from pgcompile.objective.terms import PATHWISE, Env, Estimator
 
 MAX_STATES = 64  # enumerated unasked up to this many combinations

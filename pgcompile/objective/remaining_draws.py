@@ -1,8 +1,9 @@
 """The draws that are left in a rewritten objective."""
 
+from pgcompile.model.dependence import formula_parents
 from pgcompile.model.factors import FactorInstance
 from pgcompile.model.model import Model
-from pgcompile.objective.dependence import Place, formula_parents
+from pgcompile.objective.dependence import Place
 from pgcompile.objective.derivation import Rewritten
 from pgcompile.objective.leaves import Leaf, variables_of
 from pgcompile.objective.terms import Draw

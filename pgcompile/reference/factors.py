@@ -9,10 +9,10 @@ import torch
 import torch.distributions as D
 from torch import Tensor
 
+from pgcompile.model.dependence import formula_parents
 from pgcompile.model.distributions import Distribution
 from pgcompile.model.factors import Extern, FactorInstance, FamilyUse, FlowUse, Mixture
 from pgcompile.model.variable import Variable
-from pgcompile.objective.dependence import formula_parents
 from pgcompile.objective.terms import Draw, Env
 from pgcompile.reference.draws import Choice
 from pgcompile.reference.families import family_of

@@ -101,7 +101,7 @@ def procedure_method(writer: MethodWriter, procedure: Procedure) -> list[Line]:
     kind = "Tensor" if len(texts) == 1 else f"tuple[{', '.join(['Tensor'] * len(texts))}]"
     lines = writer.head(procedure.name, procedure.arguments, kind)
     *others, last = procedure.callers
-    lines += docstring(f"What {', '.join(others)} and {last} share", _given_and_results(procedure))
+    lines += docstring(f"Shared by {', '.join(others)} and {last}", _given_and_results(procedure))
     result = statement(f"return {', '.join(texts)}")
     if len(texts) > 1 and len(result[0].text) > WIDTH:
         result = collection("return (", texts, ")")

@@ -26,7 +26,7 @@ def sampler_methods(writer: MethodWriter, sampler: Sampler) -> list[list[Line]]:
     for name in _TAKEN_BY.values():
         writer.use(name)
     walk = [Line(f"    def {_WALK}(self, take, shape: tuple, given: dict | None) -> dict:")]
-    walk += docstring(f"What `take` takes of {shortened(sampler.label, 40)}, parents first", "")
+    walk += docstring(f"Each variable of {shortened(sampler.label, 24)} by `take`, parents first", "")
     return [*methods, [*walk, *_walk(writer, _WALK, sampler)]]
 
 

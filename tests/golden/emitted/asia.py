@@ -158,7 +158,7 @@ class Asia(nn.Module):
         return self._walk(mean_of, shape, given)
 
     def _walk(self, take, shape: tuple, given: dict | None) -> dict:
-        """What `take` takes of p(asia) p(smoke) p(tub|asia) ..., parents first."""
+        """Each variable of p(asia) p(smoke) ... by `take`, parents first."""
         variables = {
             "asia": (0, ()),
             "smoke": (0, ()),
@@ -235,7 +235,7 @@ class Asia(nn.Module):
         return total + log_p_bronc + log_p_xray + log_p_dysp
 
     def _log_joint(self, xray: Tensor, dysp: Tensor) -> Tensor:
-        """What evidence, p(tub,lung,bronc|xray,dysp) and p(lung|xray,dysp) share;
+        """Shared by evidence, p(tub,lung,bronc|xray,dysp) and p(lung|xray,dysp);
         xray, dysp: [...] -> log_joint [bronc, lung, tub, ...].
         """
         # every value of asia, tub, smoke, lung, bronc

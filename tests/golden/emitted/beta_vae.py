@@ -138,7 +138,7 @@ class BetaVae(nn.Module):
         return log_p_z - cross_entropy.sum(-1)
 
     def _loc_scale(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """What rec, kl, loss, terms and q(z|x) share;
+        """Shared by rec, kl, loss, terms and q(z|x);
         x: [..., 64] -> loc [..., 8], scale [..., 8].
         """
         # q(z|x)

@@ -135,7 +135,7 @@ class Iwae(nn.Module):
         return log_p_z - cross_entropy.sum(-1)
 
     def _loc_scale_bound(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What bound and terms share;
+        """Shared by bound and terms;
         x: [..., 64] -> loc [..., 8], scale [..., 8], bound [...].
         """
         # q(z|x)

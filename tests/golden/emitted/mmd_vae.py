@@ -157,7 +157,7 @@ class MmdVae(nn.Module):
         return log_p_z - cross_entropy.sum(-1)
 
     def _draw_z(self, x: Tensor) -> Tensor:
-        """What rec, mmd, loss and terms share; x: [..., 64] -> z [..., 8]."""
+        """Shared by rec, mmd, loss and terms; x: [..., 64] -> z [..., 8]."""
         # q(z|x)
         h = self.hidden(x)
         loc, scale = self.loc(h), self.scale(h)

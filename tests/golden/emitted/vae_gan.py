@@ -186,7 +186,7 @@ class VaeGan(nn.Module):
         return {"z": z, "x": x}
 
     def _loc_scale(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """What kl, match, objective_1, objective_2, terms and q(z|x) share;
+        """Shared by kl, match, objective_1, objective_2, terms and q(z|x);
         x: [..., 64] -> loc [..., 8], scale [..., 8].
         """
         # q(z|x)
@@ -194,7 +194,7 @@ class VaeGan(nn.Module):
         return self.loc(h), self.scale(h)
 
     def _verdict_out(self, x: Tensor) -> Tensor:
-        """What js, gap, objective_2 and terms share;
+        """Shared by js, gap, objective_2 and terms;
         x: [..., 64] -> verdict_out [...].
         """
         # E_{p(z,x)}: one pathwise sample of z
