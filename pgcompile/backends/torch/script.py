@@ -84,12 +84,12 @@ torchrun --nproc-per-node=2 train.py --data data.npz
 
 import argparse
 import contextlib
-import gc
 import json
 import math
 import os
 import signal
 import struct
+import sys
 import tempfile
 import time
 
@@ -219,10 +219,10 @@ def main():
         if stop:
             break
     if size > 1:
-        # Threads of the group end with the last that holds it, before the interpreter.
-        del losses
-        gc.collect()
-        dist.destroy_process_group()
+        # Threads of the group may outlive the interpreter, and then abort the process.
+        dist.barrier()
+        sys.stdout.flush()
+        os._exit(0)
 
 
 def update(losses, player, optimizer, batch, given, weight, parts):

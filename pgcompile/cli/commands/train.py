@@ -72,7 +72,7 @@ def command(
 
     Ctrl-C and SIGTERM save the run; --resume goes on with it. Under torchrun several processes train together.
     """
-    from pgcompile.training import Interrupted, Settings, fit
+    from pgcompile.training import Interrupted, Settings, exit_team, fit
 
     made = compiled(program, constants, warn=True)
     settings = Settings(dequantize={name: int(levels) for name, levels in dequantize.items()}, **chosen)
@@ -82,6 +82,8 @@ def command(
         raise RequestError(str(error)) from None
     except Interrupted as error:
         click.echo(str(error), err=True)
+        exit_team(128 + error.number)
         sys.exit(128 + error.number)
     if result.files:
         click.echo(result.summary())
+    exit_team(0)
