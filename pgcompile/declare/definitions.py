@@ -2,7 +2,7 @@
 
 from pgcompile.declare.declaration_pass import DeclarationPass
 from pgcompile.declare.factors import define_factor
-from pgcompile.declare.formulas import define_formula, is_formula
+from pgcompile.declare.formulas import define_formula, define_parts, is_formula
 from pgcompile.inference.heads import head_variables
 from pgcompile.model.factors import Extern, Factor
 from pgcompile.syntax import tree
@@ -18,6 +18,8 @@ def define(statement: tree.Statement, state: DeclarationPass) -> None:
             define_factor(head, right, state)
         case tree.Definition(tree.Name() as name, right):
             define_formula(name, right, state)
+        case tree.Definition(tree.TupleLiteral(names), right) if all(isinstance(n, tree.Name) for n in names):
+            define_parts(tuple(n for n in names if isinstance(n, tree.Name)), right, state)
         case tree.Definition(left, _):
             text = state.sink.source.snippet(left.span)
             state.sink.add(

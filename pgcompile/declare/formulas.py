@@ -1,6 +1,8 @@
 """Names with a formula on their right side: deterministic variables and objectives."""
 
 from pgcompile.declare.declaration_pass import DeclarationPass
+from pgcompile.declare.promotion import promote_bindings
+from pgcompile.declare.vectors import Shapes
 from pgcompile.diagnostics import Span
 from pgcompile.model.factors import Deterministic, Factor
 from pgcompile.model.training import Objective
@@ -42,15 +44,54 @@ def define_formula(name: tree.Name, right: tree.Expr, state: DeclarationPass) ->
         state.formulas[name.id] = (right, name.span)
 
 
+def define_parts(names: tuple[tree.Name, ...], right: tree.Expr, state: DeclarationPass) -> None:
+    """`(a, b) = f(x)`: each name is one of several results, or an equal part of the last dimension."""
+    value, bindings = (right.value, right.bindings) if isinstance(right, tree.Where) else (right, ())
+    whole = tree.Binding(names, value, span=right.span)
+    for name in names:
+        define_formula(name, tree.Where(name, (*bindings, whole), span=right.span), state)
+        state.model.variables.setdefault(name.id, name.span)
+
+
 def settle_formulas(state: DeclarationPass) -> None:
     """`name = expr` is a deterministic variable if the model uses the name as one, else an objective."""
     _count_scored_variables(state)
-    for name, (expr, span) in state.formulas.items():
-        if name in state.model.variables:
-            _add_deterministic(name, expr, span, state)
-        else:
-            state.model.objectives[name] = Objective(name, expr, span)
+    _count_vectors(state)
+    left = dict(state.formulas)
+    _settle_variables(left, state)
+    left = promote_bindings(left, state)
+    _settle_variables(left, state)
+    for name, (expr, span) in left.items():
+        state.model.objectives[name] = Objective(name, expr, span)
+    _order_as_written(state)
     _check_reserved_names(state)
+
+
+def _settle_variables(left: dict[str, tuple[tree.Expr, Span]], state: DeclarationPass) -> None:
+    """Move formulas that are variables to the model; what a variable is made of are variables too."""
+    while made := [name for name in left if name in state.model.variables]:
+        for name in made:
+            _add_deterministic(name, *left.pop(name), state)
+
+
+def _order_as_written(state: DeclarationPass) -> None:
+    """Deterministic variables in the order of the program, whatever made them variables."""
+    made = state.model.deterministic
+    state.model.deterministic = {name: made[name] for name in state.formulas if name in made}
+
+
+def _count_vectors(state: DeclarationPass) -> None:
+    """Count among the variables the formulas of vectors that another formula uses.
+
+    An objective is a number; `y = enc(x)` in `l = sum(y^2)` is none. What may be a number stays an objective, whose
+    value is the same wherever it is used.
+    """
+    trained = {n for line in state.training_lines for n in names_in(line.objective)}
+    used = {n for name, (expr, _) in state.formulas.items() for n in names_in(expr) if n != name} - trained
+    shapes = Shapes(state)
+    for name, (_, span) in state.formulas.items():
+        if name in used and shapes.is_vector(name):
+            state.model.variables.setdefault(name, span)
 
 
 def _count_scored_variables(state: DeclarationPass) -> None:

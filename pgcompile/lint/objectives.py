@@ -12,6 +12,7 @@ from pgcompile.model.model import Model
 from pgcompile.model.training import OptimiseLine
 from pgcompile.model.variable import Variable
 from pgcompile.objective import terms
+from pgcompile.objective.dependence import closure, mentioned
 from pgcompile.objective.terms import Term, atoms_in, signed, walk
 from pgcompile.syntax import tree
 from pgcompile.syntax.tree import calls_in, names_in
@@ -121,9 +122,11 @@ def _nothing_learned(line: OptimiseLine, term: Term, model: Model, sink: Sink) -
         if isinstance(inner, terms.Pointwise):
             found |= {c.name for c in calls_in(inner.expr) if c.name in model.nets}
             found |= {n for n in names_in(inner.expr) if n in model.tensors and model.tensors[n].kind == "param"}
-    for parent in {p for atom in atoms_in(term) for p in atom.parents}:
-        if formula_parents(parent, model) is not None:
-            found |= learnables_of(model.deterministic[parent.name], model)
+    spoken = [p for atom in atoms_in(term) for p in atom.parents]
+    spoken += [v for inner in walk(term) for v, _ in mentioned(inner, model)]
+    for variable in closure(spoken, model):
+        if formula_parents(variable, model) is not None:
+            found |= learnables_of(model.deterministic[variable.name], model)
     if not found:
         sink.add(
             "W119",

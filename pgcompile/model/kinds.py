@@ -24,6 +24,7 @@ from pgcompile.model.factors import (
     Undefined,
 )
 from pgcompile.syntax import tree
+from pgcompile.vocabulary.spaces import Space, is_countable
 
 Obstacle = tuple[str, str]
 """The reason why something cannot be done, and what to write instead."""
@@ -178,6 +179,28 @@ def is_pathwise(factor: Factor) -> bool:
 def is_point_mass(factor: Factor) -> bool:
     """True if it is `Delta(...)`: a value, which has no density."""
     return factor.family is not None and factor.family.name == "Delta"
+
+
+def unscored(factor: Factor, space: Space) -> Obstacle | None:
+    """Why a factor over a space has no log-density, and what to write instead; None where it has one.
+
+    A point mass counts in a mixture over a space whose values can be counted: its density is a probability there, as
+    those of the other components are.
+    """
+    kind = kind_of(factor)
+    found = kind.unscored(factor.definition)
+    if found is not None or not isinstance(factor.definition, Mixture):
+        return found
+    for part in kind.parts(factor.definition):
+        if is_point_mass(part) and not is_countable(space.kind):
+            return (
+                f"{part.label} is a probability and the densities beside it are not",
+                "give the component a small width, or score a variable that is counted",
+            )
+        found = None if is_point_mass(part) else unscored(part, space)
+        if found is not None:
+            return found
+    return None
 
 
 def expressions_of(factor: Factor) -> list[tree.Expr]:

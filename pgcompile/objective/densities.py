@@ -7,7 +7,7 @@ from pgcompile.inference.algebra import drop_barren
 from pgcompile.inference.elimination import evidence_of, tables
 from pgcompile.model.distributions import Distribution
 from pgcompile.model.factors import Pushforward, data_of
-from pgcompile.model.kinds import kind_of
+from pgcompile.model.kinds import unscored
 from pgcompile.model.variable import shown
 from pgcompile.objective import terms
 from pgcompile.objective.context import Context
@@ -15,6 +15,7 @@ from pgcompile.objective.estimators import LARGEST_TABLE, LIMIT
 from pgcompile.objective.terms import Env, Term, point
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.functions import FUNCTIONS
+from pgcompile.vocabulary.spaces import REAL
 
 if TYPE_CHECKING:
     from pgcompile.objective.resolve import Objectives
@@ -103,9 +104,9 @@ def scorable(whole: "Objectives", distribution: Distribution, span: Span) -> boo
     """True if the log-density is exact: no hidden variable is left that a factor conditions on."""
     left = drop_barren(distribution)
     for atom in left.atoms:
-        unscored = kind_of(atom.factor).unscored(atom.factor.definition)
-        if unscored is not None:
-            why, instead = unscored
+        obstacle = unscored(atom.factor, whole.model.spaces.get(atom.factor.targets[0], REAL))
+        if obstacle is not None:
+            why, instead = obstacle
             whole.sink.add("PGC210", span, f"{atom.label} has no log-density: {why}", help=instead)
             return False
     parts = [left, evidence_of(left)] if left.evidence else [left]
@@ -117,12 +118,12 @@ def scorable(whole: "Objectives", distribution: Distribution, span: Span) -> boo
     names = shown(left.hidden)
     joint = " ".join(atom.label for atom in left.atoms)
     exact = whole.resolver.exact
-    obstacle = None if exact is None else exact.obstacles.get(distribution)
+    why_not = None if exact is None else exact.obstacles.get(distribution)
     whole.sink.add(
         "PGC210",
         span,
         f"there is no exact log-density of {distribution.label}: {names} would have to be integrated out of {joint}",
-        reasons=[] if obstacle is None else [obstacle],
+        reasons=[] if why_not is None else [why_not],
         help=f"use a bound: ELBO[{joint} || q({names}|{','.join(map(str, left.targets))})]",
     )
     return False

@@ -66,6 +66,9 @@ class Builder:
             raise InternalError(f"{op} takes no {len(args)} arguments")
         if not row.takes_number:
             args = tuple(self.as_tensor(arg) for arg in args)
+        if axes is None and len(args) > 1 and not callable(row.axes):
+            merged = merge_axes(args)
+            args = tuple(self.insert_axes(arg, merged) for arg in args)
         shape = _inferred_shape(row, args, attributes) if shape is None else shape
         axes = _inferred_axes(row, args, attributes) if axes is None else axes
         key = (op, tuple(id(a) for a in args), attributes, shape, axes, fresh)

@@ -4,11 +4,12 @@ import math
 from collections.abc import Iterable
 
 from pgcompile.diagnostics import InternalError
+from pgcompile.plan.builder import merge_axes
 from pgcompile.plan.meaning import size_of
 from pgcompile.plan.methods.description import Argument, Method, ModulePlan
 from pgcompile.plan.ops import operation
 from pgcompile.plan.region import PLACEHOLDER, Region
-from pgcompile.plan.values import Value, live_values
+from pgcompile.plan.values import Axis, Value, live_values
 
 
 def check_plan(plan: ModulePlan) -> None:
@@ -94,6 +95,8 @@ def _fault(value: Value, names: set[str], attributes: set[str], made: set[int]) 
         return f"calls {value.attributes[0]}, which the class does not have yet"
     if row.shape is not None and value.shape != row.shape(value.args, value.attributes):
         return f"has the shape {value.shape}, not {row.shape(value.args, value.attributes)}"
+    if row.axes == "merge" and len(value.args) > 1 and not _lined_up(value.args):
+        return "takes values whose axes do not line up"
     if callable(row.axes) and value.axes != row.axes(value.args, value.attributes):
         return "keeps an axis that it reduces"
     if len(set(value.axes)) < len(value.axes) or list(value.axes) != sorted(
@@ -101,6 +104,25 @@ def _fault(value: Value, names: set[str], attributes: set[str], made: set[int]) 
     ):
         return "has axes out of order"
     return None
+
+
+def _lined_up(args: tuple[Value, ...]) -> bool:
+    """True if the axes of each argument stand at the same places, counted from the batch."""
+    axes = merge_axes(args)
+    return all(
+        found in (None, wanted)
+        for arg in args
+        for found, wanted in zip(reversed(_layout(arg)), reversed(axes), strict=False)
+    )
+
+
+def _layout(value: Value) -> list[Axis | None]:
+    """The axes of a value as they stand in its shape, None for ones between them."""
+    found: list[Axis | None] = [*value.axes]
+    for at in value.attributes if value.op == "unsqueeze_axes" else ():
+        assert isinstance(at, int)
+        found.insert(at, None)
+    return found
 
 
 def _is_misread(constant: Value) -> bool:

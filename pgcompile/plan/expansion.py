@@ -63,7 +63,7 @@ def standard_noise(
 
 
 def spread_lead(build: "Builder", values: list[Value]) -> list[Value]:
-    """Values expanded to one another's draw axes and batch: all their dimensions but the last are then equal."""
+    """Values expanded to one another's draw axes and batch, so that they differ in their event dimensions only."""
     axes = merge_axes(tuple(values))
     batched = any(value.batched for value in values)
     if all((value.axes, value.batched) == (axes, batched) for value in values):
@@ -71,14 +71,15 @@ def spread_lead(build: "Builder", values: list[Value]) -> list[Value]:
     lined = [build.insert_axes(value, axes) for value in values]
     full = next((v for v in values if (v.axes, v.batched) == (axes, batched)), None)
     if full is None:
-        lead = build.make("lead_shape", tuple(lined), shape=(), batched=batched, axes=axes)
-        op, like = "expand_lead", build.name(lead, "lead", materialize=True)
+        ranks = tuple(value.rank for value in lined)
+        lead = build.make("lead_shape", tuple(lined), ranks, shape=(), batched=batched, axes=axes)
+        like = build.name(lead, "lead", materialize=True)
     else:
-        op, like = "expand_but_last", full
+        like = full
     return [
         value
         if (value.axes, value.batched) == (axes, batched)
-        else build.make(op, (line, like), shape=value.shape, batched=batched, axes=axes)
+        else build.make("expand_lead", (line, like), shape=value.shape, batched=batched, axes=axes)
         for value, line in zip(values, lined, strict=True)
     ]
 

@@ -82,6 +82,9 @@ class ModuleAttributes:
             return builder.argument(name, shape, batched=False)
         self.parameters.setdefault(name, tensor)
         raw = builder.attribute(attribute_name(tensor), shape)
+        if tensor.kind == "param" and tensor.space.kind == "lower_triangular":
+            # What stands above the diagonal starts at zero, and so gets no gradient that could move it.
+            return builder.name(builder.make("tril", (raw,), shape=shape), name)
         if not is_mapped(tensor):
             return raw
         op = UNCONSTRAINED[tensor.space.kind]

@@ -45,7 +45,7 @@ def default_hint(value: Value) -> str:
 _SUFFIXES = {
     "detach": "detached",
     "expand_as": "full",
-    "expand_but_last": "full",
+    "expand_lead": "full",
     "over_batch": "all",
     "unsqueeze_axes": "aligned",
 }

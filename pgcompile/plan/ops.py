@@ -175,6 +175,7 @@ _ROWS = (
     _elementwise("clamp_max"),
     _elementwise("softmax"),
     _elementwise("log_softmax", hint="log_probs"),
+    _elementwise("tril"),
     _elementwise("lower_cholesky"),
     _elementwise("positive_definite"),
     Operation("neg", 1, _same, fold=lambda x: -x, takes_number=True),
@@ -191,6 +192,7 @@ _ROWS = (
     _pairwise("xlog1py"),
     _pairwise("logaddexp"),
     Operation("inside", 3, _all),
+    _pairwise("point"),
     Operation("bernoulli_log_prob", 2, _reduced_pair, hint="log_prob", cost=3),
     Operation("bernoulli_cross_entropy", 2, _reduced_pair, hint="cross_entropy", cost=2),
     # Reductions of event dimensions.
@@ -223,7 +225,6 @@ _ROWS = (
     Operation("expand", (1, 2), None, None, hint="full"),
     Operation("expand_as", 2),
     Operation("expand_axes", 1, _same, None, hint="full"),
-    Operation("expand_but_last", 2, _same, None),
     Operation("expand_lead", 2, _same, None),
     Operation("lead_shape", MANY, _scalar, None),
     Operation("full_like", 1, None),
@@ -305,3 +306,18 @@ def operation(name: str) -> Operation:
     if found is None:
         raise InternalError(f"no row of OPERATIONS for {name}")
     return found
+
+
+def is_tensor(value: Value) -> bool:
+    """True if a value is one tensor, not a shape and not the results of a net with several."""
+    match value.op:
+        case "lead_shape" | "chunk" | "region":
+            return False
+        case "procedure":
+            return value.attributes[1] == 1
+        case "cell":
+            return len(value.args) == 2
+        case "module":
+            return len(value.attributes) == 1
+        case _:
+            return True

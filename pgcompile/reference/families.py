@@ -24,7 +24,7 @@ def family_of(name: str, found: dict[str, Any]) -> D.Distribution:
     if name == "VonMises":
         return _VonMises(**found, validate_args=False)
     if name == "Delta":
-        return D.Independent(D.Normal(found["v"], 0.0, validate_args=False), 0, validate_args=False)
+        return _PointMass(found["v"], 0.0, validate_args=False)
     if name == "ContinuousBernoulli":
         # torch's expansion around 1/2 is good to 1e-8 only at the ends of its default range.
         return D.ContinuousBernoulli(**found, lims=(0.5 - 1e-5, 0.5 + 1e-5), validate_args=False)
@@ -36,7 +36,15 @@ def family_of(name: str, found: dict[str, Any]) -> D.Distribution:
 def is_point(distribution: D.Distribution) -> bool:
     """True if a draw is certain."""
     base = distribution.base_dist if isinstance(distribution, D.Independent) else distribution
-    return isinstance(base, D.Independent) and isinstance(base.base_dist, D.Normal)
+    return isinstance(base, _PointMass)
+
+
+class _PointMass(D.Normal):
+    """All mass at one point."""
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log of the mass of a value."""
+        return torch.where(value == self.loc, 0.0, -math.inf).to(self.loc.dtype)
 
 
 class _VonMises(D.VonMises):

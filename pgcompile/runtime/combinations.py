@@ -63,7 +63,7 @@ class WeightedMixture(D.Distribution):
         total = torch.zeros_like(values[0])
         for weight, value in zip(self.weights, values, strict=True):
             if isinstance(weight, Tensor):
-                weight = weight.reshape(*weight.shape, *ones)
+                weight = weight.reshape((*weight.shape, *ones))
             total = total + weight * value
         return total
 
@@ -76,7 +76,7 @@ def unwrapped(experts: list) -> tuple:
     found = []
     for power, expert in experts:
         if isinstance(power, Tensor):
-            power = power.reshape(*power.shape, *[1] * rank)
+            power = power.reshape((*power.shape, *[1] * rank))
         wrapped = isinstance(expert, D.Independent)
         found.append((power, expert.base_dist if wrapped else expert))
     return found, rank

@@ -54,7 +54,7 @@ def sliced_wasserstein(x: Tensor, y: Tensor, directions: Tensor) -> Tensor:
 
 def interpolate(first: Tensor, second: Tensor, along: Tensor, rank: int) -> Tensor:
     """The point at `along` of the line from `second` to `first`, whose event has `rank` dimensions."""
-    along = along.reshape(*along.shape, *[1] * rank)
+    along = along.reshape((*along.shape, *[1] * rank))
     return along * first.detach() + (1 - along) * second.detach()
 
 

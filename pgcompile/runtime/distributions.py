@@ -96,6 +96,22 @@ class Delta(D.Distribution):
         """The point, repeated."""
         return self.v.expand((*sample_shape, *self.v.shape))
 
+    def expand(self, batch_shape, _instance=None):
+        """The same for more batch dimensions."""
+        rank = len(self.event_shape)
+        return Delta(self.v.expand((*batch_shape, *self.event_shape)), rank)
+
+    @property
+    def variance(self) -> Tensor:
+        """Nothing varies."""
+        return torch.zeros_like(self.v)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log of the mass of a value: 0 at the point, -inf elsewhere."""
+        mass = torch.where(value == self.v, 0.0, -torch.inf)
+        rank = len(self.event_shape)
+        return mass.sum(list(range(-rank, 0))) if rank else mass
+
 
 class FlowDistribution(D.Distribution):
     """A base seen through a flow, which takes data to it and back."""

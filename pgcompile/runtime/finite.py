@@ -30,7 +30,7 @@ def pick_rows(table: Tensor, index: Tensor, rank: int, own: int = 0) -> Tensor:
     ones = [1] * own
     wide = table.reshape(*table.shape[: table.ndim - rank], *ones, *event)
     wide = wide.expand(*lead, *index.shape[cut:], *event)
-    at = index.reshape(*index.shape, *[1] * rank)
+    at = index.reshape((*index.shape, *[1] * rank))
     at = at.expand(*lead, *index.shape[cut:], 1, *event[1:])
     return wide.gather(-rank, at).squeeze(-rank)
 

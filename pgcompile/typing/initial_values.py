@@ -43,7 +43,8 @@ def _check_numbers(tensor: TensorValue, value: Constant, expr: tree.Expr, sink: 
             help="give one number for all entries, or one for each",
         )
         return
-    if tensor.kind == "param" and tensor.space.kind in ("lower_cholesky", "positive_definite"):
+    triangular = tensor.space.kind in ("lower_triangular", "lower_cholesky")
+    if triangular or (tensor.kind == "param" and tensor.space.kind == "positive_definite"):
         _check_matrix(tensor, shape, flatten(value), expr, sink)
         return
     bad = next((x for x in flatten(value) if not _can_start_at(tensor, x)), None)
@@ -69,6 +70,10 @@ def _check_initialiser(tensor: TensorValue, expr: tree.Expr, constants: dict[str
             help="start it inside its space, or leave the start out",
         )
         return
+    fault = _misfit(tensor, name) if name else None
+    if fault is not None:
+        sink.add("PGC315", expr.span, fault, help="start it at a number, at `normal`, or leave the start out")
+        return
     if name not in INITIALISERS:
         close = nearest(name, INITIALISERS) if name else None
         sink.add(
@@ -81,6 +86,30 @@ def _check_initialiser(tensor: TensorValue, expr: tree.Expr, constants: dict[str
         arguments = [evaluate(a.value, constants) for a in expr.args]
         if any(not isinstance(a, Fraction) for a in arguments) or any(a.name for a in expr.args):
             sink.add("PGC315", expr.span, f"`{text}` needs numbers", help="write normal(0.1), say")
+            return
+        numbers = [a for a in arguments if isinstance(a, Fraction)]
+        allowed = INITIALISERS[name].numbers
+        if len(numbers) > allowed:
+            takes = "no number" if allowed == 0 else "one number" if allowed == 1 else f"{allowed} numbers"
+            sink.add("PGC315", expr.span, f"{name} takes {takes}, not {len(numbers)}", help=f"write `{name}`")
+        elif name == "normal" and numbers and numbers[-1] < 0:
+            sink.add("PGC315", expr.span, f"the scale of `{text}` is negative", help="write normal(0.1), say")
+        elif name == "uniform" and len(numbers) == 2 and numbers[0] >= numbers[1]:
+            sink.add("PGC315", expr.span, f"`{text}` is empty", help="the lower end comes first: uniform(-1, 1)")
+
+
+def _misfit(tensor: TensorValue, name: str) -> str | None:
+    """Why an initialiser cannot fill a tensor of this shape or space."""
+    found = INITIALISERS.get(name)
+    shape = tensor.space.shape
+    if found is None:
+        return None
+    if len(shape) < found.least_rank or (found.square and shape[-1] != shape[-2]):
+        needed = "a square matrix" if found.square else "a matrix"
+        return f"{name} fills {needed}, and {tensor.name} is `{tensor.space}`"
+    if name == "eye" and KINDS[tensor.space.kind].event_rank < 2 and tensor.space.kind != "real":
+        return f"{tensor.name} cannot start at eye: `{tensor.space}` is {KINDS[tensor.space.kind].what}"
+    return None
 
 
 def _check_matrix(
@@ -89,15 +118,18 @@ def _check_matrix(
     """A free matrix can start at a triangle with a positive diagonal, or at the identity."""
     size = tensor.space.shape[-1]
     rows = [numbers[i : i + size] for i in range(0, len(numbers), size)]
-    if shape == tensor.space.shape and tensor.space.kind == "lower_cholesky":
+    triangular = tensor.space.kind == "lower_triangular"
+    if triangular and not any(numbers):
+        return
+    if shape == tensor.space.shape and (triangular or tensor.space.kind == "lower_cholesky"):
         upper = any(x for i, row in enumerate(rows) for x in row[i % size + 1 :])
-        if not upper and all(row[i % size] > 0 for i, row in enumerate(rows)):
+        if not upper and (triangular or all(row[i % size] > 0 for i, row in enumerate(rows))):
             return
     sink.add(
         "PGC315",
         expr.span,
         f"{tensor.name} cannot start there: `{tensor.space}` is {KINDS[tensor.space.kind].what}",
-        help="start it at `eye`" + (", or at a lower triangle" if tensor.space.kind == "lower_cholesky" else ""),
+        help="start it at `eye`" + ("" if tensor.space.kind == "positive_definite" else ", or at a lower triangle"),
     )
 
 

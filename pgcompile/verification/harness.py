@@ -198,7 +198,8 @@ class Harness:
             if tensor.kind == "input":
                 continue
             if plain is not None:
-                found[tensor.name] = getattr(self.module, plain)
+                value = getattr(self.module, plain)
+                found[tensor.name] = value.tril() if tensor.space.kind == "lower_triangular" else value
             elif f"free_{tensor.name}" in self.program.attributes:
                 found[tensor.name] = _mapped(tensor.space.kind, self._attribute(f"free_{tensor.name}"))
         return found

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from pgcompile.model.distributions import Distribution
-from pgcompile.model.factors import FactorInstance, FamilyUse
-from pgcompile.model.kinds import kind_of
+from pgcompile.model.factors import FactorInstance
+from pgcompile.model.kinds import kind_of, unscored
 from pgcompile.model.learned import learned_in
 from pgcompile.model.nets import ExternNetwork
 from pgcompile.model.training import loss_name
@@ -91,7 +91,7 @@ class _Verifier:
         program, module = self.harness.program, self.harness.module
         analysis = program.analysis
         for factor in analysis.model.factors:
-            if not _is_point(factor.definition):
+            if not factor.targets or unscored(factor, analysis.model.spaces[factor.targets[0]]) is None:
                 yield factor.label, partial(self._density, factor.label, Distribution((FactorInstance(factor),)))
         for named in analysis.model.named:
             if named.label in program.scored:
@@ -392,7 +392,3 @@ def _over_batch(term: Term) -> bool:
 
 def _has_divergence(term: Term) -> bool:
     return any(isinstance(inner, terms.Divergence) for inner in terms.walk(term))
-
-
-def _is_point(definition: object) -> bool:
-    return isinstance(definition, FamilyUse) and definition.family.name == "Delta"

@@ -1,14 +1,34 @@
-"""Ways to start a parameter, with the function of `torch.nn.init` that each is."""
+"""Ways to start a parameter: the function of `torch.nn.init` that each is, and what it can be used for."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Initialiser:
+    """One way to start a parameter.
+
+    Args:
+        function: of `torch.nn.init`.
+        numbers: how many numbers it can be given.
+        least_rank: dimensions that the parameter must have.
+        square: whether its last two dimensions must be equal.
+    """
+
+    function: str
+    numbers: int = 0
+    least_rank: int = 0
+    square: bool = False
+
 
 INITIALISERS = {
-    "zeros": "nn.init.zeros_",
-    "ones": "nn.init.ones_",
-    "eye": "nn.init.eye_",
-    "normal": "nn.init.normal_",
-    "uniform": "nn.init.uniform_",
-    "xavier_uniform": "nn.init.xavier_uniform_",
-    "xavier_normal": "nn.init.xavier_normal_",
-    "kaiming_uniform": "nn.init.kaiming_uniform_",
-    "kaiming_normal": "nn.init.kaiming_normal_",
-    "orthogonal": "nn.init.orthogonal_",
+    "zeros": Initialiser("nn.init.zeros_"),
+    "ones": Initialiser("nn.init.ones_"),
+    "eye": Initialiser("nn.init.eye_", least_rank=2, square=True),
+    "normal": Initialiser("nn.init.normal_", 2),
+    "uniform": Initialiser("nn.init.uniform_", 2),
+    "xavier_uniform": Initialiser("nn.init.xavier_uniform_", 1, 2),
+    "xavier_normal": Initialiser("nn.init.xavier_normal_", 1, 2),
+    "kaiming_uniform": Initialiser("nn.init.kaiming_uniform_", 1, 2),
+    "kaiming_normal": Initialiser("nn.init.kaiming_normal_", 1, 2),
+    "orthogonal": Initialiser("nn.init.orthogonal_", 1, 2),
 }

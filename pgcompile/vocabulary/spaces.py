@@ -64,11 +64,19 @@ class Space:
         return f"{self.kind}[{dims}]" if dims else self.kind
 
 
+REAL = Space("real")
+
+
 def contains(outer: str, inner: str) -> bool:
     """True if every element of kind `inner` is one of kind `outer`."""
     if outer == inner:
         return True
     return any(contains(outer, kind) for kind in KINDS[inner].inside)
+
+
+def is_countable(kind: str) -> bool:
+    """True if the values of a kind can be counted, so that a distribution over it gives each a probability."""
+    return contains("nonnegative_integer", kind) or kind == "one_hot"
 
 
 def covers_support(outer: str, inner: str) -> bool:

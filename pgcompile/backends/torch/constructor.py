@@ -77,6 +77,8 @@ def initial_lines(tensors: ModuleAttributes, rename: Callable[[str], str]) -> li
     for tensor in tensors.parameters.values():
         name = rename(attribute_name(tensor))
         value = _initial(tensor, tensors)
+        if tensor.kind == "param" and tensor.space.kind == "lower_triangular":
+            value += ".tril()"
         if tensor.kind == "param":
             made = statement(f"self.{name} = nn.Parameter({value})")
         else:
@@ -103,16 +105,17 @@ def _initial(tensor: TensorValue, tensors: ModuleAttributes) -> str:
     if named is None:
         named = _default(tensor)
     name, arguments = named
-    if is_mapped(tensor) and name in ("ones", "eye"):
-        # The value that is meant is the mapped one: softplus of this number is 1.
-        return f"torch.{_ONE[name].format(shape=shape, size=shape[-1] if shape else 1)}"
+    # The value that is meant is the mapped one: softplus of this number is 1.
+    one = 0.5413248546129181 if is_mapped(tensor) else 1.0
+    if name == "ones" and one != 1.0:
+        return f"torch.full({shape}, {one})"
+    if name == "eye" and (one != 1.0 or len(shape) > 2):
+        whole = f"torch.eye({shape[-1]})" + (f".mul({one})" if one != 1.0 else "")
+        return whole if len(shape) == 2 else f"{whole}.repeat({', '.join(map(str, shape[:-2]))}, 1, 1)"
     if name == "zeros" or name == "ones":
         return f"torch.{name}({shape})"
     extra = "".join(f", {number_text(a)}" for a in (_centred(name, arguments)))
-    return f"{INITIALISERS[name]}(torch.empty({shape}){extra})"
-
-
-_ONE = {"ones": "full({shape}, 0.5413248546129181)", "eye": "eye({size}).mul(0.5413248546129181)"}
+    return f"{INITIALISERS[name].function}(torch.empty({shape}){extra})"
 
 
 def _default(tensor: TensorValue) -> tuple[str, tuple[float, ...]]:

@@ -265,7 +265,15 @@ def _expand_axes(value: Value, args: list[Text], rename: Rename) -> Text:
 
 
 def _lead_shape(value: Value, args: list[Text], rename: Rename) -> Text:
-    return Text(f"torch.broadcast_shapes({', '.join(f'{a.atom}.shape[:-1]' for a in args)})")
+    shapes = [batch_shape(arg.atom, _int(rank)) for arg, rank in zip(args, value.attributes, strict=True)]
+    return Text(f"torch.broadcast_shapes({', '.join(shapes)})")
+
+
+def _expand_lead(value: Value, args: list[Text], rename: Rename) -> Text:
+    """Expanded to the leading dimensions of another value, or to those that `lead_shape` says."""
+    like = value.args[1]
+    lead = args[1].text if like.op == "lead_shape" else batch_shape(args[1].atom, like.rank)
+    return Text(f"{args[0].atom}.expand(*{lead}{', -1' * value.rank})")
 
 
 def _expand(value: Value, args: list[Text], rename: Rename) -> Text:
@@ -363,6 +371,7 @@ TEMPLATES: dict[str, Template | Printer] = {
     "clamp_max": _clamp("max"),
     "full_like": _full_like,
     "inside": Template("torch.where(({0.factor} < {1.factor}) | ({0.factor} > {2.factor}), -torch.inf, 0.0)"),
+    "point": Template("torch.where({0.factor} == {1.factor}, 0.0, -torch.inf)"),
     "special": _special,
     # draws
     "bernoulli": _function("torch.bernoulli"),
@@ -420,9 +429,8 @@ TEMPLATES: dict[str, Template | Printer] = {
     "expand": _expand,
     "expand_as": Template("{0.atom}.expand_as({1})"),
     "expand_axes": _expand_axes,
-    "expand_but_last": Template("{0.atom}.expand(*{1.atom}.shape[:-1], -1)"),
     "lead_shape": _lead_shape,
-    "expand_lead": Template("{0.atom}.expand(*{1}, -1)"),
+    "expand_lead": _expand_lead,
     "flatten_batch": _flatten_batch,
     "unflatten_batch": _unflatten_batch,
     "chunk": Template("{0.atom}.chunk({a[0]}, -1)"),
@@ -438,6 +446,7 @@ TEMPLATES: dict[str, Template | Printer] = {
     "inverse": Template("torch.linalg.inv({0})"),
     "cholesky": _function("torch.linalg.cholesky"),
     "cholesky_of_inverse": Template("cholesky_of_inverse({0})", uses="cholesky_of_inverse"),
+    "tril": Template("{0.atom}.tril()"),
     "lower_cholesky": _drawn("lower_cholesky"),
     "positive_definite": _drawn("positive_definite"),
     "diag_matrix": Template("torch.diag_embed({0})"),

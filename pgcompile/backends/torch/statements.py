@@ -8,7 +8,7 @@ from pgcompile.backends.torch.loops import loop
 from pgcompile.backends.torch.printer import Text, Writer
 from pgcompile.diagnostics import InternalError
 from pgcompile.plan.names import default_hint, identifier
-from pgcompile.plan.ops import LEAVES, NOISE
+from pgcompile.plan.ops import LEAVES, NOISE, is_tensor
 from pgcompile.plan.origin import Origin, merged
 from pgcompile.plan.values import Value, live_values
 
@@ -215,7 +215,7 @@ class Body:
         else:
             self.lines.extend(stamped(line, *origins))
         self._previous = value if pair is None else None
-        if self.watched and value.number in self._names:
+        if self.watched and value.number in self._names and is_tensor(value):
             self.use("watch")
             formula = safe_comment(value.section or name)
             watch = statement(f'watch("{formula}", "{name}", {name})', self.indent)

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 def depends(state: "Rewriting", expr: Expr, draw: Draw) -> bool:
-    return depends_on_variables(state, expr, draw, set(draw.distribution.targets))
+    """True if a formula depends on what a draw makes, what is summed out of it included: a mixture's component."""
+    return depends_on_variables(state, expr, draw, {*draw.distribution.targets, *draw.variables})
 
 
 def depends_on_variables(state: "Rewriting", expr: Expr, draw: Draw, variables: set[Variable]) -> bool:

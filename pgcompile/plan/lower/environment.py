@@ -29,6 +29,14 @@ from pgcompile.vocabulary.family import Family
 from pgcompile.vocabulary.symbols import Facts
 
 
+def _equation(name: str, made: Deterministic) -> str:
+    """A deterministic variable's formula; of one of several results, the formula of all."""
+    if made.bindings and made.expr == tree.Name(name):
+        whole = made.bindings[-1]
+        return f"({', '.join(n.id for n in whole.names)}) = {format_expr(whole.value)}"
+    return f"{name} = {format_expr(made.expr)}"
+
+
 @dataclass
 class FactorLowering:
     """The variables of one method.
@@ -75,7 +83,7 @@ class FactorLowering:
         if factor is not None:
             if (variable, env) not in self._variables:
                 assert isinstance(factor.definition, Deterministic)
-                with self.builder.section(f"{name} = {format_expr(factor.definition.expr)}", Origin(factor.span, name)):
+                with self.builder.section(_equation(name, factor.definition), Origin(factor.span, name)):
                     value = self.expressions(env, {}, factor.definition.bindings).lower(factor.definition.expr)
                 self._variables[variable, env] = self.builder.name(value, name)
             return self._variables[variable, env]

@@ -311,6 +311,8 @@ class ExpressionLowering:
     def _extern(self, net: ExternNetwork, args: list[Value]) -> Results:
         build = self.builder
         self.tensors.extern(net.name, tuple((a.shape, self._is_index(a)) for a in args))
+        if len({a.axes for a in args if a.axes}) > 1:
+            args = spread_lead(build, args)  # it may join them, as nets do
         batched = any(a.batched for a in args)
         if len(net.outputs) == 1:
             return build.make("module", tuple(args), (net.name,), shape=net.outputs[0][1].shape, batched=batched)

@@ -171,6 +171,8 @@ class FormulaLowering:
                 under.append((base, -exponent))
             else:
                 over.append((base, exponent))
+        if not under and (parts := _vanishing(over)) is not None:
+            return self._lower_sum([coefficient * part for part in parts])
         top = self._logs(over)
         squares = self._ratio(over, under, Integer(2))
         roots = self._ratio(over, under, Rational(1, 2))
@@ -189,6 +191,11 @@ class FormulaLowering:
         if result is None:
             return self.builder.constant(number)
         return self.builder.binary("mul", self.builder.constant(number), result)
+
+    def _lower_sum(self, terms: list[Expr]) -> Value:
+        """A sum whose terms stay as they are."""
+        sign, total = chain(self.builder, [(c, self._lower(body)) for c, body in (t.as_coeff_Mul() for t in terms)])
+        return total if sign > 0 else self.builder.unary("neg", total)
 
     def _logs(self, over: list[tuple[Expr, Expr]]) -> list[Value]:
         """`a log(b)` as one operation that is 0 where a is 0, whatever b is."""
@@ -289,6 +296,9 @@ class FormulaLowering:
                 return build.make("matrix_vector", tuple(args), shape=args[1].shape)
             case "Inside":
                 return self._inside(args)
+            case "Point":
+                a, b = build.align(*args)
+                return build.make("point", (a, b))
             case "Minimum" | "Maximum":
                 return build.binary(name.lower(), args[0], args[1])
             case _:
@@ -313,6 +323,27 @@ class FormulaLowering:
             inner = value if value.rank == 0 else self.builder.sum_last(value)
             return self.builder.binary("mul", self.builder.constant(self.dim), inner)
         return self.builder.sum_last(value)
+
+
+def _vanishing(factors: list[tuple[Expr, Expr]]) -> list[Expr] | None:
+    """The terms of `u (log u - log v)`, each of which is 0 where u is, though the difference is infinite there.
+
+    Args:
+        factors: bases and exponents of a product.
+
+    Returns:
+        The terms multiplied out; None where the product is another.
+    """
+    sums = [base for base, exponent in factors if exponent == 1 and isinstance(base, Add)]
+    for total in sums:
+        logs = [term.as_coeff_Mul()[1] for term in total.args]
+        if not all(isinstance(term, sympy.log) for term in logs):
+            continue
+        weights = [(b, e) for b, e in factors if b != total]
+        if any(e == 1 and sympy.log(b) in logs for b, e in weights):
+            weight = Mul(*(b**e for b, e in weights))
+            return [weight * term for term in total.args]
+    return None
 
 
 @lru_cache(maxsize=1024)

@@ -7,7 +7,8 @@ from pgcompile.inference.algebra import drop_barren
 from pgcompile.inference.elimination import evidence_of, states, tables
 from pgcompile.model.distributions import Distribution, NamedDistribution, names_of
 from pgcompile.model.factors import Extern, Factor, FactorInstance
-from pgcompile.model.kinds import is_point_mass, kind_of
+from pgcompile.model.kinds import is_point_mass, kind_of, unscored
+from pgcompile.model.model import Model
 from pgcompile.objective.estimators import LARGEST_TABLE, LIMIT
 from pgcompile.objective.terms import OBSERVED, Draw
 from pgcompile.plan.lower.marginals import log_of, take_every_value
@@ -21,7 +22,11 @@ from pgcompile.vocabulary.spaces import Space
 
 def add_log_densities(methods: MethodMaker, plan: ModulePlan, generative: Distribution | None) -> None:
     """Add log-densities of the model, of what is unnormalised, and of every distribution the program named."""
-    if generative is not None and all(is_scorable(atom) for atom in generative.atoms) and generative.atoms:
+    if (
+        generative is not None
+        and all(is_scorable(atom, methods.model) for atom in generative.atoms)
+        and generative.atoms
+    ):
         plan.log_prob = log_density_method(methods, "log_prob", f"log {generative.spelled}", generative)
     seen = {factor.label for factor in methods.model.factors} | solved_factors(methods).keys()
     for factor in methods.model.factors:
@@ -32,7 +37,7 @@ def add_log_densities(methods: MethodMaker, plan: ModulePlan, generative: Distri
             plan.log_densities.append((factor.label, method))
     for named in methods.model.named:
         reduced = drop_barren(named.distribution)
-        exact = is_exact(methods, reduced) and all(is_scorable(a) for a in reduced.atoms)
+        exact = is_exact(methods, reduced) and all(is_scorable(a, methods.model) for a in reduced.atoms)
         if exact and named.label not in seen and named.label not in plan.aliases:
             seen.add(named.label)
             head = Factor(named.name, *names_of(named.distribution), Extern(), named.span)
@@ -158,6 +163,6 @@ def in_written_order(method: Method, named: NamedDistribution) -> Method:
     return replace(method, arguments=tuple(sorted(method.arguments, key=lambda a: rank.get(a.name, len(rank)))))
 
 
-def is_scorable(atom: FactorInstance) -> bool:
+def is_scorable(atom: FactorInstance, model: Model) -> bool:
     """True if a factor has a log-density."""
-    return kind_of(atom.factor).unscored(atom.factor.definition) is None
+    return unscored(atom.factor, model.spaces[atom.factor.targets[0]]) is None

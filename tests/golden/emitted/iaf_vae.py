@@ -14,8 +14,9 @@ def check_shapes(formula: str, **variables: tuple) -> None:
         found = tuple(value.shape)
         if found[len(found) - len(shape) :] != shape:
             raise ValueError(f"{name} of {formula} ends in {shape}, not {found}")
-        if value.is_floating_point() == bool(index):
-            raise TypeError(f"{name} of {formula} cannot be {value.dtype}")
+        if not (value.dtype == torch.int64 if index else value.is_floating_point()):
+            wanted = "torch.int64" if index else "of floating point"
+            raise TypeError(f"{name} of {formula} must be {wanted}, not {value.dtype}")
 
 
 def log_density(name: str, factor, values: dict) -> Tensor:

@@ -14,8 +14,9 @@ def check_shapes(formula: str, **variables: tuple) -> None:
         found = tuple(value.shape)
         if found[len(found) - len(shape) :] != shape:
             raise ValueError(f"{name} of {formula} ends in {shape}, not {found}")
-        if value.is_floating_point() == bool(index):
-            raise TypeError(f"{name} of {formula} cannot be {value.dtype}")
+        if not (value.dtype == torch.int64 if index else value.is_floating_point()):
+            wanted = "torch.int64" if index else "of floating point"
+            raise TypeError(f"{name} of {formula} must be {wanted}, not {value.dtype}")
 
 
 def check_batch(formula: str, **variables: tuple) -> None:
@@ -65,7 +66,7 @@ def unwrapped(experts: list) -> tuple:
     found = []
     for power, expert in experts:
         if isinstance(power, Tensor):
-            power = power.reshape(*power.shape, *[1] * rank)
+            power = power.reshape((*power.shape, *[1] * rank))
         wrapped = isinstance(expert, D.Independent)
         found.append((power, expert.base_dist if wrapped else expert))
     return found, rank

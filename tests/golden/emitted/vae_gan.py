@@ -11,8 +11,9 @@ def check_shapes(formula: str, **variables: tuple) -> None:
         found = tuple(value.shape)
         if found[len(found) - len(shape) :] != shape:
             raise ValueError(f"{name} of {formula} ends in {shape}, not {found}")
-        if value.is_floating_point() == bool(index):
-            raise TypeError(f"{name} of {formula} cannot be {value.dtype}")
+        if not (value.dtype == torch.int64 if index else value.is_floating_point()):
+            wanted = "torch.int64" if index else "of floating point"
+            raise TypeError(f"{name} of {formula} must be {wanted}, not {value.dtype}")
 
 
 def log_density(name: str, factor, values: dict) -> Tensor:
@@ -64,6 +65,22 @@ class Delta(D.Distribution):
     def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
         """The point, repeated."""
         return self.v.expand((*sample_shape, *self.v.shape))
+
+    def expand(self, batch_shape, _instance=None):
+        """The same for more batch dimensions."""
+        rank = len(self.event_shape)
+        return Delta(self.v.expand((*batch_shape, *self.event_shape)), rank)
+
+    @property
+    def variance(self) -> Tensor:
+        """Nothing varies."""
+        return torch.zeros_like(self.v)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log of the mass of a value: 0 at the point, -inf elsewhere."""
+        mass = torch.where(value == self.v, 0.0, -torch.inf)
+        rank = len(self.event_shape)
+        return mass.sum(list(range(-rank, 0))) if rank else mass
 
 
 def parameters_of(optimizer) -> list:

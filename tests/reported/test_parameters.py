@@ -1,0 +1,73 @@
+"""Parameters in constrained spaces, their starts, and the kinds of numbers that methods take."""
+
+import pytest
+import torch
+import torch.distributions as D
+
+import pgcompile as pgc
+from tests.conftest import compiled
+
+
+def test_a_lower_triangular_parameter_has_nothing_above_its_diagonal() -> None:
+    program = compiled(
+        "x : real[2]\nparam L : lower_triangular[2,2] = normal(1)\np(x) = Normal(L @ [1, 1], 1)\n"
+        "o = log p(x)\nmaximize o using SGD(lr = 1)\n"
+    )
+    torch.manual_seed(0)
+    model = program.Model()
+    before = model.L.detach().clone()
+    model.train_step(model.optimizers(), x=torch.ones(3, 2))
+    assert before[0, 1] == 0
+    assert model.L[0, 1] == 0
+    assert (model.L[1] != before[1]).all()
+    assert all(check.passed for check in program.verify())
+
+
+@pytest.mark.parametrize(
+    ("space", "start"),
+    [
+        ("positive[2,3]", "eye"),
+        ("positive", "eye"),
+        ("positive[2,2]", "eye"),
+        ("real[3]", "eye"),
+        ("real[3]", "xavier_normal"),
+        ("real", "orthogonal"),
+        ("real[3]", "kaiming_uniform"),
+        ("real[3]", "zeros(2)"),
+        ("real[3]", "normal(-1)"),
+        ("real[3]", "uniform(2, 1)"),
+        ("lower_triangular[2,2]", "[[1, 2], [0, 1]]"),
+    ],
+)
+def test_a_start_that_does_not_fit_is_refused(space: str, start: str) -> None:
+    with pytest.raises(pgc.CompileError, match="PGC315"):
+        pgc.compile(f"x : real\nparam w : {space} = {start}\np(x) = Normal(sum(w), 1)\no = log p(x)\n")
+
+
+@pytest.mark.parametrize("space", ["lower_cholesky[2,3,3]", "real[2,3,3]", "positive_definite[3,3]"])
+def test_eye_fills_every_matrix(space: str) -> None:
+    model = compiled(f"x : real\nparam w : {space} = eye\np(x) = Normal(sum(w), 1)\no = log p(x)\n").Model()
+    count = 2 if "2" in space else 1
+    expected = D.Normal(3.0 * count, 1.0).log_prob(torch.zeros(4))
+    torch.testing.assert_close(model.o(x=torch.zeros(4)), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.bool, torch.int8, torch.int32, torch.float32])
+def test_a_category_of_another_type_is_named(dtype: torch.dtype) -> None:
+    """torch reads bytes and booleans as masks."""
+    model = compiled(
+        "k : category[3]\nx : real\nparam m : real[3] = [0, 10, 20]\np(k) = Categorical([0.2,0.3,0.5])\n"
+        "p(x|k) = Normal(m[k], 1)\no = log p(x|k) + log p(k)\n"
+    ).Model()
+    with pytest.raises(TypeError, match=r"k of o must be torch.int64, not torch\."):
+        model.o(x=torch.zeros(3), k=torch.ones(3).to(dtype))
+
+
+def test_the_divergence_of_certain_booleans() -> None:
+    model = compiled(
+        "b : boolean[2]\nbuffer r : unit_interval[2] = [0, 1]\nq(b) = Bernoulli(r)\np(b) = Bernoulli([0.3, 0.6])\n"
+        "k = KL[q(b) || p(b)]\ns = KL[q(b) || q(b)]\nh = H[q(b)]\n"
+    ).Model()
+    first, second = D.Bernoulli(torch.tensor([0.0, 1.0])), D.Bernoulli(torch.tensor([0.3, 0.6]))
+    torch.testing.assert_close(model.k(), D.kl_divergence(first, second).sum())
+    assert model.h() == 0
