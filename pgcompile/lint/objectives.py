@@ -16,8 +16,10 @@ from pgcompile.objective.dependence import closure, mentioned
 from pgcompile.objective.terms import Term, atoms_in, signed, walk
 from pgcompile.syntax import tree
 from pgcompile.syntax.tree import calls_in, names_in
+from pgcompile.vocabulary.functions import COMPARISONS, FUNCTIONS
 
-_STEPS = frozenset(("round", "floor", "sign"))
+STEPS_WHY = "its slope is zero wherever it has one"
+_STEPS = frozenset(function.name for function in FUNCTIONS.values() if not function.differentiable)
 
 
 def remark(program: tree.Program, model: Model, objectives: Mapping[str, Term], sink: Sink) -> None:
@@ -148,8 +150,9 @@ def _steps(line: OptimiseLine, term: Term, model: Model, sink: Sink) -> None:
                 sink.add(
                     "W111",
                     call.span,
-                    f"no gradient passes through {call.name} to what makes {', '.join(drawn)}",
-                    reasons=["round, floor and sign have the slope zero everywhere"],
+                    f"no gradient passes through {COMPARISONS.get(call.name, call.name)} to what makes "
+                    f"{', '.join(drawn)}",
+                    reasons=[STEPS_WHY],
                     help="use a smooth function, or leave the step out",
                 )
 

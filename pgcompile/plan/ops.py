@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pgcompile.diagnostics import InternalError
 from pgcompile.plan.values import Attribute, Axis, Value
-from pgcompile.vocabulary.functions import FUNCTIONS
+from pgcompile.vocabulary.functions import COMPARISONS, FUNCTIONS
 
 Shape = tuple[int, ...]
 ShapeRule = Callable[[tuple[Value, ...], tuple[Attribute, ...]], Shape]
@@ -169,8 +169,6 @@ _ROWS = (
     *(_elementwise(f.op, f.fold, _FUNCTION_HINTS.get(f.op)) for f in FUNCTIONS.values() if f.shape == "elementwise"),
     _elementwise("rsqrt", lambda x: 1.0 / math.sqrt(x)),
     _elementwise("reciprocal", lambda x: 1.0 / x),
-    _elementwise("lgamma", math.lgamma),
-    _elementwise("digamma"),
     _elementwise("clamp_min"),
     _elementwise("clamp_max"),
     _elementwise("softmax"),
@@ -193,6 +191,12 @@ _ROWS = (
     _pairwise("logaddexp"),
     Operation("inside", 3, _all),
     _pairwise("point"),
+    *(_pairwise(name) for name in COMPARISONS),
+    _elementwise("as_number"),
+    _elementwise("nonzero"),
+    Operation("where", 3, _all),
+    _elementwise("sort"),
+    _elementwise("cumsum"),
     Operation("bernoulli_log_prob", 2, _reduced_pair, hint="log_prob", cost=3),
     Operation("bernoulli_cross_entropy", 2, _reduced_pair, hint="cross_entropy", cost=2),
     # Reductions of event dimensions.
@@ -201,6 +205,7 @@ _ROWS = (
     Operation("sum_keep", 1, lambda args, _: (*args[0].shape[:-1], 1)),
     Operation("logsumexp", 1, _without_last),
     Operation("argmax", 1, _without_last),
+    Operation("argmin", 1, _without_last),
     Operation("norm", 1, _scalar),
     # Reductions of axes and of the batch.
     Operation("sum_axis", 1, _same, _dropped),
@@ -259,6 +264,13 @@ _ROWS = (
     _elementwise("cholesky_of_inverse", hint="tril"),
     Operation("diag_matrix", 1, lambda args, _: (*args[0].shape, args[0].shape[-1])),
     Operation("diagonal", 1, _without_last),
+    Operation("eye", 1, None, hint="identity"),
+    Operation("log_det", 1, _scalar),
+    Operation("solve", 2, _second),
+    Operation("einsum", MANY, None),
+    Operation("reshape", 1, None),
+    Operation("permute", 1, None),
+    Operation("stack", MANY, None, hint="stacked"),
     Operation("solve_vector", 2, _second),
     Operation("solve_matrix", 2, _second),
     # Nets, flows and functions of the runtime library.

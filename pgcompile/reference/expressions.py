@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from pgcompile.diagnostics import InternalError
+from pgcompile.model.calls import parts_of_call
 from pgcompile.model.literals import evaluate
 from pgcompile.model.model import Model
 from pgcompile.reference.fields import Field, aligned, constant, matmul
+from pgcompile.reference.functions import TENSOR_FUNCTIONS
 from pgcompile.reference.nets import call_net, layer_tensor
 from pgcompile.reference.scopes import Scope, elementwise
 from pgcompile.syntax import tree
@@ -119,8 +121,11 @@ class Expressions:
             return result
         if call.name in ("weight", "bias"):
             return layer_tensor(self, call)
-        arguments = [self.evaluate(a.value, scope) for a in call.args if a.name is None]
-        named = {a.name: self.evaluate(a.value, scope) for a in call.args if a.name is not None}
+        tensors, literals = parts_of_call(call, self.model.constants)
+        arguments = [self.evaluate(a.value, scope) for a in tensors if a.name is None]
+        named = {a.name: self.evaluate(a.value, scope) for a in tensors if a.name is not None}
+        if call.name in TENSOR_FUNCTIONS:
+            return TENSOR_FUNCTIONS[call.name](arguments, literals)
         first = arguments[0]
         match call.name:
             case "min" | "max":
@@ -145,11 +150,6 @@ class Expressions:
                 index = call.args[0].value.id
                 size = (scope.spaces.get(index) or self.model.spaces[index]).categories or 0
                 return Field(torch.nn.functional.one_hot(first.tensor.long(), size).double(), first.rank + 1)
-            case "cat":
-                lead = torch.broadcast_shapes(*(f.tensor.shape[:-1] for f in arguments))
-                return Field(torch.cat([f.tensor.expand(*lead, -1) for f in arguments], -1), first.rank)
-            case "transpose":
-                return Field(first.tensor.mT, 2)
             case "inverse" | "cholesky":
                 return Field(getattr(torch.linalg, {"inverse": "inv"}.get(call.name, call.name))(first.tensor), 2)
             case "diag":

@@ -13,6 +13,16 @@ from pgcompile.diagnostics import Span
 from pgcompile.syntax import tree
 from pgcompile.syntax.spelling import canonical_name, superscript
 from pgcompile.vocabulary.functionals import canonical_word
+from pgcompile.vocabulary.functions import COMPARISONS
+
+COMPARISON_NAMES = {sign: name for name, sign in COMPARISONS.items()}
+_SIGNS = {
+    **dict.fromkeys(("≤", r"\le", r"\leq"), "<="),
+    **dict.fromkeys(("≥", r"\ge", r"\geq"), ">="),
+    **dict.fromkeys(("≠", r"\ne", r"\neq"), "!="),
+    r"\lt": "<",
+    r"\gt": ">",
+}
 
 
 class NameError_(Exception):
@@ -230,6 +240,15 @@ class Builder(Transformer[Token, Any]):
 
     def sign(self, c: list[Any]) -> Token:
         return cast(Token, c[0])
+
+    def compare(self, c: list[Any]) -> tree.Call:
+        left, sign, right = c
+        name = COMPARISON_NAMES[_SIGNS.get(str(sign), str(sign))]
+        arguments = tuple(tree.Argument(None, _open(x), span=_place(x)) for x in (left, right))
+        return tree.Call(name, arguments, span=_span(c), name_span=_place(sign))
+
+    def text(self, c: list[Any]) -> tree.Text:
+        return tree.Text(str(c[0])[1:-1], span=_span(c))
 
     def times(self, c: list[Any]) -> tree.Product:
         left = c[0].factors if isinstance(c[0], tree.Product) else (_open(c[0]),)

@@ -2,9 +2,10 @@
 
 from pgcompile.diagnostics import InternalError, Source
 from pgcompile.syntax import tree
+from pgcompile.vocabulary.functions import COMPARISONS
 
 # Binding strength of what an expression prints as, loosest first.
-_SUM, _TERM, _UNARY, _JUXTAPOSED, _POWER, _POSTFIX, _ATOM = range(7)
+_COMPARISON, _SUM, _TERM, _UNARY, _JUXTAPOSED, _POWER, _POSTFIX, _ATOM = range(8)
 
 
 def format_program(program: tree.Program, source: Source) -> str:
@@ -112,6 +113,10 @@ def _format(expr: tree.Expr) -> tuple[str, int]:
             return text, _ATOM
         case tree.Name(id):
             return id, _ATOM
+        case tree.Text(value):
+            return f'"{value}"', _ATOM
+        case tree.Call(name, (left, right), None) if name in COMPARISONS:
+            return f"{_at(left.value, _SUM)} {COMPARISONS[name]} {_at(right.value, _SUM)}", _COMPARISON
         case tree.Call(name, args, given):
             bar = f"|{_arguments(given, ',')}" if given is not None else ""
             separator = "," if given is not None else ", "

@@ -28,6 +28,7 @@ _CONTINUES = frozenset(
 _CONTINUATION_STARTS = frozenset(
     ("PLUS MINUS TIMES SLASH AT SHIFT EQUAL PROPTO WHERE USING WRT RPAR RSQB RBRACE").split()
 )
+_BEFORE_VALUES = _CONTINUES - {"USING", "WRT", "COLON"} | {"LPAR", "LSQB", "LBRACE", "COMPARE", "MINIMIZE", "MAXIMIZE"}
 _STATEMENT_WORDS = frozenset(("CONST PARAM BUFFER INPUT NET FLOW INDEX EXTERN MAXIMIZE MINIMIZE").split())
 
 
@@ -44,7 +45,7 @@ def split(sink: Sink) -> tuple[list[Line], tuple[Comment, ...]]:
     text = sink.source.text
     if not _is_text(sink):
         return [], ()
-    tokens = list(parser().lex(text))
+    tokens = _settle_where(list(parser().lex(text)))
     lines = _mark_differentials(_group(tokens, sink))
     for line, settled in zip(lines, disambiguate_indexing([line.tokens for line in lines], sink), strict=True):
         line.tokens = settled
@@ -88,6 +89,16 @@ def _is_text(sink: Sink) -> bool:
             )
             return False
     return True
+
+
+def _settle_where(tokens: list[Token]) -> list[Token]:
+    """`where(c, a, b)` is a function wherever a clause of names cannot stand: before a value is complete."""
+    found: list[Token] = []
+    for index, token in enumerate(tokens):
+        called = token.type == "WHERE" and index + 1 < len(tokens) and tokens[index + 1].type == "LPAR"
+        complete = index > 0 and tokens[index - 1].type not in _BEFORE_VALUES
+        found.append(token.update(type="NAME") if called and not complete else token)
+    return found
 
 
 def _group(tokens: list[Token], sink: Sink) -> list[Line]:

@@ -52,6 +52,13 @@ class Number(Node):
 
 
 @dataclass(frozen=True)
+class Text(Node):
+    """A text in quotation marks, such as the equation of `einsum`."""
+
+    value: str
+
+
+@dataclass(frozen=True)
 class Name(Node):
     """A variable, net, objective or bare distribution; Greek and subscripts are in canonical ASCII spelling."""
 
@@ -219,6 +226,7 @@ class Where(Node):
 
 Expr = (
     Number
+    | Text
     | Name
     | Call
     | Index

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from pgcompile.diagnostics import Edit, nearest, suggest
 from pgcompile.diagnostics.spelling import Suggestion
+from pgcompile.model.calls import parts_of_call
 from pgcompile.model.nets import ModuleSegment
 from pgcompile.model.typed import Typed
 from pgcompile.syntax import tree
@@ -133,7 +134,7 @@ def _function(typer: TypingContext, expr: tree.Call, function: Function, scope: 
             f"{function.name} takes {arity.described}, not {len(positional)}",
             f"write `{function.name}({', '.join('ab'[: arity.least])})`",
         )
-    arguments = (*positional, *keywords.values())
+    arguments = parts_of_call(expr, typer.model.constants)[0]
     found = [typer.typed(a.value, scope) for a in arguments]
     values = [v for v in found if v is not None]
     if len(values) < len(found):
@@ -143,8 +144,14 @@ def _function(typer: TypingContext, expr: tree.Call, function: Function, scope: 
     if shape is None:
         return None
     kinds = [v.space.kind for v in values]
-    kind = _joined_kind(kinds) if function.shape == "cat" else result_kind(function, kinds)
-    differentiable = function.differentiable and all(v.differentiable for v in values)
+    if function.shape == "place":
+        return Typed(Space("category", shape, values[0].shape[-1]), differentiable=False)
+    if function.shape in ("cat", "stack", "where"):
+        kind = _joined_kind(kinds[1:] if function.shape == "where" else kinds)
+    else:
+        kind = result_kind(function, kinds)
+    smooth = values[1:] if function.shape == "where" else values
+    differentiable = function.differentiable and all(v.differentiable for v in smooth)
     return Typed(Space(kind, shape), differentiable=differentiable)
 
 

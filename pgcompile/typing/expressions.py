@@ -116,6 +116,12 @@ def _meaningless(typer: TypingContext, expr: tree.Expr, scope: Scope) -> Result:
     return typer.fail("PGC401", expr.span, f"`{typer.text(expr)}` has no meaning here", None)
 
 
+def _text(typer: TypingContext, expr: tree.Text, scope: Scope) -> Result:
+    """A text where a value belongs."""
+    message = f"the text {typer.text(expr)} is no value"
+    return typer.fail("PGC308", expr.span, message, 'a text is the equation of `einsum("ij,jk->ik", A, B)`')
+
+
 RULES: dict[type, Rule] = {
     tree.Name: type_of_name,
     tree.Negative: type_of_negative,
@@ -129,6 +135,7 @@ RULES: dict[type, Rule] = {
     tree.Call: type_of_call,
     tree.ListLiteral: _list,
     tree.TupleLiteral: _tuple,
+    tree.Text: _text,
     tree.Expectation: _objective,
     tree.Functional: _objective,
     tree.Integral: _objective,

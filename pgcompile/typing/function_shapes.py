@@ -4,15 +4,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pgcompile.diagnostics import InternalError
-from pgcompile.model.typed import Typed
 from pgcompile.syntax import tree
 from pgcompile.typing.context import TypingContext
 from pgcompile.typing.operators import broadcast
+from pgcompile.typing.tensor_shapes import (
+    Operands,
+    Shape,
+    ShapeRule,
+    dot,
+    identity,
+    joined,
+    reshaped,
+    stacked,
+    summed_by_index,
+    transposed,
+)
 from pgcompile.vocabulary.layers import show
-
-Shape = tuple[int, ...]
-Operands = list[tuple[tree.Expr, Typed]]
-ShapeRule = Callable[[TypingContext, tree.Call, Operands], Shape | None]
 
 
 @dataclass(frozen=True)
@@ -34,12 +41,23 @@ class Arity:
     @property
     def described(self) -> str:
         """For messages: `1 argument`, `at least one argument`."""
-        return "at least one argument" if self.most is None else f"{self.least} argument{'s' * (self.least > 1)}"
+        words = {1: "one argument", 2: "two arguments"}
+        if self.most is None:
+            return f"at least {words.get(self.least, f'{self.least} arguments')}"
+        return f"{self.least} argument{'s' * (self.least > 1)}"
 
 
-ARITIES = {"binary": Arity(2, 2), "outer": Arity(2, 2), "cat": Arity(1, None), "clamp": Arity(1, 3)}
+ARITIES = {
+    **dict.fromkeys(("binary", "outer", "compare", "dot", "solve"), Arity(2, 2)),
+    **dict.fromkeys(("cat", "stack"), Arity(1, None)),
+    "clamp": Arity(1, 3),
+    "where": Arity(3, 3),
+    "reshape": Arity(2, None),
+    "transpose": Arity(1, None),
+    "einsum": Arity(2, None),
+}
 ONE = Arity(1, 1)
-OPTIONS = {"clamp": frozenset({"min", "max"})}
+OPTIONS = {"clamp": frozenset({"min", "max"}), "cat": frozenset({"dim"})}
 """The options that functions take by name, by their `shape`."""
 
 
@@ -106,37 +124,6 @@ def _one_hot(typer: TypingContext, expr: tree.Call, operands: Operands) -> Shape
     return None
 
 
-def _joined(typer: TypingContext, expr: tree.Call, operands: Operands) -> Shape | None:
-    """Vectors one after another; all dimensions but the last are alike."""
-    first_expr, first = operands[0]
-    width = 0
-    for operand, value in operands:
-        text = typer.text(operand)
-        if not value.shape:
-            typer.fail("PGC301", operand.span, f"cat joins vectors, `{text}` is a scalar", "declare it as `real[1]`")
-            return None
-        if value.space.kind == "category":
-            typer.fail(
-                "PGC301",
-                operand.span,
-                f"`{text}` is an index and cannot be joined to a vector",
-                f"write one_hot({text})",
-            )
-            return None
-        if value.shape[:-1] != first.shape[:-1]:
-            typer.sink.add(
-                "PGC301",
-                operand.span,
-                f"`{typer.text(first_expr)}` is {show(first.shape)} and `{text}` is {show(value.shape)}: "
-                "joined vectors may differ in their last dimension only",
-                related=[(first_expr.span, f"this is {show(first.shape)}")],
-                help="bring them to one shape with `Flatten` or `Unflatten` in a net",
-            )
-            return None
-        width += value.shape[-1]
-    return (*first.shape[:-1], width)
-
-
 # --- matrices ---
 
 
@@ -164,8 +151,14 @@ def _square(shapes: list[Shape]) -> Shape | None:
     return first if len(first) == 2 and first[0] == first[1] else None
 
 
-def _transposed(shapes: list[Shape]) -> Shape | None:
-    return shapes[0][::-1] if len(shapes[0]) == 2 else None
+def _of_square(shapes: list[Shape]) -> Shape | None:
+    return None if _square(shapes) is None else ()
+
+
+def _solved(shapes: list[Shape]) -> Shape | None:
+    matrix, right = shapes
+    fits = _square(shapes) is not None and len(right) in (1, 2) and right[0] == matrix[0]
+    return right if fits else None
 
 
 def _diagonal(shapes: list[Shape]) -> Shape | None:
@@ -184,9 +177,21 @@ SHAPES: dict[str, ShapeRule] = {
     "last": _without_last,
     "keep": _kept,
     "one_hot": _one_hot,
-    "cat": _joined,
+    "compare": _elementwise,
+    "where": _elementwise,
+    "place": _without_last,
+    "norm": _reduced,
+    "dot": dot,
+    "cat": joined,
+    "stack": stacked,
+    "reshape": reshaped,
+    "einsum": summed_by_index,
+    "eye": identity,
     "square": _of_matrices("a square matrix", _square),
-    "transpose": _of_matrices("a matrix", _transposed),
+    "transpose": transposed,
+    "trace": _of_matrices("a square matrix", _of_square),
+    "log_det": _of_matrices("a square matrix", _of_square),
+    "solve": _of_matrices("a square matrix and a vector or matrix of as many rows", _solved),
     "diag": _of_matrices("a vector", _diagonal),
     "outer": _of_matrices("two vectors", _outer),
 }

@@ -4,8 +4,9 @@ from pgcompile.diagnostics import InternalError
 from pgcompile.syntax import tree
 from pgcompile.syntax.spelling import latex_name
 from pgcompile.vocabulary.functionals import functional_of, net_of
-from pgcompile.vocabulary.functions import FUNCTIONS
+from pgcompile.vocabulary.functions import COMPARISONS, FUNCTIONS
 
+_COMPARISONS = {"<": "<", "<=": r"\le", ">": ">", ">=": r"\ge", "==": "=", "!=": r"\ne"}
 _SPACES = {"real": r"\mathbb{R}", "boolean": r"\{0, 1\}", "positive": r"\mathbb{R}_{>0}", "unit_interval": "[0, 1]"}
 
 
@@ -52,6 +53,10 @@ def _latex(expr: tree.Expr) -> str:
             return rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if exponent else text
         case tree.Name(id):
             return latex_name(id)
+        case tree.Text(value):
+            return rf"\text{{{value}}}"
+        case tree.Call(name, (left, right), None) if name in COMPARISONS:
+            return f"{_latex(left.value)} {_COMPARISONS[COMPARISONS[name]]} {_latex(right.value)}"
         case tree.Call(name, args, given):
             inner = ", ".join(_argument(a) for a in args)
             bar = rf" \mid {', '.join(_argument(a) for a in given)}" if given else ""

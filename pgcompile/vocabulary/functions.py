@@ -33,7 +33,9 @@ class Function:
         op: the plan operation that computes it.
         shape: `elementwise`, `reduce` (over all event dimensions), `last` (over the last one), `keep`
             (along the last one), `binary`, `cat`, `one_hot`, `clamp`; of matrices `square`, `transpose`, `diag`
-            (a vector as a diagonal matrix), `outer`; of a net that is one Linear layer `weight` and `bias`.
+            (a vector as a diagonal matrix), `outer`, `trace`, `log_det`, `solve`, `eye`; `compare` and `where` (entry
+            by entry), `place` (of the largest entry), `norm`, `dot`, `stack`, `reshape`, `einsum`; of a net that is one
+            Linear layer `weight` and `bias`.
         codomain: kind of the result; None where it follows from the argument's kind.
         differentiable: whether gradients pass.
         domain: kind of space outside of which the value is not a number.
@@ -77,6 +79,16 @@ _SOFTPLUS = Inverse("v + log(-expm1(-v))", "-log(-expm1(-v))")
 _SIGMOID = Inverse("logit(v)", "(-log v) - log1p(-v)")
 _LOGIT = Inverse("sigmoid(v)", "-(softplus(v) + softplus(-v))")
 _TANH = Inverse("0.5 * (log1p(v) - log1p(-v))", "-(log1p(v) + log1p(-v))")
+
+COMPARISONS = {
+    "less": "<",
+    "less_equal": "<=",
+    "greater": ">",
+    "greater_equal": ">=",
+    "equal": "==",
+    "not_equal": "!=",
+}
+"""The functions that are written between their arguments, with their signs; their values are 0 and 1."""
 
 _FUNCTIONS = (
     Function(
@@ -130,6 +142,25 @@ _FUNCTIONS = (
     # A category has no gradient to lose.
     Function("one_hot", "one_hot", "one_hot", codomain="one_hot", domain="category"),
     Function("detach", "detach", codomain=None, fold=lambda x: x, symbol="Detach", of_terms=True),
+    Function("lgamma", "lgamma", domain="positive", fold=math.lgamma, latex=r"\log\Gamma"),
+    Function("digamma", "digamma", domain="positive", latex=r"\psi"),
+    Function("erfinv", "erfinv"),
+    # Comparisons, written with their signs, and what chooses by them.
+    *(Function(name, name, "compare", codomain="boolean", differentiable=False) for name in COMPARISONS),
+    Function("where", "where", "where", codomain=None),
+    Function("argmax", "argmax", "place", codomain="category", differentiable=False),
+    Function("argmin", "argmin", "place", codomain="category", differentiable=False),
+    Function("sort", "sort", "keep", codomain=None),
+    Function("cumsum", "cumsum", "keep"),
+    Function("norm", "norm", "norm", codomain="nonnegative"),
+    Function("dot", "dot", "dot"),
+    Function("stack", "stack", "stack", codomain=None),
+    Function("reshape", "reshape", "reshape", codomain=None),
+    Function("einsum", "einsum", "einsum"),
+    Function("eye", "eye", "eye", codomain="lower_cholesky"),
+    Function("trace", "trace", "trace", latex=r"\operatorname{tr}"),
+    Function("log_det", "log_det", "log_det", latex=r"\log\det"),
+    Function("solve", "solve", "solve"),
     Function("transpose", "transpose", "transpose"),
     Function("inverse", "inverse", "square"),
     Function("cholesky", "cholesky", "square", codomain="lower_cholesky", domain="positive_definite"),
@@ -147,6 +178,8 @@ def result_kind(function: Function, kinds: list[str]) -> str:
     """Kind of space of the function's value, from the kinds of its arguments."""
     if function.codomain is not None:
         return function.codomain
+    if not kinds:
+        return "real"
     first = kinds[0]
     if function.name in ("min", "max"):
         for kind in ("boolean", "unit_interval"):
@@ -161,6 +194,8 @@ def result_kind(function: Function, kinds: list[str]) -> str:
             return next((k for k in ("positive", "nonnegative") if contains(k, first)), "real")
         case "detach":
             return first
+        case "reshape" | "sort":
+            return next((k for k in ("positive", "nonnegative") if contains(k, first)), "real")
         case "max":
             return next((k for k in ("positive", "nonnegative") if any(contains(k, x) for x in kinds)), "real")
         case _:

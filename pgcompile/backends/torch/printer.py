@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from pgcompile.diagnostics import InternalError
 from pgcompile.plan.values import Attribute, Value
-from pgcompile.vocabulary.functions import FUNCTIONS
+from pgcompile.vocabulary.functions import COMPARISONS, FUNCTIONS
 
 ADD, MULTIPLY, UNARY, ATOM = 1, 2, 3, 4
 
@@ -332,6 +332,27 @@ def _extern_draw(value: Value, args: list[Text], rename: Rename) -> Template:
     return Template(f"draw_from(self.{{method}}({{all}}), {shape})", uses="draw_from")
 
 
+def _cat(value: Value, args: list[Text], rename: Rename) -> Template:
+    return Template("torch.cat(({all}), {a[0]})" if value.attributes else "torch.cat(({all}), -1)")
+
+
+def _reshape(value: Value, args: list[Text], rename: Rename) -> Text:
+    rank = value.args[0].rank
+    shape = ", ".join(map(str, value.shape))
+    whole = (
+        args[0].atom if rank == 1 else f"{args[0].atom}.flatten(-{rank})" if rank else f"{args[0].atom}.unsqueeze(-1)"
+    )
+    if value.rank == 1:
+        return Text(whole)
+    return Text(f"{whole}.unflatten(-1, ({shape}))") if value.rank else Text(f"{whole}.squeeze(-1)")
+
+
+def _solve(value: Value, args: list[Text], rename: Rename) -> Template:
+    if value.args[1].rank == 2:
+        return Template("torch.linalg.solve({0}, {1})")
+    return Template("torch.linalg.solve({0}, {1.atom}.unsqueeze(-1)).squeeze(-1)")
+
+
 def _method(name: str) -> Template:
     return Template(f"{{0.atom}}.{name}()")
 
@@ -372,6 +393,12 @@ TEMPLATES: dict[str, Template | Printer] = {
     "full_like": _full_like,
     "inside": Template("torch.where(({0.factor} < {1.factor}) | ({0.factor} > {2.factor}), -torch.inf, 0.0)"),
     "point": Template("torch.where({0.factor} == {1.factor}, 0.0, -torch.inf)"),
+    **{name: Template(f"{{0.factor}} {sign} {{1.factor}}", 0) for name, sign in COMPARISONS.items()},
+    "as_number": Template("({0}).to(self._dtype_anchor.dtype)"),
+    "nonzero": Template("{0.factor} != 0", 0),
+    "where": _function("torch.where"),
+    "sort": Template("{0.atom}.sort(-1).values"),
+    "cumsum": Template("{0.atom}.cumsum(-1)"),
     "special": _special,
     # draws
     "bernoulli": _function("torch.bernoulli"),
@@ -405,6 +432,7 @@ TEMPLATES: dict[str, Template | Printer] = {
     "log_softmax": Template("{0.atom}.log_softmax(-1)"),
     "softmax": Template("{0.atom}.softmax(-1)"),
     "argmax": Template("{0.atom}.argmax(-1)"),
+    "argmin": Template("{0.atom}.argmin(-1)"),
     "batch_mean": _method("mean"),
     "batch_sum": _method("sum"),
     "divide_by_batch": _divide_by_batch,
@@ -435,7 +463,11 @@ TEMPLATES: dict[str, Template | Printer] = {
     "unflatten_batch": _unflatten_batch,
     "chunk": Template("{0.atom}.chunk({a[0]}, -1)"),
     "item": Template("{0.atom}[{a[0]}]"),
-    "cat": Template("torch.cat(({all}), -1)"),
+    "cat": _cat,
+    "stack": Template("torch.stack(({all}), {a[0]})"),
+    "reshape": _reshape,
+    "permute": Template("{0.atom}.movedim({a[0]}, {a[1]})"),
+    "einsum": Template('torch.einsum("{a[0]}", {all})'),
     "select": _select,
     "index": Template("{0.atom}[{1}]"),
     "gather": Template("{0.atom}.gather(-1, {1})"),
@@ -450,6 +482,9 @@ TEMPLATES: dict[str, Template | Printer] = {
     "lower_cholesky": _drawn("lower_cholesky"),
     "positive_definite": _drawn("positive_definite"),
     "diag_matrix": Template("torch.diag_embed({0})"),
+    "eye": Template("torch.eye({a[0]}).to({0})"),
+    "log_det": Template("torch.linalg.slogdet({0}).logabsdet"),
+    "solve": _solve,
     "diagonal": Template("{0.atom}.diagonal(dim1=-2, dim2=-1)"),
     "solve_vector": Template("solve_vector({0}, {1})", uses="solve_vector"),
     "solve_matrix": Template("torch.linalg.solve_triangular({0}, {1}, upper=False)"),

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 
 from pgcompile.diagnostics import InternalError
+from pgcompile.model.calls import parts_of_call
 from pgcompile.model.literals import evaluate, flatten, shape_of
 from pgcompile.model.model import Model
 from pgcompile.model.nets import ExprSegment, ExternNetwork, FunctionSegment, ModuleSegment, Net, NetSegment
@@ -11,6 +12,7 @@ from pgcompile.model.typed import Constant
 from pgcompile.plan.builder import Builder
 from pgcompile.plan.expansion import joined, spread_lead
 from pgcompile.plan.lower.formulas import is_every_index, pick, rows_along_axis, rows_of
+from pgcompile.plan.lower.function_calls import function_value
 from pgcompile.plan.module_attributes import ModuleAttributes
 from pgcompile.plan.values import Value
 from pgcompile.syntax import tree
@@ -189,46 +191,10 @@ class ExpressionLowering:
             return self._one_hot(expr.args[0].value)
         if FUNCTIONS[expr.name].shape in ("weight", "bias"):
             return self._layer_tensor(expr)
-        args = [self.lower(a.value) for a in expr.args if a.name is None]
-        named = {a.name: self.lower(a.value) for a in expr.args if a.name is not None}
-        return self.function(expr.name, args, {k: v for k, v in named.items() if k is not None})
-
-    def function(self, name: str, args: list[Value], named: dict[str, Value]) -> Value:
-        """A function of the vocabulary."""
-        build = self.builder
-        function = FUNCTIONS[name]
-        first = args[0]
-        match function.shape:
-            case "elementwise":
-                return build.unary(function.op, first)
-            case "binary":
-                return build.binary(function.op, first, args[1])
-            case "clamp":
-                low = named.get("min", args[1] if len(args) > 1 else None)
-                high = named.get("max", args[2] if len(args) > 2 else None)
-                first = first if low is None else build.binary("maximum", first, low)
-                return first if high is None else build.binary("minimum", first, high)
-            case "reduce":
-                return build.sum_last(first, first.rank) if name == "sum" else build.mean_last(first, first.rank)
-            case "last":
-                return build.make(function.op, (first,), shape=first.shape[:-1])
-            case "keep":
-                return build.make(function.op, (first,), shape=first.shape)
-            case "cat":
-                return joined(self.builder, args)
-            case "transpose":
-                return build.make("transpose", (first,), shape=first.shape[::-1])
-            case "square":
-                return build.make(function.op, (first,), shape=first.shape)
-            case "diag":
-                return build.make("diag_matrix", (first,), shape=(*first.shape, *first.shape))
-            case "outer":
-                column = build.make("unsqueeze", (first,), (1,), shape=(*first.shape, 1))
-                row = build.make("unsqueeze_row", (args[1],), shape=(1, *args[1].shape))
-                column, row = build.align_axes(column, row)
-                return build.make("mul", (column, row), shape=(*first.shape, *args[1].shape))
-            case _:
-                raise InternalError(f"no tensor code for {name}")
+        tensors, literals = parts_of_call(expr, self.model.constants)
+        args = [self.lower(a.value) for a in tensors if a.name is None]
+        named = {a.name: self.lower(a.value) for a in tensors if a.name is not None}
+        return function_value(self.builder, expr.name, args, named, literals)
 
     def _layer_tensor(self, expr: tree.Call) -> Value:
         """The weight or the bias of a net that is one Linear layer."""
@@ -269,7 +235,7 @@ class ExpressionLowering:
                     value = joined(self.builder, args) if value is None else value
                     value = self._module(segment, value)
                 case FunctionSegment(function):
-                    value = self.function(function, [joined(self.builder, args) if value is None else value], {})
+                    value = function_value(build, function, [joined(build, args) if value is None else value], {})
                 case NetSegment(other):
                     found = self.net(other, [joined(self.builder, args) if value is None else value])
                     assert isinstance(found, Value)
