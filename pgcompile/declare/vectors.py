@@ -7,7 +7,8 @@ from pgcompile.model.factors import base_name
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.functions import FUNCTIONS
 
-_NUMBERS = ("reduce", "last", "scalar")
+_NUMBERS = ("reduce", "last", "place", "norm", "dot", "trace", "log_det", "einsum")
+_ENTRY_BY_ENTRY = ("elementwise", "binary", "clamp", "compare", "where")
 """The shapes of functions whose value is a number where their argument is a vector."""
 
 
@@ -77,7 +78,9 @@ class Shapes:
                 if function is None or function.shape in _NUMBERS:
                     return True
                 inner = [self._is_number(a.value) for a in args if a.name is None]
-                return function.shape in ("elementwise", "binary", "clamp") and all(inner)
+                if function.shape == "gradient":
+                    return all(inner[1:])
+                return function.shape in _ENTRY_BY_ENTRY and all(inner)
             case tree.Index():
                 return True
             case tree.ListLiteral() | tree.TupleLiteral():

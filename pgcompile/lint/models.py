@@ -28,6 +28,7 @@ def check_model(model: Model, resolver: Resolver, objectives: Mapping[str, Term]
         return
     _unused_nets(model, sink)
     _unused_parents(model, sink)
+    _unused_formulas(model, sink)
     if objectives:
         _unused_factors(model, resolver, objectives, sink)
         _untrained(model, sink)
@@ -49,6 +50,25 @@ def _unused_nets(model: Model, sink: Sink) -> None:
                 flow.span,
                 f"flow {flow.name} is never used, so its sizes are not known and it is left out",
                 help=f"remove it, or use it: `p(x) = Flow(Normal(0, 1), {flow.name})`",
+            )
+
+
+def _unused_formulas(model: Model, sink: Sink) -> None:
+    """A deterministic variable that nothing uses: perhaps it was meant as an objective."""
+    factors = [*model.factors, *model.deterministic.values()]
+    used = {name for factor in factors for name in factor.parents}
+    used |= {v.name for named in model.named for v in (*named.distribution.targets, *named.distribution.parents)}
+    used |= {name for objective in model.objectives.values() for name in names_in(objective.expr)}
+    for name, factor in model.deterministic.items():
+        space = model.spaces.get(name)
+        if name not in used and space is not None:
+            sink.add(
+                "W130",
+                factor.span,
+                f"nothing uses {name}, which is `{space}`",
+                help=f"use it in a factor or an objective; an objective is one number: `{name} = sum(...)`"
+                if space.shape
+                else "use it in a factor or an objective",
             )
 
 

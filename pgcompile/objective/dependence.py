@@ -34,8 +34,10 @@ def variables_in(expr: tree.Expr, model: Model) -> tuple[Variable, ...]:
 def mentioned(term: Term, model: Model) -> list[Place]:
     """The variables that a term speaks of itself, without the terms inside it."""
     match term:
-        case terms.Pointwise(expr, env):
-            return [(v, env) for v in variables_in(expr, model)]
+        case terms.Pointwise(expr, env, _, densities):
+            found = dict.fromkeys(variables_in(expr, model))
+            found.update(dict.fromkeys(v for _, d in densities for v in (*d.targets, *d.parents)))
+            return [(v, env) for v in found]
         case terms.LogDensity(distribution, env):
             return [(v, env) for v in (*distribution.targets, *distribution.parents)]
         case terms.Expectation(draw):

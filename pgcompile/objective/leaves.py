@@ -94,6 +94,7 @@ class PointwiseLeaf:
     env: Env
     text: str
     names: tuple[Variable, ...]
+    densities: tuple[tuple[tree.Expr, Distribution], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from pgcompile.model.typed import Typed
 from pgcompile.objective import terms
 from pgcompile.objective.arithmetic import call, product, quotient
 from pgcompile.objective.context import Context
-from pgcompile.objective.densities import density, log
+from pgcompile.objective.densities import density, is_density, log
+from pgcompile.objective.derivatives import densities_in, outside_derivatives
 from pgcompile.objective.draws import baselines_apart, expectation
 from pgcompile.objective.functionals import Functionals
 from pgcompile.objective.readings import averages, context_of, note_readings
@@ -115,7 +116,7 @@ class Objectives:
 
     def is_plain(self, expr: tree.Expr) -> bool:
         """True if an expression speaks of variables and nets only."""
-        for node in tree.walk(expr):
+        for node in outside_derivatives(expr):
             match node:
                 case tree.Expectation() | tree.Functional() | tree.Integral() | tree.Rename():
                     return False
@@ -156,9 +157,12 @@ class Objectives:
         value = evaluate(expr, self.model.constants)
         if isinstance(value, Fraction):
             return terms.Constant(value)
-        scope = Scope("the objective", {v: self.space(v) for v in names_in(expr) if v in self.model.variables})
+        scope = self._scope(expr)
         typed = self.typer.typed(expr, scope)
         if typed is None:
+            return None
+        densities = densities_in(self, expr, env)
+        if densities is None:
             return None
         if typed.shape:
             self.sink.add(
@@ -168,12 +172,15 @@ class Objectives:
                 help=f"write sum({self.text(expr)}) or mean({self.text(expr)})",
             )
             return None
-        return terms.Pointwise(expr, env, self.text(expr) or format_expr(expr))
+        return terms.Pointwise(expr, env, self.text(expr) or format_expr(expr), densities)
+
+    def _scope(self, expr: tree.Expr) -> Scope:
+        known = {v: self.space(v) for v in names_in(expr) if v in self.model.variables}
+        return Scope("the objective", known, density=lambda e: is_density(self, e))
 
     def shape_of(self, expr: tree.Expr) -> tuple[int, ...] | None:
         """The event shape of an expression, None where it has faults: they are reported where it is used."""
-        scope = Scope("the objective", {v: self.space(v) for v in names_in(expr) if v in self.model.variables})
-        typed = Typer(self.model, Sink(self.sink.source)).typed(expr, scope)
+        typed = Typer(self.model, Sink(self.sink.source)).typed(expr, self._scope(expr))
         return None if typed is None else typed.shape
 
     def space(self, variable: str) -> Typed | None:

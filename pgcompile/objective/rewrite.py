@@ -67,9 +67,11 @@ def _formula(state: Rewriting, term: Term) -> Expr:
     match term:
         case terms.Constant(value):
             return Rational(value.numerator, value.denominator)
-        case terms.Pointwise(expr, env, text):
+        case terms.Pointwise(expr, env, text, densities):
             with state.at(expr.span):
-                return state.symbol(PointwiseLeaf(expr, env, text, variables_in(expr, state.model)))
+                names = dict.fromkeys(variables_in(expr, state.model))
+                names.update(dict.fromkeys(v for _, d in densities for v in (*d.targets, *d.parents)))
+                return state.symbol(PointwiseLeaf(expr, env, text, tuple(names), densities))
         case terms.LogDensity(distribution, env, span):
             with state.at(span):
                 return log_product(state, distribution, env)

@@ -140,11 +140,19 @@ class Constant:
 
 @dataclass(frozen=True)
 class Pointwise:
-    """An expression without distributions, one number a data point."""
+    """An expression without distributions, one number a data point.
+
+    Args:
+        expr: the expression.
+        env: where its variables come from.
+        text: for people.
+        densities: what is meant by the densities in its derivatives, as in `grad(log p(x), x)`.
+    """
 
     expr: tree.Expr
     env: Env
     text: str
+    densities: tuple[tuple[tree.Expr, Distribution], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -356,6 +364,8 @@ def _own_atoms(term: Term) -> list[FactorInstance]:
             return [atom]
         case Discrepancy(left=one, right=other):
             return [*one.distribution.atoms, *other.distribution.atoms]
+        case Pointwise(densities=densities):
+            return [a for _, d in densities for a in every_atom(d)]
         case Divergence(draw=draw, left=left, right=right):
             return [a for d in (draw.distribution, left, right) if d is not None for a in every_atom(d)]
         case _:

@@ -67,6 +67,8 @@ def _check_region(
     """Check the body of a loop, which sees what it takes and what is made before it."""
     inside = made | {p.number for p in (*region.elements, *region.carried)}
     _check_all(region.body, method, names, attributes, inside)
+    if region.axis is None:
+        return
     sequences = value.args[: len(region.elements)]
     initial = value.args[len(region.elements) :][: len(region.carried)]
     if any(sequence.axes[:1] != (region.axis,) for sequence in sequences):

@@ -281,6 +281,8 @@ _ROWS = (
     Operation("gradient_penalty", 1, _scalar),
     Operation("extern_log_prob", MANY, _scalar),
     Operation("region", (0, 1000), None, None, hint="loop", cost=0),  # its body costs
+    Operation("gradient", MANY, None, None, hint="slope"),
+    Operation("jacobian", MANY, None, None, hint="slopes"),
     Operation("placeholder", 0, None, None, has_lines=False),
     Operation("procedure", (0, 1000), None, None, hint="shared"),
     # Draws.

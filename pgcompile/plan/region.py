@@ -23,7 +23,7 @@ class Region:
     last turn, then the outputs of all turns along the axis.
 
     Args:
-        axis: what the loop runs over.
+        axis: what the loop runs over; None where the body is a function of what is carried, which is differentiated.
         elements: in the body, the place of each sequence whose turn it is.
         carried: in the body, what comes from the turn before.
         body: the values of one turn, in order.
@@ -31,7 +31,7 @@ class Region:
         outputs: what is kept of each turn.
     """
 
-    axis: Axis
+    axis: Axis | None
     elements: tuple[Value, ...]
     carried: tuple[Value, ...]
     body: tuple[Value, ...]
@@ -102,7 +102,28 @@ def loop(
     return last, kept
 
 
-def _placeholder(build: "Builder", axis: Axis, kind: str, position: int, value: Value) -> Value:
+def derivative(build: "Builder", op: str, at: Value, function: Callable[[Value], Value]) -> Value:
+    """A derivative of a function of one value.
+
+    Args:
+        build: where values are made.
+        op: `gradient` of a number, or `jacobian` of a vector.
+        at: the value, which has every axis that the function's value has.
+        function: makes the function's value of its argument; called once.
+    """
+    argument = _placeholder(build, None, "argument", 0, at)
+    result = function(argument)
+    body = _body([result], {argument}, len(build.values))
+    inside = {id(value) for value in (*body, argument)}
+    captured = [v for v in dict.fromkeys([*(arg for b in body for arg in b.args), result]) if id(v) not in inside]
+    region = Region(None, (), (argument,), tuple(body), (), (result,))
+    shape = at.shape if op == "gradient" else (*result.shape, *at.shape)
+    whole = build.make(op, (at, *captured), (result.rank,), shape=shape, batched=at.batched, axes=at.axes, fresh=region)
+    whole.region = region
+    return whole
+
+
+def _placeholder(build: "Builder", axis: Axis | None, kind: str, position: int, value: Value) -> Value:
     axes = value.axes[1:] if kind == "element" else value.axes
     made = build.make(
         PLACEHOLDER,
@@ -113,7 +134,9 @@ def _placeholder(build: "Builder", axis: Axis, kind: str, position: int, value: 
         axes=axes,
         fresh=(axis, kind, position, len(build.values)),
     )
-    made.hints.extend(value.hints if kind == "carried" else (f"{hint}_here" for hint in value.hints))
+    names = value.hints or ([str(value.attributes[0])] if value.op == "argument" else [])
+    ending = {"carried": "", "element": "_here", "argument": "_at"}[kind]
+    made.hints.extend(f"{name}{ending}" for name in names)
     return made
 
 

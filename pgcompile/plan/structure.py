@@ -60,5 +60,6 @@ def count_operations(outputs: Iterable[Value]) -> int:
 def _cost(value: Value) -> int:
     row = operation(value.op)
     if value.region is not None:
-        return value.region.axis.size * sum(map(_cost, value.region.body))
+        turns = 2 if value.region.axis is None else value.region.axis.size  # a function, and its derivative
+        return turns * sum(map(_cost, value.region.body))
     return row.cost if row.has_lines else 0

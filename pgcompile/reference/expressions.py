@@ -69,6 +69,9 @@ class Expressions:
             case tree.MatMul(left, right):
                 return matmul(self.evaluate(left, scope), self.evaluate(right, scope))
             case tree.Log(operand):
+                density = scope.log_density(operand)
+                if density is not None:
+                    return Field(density, 0)
                 inner = self.evaluate(operand, scope)
                 return Field(inner.tensor.log(), inner.rank)
             case tree.Index(base, indices):
@@ -119,6 +122,8 @@ class Expressions:
             result = call_net(self, call, scope)
             assert isinstance(result, Field)
             return result
+        if call.name in ("grad", "jacobian"):
+            return self._derivative(call, scope)
         if call.name in ("weight", "bias"):
             return layer_tensor(self, call)
         tensors, literals = parts_of_call(call, self.model.constants)
@@ -160,6 +165,24 @@ class Expressions:
                 return Field(elementwise(name)(first.tensor), first.rank)
             case _:
                 raise InternalError(f"the reference does not know {call.name}")
+
+    def _derivative(self, call: tree.Call, scope: Scope) -> Field:
+        """The slopes of a number or of each entry of a vector, by reverse-mode differentiation."""
+        formula, name = (argument.value for argument in call.args)
+        assert isinstance(name, tree.Name)
+        assert scope.at is not None
+        x, value = self.evaluate(name, scope), self.evaluate(formula, scope)
+        cut = x.tensor.ndim - x.rank
+        lead = torch.broadcast_shapes(x.tensor.shape[:cut], value.tensor.shape[: value.tensor.ndim - value.rank])
+        whole = x.tensor.expand(*lead, *x.tensor.shape[cut:])
+        with torch.enable_grad():
+            at = whole * 1.0 if whole.requires_grad else whole.detach().clone().requires_grad_()
+            value = self.evaluate(formula, scope.at(name.id, Field(at, x.rank)))
+            entries = value.tensor.unbind(-1) if value.rank else [value.tensor]
+            rows = [
+                torch.autograd.grad(entry.sum(), at, create_graph=True, materialize_grads=True)[0] for entry in entries
+            ]
+        return Field(torch.stack(rows, -2), 2) if value.rank else Field(rows[0], x.rank)
 
 
 def _rows(base: Field, index: Field) -> Tensor:

@@ -201,7 +201,11 @@ class Formulas:
 
     def plain(self, expr: tree.Expr, env: Env) -> Tensor:
         """An expression of variables, nets and params."""
-        return self.world.evaluate(expr, self.world.scope(env, {}, ())).tensor
+        return self.world.evaluate(expr, self.world.scope(env, {}, (), self._differentiated)).tensor
+
+    def _differentiated(self, expr: tree.Expr, env: Env) -> Tensor | None:
+        """log of a density inside a derivative."""
+        return self.log_prob(self.readings.distribution(expr), env) if self.readings.is_density(expr) else None
 
     def _is_plain(self, expr: tree.Expr, env: Env) -> bool:
         """True if an expression is one of variables only: no `mean` or `sum` in it is over the batch."""
@@ -218,7 +222,7 @@ class Formulas:
             return False
         if not self._is_plain(inside, env):
             return True
-        return self.world.evaluate(inside, self.world.scope(env, {}, ())).rank == 0
+        return self.world.evaluate(inside, self.world.scope(env, {}, (), self._differentiated)).rank == 0
 
 
 def _zero() -> Tensor:

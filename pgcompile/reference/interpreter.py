@@ -13,10 +13,12 @@ import torch
 import torch.distributions as D
 from torch import Tensor
 
+from pgcompile.diagnostics import NOWHERE
 from pgcompile.model.distributions import Distribution
+from pgcompile.model.factors import data_of
 from pgcompile.model.model import Model
 from pgcompile.model.variable import Variable
-from pgcompile.objective.terms import Draw, DrawKey, Env
+from pgcompile.objective.terms import Draw, DrawKey, Env, point
 from pgcompile.reference.densities import log_density
 from pgcompile.reference.draws import Noise, draw_from_noise, relaxed_from_noise
 from pgcompile.reference.expressions import Expressions, Modules
@@ -61,6 +63,7 @@ class Reference:
     compared: list[tuple[str, Tensor, Tensor]] = field(default_factory=list)
     drawn: dict[DrawKey, Field] = field(default_factory=dict)
     partners: dict[Draw, Draw] = field(default_factory=dict)
+    placed: dict[Draw, Field] = field(default_factory=dict)
     points: Iterator[int] = field(default_factory=itertools.count)
 
     # --- variables ---
@@ -68,6 +71,8 @@ class Reference:
     def variable(self, variable: Variable, env: Env) -> Field:
         """A variable: drawn, deterministic or observed."""
         draw, name = env.get(variable), variable.name
+        if draw is not None and draw in self.placed:
+            return self.placed[draw]
         if draw is not None and draw.gives_data(variable):
             return Field(self.observed[name], len(self.model.spaces[name].shape))
         if draw is not None:
@@ -148,9 +153,27 @@ class Reference:
         """The interpreter of expressions."""
         return Expressions(self.model, self.modules, self.tensors)
 
-    def scope(self, env: Env, mapping: Mapping[str, Variable], bindings: tuple[tree.Binding, ...]) -> Scope:
+    def scope(
+        self,
+        env: Env,
+        mapping: Mapping[str, Variable],
+        bindings: tuple[tree.Binding, ...],
+        log_density: Callable[[tree.Expr, Env], Tensor | None] = lambda expr, env: None,
+    ) -> Scope:
         """The meanings of the names of a formula of a factor."""
-        return Scope(lambda name: self.variable(mapping.get(name) or Variable(name), env), bindings)
+
+        def at(name: str, value: Field) -> Scope:
+            variable = mapping.get(name) or Variable(name)
+            draw = point(data_of((variable,), NOWHERE), self, next(self.points))
+            self.placed[draw] = value
+            return self.scope(env.extended((variable,), draw), mapping, bindings, log_density)
+
+        return Scope(
+            lambda name: self.variable(mapping.get(name) or Variable(name), env),
+            bindings,
+            at=at,
+            log_density=lambda expr: log_density(expr, env),
+        )
 
     def evaluate(self, expr: tree.Expr, scope: Scope) -> Field:
         """An expression over variables."""

@@ -91,13 +91,22 @@ class Readings:
                 return False
 
     def is_pointwise(self, expr: tree.Expr) -> bool:
-        """True if no distribution and no other objective stands in an expression."""
+        """True if no distribution and no other objective stands in an expression, outside its derivatives."""
         return not any(
             isinstance(node, tree.Expectation | tree.Functional | tree.Integral | tree.Rename)
             or (isinstance(node, tree.Name) and (node.id in self.model.objectives or self.is_density(node)))
             or (isinstance(node, tree.Call) and self.is_density(node))
-            for node in tree.walk(expr)
+            for node in self._outside_derivatives(expr)
         )
+
+    def _outside_derivatives(self, expr: tree.Node, *, inside: bool = False) -> Iterator[tree.Node]:
+        """Every node but the logarithms of densities that `grad` and `jacobian` differentiate."""
+        if inside and isinstance(expr, tree.Log) and self.is_density(expr.operand):
+            return
+        yield expr
+        inside = inside or (isinstance(expr, tree.Call) and expr.name in ("grad", "jacobian") and expr.given is None)
+        for child in tree.children(expr):
+            yield from self._outside_derivatives(child, inside=inside)
 
     def averages(self, expr: tree.Expr) -> bool:
         """True if draws are averaged in a formula, or in one that it names."""

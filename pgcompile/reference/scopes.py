@@ -18,6 +18,11 @@ class Scope:
     variable: Callable[[str], Field]
     bindings: tuple[tree.Binding, ...]
     spaces: Mapping[str, Space] = field(default_factory=dict)
+    at: "Callable[[str, Field], Scope] | None" = None
+    """The same names with another value for a variable, and for what is made of it."""
+
+    log_density: Callable[[tree.Expr], Tensor | None] = lambda expr: None
+    """log of a density inside a derivative; None of what is none."""
 
     @property
     def bound(self) -> dict[str, tuple[tree.Binding, int]]:

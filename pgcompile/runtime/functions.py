@@ -129,3 +129,14 @@ def solve_vector(tril: Tensor, vector: Tensor) -> Tensor:
     """L^-1 v for a lower triangular L, over all batch dimensions of both."""
     column = vector.unsqueeze(-1)
     return torch.linalg.solve_triangular(tril, column, upper=False).squeeze(-1)
+
+
+def gradient(function, at: Tensor) -> Tensor:
+    """Gradient of a number for each data point with respect to `at`, differentiable itself."""
+    return torch.func.grad(lambda value: function(value).sum())(at)
+
+
+def jacobian(function, at: Tensor, size: int) -> Tensor:
+    """Derivatives of `size` numbers for each data point: [..., size, n], a row for each."""
+    rows = [gradient(lambda v, i=i: function(v)[..., i], at) for i in range(size)]
+    return torch.stack(rows, -2)

@@ -9,11 +9,11 @@ from pgcompile.syntax.place import span as span_of
 
 # Characters that other languages use, and what this one writes instead.
 _CHARACTERS = {
-    '"': "there are no strings: write names and formulas without quotes",
-    "'": "there are no strings: write names and formulas without quotes",
+    '"': "a text is the equation of `einsum`, nothing else: write names and formulas without quotes",
+    "'": "a text is the equation of `einsum`, nothing else: write names and formulas without quotes",
     ".": "batch dimensions are never written, as in `real[784]`; functions and layers are named alone",
-    ">": "layers are joined by `>>`; there are no comparisons",
-    "<": "there are no comparisons; this looks like another language",
+    ">": "layers are joined by `>>`",
+    "<": "this looks like another language",
     "%": "there is no remainder; a comment begins with `#`",
     "!": "there is no negation; `log x!` is part of a family",
     "?": "remove it; text belongs behind a `#`",
@@ -27,6 +27,8 @@ def report_character(token: Token, sink: Sink) -> None:
     """Report one character, with what this language writes instead."""
     span = span_of(token)
     text = str(token)
+    if token.type == "STRING":
+        text, span = text[0], Span(span.start, span.start + 1)
     module = re.search(r"(torch|np|numpy|nn|F|jnp|math|pyro|dist|D)$", sink.source.text[: span.start])
     if text == "." and module is not None:
         rest = re.match(r"\.(?:\w+\.)*(\w*)", sink.source.text[span.start :])

@@ -45,6 +45,20 @@ def foreign_word(tokens: list[Token]) -> Message | None:
     return None
 
 
+def double_equals(tokens: list[Token]) -> Message | None:
+    """`elbo == ...`: a comparison where a definition belongs."""
+    depth = 0
+    for token in tokens:
+        depth += (token.type in OPENERS) - (token.type in CLOSERS)
+        if depth == 0 and token.type == "EQUAL":
+            return None
+        if depth == 0 and token.type == "COMPARE" and str(token) == "==":
+            return Message(
+                "a definition is written with `=`, not `==`", "write `=`", (Edit(span(token), "="),), span(token)
+            )
+    return None
+
+
 def foreign_tail(tokens: list[Token]) -> Message | None:
     """`maximize e with Adam`: the optimiser follows `using`."""
     if tokens[0].type not in ("MAXIMIZE", "MINIMIZE"):

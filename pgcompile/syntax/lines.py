@@ -275,12 +275,24 @@ def _is_differential(tokens: list[Token], index: int) -> bool:
 
 def _report_unknown(line: Line, sink: Sink) -> bool:
     """Characters of no formula: one report for a statement, then it is dropped."""
-    for token in line.tokens:
-        if token.type == "UNKNOWN":
+    for index, token in enumerate(line.tokens):
+        if token.type == "UNKNOWN" or _is_misplaced(line.tokens, index):
             if not line.broken:
                 report_character(token, sink)
             return True
     return line.broken
+
+
+def _is_misplaced(tokens: list[Token], index: int) -> bool:
+    """True of a text that is no equation of `einsum`, and of a comparison where layers are joined or nothing is yet."""
+    before = [str(token) for token in tokens[max(index - 2, 0) : index]]
+    match tokens[index].type:
+        case "STRING":
+            return before != ["einsum", "("]
+        case "COMPARE":
+            return not before or tokens[0].type in ("NET", "FLOW")
+        case _:
+            return False
 
 
 def _comments(text: str) -> tuple[Comment, ...]:

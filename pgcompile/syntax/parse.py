@@ -6,7 +6,7 @@ from lark.exceptions import VisitError
 from pgcompile.diagnostics import Sink, Span
 from pgcompile.syntax import tree
 from pgcompile.syntax.builder import NameError_, OperatorError
-from pgcompile.syntax.foreign import foreign_tail, foreign_word
+from pgcompile.syntax.foreign import double_equals, foreign_tail, foreign_word
 from pgcompile.syntax.grammar import parser
 from pgcompile.syntax.lines import Line, declared_names, split
 from pgcompile.syntax.messages import syntax_message
@@ -41,7 +41,7 @@ def parse(sink: Sink) -> tree.Program:
 
 
 def _parse_line(line: Line, sink: Sink) -> tree.Statement | None:
-    foreign = foreign_word(line.tokens) or foreign_tail(line.tokens)
+    foreign = foreign_word(line.tokens) or foreign_tail(line.tokens) or double_equals(line.tokens)
     if foreign is not None:
         sink.add("PGC006", foreign.at or span_of(line.tokens[0]), foreign.text, help=foreign.help, edits=foreign.edits)
         return None

@@ -10,6 +10,7 @@ from pgcompile.model.typed import Typed
 from pgcompile.syntax import tree
 from pgcompile.typing import nets
 from pgcompile.typing.context import TypingContext
+from pgcompile.typing.derivatives import type_of_derivative
 from pgcompile.typing.function_shapes import OPTIONS, arity_of, shape_of_call
 from pgcompile.typing.scope import Result, Scope
 from pgcompile.vocabulary.families import families
@@ -36,6 +37,8 @@ def type_of_call(typer: TypingContext, expr: tree.Call, scope: Scope) -> Result:
         return None
     if function.shape in _LAYER_TENSORS:
         return _layer_tensor(typer, expr, function.shape)
+    if function.shape in ("gradient", "jacobian"):
+        return type_of_derivative(typer, expr, scope)
     return _function(typer, expr, function, scope)
 
 

@@ -44,6 +44,8 @@ def type_of_power(typer: TypingContext, expr: tree.Power, scope: Scope) -> Typed
 
 def type_of_log(typer: TypingContext, expr: tree.Log, scope: Scope) -> Typed | None:
     """Type of `log a`; that of a number that is not positive is reported."""
+    if scope.density(expr.operand):
+        return Typed(Space("real"))
     inner = typer.typed(expr.operand, scope)
     value = evaluate(expr.operand, typer.model.constants)
     if isinstance(value, Fraction) and value <= 0:

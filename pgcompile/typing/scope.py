@@ -20,6 +20,7 @@ class Scope:
         variables: types of the variables it may use; None stands for one whose fault is already reported.
         bindings: `where` clauses by the names they bind.
         forbidden: variables of the model that this formula is not conditioned on, for a better message.
+        density: whether an expression is a density that may stand here, as in `grad(log p(x), x)`.
         results: types of the bound names that have been inferred.
         in_progress: bound names whose clause is being inferred: one that is met again is defined by itself.
     """
@@ -28,6 +29,7 @@ class Scope:
     variables: dict[str, Typed | None]
     bindings: dict[str, tuple[tree.Binding, int]] = field(default_factory=dict)
     forbidden: Callable[[str], str | None] = lambda name: None
+    density: Callable[[tree.Expr], bool] = lambda expr: False
     results: dict[str, Result] = field(default_factory=dict)
     in_progress: set[str] = field(default_factory=set)
 

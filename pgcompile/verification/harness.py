@@ -17,7 +17,8 @@ from pgcompile.model.kinds import expressions_of, kind_of
 from pgcompile.model.literals import evaluate
 from pgcompile.model.model import Model
 from pgcompile.model.nets import ExternNetwork, ModuleSegment, Net
-from pgcompile.model.variable import Variable
+from pgcompile.model.variable import Variable, variables
+from pgcompile.objective.dependence import closure
 from pgcompile.objective.terms import OBSERVED, DrawKey
 from pgcompile.plan.names import factor_attribute, identifier
 from pgcompile.reference import Reference
@@ -153,10 +154,8 @@ class Harness:
         """Variables that the sampler must be given, a value of each without batch dimensions."""
         part = self.program.generative
         assert part is not None
-        wanted = [v for v in part.parent_names if v not in self.model.deterministic]
-        for name, factor in self.model.deterministic.items():
-            if name in part.parent_names:
-                wanted += [p for p in factor.parents if p not in self.model.deterministic]
+        wanted = [v.name for v in closure(variables(part.parent_names), self.model)]
+        wanted = [v for v in self.model.variables if v in wanted and v not in self.model.deterministic]
         return {v: self.observed[v][0] for v in dict.fromkeys(wanted) if v not in part.target_names}
 
     def inputs_of(self, distribution: Distribution) -> dict[str, Tensor]:

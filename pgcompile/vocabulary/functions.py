@@ -34,8 +34,8 @@ class Function:
         shape: `elementwise`, `reduce` (over all event dimensions), `last` (over the last one), `keep`
             (along the last one), `binary`, `cat`, `one_hot`, `clamp`; of matrices `square`, `transpose`, `diag`
             (a vector as a diagonal matrix), `outer`, `trace`, `log_det`, `solve`, `eye`; `compare` and `where` (entry
-            by entry), `place` (of the largest entry), `norm`, `dot`, `stack`, `reshape`, `einsum`; of a net that is one
-            Linear layer `weight` and `bias`.
+            by entry), `place` (of the largest entry), `norm`, `dot`, `stack`, `reshape`, `einsum`; `gradient` and
+            `jacobian` (of a formula with respect to a variable); of a net that is one Linear layer `weight` and `bias`.
         codomain: kind of the result; None where it follows from the argument's kind.
         differentiable: whether gradients pass.
         domain: kind of space outside of which the value is not a number.
@@ -166,6 +166,8 @@ _FUNCTIONS = (
     Function("cholesky", "cholesky", "square", codomain="lower_cholesky", domain="positive_definite"),
     Function("diag", "diag_matrix", "diag"),
     Function("outer", "outer", "outer"),
+    Function("grad", "gradient", "gradient", latex=r"\nabla"),
+    Function("jacobian", "jacobian", "jacobian"),
     Function("weight", "weight", "weight"),
     Function("bias", "bias", "bias"),
 )

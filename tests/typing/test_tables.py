@@ -30,7 +30,7 @@ def test_every_kind_of_factor_has_a_check() -> None:
 
 
 def test_every_function_of_expressions_has_a_shape() -> None:
-    assert {*SHAPES} == {function.shape for function in FUNCTIONS.values()} - {"weight", "bias"}
+    assert {*SHAPES} == {function.shape for function in FUNCTIONS.values()} - {"weight", "bias", "gradient", "jacobian"}
 
 
 def test_every_argument_of_a_layer_can_be_read() -> None:

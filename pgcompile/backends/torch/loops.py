@@ -57,6 +57,7 @@ def loop(
     carried = [names.get(i) or free.name(p, "carried") for i, p in enumerate(region.carried)]
     elements = [free.name(p, "element") for p in region.elements]
     count = len(region.carried)
+    turns = region.axis.size if region.axis is not None else 1
     kept = [(names[count + i], result) for i, result in enumerate(region.outputs) if count + i in names]
     given = dict(texts)
     for placeholder, name in zip((*region.carried, *region.elements), (*carried, *elements), strict=True):
@@ -74,7 +75,7 @@ def loop(
         lines += statement(f"{name} = {first}", indent)
     for name, _ in kept:
         lines += statement(f"{name} = []", indent)
-    lines += statement(_head(elements, sequences, region.axis.size), indent)
+    lines += statement(_head(elements, sequences, turns), indent)
     lines += body.lines
     for (name, _), text in zip(kept, outputs, strict=True):
         lines += statement(f"{name}.append({text})", body.indent)
@@ -84,7 +85,35 @@ def loop(
         lines += statement(f"{left} = {right}", body.indent)
     for name, _ in kept:
         lines += statement(f"{name} = torch.stack({name})", indent)
-    return Loop(lines, body.noise * region.axis.size)
+    return Loop(lines, body.noise * turns)
+
+
+def derivative(
+    inside: Inside, value: Value, region: Region, name: str, texts: Mapping[int, Text], taken: set[str]
+) -> Loop:
+    """The statements of a derivative: a function of its own, and what differentiates it.
+
+    Args:
+        inside: makes the statements of the function.
+        value: the derivative.
+        region: the function.
+        name: of the derivative.
+        texts: sources of the values before it.
+        taken: names that the method uses.
+    """
+    free = _Names({*taken})
+    (argument,), (result,) = region.carried, region.outputs
+    at = free.name(argument, "argument")
+    function = free.name(result, "value")
+    given = {**texts, argument.number: Text(at)}
+    body = inside([result], {*free.taken, name}, list(region.body), given)
+    (text,) = body.write()
+    indent = body.indent - 4
+    lines = [Line(""), *statement(f"def {function}({at}):", indent), *body.lines]
+    lines += [*statement(f"return {text.text}", body.indent), Line("")]
+    count = f", {result.shape[0]}" if value.op == "jacobian" else ""
+    lines += statement(f"{name} = {value.op}({function}, {texts[value.args[0].number].text}{count})", indent)
+    return Loop(lines, body.noise)
 
 
 def _head(elements: list[str], sequences: list[str], size: int) -> str:

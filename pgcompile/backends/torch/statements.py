@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pgcompile.backends.torch.layout import WIDTH, Line, comment, safe_comment, stamped, statement
-from pgcompile.backends.torch.loops import loop
+from pgcompile.backends.torch.loops import derivative, loop
 from pgcompile.backends.torch.printer import Text, Writer
 from pgcompile.diagnostics import InternalError
 from pgcompile.plan.names import default_hint, identifier
@@ -111,6 +111,9 @@ class Body:
                 continue
             if value.op in LEAVES:
                 continue
+            if value.region is not None:
+                self._named.add(value.number)
+                continue
             many = uses.get(value.number, 0) > 1
             only_output = value.number in outputs and uses[value.number] == 1
             if many or (value.materialize and not only_output) or value.number in self.with_lines:
@@ -178,6 +181,16 @@ class Body:
         for value in live:
             if value.op == "item":
                 self._texts[value.number] = Text(self._names[value.number])
+                continue
+            if value.region is not None and value.region.axis is None:
+                self._comment(value, value.origins)
+                taken = {*self.taken, *self._names.values()}
+                name = self._names[value.number]
+                self.use(value.op)
+                made = derivative(self._inside, value, value.region, name, self._texts, taken)
+                self.lines += stamped(made.lines, *value.origins)
+                self.noise += made.noise
+                self._texts[value.number] = Text(name)
                 continue
             if value.region is not None:
                 names = {item.attributes[0]: self._names[item.number] for item in self._items[value.number]}

@@ -151,6 +151,12 @@ WARNINGS: tuple[Entry, ...] = (
         GAN + "maximize js wrt d\nminimize js wrt g",
     ),
     Entry(
+        "W130",
+        "a formula that nothing uses",
+        "x, h : real[3]\nnet f = Linear(3)\np(x) = Normal(0, 1)\nh = f(x)",
+        "x : real[3]\nnet f = Linear(3)\np(x) = Normal(0, 1)\nh = sum(f(x))",
+    ),
+    Entry(
         "W121",
         "probabilities that do not sum to one",
         "k : category[3]\np(k) = Categorical([0.5, 0.3, 0.3])",

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from sympy import Expr, Symbol
 
-from pgcompile.diagnostics import InternalError
-from pgcompile.model.factors import Deterministic, FactorInstance
+from pgcompile.diagnostics import NOWHERE, InternalError
+from pgcompile.model.distributions import Distribution
+from pgcompile.model.factors import Deterministic, FactorInstance, data_of
 from pgcompile.model.model import Model
 from pgcompile.model.variable import Variable
 from pgcompile.objective.leaves import ClosedLeaf, ParameterUse
@@ -16,10 +18,11 @@ from pgcompile.objective.terms import Draw, Env, point
 from pgcompile.plan.axes import AxisPool
 from pgcompile.plan.builder import Builder
 from pgcompile.plan.lower.draws import drawn_value
-from pgcompile.plan.lower.expressions import ExpressionLowering
+from pgcompile.plan.lower.expressions import Around, ExpressionLowering
 from pgcompile.plan.lower.family_factors import log_density_of_family, parameter_value
 from pgcompile.plan.lower.formulas import FormulaLowering
 from pgcompile.plan.lower.handlers import HANDLERS, DrawRequest, Handler
+from pgcompile.plan.lower.marginals import log_of
 from pgcompile.plan.module_attributes import ModuleAttributes
 from pgcompile.plan.origin import Origin, origin_of
 from pgcompile.plan.values import Value
@@ -27,6 +30,8 @@ from pgcompile.syntax import tree
 from pgcompile.syntax.format import format_expr
 from pgcompile.vocabulary.family import Family
 from pgcompile.vocabulary.symbols import Facts
+
+NO_DENSITIES: Mapping[tree.Expr, Distribution] = MappingProxyType({})
 
 
 def _equation(name: str, made: Deterministic) -> str:
@@ -104,7 +109,11 @@ class FactorLowering:
         return env.extended((variable,), draw)
 
     def expressions(
-        self, env: Env, mapping: Mapping[str, Variable], bindings: tuple[tree.Binding, ...]
+        self,
+        env: Env,
+        mapping: Mapping[str, Variable],
+        bindings: tuple[tree.Binding, ...],
+        densities: Mapping[tree.Expr, Distribution] = NO_DENSITIES,
     ) -> ExpressionLowering:
         """The lowering of expressions over names, which stand for variables of an environment.
 
@@ -112,20 +121,32 @@ class FactorLowering:
             env: where the variables come from.
             mapping: the variables of names that do not stand for the variable of that name.
             bindings: of `where`.
+            densities: what is meant by densities inside derivatives.
         """
 
         def lookup(name: str) -> Value:
             return self.variable(mapping.get(name) or Variable(name), env)
 
-        return ExpressionLowering(self.builder, self.model, self.tensors, lookup, bindings)
+        def at(name: str, value: Value) -> ExpressionLowering:
+            variable = mapping.get(name) or Variable(name)
+            draw = point(FactorInstance(data_of((variable,), NOWHERE).factor), "derivative", len(self._variables))
+            self.override(variable, draw, value)
+            return self.expressions(env.extended((variable,), draw), mapping, bindings, densities)
+
+        def log_density(expr: tree.Expr) -> Value | None:
+            found = densities.get(expr)
+            return None if found is None else log_of(self, found, env)
+
+        around = Around(at, log_density)
+        return ExpressionLowering(self.builder, self.model, self.tensors, lookup, bindings, around=around)
 
     def formula(self, definition: Deterministic) -> Value:
         """A deterministic variable's formula over observed and local variables."""
         return self.expressions(Env(), {}, definition.bindings).lower(definition.expr)
 
-    def plain(self, expr: tree.Expr, env: Env) -> Value:
-        """A formula of variables and nets."""
-        return self.expressions(env, {}, ()).lower(expr)
+    def plain(self, expr: tree.Expr, env: Env, densities: Mapping[tree.Expr, Distribution] = NO_DENSITIES) -> Value:
+        """A formula of variables and nets, and of densities inside derivatives."""
+        return self.expressions(env, {}, (), densities).lower(expr)
 
     # --- factors ---
 

@@ -1,6 +1,7 @@
 """Lowers parameter expressions (the tree the user wrote) to plan values in an environment of variables."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 
 from pgcompile.diagnostics import InternalError
@@ -9,11 +10,12 @@ from pgcompile.model.literals import evaluate, flatten, shape_of
 from pgcompile.model.model import Model
 from pgcompile.model.nets import ExprSegment, ExternNetwork, FunctionSegment, ModuleSegment, Net, NetSegment
 from pgcompile.model.typed import Constant
-from pgcompile.plan.builder import Builder
-from pgcompile.plan.expansion import joined, spread_lead
+from pgcompile.plan.builder import Builder, merge_axes
+from pgcompile.plan.expansion import expand_full, joined, spread_lead
 from pgcompile.plan.lower.formulas import is_every_index, pick, rows_along_axis, rows_of
 from pgcompile.plan.lower.function_calls import function_value
 from pgcompile.plan.module_attributes import ModuleAttributes
+from pgcompile.plan.region import derivative
 from pgcompile.plan.values import Value
 from pgcompile.syntax import tree
 from pgcompile.syntax.tree import names_in
@@ -23,6 +25,19 @@ from pgcompile.vocabulary.spaces import Space
 
 Lookup = Callable[[str], Value]
 Results = Value | tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Around:
+    """The method around a formula, as far as derivatives need it.
+
+    Args:
+        at: the lowering of the same formulas with another value in the place of a variable.
+        log_density: the logarithm of a density that stands in a derivative; None for any other expression.
+    """
+
+    at: "Callable[[str, Value], ExpressionLowering]"
+    log_density: Callable[[tree.Expr], Value | None]
 
 
 class ExpressionLowering:
@@ -35,6 +50,7 @@ class ExpressionLowering:
         variable: value of a variable by name.
         bindings: the formula's `where` clauses.
         spaces: spaces of the variables, where they are not the model's: the inputs of a net.
+        around: what derivatives need of the method around the formula.
     """
 
     def __init__(
@@ -45,12 +61,14 @@ class ExpressionLowering:
         variable: Lookup,
         bindings: tuple[tree.Binding, ...] = (),
         spaces: Mapping[str, Space] | None = None,
+        around: "Around | None" = None,
     ) -> None:
         self.builder = builder
         self.model = model
         self.tensors = tensors
         self.variable = variable
         self.spaces = model.spaces if spaces is None else spaces
+        self.around = around
         self.bindings = {name.id: (binding, i) for binding in bindings for i, name in enumerate(binding.names)}
         self._known: dict[str, Results] = {}
 
@@ -86,7 +104,8 @@ class ExpressionLowering:
             case tree.MatMul(left, right):
                 return self._matmul(self.lower(left), self.lower(right))
             case tree.Log(operand):
-                return build.unary("log", self.lower(operand))
+                density = None if self.around is None else self.around.log_density(operand)
+                return build.unary("log", self.lower(operand)) if density is None else density
             case tree.Index(base, indices):
                 return self._index(self.lower(base), [self.lower(index) for index in indices])
             case tree.Call():
@@ -189,12 +208,28 @@ class ExpressionLowering:
             return self.net(expr.name, [self.lower(a.value) for a in expr.args])
         if expr.name == "one_hot":
             return self._one_hot(expr.args[0].value)
+        if FUNCTIONS[expr.name].shape in ("gradient", "jacobian"):
+            return self._derivative(expr)
         if FUNCTIONS[expr.name].shape in ("weight", "bias"):
             return self._layer_tensor(expr)
         tensors, literals = parts_of_call(expr, self.model.constants)
         args = [self.lower(a.value) for a in tensors if a.name is None]
         named = {a.name: self.lower(a.value) for a in tensors if a.name is not None}
         return function_value(self.builder, expr.name, args, named, literals)
+
+    def _derivative(self, expr: tree.Call) -> Value:
+        """`grad(f, x)` or `jacobian(f, x)`, with a copy of x for every value that the function takes at once."""
+        formula, at = (argument.value for argument in expr.args)
+        assert isinstance(at, tree.Name)
+        around = self.around
+        if around is None:
+            raise InternalError("a derivative stands where no variable can take another value")
+        build = self.builder
+        value, x = build.tensor(self.lower(formula)), self.variable(at.id)
+        axes = merge_axes((value, x))
+        if (x.axes, x.batched) != (axes, x.batched or value.batched):
+            x = expand_full(build, x, x.shape, axes, None)
+        return derivative(build, FUNCTIONS[expr.name].op, x, lambda v: build.tensor(around.at(at.id, v).lower(formula)))
 
     def _layer_tensor(self, expr: tree.Call) -> Value:
         """The weight or the bias of a net that is one Linear layer."""

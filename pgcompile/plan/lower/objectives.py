@@ -57,8 +57,8 @@ class ObjectiveLowering:
                 return self.lowering.log_density(atom, env, detached=detached)
             case ClosedLeaf():
                 return self.lowering.closed(leaf)
-            case PointwiseLeaf(expr, env):
-                return self.lowering.plain(expr, env)
+            case PointwiseLeaf(expr, env, densities=densities):
+                return self.lowering.plain(expr, env, dict(densities))
             case NamedLeaf(name, inner):
                 value = ObjectiveLowering(self.lowering, inner).run()
                 return self.lowering.builder.name(value, name, materialize=True)

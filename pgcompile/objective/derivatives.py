@@ -1,0 +1,65 @@
+"""Densities inside `grad(log p(x), x)` and `jacobian(...)`: the only ones that a formula of variables may hold."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from pgcompile.inference.algebra import drop_barren
+from pgcompile.model.distributions import Distribution
+from pgcompile.objective.densities import is_density, scorable
+from pgcompile.objective.terms import Env
+from pgcompile.syntax import tree
+from pgcompile.vocabulary.functions import FUNCTIONS
+
+if TYPE_CHECKING:
+    from pgcompile.objective.resolve import Objectives
+
+
+def is_derivative(node: tree.Node) -> bool:
+    """True if a node is a call of `grad` or `jacobian`."""
+    if not isinstance(node, tree.Call) or node.given is not None or node.name not in FUNCTIONS:
+        return False
+    return FUNCTIONS[node.name].shape in ("gradient", "jacobian")
+
+
+def outside_derivatives(expr: tree.Expr) -> Iterator[tree.Node]:
+    """Every node of an expression but the logarithms of densities that are differentiated."""
+    pending: list[tuple[tree.Node, bool]] = [(expr, False)]
+    while pending:
+        node, inside = pending.pop()
+        inside = inside or is_derivative(node)
+        if inside and isinstance(node, tree.Log):
+            operand = node.operand
+            if any(isinstance(n, tree.Expectation | tree.Functional) for n in tree.walk(operand)):
+                yield from tree.walk(operand)
+            elif not _may_be_density(operand):
+                pending.append((operand, inside))
+            continue
+        yield node
+        pending += [(child, inside) for child in tree.children(node)]
+
+
+def _may_be_density(expr: tree.Expr) -> bool:
+    """True if an operand of a logarithm looks like a density: a name, a call, or a product of such."""
+    match expr:
+        case tree.Name():
+            return True
+        case tree.Call(name=name, given=given):
+            return given is not None or name not in FUNCTIONS
+        case tree.Product(factors):
+            return all(_may_be_density(f) for f in factors)
+        case tree.Integral() | tree.Rename():
+            return True
+        case _:
+            return False
+
+
+def densities_in(whole: "Objectives", expr: tree.Expr, env: Env) -> tuple[tuple[tree.Expr, Distribution], ...] | None:
+    """The densities of an expression with what each means; None after a report."""
+    found: dict[tree.Expr, Distribution] = {}
+    for node in tree.walk(expr):
+        if isinstance(node, tree.Log) and node.operand not in found and is_density(whole, node.operand):
+            distribution = whole.resolver.resolve(node.operand)
+            if distribution is None or not scorable(whole, distribution, node.operand.span):
+                return None
+            found[node.operand] = drop_barren(distribution)
+    return tuple(found.items())
