@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import linecache
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pgcompile.backends.source_map import SourceMap
 from pgcompile.diagnostics import Diagnostic, MissingPart
 from pgcompile.inference.generative import generative_part
+from pgcompile.loading import load
 from pgcompile.model.distributions import Distribution
 from pgcompile.model.training import loss_name
 from pgcompile.pipeline import Analysis, generate
-from pgcompile.tracebacks import MAP_NAME, explain_errors_of
+from pgcompile.tracebacks import explain_errors_of
 
 
 class Compiled:
@@ -26,13 +25,24 @@ class Compiled:
         class_name: name of the emitted class.
         link: import the special functions from pgcompile instead of copying them.
         debug: check the values of variables, and stop at the first value that is not finite.
+        constants: sizes that replaced those of `const` declarations.
 
     Raises:
         CompileError: no code can be made of the program.
     """
 
-    def __init__(self, analysis: Analysis, class_name: str, *, link: bool = False, debug: bool = False) -> None:
+    def __init__(
+        self,
+        analysis: Analysis,
+        class_name: str,
+        *,
+        link: bool = False,
+        debug: bool = False,
+        constants: dict[str, int | float] | None = None,
+    ) -> None:
         self.analysis = analysis
+        self.constants = constants
+        """The sizes that it was compiled with, where these are not those of the program's text."""
         self.class_name = class_name
         emitted = generate(analysis, class_name, link=link, debug=debug)
         self.debug = debug
@@ -52,6 +62,9 @@ class Compiled:
         self.losses = emitted.losses
         """Names of the arguments of each loss method."""
 
+    restored: ClassVar[Callable[..., Any]]
+    """Makes an instance of the class from the program's text, for pickles and copies."""
+
     @property
     def diagnostics(self) -> list[Diagnostic]:
         """Warnings and notes, in source order."""
@@ -67,18 +80,12 @@ class Compiled:
             >>> program.Model().fit(torch.zeros(5, 3)).shape
             torch.Size([5])
         """
-        digest = hashlib.sha256(self.source.encode()).hexdigest()[:12]
-        filename = f"<pgcompile {self.class_name} {digest}>"
-        linecache.cache[filename] = (len(self.source), None, self.source.splitlines(keepends=True), filename)
-        namespace: dict[str, Any] = {"__name__": f"pgcompile.emitted.{self.class_name}", MAP_NAME: self.source_map}
-        # The text is pgcompile's own, printed from a checked plan; nothing of the program reaches it unprinted.
-        exec(compile(self.source, filename, "exec"), namespace)  # noqa: S102
         from pgcompile.lazy import with_lazy_factors
 
-        model = with_lazy_factors(namespace[self.class_name])
+        model = with_lazy_factors(load(self))
         model.pgc_program = self  # which a Trainer goes by
         if self.debug:
-            explain_errors_of(namespace[self.class_name])
+            explain_errors_of(model)
         return model
 
     @property

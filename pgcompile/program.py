@@ -13,6 +13,7 @@ from pgcompile.atomic_write import write_atomically
 from pgcompile.compiled import Compiled, class_name_of, taken_names
 from pgcompile.diagnostics import RequestError, Source
 from pgcompile.inference.generative import generative_part, graph_of
+from pgcompile.loading import loaded
 from pgcompile.model.training import Objective
 from pgcompile.pipeline import Analysis, analyse
 from pgcompile.syntax.format import format_expr
@@ -41,6 +42,25 @@ class Program(Compiled):
         >>> sorted(name for name, _ in model.named_parameters())
         ['m']
     """
+
+    @staticmethod
+    def restored(
+        module: str, text: str, name: str, class_name: str, constants: dict[str, int | float] | None, debug: bool
+    ) -> Any:
+        """An instance of a class without its state, for pickles and copies.
+
+        Args:
+            module: the module of its class, used where this process has it; else the program is compiled again.
+            text: the program.
+            name: what the program is called in messages.
+            class_name: of the emitted class.
+            constants: the sizes that it was compiled with.
+            debug: whether it watches its values.
+        """
+        model: Any = loaded(module)
+        if model is None:
+            model = compile_source(Source(text, name), class_name, constants, link=False, debug=debug).Model
+        return model.__new__(model)
 
     @property
     def graph(self) -> nx.DiGraph:
@@ -200,7 +220,8 @@ def compile_source(
     with _collector_paused():
         analysis = analyse(source, constants)
         analysis.raise_errors()
-        return Program(analysis, name or class_name_of(source.name), link=link, debug=debug)
+        class_name = name or class_name_of(source.name)
+        return Program(analysis, class_name, link=link, debug=debug, constants=constants)
 
 
 @contextmanager
