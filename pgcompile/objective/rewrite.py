@@ -27,6 +27,7 @@ from pgcompile.objective.rules.log_products import log_product, log_weights
 from pgcompile.objective.rules.record import record_refusals, record_sampling
 from pgcompile.objective.rules.registry import EXPECTATION_RULES
 from pgcompile.objective.rules.rule import Site, apply_rule
+from pgcompile.objective.rules.shared_flows import divergence_of_bases
 from pgcompile.objective.rules.state import Rewriting
 from pgcompile.objective.terms import Draw, Term
 from pgcompile.vocabulary.functionals import functionals
@@ -81,6 +82,9 @@ def _formula(state: Rewriting, term: Term) -> Expr:
                 return Expect(symbol, _collect(_formula(state, body)))
         case terms.Divergence(span=span):
             with state.at(span):
+                known = _of_bases(state, term)
+                if known is not None:
+                    return known
                 return Expect(state.draw_symbol(term.draw), _formula(state, term.body))
         case terms.Aggregate(span=span):
             with state.at(span):
@@ -102,6 +106,22 @@ def _formula(state: Rewriting, term: Term) -> Expr:
             return _apply(function, [_collect(_formula(state, a)) for a in arguments])
         case terms.Reference(name, inner):
             return _reference(state, name, inner)
+
+
+def _of_bases(state: Rewriting, term: terms.Divergence) -> Expr | None:
+    """A divergence of two distributions through one flow, where that of their bases is known."""
+    bases = divergence_of_bases(term, state.model) if state.closed else None
+    if bases is None:
+        return None
+    steps, refusals = list(state.steps), dict(state.refusals)
+    symbol = state.draw_symbol(bases.draw)
+    value = _expectations(state, Expect(symbol, _formula(state, bases.body)))
+    if not any(depends(state, piece, bases.draw) for piece in Add.make_args(value)):
+        state.step("shared flow", term.label, bases.label, "a bijection changes both densities by one factor")
+        return value
+    state.steps, state.refusals = steps, refusals
+    del state.draws[symbol]
+    return None
 
 
 def _reference(state: Rewriting, name: str, inner: Term) -> Expr:
