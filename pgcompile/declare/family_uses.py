@@ -4,11 +4,13 @@ import re
 from fractions import Fraction
 
 from pgcompile.diagnostics import Sink, Span, suggest
+from pgcompile.inference.expression_maker import substituted
 from pgcompile.model.factors import FamilyUse
 from pgcompile.model.literals import evaluate
 from pgcompile.model.model import Model
 from pgcompile.model.nets import ExternNetwork
 from pgcompile.syntax import tree
+from pgcompile.syntax.tree import names_in
 from pgcompile.vocabulary.families import families
 from pgcompile.vocabulary.family import Family
 from pgcompile.vocabulary.functions import FUNCTIONS
@@ -56,6 +58,7 @@ def read_family_use(call: tree.Call, bindings: tuple[tree.Binding, ...], model: 
     sound = _fill_defaults(call, family, found, sink, sound=sound)
     if not sound:
         return None
+    found = {n: _identity_as_one(expr, family.parameter(n).rank, bindings, model) for n, expr in found.items()}
     literal = {n: _literal_behind(expr, bindings, model.constants) for n, expr in found.items()}
     return FamilyUse(family, tuple((n, literal[n]) for n in names if n in literal), bindings)
 
@@ -167,6 +170,15 @@ def _fill_defaults(call: tree.Call, family: Family, found: dict[str, tree.Expr],
             )
             sound = False
     return sound
+
+
+def _identity_as_one(expr: tree.Expr, rank: int, bindings: tuple[tree.Binding, ...], model: Model) -> tree.Expr:
+    """`Normal(0, I)`: papers write the identity where a scale of one number for each entry is meant."""
+    known = {*model.variables, *model.tensors, *model.constants, *(n.id for b in bindings for n in b.names)}
+    if rank or "I" in known or "I" not in names_in(expr):
+        return expr
+    one: tree.Expr = substituted(expr, {"I": tree.Number("1")})
+    return one
 
 
 def _literal_behind(expr: tree.Expr, bindings: tuple[tree.Binding, ...], constants: dict[str, Fraction]) -> tree.Expr:

@@ -67,7 +67,7 @@ def read_ramp(name: str, expr: tree.Expr, model: Model, sink: Sink) -> None:
         expr.span,
         f"input {name} is given at call time, not here",
         help=f"for one that changes in training write `linear(0, 1, 1000)` ({', '.join(RAMPS)}: from, to, steps); "
-        "for one that does not use `const` or `param`",
+        f"for one that does not, `const {name} = ...` or `buffer {name} : ... = ...`; a `param` would be learned",
     )
 
 

@@ -104,10 +104,16 @@ _MISSING = frozenset(("PGC101", "PGC103", "PGC108", "PGC113", "PGC307", "PGC310"
 
 
 class Sink:
-    """Collects the diagnostics of one compile."""
+    """Collects the diagnostics of one compile.
 
-    def __init__(self, source: Source) -> None:
+    Args:
+        source: the program.
+        permanent: where faults go that are found once, whoever asks first; by default here.
+    """
+
+    def __init__(self, source: Source, permanent: "Sink | None" = None) -> None:
         self.source = source
+        self.permanent: Sink = permanent or self
         self._found: dict[tuple[str, Span, str], Diagnostic] = {}
         self.unread: set[str] = set()
         """Names whose declaration could not be read; that they are missing is no error of its own."""
@@ -130,6 +136,10 @@ class Sink:
                 return
         found = Diagnostic(code, span, message, self.source, tuple(reasons), help, tuple(related), tuple(edits))
         self._found.setdefault((code, span, message), found)
+
+    def quiet(self) -> "Sink":
+        """A sink of the same program that nobody reads, for a question whose faults are reported where they stand."""
+        return Sink(self.source, self.permanent)
 
     def absorb(self, other: "Sink") -> None:
         """Take over what another sink of the same program recorded."""

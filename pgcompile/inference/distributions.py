@@ -42,7 +42,7 @@ class Resolver:
 
     def quietly(self) -> "Resolver":
         """The same resolver with a sink of its own, for a look ahead that must not report."""
-        other = Resolver(self.model, Sink(self.sink.source))
+        other = Resolver(self.model, self.sink.quiet())
         other.pending, other._found, other.exact = self.pending, dict(self._found), self.exact
         return other
 
@@ -139,7 +139,7 @@ class Resolver:
         joint = self._resolve(expr.numerator)
         if joint is None:
             return None
-        head = head_variables(below, Sink(self.sink.source)) if isinstance(below, tree.Call) else None
+        head = head_variables(below, self.sink.quiet()) if isinstance(below, tree.Call) else None
         if (
             head is not None
             and not head[1]

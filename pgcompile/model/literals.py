@@ -188,11 +188,21 @@ def space(expr: tree.SpaceExpr, constants: Constants, sink: Sink) -> Space | Non
             "PGC311",
             expr.span,
             f"{expr.name} has one shape",
-            help=f"write {expr.name}[{', '.join(str(s) for g in sizes for s in g)}]",
+            help=_one_shape(kind, sizes),
         )
         return None
     shape = sizes[0] if sizes else ()
     return Space(kind.name, shape, categories) if _has_dimensions(kind, shape, expr, sink) else None
+
+
+def _one_shape(kind: SpaceKind, sizes: list[tuple[int, ...]]) -> str:
+    """The one shape that two groups of sizes are meant as: of choices, their number stands before their values."""
+    shape = [size for group in sizes for size in group]
+    if kind.event_rank != 1:
+        return f"write {kind.name}[{', '.join(map(str, shape))}]"
+    values, *count = shape
+    written = ", ".join(map(str, (*count, values)))
+    return f"{'x'.join(map(str, count))} of {values} values each are {kind.name}[{written}]"
 
 
 def _report_unknown_space(expr: tree.SpaceExpr, sink: Sink) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pgcompile.diagnostics import Sink, Span
+from pgcompile.diagnostics import Span
 from pgcompile.inference.circles import circle_of
 from pgcompile.inference.mixtures import components
 from pgcompile.model.distributions import Distribution
@@ -163,7 +163,7 @@ def _is_baseline(whole: "Objectives", expr: tree.Expr | None, over: Distribution
         return False
     if not _is_apart(whole, expr, {n for factor in whole.model.factors for n in learnables_of(factor, whole.model)}):
         return False
-    quiet = Typer(whole.model, Sink(whole.sink.source))
+    quiet = Typer(whole.model, whole.sink.quiet())
     scope = Scope("", {v: whole.space(v) for v in names_in(expr) if v in whole.model.variables})
     typed = quiet.typed(expr, scope)
     if typed is not None and typed.shape:

@@ -62,7 +62,7 @@ class Moments:
         if found is None:
             return None
         scope = Scope("", {v: Typed(space) for v, space in self.model.spaces.items()})
-        typer = Typer(self.model, Sink(self.sink.source))
+        typer = Typer(self.model, self.sink.quiet())
         shapes = {typed.shape for s in found if s.reduction and (typed := typer.typed(s.inner, scope)) is not None}
         if len(shapes) > 1 or (any(not s.reduction and depends(s.inner) for s in found) and shapes):
             return None
@@ -99,7 +99,7 @@ class Moments:
         def depends(part: tree.Expr) -> bool:
             return any(self.moves(atom.variable(name), env) for name in names_below(part, definition.bindings))
 
-        typer = Typer(self.model, Sink(self.sink.source))
+        typer = Typer(self.model, self.sink.quiet())
         known = {v: Typed(self.model.spaces[v]) for v in atom.factor.parents if v in self.model.spaces}
         scope = Scope("", {**known}, bind(definition.bindings, typer.sink))
         reader = self._reader(env, atom.renaming, definition.bindings, shape, depends, scope)
@@ -127,7 +127,7 @@ class Moments:
         scope: Scope | None = None,
     ) -> OneVariable:
         names = dict(mapping)
-        typer = Typer(self.model, Sink(self.sink.source))
+        typer = Typer(self.model, self.sink.quiet())
         inside = scope or Scope("", {v: Typed(space) for v, space in self.model.spaces.items()})
 
         def symbol(expr: tree.Expr) -> Symbol | None:

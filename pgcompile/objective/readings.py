@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from pgcompile.diagnostics import Sink
 from pgcompile.model.distributions import Distribution
 from pgcompile.model.factors import base_name
 from pgcompile.model.variable import Variable
@@ -45,7 +44,7 @@ def _options(whole: "Objectives", expr: tree.Expr) -> list[tuple[Distribution, i
     for node in tree.walk(expanded(whole, expr)):
         if isinstance(node, tree.Expectation) and node.over is not None:
             over = _quietly(whole, node.over)
-            read = read_options(node.options, whole.model.constants, Sink(whole.sink.source))
+            read = read_options(node.options, whole.model.constants, whole.sink.quiet())
             if over is not None and read is not None and read[1].relax is None:
                 found.append((over, *read))
     return found

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from fractions import Fraction
 
-from pgcompile.diagnostics import Sink, Span, nearest
+from pgcompile.diagnostics import InternalError, Sink, Span, nearest
 from pgcompile.inference.distributions import Resolver
 from pgcompile.model.factors import base_name
 from pgcompile.model.literals import evaluate
@@ -58,6 +58,8 @@ class Objectives:
             if term is not None and baselines_apart(self, term):
                 found[name] = term
                 note_readings(self, name, objective.expr)
+            elif not self.sink.has_errors:
+                raise InternalError(f"the objective {name} was left out without a report")
         return found
 
     # --- what the whole formula says about its bare names ---
@@ -141,7 +143,7 @@ class Objectives:
         """True if `mean(f)` is over the batch: f is one number a data point already."""
         if len(call.args) != 1 or evaluate(call.args[0].value, self.model.constants) is not None:
             return False
-        quiet = Typer(self.model, Sink(self.sink.source))
+        quiet = Typer(self.model, self.sink.quiet())
         names = names_in(call.args[0].value)
         scope = Scope("the objective", {v: self.space(v) for v in names if v in self.model.variables})
         typed = quiet.typed(call.args[0].value, scope)
@@ -180,7 +182,7 @@ class Objectives:
 
     def shape_of(self, expr: tree.Expr) -> tuple[int, ...] | None:
         """The event shape of an expression, None where it has faults: they are reported where it is used."""
-        typed = Typer(self.model, Sink(self.sink.source)).typed(expr, self._scope(expr))
+        typed = Typer(self.model, self.sink.quiet()).typed(expr, self._scope(expr))
         return None if typed is None else typed.shape
 
     def space(self, variable: str) -> Typed | None:

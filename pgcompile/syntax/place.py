@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 from lark import Token
 
@@ -87,6 +88,15 @@ class Place:
     def is_before(self, *types: str) -> bool:
         """True if the token before it is one of these."""
         return self.before is not None and self.before.type in types
+
+    def text_after(self) -> str:
+        """The tokens after it, with the gaps between them as one space each."""
+        rest = self.tokens[self.index + 1 :]
+        parts = [str(token) for token in rest[:1]]
+        for one, other in pairwise(rest):
+            gap = (other.start_pos or 0) > (one.end_pos or 0)
+            parts.append(f" {other}" if gap else str(other))
+        return "".join(parts)
 
     def replaced(self, text: str) -> tuple[Edit, ...]:
         """The edit that puts another text in the place of the token that does not fit."""

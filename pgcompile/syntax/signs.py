@@ -155,7 +155,9 @@ def semicolon(place: Place) -> Message | None:
     if place.opener is None:
         if any(t.type == "WHERE" for t in place.tokens[: place.index]):
             return Message("bindings of `where` are parted by commas", "write `,`", place.replaced(","))
-        return Message("a statement ends with its line, not with `;`", "start a new line", place.replaced("\n"))
+        rest = place.text_after()
+        how = f"start a new line: `{rest}`" if rest else "leave it out"
+        return Message("a statement ends with its line, not with `;`", how, place.replaced("\n"))
     return Message("`;` comes before the options of an expectation", "as in `E_{q(z|x); samples = 8}[...]`")
 
 

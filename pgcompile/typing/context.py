@@ -26,6 +26,9 @@ class TypingContext(Protocol):
     def typed(self, expr: tree.Expr, scope: Scope) -> Typed | None:
         """Type of an expression that has one value; several values are reported."""
 
+    def permanent(self) -> "TypingContext":
+        """The same, with reports where they are read."""
+
     def text(self, node: tree.Node) -> str:
         """A node as it is written, on one line."""
 

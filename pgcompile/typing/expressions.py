@@ -83,6 +83,10 @@ class Typer:
             raise InternalError(f"no type rule for {type(expr).__name__}")
         return rule(self, expr, scope)
 
+    def permanent(self) -> "Typer":
+        """The same, with reports where they are read: what is typed once is not typed again for its faults."""
+        return self if self.sink.permanent is self.sink else Typer(self.model, self.sink.permanent)
+
     def text(self, node: tree.Node) -> str:
         """A node as it is written, on one line."""
         return " ".join(self.sink.source.snippet(node.span).split())

@@ -7,7 +7,7 @@ from pgcompile.syntax import tree
 from pgcompile.typing.context import TypingContext
 from pgcompile.typing.scope import Scope
 from pgcompile.vocabulary.layers import show
-from pgcompile.vocabulary.spaces import Space
+from pgcompile.vocabulary.spaces import KINDS, Space
 
 
 def type_of_index(typer: TypingContext, expr: tree.Index, scope: Scope) -> Typed | None:
@@ -38,7 +38,10 @@ def type_of_index(typer: TypingContext, expr: tree.Index, scope: Scope) -> Typed
                     f"index `{typer.text(base)}` by one entry of it, as in `{typer.text(index)}[0]`",
                 )
             lead = at.shape
-    kind = "unit_interval" if value.space.kind in ("simplex", "one_hot") else value.space.kind
+    kind = value.space.kind
+    if KINDS[kind].event_rank > len(shape) - len(indices):
+        # Entries of a simplex are shares, those of a matrix are numbers.
+        kind = "unit_interval" if kind in ("simplex", "one_hot") else "real"
     categories = value.space.categories if kind == "category" else None
     return Typed(Space(kind, (*lead, *shape[len(indices) :]), categories))
 

@@ -34,7 +34,7 @@ def read_arguments(layer: Layer, stage: tree.Expr, typer: TypingContext) -> dict
                 "PGC311",
                 argument.span,
                 f"{layer.name} takes {len(positional)} arguments at most: {', '.join(positional) or 'none'}",
-                help="leave this one out",
+                help=_list_help(layer, given, typer) or "leave this one out",
             )
             return None
         name = argument.name or positional[index]
@@ -158,3 +158,11 @@ def _read(layer: Layer, parameter: LayerParameter, argument: tree.Argument, type
         help=f"write {kind.wanted}",
     )
     return None
+
+
+def _list_help(layer: Layer, given: tuple[tree.Argument, ...], typer: TypingContext) -> str | None:
+    """`Unflatten([64, 7, 7])` for `Unflatten(64, 7, 7)`: sizes of one shape that stand side by side."""
+    numbers = [evaluate(a.value, typer.model.constants) for a in given]
+    if layer.name not in ("Unflatten", "LayerNorm") or any(a.name for a in given) or None in numbers:
+        return None
+    return f"write `{layer.name}([{', '.join(typer.text(a.value) for a in given)}])`"

@@ -25,7 +25,7 @@ from pgcompile.vocabulary.spaces import Space
 
 
 def apply(typer: TypingContext, call: tree.Call, values: list[Typed]) -> Result:
-    """Type of `net(values)`; sizes the net on its first call.
+    """Type of `net(values)`; sizes the net on its first call, whose faults are reported whoever asks.
 
     Args:
         typer: of the model.
@@ -52,7 +52,7 @@ def apply(typer: TypingContext, call: tree.Call, values: list[Typed]) -> Result:
     spaces = tuple(value.space for value in values)
     if net.input_spaces is None:
         net.input_spaces, net.first_call = spaces, call.span
-        net.output = Sizing(typer, net, call.span).run(spaces)
+        net.output = Sizing(typer.permanent(), net, call.span).run(spaces)
     elif not _agrees(typer, net, net.input_spaces, call, spaces):
         return None
     return _passing(net.output, values)

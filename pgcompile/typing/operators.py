@@ -5,6 +5,7 @@ from fractions import Fraction
 from pgcompile.model.literals import evaluate
 from pgcompile.model.typed import Typed
 from pgcompile.syntax import tree
+from pgcompile.syntax.tree import names_in
 from pgcompile.typing.context import TypingContext
 from pgcompile.typing.number_kinds import KindRule, kind_of_power, kind_of_product, kind_of_quotient, kind_of_sum
 from pgcompile.typing.scope import Scope
@@ -117,4 +118,6 @@ def _elementwise(typer: TypingContext, operands: list[tree.Expr], scope: Scope, 
                 help=f"write one_hot({text}), or an entry of a table: `means[{text}]`",
             )
     space = Space(kind([v.space.kind for v in values], values), shape)
-    return Typed(space, differentiable=all(v.differentiable for v in values))
+    # A gradient passes where it passes to one of the operands that depend on something.
+    moving = [v for operand, v in zip(operands, values, strict=True) if names_in(operand) & scope.variables.keys()]
+    return Typed(space, differentiable=any(v.differentiable for v in moving or values))

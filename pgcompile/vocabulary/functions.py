@@ -164,7 +164,7 @@ _FUNCTIONS = (
     Function("transpose", "transpose", "transpose"),
     Function("inverse", "inverse", "square"),
     Function("cholesky", "cholesky", "square", codomain="lower_cholesky", domain="positive_definite"),
-    Function("diag", "diag_matrix", "diag"),
+    Function("diag", "diag_matrix", "diag", codomain=None),
     Function("outer", "outer", "outer"),
     Function("grad", "gradient", "gradient", latex=r"\nabla"),
     Function("jacobian", "jacobian", "jacobian"),

@@ -87,13 +87,23 @@ class SideResolver:
                 "PGC405",
                 expr.span,
                 f"{model.spelled} does not generate {shown(missing)}, which {guide.label} infers",
-                help=f"{expr.kind}[p || q] takes the model first and the approximate posterior second",
+                help=self._missing_prior(expr, model, guide, missing),
             )
         return not missing
 
+    def _missing_prior(
+        self, expr: tree.Functional, model: Distribution, guide: Distribution, missing: list[Variable]
+    ) -> str:
+        """The factor that is missing, or that the sides are the wrong way round."""
+        if {*guide.targets} >= {*model.targets} or not {*guide.targets} & {*model.targets}:
+            return f"{expr.kind}[p || q] takes the model first and the approximate posterior second"
+        name = model.atoms[0].factor.name
+        return f"define `{name}({missing[0]}) = Normal(0, 1)`, say, or take {missing[0]} out of {guide.label}"
+
     def _comparable(self, expr: tree.Functional, functional: Functional, sides: Bound) -> bool:
         left, right = sides[LEFT], sides[RIGHT]
-        if {*left.targets} == {*right.targets}:
+        scored_given = functional.name == "CE" and {*left.targets} <= {*right.parents}
+        if {*left.targets} == {*right.targets} or scored_given:
             if functional.infinite:
                 self._check_supports(expr, functional, sides)
             return True

@@ -49,7 +49,7 @@ def check_parameter(context: FamilyContext, parameter: Parameter, expr: tree.Exp
         check_literal(context, parameter, expr, value.literal)
         return
     _warn_of_squashed_logits(context, parameter, expr, value)
-    if not contains(parameter.constraint, value.space.kind):
+    if not contains(parameter.constraint, value.space.kind) and not _surely_inside(parameter, expr, value):
         _warn_of_values_outside(context, parameter, expr)
 
 
@@ -87,6 +87,21 @@ def _warn_of_squashed_logits(context: FamilyContext, parameter: Parameter, expr:
 
 
 # --- values outside the domain of a parameter ---
+
+
+def _surely_inside(parameter: Parameter, expr: tree.Expr, value: Typed) -> bool:
+    """True where the kind of an expression says too little to warn.
+
+    A sigmoid is never 0, and the sum of matrices that are positive definite is not known to be one.
+    """
+    computed = not isinstance(expr, tree.Name)
+    if parameter.constraint == "positive" and value.space.kind in ("unit_interval", "simplex"):
+        return computed
+    if parameter.rank < 2 or not computed:
+        return False
+    if isinstance(expr, tree.Call) and expr.name == "diag":
+        return contains("positive", value.space.kind)
+    return not isinstance(expr, tree.Call) or expr.name in FUNCTIONS
 
 
 def _warn_of_values_outside(context: FamilyContext, parameter: Parameter, expr: tree.Expr) -> None:

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+from pgcompile.model.literals import evaluate, flatten
 from pgcompile.typing.checks.context import FamilyContext
-from pgcompile.vocabulary.spaces import KINDS, Space, contains
+from pgcompile.vocabulary.spaces import KINDS, Space, contains, covers_support, is_countable
 
 _FAMILIES_FOR = {
     "real": "Normal",
@@ -83,6 +84,10 @@ def _warn_of_draws_outside(context: FamilyContext, space: Space) -> None:
     family, subject, support = context.family, context.factor.subject, context.family.support
     if contains(space.kind, support) or family.index_valued or family.name == "Delta":
         return
+    if covers_support(space.kind, support) and not is_countable(support):
+        return  # the end that the space lacks has no mass
+    if family.name == "Uniform" and _bounds_inside(context, space):
+        return
     better = _FAMILIES_FOR.get(space.kind)
     declare = f"declare `{subject} : {_of_kind(space, support)}`"
     context.sink.add(
@@ -92,6 +97,17 @@ def _warn_of_draws_outside(context: FamilyContext, space: Space) -> None:
         related=[(context.declared_at, f"{subject} is declared here")],
         help=f"use {better}, or {declare}" if better else declare,
     )
+
+
+def _bounds_inside(context: FamilyContext, space: Space) -> bool:
+    """True if the bounds of a uniform distribution are numbers inside the variable's space."""
+    use = context.factor.use
+    found = {} if use is None else {n: evaluate(e, context.model.constants) for n, e in use.parameters}
+    numbers = {n: flatten(value) for n, value in found.items() if value is not None}
+    if set(numbers) != {"low", "high"}:
+        return False
+    low, high = min(numbers["low"]), max(numbers["high"])
+    return low >= 0 and ((contains("nonnegative", space.kind) and space.kind != "unit_interval") or high <= 1)
 
 
 def _report_misfit(context: FamilyContext, space: Space) -> None:
