@@ -122,6 +122,11 @@ def _from_normal_or_uniform(base: D.Distribution, kinds: str, noise: Sequence[No
             return Drawn(_continuous_bernoulli(base.logits, first))
         case D.Distribution(), "uniform" if _has_icdf(base):
             return Drawn(base.icdf(first))
+        case D.TransformedDistribution(base_dist=D.Normal() as inner), "normal":
+            value = inner.loc + inner.scale * first
+            for transform in base.transforms:
+                value = transform(value)
+            return Drawn(value)
         case _:
             return None
 

@@ -1,6 +1,7 @@
 """Families by name, as `torch.distributions` has them; what torch lacks, or has with too few digits, is here."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -25,6 +26,8 @@ def family_of(name: str, found: dict[str, Any]) -> D.Distribution:
         return _VonMises(**found, validate_args=False)
     if name == "Delta":
         return _PointMass(found["v"], 0.0, validate_args=False)
+    if name in _TRANSFORMED:
+        return _TRANSFORMED[name](**found)
     if name == "ContinuousBernoulli":
         # torch's expansion around 1/2 is good to 1e-8 only at the ends of its default range.
         return D.ContinuousBernoulli(**found, lims=(0.5 - 1e-5, 0.5 + 1e-5), validate_args=False)
@@ -72,3 +75,76 @@ class _OnesOnly(D.Bernoulli):
     def log_prob(self, value: Tensor) -> Tensor:
         """log p as far as the value is one, else nothing."""
         return torch.where(value == 0, 0.0, value * super().log_prob(torch.ones_like(value)))
+
+
+def _logistic(loc: Tensor, scale: Tensor) -> D.Distribution:
+    uniform = D.Uniform(torch.zeros_like(loc), torch.ones_like(loc), validate_args=False)
+    logit = D.SigmoidTransform().inv
+    return D.TransformedDistribution(uniform, [logit, D.AffineTransform(loc, scale)], validate_args=False)
+
+
+def _logit_normal(loc: Tensor, scale: Tensor) -> D.Distribution:
+    return _WithMedian(D.Normal(loc, scale, validate_args=False), [D.SigmoidTransform()], validate_args=False)
+
+
+class _WithMedian(D.TransformedDistribution):
+    """A change of variables, whose median is that of its base."""
+
+    @property
+    def median(self) -> Tensor:
+        """The median."""
+        value: Tensor = self.base_dist.mean
+        for transform in self.transforms:
+            value = transform(value)
+        return value
+
+
+class _TruncatedNormal(D.Distribution):
+    """A normal distribution of which a part is left, by its distribution function."""
+
+    arg_constraints: dict[str, Any] = {}  # noqa: RUF012
+    has_rsample = True
+
+    def __init__(self, loc: Tensor, scale: Tensor, low: Tensor, high: Tensor) -> None:
+        self.whole = D.Normal(loc, scale, validate_args=False)
+        self.low, self.high = low, high
+        shape = torch.broadcast_shapes(self.whole.batch_shape, low.shape, high.shape)
+        super().__init__(shape, validate_args=False)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> D.Distribution:
+        """The same for more batch dimensions."""
+        given = (self.whole.loc, self.whole.scale, self.low, self.high)
+        return _TruncatedNormal(*(value.expand(batch_shape) for value in given))
+
+    @property
+    def mean(self) -> Tensor:
+        """By the densities at the ends."""
+        a, b = (self.whole.log_prob(end).exp() for end in (self.low, self.high))
+        shifted: Tensor = self.whole.loc + self.whole.variance * (a - b) / self._mass()
+        return shifted
+
+    def _mass(self) -> Tensor:
+        mass: Tensor = self.whole.cdf(self.high) - self.whole.cdf(self.low)
+        return mass
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The whole density over the mass between the bounds."""
+        inside = (value >= self.low) & (value <= self.high)
+        return torch.where(inside, self.whole.log_prob(value) - self._mass().log(), -math.inf)
+
+    def icdf(self, value: Tensor) -> Tensor:
+        """By that of the whole."""
+        found: Tensor = self.whole.icdf(self.whole.cdf(self.low) + value * self._mass())
+        return found
+
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
+        """Draws by the inverse distribution function."""
+        return self.icdf(torch.rand((*sample_shape, *self.batch_shape), dtype=torch.float64))
+
+
+_TRANSFORMED: dict[str, Callable[..., D.Distribution]] = {
+    "Logistic": _logistic,
+    "LogitNormal": _logit_normal,
+    "TruncatedNormal": _TruncatedNormal,
+}
+"""Families that torch has not, of what it has."""

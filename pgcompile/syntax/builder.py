@@ -89,8 +89,10 @@ def _name(token: Token) -> tree.Name:
 
 
 def _use(token: Token) -> tree.Name:
-    """A name where it is used: `f.inv` is the inverse of the flow f."""
+    """A name where it is used: `f.inv` is the inverse of the flow f, `nn.CELU` a layer of torch."""
     text = str(token)
+    if text.startswith("nn."):
+        return tree.Name(text, span=_place(token))
     if not text.endswith(".inv"):
         return _name(token)
     name = canonical_name(text.removesuffix(".inv"))

@@ -63,7 +63,7 @@ def _report_undeclared(typer: TypingContext, expr: tree.Name, scope: Scope) -> N
     known = {*scope.variables, *scope.bindings, *model.tensors, *model.variables, *model.constants}
     special = None
     if name == "I":
-        special = "write the identity with its size: eye(3)"
+        special = "write the identity: eye(3), with its size"
     elif name in FUNCTIONS:
         special = f"{name} is a function: write {name}(...) with its argument in brackets"
     elif name == "E":

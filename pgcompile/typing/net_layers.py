@@ -8,6 +8,7 @@ from pgcompile.model.typed import Typed
 from pgcompile.syntax import tree
 from pgcompile.typing.context import TypingContext
 from pgcompile.typing.layer_arguments import read_arguments
+from pgcompile.typing.torch_layers import SEQUENCE_LAYERS, TORCH, torch_layer
 from pgcompile.vocabulary.functions import FUNCTIONS
 from pgcompile.vocabulary.layers import ACTIVATIONS, LAYERS, Layer, LayerError, Value
 from pgcompile.vocabulary.spaces import Space
@@ -33,6 +34,8 @@ def size_layer(
     Returns:
         None after a report.
     """
+    if name.startswith(TORCH):
+        return torch_layer(stage, name, value, net, call, typer)
     layer = LAYERS.get(name)
     if layer is None:
         _report_unknown(stage, name, typer)
@@ -61,14 +64,24 @@ def size_layer(
 def _report_unknown(stage: tree.Expr, name: str, typer: TypingContext) -> None:
     """Report a stage that is no layer, with the nearest name that is one."""
     elementwise = (f for f in FUNCTIONS if FUNCTIONS[f].shape == "elementwise")
-    known = {*LAYERS, *typer.model.nets, "mlp", *elementwise}
+    known = set() if name in SEQUENCE_LAYERS else {*LAYERS, *typer.model.nets, "mlp", *elementwise}
     place = stage.name_span if isinstance(stage, tree.Call) else stage.span
     typer.sink.add(
         "PGC105",
         stage.span,
         f"there is no layer called {name}" if name else "this is not a layer",
-        **suggest(name, place, known, "layers are spelled as in torch.nn, such as Linear(64) or ReLU", SYNONYMS),
+        **suggest(name, place, known, _layer_help(name), SYNONYMS),
     )
+
+
+def _layer_help(name: str) -> str:
+    """How a layer of torch.nn that is no word of the language is written."""
+    if name in SEQUENCE_LAYERS:
+        cell = f", or write {name}Cell for one step" if f"{name}Cell" in LAYERS else ""
+        return f"{name} gives several results: declare `extern net f(x) -> real[64]`{cell}"
+    if name[:1].isupper():
+        return f"layers are spelled as in torch.nn; any other than those of the manual is `nn.{name}(...)`"
+    return "layers are spelled as in torch.nn, such as Linear(64) or ReLU"
 
 
 def _takes_kind(

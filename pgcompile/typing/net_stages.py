@@ -38,7 +38,12 @@ def is_expression(stage: tree.Expr, net: Net, typer: TypingContext) -> bool:
     match stage:
         case tree.Call(name, args):
             # `Dense(64)` is a layer that does not exist, not a function of the inputs.
-            layer = name in LAYERS or name in SYNONYMS or (name[:1].isupper() and name not in FUNCTIONS)
+            layer = (
+                name in LAYERS
+                or name in SYNONYMS
+                or name.startswith("nn.")
+                or (name[:1].isupper() and name not in FUNCTIONS)
+            )
             return not layer and (name not in typer.model.nets or bool(args))
         case tree.Name(id):
             return id in (net.inputs or ())

@@ -7,6 +7,7 @@ symbolic form; the function then stands in objectives, between expectations.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import NormalDist
 
 from pgcompile.vocabulary.spaces import contains
 
@@ -72,6 +73,19 @@ def _sigmoid(x: float) -> float:
 
 def _softplus(x: float) -> float:
     return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
+
+
+def _digamma(x: float) -> float:
+    """By its recurrence up to 10, and there by its expansion (Abramowitz & Stegun 6.3.18)."""
+    if x <= 0:
+        raise ValueError("digamma of what is not positive")
+    total = 0.0
+    while x < 10:
+        total -= 1 / x
+        x += 1
+    square = 1 / (x * x)
+    series = square * (1 / 12 - square * (1 / 120 - square * (1 / 252 - square * (1 / 240 - square / 132))))
+    return total + math.log(x) - 0.5 / x - series
 
 
 _EXP = Inverse("log v", "-log v")
@@ -143,8 +157,8 @@ _FUNCTIONS = (
     Function("one_hot", "one_hot", "one_hot", codomain="one_hot", domain="category"),
     Function("detach", "detach", codomain=None, fold=lambda x: x, symbol="Detach", of_terms=True),
     Function("lgamma", "lgamma", domain="positive", fold=math.lgamma, latex=r"\log\Gamma"),
-    Function("digamma", "digamma", domain="positive", latex=r"\psi"),
-    Function("erfinv", "erfinv"),
+    Function("digamma", "digamma", domain="positive", fold=_digamma, latex=r"\psi"),
+    Function("erfinv", "erfinv", fold=lambda x: NormalDist().inv_cdf((x + 1) / 2) / math.sqrt(2)),
     # Comparisons, written with their signs, and what chooses by them.
     *(Function(name, name, "compare", codomain="boolean", differentiable=False) for name in COMPARISONS),
     Function("where", "where", "where", codomain=None),

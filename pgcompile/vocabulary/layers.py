@@ -81,11 +81,17 @@ def _size(args: Arguments, name: str) -> int:
 
 
 def _pair(value: Value) -> tuple[int, int]:
-    if isinstance(value, tuple):
-        return value[0], value[-1]
+    first, *_, last = _sizes(value, 2)
+    return first, last
+
+
+def _sizes(value: Value, dims: int) -> tuple[int, ...]:
+    """A size for each of some dimensions; one number stands for all."""
+    if isinstance(value, tuple) and len(value) in (1, dims):
+        return value * dims if len(value) == 1 else value
     if isinstance(value, int):
-        return value, value
-    raise LayerError(f"expected a whole number or a pair of them, found `{value}`")
+        return (value,) * dims
+    raise LayerError(f"expected a whole number or {dims} of them, found `{value}`")
 
 
 def _need_rank(shape: Shape, rank: int, name: str, example: str) -> None:
@@ -105,17 +111,18 @@ def _linear(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None
     size = _size(args, "out_features")
     if not shape:
         raise LayerError("`Linear` takes a vector, here the input is a scalar", "declare the input as `real[1]`")
-    return (*shape[:-1], size), [(None, shape[-1]), (None, size), *_given((_BIAS, _SPECTRAL), args)]
+    return (*shape[:-1], size), [(None, shape[-1]), (None, size), *_given((_BIAS, _SPECTRAL, _WEIGHT_NORM), args)]
 
 
 def _convolution(dims: int, transpose: bool) -> Rule:
     name = f"Conv{'Transpose' if transpose else ''}{dims}d"
 
     def rule(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
-        _need_rank(shape, dims + 1, name, "channels, height, width" if dims == 2 else "channels, length")
+        _need_rank(shape, dims + 1, name, _PLACES[dims])
         channels = _size(args, "out_channels")
-        kernel, stride, padding, dilation = (_pair(args[k]) for k in ("kernel_size", "stride", "padding", "dilation"))
-        extra = _pair(args["output_padding"]) if transpose else (0, 0)
+        words = ("kernel_size", "stride", "padding", "dilation")
+        kernel, stride, padding, dilation = (_sizes(args[k], dims) for k in words)
+        extra = _sizes(args["output_padding"], dims) if transpose else (0,) * dims
         sizes = []
         for axis, size in enumerate(shape[1:]):
             window = dilation[axis] * (kernel[axis] - 1)
@@ -153,15 +160,16 @@ def _convolution_parameters(transpose: bool) -> tuple[LayerParameter, ...]:
         LayerParameter("groups", "size", 1),
         _BIAS,
         _SPECTRAL,
+        _WEIGHT_NORM,
     )
 
 
-def _pool(name: str) -> Rule:
+def _pool(name: str, dims: int) -> Rule:
     def rule(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
-        _need_rank(shape, 3, name, "channels, height, width")
-        kernel, padding = _pair(args["kernel_size"]), _pair(args["padding"])
-        stride = kernel if args["stride"] is None else _pair(args["stride"])
-        sizes = [(shape[1 + a] + 2 * padding[a] - kernel[a]) // stride[a] + 1 for a in range(2)]
+        _need_rank(shape, dims + 1, name, _PLACES[dims])
+        kernel, padding = _sizes(args["kernel_size"], dims), _sizes(args["padding"], dims)
+        stride = kernel if args["stride"] is None else _sizes(args["stride"], dims)
+        sizes = [(shape[1 + a] + 2 * padding[a] - kernel[a]) // stride[a] + 1 for a in range(dims)]
         if min(sizes) < 1:
             raise LayerError(f"`{name}` leaves nothing of an input of {show(shape)}", "use a smaller kernel")
         return (shape[0], *sizes), _given(_POOL, args)
@@ -255,8 +263,25 @@ def _pixel_shuffle(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str
     return (shape[0] // factor**2, shape[1] * factor, shape[2] * factor), [(None, factor)]
 
 
+def _rms_norm(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
+    _need_vector(shape, "RMSNorm")
+    return shape, [(None, shape[-1])]
+
+
+def _glu(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
+    _need_vector(shape, "GLU")
+    if shape[-1] % 2:
+        raise LayerError(
+            f"`GLU` halves its input, and {shape[-1]} is odd", f"make the layer before it {shape[-1] + 1} wide"
+        )
+    return (*shape[:-1], shape[-1] // 2), []
+
+
+_PLACES = {1: "channels, length", 2: "channels, height, width", 3: "channels, depth, height, width"}
+
 _BIAS = LayerParameter("bias", "flag", True)
 _SPECTRAL = LayerParameter("spectral_norm", "flag", False)  # Miyato et al. 2018
+_WEIGHT_NORM = LayerParameter("weight_norm", "flag", False)  # Salimans & Kingma 2016
 _EPS = LayerParameter("eps", "number", 1e-5)
 _NORM = (_EPS, LayerParameter("momentum", "number", 0.1), LayerParameter("affine", "flag", True))
 _POOL = (
@@ -269,14 +294,19 @@ _ALPHA = LayerParameter("alpha", "number", 1.0)
 _P = LayerParameter("p", "number", 0.5)
 
 _LAYERS = (
-    Layer("Linear", (LayerParameter("out_features", "size", required=True), _BIAS, _SPECTRAL), _linear),
+    Layer("Linear", (LayerParameter("out_features", "size", required=True), _BIAS, _SPECTRAL, _WEIGHT_NORM), _linear),
     Layer("Conv1d", _convolution_parameters(False), _convolution(1, False), batch_rank=1),
+    Layer("Conv3d", _convolution_parameters(False), _convolution(3, False), batch_rank=1),
+    Layer("ConvTranspose1d", _convolution_parameters(True), _convolution(1, True), batch_rank=1),
+    Layer("ConvTranspose3d", _convolution_parameters(True), _convolution(3, True), batch_rank=1),
     Layer("Conv2d", _convolution_parameters(False), _convolution(2, False), batch_rank=1),
     Layer("ConvTranspose2d", _convolution_parameters(True), _convolution(2, True), batch_rank=1),
     Layer("BatchNorm1d", _NORM, _batch_norm("BatchNorm1d", (1, 2)), batch_rank=1),
     Layer("BatchNorm2d", _NORM, _batch_norm("BatchNorm2d", (3,)), batch_rank=1),
     Layer("InstanceNorm2d", (_EPS,), _batch_norm("InstanceNorm2d", (3,)), batch_rank=1),
     Layer("LayerNorm", (_EPS,), _layer_norm),
+    Layer("RMSNorm", (), _rms_norm),
+    Layer("GLU", (), _glu),
     Layer("GroupNorm", (LayerParameter("num_groups", "size", required=True),), _group_norm, batch_rank=1),
     _elementwise("Dropout", _P, codomain=None, stochastic=True),
     Layer(
@@ -309,8 +339,11 @@ _LAYERS = (
     Layer("LogSoftmax", (), lambda shape, args: (shape, [("dim", -1)])),
     Layer("Flatten", (), _flatten, codomain=None),
     Layer("Unflatten", (LayerParameter("unflattened_size", "shape", required=True),), _unflatten, codomain=None),
-    Layer("MaxPool2d", _POOL, _pool("MaxPool2d"), codomain=None, batch_rank=1),
-    Layer("AvgPool2d", _POOL, _pool("AvgPool2d"), codomain=None, batch_rank=1),
+    Layer("MaxPool1d", _POOL, _pool("MaxPool1d", 1), codomain=None, batch_rank=1),
+    Layer("AvgPool1d", _POOL, _pool("AvgPool1d", 1), codomain=None, batch_rank=1),
+    Layer("MaxPool3d", _POOL, _pool("MaxPool3d", 3), codomain=None, batch_rank=1),
+    Layer("MaxPool2d", _POOL, _pool("MaxPool2d", 2), codomain=None, batch_rank=1),
+    Layer("AvgPool2d", _POOL, _pool("AvgPool2d", 2), codomain=None, batch_rank=1),
     Layer(
         "AdaptiveAvgPool2d",
         (LayerParameter("output_size", "pair", required=True),),

@@ -83,8 +83,6 @@ LAYERS = {
     "AvgPool": "AvgPool2d",
     "Reshape": "Unflatten",
     "View": "Unflatten",
-    "GRU": "GRUCell",
-    "LSTM": "LSTMCell",
     "MLP": "mlp",
     "LeakyRelu": "LeakyReLU",
 }

@@ -101,7 +101,10 @@ def test_warnings_are_issued_in_python() -> None:
         (SMALL.replace("loc(h), scale(h)", "loc(h) scale(h)"), "is a comma missing between `loc(h)` and `scale(h)`?"),
         (SMALL.replace("Linear(6)", "Linear(3, 6)"), "write Linear(6)"),
         (SMALL.replace("logits = dec(z)", "dec(z)"), "write logits = dec(z), or end dec with Sigmoid"),
-        (SMALL.replace("Normal(0, 1)", "Normal(0, I)"), "a scalar is expanded: write 1 for the identity"),
+        (
+            SMALL.replace("p(z) = Normal(0, 1)", "p(z) = MultivariateNormal(0, I)"),
+            "write the identity: eye(3), with its size",
+        ),
         ("x : real[16]\nnet f = Unflatten\np(y|x) = Normal(f(x), 1)", "write Unflatten((16, 4, 4))"),
     ],
 )

@@ -51,6 +51,17 @@ class Tilted:
         return np.expm1(self.logits * x) / np.expm1(self.logits)
 
 
+@dataclass(frozen=True)
+class Inverted:
+    """Kumaraswamy's distribution function, 1 - (1 - x^a)^b."""
+
+    a: float
+    b: float
+
+    def cdf(self, x: np.ndarray) -> np.ndarray:
+        return 1 - (1 - x**self.a) ** self.b
+
+
 def one(family: str, space: str, frozen: Any, support: tuple[float, float], *, discrete: bool = False) -> Law:
     return Law(family, space, ((itself, frozen),), discrete, support)
 
@@ -68,6 +79,11 @@ LAWS = [
     one("Uniform(-1, 3)", "real", st.uniform(-1, 4), (-1, 3)),
     one("VonMises(0.5, 3)", "real", st.vonmises(3, 0.5), (-np.pi, np.pi)),
     one("VonMises(0, 0.01)", "real", st.vonmises(0.01, 0), (-np.pi, np.pi)),
+    one("Logistic(0.5, 2)", "real", st.logistic(0.5, 2), (-80, 80)),
+    one("TruncatedNormal(0.5, 2, -1, 3)", "real", st.truncnorm(-0.75, 1.25, 0.5, 2), (-1, 3)),
+    one("Weibull(2, 1.5)", "positive", st.weibull_min(1.5, scale=2), (0, np.inf)),
+    one("Weibull(2, 0.8)", "positive", st.weibull_min(0.8, scale=2), (0, np.inf)),
+    one("Pareto(2, 3)", "positive", st.pareto(3, scale=2), (2, np.inf)),
     one("LogNormal(0.5, 0.7)", "positive", st.lognorm(0.7, scale=np.exp(0.5)), (0, np.inf)),
     one("Gamma(0.7, 2)", "positive", st.gamma(0.7, scale=0.5), (0, np.inf)),
     one("Gamma(5, 2)", "positive", st.gamma(5, scale=0.5), (0, np.inf)),
@@ -75,6 +91,8 @@ LAWS = [
     one("Exponential(2)", "nonnegative", st.expon(scale=0.5), (0, np.inf)),
     one("HalfNormal(2)", "nonnegative", st.halfnorm(scale=2), (0, np.inf)),
     one("Beta(2, 0.6)", "unit_interval", st.beta(2, 0.6), (0, 1)),
+    Law("LogitNormal(0.5, 0.7)", "unit_interval", ((logit, st.norm(0.5, 0.7)),), False, (0, 1)),
+    one("Kumaraswamy(2, 0.6)", "unit_interval", Inverted(2, 0.6), (0, 1)),
     one("ContinuousBernoulli(logits = 1.5)", "unit_interval", Tilted(1.5), (0, 1)),
     one("ContinuousBernoulli(logits = -4)", "unit_interval", Tilted(-4.0), (0, 1)),
     # logit(x) is logistic around logits / temperature.

@@ -13,6 +13,14 @@ CASES = {
     "Linear": [("real[5]", "Linear(7)"), ("real[3, 5]", "Linear(7, bias = false)")],
     "Conv1d": [("real[4, 9]", "Conv1d(6, 3, stride = 2, padding = 1)")],
     "Conv2d": [(IMAGE, "Conv2d(6, 3)"), (IMAGE, "Conv2d(8, (3, 2), stride = (2, 1), padding = (1, 0), groups = 2)")],
+    "Conv3d": [("real[2, 5, 6, 4]", "Conv3d(3, (3, 2, 1), padding = (1, 0, 0))")],
+    "ConvTranspose1d": [("real[4, 9]", "ConvTranspose1d(6, 4, stride = 2, padding = 1)")],
+    "ConvTranspose3d": [("real[2, 3, 4, 5]", "ConvTranspose3d(3, 2, stride = 2)")],
+    "MaxPool1d": [("real[4, 9]", "MaxPool1d(2)")],
+    "AvgPool1d": [("real[4, 9]", "AvgPool1d(3, stride = 2)")],
+    "MaxPool3d": [("real[2, 5, 6, 4]", "MaxPool3d(2)")],
+    "RMSNorm": [("real[5]", "RMSNorm"), ("real[3, 5]", "RMSNorm")],
+    "GLU": [("real[6]", "GLU"), ("real[3, 6]", "GLU")],
     "ConvTranspose2d": [
         (IMAGE, "ConvTranspose2d(6, 4, stride = 2, padding = 1)"),
         (IMAGE, "ConvTranspose2d(6, 3, 2, 1, 1)"),
@@ -173,3 +181,47 @@ def test_an_extern_net_is_checked_against_its_declaration() -> None:
 
     with pytest.raises(ValueError, match=r"loc is declared with the event shape \[2\], the net gives \[1\]"):
         compiled(EXTERN).Model(encoder=Wrong(), p_x_given_z=Likelihood())
+
+
+TORCH = [
+    ("real[6]", "nn.CELU(alpha = 2)"),
+    ("real[6]", "nn.Linear(6, 4)"),
+    (IMAGE, "nn.Conv2d(4, 3, 3, padding = 1)"),
+    (IMAGE, "nn.Conv2d(4, 3, [3, 1], padding = same)"),
+    ("real[5, 6]", "nn.TransformerEncoderLayer(6, 2, 12, 0, batch_first = true)"),
+    (IMAGE, "MaxPool2d(2) >> nn.Dropout2d(0.1)"),
+    (IMAGE, "nn.PixelUnshuffle(2)"),
+    (IMAGE, "nn.ZeroPad2d([1, 1, 1, 1]) >> nn.LocalResponseNorm(2)"),
+]
+
+
+@pytest.mark.parametrize(("space", "stage"), TORCH, ids=[stage for _, stage in TORCH])
+def test_a_layer_of_torch_by_its_own_name(space: str, stage: str) -> None:
+    test_inferred_sizes_are_torchs(stage, space, stage)
+
+
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        ("nn.GRU(6, 4)", "gives several results"),
+        ("nn.Foo", "torch.nn has no layer called Foo"),
+        ("nn.Sequential", "torch.nn has no layer called Sequential"),
+        ("nn.MSELoss", "torch.nn has no layer called MSELoss"),
+        ("nn.Linear(5, 4)", "does not take an input of [6]"),
+        ("nn.Linear(99999999999, 1)", "is no argument of nn.Linear"),
+        ("nn.Linear(x, 1)", "does not take an input of [6]"),
+        ("GRU(3)", "there is no layer called GRU"),
+    ],
+)
+def test_what_is_said_of_layers_of_torch(stage: str, message: str) -> None:
+    found = pgc.check(f"x : real[6]\nnet f = {stage}\no = sum(f(x))\n")
+    assert any(message in d.message for d in found), found
+
+
+def test_weights_are_normalised() -> None:
+    model = compiled("x : real[6]\nnet f = Linear(4, weight_norm = true)\no = sum(f(x))\nminimize o\n").Model()
+    assert nn.utils.parametrize.is_parametrized(model.f)
+    x = torch.randn(3, 6)
+    direction = model.f.parametrizations.weight
+    weight = direction.original0 * direction.original1 / direction.original1.norm(dim=1, keepdim=True)
+    torch.testing.assert_close(model.o(x=x), (x @ weight.mT + model.f.bias).sum(-1))

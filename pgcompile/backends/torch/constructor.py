@@ -60,11 +60,18 @@ def _module(segment: ModuleSegment) -> str:
     return layers[0] if len(layers) == 1 else f"nn.Sequential({', '.join(layers)})"
 
 
+_NORMS = ("weight_norm", "spectral_norm")
+"""Options of layers that are parametrisations of their weight."""
+
+
 def _layer(use: LayerUse) -> str:
-    given = [(name, value) for name, value in use.arguments if name != "spectral_norm"]
+    given = [(name, value) for name, value in use.arguments if name not in _NORMS]
     arguments = [f"{name}={_value(value)}" if name else _value(value) for name, value in given]
     made = f"nn.{use.layer.name}({', '.join(arguments)})"
-    return f"nn.utils.parametrizations.spectral_norm({made})" if len(given) < len(use.arguments) else made
+    for name in _NORMS:
+        if (name, True) in use.arguments:
+            made = f"nn.utils.parametrizations.{name}({made})"
+    return made
 
 
 def _value(value: Value) -> str:

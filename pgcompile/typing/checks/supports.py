@@ -86,7 +86,7 @@ def _warn_of_draws_outside(context: FamilyContext, space: Space) -> None:
         return
     if covers_support(space.kind, support) and not is_countable(support):
         return  # the end that the space lacks has no mass
-    if family.name == "Uniform" and _bounds_inside(context, space):
+    if family.name in ("Uniform", "TruncatedNormal") and _bounds_inside(context, space):
         return
     better = _FAMILIES_FOR.get(space.kind)
     declare = f"declare `{subject} : {_of_kind(space, support)}`"
@@ -104,7 +104,7 @@ def _bounds_inside(context: FamilyContext, space: Space) -> bool:
     use = context.factor.use
     found = {} if use is None else {n: evaluate(e, context.model.constants) for n, e in use.parameters}
     numbers = {n: flatten(value) for n, value in found.items() if value is not None}
-    if set(numbers) != {"low", "high"}:
+    if not {"low", "high"} <= set(numbers):
         return False
     low, high = min(numbers["low"]), max(numbers["high"])
     return low >= 0 and ((contains("nonnegative", space.kind) and space.kind != "unit_interval") or high <= 1)

@@ -1,0 +1,132 @@
+"""Distributions of families that torch does not have, written to be copied into emitted modules."""
+
+import torch
+import torch.distributions as D
+from torch import Tensor
+
+
+class Logistic(D.Distribution):
+    """A logistic distribution."""
+
+    arg_constraints = {}  # noqa: RUF012
+    has_rsample = True
+
+    def __init__(self, loc: Tensor, scale: Tensor, validate_args=None) -> None:
+        self.loc, self.scale = D.utils.broadcast_all(loc, scale)
+        super().__init__(self.loc.shape, validate_args=False)
+
+    def expand(self, batch_shape, _instance=None):
+        """The same for more batch dimensions."""
+        return Logistic(self.loc.expand(batch_shape), self.scale.expand(batch_shape))
+
+    @property
+    def mean(self) -> Tensor:
+        """Its location."""
+        return self.loc
+
+    @property
+    def variance(self) -> Tensor:
+        """(pi scale)^2 / 3."""
+        return 3.289868133696453 * self.scale.square()
+
+    def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+        """Draws, pathwise."""
+        shape = self._extended_shape(torch.Size(sample_shape))
+        return self.icdf(torch.rand(shape, dtype=self.loc.dtype, device=self.loc.device))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """-z - 2 softplus(-z) - log scale."""
+        z = (value - self.loc) / self.scale
+        return -z - 2 * torch.nn.functional.softplus(-z) - self.scale.log()
+
+    def cdf(self, value: Tensor) -> Tensor:
+        """The share of draws below a value."""
+        return torch.sigmoid((value - self.loc) / self.scale)
+
+    def icdf(self, value: Tensor) -> Tensor:
+        """The value below which a share of the draws lies."""
+        kind = torch.finfo(value.dtype)
+        u = value.clamp(kind.tiny, 1 - kind.eps)
+        return self.loc + self.scale * (u.log() - torch.log1p(-u))
+
+    def entropy(self) -> Tensor:
+        """log scale + 2."""
+        return self.scale.log() + 2
+
+
+class LogitNormal(D.Distribution):
+    """The sigmoid of a normal variable."""
+
+    arg_constraints = {}  # noqa: RUF012
+    has_rsample = True
+
+    def __init__(self, loc: Tensor, scale: Tensor, validate_args=None) -> None:
+        self.loc, self.scale = D.utils.broadcast_all(loc, scale)
+        super().__init__(self.loc.shape, validate_args=False)
+
+    def expand(self, batch_shape, _instance=None):
+        """The same for more batch dimensions."""
+        return LogitNormal(self.loc.expand(batch_shape), self.scale.expand(batch_shape))
+
+    @property
+    def median(self) -> Tensor:
+        """The sigmoid of the location; the mean has no formula."""
+        return torch.sigmoid(self.loc)
+
+    def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+        """Draws, pathwise."""
+        shape = self._extended_shape(torch.Size(sample_shape))
+        noise = torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device)
+        kind = torch.finfo(self.loc.dtype)
+        return torch.sigmoid(self.loc + self.scale * noise).clamp(kind.tiny, 1 - kind.eps)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The density of the logit, and the slope of the logit."""
+        z = (torch.logit(value) - self.loc) / self.scale
+        density = -0.5 * z.square() - self.scale.log() - 0.9189385332046727
+        return density - value.log() - torch.log1p(-value)
+
+
+class TruncatedNormal(D.Distribution):
+    """A normal distribution between two bounds."""
+
+    arg_constraints = {}  # noqa: RUF012
+    has_rsample = True
+
+    def __init__(self, loc: Tensor, scale: Tensor, low: Tensor, high: Tensor, validate_args=None) -> None:
+        self.loc, self.scale, self.low, self.high = D.utils.broadcast_all(loc, scale, low, high)
+        self.below, self.above = (self._share(end) for end in (self.low, self.high))
+        super().__init__(self.loc.shape, validate_args=False)
+
+    def _share(self, value: Tensor) -> Tensor:
+        return torch.erf((value - self.loc) / self.scale / 2**0.5)
+
+    def expand(self, batch_shape, _instance=None):
+        """The same for more batch dimensions."""
+        given = (self.loc, self.scale, self.low, self.high)
+        return TruncatedNormal(*(value.expand(batch_shape) for value in given))
+
+    @property
+    def mean(self) -> Tensor:
+        """The location, shifted by the slopes at the bounds."""
+        a, b = ((end - self.loc) / self.scale for end in (self.low, self.high))
+        slopes = torch.exp(-0.5 * a.square()) - torch.exp(-0.5 * b.square())
+        return self.loc + self.scale * slopes * 0.7978845608028654 / (self.above - self.below)
+
+    def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+        """Draws, pathwise."""
+        shape = self._extended_shape(torch.Size(sample_shape))
+        return self.icdf(torch.rand(shape, dtype=self.loc.dtype, device=self.loc.device))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The density of the normal over the share between the bounds."""
+        z = (value - self.loc) / self.scale
+        density = -0.5 * z.square() - self.scale.log() - 0.9189385332046727
+        inside = (value >= self.low) & (value <= self.high)
+        return torch.where(inside, density - (0.5 * (self.above - self.below)).log(), -torch.inf)
+
+    def icdf(self, value: Tensor) -> Tensor:
+        """The value below which a share of the draws lies."""
+        share = self.below + value * (self.above - self.below)
+        drawn = self.loc + self.scale * 2**0.5 * torch.erfinv(share)
+        return torch.minimum(torch.maximum(drawn, self.low), self.high)
