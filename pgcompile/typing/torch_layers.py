@@ -11,7 +11,7 @@ from pgcompile.model.nets import LayerUse
 from pgcompile.model.typed import Typed
 from pgcompile.syntax import tree
 from pgcompile.typing.context import TypingContext
-from pgcompile.vocabulary.layers import Layer, Value, show
+from pgcompile.vocabulary.layers import LAYERS, Layer, Value, show
 from pgcompile.vocabulary.spaces import Space
 
 TORCH = "nn."
@@ -70,7 +70,9 @@ def torch_layer(
             f"`{typer.text(stage)}` does not take an input of {show(value.shape)}",
             related=[(call, f"{net} is called here")],
             reasons=[f"torch says: {said}"],
-            help=f"its arguments are torch's own: {word}{_signature(made)}",
+            help=f"write `{typer.text(stage).removeprefix(TORCH)}`, whose input is found here"
+            if word in LAYERS
+            else f"its arguments are torch's own: {word}{_signature(made)}",
         )
         return None
     if not isinstance(result, torch.Tensor) or result.shape[:1] != (2,):
