@@ -47,7 +47,9 @@ class Analysis:
         """The objectives after every rule. Loads sympy."""
         from pgcompile.objective.rewrite import rewrite
 
-        return {name: rewrite(term, self.model, self.sink, name) for name, term in self.objectives.items()}
+        named: dict[str, tuple[Term, Rewritten]] = {}
+        found = self.objectives.items()
+        return {name: rewrite(term, self.model, self.sink, name, named=named) for name, term in found}
 
     def raise_errors(self) -> None:
         """Raise `CompileError` if the program has errors."""

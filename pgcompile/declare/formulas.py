@@ -53,8 +53,41 @@ def define_parts(names: tuple[tree.Name, ...], right: tree.Expr, state: Declarat
         state.model.variables.setdefault(name.id, name.span)
 
 
+MAX_CHAIN = 50
+"""How deep formulas may be made of one another."""
+
+
+def _cut_chains(state: DeclarationPass) -> None:
+    """Report and leave out formulas that are made of others too deep down; a ring is reported where it is used."""
+    depths: dict[str, int] = {}
+    for root in state.formulas:
+        pending, opened = [root], set[str]()
+        while pending:
+            name = pending[-1]
+            below = [n for n in names_in(state.formulas[name][0]) if n in state.formulas and n not in opened]
+            unknown = [n for n in below if n not in depths]
+            if name not in opened and name not in depths and unknown:
+                opened.add(name)
+                pending += unknown
+                continue
+            pending.pop()
+            opened.discard(name)
+            uses = (n for n in names_in(state.formulas[name][0]) if n in depths and n != name)
+            depths.setdefault(name, 1 + max((depths[n] for n in uses), default=0))
+    for name, depth in depths.items():
+        if depth > MAX_CHAIN:
+            _, span = state.formulas.pop(name)
+            state.sink.add(
+                "PGC003",
+                span,
+                f"{name} is made of formulas that are more than {MAX_CHAIN} deep",
+                help="write some of them out",
+            )
+
+
 def settle_formulas(state: DeclarationPass) -> None:
     """`name = expr` is a deterministic variable if the model uses the name as one, else an objective."""
+    _cut_chains(state)
     _count_scored_variables(state)
     _count_vectors(state)
     left = dict(state.formulas)

@@ -21,18 +21,16 @@ class Shapes:
     """
 
     state: DeclarationPass
-    _open: set[str] = field(default_factory=set)
-    _looked_at: set[str] = field(default_factory=set)
+    _vectors: dict[str, bool] = field(default_factory=dict)
+    _plain: dict[str, bool] = field(default_factory=dict)
 
     def is_vector(self, name: str) -> bool:
         """True if a formula speaks of variables and nets only, and is not a number."""
-        if name in self._open:
-            return False
-        self._open.add(name)
-        expr, _ = self.state.formulas[name]
-        found = self.is_plain(expr) and not self._is_number(expr)
-        self._open.discard(name)
-        return found
+        if name not in self._vectors:
+            self._vectors[name] = False  # a ring is none; it is reported where it is used
+            expr, _ = self.state.formulas[name]
+            self._vectors[name] = self.is_plain(expr) and not self._is_number(expr)
+        return self._vectors[name]
 
     def is_plain(self, expr: tree.Expr) -> bool:
         """True if no distribution and no objective is in an expression."""
@@ -59,12 +57,10 @@ class Shapes:
 
     def _is_plain_name(self, name: str) -> bool:
         """True if a formula is plain; a ring of formulas is an objective's, where it is reported."""
-        if name in self._looked_at:
-            return False
-        self._looked_at.add(name)
-        found = self.is_plain(self.state.formulas[name][0])
-        self._looked_at.discard(name)
-        return found
+        if name not in self._plain:
+            self._plain[name] = False
+            self._plain[name] = self.is_plain(self.state.formulas[name][0])
+        return self._plain[name]
 
     def _is_number(self, expr: tree.Expr) -> bool:
         """True if the value of an expression may be one number."""
@@ -98,6 +94,6 @@ class Shapes:
             return not model.tensors[name].space.shape
         if name in model.spaces:
             return not model.spaces[name].shape
-        if name in self.state.formulas and name not in self._open:
+        if name in self.state.formulas:
             return not self.is_vector(name)
         return True

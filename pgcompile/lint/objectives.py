@@ -1,6 +1,7 @@
 """Remarks on objectives: signs, unsampled latents, densities without a logarithm."""
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 
 from pgcompile.diagnostics import NOWHERE, Sink
 from pgcompile.lint.adversarial import remark_players
@@ -17,6 +18,9 @@ from pgcompile.objective.terms import Term, atoms_in, signed, walk
 from pgcompile.syntax import tree
 from pgcompile.syntax.tree import calls_in, names_in
 from pgcompile.vocabulary.functions import COMPARISONS, FUNCTIONS
+
+MANY_TERMS = 10_000
+"""As many summands of an objective are looked at: names that are doubled again and again stand for more."""
 
 STEPS_WHY = "its slope is zero wherever it has one"
 _STEPS = frozenset(function.name for function in FUNCTIONS.values() if not function.differentiable)
@@ -50,7 +54,7 @@ def remark(program: tree.Program, model: Model, objectives: Mapping[str, Term], 
 
 def parts(term: Term, sign: int = 1) -> Iterator[tuple[int, Term]]:
     """The summands of an objective with their signs, those of its expectations too."""
-    for s, inner in signed(term, sign):
+    for s, inner in islice(signed(term, sign), MANY_TERMS):
         if isinstance(inner, terms.Expectation):
             yield from parts(inner.body, s)
         else:

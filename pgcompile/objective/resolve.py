@@ -1,5 +1,6 @@
 """Objectives resolved against the model: which distribution each name means, which draw each variable comes from."""
 
+from collections.abc import Hashable
 from dataclasses import replace
 from fractions import Fraction
 
@@ -28,6 +29,9 @@ from pgcompile.vocabulary.functions import FUNCTIONS
 from pgcompile.vocabulary.layers import show
 from pgcompile.vocabulary.synonyms import FORMULAS
 
+MAX_DEPTH = 50
+"""How deep objectives may name each other."""
+
 
 def resolve_objectives(model: Model, resolver: Resolver, sink: Sink) -> dict[str, Term]:
     """Every objective of the model as a term; those with faults are reported and left out."""
@@ -48,6 +52,7 @@ class Objectives:
         self.functionals = Functionals(self)
         self.contexts: dict[str, Context] = {}
         self.pool: dict[Draw, Draw] = {}
+        self.referred: dict[tuple[str, Env, tuple[Hashable, ...]], Term | None] = {}
 
     def all(self) -> dict[str, Term]:
         found: dict[str, Term] = {}
@@ -199,10 +204,21 @@ class Objectives:
             ring = [*self.open[self.open.index(expr.id) :], expr.id]
             self.sink.add("PGC406", expr.span, f"{expr.id} is defined in terms of itself", reasons=[" -> ".join(ring)])
             return None
-        self.open.append(expr.id)
-        own = replace(context_of(self, expr.id), repetition=context.repetition)
-        inner = self.term(self.model.objectives[expr.id].expr, env, own)
-        self.open.pop()
+        if len(self.open) > MAX_DEPTH:
+            self.sink.add(
+                "PGC406",
+                expr.span,
+                f"objectives name each other more than {MAX_DEPTH} deep",
+                help="write some of them out",
+            )
+            return None
+        key = (expr.id, env, context.repetition)
+        if key not in self.referred:
+            self.open.append(expr.id)
+            own = replace(context_of(self, expr.id), repetition=context.repetition)
+            self.referred[key] = self.term(self.model.objectives[expr.id].expr, env, own)
+            self.open.pop()
+        inner = self.referred[key]
         return inner and terms.Reference(expr.id, inner)
 
     # --- densities ---

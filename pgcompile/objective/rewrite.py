@@ -28,13 +28,15 @@ from pgcompile.objective.rules.record import record_refusals, record_sampling
 from pgcompile.objective.rules.registry import EXPECTATION_RULES
 from pgcompile.objective.rules.rule import Site, apply_rule
 from pgcompile.objective.rules.shared_flows import divergence_of_bases
-from pgcompile.objective.rules.state import Rewriting
+from pgcompile.objective.rules.state import Named, Rewriting
 from pgcompile.objective.terms import Draw, Term
 from pgcompile.vocabulary.functionals import functionals
 from pgcompile.vocabulary.functions import FUNCTIONS
 
 
-def rewrite(term: Term, model: Model, sink: Sink, name: str, *, closed: bool = True) -> Rewritten:
+def rewrite(
+    term: Term, model: Model, sink: Sink, name: str, *, closed: bool = True, named: Named | None = None
+) -> Rewritten:
     """Apply every rule to an objective; notes about what had to be sampled go to the sink.
 
     Args:
@@ -43,8 +45,9 @@ def rewrite(term: Term, model: Model, sink: Sink, name: str, *, closed: bool = T
         sink: for notes.
         name: of the objective.
         closed: whether expectations that are known are taken; without them everything is sampled, to measure by.
+        named: objectives that were rewritten already, by their names, each with its term.
     """
-    state = Rewriting(model, sink, name, closed)
+    state = Rewriting(model, sink, name, closed, {} if named is None else named)
     expr = hoist_score_terms(_expectations(state, _collect(_formula(state, term))))
     directions = {line.direction for line in model.optimise if line.objective == name}
     if directions:
@@ -126,8 +129,17 @@ def _of_bases(state: Rewriting, term: terms.Divergence) -> Expr | None:
 
 def _reference(state: Rewriting, name: str, inner: Term) -> Expr:
     """A named objective keeps its name as a value, unless taking it apart gives a better closed form."""
+    if id(inner) not in state.referred:
+        state.referred[id(inner)] = _referred(state, name, inner)
+    return state.referred[id(inner)]
+
+
+def _referred(state: Rewriting, name: str, inner: Term) -> Expr:
+    known, value = state.named.get(name, (None, None))
     sink = Sink(state.sink.source)
-    value = rewrite(inner, state.model, sink, name, closed=state.closed)
+    if value is None or known is not inner:
+        value = rewrite(inner, state.model, sink, name, closed=state.closed, named=state.named)
+        state.named[name] = inner, value
     partial = any(
         (isinstance(leaf, ClosedLeaf) and leaf.kind in ("CE", "H"))
         or (isinstance(leaf, LogDensityLeaf) and is_own(leaf))

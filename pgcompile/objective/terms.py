@@ -310,7 +310,15 @@ def draws_of(term: "Term") -> list[Draw]:
 
 
 def walk(term: Term) -> Iterator[Term]:
-    """A term and every term in it."""
+    """A term and every term in it; an objective that is named several times is gone through once."""
+    return _walk(term, set())
+
+
+def _walk(term: Term, seen: set[int]) -> Iterator[Term]:
+    if isinstance(term, Reference):
+        if id(term.term) in seen:
+            return
+        seen.add(id(term.term))
     yield term
     inner: Iterable[Term] = ()
     match term:
@@ -323,24 +331,25 @@ def walk(term: Term) -> Iterator[Term]:
         case Expectation(_, body) | Reference(_, body):
             inner = (body,)
     for item in inner:
-        yield from walk(item)
+        yield from _walk(item, seen)
 
 
-def signed(term: Term, sign: int = 1) -> "list[tuple[int, Term]]":
-    """The terms of a sum with their signs, through references and constant factors."""
+def signed(term: Term, sign: int = 1) -> "Iterator[tuple[int, Term]]":
+    """The terms of a sum with their signs, through references and constant factors; they may be very many."""
     match term:
         case Add(items):
-            return [pair for s, item in items for pair in signed(item, sign * s)]
+            for s, item in items:
+                yield from signed(item, sign * s)
         case Reference(_, inner):
-            return signed(inner, sign)
+            yield from signed(inner, sign)
         case Multiply(factors):
             rest = [f for f in factors if not isinstance(f, Constant | Pointwise)]
             constants = [f.value for f in factors if isinstance(f, Constant)]
             for value in constants:
                 sign = -sign if value < 0 else sign
-            return signed(rest[0], sign) if len(rest) == 1 else [(sign, term)]
+            yield from signed(rest[0], sign) if len(rest) == 1 else [(sign, term)]
         case _:
-            return [(sign, term)]
+            yield sign, term
 
 
 def every_atom(distribution: Distribution) -> list[FactorInstance]:

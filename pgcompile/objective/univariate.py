@@ -4,7 +4,7 @@ What does not depend on the variable becomes a symbol: a tensor that is computed
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import sympy
@@ -88,6 +88,7 @@ class OneVariable:
     depends: Callable[[tree.Expr], bool]
     symbol: Callable[[tree.Expr], Symbol | None]
     bindings: tuple[tree.Binding, ...] = ()
+    _named: dict[str, Expr | None] = field(default_factory=dict)
 
     def formula(self, expr: tree.Expr) -> Expr | None:
         """The expression in terms of `X`, or None where it is not an elementwise formula of it."""
@@ -127,6 +128,12 @@ class OneVariable:
         return None if any(part is None for part in found) else made(*found)
 
     def _name(self, name: str) -> Expr | None:
+        """What a name stands for, looked at once however often it is used."""
+        if name not in self._named:
+            self._named[name] = self._meaning(name)
+        return self._named[name]
+
+    def _meaning(self, name: str) -> Expr | None:
         bound = {n.id: b for b in self.bindings if len(b.names) == 1 for n in b.names}
         if name in bound:
             inside = tuple(b for b in self.bindings if b is not bound[name])

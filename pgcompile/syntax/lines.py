@@ -17,6 +17,7 @@ from pgcompile.syntax.tree import Comment
 
 MAX_CHARACTERS = 4_000_000
 MAX_NESTING = 100
+MAX_DIGITS = 400
 
 _OPENING = {"LPAR": "RPAR", "LSQB": "RSQB", "LBRACE": "RBRACE"}
 _CLOSING = {"RPAR": "(", "RSQB": "[", "RBRACE": "{"}
@@ -276,6 +277,14 @@ def _is_differential(tokens: list[Token], index: int) -> bool:
 def _report_unknown(line: Line, sink: Sink) -> bool:
     """Characters of no formula: one report for a statement, then it is dropped."""
     for index, token in enumerate(line.tokens):
+        if token.type == "NUMBER" and len(token) > MAX_DIGITS:
+            sink.add(
+                "PGC002",
+                span_of(token),
+                f"this number has {len(token):,} digits; the limit is {MAX_DIGITS}",
+                help="write it with an exponent, as in 1e30",
+            )
+            return True
         if token.type == "UNKNOWN" or _is_misplaced(line.tokens, index):
             if not line.broken:
                 report_character(token, sink)

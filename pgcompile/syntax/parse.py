@@ -6,6 +6,7 @@ from lark.exceptions import VisitError
 from pgcompile.diagnostics import Sink, Span
 from pgcompile.syntax import tree
 from pgcompile.syntax.builder import NameError_, OperatorError
+from pgcompile.syntax.depth import MAX_DEPTH, too_deep
 from pgcompile.syntax.foreign import double_equals, foreign_tail, foreign_word
 from pgcompile.syntax.grammar import parser
 from pgcompile.syntax.lines import Line, declared_names, split
@@ -51,7 +52,10 @@ def _parse_line(line: Line, sink: Sink) -> tree.Statement | None:
         for token in line.tokens:
             state.feed_token(token)
         result: tree.Statement = state.feed_token(Token.new_borrow_pos("$END", "", line.tokens[-1]))
-        return result
+        deep = too_deep(result)
+        if deep is None:
+            return result
+        sink.add("PGC003", deep, f"this is nested more than {MAX_DEPTH} deep", help="name some of its parts")
     except UnexpectedInput as error:
         at_end = getattr(error, "token", token).type == "$END"
         message = syntax_message(line.tokens, None if at_end else token, set(state.accepts()))

@@ -11,9 +11,9 @@ from pgcompile.diagnostics import Sink, Span
 from pgcompile.model.factors import FactorInstance
 from pgcompile.model.literals import evaluate
 from pgcompile.model.model import Model
-from pgcompile.objective.derivation import Step
+from pgcompile.objective.derivation import Rewritten, Step
 from pgcompile.objective.leaves import Leaf, ParameterUse, label_of
-from pgcompile.objective.terms import Draw, Env
+from pgcompile.objective.terms import Draw, Env, Term
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.symbols import Facts
 
@@ -36,6 +36,10 @@ class Refusal:
     note: bool = False
 
 
+Named = dict[str, tuple[Term, "Rewritten"]]
+"""Rewritten objectives by their names, each with its term."""
+
+
 @dataclass
 class Rewriting:
     """One objective on its way.
@@ -45,12 +49,17 @@ class Rewriting:
         sink: for notes.
         name: of the objective.
         closed: whether expectations that are known are taken.
+        named: objectives that were rewritten already.
     """
 
     model: Model
     sink: Sink
     name: str
     closed: bool = True
+    named: "Named" = field(default_factory=dict)
+    referred: dict[int, Expr] = field(default_factory=dict)
+    """What each objective that it names became, by the identity of its term."""
+
     leaves: dict[Symbol, Leaf] = field(default_factory=dict)
     draws: dict[Symbol, Draw] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
