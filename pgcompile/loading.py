@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from pgcompile.compiled import Compiled
 
 _CLASS = "__pgc_class__"
+_DEAD: list[str] = []
+"""Modules without a class. The next load pops them: garbage is collected while others go through `sys.modules`."""
+
 _STATE_AFTER = 2
 """The place of the state in what `object.__reduce_ex__` gives."""
 
@@ -20,9 +23,12 @@ _STATE_AFTER = 2
 def load(program: "Compiled") -> type[Any]:
     """The class of a program's emitted text, in a module of its own.
 
-    The module stands in `sys.modules` as long as the class lives: `torch.compile` imports the modules of the functions
-    that it traces. Its name is no other's, so that a second compile of the same text does not see it.
+    The module stands in `sys.modules` as long as the class lives, and until another is loaded: `torch.compile` imports
+    the modules of the functions that it traces. Its name is no other's, so that a second compile of the same text does
+    not see it.
     """
+    while _DEAD:
+        sys.modules.pop(_DEAD.pop(), None)
     digest = hashlib.sha256(program.source.encode()).hexdigest()[:12]
     filename = f"<pgcompile {program.class_name} {digest}>"
     linecache.cache[filename] = (len(program.source), None, program.source.splitlines(keepends=True), filename)
@@ -34,7 +40,7 @@ def load(program: "Compiled") -> type[Any]:
     found: type[Any] = module.__dict__.pop(program.class_name)
     module.__dict__[_CLASS] = weakref.ref(found)
     sys.modules[module.__name__] = module
-    weakref.finalize(found, sys.modules.pop, module.__name__, None)
+    weakref.finalize(found, _DEAD.append, module.__name__)
     found.__reduce_ex__ = _reduced  # type: ignore[assignment]
     return found
 

@@ -182,11 +182,11 @@ SINE = Rule("sine", "the characteristic function of a Normal is known", _matches
 
 def test_a_family_that_torch_lacks_costs_one_file(tmp_path: Path) -> None:
     copy = copied(tmp_path)
-    copy.write("pgcompile/vocabulary/families/logistic.py", LOGISTIC)
+    copy.write("pgcompile/vocabulary/families/plain_logistic.py", LOGISTIC.replace("Logistic", "PlainLogistic"))
     assert len(copy.touched) == 1
     copy.run(
-        "program = verified('x, z : real[2]\\nnet f = Linear(2)\\nnet g = Linear(2)\\np(z) = Logistic(0, 1)\\n'"
-        "'p(x|z) = Logistic(f(z), 0.5)\\nq(z|x) = Logistic(g(x), 2)\\n'"
+        "program = verified('x, z : real[2]\\nnet f = Linear(2)\\nnet g = Linear(2)\\np(z) = PlainLogistic(0, 1)\\n'"
+        "'p(x|z) = PlainLogistic(f(z), 0.5)\\nq(z|x) = PlainLogistic(g(x), 2)\\n'"
         "'elbo = E_{q(z|x)}[log p(x|z)] - KL[q(z|x) || p(z)]\\nmaximize elbo using Adam(lr = 0.1)')\n"
         "import torch\n"
         "density = program.Model().factor('p(z)')().log_prob(torch.zeros(2))\n"

@@ -32,7 +32,8 @@ class Logistic(D.Distribution):
     def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
         """Draws, pathwise."""
         shape = self._extended_shape(torch.Size(sample_shape))
-        return self.icdf(torch.rand(shape, dtype=self.loc.dtype, device=self.loc.device))
+        uniform = torch.rand_like(self.loc.expand(shape))
+        return self.icdf(uniform)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """-z - 2 softplus(-z) - log scale."""
@@ -78,7 +79,8 @@ class LogitNormal(D.Distribution):
         shape = self._extended_shape(torch.Size(sample_shape))
         noise = torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device)
         kind = torch.finfo(self.loc.dtype)
-        return torch.sigmoid(self.loc + self.scale * noise).clamp(kind.tiny, 1 - kind.eps)
+        drawn = torch.sigmoid(self.loc + self.scale * noise)
+        return drawn.clamp(kind.tiny, 1 - kind.eps)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The density of the logit, and the slope of the logit."""
@@ -93,8 +95,9 @@ class TruncatedNormal(D.Distribution):
     arg_constraints = {}  # noqa: RUF012
     has_rsample = True
 
-    def __init__(self, loc: Tensor, scale: Tensor, low: Tensor, high: Tensor, validate_args=None) -> None:
-        self.loc, self.scale, self.low, self.high = D.utils.broadcast_all(loc, scale, low, high)
+    def __init__(self, loc, scale, low, high, validate_args=None) -> None:
+        wide = D.utils.broadcast_all(loc, scale, low, high)
+        self.loc, self.scale, self.low, self.high = wide
         self.below, self.above = (self._share(end) for end in (self.low, self.high))
         super().__init__(self.loc.shape, validate_args=False)
 
@@ -111,19 +114,22 @@ class TruncatedNormal(D.Distribution):
         """The location, shifted by the slopes at the bounds."""
         a, b = ((end - self.loc) / self.scale for end in (self.low, self.high))
         slopes = torch.exp(-0.5 * a.square()) - torch.exp(-0.5 * b.square())
-        return self.loc + self.scale * slopes * 0.7978845608028654 / (self.above - self.below)
+        share = self.above - self.below
+        return self.loc + self.scale * slopes * 0.7978845608028654 / share
 
     def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
         """Draws, pathwise."""
         shape = self._extended_shape(torch.Size(sample_shape))
-        return self.icdf(torch.rand(shape, dtype=self.loc.dtype, device=self.loc.device))
+        uniform = torch.rand_like(self.loc.expand(shape))
+        return self.icdf(uniform)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The density of the normal over the share between the bounds."""
         z = (value - self.loc) / self.scale
         density = -0.5 * z.square() - self.scale.log() - 0.9189385332046727
         inside = (value >= self.low) & (value <= self.high)
-        return torch.where(inside, density - (0.5 * (self.above - self.below)).log(), -torch.inf)
+        share = 0.5 * (self.above - self.below)
+        return torch.where(inside, density - share.log(), -torch.inf)
 
     def icdf(self, value: Tensor) -> Tensor:
         """The value below which a share of the draws lies."""

@@ -29,7 +29,9 @@ def too_deep(statement: tree.Node) -> Span | None:
             pending += [(child, False) for child in below if id(child) not in depths and id(child) not in open_names]
             continue
         open_names.discard(id(node))
-        depths[id(node)] = 1 + max((depths.get(id(child), 0) for child in below), default=0)
+        # Sums over variables are walked, not entered: they may be as many as there are variables.
+        own = 0 if isinstance(node, tree.Integral) else 1
+        depths[id(node)] = own + max((depths.get(id(child), 0) for child in below), default=0)
         if depths[id(node)] > MAX_DEPTH + 4:  # a statement, its right side, a binding and an argument stand around
             return node.span
     return None
