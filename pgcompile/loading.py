@@ -46,7 +46,7 @@ def load(program: "Compiled") -> type[Any]:
 
 
 def _reduced(self: Any, protocol: Any) -> tuple[Any, ...]:
-    """What pickles and copies are made of: the program's text, which is compiled again where the class is not known."""
+    """The parts of pickles and copies: the program's text, which is compiled again where the class is not known."""
     program: Compiled = type(self).pgc_program
     state = object.__reduce_ex__(self, protocol)[_STATE_AFTER]
     name = type(self).__module__

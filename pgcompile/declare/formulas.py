@@ -54,7 +54,7 @@ def define_parts(names: tuple[tree.Name, ...], right: tree.Expr, state: Declarat
 
 
 MAX_CHAIN = 50
-"""How deep formulas may be made of one another."""
+"""The most levels of formulas that are made of one another."""
 
 
 def _cut_chains(state: DeclarationPass) -> None:

@@ -14,7 +14,7 @@ _ENTRY_BY_ENTRY = ("elementwise", "binary", "clamp", "compare", "where")
 
 @dataclass
 class Shapes:
-    """What can be said of the shapes of a program's formulas before its spaces are known.
+    """Judges the shapes of a program's formulas before its spaces are known.
 
     Args:
         state: the declarations so far.

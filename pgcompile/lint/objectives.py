@@ -17,12 +17,11 @@ from pgcompile.objective.dependence import closure, mentioned
 from pgcompile.objective.terms import Term, atoms_in, signed, walk
 from pgcompile.syntax import tree
 from pgcompile.syntax.tree import calls_in, names_in
-from pgcompile.vocabulary.functions import COMPARISONS, FUNCTIONS
+from pgcompile.vocabulary.functions import COMPARISONS, FUNCTIONS, STEPS_WHY
 
 MANY_TERMS = 10_000
 """As many summands of an objective are looked at: names that are doubled again and again stand for more."""
 
-STEPS_WHY = "its slope is zero wherever it has one"
 _STEPS = frozenset(function.name for function in FUNCTIONS.values() if not function.differentiable)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from pgcompile.model.dependence import formula_parents
+from pgcompile.model.distributions import Distribution
 from pgcompile.model.model import Model
 from pgcompile.model.variable import Variable, variables
 from pgcompile.objective import terms
@@ -31,13 +32,19 @@ def variables_in(expr: tree.Expr, model: Model) -> tuple[Variable, ...]:
     return variables(name for name in sorted(names_in(expr)) if name in model.variables or name in model.deterministic)
 
 
+def pointwise_variables(
+    expr: tree.Expr, densities: Iterable[tuple[tree.Expr, Distribution]], model: Model
+) -> tuple[Variable, ...]:
+    """The variables of an expression, and of the densities that its derivatives hold."""
+    scored = (v for _, density in densities for v in (*density.targets, *density.parents))
+    return tuple(dict.fromkeys((*variables_in(expr, model), *scored)))
+
+
 def mentioned(term: Term, model: Model) -> list[Place]:
     """The variables that a term speaks of itself, without the terms inside it."""
     match term:
         case terms.Pointwise(expr, env, _, densities):
-            found = dict.fromkeys(variables_in(expr, model))
-            found.update(dict.fromkeys(v for _, d in densities for v in (*d.targets, *d.parents)))
-            return [(v, env) for v in found]
+            return [(v, env) for v in pointwise_variables(expr, densities, model)]
         case terms.LogDensity(distribution, env):
             return [(v, env) for v in (*distribution.targets, *distribution.parents)]
         case terms.Expectation(draw):

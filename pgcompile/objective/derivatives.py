@@ -21,36 +21,16 @@ def is_derivative(node: tree.Node) -> bool:
     return FUNCTIONS[node.name].shape in ("gradient", "jacobian")
 
 
-def outside_derivatives(expr: tree.Expr) -> Iterator[tree.Node]:
+def outside_derivatives(whole: "Objectives", expr: tree.Expr) -> Iterator[tree.Node]:
     """Every node of an expression but the logarithms of densities that are differentiated."""
     pending: list[tuple[tree.Node, bool]] = [(expr, False)]
     while pending:
         node, inside = pending.pop()
         inside = inside or is_derivative(node)
-        if inside and isinstance(node, tree.Log):
-            operand = node.operand
-            if any(isinstance(n, tree.Expectation | tree.Functional) for n in tree.walk(operand)):
-                yield from tree.walk(operand)
-            elif not _may_be_density(operand):
-                pending.append((operand, inside))
+        if inside and isinstance(node, tree.Log) and is_density(whole, node.operand):
             continue
         yield node
         pending += [(child, inside) for child in tree.children(node)]
-
-
-def _may_be_density(expr: tree.Expr) -> bool:
-    """True if an operand of a logarithm looks like a density: a name, a call, or a product of such."""
-    match expr:
-        case tree.Name():
-            return True
-        case tree.Call(name=name, given=given):
-            return given is not None or name not in FUNCTIONS
-        case tree.Product(factors):
-            return all(_may_be_density(f) for f in factors)
-        case tree.Integral() | tree.Rename():
-            return True
-        case _:
-            return False
 
 
 def densities_in(whole: "Objectives", expr: tree.Expr, env: Env) -> tuple[tuple[tree.Expr, Distribution], ...] | None:

@@ -30,7 +30,7 @@ from pgcompile.vocabulary.layers import show
 from pgcompile.vocabulary.synonyms import FORMULAS
 
 MAX_DEPTH = 50
-"""How deep objectives may name each other."""
+"""The most levels of objectives that name each other."""
 
 
 def resolve_objectives(model: Model, resolver: Resolver, sink: Sink) -> dict[str, Term]:
@@ -123,7 +123,7 @@ class Objectives:
 
     def is_plain(self, expr: tree.Expr) -> bool:
         """True if an expression speaks of variables and nets only."""
-        for node in outside_derivatives(expr):
+        for node in outside_derivatives(self, expr):
             match node:
                 case tree.Expectation() | tree.Functional() | tree.Integral() | tree.Rename():
                     return False

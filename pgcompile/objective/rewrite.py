@@ -7,7 +7,7 @@ from pgcompile.diagnostics import Sink
 from pgcompile.inference.algebra import order_atoms
 from pgcompile.model.model import Model
 from pgcompile.objective import terms
-from pgcompile.objective.dependence import observed_variables, variables_in
+from pgcompile.objective.dependence import observed_variables, pointwise_variables
 from pgcompile.objective.derivation import Rewritten
 from pgcompile.objective.leaves import (
     AggregateLeaf,
@@ -73,9 +73,8 @@ def _formula(state: Rewriting, term: Term) -> Expr:
             return Rational(value.numerator, value.denominator)
         case terms.Pointwise(expr, env, text, densities):
             with state.at(expr.span):
-                names = dict.fromkeys(variables_in(expr, state.model))
-                names.update(dict.fromkeys(v for _, d in densities for v in (*d.targets, *d.parents)))
-                return state.symbol(PointwiseLeaf(expr, env, text, tuple(names), densities))
+                names = pointwise_variables(expr, densities, state.model)
+                return state.symbol(PointwiseLeaf(expr, env, text, names, densities))
         case terms.LogDensity(distribution, env, span):
             with state.at(span):
                 return log_product(state, distribution, env)

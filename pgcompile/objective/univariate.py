@@ -128,7 +128,7 @@ class OneVariable:
         return None if any(part is None for part in found) else made(*found)
 
     def _name(self, name: str) -> Expr | None:
-        """What a name stands for, looked at once however often it is used."""
+        """The formula of a name, looked at once however often it is used."""
         if name not in self._named:
             self._named[name] = self._meaning(name)
         return self._named[name]

@@ -47,7 +47,7 @@ class Builder:
         axes: tuple[Axis, ...] | None = None,
         fresh: object = None,
     ) -> Value:
-        """The value of an operation, the same for equal computations.
+        """The value of an operation, the same for equal computations; the axes of its arguments are lined up.
 
         Args:
             op: a name of `OPERATIONS`.
@@ -239,11 +239,6 @@ class Builder:
         raised = [self.raise_rank(value, rank) for value in values]
         axes = merge_axes(tuple(raised))
         return [self.insert_axes(value, axes) for value in raised]
-
-    def align_axes(self, a: Value, b: Value) -> tuple[Value, Value]:
-        """Two values whose draw axes line up; their event dimensions are left alone."""
-        axes = merge_axes((a, b))
-        return self.insert_axes(a, axes), self.insert_axes(b, axes)
 
     # --- reductions ---
 

@@ -82,7 +82,7 @@ class ModuleAttributes:
             return builder.argument(name, shape, batched=False)
         self.parameters.setdefault(name, tensor)
         raw = builder.attribute(attribute_name(tensor), shape)
-        if tensor.kind == "param" and tensor.space.kind == "lower_triangular":
+        if is_triangular(tensor):
             # What stands above the diagonal starts at zero, and so gets no gradient that could move it.
             return builder.name(builder.make("tril", (raw,), shape=shape), name)
         if not is_mapped(tensor):
@@ -99,6 +99,11 @@ class ModuleAttributes:
 def is_mapped(tensor: TensorValue) -> bool:
     """True if a parameter is stored as free numbers and mapped into its space."""
     return tensor.kind == "param" and tensor.space.kind in UNCONSTRAINED
+
+
+def is_triangular(tensor: TensorValue) -> bool:
+    """True if a parameter is stored as it is, with zeros above its diagonal."""
+    return tensor.kind == "param" and tensor.space.kind == "lower_triangular"
 
 
 def attribute_name(tensor: TensorValue) -> str:

@@ -5,8 +5,8 @@ import torch.distributions as D
 from torch import Tensor
 
 
-class Logistic(D.Distribution):
-    """A logistic distribution."""
+class LocationScale(D.Distribution):
+    """A distribution of a location and a scale."""
 
     arg_constraints = {}  # noqa: RUF012
     has_rsample = True
@@ -17,7 +17,11 @@ class Logistic(D.Distribution):
 
     def expand(self, batch_shape, _instance=None):
         """The same for more batch dimensions."""
-        return Logistic(self.loc.expand(batch_shape), self.scale.expand(batch_shape))
+        return type(self)(self.loc.expand(batch_shape), self.scale.expand(batch_shape))
+
+
+class Logistic(LocationScale):
+    """A logistic distribution."""
 
     @property
     def mean(self) -> Tensor:
@@ -55,19 +59,8 @@ class Logistic(D.Distribution):
         return self.scale.log() + 2
 
 
-class LogitNormal(D.Distribution):
+class LogitNormal(LocationScale):
     """The sigmoid of a normal variable."""
-
-    arg_constraints = {}  # noqa: RUF012
-    has_rsample = True
-
-    def __init__(self, loc: Tensor, scale: Tensor, validate_args=None) -> None:
-        self.loc, self.scale = D.utils.broadcast_all(loc, scale)
-        super().__init__(self.loc.shape, validate_args=False)
-
-    def expand(self, batch_shape, _instance=None):
-        """The same for more batch dimensions."""
-        return LogitNormal(self.loc.expand(batch_shape), self.scale.expand(batch_shape))
 
     @property
     def median(self) -> Tensor:

@@ -1,4 +1,4 @@
-"""How deep a statement is nested: what goes through it afterwards calls itself once a level."""
+"""The depth of a statement, which is bounded: what goes through it afterwards calls itself once a level."""
 
 from pgcompile.diagnostics import Span
 from pgcompile.syntax import tree

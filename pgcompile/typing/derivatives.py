@@ -4,6 +4,7 @@ from pgcompile.model.typed import Typed
 from pgcompile.syntax import tree
 from pgcompile.typing.context import TypingContext
 from pgcompile.typing.scope import Scope
+from pgcompile.vocabulary.functions import STEPS_WHY
 from pgcompile.vocabulary.layers import show
 from pgcompile.vocabulary.spaces import Space, is_countable
 
@@ -36,7 +37,7 @@ def type_of_derivative(typer: TypingContext, expr: tree.Call, scope: Scope) -> T
             "W111",
             value.span,
             f"no gradient passes through `{typer.text(value)}`",
-            reasons=["its slope is zero wherever it has one"],
+            reasons=[STEPS_WHY],
             help="use a smooth function",
         )
     if expr.name == "grad":

@@ -75,7 +75,7 @@ def _report_unknown(stage: tree.Expr, name: str, typer: TypingContext) -> None:
 
 
 def _layer_help(name: str) -> str:
-    """How a layer of torch.nn that is no word of the language is written."""
+    """The help for a layer of torch.nn that is no word of the language."""
     if name in SEQUENCE_LAYERS:
         cell = f", or write {name}Cell for one step" if f"{name}Cell" in LAYERS else ""
         return f"{name} gives several results: declare `extern net f(x) -> real[64]`{cell}"

@@ -29,7 +29,7 @@ _REFUSALS = (
     KeyError,
     ZeroDivisionError,
 )
-"""What the constructors and methods of torch's layers raise of arguments and inputs that do not fit."""
+"""The exceptions of torch's layers for arguments and inputs that do not fit."""
 
 _WORDS: dict[str, Value] = {"true": True, "false": False, "True": True, "False": False, "none": None, "None": None}
 _LARGEST = 100_000_000
@@ -128,7 +128,7 @@ def _arguments(stage: tree.Expr, name: str, typer: TypingContext) -> list[tuple[
 
 
 def _value(expr: tree.Expr, typer: TypingContext) -> tuple[bool, Value]:
-    """Whether an expression is a value known at compile time, and the value."""
+    """True and the value of an expression that is known at compile time; False and None of any other."""
     number = evaluate(expr, typer.model.constants)
     if isinstance(number, Fraction):
         size = int(number) if number.denominator == 1 else float(number)

@@ -104,6 +104,9 @@ COMPARISONS = {
 }
 """The functions that are written between their arguments, with their signs; their values are 0 and 1."""
 
+STEPS_WHY = "its slope is zero wherever it has one"
+"""The reason that no gradient passes through a function that is not differentiable."""
+
 _FUNCTIONS = (
     Function(
         "exp", "exp", codomain="positive", fold=math.exp, symbol="sympy.exp", of_terms=True, inverse=_EXP, latex=r"\exp"
@@ -206,12 +209,10 @@ def result_kind(function: Function, kinds: list[str]) -> str:
             return "positive" if contains("positive", first) else "nonnegative"
         case "square":
             return "positive" if contains("positive", first) else "nonnegative"
-        case "sum" | "mean":
+        case "sum" | "mean" | "reshape" | "sort":
             return next((k for k in ("positive", "nonnegative") if contains(k, first)), "real")
         case "detach":
             return first
-        case "reshape" | "sort":
-            return next((k for k in ("positive", "nonnegative") if contains(k, first)), "real")
         case "max":
             return next((k for k in ("positive", "nonnegative") if any(contains(k, x) for x in kinds)), "real")
         case _:

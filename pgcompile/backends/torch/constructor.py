@@ -9,7 +9,14 @@ from pgcompile.diagnostics import InternalError
 from pgcompile.model.nets import ExternNetwork, LayerUse, ModuleSegment, Net
 from pgcompile.model.tensors import TensorValue
 from pgcompile.plan.methods.description import ModulePlan
-from pgcompile.plan.module_attributes import ModuleAttributes, attribute_name, initial_numbers, initialiser, is_mapped
+from pgcompile.plan.module_attributes import (
+    ModuleAttributes,
+    attribute_name,
+    initial_numbers,
+    initialiser,
+    is_mapped,
+    is_triangular,
+)
 from pgcompile.plan.origin import Origin
 from pgcompile.vocabulary.initialisers import INITIALISERS
 from pgcompile.vocabulary.layers import Value
@@ -84,9 +91,8 @@ def initial_lines(tensors: ModuleAttributes, rename: Callable[[str], str]) -> li
     for tensor in tensors.parameters.values():
         name = rename(attribute_name(tensor))
         value = _initial(tensor, tensors)
-        if tensor.kind == "param" and tensor.space.kind == "lower_triangular":
-            value += ".tril()"
         if tensor.kind == "param":
+            value += ".tril()" if is_triangular(tensor) else ""
             made = statement(f"self.{name} = nn.Parameter({value})")
         else:
             made = statement(f'self.register_buffer("{name}", {value})')

@@ -43,7 +43,7 @@ def divergence_of_bases(term: Divergence, model: Model) -> Divergence | None:
 
 
 def _context(use: FlowUse, atom: FactorInstance, env: Env, model: Model) -> object:
-    """What a flow is conditioned on: its arguments, and where their variables come from."""
+    """The context of a flow: its arguments, and where their variables come from."""
     named = {v.name for expr in (*use.arguments, *(b.value for b in use.bindings)) for v in variables_in(expr, model)}
     places = tuple(sorted((name, atom.variable(name), env.get(atom.variable(name)) is None) for name in named))
     draws = tuple(env.get(place[1]) for place in places)

@@ -58,7 +58,7 @@ class Rewriting:
     closed: bool = True
     named: "Named" = field(default_factory=dict)
     referred: dict[int, Expr] = field(default_factory=dict)
-    """What each objective that it names became, by the identity of its term."""
+    """The formula of each objective that it names, by the identity of its term."""
 
     leaves: dict[Symbol, Leaf] = field(default_factory=dict)
     draws: dict[Symbol, Draw] = field(default_factory=dict)

@@ -47,7 +47,7 @@ def penalty(lowering: "FactorLowering", term: Discrepancy, first: Value, second:
     net = lowering.model.nets[term.settings.kernel]
     assert isinstance(net, Net) and net.segments is not None and isinstance(net.segments[0], ModuleSegment)
     module = lowering.tensors.module(net.segments[0])
-    first, second = build.align_axes(first, second)
+    first, second = build.align_all([first, second])  # points of one shape
     one = build.make("select", (first,), (first.rank, *(0 for _ in first.shape)), shape=()) if first.rank else first
     along = build.make("rand_like", (one,), shape=(), fresh=term.label)
     between = build.make("special", (first, second, along), ("interpolate", first.rank), shape=first.shape)

@@ -167,12 +167,9 @@ class ExpressionLowering:
         if a.rank == 2 and b.rank == 1:
             # A matrix shared by the batch times a vector of it is a linear layer.
             op = "linear" if free_a else "matrix_vector"
-            args = (b, a) if free_a else build.align_axes(a, b)
-            return build.make(op, args, shape=shape)
-        if a.rank == 1:
-            args = (a, b) if free_b else build.align_axes(a, b)
-            return build.make("matmul" if free_b else "vector_matrix", args, shape=shape)
-        return build.make("matmul", build.align_axes(a, b), shape=shape)
+            return build.make(op, (b, a) if free_a else (a, b), shape=shape)
+        op = "vector_matrix" if a.rank == 1 and not free_b else "matmul"
+        return build.make(op, (a, b), shape=shape)
 
     def _index(self, base: Value, values: list[Value]) -> Value:
         """Entries at some indices: numbers alone, or a variable and numbers behind it, or one after the other."""

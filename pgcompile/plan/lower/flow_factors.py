@@ -35,7 +35,7 @@ def apply_flow(
     attribute = lowering.tensors.flow(definition.flow)
     sized = lowering.tensors.flows[attribute]
     backwards = to_base == definition.inverted
-    args = (x,) if context is None else build.align_axes(x, context)
+    args = (x,) if context is None else (x, context)
     whole = build.make("flow", args, (attribute, backwards, 2), shape=())
     shape = sized.shape if backwards else sized.out_shape
     return (

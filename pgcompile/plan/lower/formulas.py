@@ -373,9 +373,8 @@ def rows_of(build: Builder, table: Value, index: Value) -> Value:
         axes = merge_axes((table, index))
         at = (-table.rank, axes.index(index.axes[0]))
         return build.make("move_to_axis", (table,), at, shape=table.shape[1:], axes=axes)
-    a, b = build.align_axes(table, index)
     shape = (*index.shape, *table.shape[1:])
-    return build.make("special", (a, b), ("pick_rows", table.rank, index.rank), shape=shape)
+    return build.make("special", (table, index), ("pick_rows", table.rank, index.rank), shape=shape)
 
 
 def is_every_index(index: Value) -> bool:

@@ -89,7 +89,7 @@ def _outer(build: Builder, call: Call) -> Value:
     first, second = call.args
     column = build.make("unsqueeze", (first,), (1,), shape=(*first.shape, 1))
     row = build.make("unsqueeze_row", (second,), shape=(1, *second.shape))
-    return build.make("mul", build.align_axes(column, row), shape=(*first.shape, *second.shape))
+    return build.make("mul", (column, row), shape=(*first.shape, *second.shape))
 
 
 def _compare(build: Builder, call: Call) -> Value:
