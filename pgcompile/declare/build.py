@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from pgcompile.declare.clashes import check_names
 from pgcompile.declare.combinations import combine
 from pgcompile.declare.constants import read_constants
 from pgcompile.declare.declaration_pass import DeclarationPass
@@ -9,6 +10,7 @@ from pgcompile.declare.declarations import declare
 from pgcompile.declare.definitions import define
 from pgcompile.declare.distributions import check_renamed_spaces, resolve_deferred, resolve_definitions
 from pgcompile.declare.formulas import settle_formulas
+from pgcompile.declare.shadows import without_shadows
 from pgcompile.declare.training_lines import read_lines
 from pgcompile.diagnostics import Sink
 from pgcompile.inference.distributions import Resolver
@@ -27,6 +29,7 @@ def build(program: tree.Program, sink: Sink, constants: dict[str, int | float] |
         sink: where faults go.
         constants: values that replace those of `const` declarations, by name.
     """
+    program = without_shadows(program)
     model = Model()
     state = DeclarationPass(model, sink)
     read_constants(program, constants or {}, model, sink)
@@ -45,4 +48,5 @@ def build(program: tree.Program, sink: Sink, constants: dict[str, int | float] |
             resolve_deferred(state, resolver)
             model.named = [replace(n, distribution=resolver.exact.solve(n.distribution)) for n in model.named]
     read_lines(state.training_lines, model, sink)
+    check_names(model, sink)
     return model, resolver

@@ -5,10 +5,10 @@ from pgcompile.declare.promotion import promote_bindings
 from pgcompile.declare.vectors import Shapes
 from pgcompile.diagnostics import Span
 from pgcompile.model.factors import Deterministic, Factor
+from pgcompile.model.kinds import expressions_of
 from pgcompile.model.training import Objective
 from pgcompile.syntax import tree
 from pgcompile.syntax.tree import names_in
-from pgcompile.vocabulary.reserved import HELPERS, METHODS
 
 
 def is_formula(expr: tree.Expr) -> bool:
@@ -97,7 +97,6 @@ def settle_formulas(state: DeclarationPass) -> None:
     for name, (expr, span) in left.items():
         state.model.objectives[name] = Objective(name, expr, span)
     _order_as_written(state)
-    _check_reserved_names(state)
 
 
 def _settle_variables(left: dict[str, tuple[tree.Expr, Span]], state: DeclarationPass) -> None:
@@ -120,7 +119,9 @@ def _count_vectors(state: DeclarationPass) -> None:
     value is the same wherever it is used.
     """
     trained = {n for line in state.training_lines for n in names_in(line.objective)}
-    used = {n for name, (expr, _) in state.formulas.items() for n in names_in(expr) if n != name} - trained
+    used = {n for name, (expr, _) in state.formulas.items() for n in names_in(expr) if n != name}
+    used |= {n for factor in state.model.factors for expr in expressions_of(factor) for n in names_in(expr)}
+    used -= trained
     shapes = Shapes(state)
     for name, (_, span) in state.formulas.items():
         if name in used and shapes.is_vector(name):
@@ -154,18 +155,4 @@ def _add_deterministic(name: str, expr: tree.Expr, span: Span, state: Declaratio
             f"{name} is generated twice: by this formula and by {clash.label}",
             related=[(clash.span, "generated here too")],
             help="remove one",
-        )
-
-
-def _check_reserved_names(state: DeclarationPass) -> None:
-    """Report objectives and variables that are called as something of the emitted module is."""
-    for name, span in [
-        *((n, o.span) for n, o in state.model.objectives.items() if n in METHODS),
-        *((n, s) for n, s in state.model.variables.items() if n in HELPERS),
-    ]:
-        state.sink.add(
-            "PGC115",
-            span,
-            f"{name} is a name that the emitted module has for itself",
-            help=f"call it something else, such as {'nll or elbo' if name == 'loss' else f'{name}_1'}",
         )

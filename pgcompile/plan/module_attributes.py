@@ -7,21 +7,12 @@ from pgcompile.diagnostics import InternalError
 from pgcompile.model.flows import SizedFlow, referenced_flows
 from pgcompile.model.literals import evaluate, flatten, shape_of
 from pgcompile.model.model import Model
+from pgcompile.model.names import MAPS, attribute_name, is_mapped
 from pgcompile.model.nets import ModuleSegment
 from pgcompile.model.tensors import TensorValue
 from pgcompile.plan.builder import Builder
 from pgcompile.plan.values import Value
 from pgcompile.syntax import tree
-
-# Spaces that a free parameter reaches through a map from the reals, and the plan operation that is the map.
-UNCONSTRAINED = {
-    "positive": "softplus",
-    "nonnegative": "softplus",
-    "unit_interval": "sigmoid",
-    "simplex": "softmax",
-    "lower_cholesky": "lower_cholesky",
-    "positive_definite": "positive_definite",
-}
 
 
 @dataclass(frozen=True)
@@ -87,7 +78,7 @@ class ModuleAttributes:
             return builder.name(builder.make("tril", (raw,), shape=shape), name)
         if not is_mapped(tensor):
             return raw
-        op = UNCONSTRAINED[tensor.space.kind]
+        op = MAPS[tensor.space.kind]
         mapped = builder.unary(op, raw) if op in ("softplus", "sigmoid") else builder.make(op, (raw,), shape=shape)
         return builder.name(mapped, name)
 
@@ -96,19 +87,9 @@ class ModuleAttributes:
         return builder.attribute("_dtype_anchor", ())
 
 
-def is_mapped(tensor: TensorValue) -> bool:
-    """True if a parameter is stored as free numbers and mapped into its space."""
-    return tensor.kind == "param" and tensor.space.kind in UNCONSTRAINED
-
-
 def is_triangular(tensor: TensorValue) -> bool:
     """True if a parameter is stored as it is, with zeros above its diagonal."""
     return tensor.kind == "param" and tensor.space.kind == "lower_triangular"
-
-
-def attribute_name(tensor: TensorValue) -> str:
-    """`w`, or `free_w` where what is stored is not yet in the space."""
-    return f"free_{tensor.name}" if is_mapped(tensor) else tensor.name
 
 
 def initial_numbers(tensor: TensorValue, model: Model) -> tuple[tuple[float, ...], tuple[int, ...]] | None:

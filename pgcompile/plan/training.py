@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pgcompile.model.kinds import kind_of
 from pgcompile.model.learned import flows_in, owned_by
 from pgcompile.model.model import Model
+from pgcompile.model.names import attribute_name, factor_attribute
 from pgcompile.model.nets import Net
 from pgcompile.model.training import OptimiseLine
-from pgcompile.plan.module_attributes import ModuleAttributes, attribute_name
-from pgcompile.plan.names import factor_attribute
+from pgcompile.plan.module_attributes import ModuleAttributes
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from pgcompile.diagnostics import DataError
-from pgcompile.plan.names import identifier
+from pgcompile.model.names import identifier
 from pgcompile.program import Program
 from pgcompile.training import checkpoint
 from pgcompile.training.data import save_arrays

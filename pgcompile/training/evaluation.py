@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pgcompile.plan.names import identifier
+from pgcompile.model.names import identifier
 from pgcompile.training.prepare import Preparation
 from pgcompile.training.rows import Rows, batches
 

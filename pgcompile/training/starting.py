@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from pgcompile.diagnostics import DataError
-from pgcompile.plan.names import identifier
+from pgcompile.model.names import identifier
 from pgcompile.program import NOTHING_TO_OPTIMISE, Program
 from pgcompile.training.average import Average
 from pgcompile.training.device import can_fuse, device_of, scaler

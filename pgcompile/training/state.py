@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pgcompile.plan.names import identifier
+from pgcompile.model.names import identifier
 from pgcompile.program import Program
 from pgcompile.training.average import Average
 from pgcompile.training.distributed import Team

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pgcompile.diagnostics import DataError
-from pgcompile.plan.names import identifier
+from pgcompile.model.names import identifier
 from pgcompile.program import Program
 from pgcompile.training import checkpoint
 from pgcompile.training.device import matmul_precision

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pgcompile.diagnostics import DataError
-from pgcompile.plan.names import identifier
+from pgcompile.model.names import identifier
 from pgcompile.training.device import autocast
 from pgcompile.training.optimizer_steps import Player
 from pgcompile.training.state import TrainingState

@@ -1,12 +1,9 @@
 """Types of literals and of names: variables, tensors, constants, and what `where` binds."""
 
-from dataclasses import replace
-
 from pgcompile.diagnostics import suggest
 from pgcompile.model.literals import flatten, shape_of
 from pgcompile.model.typed import Constant, Typed, TypedMany
 from pgcompile.syntax import tree
-from pgcompile.syntax.tree import names_in
 from pgcompile.typing.context import TypingContext
 from pgcompile.typing.number_kinds import kind_of_number
 from pgcompile.typing.scope import Result, Scope
@@ -89,12 +86,7 @@ def _binding(typer: TypingContext, expr: tree.Name, scope: Scope) -> Result:
     if name in scope.in_progress:
         return typer.fail("PGC209", expr.span, f"{name} is defined in terms of itself", None)
     scope.in_progress.add(name)
-    outer = scope
-    if name in [n.id for n in binding.names] and name in names_in(binding.value):
-        # `where x = f(x)` means the outer x on the right.
-        bindings = {k: v for k, v in scope.bindings.items() if v[0] is not binding}
-        outer = replace(scope, bindings=bindings, results={}, in_progress=set())
-    value = typer.infer(binding.value, outer)
+    value = typer.infer(binding.value, scope)
     scope.in_progress.discard(name)
     result = _part(typer, binding, position, value)
     scope.results[name] = result

@@ -16,11 +16,11 @@ from pgcompile.model.factors import FamilyUse
 from pgcompile.model.kinds import expressions_of, kind_of
 from pgcompile.model.literals import evaluate
 from pgcompile.model.model import Model
+from pgcompile.model.names import factor_attribute, identifier
 from pgcompile.model.nets import ExternNetwork, ModuleSegment, Net
 from pgcompile.model.variable import Variable, variables
 from pgcompile.objective.dependence import closure
 from pgcompile.objective.terms import OBSERVED, DrawKey
-from pgcompile.plan.names import factor_attribute, identifier
 from pgcompile.reference import Reference
 from pgcompile.reference.draws import Noise
 from pgcompile.reference.spaces import values_in

@@ -16,8 +16,8 @@ from tqdm import tqdm
 
 import pgcompile as pgc
 from pgcompile.diagnostics import CompileError, Source
+from pgcompile.model.names import identifier
 from pgcompile.pipeline import parse_only
-from pgcompile.plan.names import identifier
 from pgcompile.program import Program
 from pgcompile.syntax.format import format_program
 from pgcompile.verification.harness import BATCH, Harness

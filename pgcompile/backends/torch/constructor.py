@@ -6,15 +6,14 @@ from math import expm1, log, prod
 from pgcompile.backends.torch.layout import Line, safe_comment, stamped, statement
 from pgcompile.backends.torch.printer import number_text
 from pgcompile.diagnostics import InternalError
+from pgcompile.model.names import attribute_name, is_mapped
 from pgcompile.model.nets import ExternNetwork, LayerUse, ModuleSegment, Net
 from pgcompile.model.tensors import TensorValue
 from pgcompile.plan.methods.description import ModulePlan
 from pgcompile.plan.module_attributes import (
     ModuleAttributes,
-    attribute_name,
     initial_numbers,
     initialiser,
-    is_mapped,
     is_triangular,
 )
 from pgcompile.plan.origin import Origin

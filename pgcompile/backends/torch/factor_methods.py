@@ -12,8 +12,8 @@ from pgcompile.backends.torch.products import product_head
 from pgcompile.backends.torch.tables import family_mixture, table_method
 from pgcompile.diagnostics import InternalError
 from pgcompile.model.factors import Extern, FamilyUse, FlowUse, Mixture
+from pgcompile.model.names import identifier
 from pgcompile.plan.methods.description import FactorMethod
-from pgcompile.plan.names import identifier
 from pgcompile.plan.origin import Origin
 
 Kind = Callable[[MethodWriter, FactorMethod, Any], list[Line]]

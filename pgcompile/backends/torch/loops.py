@@ -6,7 +6,7 @@ from typing import Protocol
 
 from pgcompile.backends.torch.layout import Line, statement
 from pgcompile.backends.torch.printer import Text
-from pgcompile.plan.names import identifier
+from pgcompile.model.names import identifier
 from pgcompile.plan.region import Region
 from pgcompile.plan.values import Attribute, Value
 

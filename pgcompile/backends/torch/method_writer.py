@@ -7,8 +7,8 @@ from functools import cached_property
 from pgcompile.backends.torch.layout import Line, collection, definition, statement
 from pgcompile.backends.torch.names import attribute_names, factor_names
 from pgcompile.backends.torch.statements import Body
+from pgcompile.model.names import identifier
 from pgcompile.plan.methods.description import Argument, FactorMethod, Method, ModulePlan
-from pgcompile.plan.names import identifier
 from pgcompile.plan.origin import Origin
 from pgcompile.plan.values import Value
 from pgcompile.runtime.library import Library, library

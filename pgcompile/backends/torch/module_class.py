@@ -32,8 +32,8 @@ from pgcompile.backends.torch.objectives import (
 from pgcompile.backends.torch.samplers import sampler_methods
 from pgcompile.backends.torch.training import training_methods
 from pgcompile.diagnostics import Source
+from pgcompile.model.names import identifier
 from pgcompile.plan.methods.description import ModulePlan
-from pgcompile.plan.names import identifier
 from pgcompile.plan.origin import Origin
 from pgcompile.plan.values import Value
 

@@ -1,9 +1,8 @@
 """Python names of an emitted class: the one place that decides them."""
 
 from pgcompile.model.kinds import kind_of
+from pgcompile.model.names import attribute_name, factor_attribute, identifier
 from pgcompile.plan.methods.description import ModulePlan
-from pgcompile.plan.module_attributes import attribute_name
-from pgcompile.plan.names import factor_attribute, identifier
 from pgcompile.vocabulary.reserved import METHODS
 
 ANCHOR = "_dtype_anchor"

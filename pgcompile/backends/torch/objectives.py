@@ -5,8 +5,8 @@ from dataclasses import replace
 from pgcompile.backends.torch.layout import WIDTH, Line, bare, collection, docstring, stamped, statement
 from pgcompile.backends.torch.method_writer import MethodWriter, canonical
 from pgcompile.diagnostics import InternalError
+from pgcompile.model.names import identifier
 from pgcompile.plan.methods.description import Argument, Form, LossMethod, Method, Procedure
-from pgcompile.plan.names import identifier
 from pgcompile.plan.origin import merged
 from pgcompile.plan.values import AxisKind
 

@@ -4,8 +4,8 @@ from pgcompile.backends.torch.distributions import constructor_head
 from pgcompile.backends.torch.layout import Line, bare, definition, docstring, indented, statement
 from pgcompile.backends.torch.method_writer import MethodWriter
 from pgcompile.model.factors import Factor, FamilyUse
+from pgcompile.model.names import identifier
 from pgcompile.plan.methods.description import FactorMethod
-from pgcompile.plan.names import identifier
 from pgcompile.plan.values import Value
 from pgcompile.syntax import tree
 from pgcompile.syntax.format import format_expr

@@ -2,8 +2,8 @@
 
 from pgcompile.backends.torch.layout import WIDTH, Line, bare, collection, docstring, shortened, stamped, statement
 from pgcompile.backends.torch.method_writer import MethodWriter
+from pgcompile.model.names import factor_attribute, identifier
 from pgcompile.plan.methods.description import Sampler, SampleStep
-from pgcompile.plan.names import factor_attribute, identifier
 from pgcompile.plan.origin import Origin
 
 FEWEST_STEPS = 6

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from pgcompile.backends.torch.layout import safe_comment
 from pgcompile.model.model import Model
+from pgcompile.model.names import identifier
 from pgcompile.model.training import OptimiseLine, loss_name
-from pgcompile.plan.names import identifier
 from pgcompile.vocabulary.spaces import Space, contains
 
 

@@ -7,7 +7,8 @@ from pgcompile.backends.torch.layout import WIDTH, Line, comment, safe_comment, 
 from pgcompile.backends.torch.loops import derivative, loop
 from pgcompile.backends.torch.printer import Text, Writer
 from pgcompile.diagnostics import InternalError
-from pgcompile.plan.names import default_hint, identifier
+from pgcompile.model.names import identifier
+from pgcompile.plan.hints import default_hint
 from pgcompile.plan.ops import LEAVES, NOISE, is_tensor
 from pgcompile.plan.origin import Origin, merged
 from pgcompile.plan.values import Value, live_values

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from pgcompile.backends.torch.layout import WIDTH, safe_comment
 from pgcompile.backends.torch.printer import number_text
+from pgcompile.model.names import identifier
 from pgcompile.model.training import OptimiseLine, loss_name
 from pgcompile.plan.methods.description import Argument, LossMethod, ModulePlan
-from pgcompile.plan.names import identifier
 from pgcompile.plan.training import trained_by
 from pgcompile.vocabulary.layers import Value
 from pgcompile.vocabulary.optimisers import FUSED
@@ -35,8 +35,16 @@ class _Training:
         by_name = {loss.name: loss for loss in plan.losses}
         self.lines = [line for line in plan.model.optimise if loss_name(line, plan.model.optimise) in by_name]
         self.losses = [by_name[loss_name(line, plan.model.optimise)] for line in self.lines]
+        self.arguments = {identifier(a.name) for loss in self.losses for a in loss.mean.arguments}
         alone = len(self.lines) == 1
-        self.names = ["optimizer"] if alone else [f"optimizer_{i}" for i in range(1, len(self.lines) + 1)]
+        names = ["optimizer"] if alone else [f"optimizer_{i}" for i in range(1, len(self.lines) + 1)]
+        self.names = [self._local(name) for name in names]
+
+    def _local(self, name: str) -> str:
+        """A local name of the step, which hides none of its arguments."""
+        while name in self.arguments:
+            name += "_"
+        return name
 
     def methods(self) -> list[tuple[str, str, list[str]]]:
         """In the order in which a reader meets them."""
@@ -139,14 +147,14 @@ class _Training:
         arguments: dict[str, Argument] = {a.name: a for loss in self.losses for a in loss.mean.arguments}
         ordered = sorted(arguments.values(), key=lambda a: a.is_input)
         given = "".join(f", {identifier(a.name)}: {'Tensor | float' if a.is_input else 'Tensor'}" for a in ordered)
-        lines = [self._unpacked()]
+        lines = [self._unpacked(in_step=True)]
         for name, line, loss in zip(self.names, self.lines, self.losses, strict=True):
             lines += self._update(name, line, loss)
         names = dict.fromkeys(loss.name for loss in self.losses)
-        results = [f'"{name}": {identifier(name)}.detach()' for name in names]
+        results = [f'"{name}": {self._local(name)}.detach()' for name in names]
         text = f"return {{{', '.join(results)}}}"
         lines += [text] if len(text) + 8 <= WIDTH else ["return {", *(f"    {result}," for result in results), "}"]
-        head = f"def train_step(self, optimizers: list{given}) -> dict:"
+        head = f"def train_step(self, {self._local('optimizers')}: list{given}) -> dict:"
         return head, safe_comment(self._step_summary()), lines
 
     def _step_summary(self) -> str:
@@ -171,9 +179,9 @@ class _Training:
         recipe = line.recipe
         inputs = f"inputs=parameters_of({name})" if alone else ""
         lines = [
-            f"{identifier(loss.name)} = self.{loss.name}({given})",
+            f"{self._local(loss.name)} = self.{loss.name}({given})",
             f"{name}.zero_grad()",
-            f"{identifier(loss.name)}.backward({inputs})",
+            f"{self._local(loss.name)}.backward({inputs})",
         ]
         if recipe.clip_value is not None:
             lines.append(f"nn.utils.clip_grad_value_(parameters_of({name}), {number_text(recipe.clip_value)})")
@@ -181,11 +189,11 @@ class _Training:
             lines.append(f"nn.utils.clip_grad_norm_(parameters_of({name}), {number_text(recipe.clip_norm)})")
         lines.append(f"{name}.step()")
         if recipe.clamp is not None:
-            bound = number_text(recipe.clamp)
+            bound, weight = number_text(recipe.clamp), self._local("weight")
             lines += [
                 "with torch.no_grad():",
-                f"    for weight in parameters_of({name}):",
-                f"        weight.clamp_(-{bound}, {bound})",
+                f"    for {weight} in parameters_of({name}):",
+                f"        {weight}.clamp_(-{bound}, {bound})",
             ]
         if any("parameters_of(" in text for text in lines):
             self.use("parameters_of")
@@ -193,8 +201,9 @@ class _Training:
             lines = [f"for _ in range({recipe.updates}):", *(f"    {text}" for text in lines)]
         return lines
 
-    def _unpacked(self) -> str:
-        return f"({self.names[0]},) = optimizers" if len(self.names) == 1 else f"{', '.join(self.names)} = optimizers"
+    def _unpacked(self, *, in_step: bool = False) -> str:
+        given = self._local("optimizers") if in_step else "optimizers"
+        return f"({self.names[0]},) = {given}" if len(self.names) == 1 else f"{', '.join(self.names)} = {given}"
 
 
 def _literal(value: Value) -> str:

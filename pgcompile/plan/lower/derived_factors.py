@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING
 
 from pgcompile.model.factors import Evidence, FactorInstance, LogDensityUse, Pushforward
+from pgcompile.model.names import density_name
 from pgcompile.model.variable import Variable
 from pgcompile.objective.terms import Env
-from pgcompile.plan.names import density_name
 from pgcompile.plan.origin import origin_of
 from pgcompile.plan.values import Value
 

@@ -18,7 +18,6 @@ from pgcompile.plan.module_attributes import ModuleAttributes
 from pgcompile.plan.region import derivative
 from pgcompile.plan.values import Value
 from pgcompile.syntax import tree
-from pgcompile.syntax.tree import names_in
 from pgcompile.typing.nets import linear_layer
 from pgcompile.vocabulary.functions import FUNCTIONS
 from pgcompile.vocabulary.spaces import Space
@@ -134,13 +133,7 @@ class ExpressionLowering:
 
     def _binding(self, name: str) -> Results:
         binding, position = self.bindings[name]
-        outer = self
-        if name in names_in(binding.value):
-            rest = tuple(b for b, _ in self.bindings.values() if b is not binding)
-            outer = ExpressionLowering(
-                self.builder, self.model, self.tensors, self.variable, tuple(dict.fromkeys(rest))
-            )
-        value = outer.results(binding.value)
+        value = self.results(binding.value)
         wanted = len(binding.names)
         if isinstance(value, tuple):
             return value if wanted == 1 else self.builder.name(value[position], name)

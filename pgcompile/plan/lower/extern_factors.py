@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING
 
 from pgcompile.model.factors import FactorInstance
+from pgcompile.model.names import density_name, factor_attribute
 from pgcompile.objective.terms import Env
 from pgcompile.plan.builder import merge_axes
 from pgcompile.plan.lower.requests import DrawRequest
-from pgcompile.plan.names import density_name, factor_attribute
 from pgcompile.plan.origin import origin_of
 from pgcompile.plan.values import Value
 

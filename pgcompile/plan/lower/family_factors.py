@@ -8,6 +8,7 @@ from sympy import Add, Expr, Symbol
 
 from pgcompile.model.factors import FactorInstance, FamilyUse
 from pgcompile.model.literals import evaluate, flatten
+from pgcompile.model.names import density_name
 from pgcompile.objective.terms import Env
 from pgcompile.plan.builder import in_order, merge_axes
 from pgcompile.plan.expansion import expand_full, standard_noise
@@ -15,7 +16,6 @@ from pgcompile.plan.lower.expressions import ExpressionLowering
 from pgcompile.plan.lower.formulas import FormulaLowering
 from pgcompile.plan.lower.requests import DrawRequest
 from pgcompile.plan.meaning import meaning, times
-from pgcompile.plan.names import density_name
 from pgcompile.plan.origin import origin_of
 from pgcompile.plan.values import Axis, Value
 from pgcompile.syntax import tree

@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING
 
 from pgcompile.model.factors import FactorInstance, FlowUse
+from pgcompile.model.names import density_name
 from pgcompile.objective.terms import Env
 from pgcompile.plan.expansion import joined
 from pgcompile.plan.lower.family_factors import log_density_of_family
 from pgcompile.plan.lower.requests import DrawRequest
-from pgcompile.plan.names import density_name
 from pgcompile.plan.origin import origin_of
 from pgcompile.plan.values import Value
 

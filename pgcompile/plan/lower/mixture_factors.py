@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from pgcompile.inference.mixtures import component_atoms, weights_of
 from pgcompile.model.factors import FactorInstance, Mixture
+from pgcompile.model.names import density_name
 from pgcompile.objective.terms import OBSERVED, Env
-from pgcompile.plan.names import density_name
 from pgcompile.plan.origin import origin_of
 from pgcompile.plan.values import Value
 

@@ -9,13 +9,13 @@ from pgcompile.model.distributions import Distribution, NamedDistribution, names
 from pgcompile.model.factors import Extern, Factor, FactorInstance
 from pgcompile.model.kinds import is_point_mass, kind_of, unscored
 from pgcompile.model.model import Model
+from pgcompile.model.names import factor_attribute
 from pgcompile.objective.estimators import LARGEST_TABLE, LIMIT
 from pgcompile.objective.terms import OBSERVED, Draw
 from pgcompile.plan.lower.marginals import log_of, take_every_value
 from pgcompile.plan.methods.description import Argument, Method, ModulePlan, TableMethod
 from pgcompile.plan.methods.factors import full_parameters, solved_factors
 from pgcompile.plan.methods.maker import MethodMaker
-from pgcompile.plan.names import factor_attribute
 from pgcompile.plan.values import Axis, Value
 from pgcompile.vocabulary.spaces import Space
 

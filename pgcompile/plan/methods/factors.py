@@ -18,6 +18,7 @@ from pgcompile.model.factors import (
     Pushforward,
     Undefined,
 )
+from pgcompile.model.names import factor_attribute
 from pgcompile.objective.terms import OBSERVED
 from pgcompile.plan.expansion import expand_full
 from pgcompile.plan.lower.environment import FactorLowering
@@ -25,7 +26,6 @@ from pgcompile.plan.lower.flow_factors import flow_context
 from pgcompile.plan.lower.mixture_factors import weights_of_mixture
 from pgcompile.plan.methods.description import Argument, FactorMethod, ModulePlan
 from pgcompile.plan.methods.maker import MethodMaker
-from pgcompile.plan.names import factor_attribute
 from pgcompile.plan.values import Value
 from pgcompile.syntax.format import format_expr
 from pgcompile.syntax.tree import names_in

@@ -7,8 +7,8 @@ from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from pgcompile.plan.hints import default_hint
 from pgcompile.plan.methods.description import Argument, ModulePlan, Procedure
-from pgcompile.plan.names import default_hint
 from pgcompile.plan.ops import operation
 from pgcompile.plan.origin import merged
 from pgcompile.plan.structure import Structures

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def check_shapes(formula: str, **variables: tuple) -> None:
+def check_shapes(formula: str, /, **variables: tuple) -> None:
     """Check variables: each with its event shape, and True where it is an index."""
     for name, (value, shape, *index) in variables.items():
         found = tuple(value.shape)

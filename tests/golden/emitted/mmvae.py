@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def check_shapes(formula: str, **variables: tuple) -> None:
+def check_shapes(formula: str, /, **variables: tuple) -> None:
     """Check variables: each with its event shape, and True where it is an index."""
     for name, (value, shape, *index) in variables.items():
         found = tuple(value.shape)
@@ -19,7 +19,7 @@ def check_shapes(formula: str, **variables: tuple) -> None:
             raise TypeError(f"{name} of {formula} must be {wanted}, not {value.dtype}")
 
 
-def check_batch(formula: str, **variables: tuple) -> None:
+def check_batch(formula: str, /, **variables: tuple) -> None:
     """Check variables as `check_shapes` does, and that they have one batch shape."""
     check_shapes(formula, **variables)
     facts = variables.items()

@@ -1,0 +1,50 @@
+"""Bindings of `where` that hide what their own right side speaks of: `where (x, s) = f(x)` means the outer x there."""
+
+from dataclasses import replace
+from itertools import count
+
+from pgcompile.inference.expression_maker import renamed
+from pgcompile.syntax import tree
+
+
+def without_shadows(program: tree.Program) -> tree.Program:
+    """The program with such bindings called by names of their own, so that every name means one thing in a statement.
+
+    The numbers that are added are free in the whole program.
+    """
+    if not any(_hidden(right.bindings) for right in _wheres(program)):
+        return program
+    taken = {node.id for node in tree.walk(*program.statements) if isinstance(node, tree.Name)}
+    taken |= {node.name for node in tree.walk(*program.statements) if isinstance(node, tree.Call)}
+    return replace(program, statements=tuple(_without(statement, taken) for statement in program.statements))
+
+
+def _wheres(program: tree.Program) -> list[tree.Where]:
+    rights = [s.right for s in program.statements if isinstance(s, tree.Definition | tree.Proportional)]
+    return [right for right in rights if isinstance(right, tree.Where)]
+
+
+def _hidden(bindings: tuple[tree.Binding, ...]) -> set[str]:
+    """Names that a binding gives and that its own right side speaks of."""
+    return {name for b in bindings for name in tree.names_in(b.value) & {n.id for n in b.names}}
+
+
+def _without(statement: tree.Statement, taken: set[str]) -> tree.Statement:
+    if not isinstance(statement, tree.Definition | tree.Proportional) or not isinstance(statement.right, tree.Where):
+        return statement
+    names = {name: _free(name, taken) for name in sorted(_hidden(statement.right.bindings))}
+    if not names:
+        return statement
+    bindings = []
+    for binding in statement.right.bindings:
+        own = {n.id for n in binding.names}
+        outside = {old: new for old, new in names.items() if old not in own}
+        bindings.append(replace(binding, names=renamed(binding.names, names), value=renamed(binding.value, outside)))
+    where = replace(statement.right, value=renamed(statement.right.value, names), bindings=tuple(bindings))
+    return replace(statement, right=where)
+
+
+def _free(name: str, taken: set[str]) -> str:
+    chosen = next(f"{name}_{number}" for number in count(1) if f"{name}_{number}" not in taken)
+    taken.add(chosen)
+    return chosen
