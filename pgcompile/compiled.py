@@ -13,6 +13,7 @@ from pgcompile.inference.generative import generative_part
 from pgcompile.loading import load
 from pgcompile.model.distributions import Distribution
 from pgcompile.model.training import loss_name
+from pgcompile.objective.terms import over_rows
 from pgcompile.pipeline import Analysis, generate
 from pgcompile.tracebacks import explain_errors_of
 
@@ -92,6 +93,11 @@ class Compiled:
     def generative(self) -> Distribution | None:
         """The product of the model's generative factors."""
         return generative_part(self.analysis.model, self.analysis.resolver)
+
+    @cached_property
+    def coupled(self) -> str | None:
+        """A term over the rows of a batch together, as `MMD[q(z) || p(z)]`; None where every row stands alone."""
+        return next((label for t in self.analysis.objectives.values() for label in over_rows(t)), None)
 
     def closed_in(self, method: str) -> bool:
         """True if a method of the class computes an expectation by a closed form."""

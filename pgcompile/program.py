@@ -117,7 +117,7 @@ class Program(Compiled):
             raise RequestError(NOTHING_TO_OPTIMISE)
         if self.supplied:
             raise RequestError(f"the program has the extern part {self.supplied[0]}: write its script by hand")
-        return script(model, self.class_name, module, self.losses)
+        return script(model, self.class_name, module, self.losses, self.coupled)
 
     def verify(
         self,

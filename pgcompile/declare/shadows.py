@@ -1,4 +1,4 @@
-"""Bindings of `where` that hide what their own right side speaks of: `where (x, s) = f(x)` means the outer x there."""
+"""Bindings of `where` that hide other names: `where (x, s) = f(x)` means the outer x on its right side."""
 
 from dataclasses import replace
 from itertools import count
@@ -8,15 +8,16 @@ from pgcompile.syntax import tree
 
 
 def without_shadows(program: tree.Program) -> tree.Program:
-    """The program with such bindings called by names of their own, so that every name means one thing in a statement.
+    """The program with such bindings called by names of their own, so that every name means one thing.
 
     The numbers that are added are free in the whole program.
     """
-    if not any(_hidden(right.bindings) for right in _wheres(program)):
+    declared = _declared(program)
+    if not any(_hidden(right.bindings, declared) for right in _wheres(program)):
         return program
     taken = {node.id for node in tree.walk(*program.statements) if isinstance(node, tree.Name)}
     taken |= {node.name for node in tree.walk(*program.statements) if isinstance(node, tree.Call)}
-    return replace(program, statements=tuple(_without(statement, taken) for statement in program.statements))
+    return replace(program, statements=tuple(_without(statement, declared, taken) for statement in program.statements))
 
 
 def _wheres(program: tree.Program) -> list[tree.Where]:
@@ -24,15 +25,32 @@ def _wheres(program: tree.Program) -> list[tree.Where]:
     return [right for right in rights if isinstance(right, tree.Where)]
 
 
-def _hidden(bindings: tuple[tree.Binding, ...]) -> set[str]:
-    """Names that a binding gives and that its own right side speaks of."""
-    return {name for b in bindings for name in tree.names_in(b.value) & {n.id for n in b.names}}
+def _declared(program: tree.Program) -> set[str]:
+    """Names that the program declares or defines outside `where`."""
+    found: set[str] = set()
+    for statement in program.statements:
+        match statement:
+            case tree.SpaceDeclaration(names=names) | tree.TensorDeclaration(names=names):
+                found |= {n.id for n in names}
+            case tree.Definition(left=tree.Name(id)):
+                found.add(id)
+            case tree.NetDeclaration(name=name) | tree.FlowDeclaration(name=name) | tree.ExternNet(name=name):
+                found.add(name.id)
+            case _:
+                pass
+    return found
 
 
-def _without(statement: tree.Statement, taken: set[str]) -> tree.Statement:
+def _hidden(bindings: tuple[tree.Binding, ...], declared: set[str]) -> set[str]:
+    """Names that bindings give and that stand for something else too, on their own right side or in the program."""
+    bound = {n.id for b in bindings for n in b.names}
+    return (bound & declared) | {name for b in bindings for name in tree.names_in(b.value) & {n.id for n in b.names}}
+
+
+def _without(statement: tree.Statement, declared: set[str], taken: set[str]) -> tree.Statement:
     if not isinstance(statement, tree.Definition | tree.Proportional) or not isinstance(statement.right, tree.Where):
         return statement
-    names = {name: _free(name, taken) for name in sorted(_hidden(statement.right.bindings))}
+    names = {name: _free(name, taken) for name in sorted(_hidden(statement.right.bindings, declared))}
     if not names:
         return statement
     bindings = []

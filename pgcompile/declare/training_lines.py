@@ -86,6 +86,7 @@ def _wrt(line: tree.Optimise, model: Model, sink: Sink) -> tuple[str, ...] | Non
         *model.tensors,
         *(f.name for f in model.factors),
         *(f.label for f in model.factors),
+        *(named.label for named in model.named),
     }
     for item in line.wrt:
         name = item.id if isinstance(item, tree.Name) else "".join(sink.source.snippet(item.span).split())

@@ -96,8 +96,8 @@ def states(atom: FactorInstance, model: Model) -> int | None:
         case "category":
             base: int = space.categories or 1
             return prod([base] * min(prod(space.shape), 64))
-        case "one_hot" if len(space.shape) == 1:
-            return space.shape[0]
+        case "one_hot":
+            return prod([space.shape[-1]] * min(prod(space.shape[:-1]), 64))
         case _:
             return None
 

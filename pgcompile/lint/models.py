@@ -6,13 +6,13 @@ from pgcompile.diagnostics import Sink
 from pgcompile.inference.distributions import Resolver
 from pgcompile.inference.generative import generative_part
 from pgcompile.model.factors import factor_label
-from pgcompile.model.kinds import expressions_of, kind_of
-from pgcompile.model.learned import owned_by
+from pgcompile.model.kinds import expressions_of, kind_of, supplied_in
+from pgcompile.model.learned import learnables_of, owned_by, with_inner_nets
 from pgcompile.model.model import Model
 from pgcompile.model.nets import Net
 from pgcompile.objective.terms import Term, atoms_in, every_atom
 from pgcompile.syntax import tree
-from pgcompile.syntax.tree import names_in
+from pgcompile.syntax.tree import Functional, calls_in, names_in, walk
 
 
 def check_model(model: Model, resolver: Resolver, objectives: Mapping[str, Term], sink: Sink) -> None:
@@ -32,6 +32,7 @@ def check_model(model: Model, resolver: Resolver, objectives: Mapping[str, Term]
     if objectives:
         _unused_factors(model, resolver, objectives, sink)
         _untrained(model, sink)
+        _idle_lines(model, objectives, sink)
 
 
 def _unused_nets(model: Model, sink: Sink) -> None:
@@ -135,6 +136,50 @@ def _untrained(model: Model, sink: Sink) -> None:
                 f"{kind} {name} is in no `wrt`, so it is never trained",
                 help=f"add {name} to one of them",
             )
+
+
+def _idle_lines(model: Model, objectives: Mapping[str, Term], sink: Sink) -> None:
+    """Lines whose `wrt` names nothing that their objective depends on: there would be no gradient (PGC410)."""
+    for line in model.optimise:
+        term = objectives.get(line.objective)
+        if line.wrt is None or term is None:
+            continue
+        trained = {n for n in owned_by(set(line.wrt), model) if _is_learned(n, model)}
+        if trained and not trained & _learned_by(line.objective, term, model):
+            sink.add(
+                "PGC410",
+                line.span,
+                f"{line.objective} does not depend on {', '.join(line.wrt)}, so this line would train nothing",
+                help="name what the objective is made of, or leave wrt out",
+            )
+
+
+def _is_learned(name: str, model: Model) -> bool:
+    if name in model.tensors:
+        return model.tensors[name].kind == "param"
+    supplied = any(name in supplied_in(factor) for factor in model.factors)
+    return name in model.nets or name in model.flows or supplied
+
+
+def _learned_by(objective: str, term: Term, model: Model) -> set[str]:
+    """What an objective can depend on: what its factors, its text and the deterministic variables are made of."""
+    found: set[str] = set()
+    for factor in {*(atom.factor for atom in atoms_in(term)), *model.deterministic.values()}:
+        found |= learnables_of(factor, model)
+    pending, seen = [objective], set[str]()
+    while pending:
+        name = pending.pop()
+        if name in seen or name not in model.objectives:
+            continue
+        seen.add(name)
+        expr = model.objectives[name].expr
+        pending += names_in(expr)
+        found |= names_in(expr) | {call.name for call in calls_in(expr)}
+        found |= {node.kind.partition("_")[2] for node in walk(expr) if isinstance(node, Functional)}  # JS_d
+    for factor in model.factors:
+        if factor.name in found or factor.label in found:
+            found |= learnables_of(factor, model)
+    return with_inner_nets(found, model)
 
 
 def check_declarations(program: tree.Program, sink: Sink) -> None:

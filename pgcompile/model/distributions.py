@@ -73,9 +73,9 @@ class NamedDistribution:
 
     @property
     def label(self) -> str:
-        """As it was declared."""
+        """As it was declared, whatever it turned out not to depend on."""
         known = self.distribution.parents
-        parents = self.parents if {*self.parents} == {*known} else known
+        parents = self.parents if {*self.parents} >= {*known} else known
         return factor_label(self.name, self.distribution.targets, parents)
 
 

@@ -1,5 +1,6 @@
 """Learned parts of a model: the nets, flows and params behind a factor or an expression."""
 
+from pgcompile.model.distributions import Distribution
 from pgcompile.model.factors import Factor
 from pgcompile.model.flows import referenced_flows
 from pgcompile.model.kinds import expressions_of, flows_of, supplied_in
@@ -32,7 +33,17 @@ def owned_by(names: set[str], model: Model) -> set[str]:
     for factor in model.factors:
         if factor.name in names or factor.label in names:
             found |= learnables_of(factor, model)
+    for named in model.named:
+        if named.name in names or named.label in names:
+            for factor in factors_behind(named.distribution):
+                found |= learnables_of(factor, model)
     return found
+
+
+def factors_behind(distribution: Distribution) -> list[Factor]:
+    """The factors of a distribution, and those that it was solved from."""
+    origin = distribution.origin
+    return [a.factor for part in (distribution, origin) if part is not None for a in part.atoms]
 
 
 def with_inner_nets(names: set[str], model: Model) -> set[str]:

@@ -334,6 +334,16 @@ def _walk(term: Term, seen: set[int]) -> Iterator[Term]:
         yield from _walk(item, seen)
 
 
+def over_rows(term: Term) -> Iterator[str]:
+    """Labels of what compares the rows of a batch with each other.
+
+    A gradient penalty takes each row of one side with one of the other.
+    """
+    for inner in walk(term):
+        if isinstance(inner, Aggregate) or (isinstance(inner, Discrepancy) and inner.kind != "GP"):
+            yield inner.label
+
+
 def signed(term: Term, sign: int = 1) -> "Iterator[tuple[int, Term]]":
     """The terms of a sum with their signs, through references and constant factors; they may be very many."""
     match term:

@@ -31,11 +31,11 @@ def values_of(space: Space) -> list[Tensor]:
     Raises:
         BeyondBruteForce: it is not finite.
     """
-    size = math.prod(space.shape)
+    size = math.prod(space.shape[:-1] if space.kind == "one_hot" else space.shape)
     if space.kind == "one_hot":
-        return list(torch.eye(space.shape[-1], dtype=torch.float64))
-    if space.kind == "category":
-        digits: list[Tensor] = [torch.tensor(i) for i in range(space.categories or 1)]
+        digits: list[Tensor] = list(torch.eye(space.shape[-1], dtype=torch.float64))
+    elif space.kind == "category":
+        digits = [torch.tensor(i) for i in range(space.categories or 1)]
     elif contains("boolean", space.kind):
         digits = [torch.tensor(0.0, dtype=torch.float64), torch.tensor(1.0, dtype=torch.float64)]
     else:

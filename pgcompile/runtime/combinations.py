@@ -119,6 +119,12 @@ def product_of_family(experts: list, family: type, **bases: float) -> D.Distribu
     return D.Independent(product, extra) if extra else product
 
 
+def check_present(present: dict | None, *names: str) -> None:
+    """Refuse a mask of something that no expert needs."""
+    if unknown := set(present or ()) - set(names):
+        raise KeyError(f"{min(unknown)} is not one of {', '.join(names)}")
+
+
 def row_mask(present: dict | None, *names: str):
     """1 where a row has all that an expert needs, 0 where it has not."""
     mask = 1.0

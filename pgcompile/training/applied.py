@@ -14,6 +14,7 @@ from pgcompile.diagnostics import DataError
 from pgcompile.model.names import identifier
 from pgcompile.program import Program
 from pgcompile.training import checkpoint
+from pgcompile.training.coupled import check_rows, least_rows, split_rows
 from pgcompile.training.data import save_arrays
 from pgcompile.training.device import device_of
 from pgcompile.training.evaluation import by_identifier, mean_terms, prepared_batches
@@ -75,10 +76,10 @@ class Applied:
     def _batches(self, wanted: list[str], title: str, progress: bool) -> Iterator[dict[str, Tensor]]:
         rows = self.rows(wanted)
         settings = self.settings
-        index = torch.arange(len(rows))
-        several = prepared_batches(rows, index, self.prepared, settings.batch_size, self.device, settings.workers)
-        count = -(-len(rows) // settings.batch_size)
-        yield from tqdm(several, desc=title, total=count, unit="batch", leave=False, disable=not progress)
+        check_rows(self.program, len(rows), "row")
+        chunks = split_rows(torch.arange(len(rows)), settings.batch_size, least_rows(self.program))
+        several = prepared_batches(rows, chunks, self.prepared, self.device, settings.workers)
+        yield from tqdm(several, desc=title, total=len(chunks), unit="batch", leave=False, disable=not progress)
 
     def observed(self) -> list[str]:
         """Variables that the objectives observe."""

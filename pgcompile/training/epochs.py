@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from pgcompile.training.checkpoint import save_shown
+from pgcompile.training.coupled import least_rows, split_rows
 from pgcompile.training.evaluation import by_identifier, evaluating, prepared_batches, size_of
 from pgcompile.training.feed import Feed
 from pgcompile.training.interrupts import Interrupted, Request
@@ -87,8 +88,8 @@ def _held_out_loss(state: TrainingState, rows: Rows, index: torch.Tensor) -> flo
     with evaluating(model):
         total = torch.zeros((), device=state.device, dtype=torch.float64 if state.device.type == "cpu" else None)
         given = state.inputs_at(state.run.step)
-        size, workers = settings.batch_size, settings.workers
-        for batch in prepared_batches(rows, index, state.prepared, size, state.device, workers):
+        chunks = split_rows(index, settings.batch_size, least_rows(state.program))
+        for batch in prepared_batches(rows, chunks, state.prepared, state.device, settings.workers):
             values = {**by_identifier(batch), **given}
             loss = getattr(model, player.name)(**{name: values[name] for name in player.arguments})
             total = total + loss * size_of(batch)

@@ -34,10 +34,10 @@ def by_identifier(batch: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def prepared_batches(
-    rows: Rows, index: Tensor, prepared: Preparation, size: int, device: torch.device, workers: int
+    rows: Rows, chunks: list[Tensor], prepared: Preparation, device: torch.device, workers: int
 ) -> Iterator[dict[str, Tensor]]:
-    """Rows in their order as the model sees them, `size` at a time, by variable."""
-    for batch in batches(rows, list(index.split(size)), device, workers):
+    """The rows of each chunk as the model sees them, by variable."""
+    for batch in batches(rows, chunks, device, workers):
         yield prepared(batch)
 
 

@@ -1,6 +1,5 @@
 """The data of a training: its rows, the part that is held out, and the batches of each epoch."""
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pgcompile.diagnostics import DataError
+from pgcompile.training.coupled import check_rows, count_batches, least_rows, split_rows
 from pgcompile.training.evaluation import by_identifier
 from pgcompile.training.prepare import raw_spaces
 from pgcompile.training.rows import Data, ResidentRows, Rows, batches, epoch_order, rows_of
@@ -34,6 +34,7 @@ class Feed:
     def __init__(self, state: TrainingState, rows: Rows | None) -> None:
         self.state, self.rows = state, rows
         self.train, self.held = _split(state, rows)
+        self.least = least_rows(state.program) * state.team.size
 
     @property
     def size(self) -> int:
@@ -43,7 +44,7 @@ class Feed:
     @property
     def steps(self) -> int:
         """Steps of an epoch."""
-        return STEPS_WITHOUT_DATA if self.rows is None else max(1, math.ceil(len(self.train) / self.size))
+        return STEPS_WITHOUT_DATA if self.rows is None else count_batches(len(self.train), self.size, self.least)
 
     def batches(self, epoch: int, skip: int) -> Iterator[tuple[dict[str, Any], float]]:
         """Batches of an epoch from number `skip` on, by Python name, each with its weight in the mean over the team."""
@@ -53,7 +54,7 @@ class Feed:
                 yield {}, 1.0
             return
         order = epoch_order(self.train, epoch, state.settings.seed)
-        shares = [state.team.share(chunk) for chunk in order.split(self.size)]
+        shares = [state.team.share(chunk) for chunk in split_rows(order, self.size, self.least)]
         shares = [(chunk, weight) for chunk, weight in shares[skip:] if len(chunk)]
         several = batches(self.rows, [chunk for chunk, _ in shares], state.device, state.settings.workers)
         for batch, (_, weight) in zip(several, shares, strict=True):
@@ -110,4 +111,6 @@ def _split(state: TrainingState, rows: Rows | None) -> tuple[Tensor, Tensor]:
     held = int(len(rows) * settings.validation)
     if len(rows) - held < state.team.size:
         raise DataError(f"{len(rows)} rows are too few to hold {settings.validation:.0%} of them out")
+    check_rows(state.program, len(rows) - held, "rows to train on" if len(rows) - held > 1 else "row", state.team.size)
+    check_rows(state.program, held, "row held out")
     return order[: len(rows) - held], order[len(rows) - held :]

@@ -9,6 +9,7 @@ from pgcompile.diagnostics import DataError
 from pgcompile.model.names import identifier
 from pgcompile.program import NOTHING_TO_OPTIMISE, Program
 from pgcompile.training.average import Average
+from pgcompile.training.coupled import check_batches
 from pgcompile.training.device import can_fuse, device_of, scaler
 from pgcompile.training.distributed import Team
 from pgcompile.training.optimizer_steps import Player, players_of
@@ -33,6 +34,7 @@ def start(program: Program, model: nn.Module, settings: Settings) -> TrainingSta
     device = team.device if team.size > 1 else device_of(settings.device)
     trained: Any = team.distribute(model.to(device))
     _check_patience(program, settings)
+    check_batches(program, settings, team.size)
     players = _players(program, trained, settings, team, device)
     wanted = {name for player in players for name in player.arguments}
     observed = [v for v in program.analysis.model.variables if identifier(v) in wanted]

@@ -12,6 +12,7 @@ from pgcompile.diagnostics import DataError
 from pgcompile.model.names import identifier
 from pgcompile.program import Program
 from pgcompile.training import checkpoint
+from pgcompile.training.coupled import check_rows, least_rows, split_rows
 from pgcompile.training.device import matmul_precision
 from pgcompile.training.distributed import Team
 from pgcompile.training.epochs import train_epochs
@@ -253,7 +254,6 @@ class Trainer:
         state, model = self.state, self.shown
         rows = rows_for(state, data)
         wanted, inputs = state.term_arguments, {**state.inputs_at(None), **dict(given or {})}
-        size, workers = state.settings.batch_size, state.settings.workers
 
         def terms(batch: dict[str, Tensor]) -> Mapping[str, Tensor]:
             values = {**by_identifier(batch), **inputs}
@@ -263,8 +263,10 @@ class Trainer:
         with evaluating(model):
             if rows is None:
                 return mean_terms([{}], terms)
-            everything = torch.arange(len(rows))
-            return mean_terms(prepared_batches(rows, everything, state.prepared, size, state.device, workers), terms)
+            check_rows(state.program, len(rows), "row")
+            chunks = split_rows(torch.arange(len(rows)), state.settings.batch_size, least_rows(state.program))
+            several = prepared_batches(rows, chunks, state.prepared, state.device, state.settings.workers)
+            return mean_terms(several, terms)
 
     # --- checkpoints ---
 

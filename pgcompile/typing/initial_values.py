@@ -48,7 +48,15 @@ def _check_numbers(tensor: TensorValue, value: Constant, expr: tree.Expr, sink: 
         _check_matrix(tensor, shape, flatten(value), expr, sink)
         return
     bad = next((x for x in flatten(value) if not _can_start_at(tensor, x)), None)
-    if bad is not None:
+    if bad is not None and tensor.kind == "param" and _can_be(tensor, bad):
+        sink.add(
+            "PGC315",
+            expr.span,
+            f"{tensor.name} cannot start at {float(bad):g}: what is learned is a free number, which reaches the end of "
+            f"`{tensor.space}` at infinity",
+            help=f"start it near the end, as at {'0.01' if bad == 0 else '0.99'}, or make it a buffer, which stays",
+        )
+    elif bad is not None:
         sink.add(
             "PGC315",
             expr.span,
@@ -136,6 +144,12 @@ def _check_matrix(
 def _can_start_at(tensor: TensorValue, value: Fraction) -> bool:
     """True if a tensor can start at a number: the ends of an open interval are infinitely far from a free parameter."""
     inside = (_FREE if tensor.kind == "param" else _CLOSED).get(tensor.space.kind)
+    return inside is None or inside(value)
+
+
+def _can_be(tensor: TensorValue, value: Fraction) -> bool:
+    """True if a number lies in the space of a tensor."""
+    inside = _CLOSED.get(tensor.space.kind)
     return inside is None or inside(value)
 
 

@@ -23,7 +23,7 @@ PRIVATE = frozenset(
 )
 # Functions that an emitted file may hold; arguments that are called so get an underscore.
 HELPERS = frozenset(
-    "as_event bernoulli_cross_entropy bernoulli_log_prob bessel_ratio check_batch check_net check_shapes "
+    "as_event bernoulli_cross_entropy bernoulli_log_prob bessel_ratio check_batch check_net check_present check_shapes "
     "check_support cholesky_of_inverse clipped_positive clipped_unit continuous_bernoulli_draw "
     "continuous_bernoulli_mean continuous_bernoulli_variance draw_binomial draw_category draw_from "
     "draw_multinomial draw_of draw_von_mises every_state expand_rows gaussian_mmd gradient gradient_penalty "

@@ -38,7 +38,7 @@ flow {bend} = repeat 2 {{ AffineCoupling >> Reverse }}
 {elbo} = E_{{{q}({hidden}|{seen}) {p}({state})}}[log {p}({seen}|{shifted}, {state})]
     - {warm} * KL[{q}({hidden}|{seen}) || {p}({hidden})]
 {score} = log {p}({seen}|{shifted}, {state}) + {warm}
-maximize {elbo} wrt {q}, {enc} using Adam(lr = 1e-3, clip_norm = 1, clamp = 0.1, updates = 2)
+maximize {elbo} wrt {q}({hidden}|{seen}), {enc} using Adam(lr = 1e-3, clip_norm = 1, clamp = 0.1, updates = 2)
 maximize {score} using SGD(lr = 1e-3)
 """
 

@@ -46,7 +46,10 @@ def test_names_of_emitted_functions_are_those_of_the_library() -> None:
             "x : real\nparam w : positive\nbuffer free_w : real = 5\np(x) = Normal(free_w, w)\no = log p(x)\n",
             "free_w is what the emitted module stores param w under",
         ),
-        ("x : real\np(x) = Normal(0, 1)\npgc_program = log p(x)\n", "pgc_program is a name that the emitted module has"),
+        (
+            "x : real\np(x) = Normal(0, 1)\npgc_program = log p(x)\n",
+            "pgc_program is a name that the emitted module has",
+        ),
         (
             "x : real\nparam w : real\np(x) = Normal(w, 1)\nloss_a = log p(x) + 1\na = log p(x)\nb = -log p(x)\n"
             "maximize a\nminimize b\n",

@@ -245,6 +245,10 @@ def _states(value: Value, args: list[Text], rename: Rename) -> Template:
     kind, _, shape = value.attributes
     assert isinstance(shape, tuple)
     batch = _escaped(_batch_of(value, args))
+    if kind == "one_hot" and len(shape) > 1:
+        *rows, width = shape
+        digits = f"every_state({{0}}, {width}, {tuple(rows)}, {batch}, index=True)"
+        return Template(f"F.one_hot({digits}, {width}).to({{0}}.dtype)", uses="every_state")
     if kind == "one_hot":
         return Template(f"one_hot_states({{0}}, {shape[0]}, {batch})", uses="one_hot_states")
     index = ", index=True" if kind == "category" else ""

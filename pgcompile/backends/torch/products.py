@@ -38,6 +38,11 @@ def product_head(writer: MethodWriter, method: FactorMethod) -> list[Line]:
         "experts of what is not given are left out; `present` has a mask of the rows that have a variable",
     )
     lines += statement(f"if present or {' or '.join(f'{name} is None' for name in names)}:")
+    known = dict.fromkeys(name for needs in method.needs for name in needs)
+    if known:
+        writer.use("check_present")
+        asked = ", ".join(["present", *(f'"{name}"' for name in known)])
+        lines += statement(f"check_present({asked})", 12)
     lines.append(Line("            experts = []"))
     for (expert, power), needs in zip(method.experts, method.needs, strict=True):
         lines += _expert(writer, method, expert, power, needs)

@@ -9,7 +9,9 @@ from pgcompile.model.training import OptimiseLine, loss_name
 from pgcompile.vocabulary.spaces import Space, contains
 
 
-def script(model: Model, class_name: str, module: str, arguments: dict[str, tuple[str, ...]]) -> str:
+def script(
+    model: Model, class_name: str, module: str, arguments: dict[str, tuple[str, ...]], coupled: str | None = None
+) -> str:
     """The text of the script.
 
     Args:
@@ -17,6 +19,7 @@ def script(model: Model, class_name: str, module: str, arguments: dict[str, tupl
         class_name: the emitted class.
         module: name of the emitted module, from which the script imports it.
         arguments: of each loss method, the names of its arguments.
+        coupled: a term that compares the rows of a batch with each other, if there is one.
     """
     lines = model.optimise
     inputs = {identifier(t.name) for t in model.tensors.values() if t.kind == "input"}
@@ -35,6 +38,8 @@ def script(model: Model, class_name: str, module: str, arguments: dict[str, tupl
         ("@OBSERVED@", _literal(tuple(wanted))),
         ("@INPUTS@", _literal(tuple(given))),
         ("@WHOLE@", _literal(tuple(whole))),
+        ("@COUPLED@", safe_comment(f"  # {coupled} compares them") if coupled else ""),
+        ("@LEAST@", "2" if coupled else "1"),
         ("@SHAPES@", _entries({name: spaces[name].shape for name in wanted})),
         ("@BOUNDS@", _entries({name: _bounds(spaces[name]) for name in wanted if _bounds(spaces[name])})),
     ):
@@ -103,6 +108,7 @@ from @MODULE@ import @CLASS@
 OBSERVED = @OBSERVED@
 INPUTS = @INPUTS@
 WHOLE = @WHOLE@  # variables that are indices
+LEAST = @LEAST@  # rows of a batch@COUPLED@
 SHAPES = {@SHAPES@}
 BOUNDS = {@BOUNDS@}
 PLAYERS = [
@@ -138,6 +144,8 @@ def main():
     options = parser.parse_args()
     if OBSERVED and not options.data:
         parser.error(f"give --data with {', '.join(OBSERVED)}")
+    if LEAST > 1 and options.accumulate > 1:
+        parser.error("the rows of a batch are compared: leave out --accumulate")
 
     size = int(os.environ.get("WORLD_SIZE", "1"))
     rank = int(os.environ.get("RANK", "0"))
@@ -180,12 +188,14 @@ def main():
     step = 0
     for epoch in range(options.epochs):
         start, total = time.monotonic(), torch.zeros((), device=device)
+        taken = 0  # rows; a last batch of too few is left out
         shuffled = torch.Generator().manual_seed(options.seed * 1000003 + epoch)
         order = torch.randperm(count, generator=shuffled)
         for chunk in order.split(options.batch_size):
             mine = chunk[rank::size]
-            if len(chunk) < size:
+            if len(chunk) < LEAST * size:
                 continue
+            taken += len(chunk)
             given = {
                 n: torch.tensor(v, device=device)
                 for n in INPUTS
@@ -205,7 +215,7 @@ def main():
             step += 1
         if size > 1:
             dist.all_reduce(total)
-        mean = float(total) / size / count
+        mean = float(total) / size / max(taken, 1)
         if not math.isfinite(mean):
             raise SystemExit(f"the loss became {mean} in epoch {epoch + 1}")
         if rank == 0:

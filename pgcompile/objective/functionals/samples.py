@@ -55,6 +55,8 @@ class SampleFunctionals:
 
     def _sampled_rightly(self, expr: tree.Functional, sides: Bound, samples: int | None, estimator: Estimator) -> bool:
         """True if number of samples and estimator make sense; reported otherwise."""
+        if not self._has_distances(expr, sides):
+            return False
         conditioned = [d.label for d in (sides[LEFT], sides[RIGHT]) if d.parents]
         if expr.kind == "MMD" and samples is not None and samples > 1 and conditioned:
             self.sink.add(
@@ -73,6 +75,21 @@ class SampleFunctionals:
                 help="leave grad and baseline out; relax=gumbel makes a discrete draw differentiable",
             )
             return False
+        return True
+
+    def _has_distances(self, expr: tree.Functional, sides: Bound) -> bool:
+        """True if the values that are compared are numbers; an index is a name, and reported."""
+        for variable in sides[LEFT].targets:
+            space = self.model.spaces.get(variable.name)
+            if space is not None and space.kind == "category":
+                self.sink.add(
+                    "PGC408",
+                    expr.span,
+                    f"{expr.kind} measures how far draws are apart, and {variable} is an index: {space}",
+                    help=f"declare {variable} : one_hot[{space.categories}], whose draws have a distance, "
+                    f"or compare by KL[{sides[LEFT].label} || {sides[RIGHT].label}]",
+                )
+                return False
         return True
 
     def _draws(

@@ -113,18 +113,22 @@ class SideResolver:
             f"{expr.kind} compares distributions of the same variables, "
             f"and {left.label} is over {shown(left.targets)} "
             f"while {right.label} is over {shown(right.targets)}",
-            help=self._compare_help(expr, left),
+            help=self._compare_help(expr, left, right),
         )
         return False
 
-    def _compare_help(self, expr: tree.Functional, left: Distribution) -> str:
+    def _compare_help(self, expr: tree.Functional, left: Distribution, right: Distribution) -> str:
         """A factor over the same variables that could stand on the right, or one that is missing."""
         over = shown(left.targets)
         fitting = [f.label for f in self.model.factors if {*variables(f.targets)} == {*left.targets} and not f.parents]
+        fitting = [label for label in fitting if label != left.label]
         if isinstance(expr.right, tree.Name) and not fitting:
             return f"no {expr.right.id} factor generates {over}: define `{expr.right.id}({over}) = Normal(0, 1)`, say"
         if fitting:
             return f"write {' or '.join(f'{expr.kind}[{left.label} || {f}]' for f in fitting)}"
+        if len(left.targets) == len(right.targets) == 1:
+            renamed = f"{right.label}[{right.targets[0]} -> {left.targets[0]}]"
+            return f"write {renamed} for the same distribution of {over}, or compare with another that generates it"
         return f"compare {left.label} with a distribution of {over}"
 
     def _check_supports(self, expr: tree.Functional, functional: Functional, sides: Bound) -> None:

@@ -61,7 +61,8 @@ def add_table(
         maker = next(atom for atom in distribution.atoms if target in atom.targets)
         space = methods.model.spaces[maker.factor.targets[0]]
         count = states(maker, methods.model)
-        if count is None or (space.shape and space.kind != "one_hot"):
+        entries = space.shape[:-1] if space.kind == "one_hot" else space.shape
+        if count is None or entries:
             return False
         made.append((target.name, space, count))
         draws.append(

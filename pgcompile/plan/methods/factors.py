@@ -170,7 +170,7 @@ def solved_factors(methods: MethodMaker) -> dict[str, Factor]:
         if alone and not named.distribution.evidence and named.label not in declared:
             (atom,) = atoms
             if atom.factor.family is not None and {*atom.parents} == {*named.distribution.parents}:
-                parents = named.parents if {*named.parents} == {*atom.parents} else atom.parents
-                names = tuple(map(atom.name_of, parents))
+                parents = named.parents if {*named.parents} >= {*atom.parents} else atom.parents
+                names = tuple(atom.name_of(v) if v in atom.parents else v.name for v in parents)
                 found[named.label] = replace(atom.factor, name=named.name, parents=names)
     return found

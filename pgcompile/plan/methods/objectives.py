@@ -2,11 +2,13 @@
 
 from pgcompile.model.training import OptimiseLine
 from pgcompile.objective.derivation import Rewritten
-from pgcompile.objective.leaves import ClosedLeaf, NamedLeaf
+from pgcompile.objective.leaves import AggregateLeaf, BatchMean, BatchSum, ClosedLeaf, DiscrepancyLeaf, NamedLeaf
+from pgcompile.plan.builder import Builder
 from pgcompile.plan.lower.objectives import ObjectiveLowering
 from pgcompile.plan.methods.description import Method
 from pgcompile.plan.methods.maker import MethodMaker
 from pgcompile.plan.passes.batch_mean import batch_mean
+from pgcompile.plan.values import Value
 
 
 def objective_method(methods: MethodMaker, name: str, formula: str, objectives: dict[str, Rewritten]) -> Method:
@@ -17,10 +19,32 @@ def objective_method(methods: MethodMaker, name: str, formula: str, objectives: 
     outputs = []
     for key, rewritten in objectives.items():
         with lowering.builder.within(methods.origin(key)):
-            value = ObjectiveLowering(lowering, rewritten).run()
+            value = for_each_row(lowering.builder, ObjectiveLowering(lowering, rewritten).run(), rewritten)
         lowering.builder.name(value, key, materialize=len(objectives) > 1)
         outputs.append((key, value))
     return methods.finished(name, formula, lowering, outputs)
+
+
+def for_each_row(builder: Builder, value: Value, rewritten: Rewritten) -> Value:
+    """A value that turned out not to depend on what is observed, once for each data point.
+
+    What is one number for the whole batch, as an MMD or a `mean` over it, stays one number.
+    """
+    source = builder.batch_source
+    if value.batched or source is None or is_over_batch(rewritten):
+        return value
+    tensor = builder.tensor(builder.as_tensor(value))
+    return builder.make("expand_lead", (tensor, source), shape=(), batched=True, axes=())
+
+
+def is_over_batch(rewritten: Rewritten) -> bool:
+    """True if a part of an objective is one number for all data points together."""
+    return rewritten.expr.has(BatchMean, BatchSum) or any(
+        isinstance(leaf, AggregateLeaf)
+        or (isinstance(leaf, DiscrepancyLeaf) and leaf.term.kind in ("MMD", "SW"))
+        or (isinstance(leaf, NamedLeaf) and is_over_batch(leaf.value))
+        for leaf in rewritten.leaves.values()
+    )
 
 
 def mean_method(methods: MethodMaker, name: str, line: OptimiseLine, rewritten: Rewritten) -> Method:

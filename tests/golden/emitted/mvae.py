@@ -82,6 +82,12 @@ def product_of_normals(experts: list) -> D.Distribution:
     return D.Independent(normal, rank) if rank else normal
 
 
+def check_present(present: dict | None, *names: str) -> None:
+    """Refuse a mask of something that no expert needs."""
+    if unknown := set(present or ()) - set(names):
+        raise KeyError(f"{min(unknown)} is not one of {', '.join(names)}")
+
+
 def row_mask(present: dict | None, *names: str):
     """1 where a row has all that an expert needs, 0 where it has not."""
     mask = 1.0
@@ -372,6 +378,7 @@ class Mvae(nn.Module):
         have a variable.
         """
         if present or x is None or y is None:
+            check_present(present, "x", "y")
             experts = []
             if x is not None:
                 mask = row_mask(present, "x")

@@ -262,9 +262,11 @@ class Planar(Bijection):
         phi = self.phi if self.net is None else self.net(context)
         w, u, b = phi.split((self.features, self.features, 1), -1)
         raw = (w * u).sum(-1, keepdim=True)
-        size = w.square().sum(-1, keepdim=True).clamp_min(torch.finfo(w.dtype).tiny)
-        along = F.softplus(raw) - 1
-        return w, u + (along - raw) * w / size, b, along
+        length = w.square().sum(-1, keepdim=True)
+        size = length.clamp_min(torch.finfo(w.dtype).tiny)
+        change = F.softplus(raw) - 1 - raw
+        # Where w is 0, nothing is added to u, and w.u stays 0.
+        return w, u + change * w / size, b, raw + change * length / size
 
     def forward(self, x: Tensor, context: Tensor | None = None):
         """x [..., D] -> y [..., D], log |det dy/dx| [...]."""
