@@ -7,6 +7,7 @@ from itertools import combinations
 from math import prod
 
 from pgcompile.inference.algebra import drop_barren, hide_targets, order_atoms
+from pgcompile.inference.entrywise import entrywise
 from pgcompile.model.distributions import Distribution
 from pgcompile.model.factors import FactorInstance
 from pgcompile.model.model import Model
@@ -20,10 +21,12 @@ class Elimination:
     Args:
         steps: what is summed at once, in order.
         largest: entries of the largest table on the way.
+        entrywise: variables whose entries are summed out one by one.
     """
 
     steps: tuple[tuple[Variable, ...], ...]
     largest: int
+    entrywise: frozenset[Variable] = frozenset()
 
     @property
     def order(self) -> tuple[Variable, ...]:
@@ -32,7 +35,10 @@ class Elimination:
 
 
 def eliminate(
-    atoms: Iterable[FactorInstance], hidden: Mapping[Variable, int], beside: Mapping[Variable, int] | None = None
+    atoms: Iterable[FactorInstance],
+    hidden: Mapping[Variable, int],
+    beside: Mapping[Variable, int] | None = None,
+    first: frozenset[Variable] = frozenset(),
 ) -> Elimination:
     """A good order: next is what needs the smallest table (minimum weight, Kjaerulff 1990).
 
@@ -43,6 +49,7 @@ def eliminate(
         atoms: the factors, parents first: earlier ones settle ties.
         hidden: the variables to sum out, with the number of their values.
         beside: others that take every value, which the tables have as well.
+        first: those that are summed out before all others, one by one: entry by entry.
     """
     sizes = {**(beside or {}), **hidden}
     near: dict[Variable, set[Variable]] = {}
@@ -59,14 +66,14 @@ def eliminate(
 
     left = {variable for variable in near if variable in hidden}
     rest = prod(sizes[variable] for variable in near)
-    queue = [(weight(variable), rank[variable], variable) for variable in left]
+    queue = [(variable not in first, weight(variable), rank[variable], variable) for variable in left]
     heapq.heapify(queue)
     steps: list[tuple[Variable, ...]] = []
     while left:
-        if rest <= largest:
+        if rest <= largest and not left & first:
             steps.append(tuple(sorted(left, key=rank.__getitem__)))
             break
-        cost, _, variable = heapq.heappop(queue)
+        _, cost, _, variable = heapq.heappop(queue)
         if variable not in left or cost != weight(variable):
             continue  # it has a later entry
         steps.append((variable,))
@@ -80,8 +87,8 @@ def eliminate(
             near[a].add(b)
             near[b].add(a)
         for other in around & left:
-            heapq.heappush(queue, (weight(other), rank[other], other))
-    return Elimination(tuple(steps), largest)
+            heapq.heappush(queue, (other not in first, weight(other), rank[other], other))
+    return Elimination(tuple(steps), largest, first)
 
 
 def states(atom: FactorInstance, model: Model) -> int | None:
@@ -102,18 +109,37 @@ def states(atom: FactorInstance, model: Model) -> int | None:
             return None
 
 
-def hidden_states(distribution: Distribution, model: Model) -> dict[Variable, int] | None:
+@dataclass(frozen=True)
+class Hidden:
+    """What is summed out of a product.
+
+    Args:
+        counts: the number of values of each variable; of an entry, where its entries are summed out one by one.
+        entrywise: the variables of which that is true.
+    """
+
+    counts: dict[Variable, int]
+    entrywise: frozenset[Variable]
+
+
+def hidden_states(distribution: Distribution, model: Model) -> Hidden | None:
     """The number of values of each hidden variable; None where one of them is not finite."""
     makers = {t: atom for atom in distribution.atoms for t in atom.targets}
-    counts = {h: states(makers[h], model) for h in distribution.hidden}
-    known = {h: count for h, count in counts.items() if count is not None}
-    return known if len(known) == len(counts) else None
+    by_entry = entrywise(distribution.atoms, distribution.hidden, model)
+    counts: dict[Variable, int] = {}
+    for variable in distribution.hidden:
+        count = states(makers[variable], model)
+        if count is None:
+            return None
+        space = model.spaces[makers[variable].factor.targets[0]]
+        counts[variable] = (space.categories or 2) if variable in by_entry else count
+    return Hidden(counts, by_entry)
 
 
 def tables(distribution: Distribution, model: Model) -> Elimination | None:
     """The order in which the hidden variables of a product are summed out; None where one of them is not finite."""
-    counts = hidden_states(distribution, model)
-    return None if counts is None else eliminate(order_atoms(distribution), counts)
+    found = hidden_states(distribution, model)
+    return None if found is None else eliminate(order_atoms(distribution), found.counts, first=found.entrywise)
 
 
 def evidence_of(posterior: Distribution) -> Distribution:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import count
 
 from pgcompile.diagnostics import InternalError
 from pgcompile.model.flows import SizedFlow, referenced_flows
@@ -61,7 +62,9 @@ class ModuleAttributes:
         for name, known in self.constants.items():
             if known == table:
                 return name
-        name = f"table_{len(self.constants) + 1}"
+        model = self.model
+        owned = {*model.tensors, *model.nets, *model.flows}
+        name = next(n for k in count(len(self.constants) + 1) if (n := f"table_{k}") not in {*owned, *self.constants})
         self.constants[name] = table
         return name
 

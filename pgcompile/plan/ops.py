@@ -211,7 +211,7 @@ _ROWS = (
     Operation("sum_axis", 1, _same, _dropped),
     Operation("mean_axis", 1, _same, _dropped, hint="average"),
     Operation("mean_axis_keep", 1, _same),
-    Operation("logsumexp_axes", 1, _scalar, _all_dropped),
+    Operation("logsumexp_axes", 1, _same, _all_dropped),
     Operation("softmax_axis", 1, _scalar),
     Operation("batch_mean", 1, _scalar),
     Operation("batch_sum", 1, _scalar),

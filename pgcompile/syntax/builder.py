@@ -283,18 +283,19 @@ class Builder(Transformer[Token, Any]):
         return tree.Integral(_nodes(c)[0], tuple(variables), span=_span(c))
 
     def sum_over(self, c: list[Any]) -> tree.Integral:
-        variable, body = _nodes(c)
-        if not isinstance(variable, tree.Name):
+        variables, body = c[1], _nodes(c)[-1]
+        if not isinstance(variables, list):
             raise OperatorError(
                 _span(c),
                 "sums over an index are not part of this version",
                 "write the terms out if they are few; a sum over a variable is `sum_k p(x|k) p(k)`",
             )
-        return tree.Integral(body, (variable,), is_sum=True, span=_span(c))
+        return tree.Integral(body, tuple(variables), is_sum=True, span=_span(c))
 
     def sum_range(self, c: list[Any]) -> Any:
-        inside = [x for x in c if not (isinstance(x, Token) and x.type in ("LBRACE", "RBRACE"))]
-        return _name(inside[0]) if len(inside) == 1 else _many(c, ())
+        inside = [x for x in c if not (isinstance(x, Token) and x.type in ("LBRACE", "RBRACE", "COMMA"))]
+        alone = all(isinstance(x, Token) and x.type == "NAME" for x in inside)
+        return [_name(x) for x in inside] if alone else _many(c, ())
 
     def power_of(self, c: list[Any]) -> tree.Power:
         return tree.Power(_open(c[0]), _open(c[2]), span=_span(c))

@@ -150,7 +150,8 @@ def _format(expr: tree.Expr) -> tuple[str, int]:
             other = f" || {format_expr(right)}" if right is not None else ""
             return f"{kind}[{format_expr(left)}{other}{_options(options)}]", _ATOM
         case tree.Integral(body, variables, True):
-            return f"sum_{variables[0].id} {_at(body, _JUXTAPOSED)}", _UNARY
+            names = ", ".join(v.id for v in variables)
+            return f"sum_{names if len(variables) == 1 else f'{{{names}}}'} {_at(body, _JUXTAPOSED)}", _UNARY
         case tree.Integral(body, variables):
             return f"∫ {_at(body, _JUXTAPOSED)} {' '.join(f'd{v.id}' for v in variables)}", _UNARY
         case tree.Pipeline(stages):

@@ -98,7 +98,7 @@ def _latex(expr: tree.Expr) -> str:
             other = rf" \,\|\, {_latex(right)}" if right is not None else ""
             return rf"{head}\left[{_latex(left)}{other}{_options(options)}\right]"
         case tree.Integral(body, variables, True):
-            return rf"\sum_{{{latex_name(variables[0].id)}}} {_latex(body)}"
+            return rf"\sum_{{{', '.join(latex_name(v.id) for v in variables)}}} {_latex(body)}"
         case tree.Integral(body, variables):
             differentials = " ".join(rf"\, d{latex_name(v.id)}" for v in variables)
             return rf"\int {_latex(body)} {differentials}"

@@ -126,7 +126,8 @@ class SideResolver:
             return f"no {expr.right.id} factor generates {over}: define `{expr.right.id}({over}) = Normal(0, 1)`, say"
         if fitting:
             return f"write {' or '.join(f'{expr.kind}[{left.label} || {f}]' for f in fitting)}"
-        if len(left.targets) == len(right.targets) == 1:
+        spaces = [self.model.spaces.get(v.name) for v in (*left.targets, *right.targets)]
+        if len(spaces) == 2 and spaces[0] == spaces[1]:
             renamed = f"{right.label}[{right.targets[0]} -> {left.targets[0]}]"
             return f"write {renamed} for the same distribution of {over}, or compare with another that generates it"
         return f"compare {left.label} with a distribution of {over}"

@@ -60,8 +60,13 @@ def log_marginal(state: "Rewriting", distribution: Distribution, env: Env) -> Ex
 def _in_steps(found: Elimination) -> str:
     """`a, then b, then c and d at once`."""
     return ", then ".join(
-        str(step[0]) if len(step) == 1 else f"{shown(step[:-1])} and {step[-1]} at once" for step in found.steps
+        _of_one(step[0], found) if len(step) == 1 else f"{shown(step[:-1])} and {step[-1]} at once"
+        for step in found.steps
     )
+
+
+def _of_one(variable: Variable, found: Elimination) -> str:
+    return f"{variable}, entry by entry" if variable in found.entrywise else str(variable)
 
 
 def log_weights(state: "Rewriting", draw: Draw, variables: list[Variable]) -> Expr:

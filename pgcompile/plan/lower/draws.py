@@ -7,7 +7,7 @@ from pgcompile.model.factors import FactorInstance
 from pgcompile.model.kinds import is_pathwise
 from pgcompile.model.variable import Variable
 from pgcompile.objective.terms import Draw
-from pgcompile.plan.expansion import every_value, standard_noise
+from pgcompile.plan.expansion import every_value, expand_full, standard_noise
 from pgcompile.plan.lower.requests import DrawRequest
 from pgcompile.plan.origin import origin_of
 from pgcompile.plan.values import Axis, Value
@@ -47,17 +47,34 @@ def _fixed(lowering: "FactorLowering", value: Value, variable: Variable) -> Valu
 
 
 def enumerated_value(
-    lowering: "FactorLowering", draw: Draw, atom: FactorInstance, variable: Variable, comment: str | None = None
+    lowering: "FactorLowering",
+    draw: Draw,
+    atom: FactorInstance,
+    variable: Variable,
+    comment: str | None = None,
+    *,
+    entries: int | None = None,
 ) -> Value:
-    """Every value of a finite variable, along an axis of its own."""
+    """Every value of a finite variable, along an axis of its own.
+
+    Args:
+        lowering: the method.
+        draw: that it belongs to.
+        atom: the factor of the variable.
+        variable: what takes every value.
+        comment: the line above it.
+        entries: the number of values of an entry, where all entries take the same one together.
+    """
     space = lowering.model.spaces[atom.factor.targets[0]]
-    count = states(atom, lowering.model)
+    count = states(atom, lowering.model) if entries is None else entries
     assert count is not None
     axis = lowering.axes.values(draw, variable, count)
     kind = space.kind if space.kind in ("one_hot", "category") else "boolean"
     comment = comment or f"E_{{{draw.distribution.label}}}: every value of {variable}"
     with lowering.builder.section(comment, origin_of(atom)):
-        value = every_value(lowering.builder, kind, space.categories or 0, space.shape, axis)
+        shape = space.shape if entries is None else ()
+        value = every_value(lowering.builder, kind, space.categories or 0, shape, axis)
+        value = expand_full(lowering.builder, value, space.shape, (axis,), None)
     return lowering.builder.name(value, str(variable), materialize=True)
 
 

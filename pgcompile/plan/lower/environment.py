@@ -225,6 +225,10 @@ class FactorLowering:
             return log_density_of_family(self, atom, env, detached=True)
         return self._handler(atom).log_density(self, atom, env)
 
+    def log_density_of_entries(self, atom: FactorInstance, env: Env) -> Value:
+        """log of a factor of a family at each entry of its variable."""
+        return log_density_of_family(self, atom, env, by_entry=True)
+
     def draw(self, atom: FactorInstance, env: Env, request: DrawRequest) -> Value:
         """A draw from a factor, with the axes of its parameters and those of the request."""
         draw = self._handler(atom).draw

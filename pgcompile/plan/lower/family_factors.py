@@ -172,7 +172,13 @@ def noise_of(
 
 
 def log_density_of_family(
-    lowering: "FactorLowering", atom: FactorInstance, env: Env, *, detached: bool = False, within: str | None = None
+    lowering: "FactorLowering",
+    atom: FactorInstance,
+    env: Env,
+    *,
+    detached: bool = False,
+    within: str | None = None,
+    by_entry: bool = False,
 ) -> Value:
     """log of a factor of a family, summed over its event shape.
 
@@ -182,6 +188,7 @@ def log_density_of_family(
         env: the values of its variables.
         detached: whether gradients are kept from its parameters.
         within: the formula that it is a part of, if it has no name of its own.
+        by_entry: whether its entries stay apart.
     """
     build = lowering.builder
     facts, _ = lowering.facts(atom)
@@ -191,8 +198,11 @@ def log_density_of_family(
     x = lowering.variable(atom.targets[0], env)
     with build.section(within or f"log {atom.label}", origin_of(atom)):
         formula = FormulaLowering(build, {**bindings, X: x}, lowering.width(atom))
-        total = summed(lowering, formula, facts.log_density, lowering.independent_shape(atom))
-        if x.batched and not total.batched:
+        lead = () if by_entry else lowering.independent_shape(atom)
+        total = summed(lowering, formula, facts.log_density, lead)
+        if by_entry:
+            total = build.raise_rank(build.tensor(total), len(lowering.shape(atom)))
+        if x.batched and not total.batched and not by_entry:
             total = expand_full(build, build.tensor(total), (), x.axes, None)
     return total if within is not None else build.name(total, density_name(atom), materialize=True)
 

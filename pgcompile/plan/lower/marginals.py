@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pgcompile.inference.algebra import order_atoms
-from pgcompile.inference.elimination import eliminate, evidence_of, hidden_states, states
+from pgcompile.inference.elimination import Hidden, eliminate, evidence_of, hidden_states, states
 from pgcompile.model.distributions import Distribution
+from pgcompile.model.factors import FactorInstance
 from pgcompile.model.variable import Variable
 from pgcompile.objective.terms import OBSERVED, Draw, Env
 from pgcompile.plan.axes import bound
@@ -33,7 +34,8 @@ def log_of(lowering: "FactorLowering", distribution: Distribution, env: Env) -> 
 def log_marginal(lowering: "FactorLowering", distribution: Distribution, env: Env) -> Value:
     """log of a product with finite variables summed out, one at a time (Zhang & Poole 1994), in log space."""
     makers = {t: atom for atom in distribution.atoms for t in atom.targets}
-    counts = hidden_states(distribution, lowering.model) or {}
+    found = hidden_states(distribution, lowering.model) or Hidden({}, frozenset())
+    counts = found.counts
     outer = bound(env, (*distribution.targets, *distribution.parents))
     axes: dict[Variable, Axis] = {}
     draws: dict[Variable, Draw] = {}
@@ -44,16 +46,19 @@ def log_marginal(lowering: "FactorLowering", distribution: Distribution, env: En
         )
         place = rank.get(variable.name, len(rank))
         axes[variable] = lowering.axes.summed(draws[variable], variable, counts[variable], place, outer, axes.values())
-    take_every_value(lowering, draws)
+    take_every_value(lowering, draws, found)
     tables: list[tuple[set[Variable], Value]] = []
     for atom in order_atoms(distribution):
         inside = {v for v in (*atom.targets, *atom.parents) if v in counts}
         inner = env
         for variable in sorted(inside):  # an environment of all of them would be as large as the model
             inner = inner.extended((variable,), draws[variable])
-        tables.append((inside, lowering.log_density(atom, inner)))
+        by_entry = bool(inside & found.entrywise)
+        score = lowering.log_density_of_entries if by_entry else lowering.log_density
+        tables.append((inside, score(atom, inner)))
     build = lowering.builder
-    for step in eliminate(order_atoms(distribution), counts, _beside(lowering, distribution, env)).steps:
+    beside = _beside(lowering, distribution, env)
+    for step in eliminate(order_atoms(distribution), counts, beside, found.entrywise).steps:
         group = [t for t in tables if t[0] & {*step}]
         tables = [t for t in tables if not t[0] & {*step}]
         with build.section(f"log {distribution.label}: the sum over {', '.join(map(str, step))}"):
@@ -61,21 +66,35 @@ def log_marginal(lowering: "FactorLowering", distribution: Distribution, env: En
             if len(step) > 1:
                 total = build.name(total, "log_joint")
             at = tuple(total.axes.index(axes[variable]) for variable in step)
-            total = build.make("logsumexp_axes", (total,), tuple(sorted(at)), shape=())
+            total = build.make("logsumexp_axes", (total,), tuple(sorted(at)), shape=total.shape)
+        left = set().union(*(names for names, _ in group)) - {*step}
+        if total.rank and not left & found.entrywise:
+            total = build.sum_to_scalar(total, _shape(lowering, makers[step[0]]))
         total = build.name(total, f"log_sum_{'_'.join(map(str, step))}", materialize=True)
-        tables.append((set().union(*(names for names, _ in group)) - {*step}, total))
+        tables.append((left, total))
     return build.name(added(lowering, [table for _, table in tables]), "log_joint")
 
 
-def take_every_value(lowering: "FactorLowering", draws: Mapping[Variable, Draw]) -> None:
-    """Variables that take every value exist before the tables over them, in the order of the program."""
+def _shape(lowering: "FactorLowering", maker: FactorInstance) -> tuple[int, ...]:
+    return lowering.model.spaces[maker.factor.targets[0]].shape
+
+
+def take_every_value(lowering: "FactorLowering", draws: Mapping[Variable, Draw], hidden: Hidden | None = None) -> None:
+    """Variables that take every value exist before the tables over them, in the order of the program.
+
+    Args:
+        lowering: the method.
+        draws: of the variables.
+        hidden: which of them take every value an entry.
+    """
     rank = {name: place for place, name in enumerate(lowering.model.variables)}
     ordered = sorted(draws, key=lambda v: (rank.get(v.name, len(rank)), v))
     comment = f"every value of {', '.join(map(str, ordered))}"
     for variable in ordered:
         atom = draws[variable].atom_of(variable)
         assert atom is not None
-        value = enumerated_value(lowering, draws[variable], atom, variable, comment)
+        entries = hidden.counts[variable] if hidden is not None and variable in hidden.entrywise else None
+        value = enumerated_value(lowering, draws[variable], atom, variable, comment, entries=entries)
         lowering.override(variable, draws[variable], value)
 
 

@@ -5,6 +5,7 @@ from pgcompile.model.nets import Net
 from pgcompile.model.typed import Typed
 from pgcompile.syntax import tree
 from pgcompile.syntax.tree import names_in
+from pgcompile.typing.bounds import Bounds, Intervals, lies_in
 from pgcompile.typing.checks.context import FamilyContext
 from pgcompile.typing.checks.literals import check_literal
 from pgcompile.typing.checks.shapes import check_shape
@@ -49,7 +50,9 @@ def check_parameter(context: FamilyContext, parameter: Parameter, expr: tree.Exp
         check_literal(context, parameter, expr, value.literal)
         return
     _warn_of_squashed_logits(context, parameter, expr, value)
-    if not contains(parameter.constraint, value.space.kind) and not _surely_inside(parameter, expr, value):
+    if contains(parameter.constraint, value.space.kind) or _surely_inside(parameter, expr, value):
+        return
+    if not lies_in(_bounds(context, expr), parameter.constraint):
         _warn_of_values_outside(context, parameter, expr)
 
 
@@ -87,6 +90,13 @@ def _warn_of_squashed_logits(context: FamilyContext, parameter: Parameter, expr:
 
 
 # --- values outside the domain of a parameter ---
+
+
+def _bounds(context: FamilyContext, expr: tree.Expr) -> Bounds:
+    """The least and the largest value of an expression."""
+    scope = context.context.scope(context.use.bindings)
+    bound = {name: binding for name, (binding, _) in scope.bindings.items()}
+    return Intervals(context.model, bound, lambda part: context.typer.typed(part, scope)).of(expr)
 
 
 def _surely_inside(parameter: Parameter, expr: tree.Expr, value: Typed) -> bool:
