@@ -5,13 +5,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def softplus_pair(values: Tensor) -> tuple[Tensor, Tensor]:
+def softplus(raw: Tensor) -> tuple[Tensor, Tensor]:
+    """A scale and its logarithm, which is the raw number where the scale underflows."""
+    scale = F.softplus(raw)
+    return scale, torch.where(raw < -30.0, raw, scale.clamp_min(1e-30).log())
+
+
+def softplus_pair(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     m, s = values.chunk(2, -1)
-    return m, F.softplus(s)
+    return m, *softplus(s)
 
 
-def kl_to_standard(m: Tensor, s: Tensor) -> Tensor:
-    return (0.5 * (m.square() + s.square() - 1) - s.log()).sum(-1)
+def kl_to_standard(m: Tensor, s: Tensor, log_s: Tensor) -> Tensor:
+    return (0.5 * (m.square() + s.square() - 1) - log_s).sum(-1)
 
 
 def bce(logits: Tensor, x: Tensor) -> Tensor:
@@ -20,27 +26,27 @@ def bce(logits: Tensor, x: Tensor) -> Tensor:
 
 def hand_beta(m: nn.Module, x: Tensor) -> Tensor:
     h = m.hidden(x)
-    loc, scale = m.loc(h), m.scale(h)
+    loc, (scale, log_scale) = m.loc(h), softplus(m.scale(h))
     z = loc + scale * torch.randn_like(loc)
-    return -(bce(m.decoder(z), x) - 0.5 * kl_to_standard(loc, scale)).mean()
+    return -(bce(m.decoder(z), x) - 0.5 * kl_to_standard(loc, scale, log_scale)).mean()
 
 
 def hand_conditional(m: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     label = F.one_hot(y, 10).to(x.dtype)
-    loc, scale = softplus_pair(m.head(m.hidden(torch.cat((x, label), -1))))
+    loc, scale, log_scale = softplus_pair(m.head(m.hidden(torch.cat((x, label), -1))))
     z = loc + scale * torch.randn_like(loc)
-    return -(bce(m.decoder(torch.cat((z, label), -1)), x) - kl_to_standard(loc, scale)).mean()
+    return -(bce(m.decoder(torch.cat((z, label), -1)), x) - kl_to_standard(loc, scale, log_scale)).mean()
 
 
 def hand_ladder(m: nn.Module, x: Tensor) -> Tensor:
-    m1, s1 = softplus_pair(m.encode_1(x))
+    m1, s1, log_s1 = softplus_pair(m.encode_1(x))
     z1 = m1 + s1 * torch.randn_like(m1)
-    m2, s2 = softplus_pair(m.encode_2(z1))
+    m2, s2, log_s2 = softplus_pair(m.encode_2(z1))
     z2 = m2 + s2 * torch.randn_like(m2)
-    m3, s3 = softplus_pair(m.decode_1(z2))
-    log_p = (-0.5 * ((z1 - m3) / s3).square() - s3.log() - 0.9189385).sum(-1)
-    entropy = (s1.log() + 1.4189385).sum(-1)
-    return -(bce(m.decode_0(z1), x) + log_p + entropy - kl_to_standard(m2, s2)).mean()
+    m3, s3, log_s3 = softplus_pair(m.decode_1(z2))
+    log_p = (-0.5 * ((z1 - m3) / s3).square() - log_s3 - 0.9189385).sum(-1)
+    entropy = (log_s1 + 1.4189385).sum(-1)
+    return -(bce(m.decode_0(z1), x) + log_p + entropy - kl_to_standard(m2, s2, log_s2)).mean()
 
 
 def hand_classifier(m: nn.Module, x: Tensor, y: Tensor) -> Tensor:
@@ -48,21 +54,21 @@ def hand_classifier(m: nn.Module, x: Tensor, y: Tensor) -> Tensor:
 
 
 def hand_factors(m: nn.Module, grey: Tensor) -> Tensor:
-    loc, spread, noise = m.loc(grey), F.softplus(m.free_spread), F.softplus(m.free_noise)
+    loc, (spread, log_spread), (noise, log_noise) = m.loc(grey), softplus(m.free_spread), softplus(m.free_noise)
     z = loc + spread * torch.randn_like(loc)
     mean = F.linear(z, m.loadings) + m.centre
-    log_p = (-0.5 * ((grey - mean) / noise).square() - noise.log() - 0.9189385).sum(-1)
-    return -(log_p - kl_to_standard(loc, spread)).mean()
+    log_p = (-0.5 * ((grey - mean) / noise).square() - log_noise - 0.9189385).sum(-1)
+    return -(log_p - kl_to_standard(loc, spread, log_spread)).mean()
 
 
 def hand_iwae(m: nn.Module, x: Tensor) -> Tensor:
     """The plain way: with hooks for the gradient it would be fewer lines and no fewer operations."""
     h = m.hidden(x)
-    loc, scale = m.loc(h), m.scale(h)
+    loc, (scale, log_scale) = m.loc(h), softplus(m.scale(h))
     z = loc + scale * torch.randn_like(loc.expand(8, *loc.shape))
 
     def log_w(z: Tensor) -> Tensor:
-        log_q = (-0.5 * ((z - loc.detach()) / scale.detach()).square() - scale.detach().log() - 0.9189385).sum(-1)
+        log_q = (-0.5 * ((z - loc.detach()) / scale.detach()).square() - log_scale.detach() - 0.9189385).sum(-1)
         log_p = (-0.5 * z.square() - 0.9189385).sum(-1)
         logits = m.decoder(z)
         return (
@@ -78,7 +84,7 @@ def hand_iwae(m: nn.Module, x: Tensor) -> Tensor:
 
 def hand_mmd(m: nn.Module, x: Tensor) -> Tensor:
     h = m.hidden(x)
-    loc, scale = m.loc(h), m.scale(h)
+    loc, scale = m.loc(h), F.softplus(m.scale(h))
     z = loc + scale * torch.randn_like(loc)
     rec = bce(m.decoder(z), x).mean()
     prior = torch.randn_like(loc)
@@ -95,10 +101,10 @@ def hand_mmd(m: nn.Module, x: Tensor) -> Tensor:
 
 def hand_tc(m: nn.Module, x: Tensor) -> Tensor:
     h = m.hidden(x)
-    loc, scale = m.loc(h), m.scale(h)
+    loc, (scale, log_scale) = m.loc(h), softplus(m.scale(h))
     z = loc + scale * torch.randn_like(loc)
-    elbo = bce(m.decoder(z), x) - kl_to_standard(loc, scale)
-    pairs = -0.5 * ((z - loc.unsqueeze(1)) / scale.unsqueeze(1)).square() - scale.unsqueeze(1).log() - 0.9189385
+    elbo = bce(m.decoder(z), x) - kl_to_standard(loc, scale, log_scale)
+    pairs = -0.5 * ((z - loc.unsqueeze(1)) / scale.unsqueeze(1)).square() - log_scale.unsqueeze(1) - 0.9189385
     size = 2.7725887
     joint, apart = pairs.sum(-1).logsumexp(0) - size, (pairs.logsumexp(0) - size).sum(-1)
     return -(elbo - 3 * (joint - apart)).mean()
@@ -120,13 +126,13 @@ def hand_discrete(m: nn.Module, x: Tensor) -> Tensor:
 def hand_enumerated(m: nn.Module, x: Tensor) -> Tensor:
     h = m.encoder(x)
     log_q = m.logits(h).log_softmax(-1)
-    loc, scale = m.loc(h), m.scale(h)
+    loc, (scale, log_scale) = m.loc(h), softplus(m.scale(h))
     z_loc = loc + m.centres.unsqueeze(1)
     z = z_loc + scale * torch.randn_like(z_loc)
     found = m.decoder(z)
     rec = -F.binary_cross_entropy_with_logits(found, x.expand_as(found), reduction="none").sum(-1)
     prior = m.centres.unsqueeze(1)
-    kl_z = (0.5 * (scale.square() + (z_loc - prior).square() - 1) - scale.log()).sum(-1)
+    kl_z = (0.5 * (scale.square() + (z_loc - prior).square() - 1) - log_scale).sum(-1)
     probs = log_q.exp()
     kl_k = (probs * (log_q + 2.3025851)).sum(-1)
     return -((probs.T * (rec - kl_z)).sum(0) - kl_k).mean()
@@ -134,9 +140,9 @@ def hand_enumerated(m: nn.Module, x: Tensor) -> Tensor:
 
 def hand_vae(m: nn.Module, x: Tensor) -> Tensor:
     h = m.hidden(x)
-    loc, scale = m.loc(h), m.scale(h)
+    loc, (scale, log_scale) = m.loc(h), softplus(m.scale(h))
     z = loc + scale * torch.randn_like(loc)
-    return -(bce(m.decoder(z), x) - kl_to_standard(loc, scale)).mean()
+    return -(bce(m.decoder(z), x) - kl_to_standard(loc, scale, log_scale)).mean()
 
 
 def hand_mixture(m: nn.Module, x: Tensor) -> Tensor:
@@ -147,14 +153,14 @@ def hand_mixture(m: nn.Module, x: Tensor) -> Tensor:
 
 def hand_mvae(m: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     h, g = m.image(x), m.label(F.one_hot(y, 10).to(x.dtype))
-    image, label = (m.i_loc(h), m.i_scale(h).square()), (m.l_loc(g), m.l_scale(g).square())
+    image, label = (m.i_loc(h), F.softplus(m.i_scale(h)).square()), (m.l_loc(g), F.softplus(m.l_scale(g)).square())
 
     def bound(experts: tuple[tuple[Tensor, Tensor], ...], seen: tuple[Tensor, ...]) -> Tensor:
         precision = sum((1 / v for _, v in experts[1:]), 1 / experts[0][1]) + 1
         loc = sum((m / v for m, v in experts[1:]), experts[0][0] / experts[0][1]) / precision
         scale = 1 / precision.sqrt()
         z = loc + scale * torch.randn_like(loc)
-        value = -kl_to_standard(loc, scale)
+        value = -kl_to_standard(loc, scale, scale.log())
         for part in seen:
             if part is x:
                 value = value + bce(m.pixels(z), x)

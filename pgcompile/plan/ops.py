@@ -173,6 +173,8 @@ _ROWS = (
     _elementwise("clamp_max"),
     _elementwise("softmax"),
     _elementwise("log_softmax", hint="log_probs"),
+    _elementwise("logsigmoid"),
+    Operation("log_softplus", 2, _all, cost=3),
     _elementwise("tril"),
     _elementwise("lower_cholesky"),
     _elementwise("positive_definite"),

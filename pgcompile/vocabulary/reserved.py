@@ -30,7 +30,7 @@ HELPERS = frozenset(
     "hard_bernoulli hard_one_hot imq_mmd interpolate jacobian learning_rate leave_one_out log_bessel_i0 "
     "log_density log_expm1_ratio log_mean lower_cholesky mean_of mixture_of one_hot_states over_batch "
     "parameters_of pick_rows positive_definite prepare_conditions product_of_family product_of_gaussians "
-    "product_of_normals ramp relaxed_bernoulli relaxed_one_hot row_mask sliced_wasserstein solve_vector "
+    "product_of_normals ramp relaxed_bernoulli relaxed_one_hot require_given row_mask sliced_wasserstein solve_vector "
     "square_distances standard_gamma take_inputs unwrapped watch weigh without_diagonal".split()
 )
 # Local names of emitted methods that are not chosen by what is free.

@@ -391,6 +391,8 @@ TEMPLATES: dict[str, Template | Printer] = {
     "xlog1py": _function("torch.special.xlog1py"),
     "logaddexp": _function("torch.logaddexp"),
     "softplus": _function("F.softplus"),
+    "logsigmoid": _function("F.logsigmoid"),
+    "log_softplus": Template("torch.where({0} < -30.0, {0}, {1.atom}.clamp_min(1e-30).log())"),
     "as_tensor": Template("torch.as_tensor({0})"),
     "clamp_min": _clamp("min"),
     "clamp_max": _clamp("max"),

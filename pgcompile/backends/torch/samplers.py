@@ -61,13 +61,17 @@ def _conditions(writer: MethodWriter, sampler: Sampler) -> list[Line]:
         for step in sampler.steps
         if step.factor is not None
     ]
-    facts += [f'"{v}": ({writer.rank(v)}, None)' for v in sampler.conditions]
+    facts += [f'"{v}": ({writer.rank(v)}, ())' for v in sampler.conditions]
     lines: list[Line] = []
     if sampler.inputs:
         writer.use("take_inputs")
         names = [a.name for a in sampler.inputs]
         asked = ", ".join(["given", *(f'"{name}"' for name in names)])
         lines += statement(f"{', '.join(['given', *map(identifier, names)])} = take_inputs({asked})")
+    if sampler.conditions:
+        writer.use("require_given")
+        quoted = ", ".join(f'"{v}"' for v in sampler.conditions)
+        lines += statement(f"require_given(given, {quoted})")
     whole = f"shape, held = prepare_conditions(shape, given, {{{', '.join(facts)}}})"
     if len(whole) + 8 <= WIDTH:
         lines.append(Line(f"        {whole}"))

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 def check_shapes(formula: str, /, **variables: tuple) -> None:
     """Check variables: each with its event shape, and True where it is an index."""
     for name, (value, shape, *index) in variables.items():
-        found = tuple(value.shape)
-        if found[len(found) - len(shape) :] != shape:
+        if (found := tuple(value.shape))[len(found) - len(shape) :] != shape:
             raise ValueError(f"{name} of {formula} ends in {shape}, not {found}")
         if not (value.dtype == torch.int64 if index else value.is_floating_point()):
             wanted = "torch.int64" if index else "of floating point"
@@ -21,15 +20,15 @@ def check_shapes(formula: str, /, **variables: tuple) -> None:
 
 def log_density(name: str, factor, values: dict) -> Tensor:
     """Log-density of a factor at named values; those that its name lacks are inputs."""
-    inside = name.replace(" ", "").split("(")[-1].rstrip(")")
-    names = inside.replace("|", ",").split(",")
-    if missing := [n for n in names if n not in values]:
-        raise KeyError(f"{name} needs {missing[0]}")
-    x, *more = (values[n] for n in inside.split("|")[0].split(","))
-    given = [values[n] for n in names[len(more) + 1 :]]
-    found = factor(*given, **{n: v for n, v in values.items() if n not in names})
+    head, _, rest = name.replace(" ", "").split("(")[-1].rstrip(")").partition("|")
+    targets, parents = head.split(","), [n for n in rest.split(",") if n]
+    if missing := {*targets, *parents} - values.keys():
+        raise KeyError(f"{name} needs {min(missing)}")
+    x, *more = map(values.pop, targets)
+    given = [*map(values.pop, parents)]
+    found = factor(*given, **values)
     if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
-        raise ValueError(f"{names[0]} of {name} cannot have the shape {tuple(x.shape)}")
+        raise ValueError(f"{head} of {name} cannot have the shape {tuple(x.shape)}")
     return found.log_prob(x, *more)
 
 
