@@ -11,6 +11,11 @@ def softplus(raw: Tensor) -> tuple[Tensor, Tensor]:
     return scale, torch.where(raw < -30.0, raw, scale.clamp_min(1e-30).log())
 
 
+def floored(scale: Tensor) -> Tensor:
+    """A scale that one can divide by where it underflows."""
+    return scale.clamp_min(torch.finfo(scale.dtype).tiny)
+
+
 def softplus_pair(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     m, s = values.chunk(2, -1)
     return m, *softplus(s)
@@ -44,7 +49,7 @@ def hand_ladder(m: nn.Module, x: Tensor) -> Tensor:
     m2, s2, log_s2 = softplus_pair(m.encode_2(z1))
     z2 = m2 + s2 * torch.randn_like(m2)
     m3, s3, log_s3 = softplus_pair(m.decode_1(z2))
-    log_p = (-0.5 * ((z1 - m3) / s3).square() - log_s3 - 0.9189385).sum(-1)
+    log_p = (-0.5 * ((z1 - m3) / floored(s3)).square() - log_s3 - 0.9189385).sum(-1)
     entropy = (log_s1 + 1.4189385).sum(-1)
     return -(bce(m.decode_0(z1), x) + log_p + entropy - kl_to_standard(m2, s2, log_s2)).mean()
 
@@ -57,7 +62,7 @@ def hand_factors(m: nn.Module, grey: Tensor) -> Tensor:
     loc, (spread, log_spread), (noise, log_noise) = m.loc(grey), softplus(m.free_spread), softplus(m.free_noise)
     z = loc + spread * torch.randn_like(loc)
     mean = F.linear(z, m.loadings) + m.centre
-    log_p = (-0.5 * ((grey - mean) / noise).square() - log_noise - 0.9189385).sum(-1)
+    log_p = (-0.5 * ((grey - mean) / floored(noise)).square() - log_noise - 0.9189385).sum(-1)
     return -(log_p - kl_to_standard(loc, spread, log_spread)).mean()
 
 
@@ -68,7 +73,9 @@ def hand_iwae(m: nn.Module, x: Tensor) -> Tensor:
     z = loc + scale * torch.randn_like(loc.expand(8, *loc.shape))
 
     def log_w(z: Tensor) -> Tensor:
-        log_q = (-0.5 * ((z - loc.detach()) / scale.detach()).square() - log_scale.detach() - 0.9189385).sum(-1)
+        log_q = (-0.5 * ((z - loc.detach()) / floored(scale.detach())).square() - log_scale.detach() - 0.9189385).sum(
+            -1
+        )
         log_p = (-0.5 * z.square() - 0.9189385).sum(-1)
         logits = m.decoder(z)
         return (
@@ -104,7 +111,7 @@ def hand_tc(m: nn.Module, x: Tensor) -> Tensor:
     loc, (scale, log_scale) = m.loc(h), softplus(m.scale(h))
     z = loc + scale * torch.randn_like(loc)
     elbo = bce(m.decoder(z), x) - kl_to_standard(loc, scale, log_scale)
-    pairs = -0.5 * ((z - loc.unsqueeze(1)) / scale.unsqueeze(1)).square() - log_scale.unsqueeze(1) - 0.9189385
+    pairs = -0.5 * ((z - loc.unsqueeze(1)) / floored(scale).unsqueeze(1)).square() - log_scale.unsqueeze(1) - 0.9189385
     size = 2.7725887
     joint, apart = pairs.sum(-1).logsumexp(0) - size, (pairs.logsumexp(0) - size).sum(-1)
     return -(elbo - 3 * (joint - apart)).mean()

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pgcompile.diagnostics import InternalError
-from pgcompile.plan.logarithms import log1p_form, log_form
+from pgcompile.plan.logarithms import binary_form, unary_form
 from pgcompile.plan.ops import LEAVES, Operation, operation
 from pgcompile.plan.origin import Origin, merged
 from pgcompile.plan.simplify import simplified, with_its_sign
@@ -184,7 +184,7 @@ class Builder:
             return self.unary(op, x.args[0])
         if (op, x.op) in _INVERSES:
             return x.args[0]
-        form = log_form(self, x) if op == "log" else log1p_form(self, x) if op == "log1p" else None
+        form = unary_form(self, op, x)
         if form is not None:
             return form
         if op == "neg" and x.op == "sub":
@@ -203,13 +203,12 @@ class Builder:
                 return self.constant(folded)
         if op == "sub" and a is b and a.rank == 0:  # a number would not say how many entries it has
             return self.constant(0.0)
-        if op in ("xlogy", "xlog1py"):
-            form = log_form(self, b) if op == "xlogy" else log1p_form(self, b)
-            if form is not None:  # finite, so that 0 times it is 0
-                return self.binary("mul", a, form)
         simple = simplified(self, op, a, b)
         if simple is not None:
             return simple
+        form = binary_form(self, op, a, b)
+        if form is not None:
+            return form
         a, b = self.align(a, b)
         return self.make(op, (a, b))
 

@@ -22,6 +22,7 @@ def default_hint(value: Value) -> str:
 
 # What the value of an operation is called after its argument.
 _SUFFIXES = {
+    "at_least_tiny": "floored",
     "detach": "detached",
     "expand_as": "full",
     "expand_lead": "full",

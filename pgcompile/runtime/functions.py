@@ -1,5 +1,7 @@
 """Special functions and linear algebra that torch does not have, written to be copied into emitted modules."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -86,6 +88,17 @@ def clipped_unit(x: Tensor) -> Tensor:
 def clipped_positive(x: Tensor) -> Tensor:
     """Positive draws kept off zero, to which rounding would send them."""
     return x.clamp(torch.finfo(x.dtype).tiny)
+
+
+def exp_minus(x: Tensor) -> Tensor:
+    """exp(-x), or the largest number where that is infinite: 0 times it is 0."""
+    return (-x).clamp_max(0.999 * math.log(torch.finfo(x.dtype).max)).exp()
+
+
+def log_abs(x: Tensor) -> Tensor:
+    """log |x|; -inf at 0, from where no gradient comes."""
+    inside = x.abs().clamp_min(torch.finfo(x.dtype).tiny).log()
+    return torch.where(x == 0, -torch.inf, inside)
 
 
 def log_mean(value: Tensor, dim: int) -> Tensor:

@@ -111,8 +111,9 @@ class ExactFactorAnalysis(nn.Module):
             self.free_noise,
             noise.clamp_min(1e-30).log(),
         )
-        total = log_scale + 0.5 * ((grey - loc) / noise).square()
-        log_p_grey = -0.5 * 64 * math.log(2 * math.pi) - total.sum(-1)
+        noise_floored = noise.clamp_min(torch.finfo(noise.dtype).tiny)
+        product = 0.5 * ((grey - loc) / noise_floored).square()
+        log_p_grey = -0.5 * 64 * math.log(2 * math.pi) - (log_scale + product).sum(-1)
         return log_p_z + log_p_grey
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:

@@ -114,8 +114,9 @@ class HierarchicalVae(nn.Module):
         m, s = self.decode_1(z_2).chunk(2, -1)
         scale = F.softplus(s)
         log_scale = torch.where(s < -30.0, s, scale.clamp_min(1e-30).log())
-        total = log_scale + 0.5 * ((z_1 - m) / scale).square()
-        log_p_z_1 = -0.5 * 16 * math.log(2 * math.pi) - total.sum(-1)
+        scale_floored = scale.clamp_min(torch.finfo(scale.dtype).tiny)
+        product = 0.5 * ((z_1 - m) / scale_floored).square()
+        log_p_z_1 = -0.5 * 16 * math.log(2 * math.pi) - (log_scale + product).sum(-1)
         logits = self.decode_0(z_1)
         cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
         return log_p_z_2 + log_p_z_1 - cross_entropy.sum(-1)
@@ -145,7 +146,8 @@ class HierarchicalVae(nn.Module):
             raw_3,
             p_scale_z_1.clamp_min(1e-30).log(),
         )
-        total = log_scale + 0.5 * ((z_1 - p_loc_z_1) / p_scale_z_1).square()
+        scale_floored = p_scale_z_1.clamp_min(torch.finfo(p_scale_z_1.dtype).tiny)
+        total = log_scale + 0.5 * ((z_1 - p_loc_z_1) / scale_floored).square()
         # KL[q(z_2|z_1) || p(z_2)], closed form
         log_scale_2 = torch.where(
             raw_2 < -30.0,

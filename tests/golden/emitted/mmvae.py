@@ -187,28 +187,31 @@ class Mmvae(nn.Module):
             raw_2,
             q_y_scale_z.clamp_min(1e-30).log(),
         )
-        product = 0.5 * ((z - q_y_loc_z) / q_y_scale_z).square()
-        log_q_y_z = -0.5 * 8 * math.log(2 * math.pi) - (log_scale_2 + product).sum(-1)
+        scale_floored = q_y_scale_z.clamp_min(torch.finfo(q_y_scale_z.dtype).tiny)
+        square = ((z - q_y_loc_z) / scale_floored).square()
+        total_2 = (log_scale_2 + 0.5 * square).sum(-1)
+        log_q_y_z = -0.5 * 8 * math.log(2 * math.pi) - total_2
         # log q(z|x,y): a log-sum-exp of its components
         log_q_z = torch.logaddexp(log_q_x_z - math.log(2), log_q_y_z - math.log(2))
         # log q_x(z|x)
-        square = ((z_2 - q_x_loc_z) / q_x_scale_z).square()
-        total_2 = (log_scale + 0.5 * square).sum(-1)
-        log_q_x_z_2 = -0.5 * 8 * math.log(2 * math.pi) - total_2
+        scale_floored_2 = q_x_scale_z.clamp_min(torch.finfo(q_x_scale_z.dtype).tiny)
+        square_2 = ((z_2 - q_x_loc_z) / scale_floored_2).square()
+        total_3 = (log_scale + 0.5 * square_2).sum(-1)
+        log_q_x_z_2 = -0.5 * 8 * math.log(2 * math.pi) - total_3
         # log q_y(z|y)
-        total_3 = (log_scale_2 + 0.5 * noise_2.square()).sum(-1)
-        log_q_y_z_2 = -0.5 * 8 * math.log(2 * math.pi) - total_3
+        total_4 = (log_scale_2 + 0.5 * noise_2.square()).sum(-1)
+        log_q_y_z_2 = -0.5 * 8 * math.log(2 * math.pi) - total_4
         # log q(z|x,y): a log-sum-exp of its components
         difference = log_q_x_z_2 - math.log(2)
         log_q_z_2 = torch.logaddexp(difference, log_q_y_z_2 - math.log(2))
         # E_{q_x(z|x)}[log p(z)], closed form
-        total_4 = q_x_loc_z.square() + q_x_scale_z.square()
-        expected_z = (-(0.5 * total_4 + 0.5 * math.log(2 * math.pi))).sum(-1)
+        total_5 = q_x_loc_z.square() + q_x_scale_z.square()
+        expected_z = (-(0.5 * total_5 + 0.5 * math.log(2 * math.pi))).sum(-1)
         # E_{q_y(z|y)}[log p(z)], closed form
-        total_5 = q_y_loc_z.square() + q_y_scale_z.square()
-        expected_z_2 = (-(0.5 * total_5 + 0.5 * math.log(2 * math.pi))).sum(-1)
-        total_6 = log_p_y - cross_entropy - cross_entropy_2 + log_p_y_2
-        return 0.5 * (total_6 + expected_z + expected_z_2 - log_q_z - log_q_z_2)
+        total_6 = q_y_loc_z.square() + q_y_scale_z.square()
+        expected_z_2 = (-(0.5 * total_6 + 0.5 * math.log(2 * math.pi))).sum(-1)
+        total_7 = log_p_y - cross_entropy - cross_entropy_2 + log_p_y_2
+        return 0.5 * (total_7 + expected_z + expected_z_2 - log_q_z - log_q_z_2)
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of elbo."""
@@ -235,18 +238,21 @@ class Mmvae(nn.Module):
             raw_2,
             q_y_scale_z.clamp_min(1e-30).log(),
         )
-        product = 0.5 * ((z - q_y_loc_z) / q_y_scale_z).square()
-        log_q_y_z = -0.5 * 8 * math.log(2 * math.pi) - (log_scale_2 + product).sum(-1)
+        scale_floored = q_y_scale_z.clamp_min(torch.finfo(q_y_scale_z.dtype).tiny)
+        square = ((z - q_y_loc_z) / scale_floored).square()
+        total_2 = (log_scale_2 + 0.5 * square).sum(-1)
+        log_q_y_z = -0.5 * 8 * math.log(2 * math.pi) - total_2
         log_q_z = torch.logaddexp(log_q_x_z - math.log(2), log_q_y_z - math.log(2))
-        square = ((z_2 - q_x_loc_z) / q_x_scale_z).square()
-        total_2 = (log_scale + 0.5 * square).sum(-1)
-        log_q_x_z_2 = -0.5 * 8 * math.log(2 * math.pi) - total_2
-        total_3 = (log_scale_2 + 0.5 * noise_2.square()).sum(-1)
-        log_q_y_z_2 = -0.5 * 8 * math.log(2 * math.pi) - total_3
+        scale_floored_2 = q_x_scale_z.clamp_min(torch.finfo(q_x_scale_z.dtype).tiny)
+        square_2 = ((z_2 - q_x_loc_z) / scale_floored_2).square()
+        total_3 = (log_scale + 0.5 * square_2).sum(-1)
+        log_q_x_z_2 = -0.5 * 8 * math.log(2 * math.pi) - total_3
+        total_4 = (log_scale_2 + 0.5 * noise_2.square()).sum(-1)
+        log_q_y_z_2 = -0.5 * 8 * math.log(2 * math.pi) - total_4
         difference = log_q_x_z_2 - math.log(2)
         log_q_z_2 = torch.logaddexp(difference, log_q_y_z_2 - math.log(2))
-        total_4 = q_x_loc_z.square() + q_x_scale_z.square()
-        total_5 = q_y_loc_z.square() + q_y_scale_z.square()
+        total_5 = q_x_loc_z.square() + q_x_scale_z.square()
+        total_6 = q_y_loc_z.square() + q_y_scale_z.square()
         cross_entropy = F.binary_cross_entropy_with_logits(
             p_logits_x,
             x,
@@ -262,15 +268,15 @@ class Mmvae(nn.Module):
             x,
             reduction="sum",
         )
-        total_6 = cross_entropy + cross_entropy_2 + cross_entropy_3
+        total_7 = cross_entropy + cross_entropy_2 + cross_entropy_3
         cross_entropy_4 = F.cross_entropy(
             torch.atleast_2d(p_logits_y_2).flatten(0, -2),
             y.flatten(),
             reduction="sum",
         )
-        expected_z = (-(0.5 * total_4 + 0.5 * math.log(2 * math.pi))).sum()
-        expected_z_2 = (-(0.5 * total_5 + 0.5 * math.log(2 * math.pi))).sum()
-        difference_2 = total_6 + cross_entropy_4 - expected_z - expected_z_2
+        expected_z = (-(0.5 * total_5 + 0.5 * math.log(2 * math.pi))).sum()
+        expected_z_2 = (-(0.5 * total_6 + 0.5 * math.log(2 * math.pi))).sum()
+        difference_2 = total_7 + cross_entropy_4 - expected_z - expected_z_2
         log_q_z_3 = log_q_z.sum()
         log_q_z_4 = log_q_z_2.sum()
         return 0.5 * (difference_2 + log_q_z_3 + log_q_z_4) / x.shape[:-1].numel()
