@@ -31,7 +31,7 @@ def bce(logits: Tensor, x: Tensor) -> Tensor:
 
 def hand_beta(m: nn.Module, x: Tensor) -> Tensor:
     h = m.hidden(x)
-    loc, (scale, log_scale) = m.loc(h), softplus(m.scale(h))
+    loc, (scale, log_scale) = m.loc(h), softplus(m.scale[0](h))
     z = loc + scale * torch.randn_like(loc)
     return -(bce(m.decoder(z), x) - 0.5 * kl_to_standard(loc, scale, log_scale)).mean()
 
@@ -69,7 +69,7 @@ def hand_factors(m: nn.Module, grey: Tensor) -> Tensor:
 def hand_iwae(m: nn.Module, x: Tensor) -> Tensor:
     """The plain way: with hooks for the gradient it would be fewer lines and no fewer operations."""
     h = m.hidden(x)
-    loc, (scale, log_scale) = m.loc(h), softplus(m.scale(h))
+    loc, (scale, log_scale) = m.loc(h), softplus(m.scale[0](h))
     z = loc + scale * torch.randn_like(loc.expand(8, *loc.shape))
 
     def log_w(z: Tensor) -> Tensor:
@@ -91,7 +91,7 @@ def hand_iwae(m: nn.Module, x: Tensor) -> Tensor:
 
 def hand_mmd(m: nn.Module, x: Tensor) -> Tensor:
     h = m.hidden(x)
-    loc, scale = m.loc(h), F.softplus(m.scale(h))
+    loc, scale = m.loc(h), m.scale(h)
     z = loc + scale * torch.randn_like(loc)
     rec = bce(m.decoder(z), x).mean()
     prior = torch.randn_like(loc)
@@ -108,7 +108,7 @@ def hand_mmd(m: nn.Module, x: Tensor) -> Tensor:
 
 def hand_tc(m: nn.Module, x: Tensor) -> Tensor:
     h = m.hidden(x)
-    loc, (scale, log_scale) = m.loc(h), softplus(m.scale(h))
+    loc, (scale, log_scale) = m.loc(h), softplus(m.scale[0](h))
     z = loc + scale * torch.randn_like(loc)
     elbo = bce(m.decoder(z), x) - kl_to_standard(loc, scale, log_scale)
     pairs = -0.5 * ((z - loc.unsqueeze(1)) / floored(scale).unsqueeze(1)).square() - log_scale.unsqueeze(1) - 0.9189385
@@ -133,7 +133,7 @@ def hand_discrete(m: nn.Module, x: Tensor) -> Tensor:
 def hand_enumerated(m: nn.Module, x: Tensor) -> Tensor:
     h = m.encoder(x)
     log_q = m.logits(h).log_softmax(-1)
-    loc, (scale, log_scale) = m.loc(h), softplus(m.scale(h))
+    loc, (scale, log_scale) = m.loc(h), softplus(m.scale[0](h))
     z_loc = loc + m.centres.unsqueeze(1)
     z = z_loc + scale * torch.randn_like(z_loc)
     found = m.decoder(z)
@@ -147,7 +147,7 @@ def hand_enumerated(m: nn.Module, x: Tensor) -> Tensor:
 
 def hand_vae(m: nn.Module, x: Tensor) -> Tensor:
     h = m.hidden(x)
-    loc, (scale, log_scale) = m.loc(h), softplus(m.scale(h))
+    loc, (scale, log_scale) = m.loc(h), softplus(m.scale[0](h))
     z = loc + scale * torch.randn_like(loc)
     return -(bce(m.decoder(z), x) - kl_to_standard(loc, scale, log_scale)).mean()
 
@@ -160,7 +160,7 @@ def hand_mixture(m: nn.Module, x: Tensor) -> Tensor:
 
 def hand_mvae(m: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     h, g = m.image(x), m.label(F.one_hot(y, 10).to(x.dtype))
-    image, label = (m.i_loc(h), F.softplus(m.i_scale(h)).square()), (m.l_loc(g), F.softplus(m.l_scale(g)).square())
+    image, label = (m.i_loc(h), m.i_scale(h).square()), (m.l_loc(g), m.l_scale(g).square())
 
     def bound(experts: tuple[tuple[Tensor, Tensor], ...], seen: tuple[Tensor, ...]) -> Tensor:
         precision = sum((1 / v for _, v in experts[1:]), 1 / experts[0][1]) + 1

@@ -13,13 +13,13 @@ class HandWrittenVae(nn.Module):
         self.latent = latent
         self.hidden = nn.Sequential(nn.Linear(size, hidden), nn.ReLU())
         self.loc = nn.Linear(hidden, latent)
-        self.scale = nn.Linear(hidden, latent)
+        self.scale = nn.Sequential(nn.Linear(hidden, latent), nn.Softplus())
         self.decoder = nn.Sequential(nn.Linear(latent, hidden), nn.ReLU(), nn.Linear(hidden, size))
 
     def elbo(self, x: Tensor) -> Tensor:
         """Evidence lower bound of each example."""
         h = self.hidden(x)
-        loc, scale = self.loc(h), F.softplus(self.scale(h))
+        loc, scale = self.loc(h), self.scale(h)
         z = loc + scale * torch.randn_like(loc)
         logits = self.decoder(z)
         log_px = -F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(-1)

@@ -54,7 +54,7 @@ def _pixyz(size: int, hidden: int, latent: int) -> Step:
 
         def forward(self, x: Tensor) -> dict[str, Tensor]:
             h = self.hidden(x)
-            return {"loc": self.loc_net(h), "scale": torch.nn.functional.softplus(self.scale_net(h))}
+            return {"loc": self.loc_net(h), "scale": self.scale_net(h)}
 
     class Decoder(Bernoulli):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -89,7 +89,7 @@ def _pyro(size: int, hidden: int, latent: int) -> Step:
             pyro.module(name, getattr(nets, name))
         with pyro.plate("data", len(x)):
             h = nets.hidden(x)
-            pyro.sample("z", dist.Normal(nets.loc(h), torch.nn.functional.softplus(nets.scale(h))).to_event(1))
+            pyro.sample("z", dist.Normal(nets.loc(h), nets.scale(h)).to_event(1))
 
     pyro.clear_param_store()
     pyro.enable_validation(False)

@@ -13,6 +13,8 @@ def default_hint(value: Value) -> str:
     suffix = _SUFFIXES.get(value.op)
     if suffix is not None:
         return f"{inner}_{suffix}" if inner else suffix
+    if value.op == "as_float" and value.args:
+        return default_hint(value.args[0])
     if value.op == "log" and inner:
         return f"log_{inner}"
     if value.op == "module":
@@ -22,6 +24,7 @@ def default_hint(value: Value) -> str:
 
 # What the value of an operation is called after its argument.
 _SUFFIXES = {
+    "as_double": "double",
     "at_least_tiny": "floored",
     "detach": "detached",
     "expand_as": "full",
@@ -33,6 +36,6 @@ _SUFFIXES = {
 
 def _name_of(value: Value) -> str | None:
     """The name of a value, if it has one."""
-    if value.op == "argument":
-        return str(value.attributes[0])
+    if value.op in ("argument", "attribute"):
+        return str(value.attributes[0]).replace(".", "_")
     return value.hints[0] if value.hints else None

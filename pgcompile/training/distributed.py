@@ -119,7 +119,7 @@ class Team:
         from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
         for child in model.children():
-            if any(True for _ in child.parameters()):
+            if any(True for _ in child.parameters()) and not _is_called_in_part(child):
                 fully_shard(child)
         numbers = {p for p in model.parameters() if p.dim() == 0}
         fully_shard(model, ignored_params=numbers)
@@ -258,3 +258,9 @@ class Team:
         torch.set_rng_state(own["cpu"])
         if self.device.type == "cuda" and "cuda" in own:
             torch.cuda.set_rng_state(own["cuda"], self.device)
+
+
+def _is_called_in_part(module: nn.Module) -> bool:
+    """True if the class may call what stands before a net's last layer: weights of a part are gathered with the rest."""
+    heads = (nn.Softplus, nn.Sigmoid, nn.Softmax)
+    return isinstance(module, nn.Sequential) and isinstance(module[-1], heads)

@@ -117,10 +117,6 @@ def _output_of(net: ExternNetwork) -> Typed | TypedMany:
     return TypedMany(tuple(name for name, _ in net.outputs), tuple(Typed(space) for _, space in net.outputs))
 
 
-_HEADS = {"Softplus": "softplus", "Sigmoid": "sigmoid", "Softmax": "softmax"}
-"""Layers that a net may end with whose logarithms are wanted: as functions they are kept in their log form."""
-
-
 @dataclass
 class Sizing:
     """One pass over the stages of a net, carrying the type of the value between them.
@@ -163,9 +159,7 @@ class Sizing:
         if current is None:
             return None
         self.entry = current.shape
-        for position, (stage, name) in enumerate(stages):
-            if position == len(stages) - 1 and name in _HEADS and isinstance(stage, tree.Name):
-                name, stage = _HEADS[name], tree.Name(_HEADS[name], span=stage.span)
+        for stage, name in stages:
             current = self._stage(stage, name, current)
             if current is None:
                 return None

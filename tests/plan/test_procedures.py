@@ -15,10 +15,10 @@ from tests.conftest import compiled
 
 SHARING = {
     "asia": {"_log_joint"},
-    "beta_vae": {"_loc_scale"},
-    "iwae": {"_loc_scale_bound"},
+    "beta_vae": {"_loc_scale_log_scale"},
+    "iwae": {"_loc_and_others"},
     "mmd_vae": {"_draw_z"},
-    "vae_gan": {"_loc_scale", "_verdict_out"},
+    "vae_gan": {"_loc_scale_log_scale", "_verdict_out"},
 }
 
 

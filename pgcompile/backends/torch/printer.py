@@ -165,6 +165,12 @@ def _escaped(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
 
+def _body(value: Value, args: list[Text], rename: Rename) -> Text:
+    """A net without its last layer."""
+    name, count = str(value.attributes[0]), _int(value.attributes[1])
+    return Text(f"self.{rename(name)}[{0 if count == 1 else ':-1'}]({args[0]})")
+
+
 def _full_like(value: Value, args: list[Text], rename: Rename) -> Text:
     return Text(f"torch.full_like({args[0]}, {number_text(_float(value.attributes[0]))})")
 
@@ -403,6 +409,8 @@ TEMPLATES: dict[str, Template | Printer] = {
     "inside": Template("torch.where(({0.factor} < {1.factor}) | ({0.factor} > {2.factor}), -torch.inf, 0.0)"),
     "point": Template("torch.where({0.factor} == {1.factor}, 0.0, -torch.inf)"),
     **{name: Template(f"{{0.factor}} {sign} {{1.factor}}", 0) for name, sign in COMPARISONS.items()},
+    "as_double": Template("{0.atom}.double()"),
+    "as_float": Template("{0.atom}.to(self._dtype_anchor.dtype)"),
     "as_number": Template("({0}).to(self._dtype_anchor.dtype)"),
     "nonzero": Template("{0.factor} != 0", 0),
     "where": _function("torch.where"),
@@ -501,6 +509,7 @@ TEMPLATES: dict[str, Template | Printer] = {
     "vector_matrix": Template("({0.atom}.unsqueeze(-2) @ {1.atom}).squeeze(-2)"),
     # modules
     "module": Template("self.{name}({all})"),
+    "body": _body,
     "procedure": Template("self.{name}({all})"),
     "cell": _cell,
     "flow": _flow,

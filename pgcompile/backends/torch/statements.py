@@ -303,7 +303,8 @@ def _chained(lines: list[Line], line: list[Line], previous: Value | None, value:
 
 def _paired(lines: list[Line], line: list[Line], previous: Value | None, value: Value) -> str | None:
     """`loc, scale = self.loc(h), self.scale(h)`: two heads of one net on one line."""
-    if previous is None or previous.op != "module" or value.op != "module" or previous.args != value.args:
+    nets = ("module", "body")
+    if previous is None or previous.op not in nets or value.op not in nets or previous.args != value.args:
         return None
     if len(line) != 1 or previous.section != value.section:
         return None

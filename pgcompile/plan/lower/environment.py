@@ -25,6 +25,7 @@ from pgcompile.plan.lower.handlers import HANDLERS, DrawRequest, Handler
 from pgcompile.plan.lower.marginals import log_of
 from pgcompile.plan.module_attributes import ModuleAttributes
 from pgcompile.plan.origin import Origin, origin_of
+from pgcompile.plan.passes.heads import is_head_of_net
 from pgcompile.plan.values import Value
 from pgcompile.syntax import tree
 from pgcompile.syntax.format import format_expr
@@ -164,7 +165,7 @@ class FactorLowering:
             for name, expr in definition.parameters:
                 parameter = definition.family.parameter(name)
                 value = parameter_value(self, expressions, definition, parameter, expr, atom.factor.targets[0])
-                alone = value.op in ("module", "item", "cell", "unflatten_batch")
+                alone = value.op in ("module", "item", "cell", "unflatten_batch") or is_head_of_net(value)
                 found[name] = self.builder.name(
                     value, name, f"{name}_{target}", f"{atom.factor.name}_{name}_{target}", materialize=alone
                 )

@@ -15,6 +15,7 @@ from pgcompile.plan.expansion import expand_full, joined, spread_lead
 from pgcompile.plan.lower.formulas import is_every_index, pick, rows_along_axis, rows_of
 from pgcompile.plan.lower.function_calls import function_value
 from pgcompile.plan.module_attributes import ModuleAttributes
+from pgcompile.plan.passes.heads import HEADS
 from pgcompile.plan.region import derivative
 from pgcompile.plan.values import Value
 from pgcompile.syntax import tree
@@ -270,11 +271,17 @@ class ExpressionLowering:
     def _module(self, segment: ModuleSegment, x: Value) -> Value:
         build = self.builder
         module = self.tensors.module(segment)
+        # What comes before the last layer is a value of its own, for those who take the logarithm of the layer.
+        last = segment.layers[-1]
+        head = HEADS.get(last.layer.name) if len(segment.layers) > 1 else None
+        op, attributes = ("module", (module,)) if head is None else ("body", (module, len(segment.layers) - 1))
         if segment.batch_rank is not None:
             x_flat = build.make("flatten_batch", (x,), (x.rank,), shape=x.shape)
-            out = build.make("module", (x_flat,), (module,), shape=segment.output.shape, fresh=("flat", x.number))
-            return build.make("unflatten_batch", (out, x), (x.rank,), shape=segment.output.shape)
-        return build.make("module", (x,), (module,), shape=segment.output.shape)
+            out = build.make(op, (x_flat,), attributes, shape=segment.output.shape, fresh=("flat", x.number))
+            whole = build.make("unflatten_batch", (out, x), (x.rank,), shape=segment.output.shape)
+        else:
+            whole = build.make(op, (x,), attributes, shape=segment.output.shape)
+        return whole if head is None else function_value(build, head, [whole], {})
 
     def _cell(self, segment: ModuleSegment, args: list[Value]) -> Results:
         build = self.builder

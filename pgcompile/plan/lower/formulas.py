@@ -11,6 +11,7 @@ from sympy.core.function import AppliedUndef
 
 from pgcompile.diagnostics import InternalError
 from pgcompile.plan.builder import Builder, merge_axes
+from pgcompile.plan.double import factor_of, solved
 from pgcompile.plan.expansion import spread_lead
 from pgcompile.plan.lower.sums import chain, product
 from pgcompile.plan.meaning import meaning
@@ -285,13 +286,13 @@ class FormulaLowering:
                 return build.make("one_hot", (first,), (self.dim,), shape=(*first.shape, self.dim))
             case "Cholesky" | "CholeskyOfInverse":
                 op = "cholesky" if name == "Cholesky" else "cholesky_of_inverse"
-                return build.make(op, (first,), shape=first.shape)
+                return factor_of(build, op, first)
             case "Diagonal":
                 return build.make("diagonal", (first,), shape=first.shape[:-1])
             case "Whiten":
-                return build.make("solve_vector", tuple(args), shape=args[1].shape)
+                return solved(build, "solve_vector", first, args[1])
             case "WhitenMatrix":
-                return build.make("solve_matrix", tuple(args), shape=args[1].shape)
+                return solved(build, "solve_matrix", first, args[1])
             case "MatVec":
                 return build.make("matrix_vector", tuple(args), shape=args[1].shape)
             case "Inside":

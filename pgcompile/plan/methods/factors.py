@@ -20,12 +20,14 @@ from pgcompile.model.factors import (
 )
 from pgcompile.model.names import factor_attribute
 from pgcompile.objective.terms import OBSERVED
+from pgcompile.plan.double import factor_of, is_computed
 from pgcompile.plan.expansion import expand_full
 from pgcompile.plan.lower.environment import FactorLowering
 from pgcompile.plan.lower.flow_factors import flow_context
 from pgcompile.plan.lower.mixture_factors import weights_of_mixture
 from pgcompile.plan.methods.description import Argument, FactorMethod, ModulePlan
 from pgcompile.plan.methods.maker import MethodMaker
+from pgcompile.plan.passes.heads import finish_heads
 from pgcompile.plan.values import Value
 from pgcompile.syntax.format import format_expr
 from pgcompile.syntax.tree import names_in
@@ -48,6 +50,7 @@ def add_factors(methods: MethodMaker, plan: ModulePlan) -> None:
         )
         named, items = factor_attribute(factor), tuple(parameters.items())
         experts, needs = experts_of(methods, factor)
+        finish_heads(list(parameters.values()))
         plan.factors.append(
             FactorMethod(named, factor.label, formula, factor, arguments, lowering.builder, items, experts, needs)
         )
@@ -155,8 +158,13 @@ def full_parameters(
     for name in lined:
         if found[name].rank < len(shape) and found[name].constant is None:
             found[name] = builder.raise_rank(found[name], len(shape))
-    if definition.family.name == "MultivariateNormal" and values["loc"].constant is not None:
-        raise InternalError("a table was expected for the location")
+    if definition.family.name == "MultivariateNormal":
+        if values["loc"].constant is not None:
+            raise InternalError("a table was expected for the location")
+        for name, op in (("covariance_matrix", "cholesky"), ("precision_matrix", "cholesky_of_inverse")):
+            if name in found and is_computed(found[name]):
+                # torch would take the factor in single precision, where there may be none.
+                found["scale_tril"] = factor_of(builder, op, found.pop(name))
     return found
 
 

@@ -12,6 +12,7 @@ from pgcompile.plan.lower.environment import FactorLowering
 from pgcompile.plan.methods.description import Argument, Method
 from pgcompile.plan.module_attributes import ModuleAttributes
 from pgcompile.plan.origin import Origin
+from pgcompile.plan.passes.heads import finish_heads
 from pgcompile.plan.passes.signs import finish_bernoullis
 from pgcompile.plan.values import Value
 
@@ -52,6 +53,7 @@ class MethodMaker:
         ]
         inputs = self.inputs(lowering)
         finish_bernoullis([value for _, value in outputs])
+        finish_heads([value for _, value in outputs])
         batched = any(value.batched for _, value in outputs)
         return Method(name, formula, (*arguments, *inputs), lowering.builder, tuple(outputs), batched)
 

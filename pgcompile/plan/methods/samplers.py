@@ -8,6 +8,7 @@ from pgcompile.model.factors import Deterministic, Factor, FactorInstance
 from pgcompile.plan.methods.description import FactorMethod, Sampler, SampleStep
 from pgcompile.plan.methods.maker import MethodMaker
 from pgcompile.plan.origin import Origin
+from pgcompile.plan.passes.heads import finish_heads
 from pgcompile.syntax.format import format_expr
 
 
@@ -90,5 +91,6 @@ def _step(methods: MethodMaker, item: FactorInstance | Factor, by_factor: dict[F
     with lowering.builder.within(Origin(item.span, text)):
         value = lowering.formula(item.definition)
     lowering.builder.name(value, item.targets[0], materialize=True)
+    finish_heads([value])
     inputs = methods.inputs(lowering)
     return SampleStep(item.targets[0], text, item.parents, inputs=inputs, builder=lowering.builder, value=value)

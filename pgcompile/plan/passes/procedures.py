@@ -300,7 +300,7 @@ def _name(plan: ModulePlan, results: list[Value], *, nameless: bool) -> str:
     no names.
     """
     live = live_values(results)
-    nets = [str(v.attributes[0]) for v in live if v.op == "module"]
+    nets = [str(v.attributes[0]) for v in live if v.op in ("module", "body")]
     noise = [v.source[0][1] for v in live if operation(v.op).noise and v.source is not None]
     names = [value.hints[0] for value in results]
     drawn = [str(variable) for variable in dict.fromkeys(noise) if str(variable) in names]

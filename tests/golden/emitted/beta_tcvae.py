@@ -67,7 +67,7 @@ class BetaTcvae(nn.Module):
         super().__init__()
         self.hidden = nn.Sequential(nn.Linear(64, 128), nn.ReLU())
         self.loc = nn.Linear(128, 8)
-        self.scale = nn.Linear(128, 8)
+        self.scale = nn.Sequential(nn.Linear(128, 8), nn.Softplus())
         self.decoder = nn.Sequential(nn.Linear(8, 128), nn.ReLU(), nn.Linear(128, 64))
         self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
 
@@ -149,7 +149,7 @@ class BetaTcvae(nn.Module):
         """
         # q(z|x)
         h = self.hidden(x)
-        loc, raw = self.loc(h), self.scale(h)
+        loc, raw = self.loc(h), self.scale[0](h)
         scale = F.softplus(raw)
         # E_{q(z|x)}: one pathwise sample of z
         z = loc + scale * torch.randn_like(loc)
@@ -176,7 +176,7 @@ class BetaTcvae(nn.Module):
         """q(z|x) = Normal(loc=loc(h), scale=scale(h)), h = hidden(x)."""
         check_shapes("q(z|x)", x=(x, (64,)))
         h = self.hidden(x)
-        normal = D.Normal(self.loc(h), F.softplus(self.scale(h)), validate_args=False)
+        normal = D.Normal(self.loc(h), self.scale(h), validate_args=False)
         return D.Independent(normal, 1)
 
     def factor(self, name: str):

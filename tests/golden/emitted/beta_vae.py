@@ -57,7 +57,7 @@ class BetaVae(nn.Module):
             nn.ReLU(),
         )
         self.loc = nn.Linear(128, 8)
-        self.scale = nn.Linear(128, 8)
+        self.scale = nn.Sequential(nn.Linear(128, 8), nn.Softplus())
         self.decoder = nn.Sequential(
             nn.Linear(8, 128),
             nn.ReLU(),
@@ -72,9 +72,9 @@ class BetaVae(nn.Module):
         check_shapes("rec", x=(x, (64,)))
         # q(z|x)
         h = self.hidden(x)
-        loc = self.loc(h)
+        loc, scale = self.loc(h), self.scale(h)
         # E_{q(z|x)}: one pathwise sample of z
-        z = loc + F.softplus(self.scale(h)) * torch.randn_like(loc)
+        z = loc + scale * torch.randn_like(loc)
         # log p(x|z)
         logits = self.decoder(z)
         cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
@@ -142,7 +142,7 @@ class BetaVae(nn.Module):
         """
         # q(z|x)
         h = self.hidden(x)
-        loc, raw = self.loc(h), self.scale(h)
+        loc, raw = self.loc(h), self.scale[0](h)
         scale = F.softplus(raw)
         # KL[q(z|x) || p(z)], closed form
         log_scale = torch.where(raw < -30.0, raw, scale.clamp_min(1e-30).log())
@@ -167,7 +167,7 @@ class BetaVae(nn.Module):
         """q(z|x) = Normal(loc=loc(h), scale=scale(h)), h = hidden(x)."""
         check_shapes("q(z|x)", x=(x, (64,)))
         h = self.hidden(x)
-        normal = D.Normal(self.loc(h), F.softplus(self.scale(h)), validate_args=False)
+        normal = D.Normal(self.loc(h), self.scale(h), validate_args=False)
         return D.Independent(normal, 1)
 
     def factor(self, name: str):

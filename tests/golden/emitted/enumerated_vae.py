@@ -68,7 +68,7 @@ class EnumeratedVae(nn.Module):
         super().__init__()
         self.encoder = nn.Sequential(nn.Linear(64, 128), nn.ReLU())
         self.loc = nn.Linear(128, 4)
-        self.scale = nn.Linear(128, 4)
+        self.scale = nn.Sequential(nn.Linear(128, 4), nn.Softplus())
         self.decoder = nn.Sequential(nn.Linear(4, 128), nn.ReLU(), nn.Linear(128, 64))
         self.logits = nn.Linear(128, 10)
         self.centres = nn.Parameter(nn.init.normal_(torch.empty((10, 4)), 0.0, 1.0))
@@ -85,7 +85,7 @@ class EnumeratedVae(nn.Module):
         h = self.encoder(x)
         p_loc_z = expand_rows(self.centres, x.shape[:-1])
         q_loc_z = self.loc(h) + p_loc_z
-        raw = self.scale(h)
+        raw = self.scale[0](h)
         scale = F.softplus(raw)
         # E_{q(k,z|x)}: one pathwise sample of z
         z = q_loc_z + scale * torch.randn_like(q_loc_z)
@@ -175,8 +175,7 @@ class EnumeratedVae(nn.Module):
         check_shapes("q(z|x,k)", x=(x, (64,)), k=(k, (), True))
         h = self.encoder(x)
         loc = self.loc(h) + self.centres[k]
-        normal = D.Normal(loc, F.softplus(self.scale(h)), validate_args=False)
-        return D.Independent(normal, 1)
+        return D.Independent(D.Normal(loc, self.scale(h), validate_args=False), 1)
 
     def factor(self, name: str):
         """A factor by its name: call it with its parents for a distribution."""

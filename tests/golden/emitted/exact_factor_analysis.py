@@ -45,6 +45,13 @@ def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tup
     return shape, {n: v.expand((*shape, *v.shape[at:])) for n, (v, at) in cut.items()}
 
 
+def cholesky_of_inverse(precision: Tensor) -> Tensor:
+    """Cholesky factor of the inverse of a precision matrix, without inverting it."""
+    flipped = torch.linalg.cholesky(precision.flip((-2, -1))).flip((-2, -1)).mT
+    identity = torch.diag_embed(torch.ones_like(precision[..., 0, :]))
+    return torch.linalg.solve_triangular(flipped, identity, upper=False)
+
+
 def solve_vector(tril: Tensor, vector: Tensor) -> Tensor:
     """L^-1 v for a lower triangular L, over all batch dimensions of both."""
     column = vector.unsqueeze(-1)
@@ -69,12 +76,15 @@ class ExactFactorAnalysis(nn.Module):
         """log p(grey); grey: [..., 64] -> [...]."""
         check_shapes("likelihood", grey=(grey, (64,)))
         # log p(grey)
-        matmul = self.loadings @ self.loadings.mT
-        square = F.softplus(self.free_noise).square()
+        square = F.softplus(self.free_noise.double()).square()
+        loadings_double = self.loadings.double()
+        matmul = loadings_double @ loadings_double.mT
         tril = torch.linalg.cholesky(matmul + torch.diag_embed(square))
-        total = tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-        product = 0.5 * solve_vector(tril, grey - self.centre).square().sum(-1)
-        return -32 * math.log(2 * math.pi) - (product + total)
+        difference = grey.double() - self.centre.double()
+        whitened = solve_vector(tril, difference)
+        diagonal = tril.to(self._dtype_anchor.dtype).diagonal(dim1=-2, dim2=-1)
+        product = 0.5 * whitened.to(self._dtype_anchor.dtype).square().sum(-1)
+        return -32 * math.log(2 * math.pi) - (product + diagonal.log().sum(-1))
 
     def loss(self, grey: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of likelihood."""
@@ -137,12 +147,14 @@ class ExactFactorAnalysis(nn.Module):
         covariance_matrix=covariance_matrix_grey), covariance_matrix_grey = loadings
         @ transpose(loadings) + diag(square(noise)).
         """
-        matmul = self.loadings @ self.loadings.mT
-        square = F.softplus(self.free_noise).square()
-        covariance_matrix_grey = matmul + torch.diag_embed(square)
+        square = F.softplus(self.free_noise.double()).square()
+        loadings_double = self.loadings.double()
+        matmul = loadings_double @ loadings_double.mT
+        tril = torch.linalg.cholesky(matmul + torch.diag_embed(square))
+        tril_2 = tril.to(self._dtype_anchor.dtype)
         multivariate_normal = D.MultivariateNormal(
-            self.centre,
-            covariance_matrix=covariance_matrix_grey,
+            loc=self.centre,
+            scale_tril=tril_2,
             validate_args=False,
         )
         return multivariate_normal
@@ -154,17 +166,19 @@ class ExactFactorAnalysis(nn.Module):
         inverse(precision_z) @ (weights_z @ (grey - centre)).
         """
         check_shapes("p(z|grey)", grey=(grey, (64,)))
+        diag_matrix = torch.diag_embed(self.table_1)
         ratio = 1.0 / F.softplus(self.free_noise).square()
         weights_z = self.loadings.mT @ torch.diag_embed(ratio)
-        precision_z = torch.diag_embed(self.table_1) + weights_z @ self.loadings
+        precision_z = diag_matrix + weights_z @ self.loadings
         linear = F.linear(grey - self.centre, weights_z)
         loc_z = F.linear(linear, torch.linalg.inv(precision_z))
-        multivariate_normal = D.MultivariateNormal(
-            loc=loc_z,
-            precision_matrix=precision_z,
-            validate_args=False,
-        )
-        return multivariate_normal
+        loadings_double = self.loadings.double()
+        square = F.softplus(self.free_noise.double()).square()
+        weights_z_2 = loadings_double.mT @ torch.diag_embed(1.0 / square)
+        diag_matrix_2 = torch.diag_embed(self.table_1.double())
+        tril = cholesky_of_inverse(diag_matrix_2 + weights_z_2 @ loadings_double)
+        tril_2 = tril.to(self._dtype_anchor.dtype)
+        return D.MultivariateNormal(loc=loc_z, scale_tril=tril_2, validate_args=False)
 
     def factor(self, name: str):
         """A factor by its name: call it with its parents for a distribution."""

@@ -1069,7 +1069,7 @@ class IafVae(nn.Module):
         super().__init__()
         self.hidden = nn.Sequential(nn.Linear(64, 128), nn.ReLU())
         self.loc = nn.Linear(128, 8)
-        self.scale = nn.Linear(128, 8)
+        self.scale = nn.Sequential(nn.Linear(128, 8), nn.Softplus())
         self.decoder = nn.Sequential(nn.Linear(8, 128), nn.ReLU(), nn.Linear(128, 64))
         steps = []
         for _ in range(2):
@@ -1092,7 +1092,7 @@ class IafVae(nn.Module):
         check_shapes("elbo", x=(x, (64,)))
         # q(z|x)
         h = self.hidden(x)
-        loc, raw = self.loc(h), self.scale(h)
+        loc, raw = self.loc(h), self.scale[0](h)
         scale = F.softplus(raw)
         # E_{q(z|x)}: one pathwise sample of z
         noise = torch.randn_like(loc)
@@ -1113,7 +1113,7 @@ class IafVae(nn.Module):
         """The scalar to minimise: minus the batch mean of elbo."""
         check_shapes("loss", x=(x, (64,)))
         h = self.hidden(x)
-        loc, raw = self.loc(h), self.scale(h)
+        loc, raw = self.loc(h), self.scale[0](h)
         scale = F.softplus(raw)
         noise = torch.randn_like(loc)
         u = loc + scale * noise
@@ -1170,7 +1170,7 @@ class IafVae(nn.Module):
         check_shapes("q(z|x)", x=(x, (64,)))
         h = self.hidden(x)
         base = D.Independent(
-            D.Normal(self.loc(h), F.softplus(self.scale(h)), validate_args=False),
+            D.Normal(self.loc(h), self.scale(h), validate_args=False),
             1,
         )
         return FlowDistribution(base, self.f, h)

@@ -66,82 +66,16 @@ class Iwae(nn.Module):
         super().__init__()
         self.hidden = nn.Sequential(nn.Linear(64, 128), nn.ReLU())
         self.loc = nn.Linear(128, 8)
-        self.scale = nn.Linear(128, 8)
+        self.scale = nn.Sequential(nn.Linear(128, 8), nn.Softplus())
         self.decoder = nn.Sequential(nn.Linear(8, 128), nn.ReLU(), nn.Linear(128, 64))
         self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
 
     def bound(self, x: Tensor) -> Tensor:
         """IWAE[p || q; samples=8, grad=dreg]; x: [..., 64] -> [...]."""
         check_shapes("bound", x=(x, (64,)))
-        _, _, _, bound = self._hidden_parts(x)
-        return bound
-
-    def elbo(self, x: Tensor) -> Tensor:
-        """ELBO[p || q]; x: [..., 64] -> [...]."""
-        check_shapes("elbo", x=(x, (64,)))
         # q(z|x)
         h = self.hidden(x)
-        loc, raw = self.loc(h), self.scale(h)
-        scale = F.softplus(raw)
-        # E_{q(z|x)}: one pathwise sample of z
-        z = loc + scale * torch.randn_like(loc)
-        # log p(x|z)
-        logits = self.decoder(z)
-        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
-        log_p_x = -cross_entropy.sum(-1)
-        # KL[q(z|x) || p(z)], closed form
-        log_scale = torch.where(raw < -30.0, raw, scale.clamp_min(1e-30).log())
-        kl = (0.5 * (loc.square() + scale.square() - 1.0) - log_scale).sum(-1)
-        return log_p_x - kl
-
-    def loss(self, x: Tensor) -> Tensor:
-        """The scalar to minimise: minus the batch mean of bound."""
-        return -self.bound(x).mean()
-
-    def terms(self, x: Tensor) -> dict:
-        """Every named term, in one pass."""
-        check_shapes("terms", x=(x, (64,)))
-        loc, raw, scale, bound = self._hidden_parts(x)
-        # E_{q(z|x)}: one pathwise sample of z
-        z = loc + scale * torch.randn_like(loc)
-        # log p(x|z)
-        logits = self.decoder(z)
-        log_p_x = bernoulli_log_prob(logits, x)
-        # KL[q(z|x) || p(z)], closed form
-        log_scale = torch.where(raw < -30.0, raw, scale.clamp_min(1e-30).log())
-        kl = (0.5 * (loc.square() + scale.square() - 1.0) - log_scale).sum(-1)
-        return {"bound": bound, "elbo": log_p_x - kl}
-
-    def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Draw from p(z) p(x|z); variables in `given` are held fixed."""
-        shape, held = prepare_conditions(shape, given, {"z": (1, ()), "x": (1, ("z",))})
-        z = held["z"] if "z" in held else self.p_z().sample(shape)
-        x = held["x"] if "x" in held else self.p_x_given_z(z).sample()
-        return {"z": z, "x": x}
-
-    def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Propagate means through p(z) p(x|z); variables in `given` are held fixed."""
-        shape, held = prepare_conditions(shape, given, {"z": (1, ()), "x": (1, ("z",))})
-        z = held["z"] if "z" in held else self.p_z().mean.expand(*shape, 8)
-        x = held["x"] if "x" in held else self.p_x_given_z(z).mean
-        return {"z": z, "x": x}
-
-    def log_prob(self, x: Tensor, z: Tensor) -> Tensor:
-        """log p(z) p(x|z); x: [..., 64], z: [..., 8] -> [...]."""
-        check_shapes("log_prob", x=(x, (64,)), z=(z, (8,)))
-        log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
-        logits = self.decoder(z)
-        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
-        return log_p_z - cross_entropy.sum(-1)
-
-    def _hidden_parts(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Shared by bound and terms;
-        x: [..., 64] -> loc [..., 8], scale_out [..., 8], scale [..., 8], bound [...].
-        """
-        # q(z|x)
-        h = self.hidden(x)
-        loc, scale_out = self.loc(h), self.scale(h)
-        scale = F.softplus(scale_out)
+        loc, scale = self.loc(h), self.scale(h)
         # E_{q(z|x)}: 8 pathwise samples of z
         z = loc + scale * torch.randn_like(loc.expand(8, *loc.shape))
         # log p(z)
@@ -171,7 +105,103 @@ class Iwae(nn.Module):
         total = (log + 0.5 * ratio.square()).sum(-1)
         log_q_z_2 = -0.5 * 8 * math.log(2 * math.pi) - total
         weighed = (share * (log_p_z_2 - cross_entropy_2 - log_q_z_2)).sum(0)
-        return loc, scale_out, scale, bound.detach() + weighed - weighed.detach()
+        return bound.detach() + weighed - weighed.detach()
+
+    def elbo(self, x: Tensor) -> Tensor:
+        """ELBO[p || q]; x: [..., 64] -> [...]."""
+        check_shapes("elbo", x=(x, (64,)))
+        loc, scale, logits, log_scale = self._loc_and_others(x)
+        # log p(x|z)
+        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+        log_p_x = -cross_entropy.sum(-1)
+        # KL[q(z|x) || p(z)], closed form
+        kl = (0.5 * (loc.square() + scale.square() - 1.0) - log_scale).sum(-1)
+        return log_p_x - kl
+
+    def loss(self, x: Tensor) -> Tensor:
+        """The scalar to minimise: minus the batch mean of bound."""
+        return -self.bound(x).mean()
+
+    def terms(self, x: Tensor) -> dict:
+        """Every named term, in one pass."""
+        check_shapes("terms", x=(x, (64,)))
+        loc, scale, p_logits_x_3, log_scale = self._loc_and_others(x)
+        # E_{q(z|x)}: 8 pathwise samples of z
+        z = loc + scale * torch.randn_like(loc.expand(8, *loc.shape))
+        # log p(z)
+        log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
+        # log p(x|z)
+        p_logits_x = self.decoder(z)
+        cross_entropy = bernoulli_cross_entropy(p_logits_x, x)
+        loc_detached = loc.detach()
+        scale_detached = scale.detach()
+        # log q(z|x)
+        log = scale_detached.log()
+        square = ((z - loc_detached) / scale_detached).square()
+        log_q_z = -0.5 * 8 * math.log(2 * math.pi) - (log + 0.5 * square).sum(-1)
+        log_w = log_p_z - cross_entropy - log_q_z
+        bound = log_w.logsumexp(0) - math.log(8)
+        # the gradient of each draw, scaled by its weight once more
+        share = log_w.detach().softmax(0)
+        z_detached = z.detach()
+        z_scaled = z_detached + share.unsqueeze(-1) * (z - z_detached)
+        # log p(z)
+        log_p_z_2 = -0.5 * z_scaled.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
+        # log p(x|z)
+        p_logits_x_2 = self.decoder(z_scaled)
+        cross_entropy_2 = bernoulli_cross_entropy(p_logits_x_2, x)
+        # log q(z|x)
+        ratio = (z_scaled - loc_detached) / scale_detached
+        total = (log + 0.5 * ratio.square()).sum(-1)
+        log_q_z_2 = -0.5 * 8 * math.log(2 * math.pi) - total
+        weighed = (share * (log_p_z_2 - cross_entropy_2 - log_q_z_2)).sum(0)
+        # log p(x|z)
+        log_p_x = bernoulli_log_prob(p_logits_x_3, x)
+        # KL[q(z|x) || p(z)], closed form
+        kl = (0.5 * (loc.square() + scale.square() - 1.0) - log_scale).sum(-1)
+        return {
+            "bound": bound.detach() + weighed - weighed.detach(),
+            "elbo": log_p_x - kl,
+        }
+
+    def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
+        """Draw from p(z) p(x|z); variables in `given` are held fixed."""
+        shape, held = prepare_conditions(shape, given, {"z": (1, ()), "x": (1, ("z",))})
+        z = held["z"] if "z" in held else self.p_z().sample(shape)
+        x = held["x"] if "x" in held else self.p_x_given_z(z).sample()
+        return {"z": z, "x": x}
+
+    def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
+        """Propagate means through p(z) p(x|z); variables in `given` are held fixed."""
+        shape, held = prepare_conditions(shape, given, {"z": (1, ()), "x": (1, ("z",))})
+        z = held["z"] if "z" in held else self.p_z().mean.expand(*shape, 8)
+        x = held["x"] if "x" in held else self.p_x_given_z(z).mean
+        return {"z": z, "x": x}
+
+    def log_prob(self, x: Tensor, z: Tensor) -> Tensor:
+        """log p(z) p(x|z); x: [..., 64], z: [..., 8] -> [...]."""
+        check_shapes("log_prob", x=(x, (64,)), z=(z, (8,)))
+        log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
+        logits = self.decoder(z)
+        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+        return log_p_z - cross_entropy.sum(-1)
+
+    def _loc_and_others(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Shared by elbo and terms;
+        x: [..., 64] -> loc [..., 8], scale [..., 8], logits [..., 64], log_scale [...,
+        8].
+        """
+        # q(z|x)
+        h = self.hidden(x)
+        loc, raw = self.loc(h), self.scale[0](h)
+        scale = F.softplus(raw)
+        # E_{q(z|x)}: one pathwise sample of z
+        z = loc + scale * torch.randn_like(loc)
+        # p(x|z)
+        logits = self.decoder(z)
+        # KL[q(z|x) || p(z)], closed form
+        log_scale = torch.where(raw < -30.0, raw, scale.clamp_min(1e-30).log())
+        return loc, scale, logits, log_scale
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""
@@ -192,7 +222,7 @@ class Iwae(nn.Module):
         """q(z|x) = Normal(loc=loc(h), scale=scale(h)), h = hidden(x)."""
         check_shapes("q(z|x)", x=(x, (64,)))
         h = self.hidden(x)
-        normal = D.Normal(self.loc(h), F.softplus(self.scale(h)), validate_args=False)
+        normal = D.Normal(self.loc(h), self.scale(h), validate_args=False)
         return D.Independent(normal, 1)
 
     def factor(self, name: str):

@@ -80,7 +80,7 @@ class MmdVae(nn.Module):
         super().__init__()
         self.hidden = nn.Sequential(nn.Linear(64, 128), nn.ReLU())
         self.loc = nn.Linear(128, 8)
-        self.scale = nn.Linear(128, 8)
+        self.scale = nn.Sequential(nn.Linear(128, 8), nn.Softplus())
         self.decoder = nn.Sequential(nn.Linear(8, 128), nn.ReLU(), nn.Linear(128, 64))
         self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
 
@@ -157,8 +157,8 @@ class MmdVae(nn.Module):
         """Shared by rec, mmd, loss and terms; x: [..., 64] -> z [..., 8]."""
         # q(z|x)
         h = self.hidden(x)
-        loc = self.loc(h)
-        return loc + F.softplus(self.scale(h)) * torch.randn_like(loc)
+        loc, scale = self.loc(h), self.scale(h)
+        return loc + scale * torch.randn_like(loc)
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""
@@ -179,7 +179,7 @@ class MmdVae(nn.Module):
         """q(z|x) = Normal(loc=loc(h), scale=scale(h)), h = hidden(x)."""
         check_shapes("q(z|x)", x=(x, (64,)))
         h = self.hidden(x)
-        normal = D.Normal(self.loc(h), F.softplus(self.scale(h)), validate_args=False)
+        normal = D.Normal(self.loc(h), self.scale(h), validate_args=False)
         return D.Independent(normal, 1)
 
     def factor(self, name: str):

@@ -137,12 +137,12 @@ class Mmvae(nn.Module):
         super().__init__()
         self.image = nn.Sequential(nn.Linear(64, 128), nn.ReLU())
         self.i_loc = nn.Linear(128, 8)
-        self.i_scale = nn.Linear(128, 8)
+        self.i_scale = nn.Sequential(nn.Linear(128, 8), nn.Softplus())
         self.pixels = nn.Sequential(nn.Linear(8, 128), nn.ReLU(), nn.Linear(128, 64))
         self.classes = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 10))
         self.label = nn.Sequential(nn.Linear(10, 32), nn.ReLU())
         self.l_loc = nn.Linear(32, 8)
-        self.l_scale = nn.Linear(32, 8)
+        self.l_scale = nn.Sequential(nn.Linear(32, 8), nn.Softplus())
         self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
 
     def elbo(self, x: Tensor, y: Tensor) -> Tensor:
@@ -152,7 +152,7 @@ class Mmvae(nn.Module):
         check_batch("elbo", x=(x, (64,)), y=(y, (), True))
         # q_x(z|x)
         h = self.image(x)
-        q_x_loc_z, raw = self.i_loc(h), self.i_scale(h)
+        q_x_loc_z, raw = self.i_loc(h), self.i_scale[0](h)
         q_x_scale_z = F.softplus(raw)
         # E_{q_x(z|x)}: one pathwise sample of z
         noise = torch.randn_like(q_x_loc_z)
@@ -166,7 +166,7 @@ class Mmvae(nn.Module):
         log_p_y = p_logits_y.log_softmax(-1).gather(-1, column).squeeze(-1)
         # q_y(z|y)
         h_2 = self.label(F.one_hot(y, 10).to(self._dtype_anchor.dtype))
-        q_y_loc_z, raw_2 = self.l_loc(h_2), self.l_scale(h_2)
+        q_y_loc_z, raw_2 = self.l_loc(h_2), self.l_scale[0](h_2)
         q_y_scale_z = F.softplus(raw_2)
         # E_{q_y(z|y)}: one pathwise sample of z
         noise_2 = torch.randn_like(q_y_loc_z)
@@ -217,14 +217,14 @@ class Mmvae(nn.Module):
         """The scalar to minimise: minus the batch mean of elbo."""
         check_batch("loss", x=(x, (64,)), y=(y, (), True))
         h = self.image(x)
-        q_x_loc_z, raw = self.i_loc(h), self.i_scale(h)
+        q_x_loc_z, raw = self.i_loc(h), self.i_scale[0](h)
         q_x_scale_z = F.softplus(raw)
         noise = torch.randn_like(q_x_loc_z)
         z = q_x_loc_z + q_x_scale_z * noise
         p_logits_x = self.pixels(z)
         p_logits_y = self.classes(z)
         h_2 = self.label(F.one_hot(y, 10).to(self._dtype_anchor.dtype))
-        q_y_loc_z, raw_2 = self.l_loc(h_2), self.l_scale(h_2)
+        q_y_loc_z, raw_2 = self.l_loc(h_2), self.l_scale[0](h_2)
         q_y_scale_z = F.softplus(raw_2)
         noise_2 = torch.randn_like(q_y_loc_z)
         z_2 = q_y_loc_z + q_y_scale_z * noise_2
@@ -336,15 +336,15 @@ class Mmvae(nn.Module):
         """q_x(z|x) = Normal(loc=i_loc(h), scale=i_scale(h)), h = image(x)."""
         check_shapes("q_x(z|x)", x=(x, (64,)))
         h = self.image(x)
-        scale = F.softplus(self.i_scale(h))
-        return D.Independent(D.Normal(self.i_loc(h), scale, validate_args=False), 1)
+        normal = D.Normal(self.i_loc(h), self.i_scale(h), validate_args=False)
+        return D.Independent(normal, 1)
 
     def q_y_z_given_y(self, y: Tensor) -> D.Distribution:
         """q_y(z|y) = Normal(loc=l_loc(h), scale=l_scale(h)), h = label(one_hot(y))."""
         check_shapes("q_y(z|y)", y=(y, (), True))
         h = self.label(F.one_hot(y, 10).to(self._dtype_anchor.dtype))
-        scale = F.softplus(self.l_scale(h))
-        return D.Independent(D.Normal(self.l_loc(h), scale, validate_args=False), 1)
+        normal = D.Normal(self.l_loc(h), self.l_scale(h), validate_args=False)
+        return D.Independent(normal, 1)
 
     def q_z_given_x_y(self, x: Tensor, y: Tensor) -> D.Distribution:
         """q(z|x,y) = 0.5 q_x(z|x) + 0.5 q_y(z|y)."""

@@ -116,10 +116,10 @@ class Mvae(nn.Module):
         super().__init__()
         self.image = nn.Sequential(nn.Linear(64, 128), nn.ReLU())
         self.i_loc = nn.Linear(128, 8)
-        self.i_scale = nn.Linear(128, 8)
+        self.i_scale = nn.Sequential(nn.Linear(128, 8), nn.Softplus())
         self.label = nn.Sequential(nn.Linear(10, 32), nn.ReLU())
         self.l_loc = nn.Linear(32, 8)
-        self.l_scale = nn.Linear(32, 8)
+        self.l_scale = nn.Sequential(nn.Linear(32, 8), nn.Softplus())
         self.pixels = nn.Sequential(nn.Linear(8, 128), nn.ReLU(), nn.Linear(128, 64))
         self.classes = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 10))
         self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
@@ -129,9 +129,9 @@ class Mvae(nn.Module):
         check_batch("both", x=(x, (64,)), y=(y, (), True))
         # q_both(z|x,y)
         h_expert1 = self.image(x)
-        square = F.softplus(self.i_scale(h_expert1)).square()
+        square = self.i_scale(h_expert1).square()
         h_expert2 = self.label(F.one_hot(y, 10).to(self._dtype_anchor.dtype))
-        square_2 = F.softplus(self.l_scale(h_expert2)).square()
+        square_2 = self.l_scale(h_expert2).square()
         ratio = self.l_loc(h_expert2) / square_2
         total = 1.0 / square + 1.0 / square_2 + 1.0
         loc = (self.i_loc(h_expert1) / square + ratio) / total
@@ -153,7 +153,7 @@ class Mvae(nn.Module):
         check_shapes("seen", x=(x, (64,)))
         # q_image(z|x)
         h_expert1 = self.image(x)
-        square = F.softplus(self.i_scale(h_expert1)).square()
+        square = self.i_scale(h_expert1).square()
         total = 1.0 / square + 1.0
         loc = self.i_loc(h_expert1) / square / total
         scale = 1.0 / total.sqrt()
@@ -172,7 +172,7 @@ class Mvae(nn.Module):
         check_shapes("named", y=(y, (), True))
         # q_label(z|y)
         h_expert1 = self.label(F.one_hot(y, 10).to(self._dtype_anchor.dtype))
-        square = F.softplus(self.l_scale(h_expert1)).square()
+        square = self.l_scale(h_expert1).square()
         total = 1.0 / square + 1.0
         loc = self.l_loc(h_expert1) / square / total
         scale = 1.0 / total.sqrt()
@@ -193,10 +193,10 @@ class Mvae(nn.Module):
         """The scalar to minimise: minus the batch mean of goal."""
         check_batch("loss", x=(x, (64,)), y=(y, (), True))
         h_expert1 = self.image(x)
-        square = F.softplus(self.i_scale(h_expert1)).square()
+        square = self.i_scale(h_expert1).square()
         ratio = self.i_loc(h_expert1) / square
         h_expert2 = self.label(F.one_hot(y, 10).to(self._dtype_anchor.dtype))
-        square_2 = F.softplus(self.l_scale(h_expert2)).square()
+        square_2 = self.l_scale(h_expert2).square()
         ratio_2 = self.l_loc(h_expert2) / square_2
         ratio_3 = 1.0 / square
         ratio_4 = 1.0 / square_2
@@ -251,10 +251,10 @@ class Mvae(nn.Module):
         check_batch("terms", x=(x, (64,)), y=(y, (), True))
         # q_both(z|x,y)
         h_expert1 = self.image(x)
-        square = F.softplus(self.i_scale(h_expert1)).square()
+        square = self.i_scale(h_expert1).square()
         ratio = self.i_loc(h_expert1) / square
         h_expert2 = self.label(F.one_hot(y, 10).to(self._dtype_anchor.dtype))
-        square_2 = F.softplus(self.l_scale(h_expert2)).square()
+        square_2 = self.l_scale(h_expert2).square()
         ratio_2 = self.l_loc(h_expert2) / square_2
         ratio_3 = 1.0 / square
         ratio_4 = 1.0 / square_2
@@ -353,15 +353,15 @@ class Mvae(nn.Module):
         """q_x(z|x) = Normal(loc=i_loc(h), scale=i_scale(h)), h = image(x)."""
         check_shapes("q_x(z|x)", x=(x, (64,)))
         h = self.image(x)
-        scale = F.softplus(self.i_scale(h))
-        return D.Independent(D.Normal(self.i_loc(h), scale, validate_args=False), 1)
+        normal = D.Normal(self.i_loc(h), self.i_scale(h), validate_args=False)
+        return D.Independent(normal, 1)
 
     def q_y_z_given_y(self, y: Tensor) -> D.Distribution:
         """q_y(z|y) = Normal(loc=l_loc(h), scale=l_scale(h)), h = label(one_hot(y))."""
         check_shapes("q_y(z|y)", y=(y, (), True))
         h = self.label(F.one_hot(y, 10).to(self._dtype_anchor.dtype))
-        scale = F.softplus(self.l_scale(h))
-        return D.Independent(D.Normal(self.l_loc(h), scale, validate_args=False), 1)
+        normal = D.Normal(self.l_loc(h), self.l_scale(h), validate_args=False)
+        return D.Independent(normal, 1)
 
     def q_both_z_given_x_y(
         self,
@@ -386,9 +386,9 @@ class Mvae(nn.Module):
             return product_of_normals(experts)
         check_shapes("q_both(z|x,y)", x=(x, (64,)), y=(y, (), True))
         h_expert1 = self.image(x)
-        square = F.softplus(self.i_scale(h_expert1)).square()
+        square = self.i_scale(h_expert1).square()
         h_expert2 = self.label(F.one_hot(y, 10).to(self._dtype_anchor.dtype))
-        square_2 = F.softplus(self.l_scale(h_expert2)).square()
+        square_2 = self.l_scale(h_expert2).square()
         ratio = self.l_loc(h_expert2) / square_2
         total = 1.0 / square + 1.0 / square_2 + 1.0
         loc = (self.i_loc(h_expert1) / square + ratio) / total
@@ -401,7 +401,7 @@ class Mvae(nn.Module):
         """
         check_shapes("q_image(z|x)", x=(x, (64,)))
         h_expert1 = self.image(x)
-        square = F.softplus(self.i_scale(h_expert1)).square()
+        square = self.i_scale(h_expert1).square()
         total = 1.0 / square + 1.0
         loc = self.i_loc(h_expert1) / square / total
         return D.Independent(D.Normal(loc, 1.0 / total.sqrt(), validate_args=False), 1)
@@ -413,7 +413,7 @@ class Mvae(nn.Module):
         """
         check_shapes("q_label(z|y)", y=(y, (), True))
         h_expert1 = self.label(F.one_hot(y, 10).to(self._dtype_anchor.dtype))
-        square = F.softplus(self.l_scale(h_expert1)).square()
+        square = self.l_scale(h_expert1).square()
         total = 1.0 / square + 1.0
         loc = self.l_loc(h_expert1) / square / total
         return D.Independent(D.Normal(loc, 1.0 / total.sqrt(), validate_args=False), 1)

@@ -92,7 +92,7 @@ class VaeGan(nn.Module):
         super().__init__()
         self.hidden = nn.Sequential(nn.Linear(64, 128), nn.ReLU())
         self.loc = nn.Linear(128, 8)
-        self.scale = nn.Linear(128, 8)
+        self.scale = nn.Sequential(nn.Linear(128, 8), nn.Softplus())
         self.features = nn.Sequential(
             nn.utils.parametrizations.spectral_norm(nn.Linear(64, 64)),
             nn.LeakyReLU(negative_slope=0.2),
@@ -114,9 +114,9 @@ class VaeGan(nn.Module):
         check_shapes("match", x=(x, (64,)))
         # q(z|x)
         h = self.hidden(x)
-        loc = self.loc(h)
+        loc, scale = self.loc(h), self.scale(h)
         # E_{q(z|x)}: one pathwise sample of z
-        z = loc + F.softplus(self.scale(h)) * torch.randn_like(loc)
+        z = loc + scale * torch.randn_like(loc)
         return (self.features(x) - self.features(self.decoder(z))).square().mean(-1)
 
     def js(self, x: Tensor) -> Tensor:
@@ -147,9 +147,9 @@ class VaeGan(nn.Module):
         features_out = self.features(x)
         # q(z|x)
         h = self.hidden(x)
-        loc = self.loc(h)
+        loc, scale = self.loc(h), self.scale(h)
         # E_{q(z|x)}: one pathwise sample of z
-        z = loc + F.softplus(self.scale(h)) * torch.randn_like(loc)
+        z = loc + scale * torch.randn_like(loc)
         difference = features_out - self.features(self.decoder(z))
         gap = self._verdict_out(x) - self.verdict(features_out)[..., 0]
         return difference.square().mean(-1) + 0.1 * gap
@@ -209,7 +209,7 @@ class VaeGan(nn.Module):
         """
         # q(z|x)
         h = self.hidden(x)
-        loc, raw = self.loc(h), self.scale(h)
+        loc, raw = self.loc(h), self.scale[0](h)
         scale = F.softplus(raw)
         # KL[q(z|x) || p(z)], closed form
         log_scale = torch.where(raw < -30.0, raw, scale.clamp_min(1e-30).log())
@@ -243,7 +243,7 @@ class VaeGan(nn.Module):
         """q(z|x) = Normal(loc=loc(h), scale=scale(h)), h = hidden(x)."""
         check_shapes("q(z|x)", x=(x, (64,)))
         h = self.hidden(x)
-        normal = D.Normal(self.loc(h), F.softplus(self.scale(h)), validate_args=False)
+        normal = D.Normal(self.loc(h), self.scale(h), validate_args=False)
         return D.Independent(normal, 1)
 
     def factor(self, name: str):
