@@ -12,7 +12,7 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 demo: $(READY)  ## compile the VAE, train it on the digits, write runs/demo
-	$(BIN)/pgc train examples/vae.pgc --data examples/data/digits.npz --epochs 200 --out runs/demo
+	$(BIN)/pgc train examples/vae.pgc --data examples/data/digits.npz --epochs 200 --out runs/demo --overwrite
 
 test: $(READY)  ## run the tests
 	$(BIN)/python -m pytest -n auto

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -98,6 +99,14 @@ class Compiled:
     def coupled(self) -> str | None:
         """A term over the rows of a batch together, as `MMD[q(z) || p(z)]`; None where every row stands alone."""
         return next((label for t in self.analysis.objectives.values() for label in over_rows(t)), None)
+
+    @cached_property
+    def formatted(self) -> str:
+        """The program in its one form, without comments, and the sizes that replaced its own: what it is known by."""
+        from pgcompile.syntax.format import format_program
+
+        text = format_program(replace(self.analysis.tree, comments=()), self.analysis.source)
+        return "\n".join([text, *(f"--set {name}={value}" for name, value in sorted((self.constants or {}).items()))])
 
     def closed_in(self, method: str) -> bool:
         """True if a method of the class computes an expectation by a closed form."""

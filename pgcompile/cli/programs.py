@@ -34,6 +34,21 @@ def source_of(program: str) -> Source:
     return Source(program)
 
 
+def refuse_overwriting(program: str, *outputs: Path | None) -> None:
+    """Refuse to write over the program itself.
+
+    Raises:
+        UsageError: an output is the file that the program is read from.
+    """
+    path = Path(program)
+    try:
+        same = [o for o in outputs if o is not None and path.is_file() and o.exists() and o.samefile(path)]
+    except OSError:  # a text that is too long for a path
+        return
+    if same:
+        raise click.UsageError(f"{same[0]} is the program itself: give another file")
+
+
 def analysed(program: str, constants: Constants) -> Analysis:
     """The analysis of a program, which may have errors."""
     from pgcompile.pipeline import analyse

@@ -261,6 +261,6 @@ class Team:
 
 
 def _is_called_in_part(module: nn.Module) -> bool:
-    """True if the class may call what stands before a net's last layer: weights of a part are gathered with the rest."""
+    """True if the class may call what stands before a net's last layer: its weights are gathered with the rest."""
     heads = (nn.Softplus, nn.Sigmoid, nn.Softmax)
     return isinstance(module, nn.Sequential) and isinstance(module[-1], heads)

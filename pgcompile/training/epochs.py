@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from pgcompile.diagnostics import DataError
 from pgcompile.training.checkpoint import save_shown
 from pgcompile.training.coupled import least_rows, split_rows
 from pgcompile.training.evaluation import by_identifier, evaluating, prepared_batches, size_of
@@ -15,7 +16,7 @@ from pgcompile.training.interrupts import Interrupted, Request
 from pgcompile.training.journal import Journal
 from pgcompile.training.readings import Readings
 from pgcompile.training.rows import Rows
-from pgcompile.training.saved_run import save_run
+from pgcompile.training.saved_run import not_finite, save_run
 from pgcompile.training.state import TrainingState
 from pgcompile.training.updates import take_step
 
@@ -37,11 +38,18 @@ def train_epochs(state: TrainingState, feed: Feed, out: Path | None, journal: Jo
         Interrupted: the process was told to stop; the run was saved before.
     """
     run, saved = state.run, time.monotonic()
+    if out is not None and run.step == 0:
+        _save(state, out)  # so that a run that is cut off at once can go on
     while run.epoch < run.epochs and not _patience_is_over(state):
         readings = Readings(state, journal, feed.steps)
         state.model.train()
         for batch, weight in feed.batches(run.epoch, skip=run.position):
-            readings.note(take_step(state, {**batch, **state.inputs_at(run.step)}, weight), batch)
+            try:
+                readings.note(take_step(state, {**batch, **state.inputs_at(run.step)}, weight), batch)
+            except DataError:  # the loss is no number: the weights that gave it are kept where they are numbers
+                if out is not None and not_finite(dict(state.model.named_parameters())) is None:
+                    _save(state, out)
+                raise
             run.position += 1
             journal.step()
             if state.team.size > 1 and run.step % _ASK_EVERY:
@@ -74,6 +82,12 @@ def _validate(state: TrainingState, feed: Feed, out: Path | None, journal: Journ
         loss = _held_out_loss(state, feed.rows, feed.held)
         run.validation.append(loss)
         readings["validation"] = loss
+        if not math.isfinite(loss):
+            journal.write(run.step, {"epoch": float(run.epoch), **readings})
+            raise DataError(
+                f"the validation loss is {loss} after epoch {run.epoch}: the weights of the last checkpoint are kept; "
+                "lower the learning rate, clip the gradient (clip_norm = 1), or look at the data"
+            )
         alone = len(state.players) == 1  # of several players none is best when its own loss is least
         if alone and math.isfinite(loss) and (run.best is None or loss < run.best):
             run.best, run.best_epoch = loss, run.epoch

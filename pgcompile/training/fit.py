@@ -1,6 +1,7 @@
 """`pgc train`: a program and data to a folder with the trained model, its losses and pictures."""
 
 import json
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch import Tensor
 from pgcompile.atomic_write import write_atomically
 from pgcompile.model.factors import Factor
 from pgcompile.program import Program
+from pgcompile.training.folder import check_folder
 from pgcompile.training.pictures import image_shape, save_curves, save_grid, save_pairs, save_scatter
 from pgcompile.training.plane import save_plane
 from pgcompile.training.settings import Settings
@@ -51,6 +53,8 @@ def fit(
     *,
     progress: bool = False,
     resume: bool = False,
+    overwrite: bool = False,
+    allow_changes: bool = False,
     extern: dict[str, Any] | None = None,
 ) -> Result:
     """Train a program on a data file.
@@ -63,22 +67,26 @@ def fit(
         settings: how.
         progress: whether to show a progress bar.
         resume: go on with the run in `out`.
+        overwrite: replace a run that is in `out`.
+        allow_changes: go on although the program or the data is another than before.
         extern: the program's extern parts.
 
     Raises:
-        DataError: the data does not fit, an input is missing, or the loss stopped being a number.
+        DataError: the data does not fit, an input is missing, the loss stopped being a number, or `out` holds a run.
         Interrupted: Ctrl-C or SIGTERM came; the run was saved before.
     """
     torch.manual_seed(settings.seed)
     trainer = Trainer(program.made(extern), settings)
-    fitted = trainer.fit(data, out=out, resume=resume, progress=progress)
+    if trainer.team.leads:
+        check_folder(out, resume=resume, overwrite=overwrite)
+    fitted = trainer.fit(data, out=out, resume=resume, allow_changes=allow_changes, progress=progress)
     return _finish(program, trainer, data, out, fitted)
 
 
 @torch.no_grad()
 def _finish(program: Program, trainer: Trainer, data: Path | None, out: Path, fitted: Fitted) -> Result:
     """Write what the run made."""
-    curves = {"training": fitted.training, "validation": fitted.validation}
+    curves = {"training": finite(fitted.training), "validation": finite(fitted.validation)}
     files = [trainer.save(out / "model.safetensors")]
     if not trainer.team.leads:
         return Result(fitted.training, fitted.validation, {}, [])
@@ -88,7 +96,8 @@ def _finish(program: Program, trainer: Trainer, data: Path | None, out: Path, fi
         write_atomically(out / "losses.json", json.dumps(curves, indent=1).encode()),
     ]
     if fitted.training:
-        files.append(save_curves({name: values for name, values in curves.items() if values}, out / "loss.png"))
+        drawn = {"training": fitted.training, "validation": fitted.validation}
+        files.append(save_curves({name: values for name, values in drawn.items() if values}, out / "loss.png"))
     if trainer.team.sharded:
         return Result(fitted.training, fitted.validation, {}, files)
     model = trainer.shown
@@ -103,6 +112,11 @@ def _finish(program: Program, trainer: Trainer, data: Path | None, out: Path, fi
         files += [picture] if picture else []
     shown = len(next(iter(rows.values()))) if rows else 0
     return Result(fitted.training, fitted.validation, terms, files, shown)
+
+
+def finite(losses: list[float]) -> list[float | None]:
+    """Losses for JSON, which has no word for what is no number."""
+    return [loss if math.isfinite(loss) else None for loss in losses]
 
 
 def posterior_chain(program: Program, rows: Collection[str]) -> list[Factor] | None:

@@ -1,6 +1,7 @@
 """The log of a run: a line of JSON a reading, TensorBoard events, and the progress bar."""
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,8 @@ class Journal:
         """Readings after `step` steps, for files."""
         if self.path is not None:
             with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"step": step, **readings}) + "\n")
+                known = {name: value if math.isfinite(value) else None for name, value in readings.items()}
+                file.write(json.dumps({"step": step, **known}) + "\n")
         if self.events is not None:
             for name, value in readings.items():
                 self.events.add_scalar(name, value, step)

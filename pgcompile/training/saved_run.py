@@ -9,6 +9,7 @@ from safetensors.torch import save as save_tensors
 
 from pgcompile.atomic_write import write_atomically
 from pgcompile.diagnostics import DataError
+from pgcompile.training.folder import changes
 from pgcompile.training.packing import pack, unpack
 from pgcompile.training.prepare import Preparation
 from pgcompile.training.state import Run, TrainingState
@@ -18,11 +19,12 @@ def save_run(state: TrainingState, path: Path) -> None:
     """Write a run; only a whole file ever takes the place of the last one.
 
     Raises:
-        DataError: the disk is full or cannot be written to; the last file is kept.
+        DataError: a weight is no number, the disk is full or cannot be written to; the last file is kept.
     """
-    saved = {
+    saved: dict[str, Any] = {
         "run": asdict(state.run),
         "lines": _lines(state),
+        "fingerprint": state.fingerprint,
         "order": _order(state),
         "model": state.team.whole_state(state.model),
         "optimisers": state.team.whole_optimizers(state.model, state.optimizers),
@@ -34,6 +36,12 @@ def save_run(state: TrainingState, path: Path) -> None:
     }
     if not state.team.leads:
         return
+    broken = not_finite(saved["model"])
+    if broken is not None:
+        raise DataError(
+            f"{broken} is not finite after step {state.run.step}: {path} keeps the weights from before; lower the "
+            "learning rate, clip the gradient (clip_norm = 1), or look at the data"
+        )
     tensors, text = pack(saved)
     try:
         write_atomically(path, save_tensors(tensors, metadata={"format": "pt", "run": text}))
@@ -41,7 +49,12 @@ def save_run(state: TrainingState, path: Path) -> None:
         raise DataError(f"{path} cannot be written ({error.strerror}); the last checkpoint is kept") from None
 
 
-def restore_run(state: TrainingState, path: Path) -> None:
+def not_finite(weights: dict[str, Any]) -> str | None:
+    """The name of a tensor with an entry that is no number; None where there is none."""
+    return next((n for n, w in weights.items() if w.is_floating_point() and not bool(w.isfinite().all())), None)
+
+
+def restore_run(state: TrainingState, path: Path, *, allow_changes: bool = False) -> None:
     """Read a run.
 
     Raises:
@@ -65,6 +78,12 @@ def restore_run(state: TrainingState, path: Path) -> None:
     wrong = [n for n in own if n not in saved["model"] or saved["model"][n].shape != own[n].shape]
     if wrong:
         raise DataError(f"{path.name} is a run of another program: {wrong[0]} does not fit")
+    differ = changes(saved.get("fingerprint") or state.fingerprint, state.fingerprint)
+    if differ and not allow_changes:
+        shown = "".join(f"\n  {line}" for line in differ[:12])
+        raise DataError(
+            f"the run was of another program or of other data; --allow-changes goes on with it all the same:{shown}"
+        )
     epochs = state.run.epochs
     state.run = Run(**saved["run"])
     state.run.epochs = epochs

@@ -75,6 +75,8 @@ class TrainingState:
     scaler: torch.amp.GradScaler | None
     prepared: Preparation = field(default_factory=Preparation)
     run: Run = field(default_factory=Run)
+    fingerprint: dict[str, Any] = field(default_factory=dict)
+    """Of the program and the data of the run."""
 
     @property
     def shown(self) -> Any:

@@ -1,6 +1,7 @@
 """`Trainer`: a compiled model, trained as its own lines say."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from pgcompile.training.distributed import Team
 from pgcompile.training.epochs import train_epochs
 from pgcompile.training.evaluation import by_identifier, evaluating, mean_terms, prepared_batches
 from pgcompile.training.feed import Feed, rows_for
+from pgcompile.training.folder import clear_folder, fingerprint, locked
 from pgcompile.training.interrupts import interrupts
 from pgcompile.training.journal import Journal
 from pgcompile.training.optimizer_steps import Player, with_schedules
@@ -162,6 +164,7 @@ class Trainer:
         epochs: int | None = None,
         out: str | Path | None = None,
         resume: bool = False,
+        allow_changes: bool = False,
         progress: bool = False,
     ) -> Fitted:
         """Train on data.
@@ -171,6 +174,7 @@ class Trainer:
             epochs: passes over it, instead of those of the settings.
             out: folder for the log and for checkpoints, or None for neither.
             resume: go on with the run in `out`, which ends with the numbers of an uninterrupted one.
+            allow_changes: go on although the program or the data is another than before.
             progress: whether to show a bar.
 
         Returns:
@@ -186,8 +190,11 @@ class Trainer:
         if resume and folder is None:
             raise DataError("a run that goes on has a folder: give out")
         feed = self._feed = Feed(state, rows_for(state, data))
-        self._start_run(feed, settings, folder if resume else None)
-        with matmul_precision(settings), interrupts() as request:
+        alone = locked(folder) if folder is not None and state.team.leads else nullcontext()
+        with alone, matmul_precision(settings), interrupts() as request:
+            if folder is not None and state.team.leads:
+                clear_folder(folder, resume=resume)
+            self._start_run(feed, settings, folder if resume else None, allow_changes=allow_changes)
             journal = Journal(
                 folder if state.team.leads else None,
                 f"training {state.program.class_name}",
@@ -207,7 +214,7 @@ class Trainer:
                 journal.close()
         return Fitted(state.run.training, state.run.validation, state.run.best_epoch)
 
-    def _start_run(self, feed: Feed, settings: Settings, resumed: Path | None) -> None:
+    def _start_run(self, feed: Feed, settings: Settings, resumed: Path | None, *, allow_changes: bool) -> None:
         """A new run, or the one that is saved in the folder `resumed`."""
         state = self.state
         if resumed is None:
@@ -215,9 +222,10 @@ class Trainer:
             state.run = Run()
             state.prepared = preparation(settings, feed.rows, feed.train).to(state.device)
         state.run.epochs = settings.epochs
+        state.fingerprint = fingerprint(state.program.formatted, feed.rows)
         with_schedules(state.players, state.model, feed.steps * settings.epochs)
         if resumed is not None:
-            restore_run(state, resumed / "state.safetensors")
+            restore_run(state, resumed / "state.safetensors", allow_changes=allow_changes)
 
     # --- results ---
 

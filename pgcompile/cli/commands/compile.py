@@ -9,7 +9,7 @@ import click
 
 from pgcompile.cli.messages import print_diagnostics
 from pgcompile.cli.options import CONSTANTS, OUTPUT, PROGRAM
-from pgcompile.cli.programs import Constants, source_of
+from pgcompile.cli.programs import Constants, refuse_overwriting, source_of
 from pgcompile.diagnostics import Severity
 
 
@@ -47,6 +47,7 @@ def command(
     from pgcompile.atomic_write import write_atomically
     from pgcompile.program import compile_source
 
+    refuse_overwriting(program, output, script, source_map)
     made = compile_source(source_of(program), name, constants, link=link, debug=debug)
     print_diagnostics([d for d in made.diagnostics if not quiet or d.severity is Severity.WARNING])
     if output is None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from pgcompile.cli.options import CONSTANTS, OUTPUT, PROGRAM
-from pgcompile.cli.programs import Constants, checked, graph_of_program
+from pgcompile.cli.programs import Constants, checked, graph_of_program, refuse_overwriting
 
 _ENDINGS = {".svg": "svg", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".md": "mermaid"}
 
@@ -29,6 +29,7 @@ def command(program: str, output: Path | None, constants: Constants, form: str |
     chosen = form or (_ENDINGS.get(output.suffix.lower(), "svg") if output else "mermaid")
     draw = {"svg": drawing.svg, "dot": drawing.dot, "mermaid": drawing.mermaid}[chosen]
     text = draw(graph_of_program(checked(program, constants)))
+    refuse_overwriting(program, output)
     if output is None:
         click.echo(text)
     else:

@@ -21,6 +21,8 @@ from pgcompile.diagnostics import RequestError
     "--out", default="runs/latest", type=click.Path(file_okay=False, path_type=Path), help="Folder for the results."
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in the folder of --out.")
+@click.option("--overwrite", is_flag=True, help="Replace a run that is in the folder of --out.")
+@click.option("--allow-changes", is_flag=True, help="Go on although the program or the data is another than before.")
 @click.option("--epochs", default=50, show_default=True, type=click.IntRange(min=1), help="Passes over the data.")
 @BATCH_SIZE
 @click.option(
@@ -64,6 +66,8 @@ def command(
     data: Path | None,
     out: Path,
     resume: bool,
+    overwrite: bool,
+    allow_changes: bool,
     externs: tuple[str, ...],
     dequantize: dict[str, float],
     **chosen: Any,
@@ -77,7 +81,17 @@ def command(
     made = compiled(program, constants, warn=True)
     settings = Settings(dequantize={name: int(levels) for name, levels in dequantize.items()}, **chosen)
     try:
-        result = fit(made, data, out, settings, progress=True, resume=resume, extern=parts(externs))
+        result = fit(
+            made,
+            data,
+            out,
+            settings,
+            progress=True,
+            resume=resume,
+            overwrite=overwrite,
+            allow_changes=allow_changes,
+            extern=parts(externs),
+        )
     except ValueError as error:  # the emitted module refuses what it is given
         raise RequestError(str(error)) from None
     except Interrupted as error:
