@@ -19,6 +19,8 @@ test: $(READY)  ## run the tests
 
 fuzz: $(READY)  ## random, damaged and meaningless programs, for an hour or so; faults are kept in runs/fuzz
 	$(BIN)/python -m tests.fuzz.check 0 2000
+	$(BIN)/python -m tests.fuzz.networks 0 10000
+	$(BIN)/python -m tests.fuzz.names
 
 mutants: $(READY)  ## break the compiler on purpose, a fault at a time, and show that a test notices each
 	$(BIN)/python -m tests.fuzz.mutants

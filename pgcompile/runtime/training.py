@@ -11,9 +11,10 @@ def parameters_of(optimizer) -> list:
 
 
 def learning_rate(optimizer, kind: str, warmup: int, steps: int):
-    """A schedule: up over `warmup` steps, then constant, linear, cosine or exponential.
+    """A schedule: up over `warmup` steps, then as `kind` says until step `steps`.
 
-    All but the first fall until step `steps`: to nothing, or to a hundredth if exponential.
+    Linear and cosine fall to nothing, exponential to a hundredth, step to a tenth at
+    each third; one_cycle rises from a 25th and falls from 0.3 of the way (Smith 2018).
     """
 
     def factor(step: int) -> float:
@@ -25,6 +26,10 @@ def learning_rate(optimizer, kind: str, warmup: int, steps: int):
             "linear": 1 - gone,
             "cosine": (1 + math.cos(math.pi * gone)) / 2,
             "exponential": 0.01**gone,
+            "step": 0.1 ** min(int(3 * gone), 2),
+            "one_cycle": 0.04 + 0.48 * (1 - math.cos(math.pi * gone / 0.3))
+            if gone < 0.3
+            else (1 + math.cos(math.pi * (gone - 0.3) / 0.7)) / 2,
         }[kind]
 
     return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)

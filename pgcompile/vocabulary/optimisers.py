@@ -19,8 +19,9 @@ OPTIMISERS: dict[str, tuple[str, ...]] = {
 FUSED = ("Adam", "AdamW", "SGD")
 """Optimisers that have one kernel for all parameters, on the CPU and on CUDA."""
 
-SCHEDULES = ("constant", "linear", "cosine", "exponential")
-"""The schedules of a learning rate after its warm-up: as it is, or down to nothing (a hundredth if exponential)."""
+SCHEDULES = ("constant", "linear", "cosine", "exponential", "step", "one_cycle")
+"""The schedules of a learning rate after its warm-up: as it is, down to nothing (a hundredth if exponential), to a
+tenth at each third of the run, or up and down once."""
 
 RAMPS = ("linear", "cosine", "cyclic")
 """The schedules of an input while a model is trained."""

@@ -9,7 +9,7 @@ METHODS = frozenset(
     "requires_grad_ set_extra_state set_submodule share_memory "
     "state_dict to to_empty train training type xpu zero_grad "
     "loss terms sample sample_mean log_prob log_prob_of factor "
-    "optimizers schedules inputs_at averaged train_step pgc_program".split()
+    "optimizers schedules inputs_at averaged train_step pgc_program get set stored".split()
 )
 # Attributes of nn.Module that begin with an underscore, as the private methods of an emitted class do.
 PRIVATE = frozenset(
@@ -26,12 +26,13 @@ HELPERS = frozenset(
     "as_event bernoulli_cross_entropy bernoulli_log_prob bessel_ratio check_batch check_net check_present check_shapes "
     "check_support cholesky_of_inverse clipped_positive clipped_unit continuous_bernoulli_draw "
     "continuous_bernoulli_mean continuous_bernoulli_variance draw_binomial draw_category draw_from "
-    "draw_multinomial draw_of draw_von_mises every_state exp_minus expand_rows gaussian_mmd gradient gradient_penalty "
+    "draw_multinomial draw_of draw_von_mises every_state exp_minus expand_rows gaussian_mmd give_value gradient "
+    "gradient_penalty "
     "hard_bernoulli hard_one_hot imq_mmd interpolate jacobian learning_rate leave_one_out log_bessel_i0 "
     "log_abs log_density log_expm1_ratio log_mean lower_cholesky mean_of mixture_of one_hot_states over_batch "
     "parameters_of pick_rows positive_definite prepare_conditions product_of_family product_of_gaussians "
     "product_of_normals ramp relaxed_bernoulli relaxed_one_hot require_given row_mask sliced_wasserstein solve_vector "
-    "square_distances standard_gamma take_inputs unwrapped watch weigh without_diagonal".split()
+    "square_distances standard_gamma take_inputs unwrapped value_of watch weigh without_diagonal".split()
 )
 # Local names of emitted methods that are not chosen by what is free.
 LOCALS = frozenset("shape given name values held variables take".split())

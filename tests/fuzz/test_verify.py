@@ -12,7 +12,7 @@ from tests.programs import EXAMPLES, ROOT
 MUTATIONS = [
     ("sign of the divergence", "vae", "return log_p_x - kl", "return log_p_x + kl"),
     ("half forgotten", "vae", "kl = (0.5 * (loc.square()", "kl = (1.0 * (loc.square()"),
-    ("log-scale forgotten", "vae", " - scale.log()).sum(-1)", ").sum(-1)"),
+    ("log-scale forgotten", "vae", " - log_scale).sum(-1)", ").sum(-1)"),
     ("mean instead of sum", "vae", "return log_p_x - kl", "return log_p_x / 64 - kl"),
     ("noise not scaled", "vae", "z = loc + scale * torch.randn_like(loc)", "z = loc + torch.randn_like(loc)"),
     (

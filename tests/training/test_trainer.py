@@ -488,3 +488,27 @@ def test_tensorboard_events(tmp_path: Path) -> None:
     losses = [entry["loss"] for entry in logged if "loss" in entry]
     assert [event.value for event in events.Scalars("loss")] == pytest.approx(losses, rel=1e-5)
     assert len(events.Scalars("validation")) == 2
+
+
+@pytest.mark.parametrize(
+    ("schedule", "factors"),
+    [
+        ("step", [1, 1, 1, 1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01, 0.01]),
+        ("one_cycle", [0.04, 0.28, 0.76, 1, 0.950484, 0.811745, 0.611261, 0.388740, 0.188255, 0.049516, 0]),
+    ],
+)
+def test_schedules_that_change_course(schedule: str, factors: list[float]) -> None:
+    """One cycle is torch's `OneCycleLR` with a 25th to begin with and nothing at the end."""
+    program = pgc.compile(
+        "x : real\nparam m : real\np(x) = Normal(m, 1)\nl = log p(x)\n"
+        f"maximize l using SGD(lr = 1, schedule = {schedule}, steps = 10)\n"
+    )
+    model = program.Model()
+    (optimizer,) = optimizers = model.optimizers()
+    (made,) = model.schedules(optimizers, 10)
+    found = []
+    for _ in range(11):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        made.step()
+    assert found == pytest.approx(factors, abs=1e-5)

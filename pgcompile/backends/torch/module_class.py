@@ -31,6 +31,7 @@ from pgcompile.backends.torch.objectives import (
 )
 from pgcompile.backends.torch.samplers import sampler_methods
 from pgcompile.backends.torch.training import training_methods
+from pgcompile.backends.torch.values import value_methods
 from pgcompile.diagnostics import Source
 from pgcompile.model.names import identifier
 from pgcompile.plan.methods.description import ModulePlan
@@ -189,6 +190,7 @@ def _methods(writer: MethodWriter) -> list[list[Line]]:
         found.append(bare(formula_method(writer, plan.log_prob)))
     lines = [[Line(""), *method] for method in [*found, *procedures]]
     lines += [log_densities(writer), factor_methods(writer)]
+    lines += [[Line(""), *method] for method in value_methods(writer)]
     origins = [Origin(line.span, f"{line.direction} {line.objective}") for line in plan.model.optimise]
     for head, summary, statements in training_methods(plan, writer.rename, writer.use):
         method_lines = [*definition(f"    {head}"), *docstring(summary.rstrip("."), "")]
