@@ -118,9 +118,20 @@ class Env:
 
     bindings: tuple[tuple[Variable, Draw], ...] = ()
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(self.bindings)
+
+    @cached_property
+    def _draws(self) -> dict[Variable, Draw]:
+        return dict(self.bindings)
+
     def get(self, variable: Variable) -> Draw | None:
         """The draw of a variable, None where it is observed."""
-        return next((draw for known, draw in self.bindings if known == variable), None)
+        return self._draws.get(variable)
 
     def extended(self, variables: tuple[Variable, ...], draw: Draw) -> "Env":
         """With some variables coming from `draw`."""
