@@ -16,6 +16,8 @@ import torch
 import torch.distributions as D
 from torch import Tensor
 
+from pgcompile.reference.families import AsymmetricLaplace
+
 
 @dataclass(frozen=True)
 class Noise:
@@ -106,6 +108,8 @@ def _from_normal_or_uniform(base: D.Distribution, kinds: str, noise: Sequence[No
             return Drawn(base.loc + base.scale * first)
         case D.Laplace(), "uniform uniform":
             return Drawn(base.loc + base.scale * (_exponential(first) - _exponential(noise[1].value)))
+        case AsymmetricLaplace(asymmetry=k), "uniform uniform":
+            return Drawn(base.loc + base.scale * (_exponential(first) / k - k * _exponential(noise[1].value)))
         case D.Exponential(), "uniform":
             return Drawn(_positive(_exponential(first)) / base.rate)
         case D.RelaxedBernoulli(), "uniform":

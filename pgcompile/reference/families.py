@@ -99,6 +99,48 @@ class _WithMedian(D.TransformedDistribution):
         return value
 
 
+class AsymmetricLaplace(D.Distribution):
+    """A mixture of an exponential above the location and one below it."""
+
+    arg_constraints: dict[str, Any] = {}  # noqa: RUF012
+    has_rsample = True
+
+    def __init__(self, loc: Tensor, scale: Tensor, asymmetry: Tensor) -> None:
+        self.loc, self.scale, self.asymmetry = torch.broadcast_tensors(loc, scale, asymmetry)
+        self.above = D.Exponential(self.asymmetry / self.scale, validate_args=False)
+        self.below = D.Exponential(1 / (self.asymmetry * self.scale), validate_args=False)
+        # The densities of both meet at the location.
+        self.share = 1 / (1 + self.asymmetry**2)
+        super().__init__(self.loc.shape, validate_args=False)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> D.Distribution:
+        """The same for more batch dimensions."""
+        given = (self.loc, self.scale, self.asymmetry)
+        return AsymmetricLaplace(*(value.expand(batch_shape) for value in given))
+
+    @property
+    def mean(self) -> Tensor:
+        """That of the mixture."""
+        mean: Tensor = self.loc + self.share * self.above.mean - (1 - self.share) * self.below.mean
+        return mean
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """That of the mixture."""
+        away = value - self.loc
+        above = self.share.log() + self.above.log_prob(away.abs())
+        below = (1 - self.share).log() + self.below.log_prob(away.abs())
+        return torch.where(away >= 0, above, below)
+
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
+        """By the inverse of the distribution function."""
+        u = torch.rand((*sample_shape, *self.batch_shape), dtype=torch.float64)
+        low = 1 - self.share
+        below = (u / low).clamp(1e-300, 1).log() * self.scale * self.asymmetry
+        above = -((1 - u) / self.share).clamp(1e-300, 1).log() * self.scale / self.asymmetry
+        drawn: Tensor = self.loc + torch.where(u < low, below, above)
+        return drawn
+
+
 class _TruncatedNormal(D.Distribution):
     """A normal distribution of which a part is left, by its distribution function."""
 
@@ -143,6 +185,7 @@ class _TruncatedNormal(D.Distribution):
 
 
 _TRANSFORMED: dict[str, Callable[..., D.Distribution]] = {
+    "AsymmetricLaplace": AsymmetricLaplace,
     "Logistic": _logistic,
     "LogitNormal": _logit_normal,
     "TruncatedNormal": _TruncatedNormal,

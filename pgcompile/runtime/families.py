@@ -59,6 +59,52 @@ class Logistic(LocationScale):
         return self.scale.log() + 2
 
 
+class AsymmetricLaplace(D.Distribution):
+    """Two exponentials of different scales around a location."""
+
+    arg_constraints = {}  # noqa: RUF012
+    has_rsample = True
+
+    def __init__(self, loc: Tensor, scale: Tensor, asymmetry: Tensor, validate_args=None) -> None:
+        self.loc, self.scale, self.asymmetry = D.utils.broadcast_all(loc, scale, asymmetry)
+        super().__init__(self.loc.shape, validate_args=False)
+
+    def expand(self, batch_shape, _instance=None):
+        """The same for more batch dimensions."""
+        given = (self.loc, self.scale, self.asymmetry)
+        return type(self)(*(value.expand(batch_shape) for value in given))
+
+    @property
+    def mean(self) -> Tensor:
+        """loc + scale (1/k - k)."""
+        return self.loc + self.scale * (self.asymmetry.reciprocal() - self.asymmetry)
+
+    @property
+    def variance(self) -> Tensor:
+        """scale^2 (1/k^2 + k^2)."""
+        square = self.asymmetry.square()
+        return self.scale.square() * (square.reciprocal() + square)
+
+    def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+        """Draws, pathwise: the difference of two exponentials."""
+        shape = self._extended_shape(torch.Size(sample_shape))
+        one = -torch.log1p(-torch.rand_like(self.loc.expand(shape)))
+        two = -torch.log1p(-torch.rand_like(self.loc.expand(shape)))
+        return self.loc + self.scale * (one / self.asymmetry - self.asymmetry * two)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """-k z - log(scale (k + 1/k)) above the location, z / k below."""
+        z = (value - self.loc) / self.scale
+        slope = torch.where(z < 0, -self.asymmetry.reciprocal(), self.asymmetry)
+        both = self.asymmetry + self.asymmetry.reciprocal()
+        return -slope * z - (self.scale * both).log()
+
+    def entropy(self) -> Tensor:
+        """1 + log(scale (k + 1/k))."""
+        both = self.asymmetry + self.asymmetry.reciprocal()
+        return 1 + (self.scale * both).log()
+
+
 class LogitNormal(LocationScale):
     """The sigmoid of a normal variable."""
 

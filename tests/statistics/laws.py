@@ -79,6 +79,7 @@ LAWS = [
     one("Uniform(-1, 3)", "real", st.uniform(-1, 4), (-1, 3)),
     one("VonMises(0.5, 3)", "real", st.vonmises(3, 0.5), (-np.pi, np.pi)),
     one("VonMises(0, 0.01)", "real", st.vonmises(0.01, 0), (-np.pi, np.pi)),
+    one("AsymmetricLaplace(0.5, 2, 1.7)", "real", st.laplace_asymmetric(1.7, 0.5, 2), (-150, 60)),
     one("Logistic(0.5, 2)", "real", st.logistic(0.5, 2), (-80, 80)),
     one("TruncatedNormal(0.5, 2, -1, 3)", "real", st.truncnorm(-0.75, 1.25, 0.5, 2), (-1, 3)),
     one("Weibull(2, 1.5)", "positive", st.weibull_min(1.5, scale=2), (0, np.inf)),

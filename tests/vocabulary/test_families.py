@@ -248,7 +248,12 @@ def test_entropy(case: Case, seed: int, spread: float) -> None:
 def test_every_family_is_listed() -> None:
     """A family that is added without a case here fails."""
     elsewhere = {"Uniform", "MultivariateNormal", "Delta", "FactorizedBernoulli"}
-    elsewhere |= {"Logistic", "LogitNormal", "TruncatedNormal"}  # torch has none: scipy is asked, in tests/statistics
+    elsewhere |= {
+        "AsymmetricLaplace",
+        "Logistic",
+        "LogitNormal",
+        "TruncatedNormal",
+    }  # torch has none: scipy is asked, in tests/statistics
     assert {c.family for c in CASES} | elsewhere == set(families())
 
 
