@@ -40,12 +40,17 @@ def binary_form(build: "Builder", op: str, a: Value, b: Value) -> Value | None:
             return None if form is None else build.binary("mul", a, form)  # finite, so that 0 times it is 0
         case "div" if b.op == "exp" and a.op == "exp":
             return build.unary("exp", build.binary("sub", a.args[0], b.args[0]))
-        case "div" if b.op == "exp":
-            return build.binary("mul", a, build.make("exp_minus", b.args))
-        case "div" if b.op == "softplus":
+        case "div" if _without_detach(b).op == "exp":
+            turned = build.make("exp_minus", _without_detach(b).args)
+            return build.binary("mul", a, build.unary("detach", turned) if b.op == "detach" else turned)
+        case "div" if _without_detach(b).op == "softplus":
             return build.make("div", build.align(a, build.make("at_least_tiny", (b,))))
         case _:
             return None
+
+
+def _without_detach(x: Value) -> Value:
+    return x.args[0] if x.op == "detach" else x
 
 
 def is_head(x: Value) -> bool:
@@ -65,6 +70,9 @@ def log_form(build: "Builder", x: Value) -> Value | None:
             return build.make("logsigmoid", x.args)
         case "softmax":
             return build.make("log_softmax", x.args)
+        case "detach":
+            inside = log_form(build, x.args[0])
+            return None if inside is None else build.unary("detach", inside)
         case "sqrt" | "square":
             inside = log_form(build, x.args[0])
             factor = build.constant(0.5 if x.op == "sqrt" else 2.0)
@@ -104,8 +112,9 @@ def _log_of_square(build: "Builder", x: Value) -> Value | None:
     if x.op != "square":
         return None
     ratio = x.args[0]
-    if ratio.op == "mul" and ratio.args[1].op == "exp_minus":
-        top, log_bottom = ratio.args[0], ratio.args[1].args[0]
+    if ratio.op == "mul" and _without_detach(ratio.args[1]).op == "exp_minus":
+        top, log_bottom = ratio.args[0], _without_detach(ratio.args[1]).args[0]
+        log_bottom = build.unary("detach", log_bottom) if ratio.args[1].op == "detach" else log_bottom
     elif ratio.op == "div" and ratio.args[1].op == "at_least_tiny":
         bottom = log_form(build, ratio.args[1].args[0])
         assert bottom is not None

@@ -118,9 +118,9 @@ class Team:
             return model
         from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
-        for child in model.children():
-            if any(True for _ in child.parameters()) and not _is_called_in_part(child):
-                fully_shard(child)
+        for part in [part for child in model.children() for part in _parts(child)]:
+            if any(True for _ in part.parameters()):
+                fully_shard(part)
         numbers = {p for p in model.parameters() if p.dim() == 0}
         fully_shard(model, ignored_params=numbers)
         for parameter in numbers:  # which cannot be sharded
@@ -260,7 +260,8 @@ class Team:
             torch.cuda.set_rng_state(own["cuda"], self.device)
 
 
-def _is_called_in_part(module: nn.Module) -> bool:
-    """True if the class may call what stands before a net's last layer: its weights are gathered with the rest."""
+def _parts(module: nn.Module) -> list[nn.Module]:
+    """What is sharded together: a net, or each of its layers where the class may call what stands before the last."""
     heads = (nn.Softplus, nn.Sigmoid, nn.Softmax)
-    return isinstance(module, nn.Sequential) and isinstance(module[-1], heads)
+    in_part = isinstance(module, nn.Sequential) and isinstance(module[-1], heads)
+    return list(module.children()) if in_part else [module]

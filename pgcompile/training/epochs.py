@@ -38,8 +38,9 @@ def train_epochs(state: TrainingState, feed: Feed, out: Path | None, journal: Jo
         Interrupted: the process was told to stop; the run was saved before.
     """
     run, saved = state.run, time.monotonic()
-    if out is not None and run.step == 0:
-        _save(state, out)  # so that a run that is cut off at once can go on
+    if out is not None and run.step == 0 and not state.team.sharded:
+        # So that a run that is cut off at once can go on. Sharded optimizers count an update when they are first read.
+        _save(state, out)
     while run.epoch < run.epochs and not _patience_is_over(state):
         readings = Readings(state, journal, feed.steps)
         state.model.train()

@@ -251,3 +251,17 @@ def test_pixels_that_underflow(ending: str) -> None:
     torch.testing.assert_close(value, torch.tensor([0.0, -500.0]))
     value.sum().backward()
     assert all(p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_a_detached_head_keeps_its_log_form() -> None:
+    """The doubly reparameterised gradient scores draws under parameters that are held fixed."""
+    model = pgc.compile(
+        "x, z : real\nparam r : real = -300\np(z) = Normal(0, 1)\np(x|z) = Normal(0, 1)\n"
+        "q(z|x) = Normal(0, softplus(r))\n"
+        "o = log q(z|x)\nd = E_{detach q(z|x)}[log p(x|z) - log q(z|x)]\nbound = IWAE[p || q; samples=4, grad=dreg]\n"
+    ).Model()
+    x = torch.zeros(2)
+    assert close(model.o(x=x, z=x)[0].item(), 300 - mp.log(2 * mp.pi) / 2, 1e-5)
+    for value in (model.d(x=x), model.bound(x=x)):
+        assert value.isfinite().all()
+        assert torch.autograd.grad(value.sum(), model.r)[0].isfinite()

@@ -73,48 +73,24 @@ class Iwae(nn.Module):
     def bound(self, x: Tensor) -> Tensor:
         """IWAE[p || q; samples=8, grad=dreg]; x: [..., 64] -> [...]."""
         check_shapes("bound", x=(x, (64,)))
-        # q(z|x)
-        h = self.hidden(x)
-        loc, scale = self.loc(h), self.scale(h)
-        # E_{q(z|x)}: 8 pathwise samples of z
-        z = loc + scale * torch.randn_like(loc.expand(8, *loc.shape))
-        # log p(z)
-        log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
-        # log p(x|z)
-        p_logits_x = self.decoder(z)
-        cross_entropy = bernoulli_cross_entropy(p_logits_x, x)
-        loc_detached = loc.detach()
-        scale_detached = scale.detach()
-        # log q(z|x)
-        log = scale_detached.log()
-        square = ((z - loc_detached) / scale_detached).square()
-        log_q_z = -0.5 * 8 * math.log(2 * math.pi) - (log + 0.5 * square).sum(-1)
-        log_w = log_p_z - cross_entropy - log_q_z
-        bound = log_w.logsumexp(0) - math.log(8)
-        # the gradient of each draw, scaled by its weight once more
-        share = log_w.detach().softmax(0)
-        z_detached = z.detach()
-        z_scaled = z_detached + share.unsqueeze(-1) * (z - z_detached)
-        # log p(z)
-        log_p_z_2 = -0.5 * z_scaled.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
-        # log p(x|z)
-        p_logits_x_2 = self.decoder(z_scaled)
-        cross_entropy_2 = bernoulli_cross_entropy(p_logits_x_2, x)
-        # log q(z|x)
-        ratio = (z_scaled - loc_detached) / scale_detached
-        total = (log + 0.5 * ratio.square()).sum(-1)
-        log_q_z_2 = -0.5 * 8 * math.log(2 * math.pi) - total
-        weighed = (share * (log_p_z_2 - cross_entropy_2 - log_q_z_2)).sum(0)
-        return bound.detach() + weighed - weighed.detach()
+        _, _, _, bound = self._loc_and_others(x)
+        return bound
 
     def elbo(self, x: Tensor) -> Tensor:
         """ELBO[p || q]; x: [..., 64] -> [...]."""
         check_shapes("elbo", x=(x, (64,)))
-        loc, scale, logits, log_scale = self._loc_and_others(x)
+        # q(z|x)
+        h = self.hidden(x)
+        loc, raw = self.loc(h), self.scale[0](h)
+        scale = F.softplus(raw)
+        # E_{q(z|x)}: one pathwise sample of z
+        z = loc + scale * torch.randn_like(loc)
         # log p(x|z)
+        logits = self.decoder(z)
         cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
         log_p_x = -cross_entropy.sum(-1)
         # KL[q(z|x) || p(z)], closed form
+        log_scale = torch.where(raw < -30.0, raw, scale.clamp_min(1e-30).log())
         kl = (0.5 * (loc.square() + scale.square() - 1.0) - log_scale).sum(-1)
         return log_p_x - kl
 
@@ -125,44 +101,15 @@ class Iwae(nn.Module):
     def terms(self, x: Tensor) -> dict:
         """Every named term, in one pass."""
         check_shapes("terms", x=(x, (64,)))
-        loc, scale, p_logits_x_3, log_scale = self._loc_and_others(x)
-        # E_{q(z|x)}: 8 pathwise samples of z
-        z = loc + scale * torch.randn_like(loc.expand(8, *loc.shape))
-        # log p(z)
-        log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
+        loc, scale, log_scale, bound = self._loc_and_others(x)
+        # E_{q(z|x)}: one pathwise sample of z
+        z = loc + scale * torch.randn_like(loc)
         # log p(x|z)
-        p_logits_x = self.decoder(z)
-        cross_entropy = bernoulli_cross_entropy(p_logits_x, x)
-        loc_detached = loc.detach()
-        scale_detached = scale.detach()
-        # log q(z|x)
-        log = scale_detached.log()
-        square = ((z - loc_detached) / scale_detached).square()
-        log_q_z = -0.5 * 8 * math.log(2 * math.pi) - (log + 0.5 * square).sum(-1)
-        log_w = log_p_z - cross_entropy - log_q_z
-        bound = log_w.logsumexp(0) - math.log(8)
-        # the gradient of each draw, scaled by its weight once more
-        share = log_w.detach().softmax(0)
-        z_detached = z.detach()
-        z_scaled = z_detached + share.unsqueeze(-1) * (z - z_detached)
-        # log p(z)
-        log_p_z_2 = -0.5 * z_scaled.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
-        # log p(x|z)
-        p_logits_x_2 = self.decoder(z_scaled)
-        cross_entropy_2 = bernoulli_cross_entropy(p_logits_x_2, x)
-        # log q(z|x)
-        ratio = (z_scaled - loc_detached) / scale_detached
-        total = (log + 0.5 * ratio.square()).sum(-1)
-        log_q_z_2 = -0.5 * 8 * math.log(2 * math.pi) - total
-        weighed = (share * (log_p_z_2 - cross_entropy_2 - log_q_z_2)).sum(0)
-        # log p(x|z)
-        log_p_x = bernoulli_log_prob(p_logits_x_3, x)
+        logits = self.decoder(z)
+        log_p_x = bernoulli_log_prob(logits, x)
         # KL[q(z|x) || p(z)], closed form
         kl = (0.5 * (loc.square() + scale.square() - 1.0) - log_scale).sum(-1)
-        return {
-            "bound": bound.detach() + weighed - weighed.detach(),
-            "elbo": log_p_x - kl,
-        }
+        return {"bound": bound, "elbo": log_p_x - kl}
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw from p(z) p(x|z); variables in `given` are held fixed."""
@@ -187,21 +134,45 @@ class Iwae(nn.Module):
         return log_p_z - cross_entropy.sum(-1)
 
     def _loc_and_others(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Shared by elbo and terms;
-        x: [..., 64] -> loc [..., 8], scale [..., 8], logits [..., 64], log_scale [...,
-        8].
+        """Shared by bound and terms;
+        x: [..., 64] -> loc [..., 8], scale [..., 8], log_scale [..., 8], bound [...].
         """
         # q(z|x)
         h = self.hidden(x)
         loc, raw = self.loc(h), self.scale[0](h)
         scale = F.softplus(raw)
-        # E_{q(z|x)}: one pathwise sample of z
-        z = loc + scale * torch.randn_like(loc)
-        # p(x|z)
-        logits = self.decoder(z)
-        # KL[q(z|x) || p(z)], closed form
+        # E_{q(z|x)}: 8 pathwise samples of z
+        z = loc + scale * torch.randn_like(loc.expand(8, *loc.shape))
+        # log p(z)
+        log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
+        # log p(x|z)
+        p_logits_x = self.decoder(z)
+        cross_entropy = bernoulli_cross_entropy(p_logits_x, x)
+        loc_detached = loc.detach()
+        # log q(z|x)
         log_scale = torch.where(raw < -30.0, raw, scale.clamp_min(1e-30).log())
-        return loc, scale, logits, log_scale
+        log_scale_detached = log_scale.detach()
+        floored = scale.detach().clamp_min(torch.finfo(scale.detach().dtype).tiny)
+        product = 0.5 * ((z - loc_detached) / floored).square()
+        total = (log_scale_detached + product).sum(-1)
+        log_q_z = -0.5 * 8 * math.log(2 * math.pi) - total
+        log_w = log_p_z - cross_entropy - log_q_z
+        bound = log_w.logsumexp(0) - math.log(8)
+        # the gradient of each draw, scaled by its weight once more
+        share = log_w.detach().softmax(0)
+        z_detached = z.detach()
+        z_scaled = z_detached + share.unsqueeze(-1) * (z - z_detached)
+        # log p(z)
+        log_p_z_2 = -0.5 * z_scaled.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
+        # log p(x|z)
+        p_logits_x_2 = self.decoder(z_scaled)
+        cross_entropy_2 = bernoulli_cross_entropy(p_logits_x_2, x)
+        # log q(z|x)
+        square = ((z_scaled - loc_detached) / floored).square()
+        total_2 = (log_scale_detached + 0.5 * square).sum(-1)
+        log_q_z_2 = -0.5 * 8 * math.log(2 * math.pi) - total_2
+        weighed = (share * (log_p_z_2 - cross_entropy_2 - log_q_z_2)).sum(0)
+        return loc, scale, log_scale, bound.detach() + weighed - weighed.detach()
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""
