@@ -65,8 +65,9 @@ class AsymmetricLaplace(D.Distribution):
     arg_constraints = {}  # noqa: RUF012
     has_rsample = True
 
-    def __init__(self, loc: Tensor, scale: Tensor, asymmetry: Tensor, validate_args=None) -> None:
-        self.loc, self.scale, self.asymmetry = D.utils.broadcast_all(loc, scale, asymmetry)
+    def __init__(self, loc: Tensor, scale: Tensor, asymmetry: Tensor, **_) -> None:
+        given = D.utils.broadcast_all(loc, scale, asymmetry)
+        self.loc, self.scale, self.asymmetry = given
         super().__init__(self.loc.shape, validate_args=False)
 
     def expand(self, batch_shape, _instance=None):
