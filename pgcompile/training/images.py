@@ -70,6 +70,18 @@ class ImageFolder:
             found[self.label] = np.array([self.classes[self.files[i].parent.name] for i in index])
         return found
 
+    def _deep(self, pixels: np.ndarray, name: str) -> np.ndarray:
+        """Grey pixels of 16 bits on the scale of 8, for every channel.
+
+        Raises:
+            DataError: they are wanted as whole numbers below 256.
+        """
+        assert self.size is not None
+        if self.whole:
+            raise DataError(f"{name} has 16 bits a pixel, and dequantisation takes 8")
+        scaled = pixels * (255 / 65535)
+        return scaled if self.size[0] == 1 else np.repeat(scaled[..., None], 3, axis=-1)
+
     def _read(self, file: Path) -> np.ndarray:
         from PIL import Image, UnidentifiedImageError
 
@@ -77,7 +89,10 @@ class ImageFolder:
         channels, height, width = self.size
         try:
             with Image.open(file) as image:
-                pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"), dtype=np.float32)
+                if image.mode.startswith("I"):  # 16 bits a pixel, which a conversion would cut off at 255
+                    pixels = self._deep(np.asarray(image, dtype=np.float32), file.name)
+                else:
+                    pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"), dtype=np.float32)
         except (OSError, UnidentifiedImageError) as error:
             raise DataError(f"{file.name} cannot be read as an image: {error}") from None
         if pixels.shape[:2] != (height, width):
