@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +23,11 @@ Constants = dict[str, int | float]
 
 
 def source_of(program: str) -> Source:
-    """The text of a program that is given as a path or as formulas in quotes."""
+    """The text of a program that is given as a path, as formulas in quotes, or as `-` on standard input."""
     from pgcompile.sources import read_source
 
+    if program == "-":
+        return Source(sys.stdin.read(), "<stdin>")
     path = Path(program)
     looks_like_path = program.endswith(".pgc") or (os.sep in program and "|" not in program and "(" not in program)
     if looks_like_path or (len(program) < 200 and path.is_file()):

@@ -357,3 +357,11 @@ def test_every_command_asks_for_a_missing_extern_part(command: tuple[str, ...], 
     result = run(name, str(program), *(str(tmp_path / o) if o in ("any", "run") else o for o in options))
     assert result.exit_code == 2
     assert "give --extern p_x_given_z=pkg.mod:Class" in result.output
+
+
+def test_a_program_on_standard_input() -> None:
+    right = CliRunner().invoke(main, ["check", "-"], input="x : real\np(x) = Normal(0, 1)\nl = log p(x)\n")
+    assert right.exit_code == 0
+    wrong = CliRunner().invoke(main, ["check", "-"], input="x : real\np(x) = Normal(y, 1)\n")
+    assert wrong.exit_code == 1
+    assert "<stdin>:2:15" in wrong.output

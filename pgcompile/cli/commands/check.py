@@ -23,7 +23,7 @@ _ROUNDS = 20  # of fixing: a fix may bring the next mistake to light
 @click.option("--warn", type=click.Choice(["default", "error"]), default="default", help="Treat warnings as errors.")
 @click.option("--fix", is_flag=True, help="Apply the fixes that are mechanical to the file (formulas are printed).")
 def command(program: str, constants: Constants, as_json: bool, warn: str, fix: bool) -> None:
-    """Check PROGRAM (a file, or formulas in quotes) and report every mistake."""
+    """Check PROGRAM (a file, `-` for standard input, or formulas in quotes) and report every mistake."""
     if fix:
         program = _fixed(program, constants)
     analysis = analysed(program, constants)
