@@ -15,7 +15,7 @@ from benchmarks.hand_losses import HAND
 from pgcompile.backends.torch import emit
 from pgcompile.inference.generative import generative_part
 from pgcompile.objective.derivation import Rewritten
-from pgcompile.objective.leaves import LogDensityLeaf, NamedLeaf, PlainLeaf, touched
+from pgcompile.objective.leaves import LogDensityLeaf, NamedLeaf, PointwiseLeaf, variables_of
 from pgcompile.objective.rewrite import rewrite
 from pgcompile.pipeline import Analysis, analyse
 from pgcompile.plan.methods.planner import plan_module
@@ -79,8 +79,8 @@ def _sampled(rewritten: Rewritten) -> int:
     for leaf in rewritten.leaves.values():
         if isinstance(leaf, NamedLeaf):
             count += _sampled(leaf.value)
-        elif isinstance(leaf, LogDensityLeaf | PlainLeaf):
-            count += any(env.get(name) is not None for name, env in touched(leaf))
+        elif isinstance(leaf, LogDensityLeaf | PointwiseLeaf):
+            count += any(env.get(name) is not None for name, env in variables_of(leaf))
     return count
 
 

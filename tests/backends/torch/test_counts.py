@@ -1,5 +1,7 @@
 """Exact counts: the emitted module dispatches no more operations than one written by hand."""
 
+from importlib import import_module
+
 import pytest
 import torch
 from torch import Tensor
@@ -8,7 +10,7 @@ import pgcompile as pgc
 from benchmarks.counting import dispatches
 from benchmarks.hand_losses import HAND
 from benchmarks.hand_written import HandWrittenVae, vae_program
-from tests.programs import EXAMPLES
+from tests.programs import EXAMPLES, ROOT
 
 
 @pytest.mark.parametrize("nets", [(784, 512, 64), (16, 16, 2)])
@@ -40,3 +42,9 @@ def test_every_example(name: str) -> None:
     torch.testing.assert_close(found, HAND[name](model, **values), rtol=1e-4, atol=1e-4)
     mine = dispatches(model, lambda: model.loss(**values, **inputs))
     assert mine <= dispatches(model, lambda: HAND[name](model, **values))
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in (ROOT / "benchmarks").glob("*.py") if p.stem[0] != "_"))
+def test_the_benchmarks_know_the_compiler_as_it_is(name: str) -> None:
+    """They are run by hand, so that a name that they miss would be found late."""
+    import_module(f"benchmarks.{name}")
