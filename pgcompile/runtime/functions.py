@@ -126,8 +126,7 @@ def lower_cholesky(free: Tensor) -> Tensor:
 
 def positive_definite(free: Tensor) -> Tensor:
     """A positive definite matrix from free numbers, through its Cholesky factor."""
-    diagonal = torch.nn.functional.softplus(free.diagonal(dim1=-2, dim2=-1))
-    tril = free.tril(-1) + torch.diag_embed(diagonal)
+    tril = lower_cholesky(free)
     return tril @ tril.mT
 
 

@@ -1,47 +1,45 @@
 """Params and buffers by value, in their spaces, written to be copied into emitted modules."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
-def value_of(tensor: Tensor, space: str) -> Tensor:
-    """The value that free numbers stand for: the map from the reals into a space."""
-    if space in ("lower_cholesky", "positive_definite"):
-        diagonal = F.softplus(tensor.diagonal(dim1=-2, dim2=-1))
-        tril = tensor.tril(-1) + torch.diag_embed(diagonal)
-        return tril if space == "lower_cholesky" else tril @ tril.mT
-    if space in ("positive", "nonnegative"):
-        return F.softplus(tensor)
-    if space == "unit_interval":
-        return tensor.sigmoid()
-    if space == "simplex":
-        return tensor.softmax(-1)
-    return tensor.tril() if space == "lower_triangular" else tensor
-
-
-def give_value(name: str, tensor: Tensor, space: str, value) -> None:
-    """Store the free numbers of a value: the inverse of the map into its space."""
+def store(name: str, tensor: Tensor, value, inverse=torch.positive) -> None:
+    """Give a tensor a value in place; `inverse` finds the free numbers that are stored."""
     given = torch.as_tensor(value, dtype=tensor.dtype, device=tensor.device)
     if given.ndim and given.shape != tensor.shape:
         shown = f"{tuple(tensor.shape)}, not {tuple(given.shape)}"
         raise ValueError(f"{name} has the shape {shown}")
-    given = free = given.expand(tensor.shape)
-    if space == "positive_definite":
-        given = free = torch.linalg.cholesky_ex(given).L
-    if space in ("positive", "nonnegative"):
-        free = given + (-torch.expm1(-given)).log()
-    elif space == "unit_interval":
-        free = given.logit()
-    elif space == "simplex":
-        free = (given / given.sum(-1, keepdim=True)).log()
-    elif space in ("lower_cholesky", "positive_definite"):
-        diagonal = given.diagonal(dim1=-2, dim2=-1)
-        diagonal = diagonal + (-torch.expm1(-diagonal)).log()
-        free = given.tril(-1) + torch.diag_embed(diagonal)
-    elif space == "lower_triangular":
-        free = given.tril()
+    free = inverse(given.expand(tensor.shape))
     if not bool(free.isfinite().all()):
-        raise ValueError(f"{name} must lie inside its space, {space}")
+        raise ValueError(f"{name} must lie inside its space")
     with torch.no_grad():
         tensor.copy_(free)
+
+
+def onto_simplex(free: Tensor) -> Tensor:
+    """Proportions, of sum one in the last dimension, from free numbers."""
+    return free.softmax(-1)
+
+
+def free_of_simplex(value: Tensor) -> Tensor:
+    """The logarithms of proportions, which `onto_simplex` takes back to them."""
+    return (value / value.sum(-1, keepdim=True)).log()
+
+
+def free_of_positive(value: Tensor) -> Tensor:
+    """The inverse of the softplus."""
+    return value + (-torch.expm1(-value)).log()
+
+
+def free_of_lower_cholesky(value: Tensor) -> Tensor:
+    """The inverse of `lower_cholesky`."""
+    diagonal = free_of_positive(value.diagonal(dim1=-2, dim2=-1))
+    return value.tril(-1) + torch.diag_embed(diagonal)
+
+
+def free_of_positive_definite(value: Tensor) -> Tensor:
+    """The inverse of `positive_definite`; nan where the matrix is not positive definite."""
+    tril, failed = torch.linalg.cholesky_ex(value)
+    tril = tril.masked_fill(failed[..., None, None] > 0, torch.nan)
+    return free_of_lower_cholesky(tril)

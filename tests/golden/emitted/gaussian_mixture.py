@@ -59,46 +59,22 @@ def expand_rows(table: Tensor, batch: tuple) -> Tensor:
     return ones.expand(rows, *batch, *rest)
 
 
-def value_of(tensor: Tensor, space: str) -> Tensor:
-    """The value that free numbers stand for: the map from the reals into a space."""
-    if space in ("lower_cholesky", "positive_definite"):
-        diagonal = F.softplus(tensor.diagonal(dim1=-2, dim2=-1))
-        tril = tensor.tril(-1) + torch.diag_embed(diagonal)
-        return tril if space == "lower_cholesky" else tril @ tril.mT
-    if space in ("positive", "nonnegative"):
-        return F.softplus(tensor)
-    if space == "unit_interval":
-        return tensor.sigmoid()
-    if space == "simplex":
-        return tensor.softmax(-1)
-    return tensor.tril() if space == "lower_triangular" else tensor
-
-
-def give_value(name: str, tensor: Tensor, space: str, value) -> None:
-    """Store the free numbers of a value: the inverse of the map into its space."""
+def store(name: str, tensor: Tensor, value, inverse=torch.positive) -> None:
+    """Give a tensor a value in place; `inverse` finds the free numbers that are stored."""
     given = torch.as_tensor(value, dtype=tensor.dtype, device=tensor.device)
     if given.ndim and given.shape != tensor.shape:
         shown = f"{tuple(tensor.shape)}, not {tuple(given.shape)}"
         raise ValueError(f"{name} has the shape {shown}")
-    given = free = given.expand(tensor.shape)
-    if space == "positive_definite":
-        given = free = torch.linalg.cholesky_ex(given).L
-    if space in ("positive", "nonnegative"):
-        free = given + (-torch.expm1(-given)).log()
-    elif space == "unit_interval":
-        free = given.logit()
-    elif space == "simplex":
-        free = (given / given.sum(-1, keepdim=True)).log()
-    elif space in ("lower_cholesky", "positive_definite"):
-        diagonal = given.diagonal(dim1=-2, dim2=-1)
-        diagonal = diagonal + (-torch.expm1(-diagonal)).log()
-        free = given.tril(-1) + torch.diag_embed(diagonal)
-    elif space == "lower_triangular":
-        free = given.tril()
+    free = inverse(given.expand(tensor.shape))
     if not bool(free.isfinite().all()):
-        raise ValueError(f"{name} must lie inside its space, {space}")
+        raise ValueError(f"{name} must lie inside its space")
     with torch.no_grad():
         tensor.copy_(free)
+
+
+def free_of_positive(value: Tensor) -> Tensor:
+    """The inverse of the softplus."""
+    return value + (-torch.expm1(-value)).log()
 
 
 class GaussianMixture(nn.Module):
@@ -217,18 +193,20 @@ class GaussianMixture(nn.Module):
 
     def get(self, name: str) -> Tensor:
         """A param or buffer by its name, as a value in its space."""
-        return value_of(*self.stored(name))
+        free, to_value, _ = self.stored(name)
+        return to_value(free)
 
     def set(self, name: str, value) -> None:
         """Give a param or buffer a value in its space."""
-        give_value(name, *self.stored(name), value)
+        free, _, inverse = self.stored(name)
+        store(name, free, value, inverse)
 
     def stored(self, name: str) -> tuple:
-        """The tensor behind a param or buffer, and the space that it is mapped into."""
+        """Free numbers of a param or buffer, the map into its space, the inverse."""
         tensors = {
-            "weights": (self.weights, "real"),
-            "centres": (self.centres, "real"),
-            "widths": (self.free_widths, "positive"),
+            "weights": (self.weights, torch.positive, torch.positive),
+            "centres": (self.centres, torch.positive, torch.positive),
+            "widths": (self.free_widths, F.softplus, free_of_positive),
         }
         if name not in tensors:
             raise KeyError(f"{name} is not one of {', '.join(tensors)}")
