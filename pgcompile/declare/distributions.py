@@ -1,7 +1,8 @@
 """Algebraic definitions: distributions that a program names by a product, a marginal, a renaming or a posterior."""
 
 from pgcompile.declare.declaration_pass import AlgebraicDefinition, DeclarationPass
-from pgcompile.declare.structures import declare_free_factors, read_structure
+from pgcompile.declare.free_factors import declare_free_factors
+from pgcompile.declare.structures import read_structure
 from pgcompile.diagnostics import Sink
 from pgcompile.inference.distributions import Resolver
 from pgcompile.inference.heads import label_key

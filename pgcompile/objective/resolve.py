@@ -171,7 +171,10 @@ class Objectives:
         densities = densities_in(self, expr, env)
         if densities is None:
             return None
-        if typed.shape:
+        if typed.shape == (1,):
+            # A net that ends in `Linear(1)` gives one number too.
+            expr = tree.Index(expr, (tree.Number("0", span=expr.span),), span=expr.span)
+        elif typed.shape:
             self.sink.add(
                 "PGC402",
                 expr.span,

@@ -77,6 +77,8 @@ def log_form(build: "Builder", x: Value) -> Value | None:
             inside = log_form(build, x.args[0])
             factor = build.constant(0.5 if x.op == "sqrt" else 2.0)
             return None if inside is None else build.binary("mul", factor, inside)
+        case "sub" if x.args[0].constant == 1:
+            return _log_of_complement(build, x.args[1])
         case "mul" if x.args[0].constant is not None and x.args[0].constant > 0:
             inside = log_form(build, x.args[1])
             return None if inside is None else build.binary("add", build.unary("log", x.args[0]), inside)
@@ -93,10 +95,22 @@ def log1p_form(build: "Builder", x: Value) -> Value | None:
 
     log(1 - sigmoid(h)) = log sigmoid(-h), and log(1 + v) = softplus(log v).
     """
-    if x.op == "neg" and x.args[0].op == "sigmoid":
-        return build.make("logsigmoid", (build.unary("neg", x.args[0].args[0]),))
+    if x.op == "neg" and (form := _log_of_complement(build, x.args[0])) is not None:
+        return form
     log = _log_of_square(build, x)
     return None if log is None else build.unary("softplus", log)
+
+
+def _log_of_complement(build: "Builder", x: Value) -> Value | None:
+    """log(1 - x) of a sigmoid x, also of some of its entries."""
+    if x.op == "sigmoid":
+        return build.make("logsigmoid", (build.unary("neg", x.args[0]),))
+    if x.op not in (*_SHAPED, "detach"):
+        return None
+    inside = _log_of_complement(build, x.args[0])
+    if inside is None:
+        return None
+    return build.make(x.op, (inside, *x.args[1:]), x.attributes, shape=x.shape, batched=x.batched, axes=x.axes)
 
 
 def _log_of_square(build: "Builder", x: Value) -> Value | None:

@@ -200,8 +200,9 @@ class Formulas:
     # --- expressions of variables ---
 
     def plain(self, expr: tree.Expr, env: Env) -> Tensor:
-        """An expression of variables, nets and params."""
-        return self.world.evaluate(expr, self.world.scope(env, {}, (), self._differentiated)).tensor
+        """An expression of variables, nets and params; a vector of one number is that number."""
+        found = self.world.evaluate(expr, self.world.scope(env, {}, (), self._differentiated))
+        return found.tensor.squeeze(-1) if found.rank == 1 else found.tensor
 
     def _differentiated(self, expr: tree.Expr, env: Env) -> Tensor | None:
         """log of a density inside a derivative."""

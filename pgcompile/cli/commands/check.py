@@ -41,8 +41,11 @@ def command(program: str, constants: Constants, as_json: bool, warn: str, fix: b
         if analysis.model.is_structure:
             from pgcompile.views.drawing import mermaid
             from pgcompile.views.latex import latex
+            from pgcompile.views.skeleton import missing
 
-            click.echo(f"\n{mermaid(graph_of_program(analysis))}\n\n{latex(analysis.tree)}")
+            click.echo(
+                f"\n{mermaid(graph_of_program(analysis))}\n\n{latex(analysis.tree)}\n\n{missing(analysis.model)}"
+            )
 
 
 def _fixed(program: str, constants: Constants) -> str:
