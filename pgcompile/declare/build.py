@@ -11,6 +11,7 @@ from pgcompile.declare.definitions import define
 from pgcompile.declare.distributions import check_renamed_spaces, resolve_deferred, resolve_definitions
 from pgcompile.declare.formulas import settle_formulas
 from pgcompile.declare.free_factors import read_free_formulas
+from pgcompile.declare.rows import read_rows
 from pgcompile.declare.shadows import without_shadows
 from pgcompile.declare.training_lines import read_lines
 from pgcompile.diagnostics import Sink
@@ -37,6 +38,7 @@ def build(program: tree.Program, sink: Sink, constants: dict[str, int | float] |
     for read in (declare, define, combine):
         for statement in program.statements:
             read(statement, state)
+    read_rows(state)
     read_free_formulas(state)
     settle_formulas(state)
     resolver = resolve_definitions(state)

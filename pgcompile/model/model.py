@@ -37,6 +37,8 @@ class Model:
     optimise: list[OptimiseLine] = field(default_factory=list)
     ramps: dict[str, Ramp] = field(default_factory=dict)
     variables: dict[str, Span] = field(default_factory=dict)
+    rows: dict[str, str] = field(default_factory=dict)
+    """Names for the values of variables at the other rows of the batch: `x'` in `mean_{x'}`, for `x`."""
     untyped: set[str] = field(default_factory=set)
     """Variables whose space is looked for, or was not found."""
 

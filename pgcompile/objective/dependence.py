@@ -29,7 +29,8 @@ def closure(found: Iterable[Variable], model: Model) -> set[Variable]:
 
 def variables_in(expr: tree.Expr, model: Model) -> tuple[Variable, ...]:
     """The variables of the model that an expression names, in the order of their names."""
-    return variables(name for name in sorted(names_in(expr)) if name in model.variables or name in model.deterministic)
+    known = {*model.variables, *model.deterministic, *model.rows}
+    return variables(name for name in sorted(names_in(expr)) if name in known)
 
 
 def pointwise_variables(
@@ -50,11 +51,11 @@ def mentioned(term: Term, model: Model) -> list[Place]:
         case terms.Expectation(draw):
             baseline = draw.estimator.baseline
             outside = () if baseline is None else variables_in(baseline, model)
-            return [*_of_draw(draw), *((v, draw.env) for v in outside)]
+            return [*_of_draw(draw, model), *((v, draw.env) for v in outside)]
         case terms.Aggregate(draw=draw, atom=atom):
             return [(v, draw.env) for v in atom.parents]
         case terms.Discrepancy(left=one, right=other):
-            return [place for draw in (one, other) for place in _of_draw(draw)]
+            return [place for draw in (one, other) for place in _of_draw(draw, model)]
         case terms.Divergence(draw=draw, left=left, right=right, env=env):
             inside = env.extended(draw.variables, draw)
             return [(v, inside) for v in (*left.parents, *(right.parents if right is not None else ()))]
@@ -62,10 +63,17 @@ def mentioned(term: Term, model: Model) -> list[Place]:
             return []
 
 
-def _of_draw(draw: Draw) -> list[Place]:
+def _of_draw(draw: Draw, model: Model) -> list[Place]:
     """The variables that a draw is conditioned on, and the data that it is taken from."""
+    if draw.rows:
+        return [(own_row(v, model), draw.env) for v in draw.variables]
     data = [t for a in draw.distribution.atoms if a.factor.is_data for t in a.targets]
     return [(v, draw.inside) for v in (*draw.distribution.parents, *data)]
+
+
+def own_row(variable: Variable, model: Model) -> Variable:
+    """`x` for `x'`, which is its value at another row."""
+    return Variable(model.rows[variable.name])
 
 
 def sources(place: Place, model: Model) -> Iterator[Place]:
@@ -108,6 +116,8 @@ def depends_on(place: Place, draw: Draw, blocked: set[Variable], model: Model) -
         if source is not None and source == draw:
             if variable in blocked:
                 return True
+        elif source is not None and source.rows:
+            pending.append((own_row(variable, model), source.env))
         elif source is not None:
             parents = source.distribution.parents
             pending.extend((v, where) for v in parents for where in (source.inside, source.env))

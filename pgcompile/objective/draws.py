@@ -8,8 +8,10 @@ from pgcompile.diagnostics import Span
 from pgcompile.inference.circles import circle_of
 from pgcompile.inference.mixtures import components
 from pgcompile.model.distributions import Distribution
+from pgcompile.model.factors import FactorInstance, data_of
 from pgcompile.model.learned import learnables_of, learned_in
-from pgcompile.model.variable import shown
+from pgcompile.model.rows import rows_of
+from pgcompile.model.variable import Variable, shown, variables
 from pgcompile.objective import terms
 from pgcompile.objective.context import Context
 from pgcompile.objective.dependence import closure, speaks_of, variables_in
@@ -17,6 +19,7 @@ from pgcompile.objective.estimators import plan
 from pgcompile.objective.options import read_options
 from pgcompile.objective.terms import Draw, Env, Estimator, Term
 from pgcompile.syntax import tree
+from pgcompile.syntax.rows import is_total, primed
 from pgcompile.syntax.tree import names_in
 from pgcompile.typing.expressions import Scope, Typer
 from pgcompile.vocabulary.layers import show
@@ -29,6 +32,8 @@ def expectation(whole: "Objectives", expr: tree.Expectation, env: Env, context: 
     if expr.over is None:
         whole.sink.add("PGC407", expr.span, "this expectation does not say over what", help="write E_{q(z|x)}[...]")
         return None
+    if (names := rows_of(expr, whole.model)) is not None:
+        return _over_rows(whole, expr, names, env, context)
     options = read_options(expr.options, whole.model.constants, whole.sink)
     fixed = _detached(expr.over)
     over = sampling_distribution(whole, expr.over if fixed is None else fixed)
@@ -40,6 +45,25 @@ def expectation(whole: "Objectives", expr: tree.Expectation, env: Env, context: 
     return average(
         whole, over, samples, estimator, env, context, expr.span, lambda inner: _body(whole, expr, over, inner, context)
     )
+
+
+def _over_rows(
+    whole: "Objectives", expr: tree.Expectation, names: tuple[str, ...], env: Env, context: Context
+) -> Term | None:
+    """The mean or the sum of a body over the rows of the batch."""
+    drawn = [n for n in names if (own := env.get(Variable(whole.model.rows[n]))) is not None and own.samples > 1]
+    if drawn:
+        base = whole.model.rows[drawn[0]]
+        message = f"{base} has several draws, and {base}' is one value a row"
+        whole.sink.add("PGC408", expr.span, message, help=f"draw {base} once")
+        return None
+    atom = FactorInstance(data_of(variables(names), expr.span).factor)
+    kind = "sum" if is_total(expr.options) else "mean"
+    draw = Draw(Distribution((atom,)), 1, env, order=len(whole.pool) + 1, rows=kind)
+    draw = whole.pool.setdefault(draw, draw)
+    inner = env.extended(draw.variables, draw)
+    body = _body(whole, expr, draw.distribution, inner, context)
+    return None if body is None else terms.Expectation(draw, body, expr.span)
 
 
 def average(
@@ -110,7 +134,7 @@ def draw_of(
     span: Span,
 ) -> tuple[Draw, Env] | None:
     """The draw of a distribution in this context, shared with other terms of the same sum; None after a report."""
-    if _is_in_circle(whole, over, span):
+    if _is_in_circle(whole, over, span) or _is_in_rows(whole, over, env, span):
         return None
     decided = plan(over, estimator, samples, env, whole.model, whole.sink, span)
     if decided is None or not _is_baseline(whole, estimator.baseline, over, env):
@@ -129,6 +153,21 @@ def draw_of(
     )
     draw = whole.pool.setdefault(draw, draw)
     return draw, env.extended(draw.variables, draw)
+
+
+def _is_in_rows(whole: "Objectives", over: Distribution, env: Env, span: Span) -> bool:
+    """Report a draw inside a mean over rows: it would be one for every pair of rows."""
+    around = next((draw for _, draw in env.bindings if draw.rows), None)
+    if around is None:
+        return False
+    rows = ", ".join(primed(v.name) for v in around.variables)
+    whole.sink.add(
+        "PGC408",
+        span,
+        f"{over.spelled} is drawn inside the {around.rows} over {rows}: that is a draw for every pair of rows",
+        help=f"draw outside: E_{{...}}[... {around.rows}_{{{rows}}} ...]",
+    )
+    return True
 
 
 def _is_in_circle(whole: "Objectives", over: Distribution, span: Span) -> bool:

@@ -10,6 +10,7 @@ from pgcompile.model.factors import base_name
 from pgcompile.model.literals import evaluate
 from pgcompile.model.model import Model
 from pgcompile.model.typed import Typed
+from pgcompile.model.variable import Variable
 from pgcompile.objective import terms
 from pgcompile.objective.arithmetic import call, product, quotient
 from pgcompile.objective.context import Context
@@ -21,6 +22,7 @@ from pgcompile.objective.readings import averages, context_of, note_readings
 from pgcompile.objective.terms import OBSERVED, Draw, Env, Term
 from pgcompile.syntax import tree
 from pgcompile.syntax.format import format_expr
+from pgcompile.syntax.rows import primed
 from pgcompile.syntax.tree import names_in
 from pgcompile.typing.expressions import Scope, Typer
 from pgcompile.typing.factors import space_of
@@ -164,6 +166,15 @@ class Objectives:
         value = evaluate(expr, self.model.constants)
         if isinstance(value, Fraction):
             return terms.Constant(value)
+        unbound = next((n for n in names_in(expr) if n in self.model.rows and env.get(Variable(n)) is None), None)
+        if unbound is not None:
+            self.sink.add(
+                "PGC101",
+                expr.span,
+                f"{primed(unbound)} ranges over no rows here",
+                help=f"put brackets around what is meant: mean_{{{primed(unbound)}}} (...)",
+            )
+            return None
         scope = self._scope(expr)
         typed = self.typer.typed(expr, scope)
         if typed is None:
@@ -171,6 +182,13 @@ class Objectives:
         densities = densities_in(self, expr, env)
         if densities is None:
             return None
+        match expr:
+            case tree.Call("exp", (argument,), None):
+                # The logarithm of a mean of exponentials is taken without them.
+                inner = self.plain(argument.value, env)
+                return inner and terms.Apply("exp", (inner,))
+            case _:
+                pass
         if typed.shape == (1,):
             # A net that ends in `Linear(1)` gives one number too.
             expr = tree.Index(expr, (tree.Number("0", span=expr.span),), span=expr.span)
@@ -185,7 +203,8 @@ class Objectives:
         return terms.Pointwise(expr, env, self.text(expr) or format_expr(expr), densities)
 
     def _scope(self, expr: tree.Expr) -> Scope:
-        known = {v: self.space(v) for v in names_in(expr) if v in self.model.variables}
+        named = {*self.model.variables, *self.model.rows}
+        known = {v: self.space(v) for v in names_in(expr) if v in named}
         return Scope("the objective", known, density=lambda e: is_density(self, e))
 
     def shape_of(self, expr: tree.Expr) -> tuple[int, ...] | None:
@@ -194,6 +213,7 @@ class Objectives:
         return None if typed is None else typed.shape
 
     def space(self, variable: str) -> Typed | None:
+        variable = self.model.rows.get(variable, variable)
         known = self.model.spaces.get(variable)
         if known is not None:
             return Typed(known)

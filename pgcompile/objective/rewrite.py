@@ -203,13 +203,15 @@ def _expectation(state: Rewriting, symbol: Symbol, body: Expr) -> Expr:
         record_sampling(state, draw, inside, needed)
         weights = log_weights(state, draw, [v for v in draw.enumerated if v in needed])
         surrogates = [surrogate(state, symbol, v, inside, needed) for v in draw.scored if v in needed]
-    if draw.samples > 1 or weights != 0 or surrogates:
+    if draw.samples > 1 or draw.rows or weights != 0 or surrogates:
         return Add(*outside, MeanOver(symbol, Add(*inside), weights, *surrogates))
     return Add(*outside, *inside)
 
 
 def _split(state: Rewriting, pieces: list[Expr], draw: Draw) -> tuple[list[Expr], list[Expr]]:
-    """The pieces that depend on a draw, and the others, whose expectation is themselves."""
+    """The pieces that depend on a draw, and the others, whose expectation is themselves; a sum keeps them."""
+    if draw.rows == "sum":
+        return pieces, []
     inside = [piece for piece in pieces if depends(state, piece, draw)]
     return inside, [piece for piece in pieces if piece not in inside]
 
@@ -222,12 +224,13 @@ def _log_mean_exp(state: Rewriting, symbol: Symbol, body: Expr) -> Expr | None:
     if number <= 0 or rest.has(Expect) or not all(isinstance(f, sympy.exp) for f in factors):
         return None
     inner = Add(*(f.args[0] for f in factors)) + sympy.log(number)
-    if draw.samples == 1 and not draw.enumerated:
+    if draw.samples == 1 and not draw.enumerated and not draw.rows:
         return _expectation(state, symbol, inner)
     pieces = list(Add.make_args(sympy.expand_mul(inner)))
     if draw.estimator.grad == "dreg":
         pieces = [detach_parameters(state, piece, draw) for piece in pieces]
-    inside, outside = _split(state, pieces, draw)
+    inside = [piece for piece in pieces if depends(state, piece, draw)]
+    outside = [piece for piece in pieces if piece not in inside]
     if not inside:
         return Add(*outside)
     needed = needed_variables(state, inside, draw)

@@ -54,6 +54,7 @@ class Draw:
             product, by their places in it.
         order: when it was made; a draw inside the expectation of another was made later.
         unasked: whether the number of samples was the compiler's choice.
+        rows: `mean` or `sum` where it takes every row of the batch in turn, as `mean_{x'}` does; otherwise empty.
     """
 
     distribution: Distribution
@@ -66,6 +67,7 @@ class Draw:
     repetition: tuple[Hashable, ...] = ()
     order: int = field(default=0, compare=False)
     unasked: bool = field(default=False, compare=False)
+    rows: str = ""
 
     def __hash__(self) -> int:
         return self._hash
@@ -78,7 +80,7 @@ class Draw:
     @cached_property
     def variables(self) -> tuple[Variable, ...]:
         """Variables that it makes; those of `data(x)` are observed, not drawn, nor is the evidence of a posterior."""
-        if self.distribution.evidence:
+        if self.distribution.evidence or self.rows:
             return self.distribution.targets
         atoms = (a for a in self.distribution.atoms if not a.factor.is_data)
         return tuple(t for atom in atoms for t in atom.targets)
@@ -90,6 +92,8 @@ class Draw:
 
     def gives_data(self, variable: Variable) -> bool:
         """True if a variable is one of the data, not drawn."""
+        if self.rows:
+            return False
         atom = self.atom_of(variable)
         return atom is not None and atom.factor.is_data
 
@@ -353,6 +357,8 @@ def over_rows(term: Term) -> Iterator[str]:
     for inner in walk(term):
         if isinstance(inner, Aggregate) or (isinstance(inner, Discrepancy) and inner.kind != "GP"):
             yield inner.label
+        elif isinstance(inner, Expectation) and inner.draw.rows:
+            yield f"{inner.draw.rows} over {', '.join(map(str, inner.draw.variables))}"
 
 
 def signed(term: Term, sign: int = 1) -> "Iterator[tuple[int, Term]]":

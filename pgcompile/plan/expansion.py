@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from pgcompile.plan.builder import merge_axes
-from pgcompile.plan.values import Axis, Value
+from pgcompile.plan.values import Axis, Value, meets_rows
 
 if TYPE_CHECKING:
     from pgcompile.plan.builder import Builder
@@ -66,10 +66,10 @@ def spread_lead(build: "Builder", values: list[Value]) -> list[Value]:
     """Values expanded to one another's draw axes and batch, so that they differ in their event dimensions only."""
     axes = merge_axes(tuple(values))
     batched = any(value.batched for value in values)
-    if all((value.axes, value.batched) == (axes, batched) for value in values):
+    if all((value.axes, value.batched) == (axes, batched) for value in values) and not any(map(meets_rows, values)):
         return values
     lined = [build.insert_axes(value, axes) for value in values]
-    full = next((v for v in values if (v.axes, v.batched) == (axes, batched)), None)
+    full = next((v for v in values if (v.axes, v.batched) == (axes, batched) and not meets_rows(v)), None)
     if full is None:
         ranks = tuple(value.rank for value in lined)
         lead = build.make("lead_shape", tuple(lined), ranks, shape=(), batched=batched, axes=axes)
@@ -78,7 +78,7 @@ def spread_lead(build: "Builder", values: list[Value]) -> list[Value]:
         like = full
     return [
         value
-        if (value.axes, value.batched) == (axes, batched)
+        if (value.axes, value.batched) == (axes, batched) and not meets_rows(value)
         else build.make("expand_lead", (line, like), shape=value.shape, batched=batched, axes=axes)
         for value, line in zip(values, lined, strict=True)
     ]

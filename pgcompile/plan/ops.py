@@ -259,6 +259,7 @@ _ROWS = (
     Operation("axes_to_last", 1, None, None),
     Operation("axis_inside", 1, _same, None),
     Operation("over_batch", 2, _same, None),
+    Operation("other_rows", 2, _same, None),
     Operation("along", 1, _same, None, cost=0),
     # Matrices.
     Operation("linear", 2, None),

@@ -109,3 +109,8 @@ def live_values(outputs: list[Value]) -> list[Value]:
             seen[value.number] = value
             stack.extend(value.args)
     return [seen[number] for number in sorted(seen)]
+
+
+def meets_rows(value: Value) -> bool:
+    """True if a value meets other rows of the batch: its own batch dimensions may be ones then."""
+    return any(axis.kind is AxisKind.PAIRS for axis in value.axes)

@@ -86,6 +86,8 @@ class Averages:
         if draw.distribution.evidence:
             return self._posterior_mean(draw, lambda: body(inner))
         value = body(inner)
+        if draw.rows == "sum":
+            return value.sum(0) if value.ndim == len(self.world.lead(draw)) else value * draw.samples
         if not self.weighed_outside:
             value = value * self._box(draw)
         return value.mean(0) if value.ndim == len(self.world.lead(draw)) else value
@@ -97,6 +99,8 @@ class Averages:
 
         def value() -> Tensor:
             found = log_body(draw.env.extended(draw.variables, draw))
+            if draw.rows == "sum":
+                found = found + math.log(draw.samples)  # the sum is the mean times the number
             return found.logsumexp(0) - math.log(len(found)) if found.ndim == len(self.world.lead(draw)) else found
 
         def drawn() -> Tensor:

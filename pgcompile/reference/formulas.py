@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -11,10 +12,12 @@ from torch import Tensor
 from pgcompile.diagnostics import InternalError, Span
 from pgcompile.inference.distributions import Resolver
 from pgcompile.model.distributions import Distribution
-from pgcompile.model.factors import Pushforward, data_of
+from pgcompile.model.factors import FactorInstance, Pushforward, data_of
 from pgcompile.model.literals import evaluate
 from pgcompile.model.model import Model
-from pgcompile.objective.terms import OBSERVED, Env, Term, point
+from pgcompile.model.rows import rows_of
+from pgcompile.model.variable import variables
+from pgcompile.objective.terms import OBSERVED, Draw, Env, Term, point
 from pgcompile.reference.averages import Averages, Body
 from pgcompile.reference.functionals import functional
 from pgcompile.reference.interpreter import Reference
@@ -22,6 +25,7 @@ from pgcompile.reference.pairing import Pairing, draws_by_place
 from pgcompile.reference.readings import Options, Readings, detached
 from pgcompile.reference.scopes import elementwise
 from pgcompile.syntax import tree
+from pgcompile.syntax.rows import is_total
 
 
 class Formulas:
@@ -125,6 +129,12 @@ class Formulas:
 
     def _expectation(self, expr: tree.Expectation, env: Env, averaged: Callable[..., Tensor], body: Body) -> Tensor:
         assert expr.over is not None
+        if (names := rows_of(expr, self.model)) is not None:
+            atom = FactorInstance(data_of(variables(names), expr.span).factor)
+            count = math.prod(self.world.batch())
+            draw = Draw(Distribution((atom,)), count, env, rows="sum" if is_total(expr.options) else "mean")
+            inside_log = averaged == self._log_average
+            return (self.averages.log_mean if inside_log else self.averages.mean)(draw, body)
         fixed = detached(expr.over)
         over = self.readings.drawn(expr.over if fixed is None else fixed)
         options = self.readings.options(expr.options, detached=fixed is not None)

@@ -73,6 +73,8 @@ class Reference:
         draw, name = env.get(variable), variable.name
         if draw is not None and draw in self.placed:
             return self.placed[draw]
+        if draw is not None and draw.rows:
+            return self._other_rows(variable, draw)
         if draw is not None and draw.gives_data(variable):
             return Field(self.observed[name], len(self.model.spaces[name].shape))
         if draw is not None:
@@ -82,6 +84,19 @@ class Reference:
             return self.evaluate(definition.expr, self.scope(env, {}, definition.bindings))  # type: ignore[union-attr]
         rank = len(self.model.spaces[name].shape)
         return Field(self.observed[name], rank)
+
+    def _other_rows(self, variable: Variable, draw: Draw) -> Field:
+        """A variable at every row of the batch: the rows lead, and are the same for every row that they meet."""
+        own = self.variable(Variable(self.model.rows[variable.name]), draw.env)
+        batch = len(self.batch())
+        if own.tensor.ndim < own.rank + batch:
+            return own
+        flat = own.tensor.flatten(own.tensor.ndim - own.rank - batch, own.tensor.ndim - own.rank - 1)
+        around = self.lead(draw)[1:]
+        rows = flat.movedim(flat.ndim - own.rank - 1, 0)
+        shape = (*rows.shape[: rows.ndim - own.rank], *(1 for _ in range(batch)), *rows.shape[rows.ndim - own.rank :])
+        spread = rows.reshape(len(rows), *(1 for _ in range(len(around) + 1 - len(shape) + own.rank)), *shape[1:])
+        return Field(spread, own.rank)
 
     def _draw(self, draw: Draw, name: Variable) -> Field:
         """One variable of a draw, the same for every term that speaks of it."""

@@ -46,6 +46,14 @@ def weigh(probs: Tensor, value: Tensor) -> Tensor:
     return probs * torch.where(probs > 0, value, 0.0)
 
 
+def other_rows(value: Tensor, rank: int, axes: int, at: int) -> Tensor:
+    """All rows of the batch along the dimension `at`, with ones where they were."""
+    event = value.shape[value.ndim - rank :]
+    batch = value.shape[axes : value.ndim - rank]
+    rows = value.reshape(*value.shape[:axes], -1, *(1 for _ in batch), *event)
+    return rows.movedim(axes, at)
+
+
 def over_batch(value: Tensor, rank: int) -> Tensor:
     """The batch as one leading dimension, with ones where it was: [n, 1, ..., *event]."""
     event = value.shape[value.ndim - rank :]

@@ -292,6 +292,17 @@ class Builder(Transformer[Token, Any]):
             )
         return tree.Integral(body, tuple(variables), is_sum=True, span=_span(c))
 
+    def mean_over(self, c: list[Any]) -> tree.Expectation:
+        """`mean_{x'} f`, the mean over the rows of the batch, is that over the data."""
+        variables, body = c[1], _nodes(c)[-1]
+        if not isinstance(variables, list):
+            raise OperatorError(_span(c), "a mean is over other rows of the batch", "write mean_{x'} p(x'|z)")
+        if isinstance(body, tree.ListLiteral) and len(body.items) == 1:
+            body = body.items[0]
+        names = tuple(tree.Argument(None, name, span=name.span) for name in variables)
+        over = tree.Call("data", names, span=_span(c), name_span=_span(c))
+        return tree.Expectation(over, body, span=_span(c))
+
     def sum_range(self, c: list[Any]) -> Any:
         inside = [x for x in c if not (isinstance(x, Token) and x.type in ("LBRACE", "RBRACE", "COMMA"))]
         alone = all(isinstance(x, Token) and x.type == "NAME" for x in inside)

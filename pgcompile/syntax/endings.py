@@ -20,6 +20,7 @@ WANTS = {
     "LOG": ("a density", "log p(x|z)"),
     "INTEGRAL": ("a product and its variable", "∫ p(x|z) p(z) dz"),
     "SUM_OVER": ("a variable", "sum_k p(x|k) p(k)"),
+    "MEAN_OVER": ("other rows of the batch", "mean_{x'} p(x'|z)"),
     "CONST": ("a name and a number", "const D = 64"),
     "PARAM": ("a name and a space", "param w : real[3]"),
     "BUFFER": ("a name, a space and a value", "buffer m : real[3] = [0, 1, 2]"),

@@ -2,6 +2,7 @@
 
 from pgcompile.diagnostics import InternalError, Source
 from pgcompile.syntax import tree
+from pgcompile.syntax.rows import at_rows, is_total, primed, row_names
 from pgcompile.vocabulary.functions import COMPARISONS
 
 # Binding strength of what an expression prints as, loosest first.
@@ -112,7 +113,7 @@ def _format(expr: tree.Expr) -> tuple[str, int]:
         case tree.Number(text):
             return text, _ATOM
         case tree.Name(id):
-            return id, _ATOM
+            return primed(id), _ATOM
         case tree.Text(value):
             return f'"{value}"', _ATOM
         case tree.Call(name, (left, right), None) if name in COMPARISONS:
@@ -123,6 +124,8 @@ def _format(expr: tree.Expr) -> tuple[str, int]:
             return f"{name}({_arguments(args, separator)}{bar})", _ATOM
         case tree.Index(base, indices):
             return f"{_at(base, _POSTFIX)}[{', '.join(map(format_expr, indices))}]", _POSTFIX
+        case tree.Rename() if (call := at_rows(expr)) is not None:
+            return _format(call)
         case tree.Rename(base, pairs):
             renamed = ", ".join(f"{old.id} -> {new.id}" for old, new in pairs)
             return f"{_at(base, _POSTFIX)}[{renamed}]", _POSTFIX
@@ -144,6 +147,9 @@ def _format(expr: tree.Expr) -> tuple[str, int]:
             return f"{_at(base, _POSTFIX)}^{_at(exponent, _POSTFIX)}", _POWER
         case tree.Log(operand):
             return _log(operand)
+        case tree.Expectation(over, body, options) if rows := row_names(over):
+            word = "sum" if is_total(options) else "mean"
+            return f"{word}_{{{', '.join(map(primed, rows))}}} {_at(body, _JUXTAPOSED)}", _UNARY
         case tree.Expectation(over, body, options):
             return _expectation(over, body, options), _ATOM
         case tree.Functional(kind, left, right, options):

@@ -59,7 +59,7 @@ def canonical_name(text: str) -> str | None:
     text = re.sub(r"(?<![_₀-₉])([₀-₉]+)", r"_\1", text).translate(_SUBSCRIPT_DIGITS)
     text = "".join(_GREEK.get(char, char) for char in text)
     text = unicodedata.normalize("NFKC", text)
-    text = text.replace("'", "_prime")
+    text = text.replace("′", "'").replace("'", "_prime")
     text = re.sub(r"_?\{([^{}]*)\}", lambda m: "_" + re.sub(r"\s*,\s*|\s+", "_", m[1].strip()), text)
     return text if text.isidentifier() and not text.startswith("_") else None
 
@@ -73,6 +73,8 @@ def latex_name(name: str) -> str:
     r"""A name for typesetting: `q_phi` as `q_{\phi}`, `hidden` as `\mathrm{hidden}`."""
     if name.endswith(".inv"):
         return f"{latex_name(name.removesuffix('.inv'))}^{{-1}}"
+    if name.endswith("_prime"):
+        return f"{latex_name(name.removesuffix('_prime'))}'"
     base, *subscripts = name.split("_")
     parts = [_latex_word(word) for word in subscripts if word]
     head = _latex_word(base)

@@ -383,11 +383,9 @@ def _scores(term: Term) -> bool:
 
 def _over_batch(term: Term) -> bool:
     """True if a term takes a mean or a sum over the batch."""
-    return any(
-        (isinstance(inner, terms.Apply) and inner.function in ("mean", "sum"))
-        or isinstance(inner, terms.Discrepancy | terms.Aggregate)
-        for inner in terms.walk(term)
-    )
+    totals = (isinstance(inner, terms.Apply) and inner.function in ("mean", "sum") for inner in terms.walk(term))
+    penalties = (isinstance(inner, terms.Discrepancy) for inner in terms.walk(term))
+    return any(terms.over_rows(term)) or any(totals) or any(penalties)
 
 
 def _has_divergence(term: Term) -> bool:

@@ -2,6 +2,7 @@
 
 from pgcompile.diagnostics import InternalError
 from pgcompile.syntax import tree
+from pgcompile.syntax.rows import at_rows, is_total, row_names
 from pgcompile.syntax.spelling import latex_name
 from pgcompile.vocabulary.functionals import functional_of, net_of
 from pgcompile.vocabulary.functions import COMPARISONS, FUNCTIONS
@@ -65,6 +66,8 @@ def _latex(expr: tree.Expr) -> str:
             return f"{head}({inner}{bar})"
         case tree.Index(base, indices):
             return f"{_bracketed(base)}_{{{', '.join(map(_latex, indices))}}}"
+        case tree.Rename() if (call := at_rows(expr)) is not None:
+            return _latex(call)
         case tree.Rename(base, pairs):
             renamed = ", ".join(rf"{latex_name(o.id)} \to {latex_name(n.id)}" for o, n in pairs)
             return f"{_bracketed(base)}[{renamed}]"
@@ -88,6 +91,9 @@ def _latex(expr: tree.Expr) -> str:
         case tree.Log(operand):
             simple = isinstance(operand, tree.Call | tree.Name | tree.Product)
             return rf"\log {_latex(operand)}" if simple else rf"\log\left({_latex(operand)}\right)"
+        case tree.Expectation(over, body, options) if names := row_names(over):
+            head = r"\sum" if is_total(options) else r"\operatorname{mean}"
+            return rf"{head}_{{{', '.join(map(latex_name, names))}}} {_latex(body)}"
         case tree.Expectation(over, body, options):
             subscript = f"_{{{_latex(over)}{_options(options)}}}" if over is not None else ""
             return rf"\mathbb{{E}}{subscript}\left[{_latex(body)}\right]"

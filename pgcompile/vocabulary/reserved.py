@@ -28,11 +28,11 @@ HELPERS = frozenset(
     "continuous_bernoulli_mean continuous_bernoulli_variance draw_binomial draw_category draw_from "
     "draw_multinomial draw_of draw_von_mises every_state exp_minus expand_rows free_of_lower_cholesky free_of_positive "
     "free_of_positive_definite free_of_simplex gaussian_mmd gradient gradient_penalty "
-    "hard_bernoulli hard_one_hot imq_mmd interpolate jacobian learning_rate leave_one_out log_bessel_i0 "
-    "log_abs log_density log_expm1_ratio log_mean lower_cholesky mean_of mixture_of one_hot_states onto_simplex "
+    "hard_bernoulli hard_one_hot imq_mmd interpolate jacobian learning_rate leave_one_out log_bessel_i0 log_abs "
+    "log_density log_expm1_ratio log_mean lower_cholesky mean_of mixture_of one_hot_states onto_simplex other_rows "
     "over_batch parameters_of pick_rows positive_definite prepare_conditions product_of_family product_of_gaussians "
-    "product_of_normals ramp relaxed_bernoulli relaxed_one_hot require_given row_mask sliced_wasserstein solve_vector "
-    "square_distances standard_gamma store take_inputs unwrapped watch weigh without_diagonal".split()
+    "product_of_normals ramp relaxed_bernoulli relaxed_one_hot require_given row_mask sliced_wasserstein "
+    "solve_vector square_distances standard_gamma store take_inputs unwrapped watch weigh without_diagonal".split()
 )
 # Local names of emitted methods that are not chosen by what is free.
 LOCALS = frozenset("shape given name values held variables take".split())

@@ -457,6 +457,7 @@ TEMPLATES: dict[str, Template | Printer] = {
     "tensor_total": _tensor_total,
     # axes and tables
     "over_batch": Template("over_batch({0}, {a[0]})", uses="over_batch"),
+    "other_rows": Template("other_rows({0}, {a[0]}, {a[1]}, {a[2]})", uses="other_rows"),
     "move_to_axis": Template("{0.atom}.movedim({a[0]}, {a[1]})"),
     "axes_to_last": _axes_to_last,
     "axis_inside": _axis_inside,

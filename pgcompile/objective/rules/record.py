@@ -16,6 +16,10 @@ def record_sampling(
     state: "Rewriting", draw: Draw, pieces: list[Expr], needed: set[Variable], *, logarithm: bool = False
 ) -> None:
     """Record how an expectation is estimated: by enumeration, by samples, with a score function."""
+    if draw.rows:
+        what = f"{draw.rows} over {shown(draw.variables)}"
+        state.step("rows of the batch", what, "a table of all pairs of rows", "every row is compared with every other")
+        return
     labels = [state.label(s) for piece in pieces for s in sorted(piece.free_symbols, key=str) if s in state.leaves]
     what = f"E_{{{draw.distribution.spelled}}}[{', '.join(dict.fromkeys(labels))}]"
     if logarithm:

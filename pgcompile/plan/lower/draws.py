@@ -6,7 +6,9 @@ from pgcompile.inference.elimination import states
 from pgcompile.model.factors import FactorInstance
 from pgcompile.model.kinds import is_pathwise
 from pgcompile.model.variable import Variable
+from pgcompile.objective.dependence import own_row
 from pgcompile.objective.terms import Draw
+from pgcompile.plan.builder import in_order
 from pgcompile.plan.expansion import every_value, expand_full, standard_noise
 from pgcompile.plan.lower.requests import DrawRequest
 from pgcompile.plan.origin import origin_of
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 def drawn_value(lowering: "FactorLowering", draw: Draw, variable: Variable) -> Value:
     """A variable of a draw: data, every value in turn, a relaxation, or a draw from its factor."""
+    if draw.rows:
+        return other_rows(lowering, draw, variable)
     atom = draw.atom_of(variable)
     if atom is None or atom.factor.is_data:
         return lowering.argument(variable.name)
@@ -39,6 +43,22 @@ def drawn_value(lowering: "FactorLowering", draw: Draw, variable: Variable) -> V
         return value
     # The score function carries the gradient: the path through the draw would count it twice.
     return _fixed(lowering, value, variable)
+
+
+def other_rows(lowering: "FactorLowering", draw: Draw, variable: Variable) -> Value:
+    """A variable at every row of the batch, along an axis of its own."""
+    build = lowering.builder
+    value = lowering.variable(own_row(variable, lowering.model), draw.env)
+    source = build.batch_source
+    if not value.batched or source is None:
+        return value
+    axis = lowering.axes.pairs(draw)
+    axes = in_order({*value.axes, axis})
+    with build.section(f"every row of {own_row(variable, lowering.model)}"):
+        args = (value, source)
+        attributes = (value.rank, len(value.axes), axes.index(axis))
+        rows = build.make("other_rows", args, attributes, shape=value.shape, axes=axes)
+    return build.name(rows, str(variable), materialize=True)
 
 
 def _fixed(lowering: "FactorLowering", value: Value, variable: Variable) -> Value:

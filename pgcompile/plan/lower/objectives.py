@@ -21,7 +21,7 @@ from pgcompile.objective.leaves import (
 )
 from pgcompile.objective.terms import Draw
 from pgcompile.plan.builder import in_order
-from pgcompile.plan.lower.aggregates import aggregate
+from pgcompile.plan.lower.aggregates import aggregate, log_mean_of
 from pgcompile.plan.lower.discrepancies import discrepancy
 from pgcompile.plan.lower.environment import FactorLowering
 from pgcompile.plan.lower.formulas import FormulaLowering
@@ -111,8 +111,10 @@ class ObjectiveLowering:
             return self._doubly_reparameterised(draw, body, log_w)
         if weights != 0:
             log_w = build.name(build.binary("add", log_w, self._lower(weights)), "log_joint", materialize=True)
+        if draw.rows == "mean" and (axis := self.lowering.axes.pairs(draw)) in log_w.axes:
+            return log_mean_of(self.lowering, log_w, axis)
         total = log_w
-        own = self.lowering.axes.of(draw)
+        own = self.lowering.axes.of(draw) | ({self.lowering.axes.pairs(draw)} if draw.rows else set())
         for axis in log_w.axes:
             if axis in own:
                 total = self._reduce("logsumexp_axes", total, axis)
@@ -236,8 +238,16 @@ class ObjectiveLowering:
         return self.lowering.builder.make(op, (value,), (value.axes.index(axis),), shape=value.shape, axes=rest)
 
     def _mean_over_samples(self, draw: Draw, value: Value) -> Value:
+        if draw.rows:
+            return self._over_rows(draw, value)
         axis = self._sample_axis(draw, value)
         return value if axis is None else self._reduce("mean_axis", value, axis)
+
+    def _over_rows(self, draw: Draw, value: Value) -> Value:
+        axis = self.lowering.axes.pairs(draw)
+        if axis not in value.axes:
+            return value
+        return self._reduce("mean_axis" if draw.rows == "mean" else "sum_axis", value, axis)
 
     def _sample_axis(self, draw: Draw, value: Value) -> Axis | None:
         """The axis of the samples of a draw, where a value has it."""

@@ -5,7 +5,7 @@ the number of examples, is the same number with fewer operations forward and bac
 """
 
 from pgcompile.plan.builder import Builder
-from pgcompile.plan.values import Value
+from pgcompile.plan.values import Value, meets_rows
 
 
 def batch_mean(build: Builder, value: Value, sign: int) -> Value:
@@ -80,7 +80,7 @@ def _times(build: Builder, factor: Value, value: Value | None) -> Value | None:
 def _total(build: Builder, value: Value) -> Value:
     """A per-example value summed over the batch, its own sums taken along."""
     match value.op:
-        case "mean_axis":
+        case "mean_axis" if not meets_rows(value.args[0]):
             samples = next(a.size for a in value.args[0].axes if a not in value.axes)
             return build.binary("mul", build.constant(1.0 / samples), _total_over(build, value.args[0]))
         case _:
