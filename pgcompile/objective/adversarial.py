@@ -13,6 +13,7 @@ from pgcompile.diagnostics import InternalError, suggest
 from pgcompile.inference.mixtures import components
 from pgcompile.model.distributions import Distribution
 from pgcompile.model.factors import data_of
+from pgcompile.model.learned import factors_behind, learnables_of
 from pgcompile.model.nets import ExternNetwork, ModuleSegment, Net
 from pgcompile.model.variable import Variable, shown, variables
 from pgcompile.objective import terms
@@ -113,15 +114,23 @@ class Adversarial:
                 assert two is not None
                 return terms.Add(((1, two), (1, terms.Multiply((half, there))), (1, terms.Multiply((half, here)))))
             case "nonsaturating":
-                # -log of the probability that the generated side is taken for the other (Goodfellow et al. 2014)
-                generated, other = (right, left) if _is_data(left) else (left, right)
-                taken = critic if generated is left else tree.Negative(critic, span=expr.span)
-                return _sum((1, mean(generated, _apply("softplus", taken, expr))), (1, mean(other, None)))
+                # -log of the probability that a generated side is taken for the other (Goodfellow et al. 2014)
+                taken = (critic, tree.Negative(critic, span=expr.span))
+                generated = self._generated(sides)
+                values = [_apply("softplus", t, expr) if g else None for t, g in zip(taken, generated, strict=True)]
+                return _sum((1, mean(left, values[0])), (1, mean(right, values[1])))
             case _:
                 # Lim and Ye 2017
                 there = mean(left, _apply("relu", _one(critic, -1, expr), expr))
                 here = mean(right, _apply("relu", _one(critic, 1, expr), expr))
                 return _sum((-1, there), (-1, here))
+
+    def _generated(self, sides: tuple[Distribution, Distribution]) -> tuple[bool, bool]:
+        """The sides that are learned: of `q(z|x) data(x)` and a fixed prior, the first; of a BiGAN's, both."""
+        learned = [any(learnables_of(f, self.model) for f in factors_behind(side)) for side in sides]
+        if any(learned):
+            return learned[0], learned[1]
+        return not _is_data(sides[0]), _is_data(sides[0])
 
     def _report(self, expr: tree.Node, message: str, hint: str, code: str = "PGC405") -> None:
         self.sink.add(code, expr.span, message, help=hint)
@@ -235,7 +244,7 @@ class Adversarial:
 
 
 def _is_data(side: Distribution) -> bool:
-    return any(atom.factor.is_data for atom in side.atoms)
+    return all(atom.factor.is_data for atom in side.atoms)
 
 
 def _apply(function: str, value: tree.Expr, expr: tree.Functional) -> tree.Expr:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pgcompile.model.distributions import Distribution
 from pgcompile.model.factors import Data, data_of
+from pgcompile.model.learned import factors_behind, learnables_of
 from pgcompile.model.variable import Variable, variables
 from pgcompile.objective.terms import Env
 from pgcompile.reference.averages import Body
@@ -59,10 +60,14 @@ def estimate(formulas: Formulas, kind: str, net: str, node: tree.Functional, env
             here = mean(right, lambda d: torch.nn.functional.logsigmoid(-d))
             return math.log(2) + (there + here) / 2
         case "nonsaturating":
-            # minus the log of the probability that the generated side is taken for the other
-            if _is_data(left):
-                return mean(right, lambda d: -torch.nn.functional.logsigmoid(d))
-            return mean(left, lambda d: -torch.nn.functional.logsigmoid(-d))
+            # minus the log of the probability that a side that is learned is taken for the other
+            from_left, from_right = (_is_learned(side, formulas) for side in (left, right))
+            total = torch.zeros((), dtype=torch.float64)
+            if from_left or not (from_right or _is_data(left)):
+                total = total + mean(left, lambda d: -torch.nn.functional.logsigmoid(-d))
+            if from_right or (_is_data(left) and not from_left):
+                total = total + mean(right, lambda d: -torch.nn.functional.logsigmoid(d))
+            return total
         case _:
             # Lim & Ye 2017
             return -mean(left, lambda d: torch.relu(1 - d)) - mean(right, lambda d: torch.relu(1 + d))
@@ -123,5 +128,10 @@ def _penalty(
     return (steepness - 1).square().mean(0)
 
 
+def _is_learned(side: Distribution, formulas: Formulas) -> bool:
+    """True if some factor of a side has something to learn."""
+    return any(learnables_of(factor, formulas.model) for factor in factors_behind(side))
+
+
 def _is_data(side: Distribution) -> bool:
-    return any(isinstance(atom.factor.definition, Data) for atom in side.atoms)
+    return all(isinstance(atom.factor.definition, Data) for atom in side.atoms)

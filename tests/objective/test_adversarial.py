@@ -155,3 +155,48 @@ def test_mistakes(formula: str, code: str, says: str) -> None:
     assert found, [str(d.code) for d in pgc.check(text)]
     assert says in found[0].message
     assert found[0].help
+
+
+SIDES = """
+x : real[4]
+z : real[2]
+y : category[3]
+net enc = Linear(2)
+net dec = Linear(4)
+net g(z, y) = cat(z, one_hot(y)) >> Linear(4)
+net d = Linear(1)
+net b(x, z) = cat(x, z) >> Linear(1)
+net c(x, y) = cat(x, one_hot(y)) >> Linear(1)
+p(z) = Normal(0, 1)
+q(z|x) = Delta(enc(x))
+q(z) = ∫ q(z|x) data(x) dx
+p(x|z) = Delta(dec(z))
+r(x|z,y) = Delta(g(z, y))
+"""
+
+
+@pytest.mark.parametrize(
+    ("sides", "learned", "expected"),
+    [
+        ("JS_d[q(z) || p(z); form=nonsaturating]", {"enc"}, lambda m, x: m.d(m.enc(x))),
+        ("JS_d[q(z|x) data(x) || p(z); form=nonsaturating]", {"enc"}, lambda m, x: m.d(m.enc(x))),
+        ("JS_d[q(z|x) || p(z); form=nonsaturating]", {"enc"}, lambda m, x: m.d(m.enc(x))),
+        ("JS_d[p(z) || q(z); form=nonsaturating]", {"enc"}, lambda m, x: -m.d(m.enc(x))),
+        ("JS_c[r(x|z,y) p(z) data(y) || data(x,y); form=nonsaturating]", {"g"}, None),
+        ("JS_c[data(x,y) || r(x|z,y) p(z) data(y); form=nonsaturating]", {"g"}, None),
+        ("JS_b[p(x|z) p(z) || q(z|x) data(x); form=nonsaturating]", {"dec", "enc"}, None),
+    ],
+)
+def test_the_learned_sides_are_those_that_fool(sides: str, learned: set[str], expected: object) -> None:
+    program = pgc.compile(f"{SIDES}\nl = {sides}\nminimize l")
+    assert [check for check in program.verify(runs=200) if not check.passed] == []
+    model = program.Model().double()
+    x, y = torch.randn(5, 4, dtype=torch.float64), torch.tensor([0, 1, 2, 0, 1])
+    given = {n: v for n, v in (("x", x), ("y", y)) if n in model.l.__code__.co_varnames}
+    value = model.l(**given).mean()
+    value.backward()
+    moved = {n.split(".")[0] for n, p in model.named_parameters() if p.grad is not None and bool(p.grad.any())}
+    assert moved - {"d", "c", "b"} == learned
+    if expected is not None:
+        found = torch.nn.functional.softplus(expected(model, x)[:, 0])  # type: ignore[operator]
+        torch.testing.assert_close(value, found.mean())
