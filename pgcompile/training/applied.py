@@ -18,9 +18,9 @@ from pgcompile.training.coupled import check_rows, least_rows, split_rows
 from pgcompile.training.data import save_arrays
 from pgcompile.training.device import device_of
 from pgcompile.training.evaluation import by_identifier, mean_terms, prepared_batches
-from pgcompile.training.fit import posterior_chain, posterior_of, reconstruct
 from pgcompile.training.optimizer_steps import arguments_of
 from pgcompile.training.pictures import image_shape, save_grid, save_pairs, save_scatter
+from pgcompile.training.posteriors import conditions_of, posterior_chain, posterior_of, reconstruct
 from pgcompile.training.prepare import Preparation
 from pgcompile.training.rows import Data, Rows, rows_of
 from pgcompile.training.sampling import check_ending
@@ -135,6 +135,12 @@ class Applied:
         weights: Tensor = self.model.log_prob(**{name: by_name[name] for name in names}) + total
         return weights.logsumexp(0) - math.log(samples)
 
+    @property
+    def posterior(self) -> list[str]:
+        """Labels of the factors that latents are drawn from for a bound, in order."""
+        chain = posterior_chain(self.program, self.observed())
+        return [factor.label for factor in chain or ()]
+
     @torch.no_grad()
     def reconstruct(self, output: Path, number: int | None = None, *, progress: bool = False) -> Path:
         """Observed variables as the model gives them back, into an `.npz`, or a `.png` with each below its image.
@@ -194,7 +200,8 @@ class Applied:
             return ((1 - share) * first + share * last).flatten(0, 1)
 
         given = {name: between(value) for name, value in latents.items()}
-        given |= {name: batch[name][:pairs].repeat_interleave(steps, 0) for name in part.parent_names if name in batch}
+        held = conditions_of(self.program, latents, batch)
+        given |= {name: value[:pairs].repeat_interleave(steps, 0) for name, value in held.items()}
         drawn = self.model.sample_mean((), given)
         shown = self.prepared.undo({name: value for name, value in drawn.items() if name not in given})
         arrays = {name: value.float().cpu().numpy() for name, value in shown.items()}

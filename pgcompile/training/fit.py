@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,11 @@ import torch
 from torch import Tensor
 
 from pgcompile.atomic_write import write_atomically
-from pgcompile.model.factors import Factor
 from pgcompile.program import Program
 from pgcompile.training.folder import check_folder
 from pgcompile.training.pictures import image_shape, save_curves, save_grid, save_pairs, save_scatter
 from pgcompile.training.plane import save_plane
+from pgcompile.training.posteriors import posterior_of, reconstruct
 from pgcompile.training.settings import Settings
 from pgcompile.training.trainer import Fitted, Trainer
 
@@ -119,52 +118,6 @@ def finite(losses: list[float]) -> list[float | None]:
     return [loss if math.isfinite(loss) else None for loss in losses]
 
 
-def posterior_chain(program: Program, rows: Collection[str]) -> list[Factor] | None:
-    """Factors that find the latents one after another from what is known; None where there are not enough.
-
-    Args:
-        program: the program.
-        rows: observed variables.
-    """
-    part = program.generative
-    if part is None:
-        return None
-    latents = {name for name in part.target_names if name not in rows}
-    own = {atom.label for atom in part.atoms}
-    left = [f for f in program.analysis.model.factors if f.label not in own and len(f.targets) == 1 and f.parents]
-    known, chain = set(rows), []
-    while latents - known:
-        ready = [f for f in left if f.targets[0] in latents - known and known >= {*f.parents}]
-        if not ready:
-            return None
-        chain.append(ready[0])
-        known.add(ready[0].targets[0])
-    return chain or None
-
-
-def posterior_of(program: Program, model: Any, rows: dict[str, Tensor]) -> dict[str, Tensor] | None:
-    """Means of the latents of some rows; None where the program has no posterior of them, or one without a mean.
-
-    Args:
-        program: the program.
-        model: a trained model of it.
-        rows: observed variables.
-    """
-    chain = posterior_chain(program, rows)
-    if chain is None:
-        return None
-    known = dict(rows)
-    for factor in chain:
-        (target,) = factor.targets
-        try:
-            q = model.factor(factor.label)(*(known[p] for p in factor.parents))
-            # An index has no mean; its likeliest value stands for it.
-            known[target] = q.mode if program.analysis.model.spaces[target].kind == "category" else q.mean
-        except (NotImplementedError, TypeError):
-            return None  # a family without a mean, or a factor that takes inputs too
-    return {factor.targets[0]: known[factor.targets[0]] for factor in chain}
-
-
 def save_reconstructions(
     program: Program, model: Any, path: Path, rows: dict[str, Tensor], number: int = 32
 ) -> Path | None:
@@ -178,22 +131,6 @@ def save_reconstructions(
         if size is not None:
             return save_pairs(few[name].float().cpu().numpy(), value.float().cpu().numpy(), size, path)
     return None
-
-
-def reconstruct(program: Program, model: Any, rows: dict[str, Tensor]) -> dict[str, Tensor] | None:
-    """Observed variables as the model gives them back: means, through the means of the latents.
-
-    None where the latents have no posterior, or the model no sampler.
-    """
-    latents = posterior_of(program, model, rows)
-    part = program.generative
-    if latents is None or part is None or not hasattr(model, "sample_mean"):
-        return None
-    given = {**latents, **{name: rows[name] for name in part.parent_names if name in rows}}
-    if any(name not in given for name in part.parent_names):
-        return None
-    drawn = model.sample_mean((), given)
-    return {name: value for name, value in drawn.items() if name in rows and name not in given}
 
 
 def save_latents(

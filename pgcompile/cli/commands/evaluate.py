@@ -36,7 +36,10 @@ from pgcompile.cli.programs import Constants, applied
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(program: str, constants: Constants, bound: int, as_json: bool, **chosen: Any) -> None:
     """The mean of every named term of a trained PROGRAM over DATA."""
-    found = applied(program, constants, **chosen).evaluate(bound, progress=sys.stderr.isatty())
+    trained = applied(program, constants, **chosen)
+    found = trained.evaluate(bound, progress=sys.stderr.isatty())
+    if bound:
+        click.echo(f"the bound draws from {' '.join(trained.posterior)}", err=True)
     if as_json:
         click.echo(json.dumps(found, indent=1))
         return
