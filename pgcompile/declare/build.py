@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from pgcompile.declare.clashes import check_names
+from pgcompile.declare.coefficients import read_coefficients
 from pgcompile.declare.combinations import combine
 from pgcompile.declare.constants import read_constants
 from pgcompile.declare.declaration_pass import DeclarationPass
@@ -38,6 +39,7 @@ def build(program: tree.Program, sink: Sink, constants: dict[str, int | float] |
     for read in (declare, define, combine):
         for statement in program.statements:
             read(statement, state)
+    read_coefficients(state)
     read_rows(state)
     read_free_formulas(state)
     settle_formulas(state)

@@ -1,12 +1,13 @@
 """Names for other rows of the batch: `x'` in `log mean_{x'} p(x'|z)`, as contrastive objectives need them."""
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 from pgcompile.declare.declaration_pass import DeclarationPass
 from pgcompile.inference.expression_maker import renamed
 from pgcompile.syntax import tree
+from pgcompile.syntax.mapped import mapped
 from pgcompile.syntax.rows import PRIME
 
 
@@ -42,7 +43,7 @@ class _Reader:
                     inside = _renamed(self.settled(body), names, self._is_distribution)
                     total = tree.Option("total", tree.Number("1"), span=expr.span)
                     return tree.Expectation(replace(over, span=expr.span), inside, (total,), span=expr.span)
-        return _mapped(expr, self.settled)
+        return mapped(expr, self.settled)
 
     def _names(self, args: tuple[tree.Argument, ...]) -> dict[str, str] | None:
         """The rows that some names stand for, by name; None where they are variables of their own."""
@@ -69,20 +70,4 @@ def _renamed(expr: Any, names: Mapping[str, str], is_distribution: Any) -> Any:
             plain = renamed(expr, names)
             pairs = tuple((tree.Name(names[n], span=v.span), v) for n, v in primed.items())
             return tree.Rename(plain, pairs, span=expr.span)
-    return _mapped(expr, lambda node: _renamed(node, names, is_distribution))
-
-
-def _mapped(value: Any, change: Any) -> Any:
-    """A node with its parts changed; what does not change is the same object."""
-    if isinstance(value, tuple):
-        parts = tuple(change(v) if isinstance(v, tree.Node) else _mapped(v, change) for v in value)
-        return parts if any(a is not b for a, b in zip(parts, value, strict=True)) else value
-    if not isinstance(value, tree.Node):
-        return value
-    changed = {}
-    for item in fields(value):
-        old = getattr(value, item.name)
-        new = change(old) if isinstance(old, tree.Node) else _mapped(old, change)
-        if new is not old:
-            changed[item.name] = new
-    return replace(value, **changed) if changed else value
+    return mapped(expr, lambda node: _renamed(node, names, is_distribution))

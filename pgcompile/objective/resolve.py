@@ -9,6 +9,7 @@ from pgcompile.inference.distributions import Resolver
 from pgcompile.model.factors import base_name
 from pgcompile.model.literals import evaluate
 from pgcompile.model.model import Model
+from pgcompile.model.nets import Net
 from pgcompile.model.typed import Typed
 from pgcompile.model.variable import Variable
 from pgcompile.objective import terms
@@ -58,6 +59,7 @@ class Objectives:
 
     def all(self) -> dict[str, Term]:
         found: dict[str, Term] = {}
+        self._size_layers()
         for name, objective in self.model.objectives.items():
             self.open = [name]
             self.readings, self.reasons = {}, []
@@ -69,7 +71,14 @@ class Objectives:
                 raise InternalError(f"the objective {name} was left out without a report")
         return found
 
-    # --- what the whole formula says about its bare names ---
+    def _size_layers(self) -> None:
+        """Size the nets whose tensors a formula asks for, as `weight(f)` does, by a call that may come later."""
+        calls = [c for objective in self.model.objectives.values() for c in tree.calls_in(objective.expr)]
+        asked = {name for c in calls if c.name in ("weight", "bias") for name in names_in(c)}
+        for node in calls:
+            net = self.model.nets.get(node.name)
+            if node.name in asked and isinstance(net, Net) and net.segments is None:
+                Typer(self.model, self.sink.quiet()).typed(node, self._scope(node))
 
     # --- terms ---
 

@@ -257,8 +257,15 @@ class Builder(Transformer[Token, Any]):
         right = c[2].factors if isinstance(c[2], tree.Product) else (_open(c[2]),)
         return tree.Product((*left, *right), span=_span(c))
 
-    def divide(self, c: list[Any]) -> tree.Quotient:
-        return tree.Quotient(_open(c[0]), _open(c[2]), span=_span(c))
+    def divide(self, c: list[Any]) -> tree.Quotient | tree.Product:
+        top, bottom = _open(c[0]), _open(c[2])
+        match bottom:
+            case tree.Product((tree.Number() as number, *rest)) if isinstance(top, tree.Number) and _is_term(rest[0]):
+                # `1/2 KL[q || p]`: a fraction of numbers stands before the term that it weighs.
+                fraction = tree.Quotient(top, number, span=Span(top.span.start, number.span.end))
+                return tree.Product((fraction, *rest), span=_span(c))
+            case _:
+                return tree.Quotient(top, bottom, span=_span(c))
 
     def matmul(self, c: list[Any]) -> tree.MatMul:
         return tree.MatMul(_open(c[0]), _open(c[2]), span=_span(c))
@@ -408,6 +415,11 @@ class Builder(Transformer[Token, Any]):
 
     def option(self, c: list[Any]) -> tree.Option:
         return tree.Option(_name(c[0]).id, _open(c[2]), span=_span(c))
+
+
+def _is_term(expr: tree.Expr) -> bool:
+    """True if an expression is no name or power of one: `1 / 2 s^2` divides by `2 s^2`."""
+    return not isinstance(expr.base if isinstance(expr, tree.Power) else expr, tree.Name | tree.Number)
 
 
 @dataclass(frozen=True)

@@ -134,13 +134,21 @@ def log_densities(writer: MethodWriter) -> list[Line]:
         method = replace(planned, name=writer.method_name(planned.name))
         lines += [Line(""), *stamped(formula_method(writer, method), *writer.origins_of(label))]
         methods.append(f'"{canonical(label)}": self.{method.name}')
-    if not plan.factors:
+    if not plan.factors and not methods:
         return lines
     lines += [
         Line(""),
         Line("    def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:"),
         Line('        """Log-density of a factor or model by its name, per example."""'),
     ]
+    if methods and not plan.factors:
+        return [
+            *lines,
+            *collection("methods = {", methods, "}"),
+            Line('        if name.replace(" ", "") not in methods:'),
+            Line("            raise KeyError(f\"{name} is not one of {', '.join(methods)}\")"),
+            Line('        return methods[name.replace(" ", "")](**values)'),
+        ]
     if methods:
         lines += [
             *collection("methods = {", methods, "}"),

@@ -89,23 +89,23 @@ class ExpressionLowering:
             case tree.Name(id):
                 return self._name(id)
             case tree.Negative(operand):
-                return build.unary("neg", self.lower(operand))
+                return build.unary("neg", self._number(operand))
             case tree.Sum(terms):
                 return self._sum(terms)
             case tree.Product(factors):
-                result = self.lower(factors[0])
+                result = self._number(factors[0])
                 for factor in factors[1:]:
-                    result = build.binary("mul", result, self.lower(factor))
+                    result = build.binary("mul", result, self._number(factor))
                 return result
             case tree.Quotient(numerator, denominator):
-                return build.binary("div", self.lower(numerator), self.lower(denominator))
+                return build.binary("div", self._number(numerator), self._number(denominator))
             case tree.Power(base, exponent):
-                return build.binary("pow", self.lower(base), self.lower(exponent))
+                return build.binary("pow", self._number(base), self._number(exponent))
             case tree.MatMul(left, right):
                 return self._matmul(self.lower(left), self.lower(right))
             case tree.Log(operand):
                 density = None if self.around is None else self.around.log_density(operand)
-                return build.unary("log", self.lower(operand)) if density is None else density
+                return build.unary("log", self._number(operand)) if density is None else density
             case tree.Index(base, indices):
                 return self._index(self.lower(base), [self.lower(index) for index in indices])
             case tree.Call():
@@ -147,10 +147,15 @@ class ExpressionLowering:
 
     def _sum(self, terms: tuple[tuple[int, tree.Expr], ...]) -> Value:
         sign, first = terms[0]
-        result = self.lower(first) if sign > 0 else self.builder.unary("neg", self.lower(first))
+        result = self._number(first) if sign > 0 else self.builder.unary("neg", self._number(first))
         for sign, term in terms[1:]:
-            result = self.builder.binary("add" if sign > 0 else "sub", result, self.lower(term))
+            result = self.builder.binary("add" if sign > 0 else "sub", result, self._number(term))
         return result
+
+    def _number(self, expr: tree.Expr) -> Value:
+        """The value of an expression to calculate with; torch would take an index for single precision."""
+        value = self.lower(expr)
+        return self.builder.make("as_float", (value,), shape=value.shape) if self._is_index(value) else value
 
     def _matmul(self, a: Value, b: Value) -> Value:
         build = self.builder
@@ -204,8 +209,8 @@ class ExpressionLowering:
         if FUNCTIONS[expr.name].shape in ("weight", "bias"):
             return self._layer_tensor(expr)
         tensors, literals = parts_of_call(expr, self.model.constants)
-        args = [self.lower(a.value) for a in tensors if a.name is None]
-        named = {a.name: self.lower(a.value) for a in tensors if a.name is not None}
+        args = [self._number(a.value) for a in tensors if a.name is None]
+        named = {a.name: self._number(a.value) for a in tensors if a.name is not None}
         return function_value(self.builder, expr.name, args, named, literals)
 
     def _derivative(self, expr: tree.Call) -> Value:
@@ -302,6 +307,8 @@ class ExpressionLowering:
 
     def _is_index(self, value: Value) -> bool:
         space = self.model.spaces.get(str(value.attributes[0])) if value.op == "argument" else None
+        if value.op == "other_rows":
+            return self._is_index(value.args[0])
         if value.op == "states":
             return value.attributes[0] == "category"
         return value.op in ("category", "argmax") or (space is not None and space.kind == "category")

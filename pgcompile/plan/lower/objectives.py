@@ -39,6 +39,14 @@ class ObjectiveLowering:
         self.values: dict[Symbol, Value] = {}
 
     def run(self) -> Value:
+        """The objective, one number for each data point."""
+        value = self.value()
+        if value.axes:
+            raise InternalError("a draw axis was left in an objective")
+        return value
+
+    def value(self) -> Value:
+        """The objective where it stands: inside an expectation it has the axes of the draws around it."""
         build = self.lowering.builder
         for symbol, leaf in self.rewritten.leaves.items():
             label = label_of(leaf)
@@ -46,10 +54,7 @@ class ObjectiveLowering:
             with build.within(*places):
                 self.values[symbol] = self._leaf(leaf)
         expr = self._mean_over(self.rewritten.expr)
-        value = FormulaLowering(build, self.values).lower(expr)
-        if value.axes:
-            raise InternalError("a draw axis was left in an objective")
-        return value
+        return FormulaLowering(build, self.values).lower(expr)
 
     def _leaf(self, leaf: Leaf) -> Value:
         match leaf:
@@ -60,7 +65,7 @@ class ObjectiveLowering:
             case PointwiseLeaf(expr, env, densities=densities):
                 return self.lowering.plain(expr, env, dict(densities))
             case NamedLeaf(name, inner):
-                value = ObjectiveLowering(self.lowering, inner).run()
+                value = ObjectiveLowering(self.lowering, inner).value()
                 return self.lowering.builder.name(value, name, materialize=True)
             case MarginalLeaf(distribution, env):
                 return log_marginal(self.lowering, distribution, env)

@@ -1,6 +1,7 @@
 """Shapes of parameters, against the shape of the variable."""
 
 from dataclasses import replace
+from fractions import Fraction
 from math import prod
 
 from pgcompile.model.tensors import TensorValue
@@ -64,6 +65,8 @@ def _fits(parameter: Parameter, value: Typed, wanted: tuple[int, ...]) -> bool:
     filled = value.literal is not None and parameter.rank == 1 and parameter.constraint in ("real", "positive")
     if not value.shape and (parameter.rank == 0 or filled):
         return True
+    if parameter.constraint == "simplex" and isinstance(value.literal, Fraction) and wanted:
+        return abs(float(value.literal) * wanted[-1] - 1) < 1e-6  # `probs = 1/10`: the same for each category
     return bool(parameter.rank) and value.literal is not None and value.shape == wanted[-parameter.rank :]
 
 

@@ -83,7 +83,9 @@ def word_pattern() -> str:
     words = [f for f in functionals().values() if not f.takes_net]
     heads = _longest_first(f.name.removesuffix("_d") for f in functionals().values() if f.takes_net)
     round_too = _pattern_of([f for f in words if f.round_brackets])
-    square_only = f"{_pattern_of([f for f in words if not f.round_brackets])}|(?:{'|'.join(heads)})_\\w+"
+    square_only = (
+        f"{_pattern_of([f for f in words if not f.round_brackets])}|(?:{'|'.join(heads)})_(?:\\w+|\\{{\\s*\\w+\\s*\\}})"
+    )
     return rf"(?:{round_too})(?={_SPACE}[\[(])|(?:{square_only})(?={_SPACE}\[)"
 
 
