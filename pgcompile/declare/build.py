@@ -12,9 +12,11 @@ from pgcompile.declare.definitions import define
 from pgcompile.declare.distributions import check_renamed_spaces, resolve_deferred, resolve_definitions
 from pgcompile.declare.formulas import settle_formulas
 from pgcompile.declare.free_factors import read_free_formulas
+from pgcompile.declare.optional import mark_optional
 from pgcompile.declare.rows import read_rows
 from pgcompile.declare.shadows import without_shadows
 from pgcompile.declare.training_lines import read_lines
+from pgcompile.declare.truncations import read_truncations
 from pgcompile.diagnostics import Sink
 from pgcompile.inference.distributions import Resolver
 from pgcompile.inference.exact import Exact
@@ -32,7 +34,7 @@ def build(program: tree.Program, sink: Sink, constants: dict[str, int | float] |
         sink: where faults go.
         constants: values that replace those of `const` declarations, by name.
     """
-    program = without_shadows(program)
+    program = read_truncations(without_shadows(program), sink)
     model = Model()
     state = DeclarationPass(model, sink)
     read_constants(program, constants or {}, model, sink)
@@ -53,6 +55,7 @@ def build(program: tree.Program, sink: Sink, constants: dict[str, int | float] |
             resolver.exact = Exact(model, sink.source)
             resolve_deferred(state, resolver)
             model.named = [replace(n, distribution=resolver.exact.solve(n.distribution)) for n in model.named]
+    mark_optional(model)
     read_lines(state.training_lines, model, sink)
     check_names(model, sink)
     return model, resolver

@@ -6,6 +6,7 @@ from pgcompile.diagnostics import Edit, suggest
 from pgcompile.objective import terms
 from pgcompile.objective.context import Context
 from pgcompile.objective.densities import density, is_density
+from pgcompile.objective.entries import TAILS, tail
 from pgcompile.objective.terms import Env, Term
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.functionals import synonyms
@@ -46,6 +47,9 @@ def product(whole: "Objectives", factors: tuple[tree.Expr, ...], env: Env, conte
 
 
 def call(whole: "Objectives", expr: tree.Call, env: Env, context: Context) -> Term | None:
+    if expr.name in TAILS:
+        log = tail(whole, expr, env)
+        return log and terms.Apply("exp", (log,))
     if whole.is_distribution(expr.name) and expr.name not in FUNCTIONS and expr.name not in whole.model.nets:
         return density(whole, expr, env, context)
     if expr.name not in OF_TERMS:

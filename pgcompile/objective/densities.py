@@ -11,6 +11,7 @@ from pgcompile.model.kinds import unscored
 from pgcompile.model.variable import shown
 from pgcompile.objective import terms
 from pgcompile.objective.context import Context
+from pgcompile.objective.entries import TAILS, observed_entries, of_observed, tail
 from pgcompile.objective.estimators import LARGEST_TABLE, LIMIT
 from pgcompile.objective.terms import Env, Term, point
 from pgcompile.syntax import tree
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 
 def density(whole: "Objectives", expr: tree.Expr, env: Env, context: Context) -> Term | None:
+    factor = of_observed(expr)
+    if factor is not None and isinstance(expr, tree.Call):
+        seen = observed_entries(whole, expr, factor, env)
+        return seen and terms.Apply("exp", (seen,))
     log = log_density(whole, expr, env, context)
     return log and terms.Apply("exp", (log,))
 
@@ -35,6 +40,10 @@ def log(whole: "Objectives", expr: tree.Log, operand: tree.Expr, env: Env, conte
         top = log_density(whole, operand.numerator, env, context)
         bottom = log_density(whole, operand.denominator, env, context)
         return None if top is None or bottom is None else terms.Add(((1, top), (-1, bottom)))
+    if (factor := of_observed(operand)) is not None and isinstance(operand, tree.Call):
+        return observed_entries(whole, operand, factor, env)
+    if isinstance(operand, tree.Call) and operand.name in TAILS and operand.name not in whole.model.nets:
+        return tail(whole, operand, env)
     if is_density(whole, operand):
         return log_density(whole, operand, env, context)
     inner = whole.term(operand, env, context)

@@ -46,6 +46,8 @@ def mentioned(term: Term, model: Model) -> list[Place]:
     match term:
         case terms.Pointwise(expr, env, _, densities):
             return [(v, env) for v in pointwise_variables(expr, densities, model)]
+        case terms.Entries(_, atom, env):
+            return [(v, env) for v in (*atom.targets, *atom.parents)]
         case terms.LogDensity(distribution, env):
             return [(v, env) for v in (*distribution.targets, *distribution.parents)]
         case terms.Expectation(draw):

@@ -127,13 +127,32 @@ class AggregateLeaf:
     term: terms.Aggregate
 
 
-Leaf = LogDensityLeaf | ClosedLeaf | PointwiseLeaf | NamedLeaf | DiscrepancyLeaf | AggregateLeaf | MarginalLeaf
+@dataclass(frozen=True)
+class EntriesLeaf:
+    """The entries of a factor's variable, each scored by itself; see `terms.Entries`."""
+
+    kind: str
+    atom: FactorInstance
+    env: Env
+    label: str
+
+
+Leaf = (
+    EntriesLeaf
+    | LogDensityLeaf
+    | ClosedLeaf
+    | PointwiseLeaf
+    | NamedLeaf
+    | DiscrepancyLeaf
+    | AggregateLeaf
+    | MarginalLeaf
+)
 
 
 def variables_of(leaf: Leaf) -> list[Place]:
     """The variables that a leaf speaks of, with where they come from."""
     match leaf:
-        case LogDensityLeaf(atom, env):
+        case LogDensityLeaf(atom, env) | EntriesLeaf(_, atom, env):
             return [(v, env) for v in (*atom.targets, *atom.parents)]
         case ClosedLeaf():
             return list(leaf.touches)
@@ -161,7 +180,7 @@ def label_of(leaf: Leaf) -> str:
     match leaf:
         case LogDensityLeaf(atom):
             return f"log {atom.label}"
-        case ClosedLeaf(label=label):
+        case ClosedLeaf(label=label) | EntriesLeaf(label=label):
             return label
         case PointwiseLeaf(text=text):
             return text

@@ -13,6 +13,7 @@ from pgcompile.objective.leaves import (
     AggregateLeaf,
     ClosedLeaf,
     DiscrepancyLeaf,
+    EntriesLeaf,
     Expect,
     LogDensityLeaf,
     LogMean,
@@ -78,6 +79,9 @@ def _formula(state: Rewriting, term: Term) -> Expr:
         case terms.LogDensity(distribution, env, span):
             with state.at(span):
                 return log_product(state, distribution, env)
+        case terms.Entries(kind, atom, env, label, span):
+            with state.at(span):
+                return state.symbol(EntriesLeaf(kind, atom, env, label))
         case terms.Expectation(draw, body, span):
             with state.at(span):
                 symbol = state.draw_symbol(draw)

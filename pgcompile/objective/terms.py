@@ -251,6 +251,26 @@ class Aggregate:
 
 
 @dataclass(frozen=True)
+class Entries:
+    """The entries of a factor's variable, each scored by itself.
+
+    Args:
+        kind: `observed` for the log-density of those that the data has, `cdf` and `survival` for the logarithms of
+            the probabilities of smaller and of larger values.
+        atom: the factor, whose entries are independent.
+        env: where its variables come from.
+        label: for people.
+        span: its place.
+    """
+
+    kind: str
+    atom: FactorInstance
+    env: Env
+    label: str
+    span: Span
+
+
+@dataclass(frozen=True)
 class Add:
     """A sum of terms with signs."""
 
@@ -304,6 +324,7 @@ Term = (
     | Divergence
     | Discrepancy
     | Aggregate
+    | Entries
     | Add
     | Multiply
     | Divide
@@ -396,7 +417,7 @@ def _own_atoms(term: Term) -> list[FactorInstance]:
             return every_atom(distribution)
         case Expectation(draw):
             return every_atom(draw.distribution)
-        case Aggregate(atom=atom):
+        case Aggregate(atom=atom) | Entries(atom=atom):
             return [atom]
         case Discrepancy(left=one, right=other):
             return [*one.distribution.atoms, *other.distribution.atoms]

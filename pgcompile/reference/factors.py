@@ -33,17 +33,24 @@ def distribution(world: Reference, atom: FactorInstance, env: Env) -> D.Distribu
 
 def _family(world: Reference, use: FamilyUse, atom: FactorInstance, env: Env) -> D.Distribution:
     """A family, a scalar parameter expanded to the shape of the variable."""
+    space = world.model.spaces[atom.factor.targets[0]]
+    found = parameters_of(world, use, atom, env)
+    lead = len(space.shape) - use.family.event_rank
+    base = family_of(use.family.name, found)
+    if lead:
+        base = base.expand(torch.broadcast_shapes(base.batch_shape, space.shape[:lead]))
+    return D.Independent(base, lead, validate_args=False) if lead else base
+
+
+def parameters_of(world: Reference, use: FamilyUse, atom: FactorInstance, env: Env) -> dict[str, Any]:
+    """The parameters of a family, with the event dimensions that the variable gives them."""
     scope = world.scope(env, atom.mapping, use.bindings)
     space = world.model.spaces[atom.factor.targets[0]]
     found: dict[str, Any] = {}
     for name, expr in use.parameters:
         parameter, value = use.family.parameter(name), world.evaluate(expr, scope)
         found[name] = int(value.tensor) if parameter.literal else _aligned_parameter(use, parameter, value, space)
-    lead = len(space.shape) - use.family.event_rank
-    base = family_of(use.family.name, found)
-    if lead:
-        base = base.expand(torch.broadcast_shapes(base.batch_shape, space.shape[:lead]))
-    return D.Independent(base, lead, validate_args=False) if lead else base
+    return found
 
 
 def _aligned_parameter(use: FamilyUse, parameter: Parameter, value: Field, space: Space) -> Tensor:

@@ -80,11 +80,28 @@ class _OnesOnly(D.Bernoulli):
 def _logistic(loc: Tensor, scale: Tensor) -> D.Distribution:
     uniform = D.Uniform(torch.zeros_like(loc), torch.ones_like(loc), validate_args=False)
     logit = D.SigmoidTransform().inv
-    return D.TransformedDistribution(uniform, [logit, D.AffineTransform(loc, scale)], validate_args=False)
+    return _Symmetric(uniform, [logit, D.AffineTransform(loc, scale)], validate_args=False)
 
 
 def _logit_normal(loc: Tensor, scale: Tensor) -> D.Distribution:
     return _WithMedian(D.Normal(loc, scale, validate_args=False), [D.SigmoidTransform()], validate_args=False)
+
+
+class _Symmetric(D.TransformedDistribution):
+    """A distribution whose mean is where the middle of its base goes."""
+
+    @property
+    def mean(self) -> Tensor:
+        """The median."""
+        value = self.base_dist.mean
+        for transform in self.transforms:
+            value = transform(value)
+        return value
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> D.Distribution:
+        """The same for more batch dimensions."""
+        wide = super().expand(batch_shape)
+        return _Symmetric(wide.base_dist, wide.transforms, validate_args=False)
 
 
 class _WithMedian(D.TransformedDistribution):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
+import torch.distributions as D
 from torch import Tensor
 
 from pgcompile.diagnostics import InternalError, Span
@@ -19,11 +21,13 @@ from pgcompile.model.rows import rows_of
 from pgcompile.model.variable import variables
 from pgcompile.objective.terms import OBSERVED, Draw, Env, Term, point
 from pgcompile.reference.averages import Averages, Body
+from pgcompile.reference.factors import distribution, parameters_of
 from pgcompile.reference.functionals import functional
 from pgcompile.reference.interpreter import Reference
 from pgcompile.reference.pairing import Pairing, draws_by_place
 from pgcompile.reference.readings import Options, Readings, detached
 from pgcompile.reference.scopes import elementwise
+from pgcompile.reference.tails import log_tail
 from pgcompile.syntax import tree
 from pgcompile.syntax.rows import is_total
 
@@ -65,6 +69,8 @@ class Formulas:
         """A formula."""
         if self._is_plain(expr, env):
             return self.plain(expr, env)
+        if (scored := self._entries(expr, env)) is not None:
+            return scored.exp()
         if self.readings.is_density(expr) and not isinstance(expr, tree.Product):
             return self.log_density(expr, env).exp()
         match expr:
@@ -95,6 +101,8 @@ class Formulas:
 
     def log(self, expr: tree.Expr, env: Env) -> Tensor:
         """The logarithm of a formula; of densities and their means without leaving logarithms."""
+        if (scored := self._entries(expr, env)) is not None:
+            return scored
         if self.readings.is_density(expr):
             return self.log_density(expr, env)
         match expr:
@@ -108,6 +116,34 @@ class Formulas:
                 return self.averages.nonlinear(lambda: self.value(expr, env).log())
 
     # --- densities ---
+
+    def _entries(self, expr: tree.Expr, env: Env) -> Tensor | None:
+        """log of the entries that are observed, or of the tails of a factor; None of any other formula."""
+        match expr:
+            case tree.Call("cdf" | "survival", (tree.Argument(None, tree.Call() as factor),), None):
+                return self._tail(expr.name, factor, env)
+            case tree.Call() if (names := _observed_in(expr)) is not None:
+                atom = self.readings.distribution(replace(expr, args=names)).atoms[0]
+                variable = atom.targets[0]
+                scores = self._each(atom, env).log_prob(self.world.variable(variable, env).tensor)
+                mask = self.world.is_observed(variable.name)
+                return _summed(scores * mask.tensor, mask.rank)
+            case _:
+                return None
+
+    def _tail(self, name: str, factor: tree.Call, env: Env) -> Tensor:
+        """log of a distribution function, or of one minus it."""
+        atom = self.readings.distribution(factor).atoms[0]
+        value, use = self.world.variable(atom.targets[0], env), atom.factor.use
+        assert use is not None
+        given = parameters_of(self.world, use, atom, env)
+        each = log_tail(name, use.family.name, self._each(atom, env), given, value.tensor)
+        return _summed(each, value.rank)
+
+    def _each(self, atom: FactorInstance, env: Env) -> D.Distribution:
+        """The distribution of each entry."""
+        made = distribution(self.world, atom, env)
+        return made.base_dist if isinstance(made, D.Independent) else made
 
     def log_density(self, expr: tree.Expr, env: Env) -> Tensor:
         """log of a distribution; that of a product is the sum of those of its factors."""
@@ -234,6 +270,20 @@ class Formulas:
         if not self._is_plain(inside, env):
             return True
         return self.world.evaluate(inside, self.world.scope(env, {}, (), self._differentiated)).rank == 0
+
+
+def _observed_in(call: tree.Call) -> tuple[tree.Argument, ...] | None:
+    """The arguments of `p(observed(x)|z)` without the word; None where it is not there."""
+    if call.name in ("observed", "cdf", "survival"):
+        return None
+    inside = [
+        a.value.args[0] if isinstance(a.value, tree.Call) and a.value.name == "observed" else a for a in call.args
+    ]
+    return None if all(a is b for a, b in zip(inside, call.args, strict=True)) else tuple(inside)
+
+
+def _summed(values: Tensor, rank: int) -> Tensor:
+    return values.sum(tuple(range(-rank, 0))) if rank else values
 
 
 def _zero() -> Tensor:

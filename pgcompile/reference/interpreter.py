@@ -28,6 +28,7 @@ from pgcompile.reference.fields import Field
 from pgcompile.reference.flows import PushedBack
 from pgcompile.reference.scopes import Scope
 from pgcompile.syntax import tree
+from pgcompile.vocabulary.spaces import filling
 
 
 @dataclass(eq=False)
@@ -76,14 +77,26 @@ class Reference:
         if draw is not None and draw.rows:
             return self._other_rows(variable, draw)
         if draw is not None and draw.gives_data(variable):
-            return Field(self.observed[name], len(self.model.spaces[name].shape))
+            return self._given_value(name)
         if draw is not None:
             return self._draw(draw, variable)
         if variable.is_named and name in self.model.deterministic:
             definition = self.model.deterministic[name].definition
             return self.evaluate(definition.expr, self.scope(env, {}, definition.bindings))  # type: ignore[union-attr]
-        rank = len(self.model.spaces[name].shape)
-        return Field(self.observed[name], rank)
+        return self._given_value(name)
+
+    def _given_value(self, name: str) -> Field:
+        """The data of a variable; where it lacks a value, one of its space."""
+        space, value = self.model.spaces[name], self.observed[name]
+        if space.optional:
+            lacking = value < 0 if space.kind == "category" else value.isnan()
+            value = torch.where(lacking, torch.tensor(filling(space.kind)).to(value.dtype), value)
+        return Field(value, len(space.shape))
+
+    def is_observed(self, name: str) -> Field:
+        """1 for each entry of a variable that the data has, else 0."""
+        space, value = self.model.spaces[name], self.observed[name]
+        return Field((value >= 0 if space.kind == "category" else ~value.isnan()).double(), len(space.shape))
 
     def _other_rows(self, variable: Variable, draw: Draw) -> Field:
         """A variable at every row of the batch: the rows lead, and are the same for every row that they meet."""
@@ -187,6 +200,7 @@ class Reference:
             lambda name: self.variable(mapping.get(name) or Variable(name), env),
             bindings,
             at=at,
+            observed=self.is_observed,
             log_density=lambda expr: log_density(expr, env),
         )
 

@@ -21,6 +21,9 @@ class Scope:
     at: "Callable[[str, Field], Scope] | None" = None
     """The same names with another value for a variable, and for what is made of it."""
 
+    observed: "Callable[[str], Field] | None" = None
+    """1 for each entry of a variable that the data has, else 0."""
+
     log_density: Callable[[tree.Expr], Tensor | None] = lambda expr: None
     """log of a density inside a derivative; None of what is none."""
 

@@ -171,6 +171,11 @@ class TruncatedNormal(D.Distribution):
         share = 0.5 * (self.above - self.below)
         return torch.where(inside, density - share.log(), -torch.inf)
 
+    def cdf(self, value: Tensor) -> Tensor:
+        """The share of draws below a value."""
+        share = (self._share(value) - self.below) / (self.above - self.below)
+        return share.clamp(0.0, 1.0)
+
     def icdf(self, value: Tensor) -> Tensor:
         """The value below which a share of the draws lies."""
         share = self.below + value * (self.above - self.below)

@@ -12,7 +12,7 @@ from torch import Tensor
 from pgcompile.atomic_write import write_atomically
 from pgcompile.diagnostics import DataError, nearest
 from pgcompile.training.tables import read_csv, read_parquet
-from pgcompile.vocabulary.spaces import KINDS, Space, contains
+from pgcompile.vocabulary.spaces import KINDS, Space, contains, filling
 
 IN_MEMORY = 256 * 2**20  # bytes of a file above which its rows stay on disk
 CHUNK = 2**16  # rows that are checked at once
@@ -99,7 +99,10 @@ def checked(found: Mapping[str, np.ndarray], wanted: list[str], spaces: Mapping[
 
 def as_tensor(array: np.ndarray, space: Space) -> Tensor:
     """Rows as a tensor of the type that their space has."""
-    return torch.as_tensor(array.astype(np.int64 if space.kind == "category" else np.float32))
+    if space.kind == "category":
+        array = np.where(np.isnan(array), -1, array) if array.dtype.kind == "f" else array
+        return torch.as_tensor(array.astype(np.int64))
+    return torch.as_tensor(array.astype(np.float32))
 
 
 def _check(name: str, array: np.ndarray, space: Space, source: str) -> None:
@@ -115,6 +118,9 @@ def _check(name: str, array: np.ndarray, space: Space, source: str) -> None:
         )
     for start in range(0, len(array), CHUNK):
         rows = np.asarray(array[start : start + CHUNK])
+        if space.optional:
+            lacking = (rows == -1) | np.isnan(rows) if space.kind == "category" else np.isnan(rows)
+            rows = np.where(lacking, filling(space.kind), rows)
         if not np.isfinite(rows).all():
             row = start + int(np.argwhere(~np.isfinite(rows.reshape(len(rows), -1)).all(1))[0, 0])
             raise DataError(f"{where} has a value that is not a number in row {row}")

@@ -15,6 +15,7 @@ from pgcompile.training.folder import check_folder
 from pgcompile.training.pictures import image_shape, save_curves, save_grid, save_pairs, save_scatter
 from pgcompile.training.plane import save_plane
 from pgcompile.training.posteriors import posterior_of, reconstruct
+from pgcompile.training.rows import Data
 from pgcompile.training.settings import Settings
 from pgcompile.training.trainer import Fitted, Trainer
 
@@ -46,7 +47,7 @@ class Result:
 
 def fit(
     program: Program,
-    data: Path | None,
+    data: Data | None,
     out: Path,
     settings: Settings,
     *,
@@ -83,7 +84,7 @@ def fit(
 
 
 @torch.no_grad()
-def _finish(program: Program, trainer: Trainer, data: Path | None, out: Path, fitted: Fitted) -> Result:
+def _finish(program: Program, trainer: Trainer, data: Data | None, out: Path, fitted: Fitted) -> Result:
     """Write what the run made."""
     curves = {"training": finite(fitted.training), "validation": finite(fitted.validation)}
     files = [trainer.save(out / "model.safetensors")]

@@ -37,6 +37,10 @@ def type_of_call(typer: TypingContext, expr: tree.Call, scope: Scope) -> Result:
         return None
     if function.shape in _LAYER_TENSORS:
         return _layer_tensor(typer, expr, function.shape)
+    if function.shape == "observed":
+        return _observed(typer, expr, scope)
+    if function.shape == "tail":
+        return _tail(typer, expr, scope)
     if function.shape in ("gradient", "jacobian"):
         return type_of_derivative(typer, expr, scope)
     return _function(typer, expr, function, scope)
@@ -117,6 +121,22 @@ _LAYER_TENSORS: dict[str, Callable[[ModuleSegment], tuple[int, ...]]] = {
     "bias": lambda segment: (segment.output.shape[-1],),
 }
 """Shapes of the tensors of a linear layer that functions give."""
+
+
+def _observed(typer: TypingContext, expr: tree.Call, scope: Scope) -> Typed | None:
+    """Type of `observed(x)`: 1 for each entry that the data has, else 0."""
+    name = expr.args[0].value if len(expr.args) == 1 else None
+    model = typer.model
+    if not isinstance(name, tree.Name) or name.id not in model.variables or name.id in model.deterministic:
+        return typer.fail("PGC311", expr.span, "observed takes a variable of the data", "write observed(x)")
+    value = typer.typed(name, scope)
+    return value and Typed(Space("boolean", value.space.shape))
+
+
+def _tail(typer: TypingContext, expr: tree.Call, scope: Scope) -> Typed | None:
+    """A factor's probability of smaller or larger values stands in objectives, where factors are scored."""
+    hint = f"write `{expr.name}(p(t|x))` of a factor, in an objective"
+    return typer.fail("PGC311", expr.span, f"{expr.name} has no meaning in {scope.where}", hint)
 
 
 def _function(typer: TypingContext, expr: tree.Call, function: Function, scope: Scope) -> Typed | None:

@@ -73,6 +73,10 @@ class Harness:
                 assert isinstance(count, Fraction)
                 drawn = torch.randint(0, shape[-1], (int(count), BATCH, *shape[:-1]), generator=generator)
                 self.observed[factor.targets[0]] = F.one_hot(drawn, shape[-1]).sum(0).double()
+        for name in [n for n in self.observed if self.model.spaces[n].optional]:
+            index = self.model.spaces[name].kind == "category"
+            lacking = torch.rand(self.observed[name].shape, generator=generator) < 0.4
+            self.observed[name] = self.observed[name].masked_fill(lacking, -1 if index else torch.nan)
         self.inputs = {
             t.name: values_in(t.space.kind, t.space.shape, None, generator)
             for t in self.model.tensors.values()

@@ -121,6 +121,8 @@ class _Verifier:
         reference = self.harness.reference()
         wanted = (*distribution.targets, *distribution.parents)
         values = {v.name: reference.variable(v, OBSERVED).tensor for v in wanted}
+        # What a factor is conditioned on may be missing, and its nets are told.
+        values |= {v.name: reference.observed[v.name] for v in distribution.parents if v.name in reference.observed}
         values |= self.harness.inputs_of(distribution)
         found = self.harness.module.log_prob_of(label, **values)
         expected = reference.log_density(distribution, OBSERVED)

@@ -47,6 +47,7 @@ class Family:
         distribution: makes the class of its objects where neither torch nor the runtime has one; imports torch when
             called. Emitted modules copy the class from its text.
         also_called: other names people use, for proposals.
+        tails: `cdf` and `survival` where `facts` states their logarithms.
         equation: one line for the documentation.
     """
 
@@ -62,6 +63,7 @@ class Family:
     centre: str = "mean"
     distribution: "Callable[[], type] | None" = None
     also_called: tuple[str, ...] = ()
+    tails: tuple[str, ...] = ()
     equation: str = ""
 
     def parameter(self, name: str) -> Parameter:

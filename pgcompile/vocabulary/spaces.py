@@ -1,6 +1,6 @@
 """Spaces: the sets that variables and parameters live in, named as `torch.distributions.constraints` names them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 
 FINITE_KINDS = {"category": "index", "one_hot": "one_hot"}
@@ -46,11 +46,19 @@ KINDS: dict[str, SpaceKind] = {kind.name: kind for kind in _KINDS}
 
 @dataclass(frozen=True)
 class Space:
-    """A kind with its event shape; `categories` is K of `category[K]`."""
+    """A kind with its event shape.
+
+    Args:
+        kind: its name.
+        shape: of one element.
+        categories: K of `category[K]`.
+        optional: whether data may lack values, as `observed(x)` says; they are NaN, and -1 of an index.
+    """
 
     kind: str
     shape: tuple[int, ...] = ()
     categories: int | None = None
+    optional: bool = field(default=False, compare=False)
 
     @property
     def numel(self) -> int:
@@ -65,6 +73,11 @@ class Space:
 
 
 REAL = Space("real")
+
+
+def filling(kind: str) -> float:
+    """The value that stands where data lacks one: any in the space, for nothing is counted there."""
+    return {"unit_interval": 0.5, "positive": 1.0, "positive_integer": 1.0, "simplex": 0.5}.get(kind, 0.0)
 
 
 def contains(outer: str, inner: str) -> bool:

@@ -48,6 +48,7 @@ TotalMatrix = Function("TotalMatrix")  # sum over the last two dimensions
 Softplus = Function("Softplus")
 Sigmoid = Function("Sigmoid")
 Log1p = Function("Log1p")
+LogNdtr = Function("LogNdtr")  # log of the standard Normal's distribution function
 Expm1 = Function("Expm1")
 LogBesselI0 = Function("LogBesselI0")
 BesselRatio = Function("BesselRatio")  # I1(k) / I0(k)
@@ -78,6 +79,8 @@ class Facts:
             `exp(ax+b)` (of a and b), `exp(-(x-c)/s)` (of c and a positive s), `log(1+b(x-c)^2)` (of b and c),
             `log x!`. Those with a free symbol are functions of it.
         entropy: the differential entropy where it does not follow from the moments.
+        log_cdf: log P(x <= X), where it has a formula.
+        log_survival: log P(x > X), likewise.
     """
 
     log_density: Expr
@@ -85,6 +88,8 @@ class Facts:
     mean: Expr | None
     moments: Mapping[str, Moment] = field(default_factory=dict)
     entropy: Expr | None = None
+    log_cdf: Expr | None = None
+    log_survival: Expr | None = None
 
 
 Parameters = Mapping[str, Expr]
@@ -118,6 +123,7 @@ __all__ = [
     "Log1p",
     "LogBesselI0",
     "LogExpm1Ratio",
+    "LogNdtr",
     "LogSoftmax",
     "LogSumExp",
     "MatVec",

@@ -113,6 +113,8 @@ class MethodWriter:
             for argument in given:
                 self.use("check_support")
                 space = model.spaces[argument.name]
+                if space.optional:
+                    continue  # it may hold what is no number
                 size = space.categories if space.kind == "category" else None
                 name = identifier(argument.name)
                 lines += statement(f'check_support("{argument.name}", {name}, "{space.kind}", {size})')

@@ -274,6 +274,20 @@ def _expand_axes(value: Value, args: list[Text], rename: Rename) -> Text:
     return Text(f"{args[0].atom}.expand({sizes}, *{args[0].atom}.shape)")
 
 
+def _is_observed(value: Value, args: list[Text], rename: Rename) -> Text:
+    """1 where data has a value; an index lacks it where it is negative, a number where it is not one."""
+    seen = f"({args[0].text} >= 0)" if value.attributes[0] else f"(~{args[0].atom}.isnan())"
+    return Text(f"{seen}.to(self.{rename('_dtype_anchor')}.dtype)")
+
+
+def _filled(value: Value, args: list[Text], rename: Rename) -> Text:
+    """The data with a value in the place of those it lacks."""
+    index, number = value.attributes
+    if index:
+        return Text(f"{args[0].atom}.clamp_min(0)")
+    return Text(f"torch.where({args[0].text}.isnan(), {number}, {args[0].text})")
+
+
 def _lead_shape(value: Value, args: list[Text], rename: Rename) -> Text:
     shapes = [batch_shape(arg.atom, _int(rank)) for arg, rank in zip(args, value.attributes, strict=True)]
     return Text(f"torch.broadcast_shapes({', '.join(shapes)})")
@@ -410,6 +424,9 @@ TEMPLATES: dict[str, Template | Printer] = {
     "point": Template("torch.where({0.factor} == {1.factor}, 0.0, -torch.inf)"),
     **{name: Template(f"{{0.factor}} {sign} {{1.factor}}", 0) for name, sign in COMPARISONS.items()},
     "as_double": Template("{0.atom}.double()"),
+    "log_ndtr": Template("torch.special.log_ndtr({0})"),
+    "is_observed": _is_observed,
+    "filled": _filled,
     "as_float": Template("{0.atom}.to(self._dtype_anchor.dtype)"),
     "as_number": Template("({0}).to(self._dtype_anchor.dtype)"),
     "nonzero": Template("{0.factor} != 0", 0),

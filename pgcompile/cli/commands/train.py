@@ -18,6 +18,12 @@ from pgcompile.diagnostics import RequestError
 @CONSTANTS
 @DATA
 @click.option(
+    "--more",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="A further file of rows, such as those without labels; any number of times.",
+)
+@click.option(
     "--out", default="runs/latest", type=click.Path(file_okay=False, path_type=Path), help="Folder for the results."
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in the folder of --out.")
@@ -64,6 +70,7 @@ def command(
     program: str,
     constants: Constants,
     data: Path | None,
+    more: tuple[Path, ...],
     out: Path,
     resume: bool,
     overwrite: bool,
@@ -77,13 +84,17 @@ def command(
     Ctrl-C and SIGTERM save the run; --resume goes on with it. Under torchrun several processes train together.
     """
     from pgcompile.training import Interrupted, Settings, exit_team, fit
+    from pgcompile.training.several import of_several
 
     made = compiled(program, constants, warn=True)
     settings = Settings(dequantize={name: int(levels) for name, levels in dequantize.items()}, **chosen)
+    if more and data is None:
+        raise RequestError("--more adds rows to those of --data: give that too")
+    rows: Any = of_several((data, *more), made.analysis.model.spaces) if data is not None and more else data
     try:
         result = fit(
             made,
-            data,
+            rows,
             out,
             settings,
             progress=True,

@@ -11,7 +11,7 @@ from pgcompile.model.distributions import Distribution
 from pgcompile.model.factors import Deterministic, FactorInstance, data_of
 from pgcompile.model.model import Model
 from pgcompile.model.variable import Variable
-from pgcompile.objective.leaves import ClosedLeaf, ParameterUse
+from pgcompile.objective.leaves import ClosedLeaf, EntriesLeaf, ParameterUse
 from pgcompile.objective.moments import ExprUse
 from pgcompile.objective.rules.state import parameter_symbols
 from pgcompile.objective.terms import Draw, Env, point
@@ -30,6 +30,7 @@ from pgcompile.plan.values import Value
 from pgcompile.syntax import tree
 from pgcompile.syntax.format import format_expr
 from pgcompile.vocabulary.family import Family
+from pgcompile.vocabulary.spaces import filling
 from pgcompile.vocabulary.symbols import Facts
 
 NO_DENSITIES: Mapping[tree.Expr, Distribution] = MappingProxyType({})
@@ -96,8 +97,22 @@ class FactorLowering:
         return self.argument(name)
 
     def argument(self, name: str) -> Value:
-        """A variable of the program as an argument of the method."""
-        return self.builder.argument(name, self.model.spaces[name].shape)
+        """A variable of the program as an argument of the method; where data may lack it, with values put in."""
+        space = self.model.spaces[name]
+        value = self.builder.argument(name, space.shape)
+        if not space.optional:
+            return value
+        filled = self.builder.make(
+            "filled", (value,), (space.kind == "category", filling(space.kind)), shape=value.shape
+        )
+        return self.builder.name(filled, f"{name}_filled", materialize=True)
+
+    def is_observed(self, name: str) -> Value:
+        """1 for each entry of a variable that the data has, else 0."""
+        space = self.model.spaces[name]
+        value = self.builder.argument(name, space.shape)
+        seen = self.builder.make("is_observed", (value,), (space.kind == "category",), shape=value.shape)
+        return self.builder.name(seen, f"has_{name}", materialize=True)
 
     def override(self, variable: Variable, draw: Draw, value: Value) -> None:
         """Let a drawn variable stand for another value."""
@@ -139,7 +154,9 @@ class FactorLowering:
             return None if found is None else log_of(self, found, env)
 
         around = Around(at, log_density)
-        return ExpressionLowering(self.builder, self.model, self.tensors, lookup, bindings, around=around)
+        return ExpressionLowering(
+            self.builder, self.model, self.tensors, lookup, bindings, around=around, observed=self.is_observed
+        )
 
     def formula(self, definition: Deterministic) -> Value:
         """A deterministic variable's formula over observed and local variables."""
@@ -225,6 +242,16 @@ class FactorLowering:
         if detached:
             return log_density_of_family(self, atom, env, detached=True)
         return self._handler(atom).log_density(self, atom, env)
+
+    def score_of_entries(self, leaf: EntriesLeaf) -> Value:
+        """The entries of a variable, each scored by itself: those that are observed, or by their factor's tails."""
+        atom = leaf.atom
+        score = log_density_of_family(self, atom, leaf.env, by_entry=True, of=leaf.kind, within=leaf.label)
+        if leaf.kind == "observed":
+            a, b = self.builder.align(self.is_observed(atom.targets[0].name), score)
+            score = self.builder.binary("mul", a, b)
+        total = self.builder.sum_to_scalar(score, self.shape(atom)) if self.shape(atom) else score
+        return self.builder.name(total, f"log_{leaf.kind}_{atom.targets[0]}", materialize=True)
 
     def log_density_of_entries(self, atom: FactorInstance, env: Env) -> Value:
         """log of a factor of a family at each entry of its variable."""

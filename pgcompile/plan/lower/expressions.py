@@ -62,6 +62,7 @@ class ExpressionLowering:
         bindings: tuple[tree.Binding, ...] = (),
         spaces: Mapping[str, Space] | None = None,
         around: "Around | None" = None,
+        observed: Callable[[str], Value] | None = None,
     ) -> None:
         self.builder = builder
         self.model = model
@@ -69,6 +70,7 @@ class ExpressionLowering:
         self.variable = variable
         self.spaces = model.spaces if spaces is None else spaces
         self.around = around
+        self.observed = observed or variable
         self.bindings = {name.id: (binding, i) for binding in bindings for i, name in enumerate(binding.names)}
         self._known: dict[str, Results] = {}
 
@@ -206,6 +208,10 @@ class ExpressionLowering:
             return self._one_hot(expr.args[0].value)
         if FUNCTIONS[expr.name].shape in ("gradient", "jacobian"):
             return self._derivative(expr)
+        if FUNCTIONS[expr.name].shape == "observed":
+            name = expr.args[0].value
+            assert isinstance(name, tree.Name)
+            return self.observed(name.id)
         if FUNCTIONS[expr.name].shape in ("weight", "bias"):
             return self._layer_tensor(expr)
         tensors, literals = parts_of_call(expr, self.model.constants)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sympy import Add, Expr, Symbol
 
+from pgcompile.diagnostics import InternalError
 from pgcompile.model.factors import FactorInstance, FamilyUse
 from pgcompile.model.literals import evaluate, flatten
 from pgcompile.model.names import density_name
@@ -179,6 +180,7 @@ def log_density_of_family(
     detached: bool = False,
     within: str | None = None,
     by_entry: bool = False,
+    of: str = "observed",
 ) -> Value:
     """log of a factor of a family, summed over its event shape.
 
@@ -189,6 +191,7 @@ def log_density_of_family(
         detached: whether gradients are kept from its parameters.
         within: the formula that it is a part of, if it has no name of its own.
         by_entry: whether its entries stay apart.
+        of: `cdf` or `survival` for the logarithm of that probability; any other for the log-density.
     """
     build = lowering.builder
     facts, _ = lowering.facts(atom)
@@ -199,7 +202,10 @@ def log_density_of_family(
     with build.section(within or f"log {atom.label}", origin_of(atom)):
         formula = FormulaLowering(build, {**bindings, X: x}, lowering.width(atom))
         lead = () if by_entry else lowering.independent_shape(atom)
-        total = summed(lowering, formula, facts.log_density, lead)
+        scored = {"cdf": facts.log_cdf, "survival": facts.log_survival}.get(of, facts.log_density)
+        if scored is None:
+            raise InternalError(f"no formula of the {of} of {atom.label}")
+        total = summed(lowering, formula, scored, lead)
         if by_entry:
             total = build.raise_rank(build.tensor(total), len(lowering.shape(atom)))
         if x.batched and not total.batched and not by_entry:

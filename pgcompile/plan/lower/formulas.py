@@ -22,6 +22,7 @@ from pgcompile.vocabulary.symbols import DIM
 _UNARY = {
     **{f.symbol.rpartition(".")[2] or f.name: f.op for f in FUNCTIONS.values() if f.shape == "elementwise"},
     "loggamma": "lgamma",
+    "LogNdtr": "log_ndtr",
     "Floor": "floor",
     "Round": "round",
 }

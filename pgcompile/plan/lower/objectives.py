@@ -12,6 +12,7 @@ from pgcompile.objective.leaves import (
     AggregateLeaf,
     ClosedLeaf,
     DiscrepancyLeaf,
+    EntriesLeaf,
     Leaf,
     LogDensityLeaf,
     MarginalLeaf,
@@ -60,6 +61,8 @@ class ObjectiveLowering:
         match leaf:
             case LogDensityLeaf(atom, env, detached):
                 return self.lowering.log_density(atom, env, detached=detached)
+            case EntriesLeaf():
+                return self.lowering.score_of_entries(leaf)
             case ClosedLeaf():
                 return self.lowering.closed(leaf)
             case PointwiseLeaf(expr, env, densities=densities):

@@ -13,6 +13,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
     from pgcompile.vocabulary.symbols import (
         ClippedPositive,
+        Expm1,
         Facts,
         StandardExponential,
         X,
@@ -32,6 +33,8 @@ def facts(p: Mapping[str, Any]) -> "Facts":
             "log x": digamma(1) - log(rate),
             "exp(-(x-c)/s)": lambda c, s: exp(c / s) / (1 + 1 / (rate * s)),
         },
+        log_cdf=log(-Expm1(-rate * X)),
+        log_survival=-rate * X,
     )
 
 
@@ -42,4 +45,5 @@ FAMILY = Family(
     torch_class="Exponential",
     equation="log p(x) = log rate - rate x",
     facts=facts,
+    tails=("cdf", "survival"),
 )

@@ -11,7 +11,17 @@ if TYPE_CHECKING:
 
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
-    from pgcompile.vocabulary.symbols import Facts, Floor, Softplus, StandardExponential, X, exp, first_two_moments, log
+    from pgcompile.vocabulary.symbols import (
+        Expm1,
+        Facts,
+        Floor,
+        Softplus,
+        StandardExponential,
+        X,
+        exp,
+        first_two_moments,
+        log,
+    )
 
     if "logits" in p:
         logits = p["logits"]
@@ -23,7 +33,16 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         log_density = X * log(1 - probs) + log(probs)
         mean = (1 - probs) / probs
         draw = Floor(StandardExponential(1) / -log(1 - probs))
-    return Facts(log_density=log_density, draw=draw, mean=mean, moments=first_two_moments(mean, mean * (mean + 1)))
+    log_failure = -Softplus(p["logits"]) if "logits" in p else log(1 - p["probs"])
+    log_survival = (X + 1) * log_failure
+    return Facts(
+        log_density=log_density,
+        draw=draw,
+        mean=mean,
+        moments=first_two_moments(mean, mean * (mean + 1)),
+        log_cdf=log(-Expm1(log_survival)),
+        log_survival=log_survival,
+    )
 
 
 FAMILY = Family(
@@ -35,4 +54,5 @@ FAMILY = Family(
     torch_class="Geometric",
     equation="log p(x) = x log(1 - probs) + log probs",
     facts=facts,
+    tails=("cdf", "survival"),
 )

@@ -15,6 +15,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
 
     from pgcompile.vocabulary.symbols import (
         ClippedPositive,
+        Expm1,
         Facts,
         StandardExponential,
         X,
@@ -35,6 +36,8 @@ def facts(p: Mapping[str, Any]) -> "Facts":
             **first_two_moments(mean, pi**2 / 6 * scale**2),
             "exp(-(x-c)/s)": lambda c, s: exp(loggamma(1 + scale / s) - (loc - c) / s),
         },
+        log_cdf=-exp(-(X - loc) / scale),
+        log_survival=log(-Expm1(-exp(-(X - loc) / scale))),
     )
 
 
@@ -45,4 +48,5 @@ FAMILY = Family(
     torch_class="Gumbel",
     equation="log p(x) = -z - exp(-z) - log scale, z = (x - loc) / scale",
     facts=facts,
+    tails=("cdf", "survival"),
 )

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
-    from pgcompile.vocabulary.symbols import Abs, Facts, StandardNormal, X, log, pi, sqrt
+    from pgcompile.vocabulary.symbols import Abs, Facts, LogNdtr, StandardNormal, X, erf, log, pi, sqrt
 
     scale = p["scale"]
     mean = scale * sqrt(2 / pi)
@@ -20,6 +20,8 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         draw=scale * Abs(StandardNormal(1)),
         mean=mean,
         moments={"x": mean, "(x-c)^2": lambda c: scale**2 * (1 - 2 / pi) + (mean - c) ** 2, "x^2": scale**2},
+        log_cdf=log(erf(X / scale / sqrt(2))),
+        log_survival=log(2) + LogNdtr(-X / scale),
     )
 
 
@@ -30,4 +32,5 @@ FAMILY = Family(
     torch_class="HalfNormal",
     equation="log p(x) = -(x / scale)^2 / 2 - log scale + log(2 / pi) / 2",
     facts=facts,
+    tails=("cdf", "survival"),
 )

@@ -39,6 +39,8 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         mean=moment(1),
         moments={**first_two_moments(moment(1), moment(2) - moment(1) ** 2), "log x": -harmonic / a},
         entropy=1 - 1 / b + (1 - 1 / a) * harmonic - log(a) - log(b),
+        log_cdf=log(-Expm1(b * Log1p(-exp(a * log(X))))),
+        log_survival=b * Log1p(-exp(a * log(X))),
     )
 
 
@@ -49,4 +51,5 @@ FAMILY = Family(
     torch_class="Kumaraswamy",
     equation="log p(x) = log(a b) + (a - 1) log x + (b - 1) log(1 - x^a)",
     facts=facts,
+    tails=("cdf", "survival"),
 )

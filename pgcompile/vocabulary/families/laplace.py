@@ -11,9 +11,17 @@ if TYPE_CHECKING:
 
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
-    from pgcompile.vocabulary.symbols import Abs, Facts, StandardExponential, X, exp, log
+    from sympy import Function
+
+    from pgcompile.vocabulary.symbols import Abs, Facts, Log1p, StandardExponential, X, exp, log
 
     loc, scale = p["loc"], p["scale"]
+    minimum, maximum = Function("Minimum"), Function("Maximum")
+
+    def below(z: Any) -> Any:
+        """log P(x <= X): z - log 2 below the centre, log(1 - exp(-z) / 2) above."""
+        return minimum(z, 0) + Log1p(-exp(-maximum(z, 0)) / 2)
+
     # A Laplace draw is the difference of two exponentials.
     return Facts(
         log_density=-Abs(X - loc) / scale - log(scale) - log(2),
@@ -24,6 +32,8 @@ def facts(p: Mapping[str, Any]) -> "Facts":
             "|x-c|": lambda c: Abs(loc - c) + scale * exp(-Abs(loc - c) / scale),
             "(x-c)^2": lambda c: 2 * scale**2 + (loc - c) ** 2,
         },
+        log_cdf=below((X - loc) / scale),
+        log_survival=below((loc - X) / scale),
     )
 
 
@@ -34,4 +44,5 @@ FAMILY = Family(
     torch_class="Laplace",
     equation="log p(x) = -|x - loc| / scale - log(2 scale)",
     facts=facts,
+    tails=("cdf", "survival"),
 )

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
-    from pgcompile.vocabulary.symbols import Expm1, Facts, StandardNormal, X, exp, first_two_moments, log, pi
+    from pgcompile.vocabulary.symbols import Expm1, Facts, LogNdtr, StandardNormal, X, exp, first_two_moments, log, pi
 
     loc, scale = p["loc"], p["scale"]
     return Facts(
@@ -24,6 +24,8 @@ def facts(p: Mapping[str, Any]) -> "Facts":
             "log x": loc,
             "(log x-c)^2": lambda c: scale**2 + (loc - c) ** 2,
         },
+        log_cdf=LogNdtr((log(X) - loc) / scale),
+        log_survival=LogNdtr((loc - log(X)) / scale),
     )
 
 
@@ -34,4 +36,5 @@ FAMILY = Family(
     torch_class="LogNormal",
     equation="log p(x) = -((log x - loc) / scale)^2 / 2 - log x - log scale - log(2 pi) / 2",
     facts=facts,
+    tails=("cdf", "survival"),
 )

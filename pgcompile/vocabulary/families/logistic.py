@@ -31,6 +31,8 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         mean=loc,
         moments=first_two_moments(loc, pi**2 / 3 * scale**2),
         entropy=log(scale) + 2,
+        log_cdf=-Softplus(-z),
+        log_survival=-Softplus(z),
     )
 
 
@@ -40,4 +42,5 @@ FAMILY = Family(
     support="real",
     equation="log p(x) = -z - 2 softplus(-z) - log scale, z = (x - loc) / scale",
     facts=facts,
+    tails=("cdf", "survival"),
 )

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
-    from pgcompile.vocabulary.symbols import ClippedUnit, Facts, Log1p, Sigmoid, StandardNormal, X, log, pi
+    from pgcompile.vocabulary.symbols import ClippedUnit, Facts, Log1p, LogNdtr, Sigmoid, StandardNormal, X, log, pi
 
     loc, scale = p["loc"], p["scale"]
     logit = log(X) - Log1p(-X)
@@ -19,6 +19,8 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         log_density=-(((logit - loc) / scale) ** 2) / 2 - log(scale) - log(2 * pi) / 2 - log(X) - Log1p(-X),
         draw=ClippedUnit(Sigmoid(loc + scale * StandardNormal(1))),
         mean=None,
+        log_cdf=LogNdtr((logit - loc) / scale),
+        log_survival=LogNdtr((loc - logit) / scale),
     )
 
 
@@ -29,4 +31,5 @@ FAMILY = Family(
     centre="median",
     equation="log p(x) = log Normal(logit x) - log x - log(1 - x)",
     facts=facts,
+    tails=("cdf", "survival"),
 )

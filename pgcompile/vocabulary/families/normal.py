@@ -13,7 +13,18 @@ def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
     from sympy import Expr, Integer, binomial, factorial2
 
-    from pgcompile.vocabulary.symbols import Facts, StandardNormal, X, erf, exp, first_two_moments, log, pi, sqrt
+    from pgcompile.vocabulary.symbols import (
+        Facts,
+        LogNdtr,
+        StandardNormal,
+        X,
+        erf,
+        exp,
+        first_two_moments,
+        log,
+        pi,
+        sqrt,
+    )
 
     loc, scale = p["loc"], p["scale"]
 
@@ -36,6 +47,8 @@ def facts(p: Mapping[str, Any]) -> "Facts":
             ),
             "exp(ax+b)": lambda a, b: exp(a * loc + b + (a * scale) ** 2 / 2),
         },
+        log_cdf=LogNdtr((X - loc) / scale),
+        log_survival=LogNdtr((loc - X) / scale),
     )
 
 
@@ -47,4 +60,5 @@ FAMILY = Family(
     also_called=("Gaussian", "N"),
     equation="log p(x) = -((x - loc) / scale)^2 / 2 - log scale - log(2 pi) / 2",
     facts=facts,
+    tails=("cdf", "survival"),
 )

@@ -27,6 +27,8 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         log_density=-(z**2) / 2 - log(scale) - log(2 * pi) / 2 - log(mass) + Inside(X, low, high),
         draw=minimum(maximum(drawn, low), high),
         mean=loc + scale * slopes / mass,
+        log_cdf=log(erf(z / sqrt(2)) - below) - log(2 * mass) + Inside(X, low, high),
+        log_survival=log(above - erf(z / sqrt(2))) - log(2 * mass) + Inside(X, low, high),
     )
 
 
@@ -41,4 +43,5 @@ FAMILY = Family(
     support="real",
     equation="log p(x) = log Normal(x) - log(Phi(high) - Phi(low)), low <= x <= high",
     facts=facts,
+    tails=("cdf", "survival"),
 )

@@ -28,6 +28,8 @@ def facts(p: Mapping[str, Any]) -> "Facts":
             "inside(x,a,b)": lambda a, b: Inside(low, a, b) + Inside(high, a, b) if (a, b) != (low, high) else 0,
         },
         entropy=log(high - low),
+        log_cdf=Inside(X, low, high) + log(X - low) - log(high - low),
+        log_survival=Inside(X, low, high) + log(high - X) - log(high - low),
     )
 
 
@@ -38,4 +40,5 @@ FAMILY = Family(
     torch_class="Uniform",
     equation="log p(x) = -log(high - low) where low <= x <= high, else -inf",
     facts=facts,
+    tails=("cdf", "survival"),
 )

@@ -15,6 +15,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
 
     from pgcompile.vocabulary.symbols import (
         ClippedPositive,
+        Expm1,
         Facts,
         StandardExponential,
         X,
@@ -34,6 +35,8 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         mean=mean,
         moments={**first_two_moments(mean, square - mean**2), "log x": log(scale) - EulerGamma / k},
         entropy=EulerGamma * (1 - 1 / k) + log(scale) - log(k) + 1,
+        log_cdf=log(-Expm1(-exp(k * ratio))),
+        log_survival=-exp(k * ratio),
     )
 
 
@@ -44,4 +47,5 @@ FAMILY = Family(
     torch_class="Weibull",
     equation="log p(x) = log(k / scale) + (k - 1) log(x / scale) - (x / scale)^k",
     facts=facts,
+    tails=("cdf", "survival"),
 )

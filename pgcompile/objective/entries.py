@@ -1,0 +1,96 @@
+"""Scores of single entries in objectives: `log p(observed(x)|z)`, `cdf(p(t|x))` and `survival(p(t|x))`."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pgcompile.model.factors import FactorInstance
+from pgcompile.objective import terms
+from pgcompile.objective.terms import Env, Term
+from pgcompile.syntax import tree
+
+if TYPE_CHECKING:
+    from pgcompile.objective.resolve import Objectives
+
+TAILS = ("cdf", "survival")
+
+
+def of_observed(expr: tree.Expr) -> tree.Call | None:
+    """`p(x|z)` for `p(observed(x)|z)`; None for anything else."""
+    if not isinstance(expr, tree.Call) or expr.name in ("observed", *TAILS):
+        return None
+    inside = [_observed(a.value) for a in expr.args]
+    if not any(inside):
+        return None
+    args = tuple(a if v is None else replace(a, value=v) for a, v in zip(expr.args, inside, strict=True))
+    return replace(expr, args=args)
+
+
+def _observed(value: tree.Expr) -> tree.Name | None:
+    match value:
+        case tree.Call("observed", (tree.Argument(None, tree.Name() as name),), None):
+            return name
+        case _:
+            return None
+
+
+def observed_entries(whole: "Objectives", expr: tree.Call, factor: tree.Call, env: Env) -> Term | None:
+    """The log-density of the entries that the data has; None after a report."""
+    atom = _atom(whole, expr, factor)
+    if atom is None:
+        return None
+    drawn = next((t for t in atom.targets if env.get(t) is not None), None)
+    if drawn is not None:
+        whole.sink.add(
+            "PGC401",
+            expr.span,
+            f"{drawn} is drawn here, and no data that could be missing",
+            help=f"write {drawn} alone",
+        )
+        return None
+    return terms.Entries("observed", atom, env, f"log {whole.text(expr)}", expr.span)
+
+
+def tail(whole: "Objectives", expr: tree.Call, env: Env) -> Term | None:
+    """The logarithm of a factor's probability of smaller or larger values; None after a report."""
+    factor = expr.args[0].value if len(expr.args) == 1 else None
+    if not isinstance(factor, tree.Call) or not whole.is_distribution(factor.name):
+        hint = f"write `{expr.name}(p(t|x))`"
+        whole.sink.add("PGC311", expr.span, f"{expr.name} takes a factor", help=hint)
+        return None
+    atom = _atom(whole, expr, factor)
+    if atom is None:
+        return None
+    family = atom.factor.family
+    assert family is not None
+    if expr.name not in family.tails:
+        from pgcompile.vocabulary.families import families
+
+        known = ", ".join(sorted(f.name for f in families().values() if expr.name in f.tails))
+        whole.sink.add(
+            "PGC210",
+            expr.span,
+            f"the {expr.name} of {atom.label} has no formula",
+            reasons=[f"{expr.name} is known of {known}"],
+            help="use one of these families",
+        )
+        return None
+    return terms.Entries(expr.name, atom, env, f"log {whole.text(expr)}", expr.span)
+
+
+def _atom(whole: "Objectives", expr: tree.Call, factor: tree.Call) -> FactorInstance | None:
+    """The one factor that is meant, if its entries are independent; None after a report."""
+    found = whole.resolver.resolve(factor)
+    if found is None:
+        return None
+    atom = found.atoms[0] if len(found.atoms) == 1 and not found.hidden else None
+    family = None if atom is None else atom.factor.family
+    if atom is None or family is None or family.event_rank or len(atom.targets) > 1:
+        whole.sink.add(
+            "PGC210",
+            expr.span,
+            f"the entries of {found.label} are not scored one by one",
+            reasons=["that takes a factor of a family whose entries are independent, such as Normal or Bernoulli"],
+            help=f"write log {found.label} where all is observed",
+        )
+        return None
+    return atom

@@ -1,0 +1,293 @@
+"""p(y) p(z) p(x|z,y); q(z|x,y) q(y|x), compiled by pgcompile 0.1.0 from a program."""
+
+import math
+
+import torch
+import torch.distributions as D
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def check_shapes(formula: str, /, **variables: tuple) -> None:
+    """Check variables: each with its event shape, and True where it is an index."""
+    for name, (value, shape, *index) in variables.items():
+        if (found := tuple(value.shape))[len(found) - len(shape) :] != shape:
+            raise ValueError(f"{name} of {formula} ends in {shape}, not {found}")
+        if not (value.dtype == torch.int64 if index else value.is_floating_point()):
+            wanted = "torch.int64" if index else "of floating point"
+            raise TypeError(f"{name} of {formula} must be {wanted}, not {value.dtype}")
+
+
+def check_batch(formula: str, /, **variables: tuple) -> None:
+    """Check variables as `check_shapes` does, and that they have one batch shape."""
+    check_shapes(formula, **variables)
+    facts = variables.items()
+    batches = {n: tuple(v.shape[: v.ndim - len(shape)]) for n, (v, shape, *_) in facts}
+    if len(set(batches.values())) > 1:
+        raise ValueError(f"the batch shapes of {formula} differ: {batches}")
+
+
+def log_density(name: str, factor, values: dict) -> Tensor:
+    """Log-density of a factor at named values; those that its name lacks are inputs."""
+    head, _, rest = name.replace(" ", "").split("(")[-1].rstrip(")").partition("|")
+    targets, parents = head.split(","), [n for n in rest.split(",") if n]
+    if missing := {*targets, *parents} - values.keys():
+        raise KeyError(f"{name} needs {min(missing)}")
+    x, *more = map(values.pop, targets)
+    given = [*map(values.pop, parents)]
+    found = factor(*given, **values)
+    if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
+        raise ValueError(f"{head} of {name} cannot have the shape {tuple(x.shape)}")
+    return found.log_prob(x, *more)
+
+
+def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tuple:
+    """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
+    given = given or {}
+    if unknown := given.keys() - variables.keys():
+        raise KeyError(f"{min(unknown)} is not one of {', '.join(variables)}")
+    for name, (_, above) in variables.items():
+        if name in given and (missing := {*above} - given.keys()):
+            raise ValueError(f"{name} is given, but {min(missing)} above it is not")
+    cut = {name: (v, v.ndim - variables[name][0]) for name, v in given.items()}
+    shape = (*shape, *torch.broadcast_shapes(*(v.shape[:at] for v, at in cut.values())))
+    return shape, {n: v.expand((*shape, *v.shape[at:])) for n, (v, at) in cut.items()}
+
+
+def every_state(like: Tensor, base: int, shape: tuple, batch: tuple, index=False):
+    """All values of a variable of `base` values an entry: [states, *batch, *shape]."""
+    count = 1
+    for size in shape:
+        count *= size
+    digits = torch.arange(base**count, device=like.device).unsqueeze(-1)
+    places = base ** torch.arange(count, device=like.device)
+    values = (digits // places % base).reshape(-1, *(1 for _ in batch), *shape)
+    values = values.expand(-1, *batch, *shape)
+    return values if index else values.to(like.dtype)
+
+
+def bernoulli_cross_entropy(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
+    """-log Bernoulli(x; logits), summed over the last `rank` dimensions; both broadcast."""
+    logits, x = torch.broadcast_tensors(logits, x)
+    entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+    return entropy.sum(tuple(range(-rank, 0))) if rank else entropy
+
+
+class SemiSupervised(nn.Module):
+    """p(y) p(z) p(x|z,y); q(z|x,y) q(y|x); x: boolean[64], y: category[10], z:
+    real[8].
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden = nn.Sequential(nn.Linear(74, 128), nn.ReLU())
+        self.loc = nn.Linear(128, 8)
+        self.scale = nn.Sequential(nn.Linear(128, 8), nn.Softplus())
+        self.decoder = nn.Sequential(nn.Linear(18, 128), nn.ReLU(), nn.Linear(128, 64))
+        self.classifier = nn.Sequential(
+            nn.Linear(64, 128),
+            nn.ReLU(),
+            nn.Linear(128, 10),
+        )
+        self.register_buffer(
+            "table_1",
+            torch.tensor([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]),
+        )
+        self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
+
+    def labelled(self, x: Tensor, y: Tensor) -> Tensor:
+        """E_{q(z|x,y)}[log p(x|z,y)] - KL[q(z|x,y) || p(z)] + log p(y);
+        x: [..., 64], y: [...] -> [...].
+        """
+        check_batch("labelled", x=(x, (64,)), y=(y, (), True))
+        _, logits, kl = self._y_filled_logits_kl(x, y)
+        # log p(x|z,y)
+        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+        # log p(y)
+        full_like = torch.full_like(self._dtype_anchor, -2.302585092994046)
+        log_p_y = full_like.expand(x.shape[:-1])
+        return log_p_y - cross_entropy.sum(-1) - kl
+
+    def unlabelled(self, x: Tensor) -> Tensor:
+        """E_{q(y|x)}[labelled] + H[q(y|x)]; x: [..., 64] -> [...]."""
+        check_shapes("unlabelled", x=(x, (64,)))
+        _, _, unlabelled = self._hidden_parts(x)
+        return unlabelled
+
+    def bound(self, x: Tensor, y: Tensor) -> Tensor:
+        """observed(y) * (labelled + alpha * log q(y|x)) + (1 - observed(y)) *
+        unlabelled;
+        x: [..., 64], y: [...] -> [...].
+        """
+        return self.terms(x, y)["bound"]
+
+    def loss(self, x: Tensor, y: Tensor) -> Tensor:
+        """The scalar to minimise: minus the batch mean of bound."""
+        return -self.bound(x, y).mean()
+
+    def terms(self, x: Tensor, y: Tensor) -> dict:
+        """Every named term, in one pass."""
+        check_batch("terms", x=(x, (64,)), y=(y, (), True))
+        y_filled, logits, kl = self._y_filled_logits_kl(x, y)
+        # log p(x|z,y)
+        cross_entropy = bernoulli_cross_entropy(logits, x)
+        full_like, log_probs, unlabelled = self._hidden_parts(x)
+        # log p(y)
+        log_p_y = full_like.expand(x.shape[:-1])
+        labelled = log_p_y - cross_entropy - kl
+        has_y = (y >= 0).to(self._dtype_anchor.dtype)
+        # log q(y|x)
+        log_q_y = log_probs.gather(-1, y_filled.unsqueeze(-1)).squeeze(-1)
+        product = has_y * (labelled + 10.0 * log_q_y)
+        return {
+            "labelled": labelled,
+            "unlabelled": unlabelled,
+            "bound": product + (1.0 - has_y) * unlabelled,
+        }
+
+    def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
+        """Draw from p(y) p(z) p(x|z,y); variables in `given` are held fixed."""
+        variables = {"y": (0, ()), "z": (1, ()), "x": (1, ("z", "y"))}
+        shape, held = prepare_conditions(shape, given, variables)
+        y = held["y"] if "y" in held else self.p_y().sample(shape)
+        z = held["z"] if "z" in held else self.p_z().sample(shape)
+        x = held["x"] if "x" in held else self.p_x_given_z_y(z, y).sample()
+        return {"y": y, "z": z, "x": x}
+
+    def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
+        """Propagate means through p(y) ...; variables in `given` are held fixed."""
+        variables = {"y": (0, ()), "z": (1, ()), "x": (1, ("z", "y"))}
+        shape, held = prepare_conditions(shape, given, variables)
+        y = held["y"] if "y" in held else self.p_y().mode.expand(shape)
+        z = held["z"] if "z" in held else self.p_z().mean.expand(*shape, 8)
+        x = held["x"] if "x" in held else self.p_x_given_z_y(z, y).mean
+        return {"y": y, "z": z, "x": x}
+
+    def log_prob(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+        """log p(y) p(z) p(x|z,y); x: [..., 64], y: [...], z: [..., 8] -> [...]."""
+        check_shapes("log_prob", x=(x, (64,)), y=(y, (), True), z=(z, (8,)))
+        y_filled = y.clamp_min(0)
+        full_like = torch.full_like(self._dtype_anchor, -2.302585092994046)
+        log_p_y = full_like.expand(x.shape[:-1])
+        log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
+        one_hot = F.one_hot(y_filled, 10).to(self._dtype_anchor.dtype)
+        logits = self.decoder(torch.cat((z, one_hot), -1))
+        cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+        return log_p_y + log_p_z - cross_entropy.sum(-1)
+
+    def _hidden_parts(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Shared by unlabelled and terms;
+        x: [..., 64] -> full_like [], log_probs [..., 10], unlabelled [...].
+        """
+        # E_{q(y|x)}: every value of y
+        y = every_state(self._dtype_anchor, 10, (), x.shape[:-1], index=True)
+        # q(z|x,y)
+        one_hot = F.one_hot(y, 10).to(self._dtype_anchor.dtype)
+        h = self.hidden(torch.cat((x.expand(*one_hot.shape[:-1], -1), one_hot), -1))
+        loc, raw = self.loc(h), self.scale[0](h)
+        scale = F.softplus(raw)
+        # E_{q(z|x,y)}: one pathwise sample of z
+        z = loc + scale * torch.randn_like(loc)
+        # log p(x|z,y)
+        logits_x = self.decoder(torch.cat((z, one_hot), -1))
+        cross_entropy = bernoulli_cross_entropy(logits_x, x)
+        # log p(y)
+        full_like = torch.full_like(self._dtype_anchor, -2.302585092994046)
+        log_p_y = full_like.expand(10, *x.shape[:-1])
+        # KL[q(z|x,y) || p(z)], closed form
+        log_scale = torch.where(raw < -30.0, raw, scale.clamp_min(1e-30).log())
+        kl = (0.5 * (loc.square() + scale.square() - 1.0) - log_scale).sum(-1)
+        labelled = log_p_y - cross_entropy - kl
+        # log q(y|x)
+        logits_y = self.classifier(x)
+        log_probs = logits_y.log_softmax(-1)
+        # H[q(y|x)], closed form
+        exp = log_probs.exp()
+        entropy = (-(log_probs * exp)).sum(-1)
+        # weighted by q(y|x)
+        probs = exp.movedim(-1, 0)
+        return full_like, log_probs, (probs * labelled).sum(0) + entropy
+
+    def _y_filled_logits_kl(
+        self,
+        x: Tensor,
+        y: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Shared by labelled and terms;
+        x: [..., 64], y: [...] -> y_filled [...], logits [..., 64], kl [...].
+        """
+        y_filled = y.clamp_min(0)
+        # q(z|x,y)
+        one_hot = F.one_hot(y_filled, 10).to(self._dtype_anchor.dtype)
+        h = self.hidden(torch.cat((x, one_hot), -1))
+        loc, raw = self.loc(h), self.scale[0](h)
+        scale = F.softplus(raw)
+        # E_{q(z|x,y)}: one pathwise sample of z
+        z = loc + scale * torch.randn_like(loc)
+        # p(x|z,y)
+        logits = self.decoder(torch.cat((z, one_hot), -1))
+        # KL[q(z|x,y) || p(z)], closed form
+        log_scale = torch.where(raw < -30.0, raw, scale.clamp_min(1e-30).log())
+        kl = (0.5 * (loc.square() + scale.square() - 1.0) - log_scale).sum(-1)
+        return y_filled, logits, kl
+
+    def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
+        """Log-density of a factor or model by its name, per example."""
+        return log_density(name, self.factor(name), values)
+
+    def p_y(self) -> D.Distribution:
+        """p(y) = Categorical(logits=0)."""
+        return D.Categorical(logits=self.table_1, validate_args=False)
+
+    def p_z(self) -> D.Distribution:
+        """p(z) = Normal(loc=0, scale=1)."""
+        normal = D.Normal(self._dtype_anchor.expand(8), 1.0, validate_args=False)
+        return D.Independent(normal, 1)
+
+    def p_x_given_z_y(self, z: Tensor, y: Tensor) -> D.Distribution:
+        """p(x|z,y) = Bernoulli(logits=decoder(z, y))."""
+        check_shapes("p(x|z,y)", z=(z, (8,)), y=(y, (), True))
+        y_filled = y.clamp_min(0)
+        one_hot = F.one_hot(y_filled, 10).to(self._dtype_anchor.dtype)
+        logits = self.decoder(torch.cat((z, one_hot), -1))
+        return D.Independent(D.Bernoulli(logits=logits, validate_args=False), 1)
+
+    def q_z_given_x_y(self, x: Tensor, y: Tensor) -> D.Distribution:
+        """q(z|x,y) = Normal(loc=loc(h), scale=scale(h)), h = hidden(x, y)."""
+        check_shapes("q(z|x,y)", x=(x, (64,)), y=(y, (), True))
+        y_filled = y.clamp_min(0)
+        one_hot = F.one_hot(y_filled, 10).to(self._dtype_anchor.dtype)
+        h = self.hidden(torch.cat((x, one_hot), -1))
+        normal = D.Normal(self.loc(h), self.scale(h), validate_args=False)
+        return D.Independent(normal, 1)
+
+    def q_y_given_x(self, x: Tensor) -> D.Distribution:
+        """q(y|x) = Categorical(logits=classifier(x))."""
+        check_shapes("q(y|x)", x=(x, (64,)))
+        return D.Categorical(logits=self.classifier(x), validate_args=False)
+
+    def factor(self, name: str):
+        """A factor by its name: call it with its parents for a distribution."""
+        factors = {
+            "p(y)": self.p_y,
+            "p(z)": self.p_z,
+            "p(x|z,y)": self.p_x_given_z_y,
+            "q(z|x,y)": self.q_z_given_x_y,
+            "q(y|x)": self.q_y_given_x,
+        }
+        if name.replace(" ", "") not in factors:
+            raise KeyError(f"{name} is not one of {', '.join(factors)}")
+        return factors[name.replace(" ", "")]
+
+    def optimizers(self, fused: bool | None = None) -> list:
+        """Adam for bound."""
+        return [torch.optim.Adam(self.parameters(), lr=0.001, fused=fused)]
+
+    def train_step(self, optimizers: list, x: Tensor, y: Tensor) -> dict:
+        """One optimizer step on -bound; returns the loss before the update."""
+        (optimizer,) = optimizers
+        loss = self.loss(x, y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return {"loss": loss.detach()}

@@ -1,0 +1,342 @@
+"""Data with missing values, few labels, and the tails of factors."""
+
+import math
+from itertools import pairwise
+from pathlib import Path
+
+import mpmath
+import numpy as np
+import pytest
+import torch
+import torch.distributions as D
+import torch.nn.functional as F
+from click.testing import CliRunner
+
+import pgcompile as pgc
+from pgcompile.cli import main
+from pgcompile.diagnostics import DataError
+from pgcompile.training.several import of_several
+from tests.programs import ROOT
+
+MISSING = """
+x : boolean[6]
+y : category[3]
+w : real[2]
+z : real[2]
+net e(x, m) = cat(x, m) >> Linear(2)
+net dx = Linear(6)
+net cls = Linear(3)
+p(z) = Normal(0, 1)
+p(x|z) = Bernoulli(logits = dx(z))
+p(w|z) = Normal(z, 0.5)
+q(z|x) = Normal(e(x, observed(x)), 0.3)
+q(y|x) = Categorical(logits = cls(x))
+l = E_{q(z|x)}[log p(observed(x)|z) + log p(observed(w)|z)] - KL[q(z|x) || p(z)]
+c = observed(y) * log q(y|x)
+n = sum(observed(x))
+"""
+
+
+def missing_data() -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(0, 2, (4, 6), generator=generator).double()
+    w = torch.randn(4, 2, generator=generator).double()
+    x[torch.rand(4, 6, generator=generator) < 0.4] = torch.nan
+    w[0] = torch.nan
+    return {"x": x, "w": w, "y": torch.tensor([2, -1, 0, -1])}
+
+
+def test_missing_entries_count_for_nothing() -> None:
+    program = pgc.compile(MISSING)
+    assert [check for check in program.verify(runs=300) if not check.passed] == []
+    model, data = program.Model().double(), missing_data()
+    seen = ~data["x"].isnan()
+    filled = torch.where(seen, data["x"], 0.0)
+    loc = model.e(torch.cat([filled, seen.double()], -1))
+    torch.manual_seed(0)
+    found = model.l(x=data["x"], w=data["w"])
+    torch.manual_seed(0)
+    z = loc + 0.3 * torch.randn_like(loc)
+    log_x = torch.stack([D.Bernoulli(logits=model.dx(z)).log_prob(filled)[i][seen[i]].sum() for i in range(4)])
+    log_w = torch.stack([torch.zeros(()).double(), *D.Normal(z, 0.5).log_prob(data["w"].nan_to_num())[1:].sum(-1)])
+    kl = D.kl_divergence(D.Normal(loc, 0.3), D.Normal(0.0, 1.0)).sum(-1)
+    torch.testing.assert_close(found, log_x + log_w - kl)
+    torch.testing.assert_close(model.n(x=data["x"]), seen.double().sum(-1))
+    log_y = model.cls(filled).log_softmax(-1)
+    expected = torch.stack([log_y[0, 2], log_y[0, 0] * 0, log_y[2, 0], log_y[0, 0] * 0])
+    torch.testing.assert_close(model.c(x=data["x"], y=data["y"]), expected)
+
+
+def test_what_is_missing_passes_no_gradient() -> None:
+    model, data = pgc.compile(MISSING).Model().double(), missing_data()
+    torch.manual_seed(0)
+    model.l(x=data["x"], w=data["w"]).sum().backward()
+    first = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+    assert all(bool(g.isfinite().all()) for g in first.values())
+
+
+@pytest.mark.parametrize(
+    ("family", "space", "parameters"),
+    [
+        ("LogNormal", "positive", "m, 1"),
+        ("Gamma", "positive", "softplus(m), 1"),
+        ("Beta", "unit_interval", "softplus(m), 2"),
+        ("Poisson", "nonnegative_integer", "softplus(m)"),
+    ],
+)
+def test_the_support_is_kept_where_a_value_is_missing(family: str, space: str, parameters: str) -> None:
+    head = f"param m : real = 0.4\np(x) = {family}({parameters})"
+    model = pgc.compile(f"x : {space}[3]\n{head}\nl = log p(observed(x))").Model()
+    x = torch.tensor([[0.0 if family == "Poisson" else 0.5, torch.nan, torch.nan]])
+    value = model.l(x=x)
+    value.sum().backward()
+    whole = pgc.compile(f"x : {space}\n{head}\nl = log p(x)").Model()
+    torch.testing.assert_close(value, whole.l(x=x[:, 0]))
+    assert bool(model.m.grad.isfinite())
+
+
+@pytest.mark.parametrize(
+    ("formula", "code"),
+    [
+        ("log p(observed(z))", "PGC210"),
+        ("sum(observed(d(z)))", "PGC311"),
+        ("E_{q(x)}[log p(observed(x))]", "PGC401"),
+        ("cdf(z)", "PGC311"),
+        ("log survival(p(z))", "PGC210"),
+        ("log cdf(g(t))", "PGC210"),
+    ],
+)
+def test_what_has_no_entries_or_tails_is_said(formula: str, code: str) -> None:
+    text = """
+x : real[2]
+z : real[2]
+t : positive
+net d = Linear(2)
+p(z) = MultivariateNormal([0, 0], [[1, 0], [0, 1]])
+p(x) = Normal(0, 1)
+q(x) = Normal(1, 1)
+g(t) = Gamma(2, 1)
+"""
+    assert code in {d.code for d in pgc.check(f"{text}\nl = {formula}")}
+
+
+# --- labels ---
+
+
+def test_the_bound_of_m2_is_that_of_kingma_et_al() -> None:
+    text = (ROOT / "examples" / "semi_supervised.pgc").read_text()
+    model = pgc.compile(text).Model().double()
+    x = torch.randint(0, 2, (3, 64), generator=torch.Generator().manual_seed(0)).double()
+    logits = model.classifier(x)
+
+    def labelled(y: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        one_hot = F.one_hot(y, 10).double()
+        h = model.hidden(torch.cat([x, one_hot], -1))
+        loc, scale = model.loc(h), model.scale(h)
+        z = loc + scale * noise
+        log_x = D.Bernoulli(logits=model.decoder(torch.cat([z, one_hot], -1))).log_prob(x).sum(-1)
+        kl = D.kl_divergence(D.Normal(loc, scale), D.Normal(0.0, 1.0)).sum(-1)
+        return log_x - kl - math.log(10)
+
+    y = torch.tensor([3, -1, -1])
+    torch.manual_seed(1)
+    found = model.terms(x=x, y=y)
+    torch.manual_seed(1)
+    first = torch.randn(3, 8, dtype=torch.float64)
+    noise = torch.randn(10, 3, 8, dtype=torch.float64)
+    probs = logits.softmax(-1)
+    every = torch.stack([labelled(torch.full((3,), k), noise[k]) for k in range(10)])
+    unlabelled = (probs.T * every).sum(0) - (probs * probs.log()).sum(-1)
+    torch.testing.assert_close(found["unlabelled"], unlabelled)
+    supervised = labelled(y.clamp_min(0), first) + 10 * logits.log_softmax(-1).gather(1, y.clamp_min(0)[:, None])[:, 0]
+    torch.testing.assert_close(found["bound"], torch.where(y >= 0, supervised, unlabelled))
+
+
+@pytest.mark.parametrize("form", ["minus one", "nan", "second file"])
+def test_rows_without_labels_train(tmp_path: Path, form: str) -> None:
+    digits = np.load(ROOT / "examples" / "data" / "digits.npz")
+    x, y = digits["x"][:300], digits["y"][:300].astype("float32")
+    command = ["train", str(ROOT / "examples" / "semi_supervised.pgc"), "--epochs", "2", "--out", str(tmp_path / "run")]
+    if form == "second file":
+        np.savez(tmp_path / "with.npz", x=x[:60], y=y[:60])
+        np.savez(tmp_path / "without.npz", x=x[60:])
+        command += ["--data", str(tmp_path / "with.npz"), "--more", str(tmp_path / "without.npz")]
+    else:
+        y[60:] = -1 if form == "minus one" else np.nan
+        np.savez(tmp_path / "all.npz", x=x, y=y)
+        command += ["--data", str(tmp_path / "all.npz")]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "run" / "model.safetensors").exists()
+
+
+def by_hand(x: torch.Tensor, few: torch.Tensor, epochs: int) -> torch.Tensor:
+    """What a hand-written M2 (Kingma et al. 2014) guesses after training."""
+
+    def layers(*sizes: int) -> torch.nn.Sequential:
+        pieces = [m for a, b in pairwise(sizes) for m in (torch.nn.Linear(a, b), torch.nn.ReLU())]
+        return torch.nn.Sequential(*pieces[:-1])
+
+    hidden, head = torch.nn.Sequential(layers(74, 128), torch.nn.ReLU()), torch.nn.Linear(128, 16)
+    decoder, classifier = layers(18, 128, 64), layers(64, 128, 10)
+    parts = torch.nn.ModuleList([hidden, head, decoder, classifier])
+    optimizer = torch.optim.Adam(parts.parameters(), lr=1e-3)
+
+    def labelled(x: torch.Tensor, one_hot: torch.Tensor) -> torch.Tensor:
+        loc, raw = head(hidden(torch.cat([x, one_hot], -1))).chunk(2, -1)
+        q = D.Normal(loc, F.softplus(raw))
+        logits = decoder(torch.cat([q.rsample(), one_hot], -1))
+        log_x = -F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(-1)
+        return log_x - D.kl_divergence(q, D.Normal(0.0, 1.0)).sum(-1) - math.log(10)
+
+    for _ in range(epochs):
+        for rows in torch.randperm(len(x)).split(64):
+            xs, ys = x[rows], few[rows]
+            log_q = classifier(xs).log_softmax(-1)
+            known = ys >= 0
+            one_hot = F.one_hot(ys.clamp_min(0), 10).float()
+            supervised = labelled(xs, one_hot) + 10 * (log_q * one_hot).sum(-1)
+            every = torch.stack([labelled(xs, F.one_hot(torch.full_like(ys, k), 10).float()) for k in range(10)], -1)
+            unlabelled = (log_q.exp() * (every - log_q)).sum(-1)
+            loss = -torch.where(known, supervised, unlabelled).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return classifier(x).argmax(-1)
+
+
+def test_few_labels_teach_as_much_as_an_m2_by_hand() -> None:
+    digits = np.load(ROOT / "examples" / "data" / "digits.npz")
+    x, y = torch.tensor(digits["x"]).float(), torch.tensor(digits["y"]).long()
+    few = torch.full_like(y, -1)
+    for k in range(10):
+        rows = (y == k).nonzero()[:10, 0]
+        few[rows] = k
+    program = pgc.compile(ROOT / "examples" / "semi_supervised.pgc")
+    trainer = pgc.Trainer(program.Model(), batch_size=64, seed=0)
+    trainer.fit({"x": x.numpy(), "y": few.numpy()}, epochs=25)
+    torch.manual_seed(0)
+    guesses = [trainer.model.classifier(x).argmax(-1), by_hand(x, few, 25)]
+    shares = [(guess == y)[few < 0].double().mean().item() for guess in guesses]
+    # Over seeds either share moves by about 0.02; without learning it is 0.1.
+    assert shares[0] == pytest.approx(shares[1], abs=0.08), shares
+    assert min(shares) > 0.5
+
+
+def test_files_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    spaces = pgc.compile(ROOT / "examples" / "semi_supervised.pgc").analysis.model.spaces
+    np.savez(tmp_path / "a.npz", x=np.zeros((2, 64)), y=np.zeros(2))
+    np.savez(tmp_path / "b.npz", y=np.zeros(2))
+    np.savez(tmp_path / "c.npz", grey=np.zeros(2))
+    with pytest.raises(DataError, match=r"b\.npz has no array x; if its rows may lack it"):
+        of_several([tmp_path / "a.npz", tmp_path / "b.npz"], spaces)
+    with pytest.raises(DataError, match=r"c\.npz has no variable of the program: it has grey"):
+        of_several([tmp_path / "a.npz", tmp_path / "c.npz"], spaces)
+
+
+def test_data_without_the_word_is_still_whole() -> None:
+    program = pgc.compile("x : real[2]\nparam m : real\np(x) = Normal(m, 1)\nl = log p(x)\nmaximize l")
+    with pytest.raises(DataError, match="not a number in row 1"):
+        pgc.Trainer(program.Model()).fit({"x": np.array([[0, 1], [np.nan, 0]])}, epochs=1)
+
+
+# --- tails ---
+
+TAILS = [
+    ("Normal", "real", "0.3, 0.7", lambda x: mpmath.ncdf((x - 0.3) / 0.7), (-8, -1, 0.5, 3, 9)),
+    ("LogNormal", "positive", "0.3, 0.7", lambda x: mpmath.ncdf((mpmath.log(x) - 0.3) / 0.7), (0.01, 0.5, 2, 40)),
+    ("HalfNormal", "positive", "0.7", lambda x: mpmath.erf(x / 0.7 / mpmath.sqrt(2)), (0.01, 0.5, 2, 6)),
+    ("Exponential", "positive", "0.7", lambda x: 1 - mpmath.exp(-0.7 * x), (1e-4, 0.5, 2, 60)),
+    ("Weibull", "positive", "2, 1.5", lambda x: 1 - mpmath.exp(-((x / 2) ** 1.5)), (1e-3, 0.5, 2, 20)),
+    ("Gumbel", "real", "0.3, 0.7", lambda x: mpmath.exp(-mpmath.exp(-(x - 0.3) / 0.7)), (-2, 0.5, 3, 12)),
+    ("Logistic", "real", "0.3, 0.7", lambda x: 1 / (1 + mpmath.exp(-(x - 0.3) / 0.7)), (-40, -1, 0.5, 60)),
+    (
+        "LogitNormal",
+        "unit_interval",
+        "0.3, 0.7",
+        lambda x: mpmath.ncdf((mpmath.log(x / (1 - x)) - 0.3) / 0.7),
+        (0.01, 0.9),
+    ),
+    (
+        "Laplace",
+        "real",
+        "0.3, 0.7",
+        lambda x: mpmath.exp((x - 0.3) / 0.7) / 2 if x < 0.3 else 1 - mpmath.exp(-(x - 0.3) / 0.7) / 2,
+        (-60, -1, 0.3, 2, 60),
+    ),
+    ("Uniform", "real", "-1, 3", lambda x: (x + 1) / mpmath.mpf(4), (-0.9, 1, 2.5)),
+    ("Pareto", "positive", "0.5, 1.5", lambda x: 1 - (0.5 / mpmath.mpf(x)) ** 1.5, (0.6, 2, 500)),
+    ("Kumaraswamy", "unit_interval", "2, 3", lambda x: 1 - (1 - mpmath.mpf(x) ** 2) ** 3, (0.01, 0.5, 0.99)),
+    (
+        "TruncatedNormal",
+        "real",
+        "0.3, 0.7, -1, 2",
+        lambda x: (
+            (mpmath.ncdf((x - 0.3) / 0.7) - mpmath.ncdf(-1.3 / mpmath.mpf(0.7)))
+            / (mpmath.ncdf(1.7 / mpmath.mpf(0.7)) - mpmath.ncdf(-1.3 / mpmath.mpf(0.7)))
+        ),
+        (-0.9, 0.5, 1.9),
+    ),
+    ("Geometric", "nonnegative_integer", "0.3", lambda x: 1 - mpmath.mpf(0.7) ** (x + 1), (0, 3, 40)),
+]
+
+
+@pytest.mark.parametrize(("family", "space", "parameters", "cdf", "points"), TAILS, ids=[t[0] for t in TAILS])
+def test_tails_are_those_of_the_distribution_function(
+    family: str, space: str, parameters: str, cdf: object, points: tuple[float, ...]
+) -> None:
+    text = f"t : {space}\np(t) = {family}({parameters})\na = log cdf(p(t))\nb = log survival(p(t))\nc = survival(p(t))"
+    model = pgc.compile(text).Model()
+    with mpmath.workdps(60):
+        for point in points:
+            below = mpmath.mpf(cdf(mpmath.mpf(point)))  # type: ignore[operator]
+            t = torch.tensor([float(point)], requires_grad=True)
+            assert model.a(t=t).item() == pytest.approx(float(mpmath.log(below)), rel=2e-5, abs=1e-6)
+            assert model.b(t=t).item() == pytest.approx(float(mpmath.log(1 - below)), rel=2e-5, abs=1e-6)
+            assert model.c(t=t).item() == pytest.approx(float(1 - below), rel=1e-4, abs=1e-7)
+
+
+def test_every_family_that_says_so_has_tails() -> None:
+    from pgcompile.vocabulary.families import families
+
+    assert {f.name for f in families().values() if f.tails} == {t[0] for t in TAILS}
+
+
+def test_censored_times_are_scored_by_their_survival() -> None:
+    program = pgc.compile("""
+x : real[3]
+t : positive
+c : boolean
+net f = Linear(1)
+p(t|x) = Weibull(exp(f(x)[0]), 1.5)
+l = c * log p(t|x) + (1 - c) * log survival(p(t|x))
+maximize l using Adam(lr = 1e-2)
+""")
+    assert [check for check in program.verify(runs=100) if not check.passed] == []
+    model = program.Model().double()
+    x, t, c = torch.randn(4, 3).double(), torch.tensor([0.1, 1, 3, 9]).double(), torch.tensor([1.0, 0, 1, 0]).double()
+    scale = model.f(x)[:, 0].exp()
+    expected = c * D.Weibull(scale, 1.5).log_prob(t) - (1 - c) * (t / scale) ** 1.5
+    torch.testing.assert_close(model.l(x=x, t=t, c=c), expected)
+
+
+# --- truncation ---
+
+
+@pytest.mark.parametrize("written", ["truncate(Normal(m, s), -1, 2)", "truncate(q_0(z|x), low = -1, high = 2)"])
+def test_a_normal_between_two_bounds(written: str) -> None:
+    text = "x : real[2]\nz : real\nnet e = Linear(2)\nq_0(z|x) = Normal(m, s) where m = e(x)[0], s = exp(e(x)[1])\n"
+    where = " where m = e(x)[0], s = exp(e(x)[1])" if "Normal" in written else ""
+    program = pgc.compile(f"{text}q(z|x) = {written}{where}\nl = log q(z|x)")
+    model = program.Model().double()
+    x, z = torch.randn(3, 2).double(), torch.tensor([-0.5, 0.1, 1.9]).double()
+    normal = D.Normal(model.e(x)[:, 0], model.e(x)[:, 1].exp())
+    mass = normal.cdf(torch.tensor(2.0).double()) - normal.cdf(torch.tensor(-1.0).double())
+    torch.testing.assert_close(model.l(x=x, z=z), normal.log_prob(z) - mass.log())
+
+
+def test_other_families_are_not_truncated() -> None:
+    found = pgc.check("z : positive\np(z) = truncate(Gamma(1, 1), 0, 1)\nl = log p(z)")
+    assert [(d.code, d.message) for d in found] == [
+        ("PGC311", "truncate takes a Normal, or a factor that is one, and two bounds")
+    ]
