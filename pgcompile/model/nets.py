@@ -1,6 +1,6 @@
 """Nets: pipelines of layers and functions with their sizes, and nets that Python supplies."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pgcompile.diagnostics import NOWHERE, Span
 from pgcompile.model.typed import Typed, TypedMany
@@ -59,6 +59,7 @@ class ExprSegment:
 
 
 Segment = ModuleSegment | FunctionSegment | NetSegment | ExprSegment
+Shapes = tuple[tuple[int, ...], ...]
 
 
 @dataclass
@@ -76,6 +77,21 @@ class Net:
     segments: tuple[Segment, ...] | None = None
     output: Typed | TypedMany | None = None
     first_call: Span = NOWHERE
+    others: dict[Shapes, tuple[Segment, ...]] = field(default_factory=dict)
+    """Its segments for inputs of other shapes that its layers take too, such as more points of a set."""
+
+    def segments_for(self, shapes: Shapes) -> tuple[Segment, ...] | None:
+        """The segments for inputs of some shapes."""
+        return self.others.get(shapes, self.segments)
+
+
+def same_layers(a: tuple[Segment, ...], b: tuple[Segment, ...]) -> bool:
+    """True if two sizings of a net have the same layers, whatever shapes stand between them."""
+    return [_without_shapes(s) for s in a] == [_without_shapes(s) for s in b]
+
+
+def _without_shapes(segment: Segment) -> object:
+    return (segment.attribute, segment.layers) if isinstance(segment, ModuleSegment) else segment
 
 
 @dataclass(frozen=True)

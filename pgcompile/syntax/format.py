@@ -137,6 +137,8 @@ def _format(expr: tree.Expr) -> tuple[str, int]:
             return f"-{_at(operand, _UNARY)}", _UNARY
         case tree.Sum(terms):
             return _sum(terms), _SUM
+        case tree.Product((tree.Name("detach"), *factors)):
+            return f"detach {format_expr(tree.Product(tuple(factors)) if len(factors) > 1 else factors[0])}", _UNARY
         case tree.Product(factors):
             return _product(factors)
         case tree.Quotient(numerator, denominator):

@@ -1,6 +1,6 @@
 """`pgc sample`: draws of a trained model into a file."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,9 @@ def draw(
     mean: bool,
     seed: int,
     given: Path | None = None,
+    part: str | None = None,
     extern: Mapping[str, Any] | None = None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Path:
     """Draw from a trained program.
 
@@ -34,24 +36,34 @@ def draw(
         number: how many draws.
         mean: propagate means instead of drawing.
         seed: of the noise.
-        given: an `.npz` of variables to condition on.
+        given: an `.npz` of variables to condition on; what it holds besides is left out.
+        part: a factor or distribution to draw from, `q(z)` say, in the place of the model.
+        say: told what is left out.
         extern: the program's extern parts.
 
     Raises:
         DataError: the checkpoint, the condition or the output does not fit.
     """
-    if program.generative is None or not hasattr(program.Model, "sample"):
-        raise DataError("the program has no model to draw from")
+    if part is None and (program.generative is None or not hasattr(program.Model, "sample")):
+        raise DataError(
+            "the program has no model to draw from: its factors p are no product that generates each variable once; "
+            f"say what to draw from with --part, such as {_first_label(program)}"
+        )
     check_ending(output)
     model, prepared = checkpoint.trained(program, weights, extern)
     torch.manual_seed(seed)
-    conditions = prepared(_conditions(program, given))
-    sampler = model.sample_mean if mean else model.sample
+    conditions = prepared(_conditions(program, given, part, say))
     with torch.no_grad():
         try:
-            values = sampler(() if conditions else (number,), conditions)
-        except (KeyError, ValueError) as error:
-            raise DataError(str(error).strip("'\"")) from None
+            if part is not None:
+                values = _of_part(program, model, part, conditions, number, mean=mean)
+            else:
+                sampler = model.sample_mean if mean else model.sample
+                values = sampler(() if conditions else (number,), conditions)
+        except KeyError as error:
+            raise DataError(_in_commands(str(error).strip("'\""))) from None
+        except (ValueError, NotImplementedError) as error:
+            raise DataError(_in_commands(str(error) or "this distribution has no mean")) from None
     values = prepared.undo(values)
     if output.suffix.lower() == ".png":
         return _picture(program, values, output)
@@ -68,7 +80,57 @@ def check_ending(output: Path) -> None:
         raise DataError(f"{output.name} is neither .npz (numbers) nor .png (pictures)")
 
 
-def _conditions(program: Program, given: Path | None) -> dict[str, torch.Tensor]:
+def _in_commands(text: str) -> str:
+    """A message of the emitted module, with the option of the command that it asks for."""
+    return text.replace("; give it", ": give it in a file, --given FILE.npz") if text.endswith("; give it") else text
+
+
+def _first_label(program: Program) -> str:
+    factors = program.analysis.model.factors
+    return next((f.label for f in factors if not f.is_data), "a factor")
+
+
+def _of_part(
+    program: Program, model: Any, part: str, conditions: dict[str, torch.Tensor], number: int, *, mean: bool
+) -> dict[str, torch.Tensor]:
+    """Draws of one factor or named distribution, by its label."""
+    if not hasattr(model, "factor"):
+        raise DataError(f"the program has no distribution {part}")
+    make = model.factor(part)
+    targets, parents = _variables_of(part)
+    missing = [name for name in parents if name not in conditions]
+    if missing:
+        raise DataError(f"{part} needs {', '.join(missing)}: give it in a file, --given FILE.npz")
+    distribution = make(*(conditions[name] for name in parents))
+    if mean:
+        found = distribution.mean if parents else distribution.mean.expand(number, *distribution.mean.shape)
+    else:
+        found = distribution.sample(() if parents else (number,))
+    return dict(found) if isinstance(found, Mapping) else {targets[0]: found}
+
+
+def _variables_of(part: str) -> tuple[list[str], list[str]]:
+    """Targets and parents of a label."""
+    head, _, rest = part.replace(" ", "").partition("(")[2].rstrip(")").partition("|")
+    return head.split(","), [name for name in rest.split(",") if name]
+
+
+def _wanted(program: Program, names: list[str], part: str | None) -> list[str]:
+    """The variables of a file that a draw can be conditioned on: those whose parents are there too."""
+    if part is not None:
+        return [name for name in names if name in _variables_of(part)[1]]
+    kept: list[str] = []
+    generative = program.generative
+    assert generative is not None
+    parents = {str(t): {*map(str, atom.parents)} for atom in generative.atoms for t in atom.targets}
+    while fitting := [n for n in names if n not in kept and parents.get(n, set()) <= {*kept}]:
+        kept += fitting
+    return [name for name in names if name in kept]
+
+
+def _conditions(
+    program: Program, given: Path | None, part: str | None, say: Callable[[str], None]
+) -> dict[str, torch.Tensor]:
     if given is None:
         return {}
     try:
@@ -77,10 +139,13 @@ def _conditions(program: Program, given: Path | None) -> dict[str, torch.Tensor]
     except (OSError, ValueError, AttributeError) as error:
         raise DataError(f"{given.name} cannot be read as .npz: {error}") from None
     known = program.analysis.model.spaces
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise DataError(f"{given.name} holds {unknown[0]}, which is no variable of the program: {', '.join(known)}")
-    return load(given, names, program.analysis.model.spaces)
+    wanted = _wanted(program, [name for name in names if name in known], part)
+    if not wanted:
+        raise DataError(f"{given.name} holds {', '.join(names) or 'nothing'}, and no variable to condition on")
+    left = [name for name in names if name not in wanted]
+    if left:
+        say(f"{given.name}: {', '.join(left)} left out, conditioned on {', '.join(wanted)}")
+    return load(given, wanted, program.analysis.model.spaces)
 
 
 def _picture(program: Program, values: dict[str, torch.Tensor], output: Path) -> Path:

@@ -29,6 +29,9 @@ class TypingContext(Protocol):
     def permanent(self) -> "TypingContext":
         """The same, with reports where they are read."""
 
+    def quiet(self) -> "TypingContext":
+        """The same, with reports that nobody reads."""
+
     def text(self, node: tree.Node) -> str:
         """A node as it is written, on one line."""
 

@@ -87,6 +87,10 @@ class Typer:
         """The same, with reports where they are read: what is typed once is not typed again for its faults."""
         return self if self.sink.permanent is self.sink else Typer(self.model, self.sink.permanent)
 
+    def quiet(self) -> "Typer":
+        """The same, with reports that nobody reads."""
+        return Typer(self.model, self.sink.quiet())
+
     def text(self, node: tree.Node) -> str:
         """A node as it is written, on one line."""
         return " ".join(self.sink.source.snippet(node.span).split())

@@ -1,6 +1,6 @@
 """Nets: layers checked and sized by the first call; every further call must agree with it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pgcompile.diagnostics import Span
 from pgcompile.model.nets import (
@@ -12,6 +12,7 @@ from pgcompile.model.nets import (
     Net,
     NetSegment,
     Segment,
+    same_layers,
 )
 from pgcompile.model.typed import Typed, TypedMany
 from pgcompile.syntax import tree
@@ -53,9 +54,24 @@ def apply(typer: TypingContext, call: tree.Call, values: list[Typed]) -> Result:
     if net.input_spaces is None:
         net.input_spaces, net.first_call = spaces, call.span
         net.output = Sizing(typer.permanent(), net, call.span).run(spaces)
-    elif not _agrees(typer, net, net.input_spaces, call, spaces):
-        return None
+    elif [s.shape for s in net.input_spaces] != [s.shape for s in spaces]:
+        other = _in_other_shapes(typer, net, call, spaces)
+        if other is not None or not _agrees(typer, net, net.input_spaces, call, spaces):
+            return _passing(other, values)
     return _passing(net.output, values)
+
+
+def _in_other_shapes(typer: TypingContext, net: Net, call: tree.Call, spaces: tuple[Space, ...]) -> Result:
+    """Type of the output for inputs of other shapes, if the layers of the net take them as they are; else None."""
+    joined_alike = net.inputs is None and _width(net.input_spaces or ()) == _width(spaces) is not None
+    if net.segments is None or joined_alike:
+        return None
+    trial = replace(net, segments=None, output=None, input_spaces=spaces)
+    output = Sizing(typer.quiet(), trial, call.span).run(spaces)
+    if output is None or trial.segments is None or not same_layers(net.segments, trial.segments):
+        return None
+    net.others[tuple(space.shape for space in spaces)] = trial.segments
+    return output
 
 
 def _is_given_its_inputs(typer: TypingContext, net: Net | ExternNetwork, call: tree.Call, count: int) -> bool:

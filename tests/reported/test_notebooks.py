@@ -148,3 +148,42 @@ def test_a_net_in_braces() -> None:
     text = "x : real[2]\nparam m : real[2]\nnet disc = Linear(1)\np(x) = Normal(m, 1)\n"
     braces, bare = (pgc.compile(f"{text}l = {word}[p(x) || data(x)]") for word in ("JS_{disc}", "JS_disc"))
     assert braces.source == bare.source
+
+
+def test_a_net_takes_sets_and_pictures_of_other_sizes() -> None:
+    program = pgc.compile("""
+x : real[1, 8, 8]
+y : real[1, 12, 12]
+s : real[6, 3]
+t : real[3]
+net f = Conv2d(4, 3) >> ReLU >> AdaptiveAvgPool2d(1) >> Flatten >> Linear(2)
+net g = Linear(5) >> ReLU >> Linear(2)
+net h = Linear(3) >> inner
+net inner = Linear(4)
+l = sum((f(x) - f(y))^2)
+m = sum(g(s)) + 2 * sum(g(t)) + sum(h(s)) - sum(h(t)^2)
+""")
+    assert failures(program, 100) == []
+    model = program.Model()
+    x, y, s, t = torch.randn(2, 1, 8, 8), torch.randn(2, 1, 12, 12), torch.randn(2, 6, 3), torch.randn(2, 3)
+    torch.testing.assert_close(model.l(x=x, y=y), (model.f(x) - model.f(y)).square().sum(-1))
+    expected = model.g(s).sum((1, 2)) + 2 * model.g(t).sum(-1)
+    expected = expected + model.inner(model.h(s)).sum((1, 2)) - model.inner(model.h(t)).square().sum(-1)
+    torch.testing.assert_close(model.m(s=s, t=t), expected)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x : real[4]\ny : real[6]\nnet f = Linear(3)\nl = sum(f(x)) + sum(f(y))",
+        "x : real[1,8,8]\ny : real[1,12,12]\nnet f = Conv2d(4, 3) >> Flatten >> Linear(3)\nl = sum(f(x)) + sum(f(y))",
+    ],
+)
+def test_a_net_whose_weights_would_differ_is_refused(text: str) -> None:
+    assert [d.code for d in pgc.check(text)] == ["PGC302"]
+
+
+def test_a_detached_distribution_is_shown_as_it_is_written() -> None:
+    text = "x : real\nz : real\nq(z|x) = Normal(x, 1)\np(x|z) = Normal(z, 1)\nl = E_{detach q(z|x)}[log p(x|z)]"
+    program = pgc.compile(text)
+    assert "l = E_{detach q(z|x)}[log p(x|z)]" in str(program)

@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
 import pgcompile as pgc
+from pgcompile.cli import main
 from pgcompile.training import Settings
 from pgcompile.training.applied import Applied
 from pgcompile.training.fit import fit
@@ -96,3 +98,39 @@ maximize bound
     assert list(found) == ["x"]
     z = model.factor("q(z|x,y)")(rows["x"], rows["y"]).mean
     torch.testing.assert_close(found["x"], model.d(z).sigmoid())
+
+
+def test_factors_are_drawn_by_name(tmp_path: Path) -> None:
+    run = CliRunner()
+    program = tmp_path / "m.pgc"
+    program.write_text(JOINT)
+    rng = np.random.default_rng(0)
+    data = {"x": (rng.random((6, 4)) < 0.7).astype("float32"), "y": rng.integers(0, 3, 6)}
+    np.savez(tmp_path / "d.npz", **data, other=np.zeros(3))
+    fit(pgc.compile(JOINT), data, tmp_path / "run", Settings(epochs=1, seed=0))
+    weights = str(tmp_path / "run" / "model.safetensors")
+    out = tmp_path / "s.npz"
+    base = ["sample", str(program), "--checkpoint", weights, "-o", str(out)]
+    drawn = run.invoke(main, [*base, "--part", "q(z|x,y)", "--given", str(tmp_path / "d.npz")])
+    assert drawn.exit_code == 0, drawn.output
+    assert "other left out, conditioned on x, y" in drawn.output
+    assert np.load(out)["z"].shape == (6, 2)
+    asked = run.invoke(main, [*base, "--part", "q(z|x,y)"])
+    assert asked.exit_code == 1
+    assert "q(z|x,y) needs x, y: give it in a file, --given FILE.npz" in asked.output
+    assert run.invoke(main, [*base, "--part", "p(z)", "-n", "5"]).exit_code == 0
+    assert np.load(out)["z"].shape == (5, 2)
+    wrong = run.invoke(main, [*base, "--part", "q(w)"])
+    assert wrong.exit_code == 1
+    assert "q(w) is not one of p(z), p(x|z), p(y|z), q_x(z|x), q(z|x,y)" in wrong.output
+
+
+def test_a_program_without_a_model_says_how_to_draw(tmp_path: Path) -> None:
+    text = "z : real[2]\nparam m : real[2]\nq(z) = Normal(m, 1)\np(z) = LogDensity(-sum(z^2))\n"
+    text += "l = E_{q(z)}[log p(z) - log q(z)]\nmaximize l"
+    (tmp_path / "m.pgc").write_text(text)
+    fit(pgc.compile(text), None, tmp_path / "run", Settings(epochs=1, seed=0))
+    base = ["sample", str(tmp_path / "m.pgc"), "--checkpoint", str(tmp_path / "run" / "model.safetensors")]
+    refused = CliRunner().invoke(main, [*base, "-o", str(tmp_path / "s.npz")])
+    assert "--part, such as q(z)" in refused.output
+    assert CliRunner().invoke(main, [*base, "-o", str(tmp_path / "s.npz"), "--part", "q(z)"]).exit_code == 0

@@ -38,7 +38,7 @@ def command(program: str, constants: Constants, bound: int, as_json: bool, **cho
     """The mean of every named term of a trained PROGRAM over DATA."""
     trained = applied(program, constants, **chosen)
     found = trained.evaluate(bound, progress=sys.stderr.isatty())
-    if bound:
+    if bound and not as_json:
         click.echo(f"the bound draws from {' '.join(trained.posterior)}", err=True)
     if as_json:
         click.echo(json.dumps(found, indent=1))

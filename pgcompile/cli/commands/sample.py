@@ -23,6 +23,7 @@ from pgcompile.cli.programs import Constants, compiled
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="An .npz of variables to condition on.",
 )
+@click.option("--part", help='Draw from this factor or distribution, "q(z|x)" say, not from the model.')
 @ARRAYS_OR_PICTURE
 @EXTERNS
 def command(
@@ -33,6 +34,7 @@ def command(
     mean: bool,
     seed: int,
     given: Path | None,
+    part: str | None,
     output: Path,
     externs: tuple[str, ...],
 ) -> None:
@@ -42,5 +44,16 @@ def command(
     if given is not None and number is not None:
         raise click.UsageError("-n and --given: there is one draw for each row that is given")
     made = compiled(program, constants)
-    draw(made, weights, output, number=number or 64, mean=mean, seed=seed, given=given, extern=parts(externs))
+    draw(
+        made,
+        weights,
+        output,
+        number=number or 64,
+        mean=mean,
+        seed=seed,
+        given=given,
+        part=part,
+        extern=parts(externs),
+        say=lambda text: click.echo(text, err=True),
+    )
     click.echo(f"wrote {output}", err=True)

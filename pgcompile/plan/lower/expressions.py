@@ -257,10 +257,11 @@ class ExpressionLowering:
         if isinstance(net, ExternNetwork):
             return self._extern(net, args)
         assert isinstance(net, Net)
-        assert net.segments is not None
+        segments = net.segments_for(tuple(value.shape for value in args))
+        assert segments is not None
         inputs = dict(zip(net.inputs or (), args, strict=False))
         value: Value | None = None
-        for segment in net.segments:
+        for segment in segments:
             match segment:
                 case ExprSegment(expr):
                     spaces = dict(zip(net.inputs or (), net.input_spaces or (), strict=False))
