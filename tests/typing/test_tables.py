@@ -18,6 +18,9 @@ from pgcompile.typing.layer_arguments import VALUE_KINDS
 from pgcompile.vocabulary.functions import FUNCTIONS
 from pgcompile.vocabulary.layers import LAYERS
 
+OF_THEIR_OWN = {"weight", "bias", "gradient", "jacobian", "observed", "tail"}
+"""Shapes of functions that are typed by rules of their own."""
+
 ROOM = Path(pgcompile.typing.__file__).parent
 
 
@@ -30,7 +33,7 @@ def test_every_kind_of_factor_has_a_check() -> None:
 
 
 def test_every_function_of_expressions_has_a_shape() -> None:
-    assert {*SHAPES} == {function.shape for function in FUNCTIONS.values()} - {"weight", "bias", "gradient", "jacobian"}
+    assert {*SHAPES} == {function.shape for function in FUNCTIONS.values()} - OF_THEIR_OWN
 
 
 def test_every_argument_of_a_layer_can_be_read() -> None:
