@@ -1,6 +1,7 @@
 """Declarations: names that stand for sizes, spaces, tensors, nets and flows."""
 
 from pgcompile.declare.declaration_pass import DeclarationPass
+from pgcompile.declare.files import numbers_of_file
 from pgcompile.declare.training_lines import read_ramp
 from pgcompile.model.flows import FlowNet
 from pgcompile.model.literals import space
@@ -64,13 +65,15 @@ def _declare_tensors(statement: tree.TensorDeclaration, state: DeclarationPass) 
         if kind == "input" and initial is not None:
             read_ramp(name.id, initial, model, sink)
             initial = None
-        tensor = TensorValue(kind, name.id, found, initial, statement.span)
+        value = numbers_of_file(initial, found, sink)
+        tensor = TensorValue(kind, name.id, found, value, statement.span)
         if kind == "buffer" and initial is None:
             sink.add(
                 "PGC112",
                 statement.span,
                 f"buffer {name.id} has no value, and nothing will give it one",
-                help=f"write `{sink.source.snippet(statement.span)} = ...`, or make it a param",
+                help=f"write `{sink.source.snippet(statement.span)} = ...`, such as `= zeros` and then "
+                f'`model.set("{name.id}", value)` in Python, or `= file("{name.id}.npy")`',
             )
         check_initial(tensor, model.constants, sink)
         model.tensors[name.id] = tensor

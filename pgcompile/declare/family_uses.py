@@ -44,6 +44,8 @@ def read_family_use(call: tree.Call, bindings: tuple[tree.Binding, ...], model: 
     if family is None:
         _report_unknown_family(call, model, sink)
         return None
+    if family.name == "Multinomial" and _count_varies(call, model):
+        family = families()["VaryingMultinomial"]
     names = [p.name for p in family.parameters]
     outputs = expand_outputs(call, names, model)
     if outputs is not None:
@@ -61,6 +63,13 @@ def read_family_use(call: tree.Call, bindings: tuple[tree.Binding, ...], model: 
     found = {n: _identity_as_one(expr, family.parameter(n).rank, bindings, model) for n, expr in found.items()}
     literal = {n: _literal_behind(expr, bindings, model.constants) for n, expr in found.items()}
     return FamilyUse(family, tuple((n, literal[n]) for n in names if n in literal), bindings)
+
+
+def _count_varies(call: tree.Call, model: Model) -> bool:
+    """True if the number of outcomes of a Multinomial is no number of the program: each data point has its own."""
+    count = next((a.value for a in call.args if a.name == "total_count"), None)
+    count = call.args[0].value if count is None and call.args and call.args[0].name is None else count
+    return count is not None and evaluate(count, model.constants) is None and not isinstance(count, tree.ListLiteral)
 
 
 def expand_outputs(call: tree.Call, names: list[str], model: Model) -> tuple[tree.Binding, dict[str, tree.Expr]] | None:

@@ -308,6 +308,7 @@ _ROWS = (
     Operation("category", 1, None, noise=True),
     Operation("von_mises", 2, None, noise=True),
     Operation("multinomial", 1, None, noise=True),
+    Operation("counts", 2, None, noise=True),
     Operation("extern_draw", (0, 1000), None, None, noise=True),
 )
 OPERATIONS: dict[str, Operation] = {row.name: row for row in _ROWS}

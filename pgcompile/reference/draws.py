@@ -16,7 +16,7 @@ import torch
 import torch.distributions as D
 from torch import Tensor
 
-from pgcompile.reference.families import AsymmetricLaplace
+from pgcompile.reference.families import AsymmetricLaplace, Counts
 
 
 @dataclass(frozen=True)
@@ -177,6 +177,9 @@ def _from_value(base: D.Distribution, kinds: str, noise: Sequence[Noise]) -> Dra
         case D.Multinomial(), "draw":
             (logits,) = noise[0].arguments
             return Drawn(first, ((logits.log_softmax(-1), base.logits.log_softmax(-1)),))
+        case Counts(), "draw":
+            logits, count = noise[0].arguments
+            return Drawn(first, ((logits.log_softmax(-1), base.each.logits), (count, base.total_count)))
         case D.Binomial(), "draw":
             count, probs = noise[0].arguments
             return Drawn(first, ((count, base.total_count.expand(count.shape)), (probs, base.probs)))

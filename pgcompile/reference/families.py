@@ -31,6 +31,8 @@ def family_of(name: str, found: dict[str, Any]) -> D.Distribution:
     if name == "ContinuousBernoulli":
         # torch's expansion around 1/2 is good to 1e-8 only at the ends of its default range.
         return D.ContinuousBernoulli(**found, lims=(0.5 - 1e-5, 0.5 + 1e-5), validate_args=False)
+    if name == "VaryingMultinomial":
+        return Counts(**found)
     own = families()[name].distribution
     made: D.Distribution = (getattr(D, name) if own is None else own())(**found, validate_args=False)
     return made
@@ -40,6 +42,43 @@ def is_point(distribution: D.Distribution) -> bool:
     """True if a draw is certain."""
     base = distribution.base_dist if isinstance(distribution, D.Independent) else distribution
     return isinstance(base, _PointMass)
+
+
+class Counts(D.Distribution):
+    """Counts of categories, row by row a Multinomial of torch."""
+
+    arg_constraints: dict[str, Any] = {}  # noqa: RUF012
+
+    def __init__(self, total_count: Tensor, probs: Tensor | None = None, logits: Tensor | None = None) -> None:
+        each = D.Categorical(probs=probs, logits=logits, validate_args=False)
+        shape = torch.broadcast_shapes(total_count.shape, each.batch_shape)
+        self.total_count, self.each = total_count.expand(shape), each.expand(shape)
+        super().__init__(shape, each.logits.shape[-1:], validate_args=False)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> D.Distribution:
+        """The same for more batch dimensions."""
+        return Counts(self.total_count.expand(batch_shape), logits=self.each.expand(batch_shape).logits)
+
+    @property
+    def mean(self) -> Tensor:
+        """n probs."""
+        mean: Tensor = self.total_count[..., None] * self.each.probs
+        return mean
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The number of orders of the outcomes times the probability of each."""
+        orders = torch.lgamma(self.total_count + 1) - torch.lgamma(value + 1).sum(-1)
+        total: Tensor = orders + (value * self.each.logits).sum(-1)
+        return total
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        """Draws, one data point after another."""
+        counts, probs = self.total_count.flatten(), self.each.probs.flatten(0, -2)
+        rows = [
+            D.Multinomial(int(n), probs=p, validate_args=False).sample(sample_shape)
+            for n, p in zip(counts, probs, strict=True)
+        ]
+        return torch.stack(rows, -2).reshape(*sample_shape, *self.batch_shape, *self.event_shape)
 
 
 class _PointMass(D.Normal):

@@ -77,6 +77,16 @@ def draw_multinomial(logits: Tensor, total_count: int) -> Tensor:
     return counts.to(logits.dtype)
 
 
+def draw_counts(logits: Tensor, total_count: Tensor) -> Tensor:
+    """Counts of indices drawn with probability softmax(logits), of a number in each row."""
+    most = torch.arange(int(total_count.max()), device=logits.device)
+    uniform = torch.rand_like(logits.expand(len(most), *logits.shape))
+    index = (logits - torch.log(-torch.log1p(-uniform))).argmax(-1)
+    kept = most.reshape(-1, *(1 for _ in total_count.shape)) < total_count
+    outcomes = torch.nn.functional.one_hot(index, logits.shape[-1])
+    return (outcomes * kept.unsqueeze(-1)).sum(0).to(logits.dtype)
+
+
 def draw_von_mises(loc: Tensor, concentration: Tensor) -> Tensor:
     """Angle drawn by the rejection method of Best and Fisher (1979), the first accepted of 32 proposals.
 

@@ -4,6 +4,8 @@ import torch
 import torch.distributions as D
 from torch import Tensor
 
+from pgcompile.runtime.draws import draw_counts
+
 
 class LocationScale(D.Distribution):
     """A distribution of a location and a scale."""
@@ -181,3 +183,38 @@ class TruncatedNormal(D.Distribution):
         share = self.below + value * (self.above - self.below)
         drawn = self.loc + self.scale * 2**0.5 * torch.erfinv(share)
         return torch.minimum(torch.maximum(drawn, self.low), self.high)
+
+
+class VaryingMultinomial(D.Distribution):
+    """Counts of categories, of a number of outcomes that each data point has for itself."""
+
+    arg_constraints = {}  # noqa: RUF012
+
+    def __init__(self, total_count, probs=None, logits=None, validate_args=None) -> None:
+        given = torch.log(probs) if logits is None else logits
+        shape = torch.broadcast_shapes(total_count.shape, given.shape[:-1])
+        self.total_count = total_count.expand(shape)
+        self.logits = given.log_softmax(-1).expand(*shape, given.shape[-1])
+        super().__init__(shape, given.shape[-1:], validate_args=False)
+
+    def expand(self, batch_shape, _instance=None):
+        """The same for more batch dimensions."""
+        logits = self.logits.expand(*batch_shape, self.logits.shape[-1])
+        return VaryingMultinomial(self.total_count.expand(batch_shape), logits=logits)
+
+    @property
+    def mean(self) -> Tensor:
+        """n probs."""
+        return self.total_count.unsqueeze(-1) * self.logits.exp()
+
+    def sample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+        """Draws."""
+        shape = (*sample_shape, *self.logits.shape)
+        count = self.total_count.expand(shape[:-1])
+        return draw_counts(self.logits.expand(shape), count)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log n! - sum log x! + sum x log probs."""
+        orders = torch.lgamma(value + 1).sum(-1)
+        shares = torch.xlogy(value, self.logits.exp()).sum(-1)
+        return torch.lgamma(self.total_count + 1) - orders + shares

@@ -9,8 +9,8 @@ from pgcompile.syntax.place import span as span_of
 
 # Characters that other languages use, and what this one writes instead.
 _CHARACTERS = {
-    '"': "a text is the equation of `einsum`, nothing else: write names and formulas without quotes",
-    "'": "a text is the equation of `einsum`, nothing else: write names and formulas without quotes",
+    '"': "a text is the equation of `einsum`, or names a `file`: write names and formulas without quotes",
+    "'": "a text is the equation of `einsum`, or names a `file`: write names and formulas without quotes",
     ".": "batch dimensions are never written, as in `real[784]`; functions and layers are named alone",
     ">": "layers are joined by `>>`",
     "<": "this looks like another language",

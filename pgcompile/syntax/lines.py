@@ -297,7 +297,7 @@ def _is_misplaced(tokens: list[Token], index: int) -> bool:
     before = [str(token) for token in tokens[max(index - 2, 0) : index]]
     match tokens[index].type:
         case "STRING":
-            return before != ["einsum", "("]
+            return before not in (["einsum", "("], ["file", "("])
         case "COMPARE":
             return not before or tokens[0].type in ("NET", "FLOW")
         case _:

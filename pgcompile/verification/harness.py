@@ -24,6 +24,7 @@ from pgcompile.objective.terms import OBSERVED, DrawKey
 from pgcompile.reference import Reference
 from pgcompile.reference.draws import Noise
 from pgcompile.reference.spaces import values_in
+from pgcompile.syntax import tree
 from pgcompile.syntax.tree import names_in
 from pgcompile.verification.recording import Call, noise_of, recording
 
@@ -73,6 +74,11 @@ class Harness:
                 assert isinstance(count, Fraction)
                 drawn = torch.randint(0, shape[-1], (int(count), BATCH, *shape[:-1]), generator=generator)
                 self.observed[factor.targets[0]] = F.one_hot(drawn, shape[-1]).sum(0).double()
+            elif isinstance(factor.definition, FamilyUse) and factor.definition.family.name == "VaryingMultinomial":
+                # So have those of a number that the data says: it is the number of the counts.
+                number = dict(factor.definition.parameters)["total_count"]
+                if isinstance(number, tree.Name) and number.id in self.observed:
+                    self.observed[number.id] = self.observed[factor.targets[0]].sum(-1)
         for name in [n for n in self.observed if self.model.spaces[n].optional]:
             index = self.model.spaces[name].kind == "category"
             lacking = torch.rand(self.observed[name].shape, generator=generator) < 0.4

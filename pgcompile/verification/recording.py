@@ -27,6 +27,7 @@ _OWN = {
     "draw_category": "category",
     "draw_binomial": "binomial",
     "draw_multinomial": "multinomial",
+    "draw_counts": "counts",
     "draw_von_mises": "von_mises",
     "draw_from": "",
 }

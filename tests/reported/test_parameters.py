@@ -1,5 +1,9 @@
 """Parameters in constrained spaces, their starts, and the kinds of numbers that methods take."""
 
+import re
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 import torch.distributions as D
@@ -71,3 +75,48 @@ def test_the_divergence_of_certain_booleans() -> None:
     first, second = D.Bernoulli(torch.tensor([0.0, 1.0])), D.Bernoulli(torch.tensor([0.3, 0.6]))
     torch.testing.assert_close(model.k(), D.kl_divergence(first, second).sum())
     assert model.h() == 0
+
+
+# --- numbers from files ---
+
+
+@pytest.mark.parametrize("ending", ["npy", "csv", "txt"])
+def test_a_buffer_takes_its_numbers_from_a_file(tmp_path: Path, ending: str) -> None:
+    numbers = np.array([[1.5, -2.0], [3.0, 4e-7], [0.1, 1 / 3]])
+    path = tmp_path / f"m.{ending}"
+    if ending == "npy":
+        np.save(path, numbers)
+    else:
+        np.savetxt(path, numbers, delimiter="," if ending == "csv" else " ", fmt="%.17g")
+    program = tmp_path / "p.pgc"
+    program.write_text(
+        f'x : real[3, 2]\nbuffer m : real[3, 2] = file("m.{ending}")\np(x) = Normal(m, 1)\nl = log p(x)\n'
+    )
+    model = pgc.compile(program).Model().double()
+    torch.testing.assert_close(model.m, torch.tensor(numbers).float().double())
+    assert "m.npy" not in pgc.compile(program).source.split("class ")[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("../m.npy", None, "no path below the folder"),
+        ("m.pkl", None, "another ending"),
+        ("gone.npy", None, "there is no file"),
+        ("m.npy", np.array([1.0, 2.0]), r"it is \[2\]"),
+        ("m.npy", np.array([1.0, np.nan, 2.0]), "not a number"),
+        ("m.npy", np.array([None, 1, 2], dtype=object), "cannot be read"),
+        ("m.npy", np.zeros(20_000), "20,000 values"),
+        ("m.csv", "a,b,c", "cannot be read"),
+    ],
+)
+def test_a_file_that_gives_no_numbers_is_refused(tmp_path: Path, name: str, content: object, reason: str) -> None:
+    if isinstance(content, np.ndarray):
+        np.save(tmp_path / name, content, allow_pickle=True)
+    elif content is not None:
+        (tmp_path / name).write_text(str(content))
+    program = tmp_path / "p.pgc"
+    program.write_text(f'x : real[3]\nbuffer m : real[3] = file("{name}")\np(x) = Normal(m, 1)\nl = log p(x)\n')
+    found = pgc.check(program)
+    assert [d.code for d in found] == ["PGC315"]
+    assert re.search(reason, found[0].message)

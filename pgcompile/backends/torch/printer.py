@@ -445,6 +445,7 @@ TEMPLATES: dict[str, Template | Printer] = {
     "standard_gamma": _drawn("standard_gamma"),
     "binomial": _drawn("draw_binomial"),
     "multinomial": _drawn("draw_multinomial"),
+    "counts": _drawn("draw_counts"),
     # losses
     "bernoulli_log_prob": _bernoulli("bernoulli_log_prob"),
     "bernoulli_cross_entropy": _bernoulli_cross_entropy,

@@ -155,6 +155,9 @@ def noise_of(
         case "MultinomialDraw":
             count, logits = values
             full = expand_full(build, logits, shape, axes, like)
+            if count.constant is None:
+                numbers = expand_full(build, count, shape[:-1], axes, None)
+                return build.make("counts", (full, numbers), shape=shape, fresh=fresh)
             return build.make("multinomial", (full,), (int(count.constant or 0),), shape=shape, fresh=fresh)
         case "ContinuousBernoulliDraw":
             logits, uniform = values

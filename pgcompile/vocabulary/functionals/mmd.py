@@ -13,7 +13,8 @@ FUNCTIONAL = Functional(
     name="MMD",
     sides=Sides.SAME_VARIABLES,
     example="MMD[q || p; kernel=gaussian, width=[1, 2]]",
-    about="`kernel=imq`; widths are added, by default one, the root of the dimension",
+    about="`kernel=gaussian` is exp(-d^2 / (2 width^2)), `kernel=imq` is width^2 / (width^2 + d^2); "
+    "widths are added, by default one, the root of the dimension",
     in_words="maximum mean discrepancy of samples over the batch, the unbiased U-statistic",
     source="Gretton et al. 2012",
     latex=r"\mathrm{MMD}",
