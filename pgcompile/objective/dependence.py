@@ -9,6 +9,7 @@ from pgcompile.model.variable import Variable, variables
 from pgcompile.objective import terms
 from pgcompile.objective.terms import Draw, Env, Term
 from pgcompile.syntax import tree
+from pgcompile.syntax.mapped import mapped
 from pgcompile.syntax.tree import names_in
 
 Place = tuple[Variable, Env]
@@ -37,8 +38,26 @@ def pointwise_variables(
     expr: tree.Expr, densities: Iterable[tuple[tree.Expr, Distribution]], model: Model
 ) -> tuple[Variable, ...]:
     """The variables of an expression, and of the densities that its derivatives hold."""
-    scored = (v for _, density in densities for v in (*density.targets, *density.parents))
-    return tuple(dict.fromkeys((*variables_in(expr, model), *scored)))
+    scored = [v for at, density in densities for v in ((*density.targets, *density.parents) if _is_scored(at) else ())]
+    scored += [v for at, density in densities if not _is_scored(at) for v in density.parents]
+    return tuple(dict.fromkeys((*variables_in(without_factors(expr), model), *scored)))
+
+
+def _is_scored(at: tree.Expr) -> bool:
+    """True of a density, which is taken at the value of its variable; a quantile is not."""
+    return not (isinstance(at, tree.Call) and at.name == "quantile")
+
+
+def without_factors(expr: tree.Expr) -> tree.Expr:
+    """An expression without the factors in its quantiles, whose variables are not given."""
+
+    def change(node: tree.Expr) -> tree.Expr:
+        if isinstance(node, tree.Call) and node.name == "quantile" and node.given is None and len(node.args) == 2:
+            return change(node.args[1].value)
+        found: tree.Expr = mapped(node, change)
+        return found
+
+    return change(expr)
 
 
 def mentioned(term: Term, model: Model) -> list[Place]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from pgcompile.inference.algebra import drop_barren
 from pgcompile.model.distributions import Distribution
 from pgcompile.objective.densities import is_density, scorable
+from pgcompile.objective.entries import atom_with
 from pgcompile.objective.terms import Env
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.functions import FUNCTIONS
@@ -21,6 +22,11 @@ def is_derivative(node: tree.Node) -> bool:
     return FUNCTIONS[node.name].shape in ("gradient", "jacobian")
 
 
+def is_quantile(node: tree.Node) -> bool:
+    """True if a node is a call of `quantile`, whose first argument is a factor."""
+    return isinstance(node, tree.Call) and node.name == "quantile" and node.given is None and len(node.args) == 2
+
+
 def outside_derivatives(whole: "Objectives", expr: tree.Expr) -> Iterator[tree.Node]:
     """Every node of an expression but the logarithms of densities that are differentiated."""
     pending: list[tuple[tree.Node, bool]] = [(expr, False)]
@@ -30,6 +36,9 @@ def outside_derivatives(whole: "Objectives", expr: tree.Expr) -> Iterator[tree.N
         if inside and isinstance(node, tree.Log) and is_density(whole, node.operand):
             continue
         yield node
+        if is_quantile(node) and isinstance(node, tree.Call):
+            pending += [(argument.value, inside) for argument in node.args[1:]]
+            continue
         pending += [(child, inside) for child in tree.children(node)]
 
 
@@ -42,4 +51,9 @@ def densities_in(whole: "Objectives", expr: tree.Expr, env: Env) -> tuple[tuple[
             if distribution is None or not scorable(whole, distribution, node.operand.span):
                 return None
             found[node.operand] = drop_barren(distribution)
+        elif isinstance(node, tree.Call) and is_quantile(node) and node not in found:
+            atom = atom_with(whole, node, node.args[0].value)
+            if atom is None:
+                return None
+            found[node] = Distribution((atom,))
     return tuple(found.items())

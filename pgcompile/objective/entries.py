@@ -53,15 +53,20 @@ def observed_entries(whole: "Objectives", expr: tree.Call, factor: tree.Call, en
 def tail(whole: "Objectives", expr: tree.Call, env: Env) -> Term | None:
     """The logarithm of a factor's probability of smaller or larger values; None after a report."""
     factor = expr.args[0].value if len(expr.args) == 1 else None
+    atom = atom_with(whole, expr, factor)
+    return None if atom is None else terms.Entries(expr.name, atom, env, f"log {whole.text(expr)}", expr.span)
+
+
+def atom_with(whole: "Objectives", expr: tree.Call, factor: tree.Expr | None) -> FactorInstance | None:
+    """The factor whose tail or quantile is meant, if its family has a formula of that; None after a report."""
     if not isinstance(factor, tree.Call) or not whole.is_distribution(factor.name):
-        hint = f"write `{expr.name}(p(t|x))`"
+        hint = f"write `{expr.name}(p(t|x){', 0.9' if expr.name == 'quantile' else ''})`"
         whole.sink.add("PGC311", expr.span, f"{expr.name} takes a factor", help=hint)
         return None
     atom = _atom(whole, expr, factor)
-    if atom is None:
+    family = None if atom is None else atom.factor.family
+    if atom is None or family is None:
         return None
-    family = atom.factor.family
-    assert family is not None
     if expr.name not in family.tails:
         from pgcompile.vocabulary.families import families
 
@@ -74,7 +79,7 @@ def tail(whole: "Objectives", expr: tree.Call, env: Env) -> Term | None:
             help="use one of these families",
         )
         return None
-    return terms.Entries(expr.name, atom, env, f"log {whole.text(expr)}", expr.span)
+    return atom
 
 
 def _atom(whole: "Objectives", expr: tree.Call, factor: tree.Call) -> FactorInstance | None:

@@ -126,6 +126,8 @@ class Expressions:
             return self._derivative(call, scope)
         if call.name in ("weight", "bias"):
             return layer_tensor(self, call)
+        if call.name == "quantile" and scope.quantile is not None:
+            return scope.quantile(call, self.evaluate(call.args[1].value, scope))
         if call.name == "observed" and isinstance(call.args[0].value, tree.Name) and scope.observed is not None:
             return scope.observed(call.args[0].value.id)
         tensors, literals = parts_of_call(call, self.model.constants)

@@ -22,11 +22,12 @@ from pgcompile.model.variable import variables
 from pgcompile.objective.terms import OBSERVED, Draw, Env, Term, point
 from pgcompile.reference.averages import Averages, Body
 from pgcompile.reference.factors import distribution, parameters_of
+from pgcompile.reference.fields import Field
 from pgcompile.reference.functionals import functional
 from pgcompile.reference.interpreter import Reference
 from pgcompile.reference.pairing import Pairing, draws_by_place
 from pgcompile.reference.readings import Options, Readings, detached
-from pgcompile.reference.scopes import elementwise
+from pgcompile.reference.scopes import Scope, elementwise
 from pgcompile.reference.tails import log_tail
 from pgcompile.syntax import tree
 from pgcompile.syntax.rows import is_total
@@ -247,8 +248,18 @@ class Formulas:
 
     def plain(self, expr: tree.Expr, env: Env) -> Tensor:
         """An expression of variables, nets and params; a vector of one number is that number."""
-        found = self.world.evaluate(expr, self.world.scope(env, {}, (), self._differentiated))
+        found = self.world.evaluate(expr, self._scope(env))
         return found.tensor.squeeze(-1) if found.rank == 1 else found.tensor
+
+    def _scope(self, env: Env) -> Scope:
+        return self.world.scope(env, {}, (), self._differentiated, self._quantile)
+
+    def _quantile(self, call: tree.Call, share: Field, env: Env) -> Field:
+        """The value below which a share of a factor's draws lies."""
+        atom = self.readings.distribution(call.args[0].value).atoms[0]
+        rank = len(self.model.spaces[atom.factor.targets[0]].shape)
+        u = share.tensor[(..., *(None for _ in range(rank - share.rank)))]
+        return Field(self._each(atom, env).icdf(u), rank)
 
     def _differentiated(self, expr: tree.Expr, env: Env) -> Tensor | None:
         """log of a density inside a derivative."""
@@ -269,7 +280,7 @@ class Formulas:
             return False
         if not self._is_plain(inside, env):
             return True
-        return self.world.evaluate(inside, self.world.scope(env, {}, (), self._differentiated)).rank == 0
+        return self.world.evaluate(inside, self._scope(env)).rank == 0
 
 
 def _observed_in(call: tree.Call) -> tuple[tree.Argument, ...] | None:

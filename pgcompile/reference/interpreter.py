@@ -187,6 +187,7 @@ class Reference:
         mapping: Mapping[str, Variable],
         bindings: tuple[tree.Binding, ...],
         log_density: Callable[[tree.Expr, Env], Tensor | None] = lambda expr, env: None,
+        quantile: Callable[[tree.Call, Field, Env], Field] | None = None,
     ) -> Scope:
         """The meanings of the names of a formula of a factor."""
 
@@ -194,13 +195,14 @@ class Reference:
             variable = mapping.get(name) or Variable(name)
             draw = point(data_of((variable,), NOWHERE), self, next(self.points))
             self.placed[draw] = value
-            return self.scope(env.extended((variable,), draw), mapping, bindings, log_density)
+            return self.scope(env.extended((variable,), draw), mapping, bindings, log_density, quantile)
 
         return Scope(
             lambda name: self.variable(mapping.get(name) or Variable(name), env),
             bindings,
             at=at,
             observed=self.is_observed,
+            quantile=None if quantile is None else lambda call, share: quantile(call, share, env),
             log_density=lambda expr: log_density(expr, env),
         )
 

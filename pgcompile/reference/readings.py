@@ -104,6 +104,10 @@ class Readings:
         if inside and isinstance(expr, tree.Log) and self.is_density(expr.operand):
             return
         yield expr
+        if isinstance(expr, tree.Call) and expr.name == "quantile" and expr.given is None:
+            for argument in expr.args[1:]:
+                yield from self._outside_derivatives(argument.value, inside=inside)
+            return
         inside = inside or (isinstance(expr, tree.Call) and expr.name in ("grad", "jacobian") and expr.given is None)
         for child in tree.children(expr):
             yield from self._outside_derivatives(child, inside=inside)

@@ -24,6 +24,9 @@ class Scope:
     observed: "Callable[[str], Field] | None" = None
     """1 for each entry of a variable that the data has, else 0."""
 
+    quantile: "Callable[[tree.Call, Field], Field] | None" = None
+    """The value below which a share of a factor's draws lies."""
+
     log_density: Callable[[tree.Expr], Tensor | None] = lambda expr: None
     """log of a density inside a derivative; None of what is none."""
 

@@ -15,7 +15,7 @@ from pgcompile.typing.function_shapes import OPTIONS, arity_of, shape_of_call
 from pgcompile.typing.scope import Result, Scope
 from pgcompile.vocabulary.families import families
 from pgcompile.vocabulary.functions import FUNCTIONS, Function, result_kind
-from pgcompile.vocabulary.layers import LAYERS
+from pgcompile.vocabulary.layers import LAYERS, show
 from pgcompile.vocabulary.spaces import Space, join
 from pgcompile.vocabulary.synonyms import FUNCTIONS as SYNONYMS
 
@@ -41,6 +41,8 @@ def type_of_call(typer: TypingContext, expr: tree.Call, scope: Scope) -> Result:
         return _observed(typer, expr, scope)
     if function.shape == "tail":
         return _tail(typer, expr, scope)
+    if function.shape == "quantile":
+        return _quantile(typer, expr, scope)
     if function.shape in ("gradient", "jacobian"):
         return type_of_derivative(typer, expr, scope)
     return _function(typer, expr, function, scope)
@@ -137,6 +139,23 @@ def _tail(typer: TypingContext, expr: tree.Call, scope: Scope) -> Typed | None:
     """A factor's probability of smaller or larger values stands in objectives, where factors are scored."""
     hint = f"write `{expr.name}(p(t|x))` of a factor, in an objective"
     return typer.fail("PGC311", expr.span, f"{expr.name} has no meaning in {scope.where}", hint)
+
+
+def _quantile(typer: TypingContext, expr: tree.Call, scope: Scope) -> Typed | None:
+    """Type of `quantile(p(t|x), 0.9)`: a value of t."""
+    factor = expr.args[0].value if len(expr.args) == 2 else None
+    named = isinstance(factor, tree.Call) and isinstance(factor.args[0].value, tree.Name)
+    if not isinstance(factor, tree.Call) or not named or not scope.density(factor):
+        message = f"quantile takes a factor and a share, in an objective: this is {scope.where}"
+        return typer.fail("PGC311", expr.span, message, "write quantile(p(t|x), 0.9)")
+    share = typer.typed(expr.args[1].value, scope)
+    target = factor.args[0].value
+    space = typer.model.spaces.get(target.id) if isinstance(target, tree.Name) else None
+    if share is None or space is None:
+        return None
+    if share.shape not in ((), space.shape):
+        return typer.fail("PGC301", expr.args[1].span, f"the share is {show(share.shape)}", "write one number")
+    return Typed(Space("real", space.shape))
 
 
 def _function(typer: TypingContext, expr: tree.Call, function: Function, scope: Scope) -> Typed | None:

@@ -47,7 +47,7 @@ class Family:
         distribution: makes the class of its objects where neither torch nor the runtime has one; imports torch when
             called. Emitted modules copy the class from its text.
         also_called: other names people use, for proposals.
-        tails: `cdf` and `survival` where `facts` states their logarithms.
+        tails: `cdf`, `survival` and `quantile` where `facts` states them.
         equation: one line for the documentation.
     """
 

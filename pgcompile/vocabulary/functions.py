@@ -37,7 +37,7 @@ class Function:
             (a vector as a diagonal matrix), `outer`, `trace`, `log_det`, `solve`, `eye`; `compare` and `where` (entry
             by entry), `place` (of the largest entry), `norm`, `dot`, `stack`, `reshape`, `einsum`; `gradient` and
             `jacobian` (of a formula with respect to a variable); of a net that is one Linear layer `weight` and `bias`;
-            `observed` (of a variable that data may lack) and `tail` (of a factor).
+            `observed` (of a variable that data may lack) and `tail` and `quantile` (of a factor).
         codomain: kind of the result; None where it follows from the argument's kind.
         differentiable: whether gradients pass.
         domain: kind of space outside of which the value is not a number.
@@ -192,6 +192,7 @@ _FUNCTIONS = (
     Function("observed", "is_observed", "observed", "boolean"),
     Function("cdf", "cdf", "tail", "unit_interval"),
     Function("survival", "survival", "tail", "unit_interval"),
+    Function("quantile", "quantile", "quantile"),
 )
 FUNCTIONS: dict[str, Function] = {function.name: function for function in _FUNCTIONS}
 OF_TERMS = tuple(function.name for function in _FUNCTIONS if function.of_terms)

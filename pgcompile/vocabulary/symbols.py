@@ -12,6 +12,7 @@ from typing import Any
 from sympy import Abs, Expr, Function, Rational, Symbol, cos, digamma, erf, exp, log, loggamma, pi, sqrt, tan
 
 X = Symbol("X")
+LEVEL = Symbol("LEVEL")
 DIM = Symbol("DIM", integer=True, positive=True)
 
 # Noise, each call site a fresh draw in the shape of the value (the argument tells two draws apart).
@@ -81,6 +82,7 @@ class Facts:
         entropy: the differential entropy where it does not follow from the moments.
         log_cdf: log P(x <= X), where it has a formula.
         log_survival: log P(x > X), likewise.
+        quantile: the value below which the share `LEVEL` of the draws lies, likewise.
     """
 
     log_density: Expr
@@ -90,6 +92,7 @@ class Facts:
     entropy: Expr | None = None
     log_cdf: Expr | None = None
     log_survival: Expr | None = None
+    quantile: Expr | None = None
 
 
 Parameters = Mapping[str, Expr]
@@ -102,6 +105,7 @@ def first_two_moments(mean: Expr, variance: Expr) -> dict[str, Moment]:
 
 __all__ = [
     "DIM",
+    "LEVEL",
     "Abs",
     "BernoulliDraw",
     "BesselRatio",

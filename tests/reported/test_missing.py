@@ -104,6 +104,8 @@ def test_the_support_is_kept_where_a_value_is_missing(family: str, space: str, p
         ("cdf(z)", "PGC311"),
         ("log survival(p(z))", "PGC210"),
         ("log cdf(g(t))", "PGC210"),
+        ("quantile(g(t), 0.5)", "PGC210"),
+        ("quantile(t, 0.5)", "PGC311"),
     ],
 )
 def test_what_has_no_entries_or_tails_is_said(formula: str, code: str) -> None:
@@ -296,10 +298,41 @@ def test_tails_are_those_of_the_distribution_function(
             assert model.c(t=t).item() == pytest.approx(float(1 - below), rel=1e-4, abs=1e-7)
 
 
+@pytest.mark.parametrize(("family", "space", "parameters", "cdf", "points"), TAILS[:-1], ids=[t[0] for t in TAILS[:-1]])
+def test_quantiles_are_the_inverse_of_the_distribution_function(
+    family: str, space: str, parameters: str, cdf: object, points: tuple[float, ...]
+) -> None:
+    text = f"t : {space}\nu : unit_interval\np(t) = {family}({parameters})\na = quantile(p(t), u)"
+    model = pgc.compile(text).Model().double()
+    for share in (0.01, 0.3, 0.5, 0.9, 0.999):
+        value = model.a(u=torch.tensor([share], dtype=torch.float64)).item()
+        assert float(cdf(mpmath.mpf(value))) == pytest.approx(share, abs=1e-9)  # type: ignore[operator]
+
+
+def test_quantiles_stand_in_losses() -> None:
+    program = pgc.compile("""
+x : real[3]
+t : real[2]
+net f = Linear(2)
+p(t|x) = Normal(f(x), 2)
+l = sum((t - quantile(p(t|x), 0.9))^2)
+m = E_{p(t|x)}[sum(less(t, quantile(p(t|x), 0.25)))]
+n = sum(quantile(p(t|x), 0.5))
+""")
+    assert [check for check in program.verify(runs=300) if not check.passed] == []
+    model = program.Model().double()
+    x, t = torch.randn(4, 3).double(), torch.randn(4, 2).double()
+    normal = D.Normal(model.f(x), 2.0)
+    torch.testing.assert_close(model.l(x=x, t=t), (t - normal.icdf(torch.tensor(0.9).double())).square().sum(-1))
+    torch.testing.assert_close(model.n(x=x), model.f(x).sum(-1))
+
+
 def test_every_family_that_says_so_has_tails() -> None:
     from pgcompile.vocabulary.families import families
 
-    assert {f.name for f in families().values() if f.tails} == {t[0] for t in TAILS}
+    assert {f.name for f in families().values() if "cdf" in f.tails} == {t[0] for t in TAILS}
+    assert {f.name for f in families().values() if "survival" in f.tails} == {t[0] for t in TAILS}
+    assert {f.name for f in families().values() if "quantile" in f.tails} == {t[0] for t in TAILS} - {"Geometric"}
 
 
 def test_censored_times_are_scored_by_their_survival() -> None:

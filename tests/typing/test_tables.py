@@ -18,7 +18,7 @@ from pgcompile.typing.layer_arguments import VALUE_KINDS
 from pgcompile.vocabulary.functions import FUNCTIONS
 from pgcompile.vocabulary.layers import LAYERS
 
-OF_THEIR_OWN = {"weight", "bias", "gradient", "jacobian", "observed", "tail"}
+OF_THEIR_OWN = {"weight", "bias", "gradient", "jacobian", "observed", "tail", "quantile"}
 """Shapes of functions that are typed by rules of their own."""
 
 ROOM = Path(pgcompile.typing.__file__).parent

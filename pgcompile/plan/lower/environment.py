@@ -31,7 +31,7 @@ from pgcompile.syntax import tree
 from pgcompile.syntax.format import format_expr
 from pgcompile.vocabulary.family import Family
 from pgcompile.vocabulary.spaces import filling
-from pgcompile.vocabulary.symbols import Facts
+from pgcompile.vocabulary.symbols import LEVEL, Facts
 
 NO_DENSITIES: Mapping[tree.Expr, Distribution] = MappingProxyType({})
 
@@ -153,7 +153,10 @@ class FactorLowering:
             found = densities.get(expr)
             return None if found is None else log_of(self, found, env)
 
-        around = Around(at, log_density)
+        def quantile(call: tree.Call, share: Value) -> Value:
+            return self._quantile(densities[call].atoms[0], env, share)
+
+        around = Around(at, log_density, quantile)
         return ExpressionLowering(
             self.builder, self.model, self.tensors, lookup, bindings, around=around, observed=self.is_observed
         )
@@ -242,6 +245,16 @@ class FactorLowering:
         if detached:
             return log_density_of_family(self, atom, env, detached=True)
         return self._handler(atom).log_density(self, atom, env)
+
+    def _quantile(self, atom: FactorInstance, env: Env, share: Value) -> Value:
+        """The value below which a share of a factor's draws lies."""
+        facts, _ = self.facts(atom)
+        if facts.quantile is None:
+            raise InternalError(f"no formula of the quantiles of {atom.label}")
+        with self.builder.section(f"quantile of {atom.label}", origin_of(atom)):
+            formula = FormulaLowering(self.builder, {**self.bindings(atom, env), LEVEL: share}, self.width(atom))
+            value = formula.lower(facts.quantile)
+            return self.builder.raise_rank(self.builder.tensor(value), len(self.shape(atom)))
 
     def score_of_entries(self, leaf: EntriesLeaf) -> Value:
         """The entries of a variable, each scored by itself: those that are observed, or by their factor's tails."""

@@ -34,10 +34,12 @@ class Around:
     Args:
         at: the lowering of the same formulas with another value in the place of a variable.
         log_density: the logarithm of a density that stands in a derivative; None for any other expression.
+        quantile: the value of a call of `quantile`, given its share.
     """
 
     at: "Callable[[str, Value], ExpressionLowering]"
     log_density: Callable[[tree.Expr], Value | None]
+    quantile: Callable[[tree.Call, Value], Value]
 
 
 class ExpressionLowering:
@@ -208,6 +210,10 @@ class ExpressionLowering:
             return self._one_hot(expr.args[0].value)
         if FUNCTIONS[expr.name].shape in ("gradient", "jacobian"):
             return self._derivative(expr)
+        if FUNCTIONS[expr.name].shape == "quantile":
+            if self.around is None:
+                raise InternalError("a quantile stands outside an objective")
+            return self.around.quantile(expr, self._number(expr.args[1].value))
         if FUNCTIONS[expr.name].shape == "observed":
             name = expr.args[0].value
             assert isinstance(name, tree.Name)

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
     from pgcompile.vocabulary.symbols import (
+        LEVEL,
         ClippedPositive,
         Expm1,
         Facts,
+        Log1p,
         StandardExponential,
         X,
         digamma,
@@ -35,6 +37,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         },
         log_cdf=log(-Expm1(-rate * X)),
         log_survival=-rate * X,
+        quantile=-Log1p(-LEVEL) / rate,
     )
 
 
@@ -45,5 +48,5 @@ FAMILY = Family(
     torch_class="Exponential",
     equation="log p(x) = log rate - rate x",
     facts=facts,
-    tails=("cdf", "survival"),
+    tails=("cdf", "survival", "quantile"),
 )

@@ -14,6 +14,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
     from sympy import EulerGamma
 
     from pgcompile.vocabulary.symbols import (
+        LEVEL,
         ClippedPositive,
         Expm1,
         Facts,
@@ -38,6 +39,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         },
         log_cdf=-exp(-(X - loc) / scale),
         log_survival=log(-Expm1(-exp(-(X - loc) / scale))),
+        quantile=loc - scale * log(-log(LEVEL)),
     )
 
 
@@ -48,5 +50,5 @@ FAMILY = Family(
     torch_class="Gumbel",
     equation="log p(x) = -z - exp(-z) - log scale, z = (x - loc) / scale",
     facts=facts,
-    tails=("cdf", "survival"),
+    tails=("cdf", "survival", "quantile"),
 )

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
-    from pgcompile.vocabulary.symbols import Abs, Facts, LogNdtr, StandardNormal, X, erf, log, pi, sqrt
+    from sympy import erfinv
+
+    from pgcompile.vocabulary.symbols import LEVEL, Abs, Facts, LogNdtr, StandardNormal, X, erf, log, pi, sqrt
 
     scale = p["scale"]
     mean = scale * sqrt(2 / pi)
@@ -22,6 +24,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         moments={"x": mean, "(x-c)^2": lambda c: scale**2 * (1 - 2 / pi) + (mean - c) ** 2, "x^2": scale**2},
         log_cdf=log(erf(X / scale / sqrt(2))),
         log_survival=log(2) + LogNdtr(-X / scale),
+        quantile=scale * sqrt(2) * erfinv(LEVEL),
     )
 
 
@@ -32,5 +35,5 @@ FAMILY = Family(
     torch_class="HalfNormal",
     equation="log p(x) = -(x / scale)^2 / 2 - log scale + log(2 / pi) / 2",
     facts=facts,
-    tails=("cdf", "survival"),
+    tails=("cdf", "survival", "quantile"),
 )

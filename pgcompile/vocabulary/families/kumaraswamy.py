@@ -14,6 +14,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
     from sympy import EulerGamma
 
     from pgcompile.vocabulary.symbols import (
+        LEVEL,
         ClippedUnit,
         Expm1,
         Facts,
@@ -41,6 +42,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         entropy=1 - 1 / b + (1 - 1 / a) * harmonic - log(a) - log(b),
         log_cdf=log(-Expm1(b * Log1p(-exp(a * log(X))))),
         log_survival=b * Log1p(-exp(a * log(X))),
+        quantile=exp(log(-Expm1(Log1p(-LEVEL) / b)) / a),
     )
 
 
@@ -51,5 +53,5 @@ FAMILY = Family(
     torch_class="Kumaraswamy",
     equation="log p(x) = log(a b) + (a - 1) log x + (b - 1) log(1 - x^a)",
     facts=facts,
-    tails=("cdf", "survival"),
+    tails=("cdf", "survival", "quantile"),
 )

@@ -13,7 +13,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
     from sympy import Function
 
-    from pgcompile.vocabulary.symbols import Abs, Facts, Log1p, StandardExponential, X, exp, log
+    from pgcompile.vocabulary.symbols import LEVEL, Abs, Facts, Log1p, StandardExponential, X, exp, log
 
     loc, scale = p["loc"], p["scale"]
     minimum, maximum = Function("Minimum"), Function("Maximum")
@@ -34,6 +34,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         },
         log_cdf=below((X - loc) / scale),
         log_survival=below((loc - X) / scale),
+        quantile=loc + scale * (log(minimum(2 * LEVEL, 1)) - log(minimum(2 - 2 * LEVEL, 1))),
     )
 
 
@@ -44,5 +45,5 @@ FAMILY = Family(
     torch_class="Laplace",
     equation="log p(x) = -|x - loc| / scale - log(2 scale)",
     facts=facts,
-    tails=("cdf", "survival"),
+    tails=("cdf", "survival", "quantile"),
 )

@@ -11,7 +11,21 @@ if TYPE_CHECKING:
 
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
-    from pgcompile.vocabulary.symbols import Expm1, Facts, LogNdtr, StandardNormal, X, exp, first_two_moments, log, pi
+    from sympy import erfinv
+
+    from pgcompile.vocabulary.symbols import (
+        LEVEL,
+        Expm1,
+        Facts,
+        LogNdtr,
+        StandardNormal,
+        X,
+        exp,
+        first_two_moments,
+        log,
+        pi,
+        sqrt,
+    )
 
     loc, scale = p["loc"], p["scale"]
     return Facts(
@@ -26,6 +40,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         },
         log_cdf=LogNdtr((log(X) - loc) / scale),
         log_survival=LogNdtr((loc - log(X)) / scale),
+        quantile=exp(loc + scale * sqrt(2) * erfinv(2 * LEVEL - 1)),
     )
 
 
@@ -36,5 +51,5 @@ FAMILY = Family(
     torch_class="LogNormal",
     equation="log p(x) = -((log x - loc) / scale)^2 / 2 - log x - log scale - log(2 pi) / 2",
     facts=facts,
-    tails=("cdf", "survival"),
+    tails=("cdf", "survival", "quantile"),
 )

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
     from pgcompile.vocabulary.symbols import (
+        LEVEL,
         ClippedUnit,
         Facts,
         Log1p,
@@ -33,6 +34,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         entropy=log(scale) + 2,
         log_cdf=-Softplus(-z),
         log_survival=-Softplus(z),
+        quantile=loc + scale * (log(LEVEL) - Log1p(-LEVEL)),
     )
 
 
@@ -42,5 +44,5 @@ FAMILY = Family(
     support="real",
     equation="log p(x) = -z - 2 softplus(-z) - log scale, z = (x - loc) / scale",
     facts=facts,
-    tails=("cdf", "survival"),
+    tails=("cdf", "survival", "quantile"),
 )

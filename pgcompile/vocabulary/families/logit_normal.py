@@ -11,7 +11,21 @@ if TYPE_CHECKING:
 
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
-    from pgcompile.vocabulary.symbols import ClippedUnit, Facts, Log1p, LogNdtr, Sigmoid, StandardNormal, X, log, pi
+    from sympy import erfinv
+
+    from pgcompile.vocabulary.symbols import (
+        LEVEL,
+        ClippedUnit,
+        Facts,
+        Log1p,
+        LogNdtr,
+        Sigmoid,
+        StandardNormal,
+        X,
+        log,
+        pi,
+        sqrt,
+    )
 
     loc, scale = p["loc"], p["scale"]
     logit = log(X) - Log1p(-X)
@@ -21,6 +35,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         mean=None,
         log_cdf=LogNdtr((logit - loc) / scale),
         log_survival=LogNdtr((loc - logit) / scale),
+        quantile=Sigmoid(loc + scale * sqrt(2) * erfinv(2 * LEVEL - 1)),
     )
 
 
@@ -31,5 +46,5 @@ FAMILY = Family(
     centre="median",
     equation="log p(x) = log Normal(logit x) - log x - log(1 - x)",
     facts=facts,
-    tails=("cdf", "survival"),
+    tails=("cdf", "survival", "quantile"),
 )

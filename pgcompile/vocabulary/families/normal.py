@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
-    from sympy import Expr, Integer, binomial, factorial2
+    from sympy import Expr, Integer, binomial, erfinv, factorial2
 
     from pgcompile.vocabulary.symbols import (
+        LEVEL,
         Facts,
         LogNdtr,
         StandardNormal,
@@ -49,6 +50,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         },
         log_cdf=LogNdtr((X - loc) / scale),
         log_survival=LogNdtr((loc - X) / scale),
+        quantile=loc + scale * sqrt(2) * erfinv(2 * LEVEL - 1),
     )
 
 
@@ -60,5 +62,5 @@ FAMILY = Family(
     also_called=("Gaussian", "N"),
     equation="log p(x) = -((x - loc) / scale)^2 / 2 - log scale - log(2 pi) / 2",
     facts=facts,
-    tails=("cdf", "survival"),
+    tails=("cdf", "survival", "quantile"),
 )

@@ -13,7 +13,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
     from sympy import oo
 
-    from pgcompile.vocabulary.symbols import Expm1, Facts, Inside, StandardExponential, X, exp, log
+    from pgcompile.vocabulary.symbols import LEVEL, Expm1, Facts, Inside, Log1p, StandardExponential, X, exp, log
 
     scale, alpha = p["scale"], p["alpha"]
     return Facts(
@@ -28,6 +28,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         entropy=log(scale) - log(alpha) + 1 / alpha + 1,
         log_cdf=log(-Expm1(alpha * (log(scale) - log(X)))) + Inside(X, scale, oo),
         log_survival=alpha * (log(scale) - log(X)) + Inside(X, scale, oo),
+        quantile=scale * exp(-Log1p(-LEVEL) / alpha),
     )
 
 
@@ -38,5 +39,5 @@ FAMILY = Family(
     torch_class="Pareto",
     equation="log p(x) = log alpha + alpha log scale - (alpha + 1) log x, x >= scale",
     facts=facts,
-    tails=("cdf", "survival"),
+    tails=("cdf", "survival", "quantile"),
 )

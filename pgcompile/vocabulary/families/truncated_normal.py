@@ -13,7 +13,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
     from sympy import Function, erfinv
 
-    from pgcompile.vocabulary.symbols import Facts, Inside, StandardUniform, X, erf, exp, log, pi, sqrt
+    from pgcompile.vocabulary.symbols import LEVEL, Facts, Inside, StandardUniform, X, erf, exp, log, pi, sqrt
 
     loc, scale, low, high = p["loc"], p["scale"], p["low"], p["high"]
     minimum, maximum = Function("Minimum"), Function("Maximum")
@@ -29,6 +29,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         mean=loc + scale * slopes / mass,
         log_cdf=log(erf(z / sqrt(2)) - below) - log(2 * mass) + Inside(X, low, high),
         log_survival=log(above - erf(z / sqrt(2))) - log(2 * mass) + Inside(X, low, high),
+        quantile=loc + scale * sqrt(2) * erfinv(below + LEVEL * (above - below)),
     )
 
 
@@ -43,5 +44,5 @@ FAMILY = Family(
     support="real",
     equation="log p(x) = log Normal(x) - log(Phi(high) - Phi(low)), low <= x <= high",
     facts=facts,
-    tails=("cdf", "survival"),
+    tails=("cdf", "survival", "quantile"),
 )

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
-    from pgcompile.vocabulary.symbols import Facts, Inside, StandardUniform, X, exp, log
+    from pgcompile.vocabulary.symbols import LEVEL, Facts, Inside, StandardUniform, X, exp, log
 
     low, high = p["low"], p["high"]
     return Facts(
@@ -30,6 +30,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         entropy=log(high - low),
         log_cdf=Inside(X, low, high) + log(X - low) - log(high - low),
         log_survival=Inside(X, low, high) + log(high - X) - log(high - low),
+        quantile=low + (high - low) * LEVEL,
     )
 
 
@@ -40,5 +41,5 @@ FAMILY = Family(
     torch_class="Uniform",
     equation="log p(x) = -log(high - low) where low <= x <= high, else -inf",
     facts=facts,
-    tails=("cdf", "survival"),
+    tails=("cdf", "survival", "quantile"),
 )

@@ -14,9 +14,11 @@ def facts(p: Mapping[str, Any]) -> "Facts":
     from sympy import EulerGamma
 
     from pgcompile.vocabulary.symbols import (
+        LEVEL,
         ClippedPositive,
         Expm1,
         Facts,
+        Log1p,
         StandardExponential,
         X,
         exp,
@@ -37,6 +39,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         entropy=EulerGamma * (1 - 1 / k) + log(scale) - log(k) + 1,
         log_cdf=log(-Expm1(-exp(k * ratio))),
         log_survival=-exp(k * ratio),
+        quantile=scale * exp(log(-Log1p(-LEVEL)) / k),
     )
 
 
@@ -47,5 +50,5 @@ FAMILY = Family(
     torch_class="Weibull",
     equation="log p(x) = log(k / scale) + (k - 1) log(x / scale) - (x / scale)^k",
     facts=facts,
-    tails=("cdf", "survival"),
+    tails=("cdf", "survival", "quantile"),
 )
