@@ -323,7 +323,9 @@ n = sum(quantile(p(t|x), 0.5))
     model = program.Model().double()
     x, t = torch.randn(4, 3).double(), torch.randn(4, 2).double()
     normal = D.Normal(model.f(x), 2.0)
-    torch.testing.assert_close(model.l(x=x, t=t), (t - normal.icdf(torch.tensor(0.9).double())).square().sum(-1))
+    torch.testing.assert_close(
+        model.l(x=x, t=t), (t - normal.icdf(torch.tensor(0.9, dtype=torch.float64))).square().sum(-1)
+    )
     torch.testing.assert_close(model.n(x=x), model.f(x).sum(-1))
 
 
