@@ -77,7 +77,7 @@ Segment = ModuleSegment | FunctionSegment | NetSegment | ExprSegment
 class Net:
     """A net: declared once, its sizes settled by its first call.
 
-    `segments` and `output` are None until the net is called.
+    `segments` and `output` are None until the net is called; it is `copied` where couplings make its layers anew.
     """
 
     name: str
@@ -88,6 +88,7 @@ class Net:
     segments: tuple[Segment, ...] | None = None
     output: Typed | TypedMany | None = None
     first_call: Span = NOWHERE
+    copied: bool = False
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ def size_pipeline(
                 "PGC105",
                 stage.span,
                 f"{name} is {what}, and layers stand here",
-                help=f"write {word}" if word is not None else "write its layers",
+                help=f"write {word}" if word else "use a layer" if name in FUNCTIONS else "write its layers",
             )
             return None
         filled: dict[str, Value] | None = None
