@@ -68,7 +68,7 @@ def _comparable(q: Family, p: Family) -> bool:
 
 def _facts(family: Family, prefix: str, used: list[str]) -> Facts:
     """A family's facts over named symbols; the moments that are looked up are noted."""
-    names = [p.name for p in family.parameters if p.name not in family.one_of[:-1]]
+    names = [p.name for p in family.needed]
     shared = {"total_count": Symbol("n", real=True), "temperature": Symbol("t", real=True)}
     values = {name: shared.get(name, Symbol(f"{prefix}_{name}", real=True)) for name in names}
     facts = family.facts(values)

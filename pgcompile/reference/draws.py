@@ -17,6 +17,7 @@ import torch.distributions as D
 from torch import Tensor
 
 from pgcompile.reference.families import AsymmetricLaplace
+from pgcompile.reference.own_families import ZeroInflated
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,9 @@ def draw_from_noise(base: D.Distribution, noise: Sequence[Noise]) -> Drawn:
         LookupError: no draw of this family from noise of these kinds is known.
     """
     kinds = " ".join(n.kind for n in noise)
+    if isinstance(base, ZeroInflated) and kinds.startswith("draw draw"):
+        kept = draw_from_noise(base.base, noise[1:])
+        return Drawn((1 - noise[0].value) * kept.value, ((noise[0].arguments[0], base.gate), *kept.compared))
     known = _from_value if kinds == "draw" else _from_gamma if "gamma" in kinds else _from_normal_or_uniform
     drawn = known(base, kinds, noise)
     if drawn is None:

@@ -8,6 +8,13 @@ import torch
 import torch.distributions as D
 from torch import Tensor
 
+from pgcompile.reference.own_families import (
+    DiscretizedLogistic,
+    GeneralizedPareto,
+    ordered_logistic,
+    zero_inflated_negative_binomial,
+    zero_inflated_poisson,
+)
 from pgcompile.vocabulary.families import families
 
 
@@ -186,6 +193,11 @@ class _TruncatedNormal(D.Distribution):
 
 _TRANSFORMED: dict[str, Callable[..., D.Distribution]] = {
     "AsymmetricLaplace": AsymmetricLaplace,
+    "DiscretizedLogistic": DiscretizedLogistic,
+    "GeneralizedPareto": GeneralizedPareto,
+    "OrderedLogistic": ordered_logistic,
+    "ZeroInflatedNegativeBinomial": zero_inflated_negative_binomial,
+    "ZeroInflatedPoisson": zero_inflated_poisson,
     "Logistic": _logistic,
     "LogitNormal": _logit_normal,
     "TruncatedNormal": _TruncatedNormal,

@@ -153,3 +153,90 @@ def jacobian(function, at: Tensor, size: int) -> Tensor:
     """Derivatives of `size` numbers for each data point: [..., size, n], a row for each."""
     rows = [gradient(lambda v, i=i: function(v)[..., i], at) for i in range(size)]
     return torch.stack(rows, -2)
+
+
+def zero_inflated(x: Tensor, log_prob: Tensor, gate: Tensor) -> Tensor:
+    """log of a count's probability, made zero with the probability of a gate; `log_prob` is that without it."""
+    nearby = log_prob.clamp_min(-50)
+    near = torch.log(nearby.exp() - gate * torch.expm1(nearby))
+    # Far out exp(log_prob) is no number next to a gate, and a gate of 0 has no logarithm.
+    tiny = torch.finfo(gate.dtype).tiny
+    log_gate = torch.where(gate < tiny, -torch.inf, gate.clamp_min(tiny).log())
+    far = torch.logaddexp(log_gate, log_prob.clamp_max(-50))
+    at_zero = torch.where(log_prob > -50, near, far)
+    counted = torch.log1p(-torch.where(x == 0, 0.0, gate)) + log_prob
+    return torch.where(x == 0, at_zero, counted)
+
+
+def zero_inflated_by_logits(x: Tensor, log_prob: Tensor, logits: Tensor) -> Tensor:
+    """`zero_inflated` with the logits of the gate."""
+    rest = F.logsigmoid(-logits) + log_prob
+    return torch.where(x == 0, torch.logaddexp(F.logsigmoid(logits), rest), rest)
+
+
+def log_sigmoid_difference(low: Tensor, high: Tensor, gap: Tensor) -> Tensor:
+    """log(sigmoid(high) - sigmoid(low)), where gap = high - low is known to its last digit; nan where it is below 0."""
+    least = torch.finfo(gap.dtype).tiny
+    share = torch.log(-torch.expm1(-gap.clamp_min(least)))
+    both = F.logsigmoid(high) + F.logsigmoid(-low) + share
+    return torch.where(gap < 0, torch.nan, both)
+
+
+def ordered_log_probs(predictor: Tensor, cutpoints: Tensor) -> Tensor:
+    """log-probabilities of ordered categories: predictor [..., 1], cutpoints [..., K - 1] -> [..., K]."""
+    ends = cutpoints - predictor
+    low, high = ends[..., :-1], ends[..., 1:]
+    gap = (cutpoints.diff() + torch.zeros_like(predictor)).expand(low.shape)
+    inside = log_sigmoid_difference(low, high, gap)
+    first, last = F.logsigmoid(ends[..., :1]), F.logsigmoid(-ends[..., -1:])
+    return torch.cat((first, inside, last), -1)
+
+
+def expm1_ratio(x: Tensor) -> Tensor:
+    """(exp(x) - 1) / x, by its series near 0."""
+    near = x.abs() < 1e-2
+    far = torch.where(near, 1.0, x)
+    tail = 1 / 24 + x * (1 / 120 + x * (1 / 720 + x / 5040))
+    series = 1 + x * (1 / 2 + x * (1 / 6 + x * tail))
+    return torch.where(near, series, torch.expm1(far) / far)
+
+
+def log1p_series(x: Tensor) -> Tensor:
+    """log(1 + x) / x for |x| < 0.01."""
+    tail = 1 / 5 - x * (1 / 6 - x * (1 / 7 - x / 8))
+    return 1 - x * (1 / 2 - x * (1 / 3 - x * (1 / 4 - x * tail)))
+
+
+def log_generalized_pareto(away: Tensor, shape: Tensor, log_scale: Tensor) -> Tensor:
+    """-(1 / k + 1) log(1 + k z) - log scale at shape k and z = away / scale, by its limit at k = 0.
+
+    It is -inf where z < 0 or 1 + k z <= 0.
+    """
+    bent = shape * away
+    # Where k z is large its logarithm is a difference of logarithms: the quotient may be infinite.
+    large = (away > 0) & (bent > 0) & (bent.abs().log() > log_scale)
+    z = away * exp_minus(torch.where(large, 0.0, log_scale))
+    inside = large | ((away >= 0) & (1 + shape * z > 0))
+    bend = torch.where(inside & ~large, shape * z, 0.0)
+    near = bend.abs() < 1e-2
+    straight = z * log1p_series(torch.where(near, bend, 0.0))
+    middle = torch.log1p(torch.where(near, 0.0, bend))
+    log_bend = torch.where(large, bent, 1.0).log() - log_scale
+    curve = torch.where(large, log_bend + F.softplus(-log_bend), middle)
+    curve = curve / torch.where(near & ~large, 1.0, shape)
+    density = -(1 + shape) * torch.where(near & ~large, straight, curve)
+    return torch.where(inside, density - log_scale, -torch.inf)
+
+
+def logit_of(uniform: Tensor) -> Tensor:
+    """The logit of uniform noise, which is kept off 0 and 1."""
+    kind = torch.finfo(uniform.dtype)
+    u = uniform.clamp(kind.tiny, 1 - kind.eps)
+    return u.log() - torch.log1p(-u)
+
+
+def log_binned_logistic(z: Tensor, reach: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """log of the mass of a logistic variable within `reach` of z; the least and the largest z have the tails."""
+    inside = log_sigmoid_difference(z - reach, z + reach, 2 * reach)
+    above = torch.where(z > high - reach, F.logsigmoid(reach - z), inside)
+    return torch.where(z < low + reach, F.logsigmoid(z + reach), above)

@@ -19,6 +19,7 @@ class Parameter:
         rank: its event dimensions beyond the elementwise ones (1 a vector, 2 a matrix).
         shared: one number for the whole variable (a temperature, the count of a multinomial).
         literal: must be a number known at compile time.
+        fewer: of a family of indices, how many entries it has less than there are categories.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Parameter:
     rank: int = 0
     shared: bool = False
     literal: bool = False
+    fewer: int = 0
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Family:
         name: as in `torch.distributions`.
         parameters: in torch's positional order.
         one_of: names of which exactly one must be given.
+        also_one_of: other names of which exactly one must be given.
         support: kind of space of the values.
         facts: from the symbols of the parameters given to the formulas; imports sympy when called.
         event_rank: 0 for elementwise families, 1 for distributions over vectors.
@@ -55,6 +58,7 @@ class Family:
     support: str
     facts: "Callable[[Mapping[str, Any]], Facts]"
     one_of: tuple[str, ...] = ()
+    also_one_of: tuple[str, ...] = ()
     event_rank: int = 0
     pathwise: bool = True
     index_valued: bool = False
@@ -63,6 +67,17 @@ class Family:
     distribution: "Callable[[], type] | None" = None
     also_called: tuple[str, ...] = ()
     equation: str = ""
+
+    @property
+    def alternatives(self) -> tuple[tuple[str, ...], ...]:
+        """Groups of parameters of which exactly one is given."""
+        return tuple(group for group in (self.one_of, self.also_one_of) if group)
+
+    @property
+    def needed(self) -> tuple[Parameter, ...]:
+        """The parameters without those that have an alternative after them."""
+        replaced = {name for group in self.alternatives for name in group[:-1]}
+        return tuple(p for p in self.parameters if p.name not in replaced)
 
     def parameter(self, name: str) -> Parameter:
         """The parameter of that name; KeyError if there is none."""

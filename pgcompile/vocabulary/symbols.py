@@ -33,6 +33,7 @@ LogSumExp = Function("LogSumExp")
 LogSoftmax = Function("LogSoftmax")
 Pick = Function("Pick")  # Pick(v, k): entry k of the vector v
 OneHot = Function("OneHot")  # of an index, DIM wide
+OrderedLogProbs = Function("OrderedLogProbs")  # of a predictor and cutpoints, one less than DIM
 
 # Matrices in the last two dimensions.
 Cholesky = Function("Cholesky")
@@ -60,6 +61,14 @@ ClippedPositive = Function("ClippedPositive")
 Point = Function("Point")  # Point(x, v): the log-density of a point mass, 0 where x = v, else -inf
 Floor = Function("Floor")
 Round = Function("Round")
+
+
+def runtime(name: str) -> Any:
+    """An elementwise function of the runtime library, by its name; its arguments broadcast."""
+    return Function(f"{RUNTIME}{name}")
+
+
+RUNTIME = "runtime:"
 
 # An expression, or a function of the free symbols of its spelling to one.
 Moment = Any
@@ -97,6 +106,7 @@ def first_two_moments(mean: Expr, variance: Expr) -> dict[str, Moment]:
 
 __all__ = [
     "DIM",
+    "RUNTIME",
     "Abs",
     "BernoulliDraw",
     "BesselRatio",
@@ -124,6 +134,7 @@ __all__ = [
     "Moment",
     "MultinomialDraw",
     "OneHot",
+    "OrderedLogProbs",
     "Parameters",
     "Pick",
     "Point",
@@ -152,6 +163,7 @@ __all__ = [
     "log",
     "loggamma",
     "pi",
+    "runtime",
     "sqrt",
     "tan",
 ]

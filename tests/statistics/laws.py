@@ -62,6 +62,17 @@ class Inverted:
         return 1 - (1 - x**self.a) ** self.b
 
 
+@dataclass(frozen=True)
+class Inflated:
+    """A count that is zero with the probability of a gate more."""
+
+    base: Any
+    gate: float
+
+    def pmf(self, x: np.ndarray) -> np.ndarray:
+        return self.gate * (x == 0) + (1 - self.gate) * self.base.pmf(x)
+
+
 def one(family: str, space: str, frozen: Any, support: tuple[float, float], *, discrete: bool = False) -> Law:
     return Law(family, space, ((itself, frozen),), discrete, support)
 
@@ -82,6 +93,9 @@ LAWS = [
     one("AsymmetricLaplace(0.5, 2, 1.7)", "real", st.laplace_asymmetric(1.7, 0.5, 2), (-150, 60)),
     one("Logistic(0.5, 2)", "real", st.logistic(0.5, 2), (-80, 80)),
     one("TruncatedNormal(0.5, 2, -1, 3)", "real", st.truncnorm(-0.75, 1.25, 0.5, 2), (-1, 3)),
+    one("GeneralizedPareto(0.5, 2, 0.3)", "real", st.genpareto(0.3, 0.5, 2), (0.5, np.inf)),
+    one("GeneralizedPareto(0.5, 2, 0)", "real", st.expon(0.5, 2), (0.5, np.inf)),
+    one("GeneralizedPareto(0.5, 2, -0.4)", "real", st.genpareto(-0.4, 0.5, 2), (0.5, 5.5)),
     one("Weibull(2, 1.5)", "positive", st.weibull_min(1.5, scale=2), (0, np.inf)),
     one("Weibull(2, 0.8)", "positive", st.weibull_min(0.8, scale=2), (0, np.inf)),
     one("Pareto(2, 3)", "positive", st.pareto(3, scale=2), (2, np.inf)),
@@ -103,6 +117,28 @@ LAWS = [
     one("Geometric(0.3)", "nonnegative_integer", st.geom(0.3, loc=-1), (0, 200), discrete=True),
     one("Binomial(7, 0.3)", "nonnegative_integer", st.binom(7, 0.3), (0, 7), discrete=True),
     one("NegativeBinomial(2.5, 0.4)", "nonnegative_integer", st.nbinom(2.5, 0.6), (0, 200), discrete=True),
+    one("ZeroInflatedPoisson(3.5, 0.3)", "nonnegative_integer", Inflated(st.poisson(3.5), 0.3), (0, 60), discrete=True),
+    one(
+        "ZeroInflatedNegativeBinomial(2.5, logits = 0.4, gate_logits = -1)",
+        "nonnegative_integer",
+        Inflated(st.nbinom(2.5, 1 / (1 + np.exp(0.4))), 1 / (1 + np.e)),
+        (0, 400),
+        discrete=True,
+    ),
+    one(
+        "OrderedLogistic(0.7, cutpoints = [-1, 0.5])",
+        "category[3]",
+        st.rv_discrete(values=(range(3), np.diff(st.logistic(0.7).cdf([-np.inf, -1, 0.5, np.inf])))),
+        (0, 2),
+        discrete=True,
+    ),
+    one(
+        "DiscretizedLogistic(4.2, 1.5, levels = 8, low = 0, high = 7)",
+        "real",
+        st.rv_discrete(values=(range(8), np.diff(st.logistic(4.2, 1.5).cdf([-np.inf, *np.arange(0.5, 7), np.inf])))),
+        (0, 7),
+        discrete=True,
+    ),
     one(
         "Categorical(logits = [1, 0.5, -0.5])",
         "category[3]",

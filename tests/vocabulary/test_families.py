@@ -250,6 +250,11 @@ def test_every_family_is_listed() -> None:
     elsewhere = {"Uniform", "MultivariateNormal", "Delta", "FactorizedBernoulli"}
     elsewhere |= {
         "AsymmetricLaplace",
+        "DiscretizedLogistic",
+        "GeneralizedPareto",
+        "OrderedLogistic",
+        "ZeroInflatedNegativeBinomial",
+        "ZeroInflatedPoisson",
         "Logistic",
         "LogitNormal",
         "TruncatedNormal",

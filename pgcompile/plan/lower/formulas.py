@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 import sympy
 from sympy import Add, Expr, Integer, Mul, Pow, Rational, Symbol
@@ -15,9 +15,10 @@ from pgcompile.plan.double import factor_of, solved
 from pgcompile.plan.expansion import spread_lead
 from pgcompile.plan.lower.sums import chain, product
 from pgcompile.plan.meaning import meaning
+from pgcompile.plan.ops import broadcast
 from pgcompile.plan.values import Value
 from pgcompile.vocabulary.functions import FUNCTIONS
-from pgcompile.vocabulary.symbols import DIM
+from pgcompile.vocabulary.symbols import DIM, RUNTIME
 
 _UNARY = {
     **{f.symbol.rpartition(".")[2] or f.name: f.op for f in FUNCTIONS.values() if f.shape == "elementwise"},
@@ -266,6 +267,10 @@ class FormulaLowering:
             return self.noise(name, expr.args, self)
         args = [self._lower(arg) for arg in expr.args]
         first = args[0]
+        if name.startswith(RUNTIME):
+            lined = build.align_all([build.tensor(arg) for arg in args])
+            shape = reduce(broadcast, (value.shape for value in lined))
+            return build.make("special", tuple(lined), (name.removeprefix(RUNTIME),), shape=shape)
         if name in _LINEAR and any(args[place].constant == 0.0 for place in _LINEAR[name]):
             return build.constant(0.0)  # a number is each entry's, and has no dimensions to multiply over
         match name:
@@ -281,6 +286,12 @@ class FormulaLowering:
                 return _log_softmax(build, first)
             case "Pick":
                 return pick(build, first, args[1])
+            case "OrderedLogProbs":
+                assert self.dim is not None
+                column = build.make("unsqueeze", (build.tensor(first),), (1,))
+                lined = build.align_all([column, args[1]])
+                shape = (*broadcast(lined[0].shape, lined[1].shape)[:-1], self.dim)
+                return build.make("special", tuple(lined), ("ordered_log_probs",), shape=shape)
             case "OneHot":
                 assert self.dim is not None
                 return build.make("one_hot", (first,), (self.dim,), shape=(*first.shape, self.dim))

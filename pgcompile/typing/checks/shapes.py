@@ -27,7 +27,7 @@ def check_shape(context: FamilyContext, parameter: Parameter, expr: tree.Expr, v
         Whether it fits.
     """
     wanted = _expected(context.family, parameter, value, space)
-    if _fits(parameter, value, wanted):
+    if _fits(parameter, value, wanted, whole=context.family.index_valued):
         return True
     subject = context.factor.subject
     blamed = _tensor_in(context, expr, value.shape)
@@ -51,18 +51,22 @@ def _expected(family: Family, parameter: Parameter, value: Typed, space: Space) 
     if parameter.shared:
         return ()
     if family.index_valued and parameter.rank == 1:
-        return (*space.shape, space.categories or (value.shape[-1] if value.shape else 0))
+        categories = space.categories - parameter.fewer if space.categories else None
+        return (*space.shape, categories or (value.shape[-1] if value.shape else 0))
     if parameter.rank == 2:
         return (*space.shape, space.shape[-1])
     return space.shape
 
 
-def _fits(parameter: Parameter, value: Typed, wanted: tuple[int, ...]) -> bool:
-    """Test a shape: the wanted one, a scalar for all entries, or numbers for each of several events alike."""
+def _fits(parameter: Parameter, value: Typed, wanted: tuple[int, ...], *, whole: bool) -> bool:
+    """Test a shape: the wanted one, a scalar for all entries, or numbers for each of several events alike.
+
+    What an index is drawn with has the shape of the index itself: `whole`.
+    """
     if value.shape == wanted:
         return True
     filled = value.literal is not None and parameter.rank == 1 and parameter.constraint in ("real", "positive")
-    if not value.shape and (parameter.rank == 0 or filled):
+    if not value.shape and ((parameter.rank == 0 and not whole) or filled):
         return True
     return bool(parameter.rank) and value.literal is not None and value.shape == wanted[-parameter.rank :]
 

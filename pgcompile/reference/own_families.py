@@ -1,0 +1,170 @@
+"""Families that torch has not, for the reference: each from its definition, in double precision."""
+
+from typing import Any
+
+import torch
+import torch.distributions as D
+from torch import Tensor
+
+
+class ZeroInflated(D.Distribution):
+    """With the probability of the gate zero, else a count."""
+
+    arg_constraints: dict[str, Any] = {}  # noqa: RUF012
+
+    def __init__(self, base: D.Distribution, gate: Tensor) -> None:
+        shape = torch.broadcast_shapes(base.batch_shape, gate.shape)
+        self.base, self.gate = base.expand(shape), gate.expand(shape)
+        super().__init__(shape, validate_args=False)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> D.Distribution:
+        """The same for more batch dimensions."""
+        return ZeroInflated(self.base.expand(batch_shape), self.gate.expand(batch_shape))
+
+    @property
+    def mean(self) -> Tensor:
+        """That of the mixture."""
+        mean: Tensor = (1 - self.gate) * self.base.mean
+        return mean
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """That of the mixture of a point mass and a count."""
+        at_zero = torch.where(value == 0, self.gate.log(), -torch.inf)
+        parts = torch.broadcast_tensors(at_zero, torch.log1p(-self.gate) + self.base.log_prob(value))
+        return torch.logaddexp(*parts)
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        """A count, or zero by chance."""
+        drawn: Tensor = self.base.sample(sample_shape)
+        return torch.where(torch.rand_like(drawn) < self.gate, 0.0, drawn)
+
+
+def zero_inflated_poisson(
+    rate: Tensor, gate: Tensor | None = None, gate_logits: Tensor | None = None
+) -> D.Distribution:
+    """A Poisson count with more zeros."""
+    return ZeroInflated(D.Poisson(rate, validate_args=False), _probability(gate, gate_logits))
+
+
+def zero_inflated_negative_binomial(
+    total_count: Tensor, gate: Tensor | None = None, gate_logits: Tensor | None = None, **odds: Tensor
+) -> D.Distribution:
+    """A negative binomial count with more zeros."""
+    base = D.NegativeBinomial(total_count, **odds, validate_args=False)
+    return ZeroInflated(base, _probability(gate, gate_logits))
+
+
+def _probability(gate: Tensor | None, logits: Tensor | None) -> Tensor:
+    if gate is not None:
+        return gate
+    assert logits is not None
+    return torch.sigmoid(logits)
+
+
+def ordered_logistic(predictor: Tensor, cutpoints: Tensor) -> D.Distribution:
+    """The mass of a logistic variable between its thresholds."""
+    shape = torch.broadcast_shapes(predictor.shape, cutpoints.shape[:-1])
+    below = torch.sigmoid(cutpoints - predictor.unsqueeze(-1)).expand(*shape, -1)
+    above = torch.sigmoid(predictor.unsqueeze(-1) - cutpoints).expand(*shape, -1)
+    # The difference of the smaller tails keeps its digits.
+    left = below[..., 1:] - below[..., :-1]
+    right = above[..., :-1] - above[..., 1:]
+    inside = torch.where(below[..., :-1] < 0.5, left, right)
+    return D.Categorical(probs=torch.cat((below[..., :1], inside, above[..., -1:]), -1), validate_args=False)
+
+
+class GeneralizedPareto(D.Distribution):
+    """What exceeds a threshold."""
+
+    arg_constraints: dict[str, Any] = {}  # noqa: RUF012
+    has_rsample = True
+
+    def __init__(self, loc: Tensor, scale: Tensor, concentration: Tensor) -> None:
+        self.loc, self.scale, self.shape = torch.broadcast_tensors(loc, scale, concentration)
+        super().__init__(self.loc.shape, validate_args=False)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> D.Distribution:
+        """The same for more batch dimensions."""
+        return GeneralizedPareto(*(v.expand(batch_shape) for v in (self.loc, self.scale, self.shape)))
+
+    def _split(self) -> tuple[Tensor, Tensor]:
+        """True where the tail is exponential for double precision, and a shape that is not zero."""
+        flat = self.shape.abs() < 1e-9
+        return flat, torch.where(flat, 1.0, self.shape)
+
+    @property
+    def mean(self) -> Tensor:
+        """Infinite for heavy tails."""
+        mean: Tensor = torch.where(self.shape < 1, self.loc + self.scale / (1 - self.shape), torch.inf)
+        return mean
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """By the logarithm of one and the shape times the distance; where the shape is nearly zero, to first order."""
+        flat, shape = self._split()
+        z = (value - self.loc) / self.scale
+        inside = (z >= 0) & (1 + self.shape * z > 0)
+        z = torch.where(inside, z, 0.0)
+        curved = -(1 / shape + 1) * torch.log1p(shape * z)
+        straight = -z - self.shape * (z - z**2 / 2)
+        return torch.where(inside, torch.where(flat, straight, curved) - self.scale.log(), -torch.inf)
+
+    def icdf(self, value: Tensor) -> Tensor:
+        """By powers of the share above."""
+        flat, shape = self._split()
+        noise = -torch.log1p(-value)
+        curved = torch.expm1(shape * noise) / shape
+        found: Tensor = self.loc + self.scale * torch.where(flat, noise + self.shape * noise**2 / 2, curved)
+        return found
+
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
+        """By the inverse distribution function."""
+        return self.icdf(torch.rand((*sample_shape, *self.batch_shape), dtype=torch.float64))
+
+
+class DiscretizedLogistic(D.Distribution):
+    """A logistic variable rounded to levels."""
+
+    arg_constraints: dict[str, Any] = {}  # noqa: RUF012
+
+    def __init__(self, loc: Tensor, scale: Tensor, levels: int, low: Tensor, high: Tensor) -> None:
+        self.loc, self.scale, self.low, self.high = torch.broadcast_tensors(loc, scale, low, high)
+        self.levels = levels
+        self.step = (self.high - self.low) / (levels - 1)
+        super().__init__(self.loc.shape, validate_args=False)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> D.Distribution:
+        """The same for more batch dimensions."""
+        loc, scale, low, high = (v.expand(batch_shape) for v in (self.loc, self.scale, self.low, self.high))
+        return DiscretizedLogistic(loc, scale, self.levels, low, high)
+
+    @property
+    def mean(self) -> Tensor:
+        """The sum of the levels by their masses."""
+        values = torch.stack([self.low + k * self.step for k in range(self.levels)])
+        total: Tensor = (values * self.log_prob(values).exp()).sum(0)
+        return total
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """By the distribution function, or by what is above, whichever is smaller."""
+        left = (value - self.step / 2 - self.loc) / self.scale
+        right = (value + self.step / 2 - self.loc) / self.scale
+        least, most = value < self.low + self.step / 2, value > self.high - self.step / 2
+        mass = torch.sigmoid(right) - torch.sigmoid(left)
+        above = torch.sigmoid(-left) - torch.sigmoid(-right)
+        mass = torch.where(left + right > 0, above, mass)
+        inside = mass.clamp_min(1e-300).log()
+        tail = torch.nn.functional.logsigmoid
+        return torch.where(least, tail(right), torch.where(most, tail(-left), inside))
+
+    def icdf(self, value: Tensor) -> Tensor:
+        """That of a logistic variable, rounded."""
+        kind = torch.finfo(value.dtype)
+        u = value.clamp(kind.tiny, 1 - kind.eps)
+        drawn = (self.loc + self.scale * (u.log() - torch.log1p(-u))).clamp(self.low, self.high)
+        found: Tensor = self.low + torch.round((drawn - self.low) / self.step) * self.step
+        return found
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        """By the inverse distribution function."""
+        with torch.no_grad():
+            return self.icdf(torch.rand((*sample_shape, *self.batch_shape), dtype=torch.float64))
