@@ -106,6 +106,9 @@ def _from_normal_or_uniform(base: D.Distribution, kinds: str, noise: Sequence[No
             return Drawn(torch.exp(base.loc + base.scale * first))
         case D.HalfNormal(), "normal":
             return Drawn(base.scale * first.abs())
+        case D.LowRankMultivariateNormal(), "normal normal":
+            inner = (base._unbroadcasted_cov_factor @ noise[1].value.unsqueeze(-1)).squeeze(-1)
+            return Drawn(base.loc + inner + base._unbroadcasted_cov_diag.sqrt() * first)
         case D.MultivariateNormal(), "normal":
             return Drawn(base.loc + (base.scale_tril @ first.unsqueeze(-1)).squeeze(-1))
         case D.Normal(), "normal":

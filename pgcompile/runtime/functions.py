@@ -240,3 +240,34 @@ def log_binned_logistic(z: Tensor, reach: Tensor, low: Tensor, high: Tensor) -> 
     inside = log_sigmoid_difference(z - reach, z + reach, 2 * reach)
     above = torch.where(z > high - reach, F.logsigmoid(reach - z), inside)
     return torch.where(z < low + reach, F.logsigmoid(z + reach), above)
+
+
+def low_rank_parts(factor: Tensor, diagonal: Tensor) -> tuple:
+    """A = D^-1/2 W and the Cholesky factor of I + A' A, in double precision."""
+    scaled = factor.double() / diagonal.double().sqrt().unsqueeze(-1)
+    inner = scaled.mT @ scaled
+    one = torch.ones_like(inner[..., 0])
+    return scaled, torch.linalg.cholesky(inner + torch.diag_embed(one))
+
+
+def low_rank_log_det(factor: Tensor, diagonal: Tensor) -> Tensor:
+    """log det(W W' + D) of W [..., n, r] and a diagonal D [..., n]."""
+    _, tril = low_rank_parts(factor, diagonal)
+    logs = tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    return (2 * logs + diagonal.double().log().sum(-1)).to(diagonal.dtype)
+
+
+def low_rank_log_prob(away: Tensor, factor: Tensor, diagonal: Tensor) -> Tensor:
+    """log density of a Normal with the covariance W W' + D, at x - loc [..., n].
+
+    y' (I + A A')^-1 y is the least |y - A c|^2 + |c|^2, a sum in which nothing cancels.
+    """
+    scaled, tril = low_rank_parts(factor, diagonal)
+    y = (away.double() / diagonal.double().sqrt()).unsqueeze(-1)
+    seen = torch.linalg.solve_triangular(tril, scaled.mT @ y, upper=False)
+    c = torch.linalg.solve_triangular(tril.mT, seen, upper=True)
+    square = (y - scaled @ c).square().sum((-2, -1)) + c.square().sum((-2, -1))
+    logs = 2 * tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    logs = logs + diagonal.double().log().sum(-1)
+    constant = away.shape[-1] * math.log(2 * math.pi)
+    return (-0.5 * (square + logs + constant)).to(away.dtype)

@@ -19,6 +19,7 @@ class Parameter:
         rank: its event dimensions beyond the elementwise ones (1 a vector, 2 a matrix).
         shared: one number for the whole variable (a temperature, the count of a multinomial).
         literal: must be a number known at compile time.
+        wide: of a matrix, whether it has any number of columns.
         fewer: of a family of indices, how many entries it has less than there are categories.
     """
 
@@ -29,6 +30,7 @@ class Parameter:
     shared: bool = False
     literal: bool = False
     fewer: int = 0
+    wide: bool = False
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ DIM = Symbol("DIM", integer=True, positive=True)
 
 # Noise, each call site a fresh draw in the shape of the value (the argument tells two draws apart).
 StandardNormal = Function("StandardNormal")
+StandardNormalFor = Function("StandardNormalFor")  # of a matrix: a number for each of its columns
 StandardUniform = Function("StandardUniform")
 StandardExponential = Function("StandardExponential")
 StandardGamma = Function("StandardGamma")  # of a concentration; differentiable by implicit reparameterisation
@@ -42,6 +43,9 @@ Whiten = Function("Whiten")  # Whiten(L, v): L^-1 v
 WhitenMatrix = Function("WhitenMatrix")  # WhitenMatrix(L, M): L^-1 M
 MatVec = Function("MatVec")
 Diagonal = Function("Diagonal")
+DiagonalMatrix = Function("DiagonalMatrix")  # of a vector
+LowRankLogProb = Function("LowRankLogProb")  # of x - loc, W and d: of a Normal with covariance W W' + diag d
+LowRankLogDet = Function("LowRankLogDet")  # of W and d: log det(W W' + diag d)
 RowSquares = Function("RowSquares")  # of a matrix: the sums of the squares of its rows
 TotalMatrix = Function("TotalMatrix")  # sum over the last two dimensions
 
@@ -120,6 +124,7 @@ __all__ = [
     "ContinuousBernoulliMean",
     "ContinuousBernoulliVariance",
     "Diagonal",
+    "DiagonalMatrix",
     "Expm1",
     "Expr",
     "Facts",
@@ -130,6 +135,8 @@ __all__ = [
     "LogExpm1Ratio",
     "LogSoftmax",
     "LogSumExp",
+    "LowRankLogDet",
+    "LowRankLogProb",
     "MatVec",
     "Moment",
     "MultinomialDraw",
@@ -147,6 +154,7 @@ __all__ = [
     "StandardExponential",
     "StandardGamma",
     "StandardNormal",
+    "StandardNormalFor",
     "StandardUniform",
     "Symbol",
     "Total",

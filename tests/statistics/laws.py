@@ -177,4 +177,12 @@ LAWS = [
             (lambda x: x @ SLANT, st.norm(3, np.sqrt(SLANT @ COVARIANCE @ SLANT))),
         ),
     ),
+    Law(
+        "LowRankMultivariateNormal([1, -1], [[1], [0.5]], [0.5, 2])",
+        "real[2]",
+        (
+            (lambda x: x[:, 0], st.norm(1, np.sqrt(1.5))),
+            (lambda x: x @ SLANT, st.norm(3, np.sqrt(0 + 0.5 + 4 * 2))),
+        ),
+    ),
 ]

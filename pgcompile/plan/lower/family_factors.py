@@ -63,7 +63,7 @@ def table_shape(use: FamilyUse, parameter: Parameter, shape: tuple[int, ...], wi
     if use.family.index_valued and parameter.rank == 1:
         return (*shape, own[-1] if own else width or 1)
     if parameter.rank == 2:
-        return (*shape, shape[-1])
+        return (*shape, own[-1] if parameter.wide else shape[-1])
     return shape
 
 
@@ -125,6 +125,9 @@ def from_noise(
         kinds = {"StandardNormal": "randn", "StandardUniform": "rand", "StandardExponential": "exponential"}
         if head in kinds:
             return standard_noise(build, kinds[head], shape, wanted, list(bindings.values()), fresh)
+        if head == "StandardNormalFor":
+            columns = (*shape[:-1], formula.lower(args[0]).shape[-1])
+            return standard_noise(build, "randn", columns, wanted, list(bindings.values()), fresh)
         # A second argument of a gamma only tells two draws apart.
         taken = args[:1] if head == "StandardGamma" else args
         values = [formula.lower(arg) for arg in taken]

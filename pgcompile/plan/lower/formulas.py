@@ -300,12 +300,18 @@ class FormulaLowering:
                 return factor_of(build, op, first)
             case "Diagonal":
                 return build.make("diagonal", (first,), shape=first.shape[:-1])
+            case "DiagonalMatrix":
+                return build.make("diag_matrix", (first,))
+            case "LowRankLogProb":
+                return build.make("special", tuple(args), ("low_rank_log_prob",), shape=first.shape[:-1])
+            case "LowRankLogDet":
+                return build.make("special", tuple(args), ("low_rank_log_det",), shape=args[1].shape[:-1])
             case "Whiten":
                 return solved(build, "solve_vector", first, args[1])
             case "WhitenMatrix":
                 return solved(build, "solve_matrix", first, args[1])
             case "MatVec":
-                return build.make("matrix_vector", tuple(args), shape=args[1].shape)
+                return build.make("matrix_vector", tuple(args), shape=(*args[1].shape[:-1], first.shape[-2]))
             case "Inside":
                 return self._inside(args)
             case "Point":
