@@ -17,7 +17,7 @@ import torch.distributions as D
 from torch import Tensor
 
 from pgcompile.reference.families import AsymmetricLaplace
-from pgcompile.reference.own_families import ZeroInflated
+from pgcompile.reference.own_families import VonMisesFisher, ZeroInflated
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ def _from_value(base: D.Distribution, kinds: str, noise: Sequence[Noise]) -> Dra
             return Drawn(first, ((noise[0].arguments[0], base.probs),))
         case D.Poisson(), "draw":
             return Drawn(first, ((noise[0].arguments[0], base.rate),))
-        case D.VonMises(), "draw":
+        case D.VonMises() | VonMisesFisher(), "draw":
             loc, concentration = noise[0].arguments
             return Drawn(first, ((loc, base.loc), (concentration, base.concentration)))
         case _:

@@ -11,6 +11,7 @@ from torch import Tensor
 from pgcompile.reference.own_families import (
     DiscretizedLogistic,
     GeneralizedPareto,
+    VonMisesFisher,
     ordered_logistic,
     zero_inflated_negative_binomial,
     zero_inflated_poisson,
@@ -196,6 +197,7 @@ _TRANSFORMED: dict[str, Callable[..., D.Distribution]] = {
     "DiscretizedLogistic": DiscretizedLogistic,
     "GeneralizedPareto": GeneralizedPareto,
     "OrderedLogistic": ordered_logistic,
+    "VonMisesFisher": VonMisesFisher,
     "ZeroInflatedNegativeBinomial": zero_inflated_negative_binomial,
     "ZeroInflatedPoisson": zero_inflated_poisson,
     "Logistic": _logistic,

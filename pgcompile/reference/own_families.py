@@ -1,5 +1,6 @@
 """Families that torch has not, for the reference: each from its definition, in double precision."""
 
+import math
 from typing import Any
 
 import torch
@@ -168,3 +169,56 @@ class DiscretizedLogistic(D.Distribution):
         """By the inverse distribution function."""
         with torch.no_grad():
             return self.icdf(torch.rand((*sample_shape, *self.batch_shape), dtype=torch.float64))
+
+
+class VonMisesFisher(D.Distribution):
+    """A unit vector around a direction, its constant by quadrature over the angle between both."""
+
+    arg_constraints: dict[str, Any] = {}  # noqa: RUF012
+
+    def __init__(self, loc: Tensor, concentration: Tensor) -> None:
+        shape = torch.broadcast_shapes(loc.shape[:-1], concentration.shape)
+        self.loc = loc.expand(*shape, loc.shape[-1])
+        self.concentration = concentration.expand(shape)
+        super().__init__(shape, loc.shape[-1:], validate_args=False)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> D.Distribution:
+        """The same for more batch dimensions."""
+        loc = self.loc.expand(*batch_shape, self.loc.shape[-1])
+        return VonMisesFisher(loc, self.concentration.expand(batch_shape))
+
+    def _angles(self) -> tuple[Tensor, Tensor]:
+        """Cosines of angles, and the logarithm of the mass of each without its constant."""
+        count, size = 4000, self.loc.shape[-1]
+        angles = (torch.arange(count, dtype=torch.float64) + 0.5) * torch.pi / count
+        weights = (size - 2) * angles.sin().log() + math.log(math.pi / count)
+        return angles.cos(), self.concentration.unsqueeze(-1) * angles.cos() + weights
+
+    @property
+    def mean(self) -> Tensor:
+        """The direction at the mean of the cosine."""
+        cosines, masses = self._angles()
+        length = (masses.softmax(-1) * cosines).sum(-1, keepdim=True)
+        found: Tensor = length * self.loc / self.loc.norm(dim=-1, keepdim=True)
+        return found
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The exponential family over its integral: of the angles, and of the sphere around."""
+        rest = self.loc.shape[-1] - 1
+        around = math.log(2) + rest / 2 * math.log(math.pi) - math.lgamma(rest / 2)
+        constant = self._angles()[1].logsumexp(-1) + around
+        along = (value * self.loc).sum(-1) / self.loc.norm(dim=-1)
+        density: Tensor = self.concentration * along - constant
+        return density
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        """An angle from the table, and a direction around."""
+        with torch.no_grad():
+            cosines, masses = self._angles()
+            place = D.Categorical(logits=masses).sample(sample_shape)
+            cosine = cosines[place].unsqueeze(-1)
+            mean = self.loc / self.loc.norm(dim=-1, keepdim=True)
+            noise = torch.randn(*sample_shape, *mean.shape, dtype=torch.float64)
+            aside = noise - (noise * mean).sum(-1, keepdim=True) * mean
+            found: Tensor = cosine * mean + (1 - cosine**2).sqrt() * aside / aside.norm(dim=-1, keepdim=True)
+            return found

@@ -271,3 +271,52 @@ def low_rank_log_prob(away: Tensor, factor: Tensor, diagonal: Tensor) -> Tensor:
     logs = logs + diagonal.double().log().sum(-1)
     constant = away.shape[-1] * math.log(2 * math.pi)
     return (-0.5 * (square + logs + constant)).to(away.dtype)
+
+
+def log_bessel_of_large_order(x: Tensor, order: float) -> Tensor:
+    """log(x^-v I_v(x)) - x for an order v of 24 or more, to 1e-9 (Debye's expansion, DLMF 10.41)."""
+    s = torch.hypot(x, torch.full_like(x, order))
+    p = order / s
+    q = p.square()
+    u1 = 0.125 - 0.20833333333333334 * q
+    u2 = 0.0703125 + q * (-0.4010416666666667 + q * 0.3342013888888889)
+    tail = 1.8464626736111112 - q * 1.0258125964506173
+    u3 = 0.0732421875 + q * (-0.8912109375 + q * tail)
+    tail = 8.78912353515625 + q * (-11.207002616222994 + q * 4.669584423426247)
+    u4 = 0.112152099609375 + q * (-2.3640869140625 + q * tail)
+    tail = -91.81824154324002 + q * (84.63621767460073 - q * 28.212072558200244)
+    tail = -7.368794359479632 + q * (42.53499874538846 + q * tail)
+    u5 = 0.22710800170898438 + q * tail
+    t = p / order
+    series = t * (u1 + t * (u2 + t * (u3 + t * (u4 + t * u5))))
+    far = order**2 / (s + x) - order * torch.log(order + s)
+    return far - 0.5 * torch.log(2 * math.pi * s) + torch.log1p(series)
+
+
+def log_bessel_and_ratio(x: Tensor, dim: int) -> tuple:
+    """log(x^-v I_v(x)) - x and I_(v+1)(x) / I_v(x) for v = dim / 2 - 1, x >= 0.
+
+    From a large order downwards, which adds positive numbers only.
+    """
+    order = dim / 2 - 1
+    steps = max(0, math.ceil(24 - order))
+    top = order + steps
+    value = log_bessel_of_large_order(x, top)
+    ratio = x * torch.exp(log_bessel_of_large_order(x, top + 1) - value)
+    for step in range(steps):
+        below = 2 * (top - step) + x * ratio
+        value, ratio = value + torch.log(below), x / below
+    return value, ratio
+
+
+def log_sphere_constant(concentration: Tensor, dim: int) -> Tensor:
+    """log of the integral of exp(k (x_1 - 1)) over the unit sphere in `dim` dimensions."""
+    value, _ = log_bessel_and_ratio(concentration.double(), dim)
+    constant = 0.5 * dim * math.log(2 * math.pi)
+    return (value + constant).to(concentration.dtype)
+
+
+def sphere_mean(concentration: Tensor, dim: int) -> Tensor:
+    """Length of the mean of a von Mises-Fisher variable in `dim` dimensions."""
+    _, ratio = log_bessel_and_ratio(concentration.double(), dim)
+    return ratio.to(concentration.dtype)

@@ -18,6 +18,7 @@ class Parameter:
         default: literal used where the program gives none; None makes it required.
         rank: its event dimensions beyond the elementwise ones (1 a vector, 2 a matrix).
         shared: one number for the whole variable (a temperature, the count of a multinomial).
+        per_event: one number for each vector or matrix of the family.
         literal: must be a number known at compile time.
         wide: of a matrix, whether it has any number of columns.
         fewer: of a family of indices, how many entries it has less than there are categories.
@@ -31,6 +32,7 @@ class Parameter:
     literal: bool = False
     fewer: int = 0
     wide: bool = False
+    per_event: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Family:
         support: kind of space of the values.
         facts: from the symbols of the parameters given to the formulas; imports sympy when called.
         event_rank: 0 for elementwise families, 1 for distributions over vectors.
+        least: the least length of a vector.
         pathwise: whether a draw is a differentiable function of the parameters.
         index_valued: whether the value is an index into its parameters' last dimension.
         torch_class: class of `torch.distributions`, or None where the emitted module brings its own.
@@ -62,6 +65,7 @@ class Family:
     one_of: tuple[str, ...] = ()
     also_one_of: tuple[str, ...] = ()
     event_rank: int = 0
+    least: int = 1
     pathwise: bool = True
     index_valued: bool = False
     torch_class: str | None = None

@@ -26,6 +26,7 @@ PoissonDraw = Function("PoissonDraw")
 CategoryDraw = Function("CategoryDraw")  # of logits: an index
 MultinomialDraw = Function("MultinomialDraw")  # of a count and logits
 VonMisesDraw = Function("VonMisesDraw")
+VonMisesFisherDraw = Function("VonMisesFisherDraw")  # of a direction and a concentration
 ContinuousBernoulliDraw = Function("ContinuousBernoulliDraw")
 
 # Over the last dimension.
@@ -59,6 +60,8 @@ BesselRatio = Function("BesselRatio")  # I1(k) / I0(k)
 LogExpm1Ratio = Function("LogExpm1Ratio")  # log((e^l - 1) / l)
 ContinuousBernoulliMean = Function("ContinuousBernoulliMean")
 ContinuousBernoulliVariance = Function("ContinuousBernoulliVariance")
+LogSphereConstant = Function("LogSphereConstant")  # log of the integral of exp(k (x_1 - 1)) over the sphere
+SphereMean = Function("SphereMean")  # the length of the mean of a von Mises-Fisher variable
 Inside = Function("Inside")  # Inside(x, low, high): 0 where low <= x <= high, else -inf
 ClippedUnit = Function("ClippedUnit")  # kept off 0 and 1, where rounding would put a draw
 ClippedPositive = Function("ClippedPositive")
@@ -134,6 +137,7 @@ __all__ = [
     "LogBesselI0",
     "LogExpm1Ratio",
     "LogSoftmax",
+    "LogSphereConstant",
     "LogSumExp",
     "LowRankLogDet",
     "LowRankLogProb",
@@ -151,6 +155,7 @@ __all__ = [
     "RowSquares",
     "Sigmoid",
     "Softplus",
+    "SphereMean",
     "StandardExponential",
     "StandardGamma",
     "StandardNormal",
@@ -160,6 +165,7 @@ __all__ = [
     "Total",
     "TotalMatrix",
     "VonMisesDraw",
+    "VonMisesFisherDraw",
     "Whiten",
     "WhitenMatrix",
     "X",

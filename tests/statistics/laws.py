@@ -52,6 +52,17 @@ class Tilted:
 
 
 @dataclass(frozen=True)
+class Tilted3:
+    """The distribution function of the cosine of a direction in three dimensions."""
+
+    concentration: float
+
+    def cdf(self, x: np.ndarray) -> np.ndarray:
+        k = self.concentration
+        return (np.exp(k * x) - np.exp(-k)) / (np.exp(k) - np.exp(-k))
+
+
+@dataclass(frozen=True)
 class Inverted:
     """Kumaraswamy's distribution function, 1 - (1 - x^a)^b."""
 
@@ -184,5 +195,11 @@ LAWS = [
             (lambda x: x[:, 0], st.norm(1, np.sqrt(1.5))),
             (lambda x: x @ SLANT, st.norm(3, np.sqrt(0 + 0.5 + 4 * 2))),
         ),
+    ),
+    # In three dimensions the cosine has an exponential density.
+    Law(
+        "VonMisesFisher([0, 0, 2], 3)",
+        "real[3]",
+        ((lambda x: x[:, 2], Tilted3(3.0)), (lambda x: np.arctan2(x[:, 1], x[:, 0]), st.uniform(-np.pi, 2 * np.pi))),
     ),
 ]

@@ -158,6 +158,13 @@ def noise_of(
             count, logits = values
             full = expand_full(build, logits, shape, axes, like)
             return build.make("multinomial", (full,), (int(count.constant or 0),), shape=shape, fresh=fresh)
+        case "VonMisesFisherDraw":
+            loc, concentration = values
+            given = (
+                expand_full(build, loc, shape, axes, like),
+                expand_full(build, concentration, shape[:-1], axes, None),
+            )
+            return build.make("von_mises_fisher", given, shape=shape, fresh=fresh)
         case "ContinuousBernoulliDraw":
             logits, uniform = values
             logits, uniform = build.align(build.tensor(logits), uniform)

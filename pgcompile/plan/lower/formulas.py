@@ -302,6 +302,10 @@ class FormulaLowering:
                 return build.make("diagonal", (first,), shape=first.shape[:-1])
             case "DiagonalMatrix":
                 return build.make("diag_matrix", (first,))
+            case "LogSphereConstant" | "SphereMean":
+                assert self.dim is not None
+                function = "log_sphere_constant" if name == "LogSphereConstant" else "sphere_mean"
+                return build.make("special", (build.tensor(first),), (function, self.dim), shape=first.shape)
             case "LowRankLogProb":
                 return build.make("special", tuple(args), ("low_rank_log_prob",), shape=first.shape[:-1])
             case "LowRankLogDet":

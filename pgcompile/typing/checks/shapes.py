@@ -50,6 +50,8 @@ def _expected(family: Family, parameter: Parameter, value: Typed, space: Space) 
     """The shape that a parameter has for a variable of this space."""
     if parameter.shared:
         return ()
+    if parameter.per_event:
+        return space.shape[: len(space.shape) - family.event_rank]
     if family.index_valued and parameter.rank == 1:
         categories = space.categories - parameter.fewer if space.categories else None
         return (*space.shape, categories or (value.shape[-1] if value.shape else 0))

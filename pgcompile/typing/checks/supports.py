@@ -41,6 +41,15 @@ def check_support(context: FamilyContext, space: Space) -> bool:
             help=f"declare `{subject} : {support}[3]`",
         )
         return False
+    if family.event_rank and space.shape[-1] < family.least:
+        context.sink.add(
+            "PGC304",
+            context.factor.span,
+            f"{family.name} is a distribution over {family.least} numbers or more, and {subject} is `{space}`",
+            related=[(context.declared_at, f"{subject} is declared here")],
+            help=f"declare `{subject} : {support}[{family.least}]`",
+        )
+        return False
     if space.kind == "category" and not contains("nonnegative_integer", support):
         # An index is a number, and no value of a continuous scale.
         _report_misfit(context, space)
