@@ -72,6 +72,13 @@ def _declare_tensors(statement: tree.TensorDeclaration, state: DeclarationPass) 
                 f"buffer {name.id} has no value, and nothing will give it one",
                 help=f"write `{sink.source.snippet(statement.span)} = ...`, or make it a param",
             )
+        if kind == "param" and found.kind == "corr_cholesky":
+            sink.add(
+                "PGC112",
+                statement.span,
+                f"param {name.id} cannot be learned in `{found}`: no free numbers lead there",
+                help=f"make it a variable: `p({name.id}) = LKJCholesky({found.shape[-1]}, 1)`",
+            )
         check_initial(tensor, model.constants, sink)
         model.tensors[name.id] = tensor
 

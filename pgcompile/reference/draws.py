@@ -91,6 +91,8 @@ def draw_from_noise(base: D.Distribution, noise: Sequence[Noise]) -> Drawn:
     if isinstance(base, ZeroInflated) and kinds.startswith("draw draw"):
         kept = draw_from_noise(base.base, noise[1:])
         return Drawn((1 - noise[0].value) * kept.value, ((noise[0].arguments[0], base.gate), *kept.compared))
+    if isinstance(base, D.Wishart | D.LKJCholesky):
+        return _from_rows(base, noise)
     known = _from_value if kinds == "draw" else _from_gamma if "gamma" in kinds else _from_normal_or_uniform
     drawn = known(base, kinds, noise)
     if drawn is None:
@@ -168,6 +170,29 @@ def _from_gamma(base: D.Distribution, kinds: str, noise: Sequence[Noise]) -> Dra
             return Drawn(first, (*compared, (rate, gamma * base.logits.exp())))
         case _:
             return None
+
+
+def _from_rows(base: D.Distribution, noise: Sequence[Noise]) -> Drawn:
+    """A matrix, row by row: of a Wishart by Bartlett 1933, of a correlation by Lewandowski, Kurowicka & Joe 2009."""
+    normals = noise[-1].value
+    if isinstance(base, D.Wishart):
+        size = base.event_shape[-1]
+        halves = (base.df.unsqueeze(-1) - torch.arange(size)) / 2
+        gamma, compared = _gamma(halves, noise[0])
+        root = torch.diag_embed((2 * gamma).sqrt()) + normals.tril(-1)
+        half = base.scale_tril @ root
+        return Drawn(half @ half.mT, compared)
+    assert isinstance(base, D.LKJCholesky)
+    size = base.dim
+    rows = torch.arange(size, dtype=torch.float64)
+    shape = (*base.concentration.shape, size)
+    one, compared = _gamma(((rows.clamp(min=1)) / 2).expand(shape), noise[0])
+    other, more = _gamma(base.concentration.unsqueeze(-1) + (size - 1 - rows) / 2, noise[1])
+    share = torch.where(rows > 0, one / (one + other), 0.0)
+    below = normals.tril(-1)
+    length = below.norm(dim=-1, keepdim=True)
+    ball = below / torch.where(length > 0, length, 1.0) * share.sqrt().unsqueeze(-1)
+    return Drawn(ball + torch.diag_embed((1 - share).sqrt()), compared + more)
 
 
 def _from_value(base: D.Distribution, kinds: str, noise: Sequence[Noise]) -> Drawn | None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from pgcompile.reference.own_families import (
     DiscretizedLogistic,
     GeneralizedPareto,
+    LKJCholesky,
     VonMisesFisher,
     ordered_logistic,
     zero_inflated_negative_binomial,
@@ -196,6 +197,7 @@ _TRANSFORMED: dict[str, Callable[..., D.Distribution]] = {
     "AsymmetricLaplace": AsymmetricLaplace,
     "DiscretizedLogistic": DiscretizedLogistic,
     "GeneralizedPareto": GeneralizedPareto,
+    "LKJCholesky": LKJCholesky,
     "OrderedLogistic": ordered_logistic,
     "VonMisesFisher": VonMisesFisher,
     "ZeroInflatedNegativeBinomial": zero_inflated_negative_binomial,

@@ -222,3 +222,46 @@ class VonMisesFisher(D.Distribution):
             aside = noise - (noise * mean).sum(-1, keepdim=True) * mean
             found: Tensor = cosine * mean + (1 - cosine**2).sqrt() * aside / aside.norm(dim=-1, keepdim=True)
             return found
+
+
+class LKJCholesky(D.LKJCholesky):
+    """The Cholesky factor of a correlation matrix: draws by its partial correlations, the mean by quadrature.
+
+    The rows that torch draws are longer below the diagonal than its density says, from the third on.
+    """
+
+    def __init__(self, dim: int, concentration: Tensor) -> None:
+        super().__init__(dim, concentration, validate_args=False)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> D.Distribution:
+        """The same for more batch dimensions."""
+        return LKJCholesky(self.dim, self.concentration.expand(batch_shape))
+
+    @property
+    def mean(self) -> Tensor:
+        """The lengths that the rows leave for the diagonal; below it every sign is as likely as the other."""
+        odds = torch.linspace(-90, 90, 9001, dtype=torch.float64)
+        rows = torch.arange(self.dim, dtype=torch.float64).clamp(min=1).unsqueeze(-1)
+        inside, outside = rows / 2, self.concentration.unsqueeze(-1).unsqueeze(-1) + (self.dim - 1 - rows) / 2
+        # A Beta variable by the density of its log-odds, which falls exponentially on both sides.
+        tail = torch.nn.functional.logsigmoid
+        masses = inside * tail(odds) + outside * tail(-odds)
+        lengths = (masses.softmax(-1) * torch.sigmoid(-odds).sqrt()).sum(-1)
+        lengths = torch.cat((torch.ones_like(lengths[..., :1]), lengths[..., 1:]), -1)
+        return torch.diag_embed(lengths)
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        """Each partial correlation is a Beta variable between -1 and 1 (Lewandowski, Kurowicka & Joe 2009)."""
+        with torch.no_grad():
+            shape = (*sample_shape, *self.batch_shape)
+            found = torch.zeros(*shape, self.dim, self.dim, dtype=torch.float64)
+            found[..., 0, 0] = 1
+            for row in range(1, self.dim):
+                left = torch.ones(shape, dtype=torch.float64)
+                for column in range(row):
+                    alpha = (self.concentration + (self.dim - 2 - column) / 2).expand(shape)
+                    partial = 2 * D.Beta(alpha, alpha).sample() - 1
+                    found[..., row, column] = partial * left.sqrt()
+                    left = left * (1 - partial**2)
+                found[..., row, row] = left.sqrt()
+            return found

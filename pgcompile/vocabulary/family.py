@@ -18,6 +18,7 @@ class Parameter:
         default: literal used where the program gives none; None makes it required.
         rank: its event dimensions beyond the elementwise ones (1 a vector, 2 a matrix).
         shared: one number for the whole variable (a temperature, the count of a multinomial).
+        matrix_size: the number of rows of the family's matrices.
         per_event: one number for each vector or matrix of the family.
         literal: must be a number known at compile time.
         wide: of a matrix, whether it has any number of columns.
@@ -33,6 +34,7 @@ class Parameter:
     fewer: int = 0
     wide: bool = False
     per_event: bool = False
+    matrix_size: bool = False
 
 
 @dataclass(frozen=True)

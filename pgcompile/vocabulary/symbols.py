@@ -17,6 +17,7 @@ DIM = Symbol("DIM", integer=True, positive=True)
 # Noise, each call site a fresh draw in the shape of the value (the argument tells two draws apart).
 StandardNormal = Function("StandardNormal")
 StandardNormalFor = Function("StandardNormalFor")  # of a matrix: a number for each of its columns
+StandardGammaOfRow = Function("StandardGammaOfRow")  # of a concentration for each row of a matrix
 StandardUniform = Function("StandardUniform")
 StandardExponential = Function("StandardExponential")
 StandardGamma = Function("StandardGamma")  # of a concentration; differentiable by implicit reparameterisation
@@ -45,6 +46,9 @@ WhitenMatrix = Function("WhitenMatrix")  # WhitenMatrix(L, M): L^-1 M
 MatVec = Function("MatVec")
 Diagonal = Function("Diagonal")
 DiagonalMatrix = Function("DiagonalMatrix")  # of a vector
+OfMatrix = Function("OfMatrix")  # OfMatrix(f, M, ...): f of the runtime library, of matrices and numbers: a number
+RowsOf = Function("RowsOf")  # RowsOf(f, a): f of the runtime library, of a number and DIM: a vector
+MatrixOf = Function("MatrixOf")  # MatrixOf(f, ...): f of the runtime library: a matrix
 LowRankLogProb = Function("LowRankLogProb")  # of x - loc, W and d: of a Normal with covariance W W' + diag d
 LowRankLogDet = Function("LowRankLogDet")  # of W and d: log det(W W' + diag d)
 RowSquares = Function("RowSquares")  # of a matrix: the sums of the squares of its rows
@@ -142,8 +146,10 @@ __all__ = [
     "LowRankLogDet",
     "LowRankLogProb",
     "MatVec",
+    "MatrixOf",
     "Moment",
     "MultinomialDraw",
+    "OfMatrix",
     "OneHot",
     "OrderedLogProbs",
     "Parameters",
@@ -153,11 +159,13 @@ __all__ = [
     "Rational",
     "Round",
     "RowSquares",
+    "RowsOf",
     "Sigmoid",
     "Softplus",
     "SphereMean",
     "StandardExponential",
     "StandardGamma",
+    "StandardGammaOfRow",
     "StandardNormal",
     "StandardNormalFor",
     "StandardUniform",

@@ -202,4 +202,22 @@ LAWS = [
         "real[3]",
         ((lambda x: x[:, 2], Tilted3(3.0)), (lambda x: np.arctan2(x[:, 1], x[:, 0]), st.uniform(-np.pi, 2 * np.pi))),
     ),
+    Law(
+        "Wishart(4.5, scale_tril = [[1.2, 0], [-0.4, 0.9]])",
+        "positive_definite[2, 2]",
+        (
+            (lambda x: x[:, 0, 0] / 1.44, st.chi2(4.5)),
+            (lambda x: x[:, 1, 1] / 0.97, st.chi2(4.5)),
+            (lambda x: np.linalg.det(x) / (1.44 * 0.81) / x[:, 0, 0] * 1.44, st.chi2(3.5)),
+        ),
+    ),
+    # Every correlation is a Beta variable between -1 and 1.
+    Law(
+        "LKJCholesky(3, 1.7)",
+        "corr_cholesky[3, 3]",
+        tuple(
+            (lambda x, i=i, j=j: (x[:, i] * x[:, j]).sum(-1), st.beta(2.2, 2.2, -1, 2))
+            for i, j in ((1, 0), (2, 0), (2, 1))
+        ),
+    ),
 ]

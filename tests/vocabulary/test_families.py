@@ -251,7 +251,9 @@ def test_every_family_is_listed() -> None:
     elsewhere |= {
         "AsymmetricLaplace",
         "DiscretizedLogistic",
+        "LKJCholesky",
         "LowRankMultivariateNormal",
+        "Wishart",
         "VonMisesFisher",
         "GeneralizedPareto",
         "OrderedLogistic",

@@ -62,6 +62,8 @@ def table_shape(use: FamilyUse, parameter: Parameter, shape: tuple[int, ...], wi
     own = use.types[parameter.name].shape
     if use.family.index_valued and parameter.rank == 1:
         return (*shape, own[-1] if own else width or 1)
+    if parameter.rank == 2 and use.family.event_rank == 2:
+        return shape
     if parameter.rank == 2:
         return (*shape, own[-1] if parameter.wide else shape[-1])
     return shape
@@ -125,6 +127,9 @@ def from_noise(
         kinds = {"StandardNormal": "randn", "StandardUniform": "rand", "StandardExponential": "exponential"}
         if head in kinds:
             return standard_noise(build, kinds[head], shape, wanted, list(bindings.values()), fresh)
+        if head == "StandardGammaOfRow":
+            row = expand_full(build, formula.lower(args[0]), shape[:-1], wanted, None)
+            return build.make("standard_gamma", (row,), shape=shape[:-1], fresh=fresh)
         if head == "StandardNormalFor":
             columns = (*shape[:-1], formula.lower(args[0]).shape[-1])
             return standard_noise(build, "randn", columns, wanted, list(bindings.values()), fresh)

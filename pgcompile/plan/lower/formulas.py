@@ -265,6 +265,8 @@ class FormulaLowering:
         if name.startswith("Standard") or name.endswith("Draw"):
             assert self.noise is not None
             return self.noise(name, expr.args, self)
+        if name in ("OfMatrix", "RowsOf", "MatrixOf"):
+            return self._of_matrices(name, str(expr.args[0]), [build.tensor(self._lower(a)) for a in expr.args[1:]])
         args = [self._lower(arg) for arg in expr.args]
         first = args[0]
         if name.startswith(RUNTIME):
@@ -325,6 +327,21 @@ class FormulaLowering:
                 return build.binary(name.lower(), args[0], args[1])
             case _:
                 raise InternalError(f"no tensor code for {name}")
+
+    def _of_matrices(self, head: str, function: str, args: list[Value]) -> Value:
+        """A function of matrices [.., D, D], of vectors with a number a row, and of numbers, each for every matrix."""
+        build = self.builder
+        assert self.dim is not None
+        if head == "RowsOf":
+            shape = (*args[0].shape, self.dim)
+            return build.make("special", tuple(args), (function, self.dim), shape=shape)
+        if head == "OfMatrix":
+            matrix, *rest = args
+            lead = matrix.rank - 2
+            # A number for each matrix stands beside the first of those dimensions that it has not.
+            rest = [build.raise_rank(value, lead) if value.rank < lead else value for value in rest]
+            return build.make("special", (matrix, *rest), (function,), shape=matrix.shape[:-2])
+        return build.make("special", tuple(args), (function,), shape=args[-1].shape)
 
     def _inside(self, args: list[Value]) -> Value:
         """0 where `low <= x <= high`, else -inf."""

@@ -55,6 +55,8 @@ def _expected(family: Family, parameter: Parameter, value: Typed, space: Space) 
     if family.index_valued and parameter.rank == 1:
         categories = space.categories - parameter.fewer if space.categories else None
         return (*space.shape, categories or (value.shape[-1] if value.shape else 0))
+    if parameter.rank == 2 and family.event_rank == 2:
+        return space.shape
     if parameter.rank == 2:
         return (*space.shape, value.shape[-1] if parameter.wide and value.shape else space.shape[-1])
     return space.shape
