@@ -7,7 +7,7 @@ from sympy import Expr, Symbol
 from pgcompile.objective.closed_forms import entropy, expected_log_density
 from pgcompile.vocabulary.families import families
 from pgcompile.vocabulary.family import Family
-from pgcompile.vocabulary.spaces import covers_support
+from pgcompile.vocabulary.spaces import covers_support, is_countable
 from pgcompile.vocabulary.symbols import Facts
 
 _HEAD = """# Closed forms
@@ -61,14 +61,15 @@ def rows() -> list[Row]:
 
 def _comparable(q: Family, p: Family) -> bool:
     """Whether a divergence can be finite: the same kind of value, and every value of q one of p."""
-    same = q.pathwise == p.pathwise and q.event_rank == p.event_rank and q.index_valued == p.index_valued
+    kinds = is_countable(q.support) == is_countable(p.support)
+    same = kinds and q.pathwise == p.pathwise and q.event_rank == p.event_rank and q.index_valued == p.index_valued
     counts = q.name != p.name and {q.name, p.name} & {"Binomial", "Multinomial"}
     return same and not counts and covers_support(p.support, q.support)
 
 
 def _facts(family: Family, prefix: str, used: list[str]) -> Facts:
     """A family's facts over named symbols; the moments that are looked up are noted."""
-    names = [p.name for p in family.parameters if p.name not in family.one_of[:-1]]
+    names = [p.name for p in family.needed]
     shared = {"total_count": Symbol("n", real=True), "temperature": Symbol("t", real=True)}
     values = {name: shared.get(name, Symbol(f"{prefix}_{name}", real=True)) for name in names}
     facts = family.facts(values)

@@ -75,6 +75,13 @@ def _declare_tensors(statement: tree.TensorDeclaration, state: DeclarationPass) 
                 help=f"write `{sink.source.snippet(statement.span)} = ...`, such as `= zeros` and then "
                 f'`model.set("{name.id}", value)` in Python, or `= file("{name.id}.npy")`',
             )
+        if kind == "param" and found.kind == "corr_cholesky":
+            sink.add(
+                "PGC112",
+                statement.span,
+                f"param {name.id} cannot be learned in `{found}`: no free numbers lead there",
+                help=f"make it a variable: `p({name.id}) = LKJCholesky({found.shape[-1]}, 1)`",
+            )
         check_initial(tensor, model.constants, sink)
         model.tensors[name.id] = tensor
 

@@ -128,44 +128,47 @@ def _read_arguments(call: tree.Call, family: Family, sink: Sink) -> tuple[dict[s
 
 def _keep_logits(family: Family, found: dict[str, tree.Expr], sink: Sink) -> None:
     """Read `probs = sigmoid(l)` as `logits = l`: probabilities would lose digits and be logged again."""
-    probs = found.get("probs")
-    inverse = "softmax" if "logits" in family.one_of and family.parameter("logits").rank else "sigmoid"
-    if "logits" in found or not isinstance(probs, tree.Call) or probs.name != inverse or len(probs.args) != 1:
-        return
-    found["logits"] = probs.args[0].value
-    del found["probs"]
-    text = sink.source.snippet(probs.args[0].value.span)
-    sink.add("N104", probs.span, f"probs = {inverse}({text}) is kept as logits = {text}")
+    for name, kept in (("probs", "logits"), ("gate", "gate_logits")):
+        probs = found.get(name)
+        known = any(kept in group for group in family.alternatives)
+        inverse = "softmax" if known and family.parameter(kept).rank else "sigmoid"
+        if kept in found or not isinstance(probs, tree.Call) or probs.name != inverse or len(probs.args) != 1:
+            continue
+        found[kept] = probs.args[0].value
+        del found[name]
+        text = sink.source.snippet(probs.args[0].value.span)
+        sink.add("N104", probs.span, f"{name} = {inverse}({text}) is kept as {kept} = {text}")
 
 
 def _check_alternatives(
     call: tree.Call, family: Family, found: dict[str, tree.Expr], sink: Sink, *, sound: bool
 ) -> bool:
     """True if exactly one is given of the parameters that say the same; `sound` says whether all was well before."""
-    given = [name for name in family.one_of if name in found]
-    if len(given) > 1:
-        sink.add(
-            "PGC313",
-            call.span,
-            f"{family.name} takes one of {' and '.join(given)}, not both",
-            help=f"leave out {given[0]}",
-        )
-        return False
-    if family.one_of and not given and sound:
-        sink.add(
-            "PGC312",
-            call.span,
-            f"{family.name} needs {' or '.join(family.one_of)}",
-            help=f"write {family.name}({family.one_of[-1]} = ...)",
-        )
-        return False
+    for group in family.alternatives:
+        given = [name for name in group if name in found]
+        if len(given) > 1:
+            sink.add(
+                "PGC313",
+                call.span,
+                f"{family.name} takes one of {' and '.join(given)}, not both",
+                help=f"leave out {given[0]}",
+            )
+            return False
+        if not given and sound:
+            sink.add(
+                "PGC312",
+                call.span,
+                f"{family.name} needs {' or '.join(group)}",
+                help=f"write {family.name}({group[-1]} = ...)",
+            )
+            return False
     return sound
 
 
 def _fill_defaults(call: tree.Call, family: Family, found: dict[str, tree.Expr], sink: Sink, *, sound: bool) -> bool:
     """Add the defaults of parameters that are left out; whether none is missing, and all was well before."""
     for parameter in family.parameters:
-        if parameter.name in found or parameter.name in family.one_of:
+        if parameter.name in found or any(parameter.name in group for group in family.alternatives):
             continue
         if parameter.default is not None:
             found[parameter.name] = tree.Number(parameter.default, span=call.span)

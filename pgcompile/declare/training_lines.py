@@ -3,6 +3,7 @@ trained."""
 
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import Any
 
 from pgcompile.diagnostics import Sink, Span, nearest, suggest
 from pgcompile.model.literals import evaluate
@@ -11,7 +12,7 @@ from pgcompile.model.tensors import Ramp
 from pgcompile.model.training import Objective, OptimiseLine, Recipe
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.layers import Value
-from pgcompile.vocabulary.optimisers import OPTIMISERS, RAMPS, RECIPE, SCHEDULES
+from pgcompile.vocabulary.optimisers import OPTIMISERS, PLATEAU, PLATEAU_DEFAULTS, RAMPS, RECIPE, SCHEDULES
 from pgcompile.vocabulary.synonyms import OPTIMISER_OPTIONS
 
 DEFAULT_OBJECTIVE = "objective"
@@ -118,12 +119,17 @@ def _optimiser(call: tree.Call | None, model: Model, sink: Sink) -> tuple[str, t
         return "Adam", (), Recipe()
     known = OPTIMISERS[call.name]
     options: dict[str, Value] = {}
-    recipe: dict[str, Value] = {}
+    recipe: dict[str, Any] = {}
     for name, argument in _named_arguments(call, known, sink):
         if name in known:
             value = _option(argument.value, model)
             if _is_sound_option(name, value, argument, sink):
                 options[name] = value
+            continue
+        if name == "schedule" and _is_plateau(argument.value):
+            plateau = _plateau(argument.value, model, sink)
+            if plateau is not None:
+                recipe |= {"schedule": PLATEAU, "plateau": plateau}
             continue
         found = _recipe(name, argument.value, model)
         if found is None:
@@ -131,7 +137,38 @@ def _optimiser(call: tree.Call | None, model: Model, sink: Sink) -> tuple[str, t
         else:
             recipe[name] = found
     _check_together(call, options, recipe, sink)
-    return call.name, tuple(options.items()), Recipe(**recipe)  # type: ignore[arg-type]
+    return call.name, tuple(options.items()), Recipe(**recipe)
+
+
+def _is_plateau(expr: tree.Expr) -> bool:
+    """True for `plateau` and `plateau(...)`."""
+    return (isinstance(expr, tree.Name) and expr.id == PLATEAU) or (
+        isinstance(expr, tree.Call) and expr.name == PLATEAU
+    )
+
+
+def _plateau(expr: tree.Expr, model: Model, sink: Sink) -> tuple[float, int, float] | None:
+    """Factor, patience and least rate of `plateau(factor = 0.5, patience = 5)`; None after a report."""
+    found = dict(PLATEAU_DEFAULTS)
+    wanted = {"factor": "a number between 0 and 1", "patience": "a whole number of epochs", "min_lr": "a number from 0"}
+    for place, argument in enumerate(expr.args if isinstance(expr, tree.Call) else ()):
+        name = argument.name or (list(found)[place] if place < len(found) else "")
+        if name not in found:
+            listed = f"its options are {', '.join(found)}"
+            span = Span(argument.span.start, argument.span.start + len(name))
+            sink.add("PGC502", argument.span, f"plateau has no option {name}", **suggest(name, span, found, listed))
+            return None
+        value = evaluate(argument.value, model.constants)
+        sound = isinstance(value, Fraction) and {
+            "factor": 0 < value < 1,
+            "patience": value >= 0 and value.denominator == 1,
+            "min_lr": value >= 0,
+        }.get(name, False)
+        if not sound or not isinstance(value, Fraction):
+            _report_value(argument, name, wanted[name], sink)
+            return None
+        found[name] = float(value)
+    return found["factor"], int(found["patience"]), found["min_lr"]
 
 
 def _named_arguments(call: tree.Call, known: tuple[str, ...], sink: Sink) -> Iterator[tuple[str, tree.Argument]]:
@@ -172,14 +209,15 @@ def _is_sound_option(name: str, value: Value, argument: tree.Argument, sink: Sin
     return True
 
 
-def _check_together(call: tree.Call, options: dict[str, Value], recipe: dict[str, Value], sink: Sink) -> None:
+def _check_together(call: tree.Call, options: dict[str, Value], recipe: dict[str, Any], sink: Sink) -> None:
     """Report options that mean nothing without another."""
     if options.get("nesterov") is True and not options.get("momentum"):
         sink.add("PGC502", call.span, "nesterov asks for a momentum", help="write momentum = 0.9 too")
     shape = recipe.get("schedule", "constant")
-    if "steps" in recipe and shape == "constant":
+    if "steps" in recipe and shape in ("constant", PLATEAU):
+        why = "and there is none" if shape == "constant" else "and plateau goes by the loss"
         hint = "write schedule = cosine too, or leave steps out"
-        sink.add("PGC502", call.span, "steps says when a schedule ends, and there is none", help=hint)
+        sink.add("PGC502", call.span, f"steps says when a schedule ends, {why}", help=hint)
         return
     steps, warmup = recipe.get("steps"), recipe.get("warmup", 0)
     if isinstance(steps, int) and isinstance(warmup, int) and warmup >= steps:

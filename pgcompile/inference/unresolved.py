@@ -186,7 +186,7 @@ def report_unknown_name(name: str, span: Span, model: Model, sink: Sink) -> None
 def _needed_parameters(family: str) -> list[str]:
     """Parameters that a family must be given."""
     found = families()[family]
-    return [p.name for p in found.parameters if p.default is None and p.name not in found.one_of[:-1]]
+    return [p.name for p in found.needed if p.default is None]
 
 
 def report_ambiguous_name(name: str, span: Span, atoms: list[FactorInstance], sink: Sink) -> None:

@@ -37,7 +37,7 @@ def check_model(model: Model, resolver: Resolver, objectives: Mapping[str, Term]
 
 def _unused_nets(model: Model, sink: Sink) -> None:
     for net in model.nets.values():
-        if isinstance(net, Net) and net.input_spaces is None:
+        if isinstance(net, Net) and net.input_spaces is None and not net.copied:
             sink.add(
                 "W107",
                 net.span,

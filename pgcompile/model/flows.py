@@ -4,7 +4,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from pgcompile.diagnostics import NOWHERE, Span
+from pgcompile.model.nets import LayerUse
 from pgcompile.syntax import tree
+
+
+@dataclass(frozen=True)
+class CouplingNet:
+    """The net of a coupling: layers that it makes for itself, or a net that Python supplies.
+
+    Args:
+        name: of the net in the program.
+        layers: made anew for each coupling; None for a net that Python supplies.
+        inputs: event shape of what it takes.
+    """
+
+    name: str
+    layers: tuple[LayerUse, ...] | None
+    inputs: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -59,6 +75,20 @@ def referenced_flows(steps: "tuple[FlowStep, ...]") -> list[str]:
             found.append(step.name)
         elif isinstance(step, RepeatUse | SplitUse):
             found += referenced_flows(step.body)
+    return found
+
+
+def supplied_nets(steps: "tuple[FlowStep, ...]") -> list[CouplingNet]:
+    """The nets of couplings that Python supplies."""
+    found: list[CouplingNet] = []
+    for step in steps:
+        match step:
+            case RepeatUse(body=body) | SplitUse(body=body):
+                found += supplied_nets(body)
+            case CouplingsUse(couplings=couplings):
+                found += supplied_nets(couplings)
+            case TransformUse(arguments=arguments):
+                found += [v for _, v in arguments if isinstance(v, CouplingNet) and v.layers is None]
     return found
 
 

@@ -2,7 +2,7 @@
 
 from pgcompile.model.distributions import Distribution
 from pgcompile.model.factors import Factor
-from pgcompile.model.flows import referenced_flows
+from pgcompile.model.flows import referenced_flows, supplied_nets
 from pgcompile.model.kinds import expressions_of, flows_of, supplied_in
 from pgcompile.model.model import Model
 from pgcompile.model.nets import Net
@@ -47,11 +47,15 @@ def factors_behind(distribution: Distribution) -> list[Factor]:
 
 
 def with_inner_nets(names: set[str], model: Model) -> set[str]:
-    """Names with the nets that those among them that are nets are made from."""
+    """Names with the nets that the nets among them are made from, and those that Python supplies to the flows."""
     found = set(names)
     stack = list(found)
     while stack:
-        net = model.nets.get(stack.pop())
+        name = stack.pop()
+        net = model.nets.get(name)
+        flow = model.flows.get(name)
+        if flow is not None and flow.sized is not None:
+            found |= {each.name for each in supplied_nets(flow.sized.steps)}
         if isinstance(net, Net):
             inner = {c.name for stage in net.stages for c in calls_in(stage) if c.name in model.nets}
             inner |= {n for stage in net.stages for n in names_in(stage) if n in model.nets}

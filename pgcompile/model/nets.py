@@ -11,10 +11,22 @@ from pgcompile.vocabulary.spaces import Space
 
 @dataclass(frozen=True)
 class LayerUse:
-    """A layer with its constructor arguments, sizes filled in."""
+    """A layer with its constructor arguments, sizes filled in.
+
+    Args:
+        layer: its row.
+        arguments: of its constructor.
+        inner: the layers that it is made of, if it holds others.
+    """
 
     layer: Layer
     arguments: tuple[tuple[str | None, Value], ...]
+    inner: "tuple[LayerUse, ...]" = ()
+
+    @property
+    def batch_rank(self) -> int | None:
+        """The number of batch dimensions that it takes, None for any number."""
+        return self.layer.batch_rank or next((u.batch_rank for u in self.inner if u.batch_rank is not None), None)
 
 
 @dataclass(frozen=True)
@@ -29,7 +41,7 @@ class ModuleSegment:
     @property
     def batch_rank(self) -> int | None:
         """The number of batch dimensions that it takes, None for any number."""
-        return next((use.layer.batch_rank for use in self.layers if use.layer.batch_rank is not None), None)
+        return next((use.batch_rank for use in self.layers if use.batch_rank is not None), None)
 
     @property
     def cell_states(self) -> int:
@@ -66,7 +78,7 @@ Shapes = tuple[tuple[int, ...], ...]
 class Net:
     """A net: declared once, its sizes settled by its first call.
 
-    `segments` and `output` are None until the net is called.
+    `segments` and `output` are None until the net is called; it is `copied` where couplings make its layers anew.
     """
 
     name: str
@@ -77,6 +89,7 @@ class Net:
     segments: tuple[Segment, ...] | None = None
     output: Typed | TypedMany | None = None
     first_call: Span = NOWHERE
+    copied: bool = False
     others: dict[Shapes, tuple[Segment, ...]] = field(default_factory=dict)
     """Its segments for inputs of other shapes that its layers take too, such as more points of a set."""
 

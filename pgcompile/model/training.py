@@ -28,6 +28,7 @@ class Recipe:
         warmup: steps over which the learning rate rises.
         steps: length of the schedule; None for the length of the run.
         updates: how often the line is taken in its turn.
+        plateau: factor, patience and least rate of the schedule of that name.
         ema: how much of the averaged weights is kept at each step.
     """
 
@@ -38,6 +39,7 @@ class Recipe:
     warmup: int = 0
     steps: int | None = None
     updates: int = 1
+    plateau: tuple[float, int, float] | None = None
     ema: float | None = None
 
     @property

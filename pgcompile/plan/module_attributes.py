@@ -5,7 +5,7 @@ from fractions import Fraction
 from itertools import count
 
 from pgcompile.diagnostics import InternalError
-from pgcompile.model.flows import SizedFlow, referenced_flows
+from pgcompile.model.flows import SizedFlow, referenced_flows, supplied_nets
 from pgcompile.model.literals import evaluate, flatten, shape_of
 from pgcompile.model.model import Model
 from pgcompile.model.names import MAPS, attribute_name, is_mapped
@@ -43,6 +43,8 @@ class ModuleAttributes:
                 raise InternalError(f"the flow {name} was not sized")
             for other in referenced_flows(sized.steps):
                 self.flow(other)
+            for net in supplied_nets(sized.steps):
+                self.extern(net.name, ((net.inputs, False),))
             self.flows[name] = sized
         return name
 

@@ -17,6 +17,7 @@ import torch.distributions as D
 from torch import Tensor
 
 from pgcompile.reference.families import AsymmetricLaplace, Counts
+from pgcompile.reference.own_families import VonMisesFisher, ZeroInflated
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,11 @@ def draw_from_noise(base: D.Distribution, noise: Sequence[Noise]) -> Drawn:
         LookupError: no draw of this family from noise of these kinds is known.
     """
     kinds = " ".join(n.kind for n in noise)
+    if isinstance(base, ZeroInflated) and kinds.startswith("draw draw"):
+        kept = draw_from_noise(base.base, noise[1:])
+        return Drawn((1 - noise[0].value) * kept.value, ((noise[0].arguments[0], base.gate), *kept.compared))
+    if isinstance(base, D.Wishart | D.LKJCholesky):
+        return _from_rows(base, noise)
     known = _from_value if kinds == "draw" else _from_gamma if "gamma" in kinds else _from_normal_or_uniform
     drawn = known(base, kinds, noise)
     if drawn is None:
@@ -102,6 +108,9 @@ def _from_normal_or_uniform(base: D.Distribution, kinds: str, noise: Sequence[No
             return Drawn(torch.exp(base.loc + base.scale * first))
         case D.HalfNormal(), "normal":
             return Drawn(base.scale * first.abs())
+        case D.LowRankMultivariateNormal(), "normal normal":
+            inner = (base._unbroadcasted_cov_factor @ noise[1].value.unsqueeze(-1)).squeeze(-1)
+            return Drawn(base.loc + inner + base._unbroadcasted_cov_diag.sqrt() * first)
         case D.MultivariateNormal(), "normal":
             return Drawn(base.loc + (base.scale_tril @ first.unsqueeze(-1)).squeeze(-1))
         case D.Normal(), "normal":
@@ -163,6 +172,29 @@ def _from_gamma(base: D.Distribution, kinds: str, noise: Sequence[Noise]) -> Dra
             return None
 
 
+def _from_rows(base: D.Distribution, noise: Sequence[Noise]) -> Drawn:
+    """A matrix, row by row: of a Wishart by Bartlett 1933, of a correlation by Lewandowski, Kurowicka & Joe 2009."""
+    normals = noise[-1].value
+    if isinstance(base, D.Wishart):
+        size = base.event_shape[-1]
+        halves = (base.df.unsqueeze(-1) - torch.arange(size)) / 2
+        gamma, compared = _gamma(halves, noise[0])
+        root = torch.diag_embed((2 * gamma).sqrt()) + normals.tril(-1)
+        half = base.scale_tril @ root
+        return Drawn(half @ half.mT, compared)
+    assert isinstance(base, D.LKJCholesky)
+    size = base.dim
+    rows = torch.arange(size, dtype=torch.float64)
+    shape = (*base.concentration.shape, size)
+    one, compared = _gamma(((rows.clamp(min=1)) / 2).expand(shape), noise[0])
+    other, more = _gamma(base.concentration.unsqueeze(-1) + (size - 1 - rows) / 2, noise[1])
+    share = torch.where(rows > 0, one / (one + other), 0.0)
+    below = normals.tril(-1)
+    length = below.norm(dim=-1, keepdim=True)
+    ball = below / torch.where(length > 0, length, 1.0) * share.sqrt().unsqueeze(-1)
+    return Drawn(ball + torch.diag_embed((1 - share).sqrt()), compared + more)
+
+
 def _from_value(base: D.Distribution, kinds: str, noise: Sequence[Noise]) -> Drawn | None:
     """A draw of a discrete or circular family, which comes as it was drawn."""
     first = noise[0].value
@@ -187,7 +219,7 @@ def _from_value(base: D.Distribution, kinds: str, noise: Sequence[Noise]) -> Dra
             return Drawn(first, ((noise[0].arguments[0], base.probs),))
         case D.Poisson(), "draw":
             return Drawn(first, ((noise[0].arguments[0], base.rate),))
-        case D.VonMises(), "draw":
+        case D.VonMises() | VonMisesFisher(), "draw":
             loc, concentration = noise[0].arguments
             return Drawn(first, ((loc, base.loc), (concentration, base.concentration)))
         case _:

@@ -56,7 +56,8 @@ def parameters_of(world: Reference, use: FamilyUse, atom: FactorInstance, env: E
 def _aligned_parameter(use: FamilyUse, parameter: Parameter, value: Field, space: Space) -> Tensor:
     """A parameter with as many event dimensions as the variable's shape gives it."""
     wanted = 0 if parameter.shared else len(space.shape) + (use.family.index_valued and parameter.rank)
-    wanted += 1 if parameter.rank == 2 else 0
+    wanted += 1 if parameter.rank == 2 and use.family.event_rank < 2 else 0
+    wanted -= use.family.event_rank if parameter.per_event else 0
     unbatched = value.tensor.ndim == value.rank
     # A literal vector serves every element: its dimensions line up from the right.
     found = raised(value.tensor, 0 if unbatched and value.rank else wanted - value.rank)

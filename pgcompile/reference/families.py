@@ -8,6 +8,15 @@ import torch
 import torch.distributions as D
 from torch import Tensor
 
+from pgcompile.reference.own_families import (
+    DiscretizedLogistic,
+    GeneralizedPareto,
+    LKJCholesky,
+    VonMisesFisher,
+    ordered_logistic,
+    zero_inflated_negative_binomial,
+    zero_inflated_poisson,
+)
 from pgcompile.vocabulary.families import families
 
 
@@ -242,6 +251,13 @@ class _TruncatedNormal(D.Distribution):
 
 _TRANSFORMED: dict[str, Callable[..., D.Distribution]] = {
     "AsymmetricLaplace": AsymmetricLaplace,
+    "DiscretizedLogistic": DiscretizedLogistic,
+    "GeneralizedPareto": GeneralizedPareto,
+    "LKJCholesky": LKJCholesky,
+    "OrderedLogistic": ordered_logistic,
+    "VonMisesFisher": VonMisesFisher,
+    "ZeroInflatedNegativeBinomial": zero_inflated_negative_binomial,
+    "ZeroInflatedPoisson": zero_inflated_poisson,
     "Logistic": _logistic,
     "LogitNormal": _logit_normal,
     "TruncatedNormal": _TruncatedNormal,

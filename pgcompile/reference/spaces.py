@@ -62,6 +62,10 @@ def values_in(space_kind: str, shape: tuple[int, ...], categories: int | None, g
         return (real.abs() * 2).floor() + float(space_kind == "positive_integer")
     if contains("nonnegative", space_kind):
         return real.exp()
+    if space_kind == "corr_cholesky":
+        lower = real.tril(-1) + torch.eye(shape[-1], dtype=torch.float64)
+        rows: Tensor = lower / lower.norm(dim=-1, keepdim=True)
+        return rows
     if space_kind in ("lower_cholesky", "lower_triangular"):
         return real.tril(-1) + torch.diag_embed(real.diagonal(dim1=-2, dim2=-1).exp())
     if space_kind == "positive_definite":

@@ -5,6 +5,7 @@ import torch.distributions as D
 from torch import Tensor
 
 from pgcompile.runtime.draws import draw_counts
+from pgcompile.runtime.functions import expm1_ratio, log_generalized_pareto
 
 
 class LocationScale(D.Distribution):
@@ -218,3 +219,43 @@ class VaryingMultinomial(D.Distribution):
         orders = torch.lgamma(value + 1).sum(-1)
         shares = torch.xlogy(value, self.logits.exp()).sum(-1)
         return torch.lgamma(self.total_count + 1) - orders + shares
+
+
+class GeneralizedPareto(D.Distribution):
+    """What exceeds a threshold, with a bounded, exponential or heavy tail."""
+
+    arg_constraints = {}  # noqa: RUF012
+    has_rsample = True
+
+    def __init__(self, loc, scale, concentration, **_) -> None:
+        given = D.utils.broadcast_all(loc, scale, concentration)
+        self.loc, self.scale, self.concentration = given
+        super().__init__(self.loc.shape, validate_args=False)
+
+    def expand(self, batch_shape, _instance=None):
+        """The same for more batch dimensions."""
+        given = (self.loc, self.scale, self.concentration)
+        return type(self)(*(value.expand(batch_shape) for value in given))
+
+    @property
+    def mean(self) -> Tensor:
+        """loc + scale / (1 - k), infinite for k >= 1."""
+        finite = self.concentration < 1
+        below = torch.where(finite, 1 - self.concentration, 1.0)
+        return torch.where(finite, self.loc + self.scale / below, torch.inf)
+
+    def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+        """Draws, pathwise."""
+        shape = self._extended_shape(torch.Size(sample_shape))
+        noise = -torch.log1p(-torch.rand_like(self.loc.expand(shape)))
+        away = noise * expm1_ratio(self.concentration * noise)
+        return self.loc + self.scale * away
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """-log scale - (1 / k + 1) log(1 + k z) inside the support."""
+        away, log_scale = value - self.loc, self.scale.log()
+        return log_generalized_pareto(away, self.concentration, log_scale)
+
+    def entropy(self) -> Tensor:
+        """log scale + k + 1."""
+        return self.scale.log() + self.concentration + 1

@@ -152,3 +152,170 @@ def jacobian(function, at: Tensor, size: int) -> Tensor:
     """Derivatives of `size` numbers for each data point: [..., size, n], a row for each."""
     rows = [gradient(lambda v, i=i: function(v)[..., i], at) for i in range(size)]
     return torch.stack(rows, -2)
+
+
+def zero_inflated(x: Tensor, log_prob: Tensor, gate: Tensor) -> Tensor:
+    """log of a count's probability, made zero with the probability of a gate; `log_prob` is that without it."""
+    nearby = log_prob.clamp_min(-50)
+    near = torch.log(nearby.exp() - gate * torch.expm1(nearby))
+    # Far out exp(log_prob) is no number next to a gate, and a gate of 0 has no logarithm.
+    tiny = torch.finfo(gate.dtype).tiny
+    log_gate = torch.where(gate < tiny, -torch.inf, gate.clamp_min(tiny).log())
+    far = torch.logaddexp(log_gate, log_prob.clamp_max(-50))
+    at_zero = torch.where(log_prob > -50, near, far)
+    counted = torch.log1p(-torch.where(x == 0, 0.0, gate)) + log_prob
+    return torch.where(x == 0, at_zero, counted)
+
+
+def zero_inflated_by_logits(x: Tensor, log_prob: Tensor, logits: Tensor) -> Tensor:
+    """`zero_inflated` with the logits of the gate."""
+    rest = F.logsigmoid(-logits) + log_prob
+    return torch.where(x == 0, torch.logaddexp(F.logsigmoid(logits), rest), rest)
+
+
+def log_sigmoid_difference(low: Tensor, high: Tensor, gap: Tensor) -> Tensor:
+    """log(sigmoid(high) - sigmoid(low)), where gap = high - low is known to its last digit; nan where it is below 0."""
+    least = torch.finfo(gap.dtype).tiny
+    share = torch.log(-torch.expm1(-gap.clamp_min(least)))
+    both = F.logsigmoid(high) + F.logsigmoid(-low) + share
+    return torch.where(gap < 0, torch.nan, both)
+
+
+def ordered_log_probs(predictor: Tensor, cutpoints: Tensor) -> Tensor:
+    """log-probabilities of ordered categories: predictor [..., 1], cutpoints [..., K - 1] -> [..., K]."""
+    ends = cutpoints - predictor
+    low, high = ends[..., :-1], ends[..., 1:]
+    gap = (cutpoints.diff() + torch.zeros_like(predictor)).expand(low.shape)
+    inside = log_sigmoid_difference(low, high, gap)
+    first, last = F.logsigmoid(ends[..., :1]), F.logsigmoid(-ends[..., -1:])
+    return torch.cat((first, inside, last), -1)
+
+
+def expm1_ratio(x: Tensor) -> Tensor:
+    """(exp(x) - 1) / x, by its series near 0."""
+    near = x.abs() < 1e-2
+    far = torch.where(near, 1.0, x)
+    tail = 1 / 24 + x * (1 / 120 + x * (1 / 720 + x / 5040))
+    series = 1 + x * (1 / 2 + x * (1 / 6 + x * tail))
+    return torch.where(near, series, torch.expm1(far) / far)
+
+
+def log1p_series(x: Tensor) -> Tensor:
+    """log(1 + x) / x for |x| < 0.01."""
+    tail = 1 / 5 - x * (1 / 6 - x * (1 / 7 - x / 8))
+    return 1 - x * (1 / 2 - x * (1 / 3 - x * (1 / 4 - x * tail)))
+
+
+def log_generalized_pareto(away: Tensor, shape: Tensor, log_scale: Tensor) -> Tensor:
+    """-(1 / k + 1) log(1 + k z) - log scale at shape k and z = away / scale, by its limit at k = 0.
+
+    It is -inf where z < 0 or 1 + k z <= 0.
+    """
+    bent = shape * away
+    # Where k z is large its logarithm is a difference of logarithms: the quotient may be infinite.
+    large = (away > 0) & (bent > 0) & (bent.abs().log() > log_scale)
+    z = away * exp_minus(torch.where(large, 0.0, log_scale))
+    inside = large | ((away >= 0) & (1 + shape * z > 0))
+    bend = torch.where(inside & ~large, shape * z, 0.0)
+    near = bend.abs() < 1e-2
+    straight = z * log1p_series(torch.where(near, bend, 0.0))
+    middle = torch.log1p(torch.where(near, 0.0, bend))
+    log_bend = torch.where(large, bent, 1.0).log() - log_scale
+    curve = torch.where(large, log_bend + F.softplus(-log_bend), middle)
+    curve = curve / torch.where(near & ~large, 1.0, shape)
+    density = -(1 + shape) * torch.where(near & ~large, straight, curve)
+    return torch.where(inside, density - log_scale, -torch.inf)
+
+
+def logit_of(uniform: Tensor) -> Tensor:
+    """The logit of uniform noise, which is kept off 0 and 1."""
+    kind = torch.finfo(uniform.dtype)
+    u = uniform.clamp(kind.tiny, 1 - kind.eps)
+    return u.log() - torch.log1p(-u)
+
+
+def log_binned_logistic(z: Tensor, reach: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """log of the mass of a logistic variable within `reach` of z; the least and the largest z have the tails."""
+    inside = log_sigmoid_difference(z - reach, z + reach, 2 * reach)
+    above = torch.where(z > high - reach, F.logsigmoid(reach - z), inside)
+    return torch.where(z < low + reach, F.logsigmoid(z + reach), above)
+
+
+def low_rank_parts(factor: Tensor, diagonal: Tensor) -> tuple:
+    """A = D^-1/2 W and the Cholesky factor of I + A' A, in double precision."""
+    scaled = factor.double() / diagonal.double().sqrt().unsqueeze(-1)
+    inner = scaled.mT @ scaled
+    one = torch.ones_like(inner[..., 0])
+    return scaled, torch.linalg.cholesky(inner + torch.diag_embed(one))
+
+
+def low_rank_log_det(factor: Tensor, diagonal: Tensor) -> Tensor:
+    """log det(W W' + D) of W [..., n, r] and a diagonal D [..., n]."""
+    _, tril = low_rank_parts(factor, diagonal)
+    logs = tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    return (2 * logs + diagonal.double().log().sum(-1)).to(diagonal.dtype)
+
+
+def low_rank_log_prob(away: Tensor, factor: Tensor, diagonal: Tensor) -> Tensor:
+    """log density of a Normal with the covariance W W' + D, at x - loc [..., n].
+
+    y' (I + A A')^-1 y is the least |y - A c|^2 + |c|^2, a sum in which nothing cancels.
+    """
+    scaled, tril = low_rank_parts(factor, diagonal)
+    y = (away.double() / diagonal.double().sqrt()).unsqueeze(-1)
+    seen = torch.linalg.solve_triangular(tril, scaled.mT @ y, upper=False)
+    c = torch.linalg.solve_triangular(tril.mT, seen, upper=True)
+    square = (y - scaled @ c).square().sum((-2, -1)) + c.square().sum((-2, -1))
+    logs = 2 * tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    logs = logs + diagonal.double().log().sum(-1)
+    constant = away.shape[-1] * math.log(2 * math.pi)
+    return (-0.5 * (square + logs + constant)).to(away.dtype)
+
+
+def log_bessel_of_large_order(x: Tensor, order: float) -> Tensor:
+    """log(x^-v I_v(x)) - x for an order v of 24 or more, to 1e-9 (Debye's expansion, DLMF 10.41)."""
+    s = torch.hypot(x, torch.full_like(x, order))
+    p = order / s
+    q = p.square()
+    u1 = 0.125 - 0.20833333333333334 * q
+    u2 = 0.0703125 + q * (-0.4010416666666667 + q * 0.3342013888888889)
+    tail = 1.8464626736111112 - q * 1.0258125964506173
+    u3 = 0.0732421875 + q * (-0.8912109375 + q * tail)
+    tail = 8.78912353515625 + q * (-11.207002616222994 + q * 4.669584423426247)
+    u4 = 0.112152099609375 + q * (-2.3640869140625 + q * tail)
+    tail = -91.81824154324002 + q * (84.63621767460073 - q * 28.212072558200244)
+    tail = -7.368794359479632 + q * (42.53499874538846 + q * tail)
+    u5 = 0.22710800170898438 + q * tail
+    t = p / order
+    series = t * (u1 + t * (u2 + t * (u3 + t * (u4 + t * u5))))
+    far = order**2 / (s + x) - order * torch.log(order + s)
+    return far - 0.5 * torch.log(2 * math.pi * s) + torch.log1p(series)
+
+
+def log_bessel_and_ratio(x: Tensor, dim: int) -> tuple:
+    """log(x^-v I_v(x)) - x and I_(v+1)(x) / I_v(x) for v = dim / 2 - 1, x >= 0.
+
+    From a large order downwards, which adds positive numbers only.
+    """
+    order = dim / 2 - 1
+    steps = max(0, math.ceil(24 - order))
+    top = order + steps
+    value = log_bessel_of_large_order(x, top)
+    ratio = x * torch.exp(log_bessel_of_large_order(x, top + 1) - value)
+    for step in range(steps):
+        below = 2 * (top - step) + x * ratio
+        value, ratio = value + torch.log(below), x / below
+    return value, ratio
+
+
+def log_sphere_constant(concentration: Tensor, dim: int) -> Tensor:
+    """log of the integral of exp(k (x_1 - 1)) over the unit sphere in `dim` dimensions."""
+    value, _ = log_bessel_and_ratio(concentration.double(), dim)
+    constant = 0.5 * dim * math.log(2 * math.pi)
+    return (value + constant).to(concentration.dtype)
+
+
+def sphere_mean(concentration: Tensor, dim: int) -> Tensor:
+    """Length of the mean of a von Mises-Fisher variable in `dim` dimensions."""
+    _, ratio = log_bessel_and_ratio(concentration.double(), dim)
+    return ratio.to(concentration.dtype)

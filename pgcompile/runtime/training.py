@@ -35,6 +35,53 @@ def learning_rate(optimizer, kind: str, warmup: int, steps: int):
     return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 
 
+class Plateau:
+    """A schedule: up over `warmup` steps; less by a factor where more than `patience` epochs saw no better loss.
+
+    `step` is called after each update, `watch` with the loss of each epoch.
+    """
+
+    def __init__(self, optimizer, warmup: int, factor: float, patience: int, least):
+        self.optimizer = optimizer
+        self.rates = [group["lr"] for group in optimizer.param_groups]
+        self.warmup, self.factor = warmup, factor
+        self.patience, self.least = patience, least
+        self.steps, self.cuts, self.waited = 0, 0, 0
+        self.best = math.inf
+        self.set()
+
+    def set(self) -> None:
+        """Give the optimizer its rates."""
+        risen = min((self.steps + 1) / (self.warmup + 1), 1.0)
+        groups = self.optimizer.param_groups  # other ones once it is loaded
+        for group, rate in zip(groups, self.rates, strict=True):
+            cut = max(rate * self.factor**self.cuts, min(rate, self.least))
+            group["lr"] = cut * risen
+
+    def step(self) -> None:
+        """Go on by one update."""
+        self.steps += 1
+        self.set()
+
+    def watch(self, loss: float) -> None:
+        """Take note of the loss of an epoch."""
+        self.waited = 0 if loss < self.best else self.waited + 1
+        self.best = min(loss, self.best)
+        if self.waited > self.patience:
+            self.cuts, self.waited = self.cuts + 1, 0
+            self.set()
+
+    def state_dict(self) -> dict:
+        """What changes while it runs."""
+        names = ("steps", "cuts", "waited", "best")
+        return {name: getattr(self, name) for name in names}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Go on from a state."""
+        self.__dict__.update(state)
+        self.set()
+
+
 def ramp(step: int, kind: str, start: float, end: float, steps: int) -> float:
     """From `start` to `end` over `steps` steps; cyclic: over each first half of them."""
     gone = step / steps

@@ -44,6 +44,10 @@ class OperatorError(Exception):
         super().__init__(message)
 
 
+class PipelineError(OperatorError):
+    """A pipeline of layers among the arguments of something else than a layer that holds others."""
+
+
 @dataclass(frozen=True)
 class _Grouped:
     """An expression in brackets: it does not merge with a sum or product around it."""
@@ -350,13 +354,15 @@ class Builder(Transformer[Token, Any]):
 
     def parametrised(self, c: list[Any]) -> tree.Call:
         """`L(theta, phi; x)`: a formula with its parameters before the semicolon."""
-        groups = [x.items for x in c if isinstance(x, _Many)]
-        name = _name(c[0])
-        return tree.Call(name.id, (*groups[0], *groups[1]), span=_span(c), name_span=name.span)
+        groups = [x for x in c if isinstance(x, _Many)]
+        return self._call([c[0], _Many((*groups[0].items, *groups[1].items), _span(groups))], None, span=_span(c))
 
     def _call(self, c: list[Any], given: tuple[tree.Argument, ...] | None, span: Span | None = None) -> tree.Call:
         args = next((x.items for x in c if isinstance(x, _Many)), ())
         name = _use(c[0])
+        chain = next((a.value for a in (*args, *(given or ())) if isinstance(a.value, tree.Pipeline)), None)
+        if chain is not None and (name.id != "residual" or given is not None):
+            raise PipelineError(chain.span, "`>>` joins the layers of a net", "as in `net f = Linear(64) >> ReLU`")
         return tree.Call(name.id, args, given, span=span or _span(c), name_span=name.span)
 
     def given(self, c: list[Any]) -> "_Given":
@@ -367,6 +373,10 @@ class Builder(Transformer[Token, Any]):
 
     def argument(self, c: list[Any]) -> tree.Argument:
         return tree.Argument(None, _open(c[0]), span=_span(c))
+
+    def piped(self, c: list[Any]) -> tree.Argument:
+        pipeline = tree.Pipeline((_open(c[0]), *c[2].stages), span=_span(c))
+        return tree.Argument(None, pipeline, span=pipeline.span)
 
     def keyword(self, c: list[Any]) -> tree.Argument:
         return tree.Argument(_name(c[0]).id, _open(c[2]), span=_span(c))

@@ -5,7 +5,7 @@ from lark.exceptions import VisitError
 
 from pgcompile.diagnostics import Sink, Span
 from pgcompile.syntax import tree
-from pgcompile.syntax.builder import NameError_, OperatorError
+from pgcompile.syntax.builder import NameError_, OperatorError, PipelineError
 from pgcompile.syntax.depth import MAX_DEPTH, too_deep
 from pgcompile.syntax.foreign import double_equals, foreign_tail, foreign_word
 from pgcompile.syntax.grammar import parser
@@ -84,6 +84,8 @@ def _report(cause: Exception, sink: Sink) -> None:
                 f"`{cause.text}` is not a name",
                 help="start with a letter; a subscript is letters and digits, as in `p_prior` or `z_{1}`",
             )
+        case PipelineError():
+            sink.add("PGC006", cause.span, cause.message, help=cause.help)
         case OperatorError():
             sink.add("PGC010", cause.span, cause.message, help=cause.help)
         case _:

@@ -14,6 +14,7 @@ from pgcompile.training.evaluation import by_identifier, evaluating, prepared_ba
 from pgcompile.training.feed import Feed
 from pgcompile.training.interrupts import Interrupted, Request
 from pgcompile.training.journal import Journal
+from pgcompile.training.optimizer_steps import Player
 from pgcompile.training.readings import Readings
 from pgcompile.training.rows import Rows
 from pgcompile.training.saved_run import not_finite, save_run
@@ -80,7 +81,7 @@ def _validate(state: TrainingState, feed: Feed, out: Path | None, journal: Journ
     run = state.run
     readings = {"training": run.training[-1]}
     if feed.rows is not None and len(feed.held):
-        loss = _held_out_loss(state, feed.rows, feed.held)
+        loss = _held_out_loss(state, state.players[0], feed.rows, feed.held)
         run.validation.append(loss)
         readings["validation"] = loss
         if not math.isfinite(loss):
@@ -94,12 +95,30 @@ def _validate(state: TrainingState, feed: Feed, out: Path | None, journal: Journ
             run.best, run.best_epoch = loss, run.epoch
             if out is not None:
                 save_shown(state, out / "best.safetensors")
+    _watch(state, feed)
     journal.write(run.step, {"epoch": float(run.epoch), **readings})
 
 
+def _watch(state: TrainingState, feed: Feed) -> None:
+    """Show schedules that go by it the loss of the epoch.
+
+    It is that of their own line on the rows held out; where none are, the training loss, which is the first line's.
+    """
+    for player in state.players:
+        if not hasattr(player.schedule, "watch"):
+            continue
+        if feed.rows is None or not len(feed.held):
+            loss = state.run.training[-1]
+        elif player is state.players[0]:
+            loss = state.run.validation[-1]
+        else:
+            loss = _held_out_loss(state, player, feed.rows, feed.held)
+        player.schedule.watch(loss)
+
+
 @torch.no_grad()
-def _held_out_loss(state: TrainingState, rows: Rows, index: torch.Tensor) -> float:
-    model, player, settings = state.shown, state.players[0], state.settings
+def _held_out_loss(state: TrainingState, player: Player, rows: Rows, index: torch.Tensor) -> float:
+    model, settings = state.shown, state.settings
     with evaluating(model):
         total = torch.zeros((), device=state.device, dtype=torch.float64 if state.device.type == "cpu" else None)
         given = state.inputs_at(state.run.step)

@@ -113,4 +113,4 @@ def _order(state: TrainingState) -> dict[str, float]:
 
 def _numbers(state: dict[str, Any]) -> dict[str, Any]:
     """A schedule's state without its functions, which the program gives."""
-    return {name: value for name, value in state.items() if name != "lr_lambdas"} | {"lr_lambdas": [None]}
+    return {name: [None] if name == "lr_lambdas" else value for name, value in state.items()}

@@ -17,6 +17,7 @@ from pgcompile.vocabulary.synonyms import TRANSFORMS as SYNONYMS
 from pgcompile.vocabulary.transform_options import LARGEST, Option, Value
 from pgcompile.vocabulary.transforms import Word, transform_words
 
+_NET_HELP = "declare it: `net g = Linear(64) >> ReLU >> Linear`, and write `net = g`"
 _OPTION_SYNONYMS = {
     "hidden_features": "hidden",
     "hidden_sizes": "hidden",
@@ -72,6 +73,7 @@ def read_options(word: Word, stage: tree.Expr, typer: TypingContext) -> dict[str
     sink = typer.sink
     values: dict[str, Value] = {o.name: o.default for o in word.options}
     names = [o.name for o in word.options]
+    given: dict[str, Span] = {}
     sound = True
     for argument in stage.args if isinstance(stage, tree.Call) else ():
         if argument.name is None:
@@ -96,12 +98,31 @@ def read_options(word: Word, stage: tree.Expr, typer: TypingContext) -> dict[str
             )
             sound = False
             continue
-        value = _value(option, argument.value, typer.model.constants)
+        if option.kind == "module":
+            value = _net(argument.value, typer)
+        else:
+            value = _value(option, argument.value, typer.model.constants)
+        given[option.name] = argument.span
         if value is None:
             _refuse(word, option, argument.value, sink)
             sound = False
         values[option.name] = value
+    net = next((o.name for o in word.options if o.kind == "module" and o.name in given), None)
+    for name in ("hidden", "act"):
+        if net is not None and name in given:
+            sink.add(
+                "PGC310",
+                given[name],
+                f"`{name}` is of the perceptron that {word.name} makes, and `{net}` stands in its place",
+                help=f"remove `{name}`",
+            )
+            sound = False
     return values if sound else None
+
+
+def _net(expr: tree.Expr, typer: TypingContext) -> Value:
+    """The name of a net of the program; None for anything else."""
+    return expr.id if isinstance(expr, tree.Name) and expr.id in typer.model.nets else None
 
 
 def _refuse(word: Word, option: Option, expr: tree.Expr, sink: Sink) -> None:
@@ -112,7 +133,7 @@ def _refuse(word: Word, option: Option, expr: tree.Expr, sink: Sink) -> None:
         "PGC310",
         expr.span,
         f"`{text}` is not {option.wanted}, which `{option.name}` of {word.name} is",
-        **suggest(name, expr.span, option.words, f"write {option.wanted}"),
+        **suggest(name, expr.span, option.words, f"write {option.wanted}" if option.kind != "module" else _NET_HELP),
     )
 
 

@@ -9,6 +9,7 @@ from pgcompile.model.flows import FlowNet, FlowReference, FlowStep, SizedFlow, S
 from pgcompile.model.literals import evaluate
 from pgcompile.syntax import tree
 from pgcompile.typing.context import TypingContext
+from pgcompile.typing.coupling_nets import coupling_net, net_shapes
 from pgcompile.typing.flow_names import flow_name, mentions, splits, stage_name
 from pgcompile.typing.flow_options import fits_features, read_transform
 from pgcompile.typing.flow_spaces import BRIDGES, SAID, STAYING, kept_kinds
@@ -237,13 +238,27 @@ class Sizing:
             self.typer.sink.add("PGC310", stage.span, why[0], help=why[1])
             return None
         self._meets(stage, name, word.domain, word.codomain, kept_kinds(word, options))
+        own = next((o.name for o in word.options if o.kind == "module" and options[o.name] is not None), None)
+        nets = {}
+        # What says how the own perceptron is made, or the bound that another one replaces, is left out.
+        idle = {"hidden", "act"} if own is not None else set()
+        idle |= {"slope"} if options.get("bound") is not None and word.net_gives == {"": 2} else set()
+        if own is not None:
+            given, wanted = net_shapes(word, options, shape, self.context if self.flow.inputs else 0)
+            made = coupling_net(str(options[own]), word, given, wanted, stage, self.typer)
+            if made is None:
+                self.sound = False
+                return TransformUse(name, ()), after
+            nets[own] = made
         arguments: list[tuple[str | None, Value]] = []
         if word.argument != "none":
             arguments.append((None, shape[0] if word.argument == "features" else shape))
         if word.conditional and self.flow.inputs:
             arguments.append(("context", self.context))
-        arguments += [(o.name, options[o.name]) for o in word.options if options[o.name] is not None]
-        return TransformUse(name, tuple(arguments)), after
+        arguments += [
+            (o.name, options[o.name]) for o in word.options if options[o.name] is not None and o.name not in idle
+        ]
+        return TransformUse(name, tuple((n, nets.get(n or "", v)) for n, v in arguments)), after
 
 
 def _fit_help(name: str, shape: tuple[int, ...]) -> str:

@@ -1,6 +1,6 @@
 """Arguments of layers as they are written: their names, their values, and defaults filled in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -11,21 +11,24 @@ from pgcompile.typing.context import TypingContext
 from pgcompile.vocabulary.layers import Layer, LayerParameter, Value
 
 
-def read_arguments(layer: Layer, stage: tree.Expr, typer: TypingContext) -> dict[str, Value] | None:
+def read_arguments(
+    layer: Layer, stage: tree.Expr, typer: TypingContext, filled: Mapping[str, Value] | None = None
+) -> dict[str, Value] | None:
     """Values of a layer's arguments, defaults filled in.
 
     Args:
         layer: the layer.
         stage: as it is written.
         typer: of the model.
+        filled: values that follow from the place of the layer, where the program does not give them.
 
     Returns:
         The values by name, None after reports.
     """
     sink = typer.sink
     given = stage.args if isinstance(stage, tree.Call) else ()
-    values: dict[str, Value] = {p.name: p.default for p in layer.parameters}
-    seen: set[str] = set()
+    values: dict[str, Value] = {**{p.name: p.default for p in layer.parameters}, **(filled or {})}
+    seen: set[str] = {*(filled or {})}
     positional = [p.name for p in layer.parameters]
     sound = True
     for index, argument in enumerate(given):
@@ -65,12 +68,20 @@ def example_of(layer: Layer) -> str:
     """A layer as it may be written."""
     if layer.name in _EXAMPLES:
         return _EXAMPLES[layer.name]
+    if "num_heads" in {p.name for p in layer.parameters}:
+        return f"{layer.name}(num_heads = 4)"
     if "Conv" in layer.name:
         return f"{layer.name}(64, 3)"
     return f"{layer.name}({64 if layer.parameters[0].kind == 'size' else 2})"
 
 
-_EXAMPLES = {"Unflatten": "Unflatten((16, 4, 4))", "GroupNorm": "GroupNorm(4)", "Upsample": "Upsample(2)"}
+_EXAMPLES = {
+    "TransformerEncoder": "TransformerEncoder(num_heads = 4, num_layers = 2)",
+    "residual": "residual(Linear(64) >> ReLU >> Linear)",
+    "Unflatten": "Unflatten((16, 4, 4))",
+    "GroupNorm": "GroupNorm(4)",
+    "Upsample": "Upsample(2)",
+}
 
 
 # --- kinds of values ---
@@ -96,7 +107,7 @@ def _flag(parameter: LayerParameter, expr: tree.Expr, constants: Constants) -> V
 
 
 def _word(parameter: LayerParameter, expr: tree.Expr, constants: Constants) -> Value:
-    return expr.id if isinstance(expr, tree.Name) and expr.id in ("nearest", "bilinear", "bicubic") else None
+    return expr.id if isinstance(expr, tree.Name) and expr.id in parameter.words else None
 
 
 def _number(parameter: LayerParameter, expr: tree.Expr, constants: Constants) -> Value:
@@ -127,7 +138,7 @@ def _whole_numbers(expr: tree.Expr, constants: Constants) -> int | tuple[int, ..
 
 VALUE_KINDS = {
     "flag": ValueKind("true or false", _flag),
-    "word": ValueKind("nearest, bilinear or bicubic", _word),
+    "word": ValueKind("one of some words", _word),
     "number": ValueKind("a number", _number),
     "size": ValueKind("a positive whole number", _size),
     "pair": ValueKind("a whole number or a pair", _sizes),
@@ -151,11 +162,13 @@ def _read(layer: Layer, parameter: LayerParameter, argument: tree.Argument, type
             help=f"write {layer.name}({text})",
         )
         return None
+    *others, last = parameter.words or (kind.wanted,)
+    wanted = f"{', '.join(others)} or {last}" if others else last
     typer.sink.add(
         "PGC310",
         argument.span,
-        f"`{text}` is not {kind.wanted}, which `{parameter.name}` of {layer.name} is",
-        help=f"write {kind.wanted}",
+        f"`{text}` is not {wanted}, which `{parameter.name}` of {layer.name} is",
+        help=f"write {wanted}",
     )
     return None
 

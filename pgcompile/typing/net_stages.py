@@ -13,10 +13,15 @@ Stage = tuple[tree.Expr, str]
 
 def stages_of(net: Net, typer: TypingContext) -> list[Stage]:
     """The stages of a net with their names, `mlp(...)` written out."""
+    return named_stages(net.stages, typer)
+
+
+def named_stages(stages: tuple[tree.Expr, ...], typer: TypingContext) -> list[Stage]:
+    """Stages with their names, `mlp(...)` written out."""
     found: list[Stage] = []
-    for index, stage in enumerate(net.stages):
+    for index, stage in enumerate(stages):
         if isinstance(stage, tree.Call) and stage.name == "mlp" and "mlp" not in typer.model.nets:
-            follower = net.stages[index + 1] if index + 1 < len(net.stages) else None
+            follower = stages[index + 1] if index + 1 < len(stages) else None
             last = follower is None or called(follower) in ACTIVATIONS
             found.extend(_layers_of_mlp(stage, typer, last=last))
         else:

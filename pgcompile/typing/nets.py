@@ -21,7 +21,7 @@ from pgcompile.typing.net_layers import size_layer
 from pgcompile.typing.net_stages import cell_in, is_expression, stages_of
 from pgcompile.typing.scope import Result, Scope
 from pgcompile.vocabulary.functions import FUNCTIONS, result_kind
-from pgcompile.vocabulary.layers import LAYERS, show
+from pgcompile.vocabulary.layers import LAYERS, Value, show
 from pgcompile.vocabulary.spaces import Space
 
 
@@ -144,6 +144,7 @@ class Sizing:
         segments: found so far.
         layers: consecutive layers that no segment holds yet.
         entry: shape of the value that enters them.
+        widths: of several vectors that a bare pipeline joins.
     """
 
     typer: TypingContext
@@ -152,6 +153,7 @@ class Sizing:
     segments: list[Segment] = field(default_factory=list)
     layers: list[LayerUse] = field(default_factory=list)
     entry: tuple[int, ...] = ()
+    widths: tuple[int, ...] = ()
 
     def run(self, spaces: tuple[Space, ...]) -> Result:
         """Type of the output; None after a report.
@@ -203,7 +205,10 @@ class Sizing:
             self._close(current.space)
             kind = result_kind(FUNCTIONS[name], [current.space.kind])
             return self._enter(FunctionSegment(name), Typed(Space(kind, current.shape)))
-        sized = size_layer(stage, name, current, self.net.name, self.call, self.typer)
+        # A first layer of two inputs takes apart what is joined before it.
+        first = not self.segments and not self.layers and bool(self.widths) and name == "Bilinear"
+        filled: dict[str, Value] | None = {"widths": self.widths} if first else None
+        sized = size_layer(stage, name, current, self.net.name, self.call, self.typer, filled)
         if sized is None:
             return None
         use, output = sized
@@ -237,7 +242,8 @@ class Sizing:
                 help="use vectors, `one_hot(y)` for a category, or say how: `net f(a, b) = cat(a, b) >> ...`",
             )
             return None
-        return Typed(Space("real", (sum(s.shape[-1] for s in spaces),)))
+        self.widths = tuple(s.shape[-1] for s in spaces)
+        return Typed(Space("real", (sum(self.widths),)))
 
     def _cell(self, stage: tree.Expr, spaces: tuple[Space, ...]) -> Result:
         """Types of the new states of a recurrent cell, which is given its inputs and then its states."""

@@ -15,8 +15,6 @@ from pgcompile.vocabulary.layers import LAYERS, Layer, Value, show
 from pgcompile.vocabulary.spaces import Space
 
 TORCH = "nn."
-SEQUENCE_LAYERS = frozenset(("GRU", "LSTM", "RNN", "MultiheadAttention"))
-"""Layers of torch whose results are several."""
 
 _REFUSALS = (
     TypeError,
@@ -81,7 +79,9 @@ def torch_layer(
             "PGC303",
             stage.span,
             f"`{typer.text(stage)}` gives {what}",
-            help="declare `extern net f(x) -> real[64]` and supply it from Python",
+            help=f"write `{word}(...)`, which gives one"
+            if word in LAYERS
+            else "declare `extern net f(x) -> real[64]` and supply it from Python",
         )
         return None
     shape = tuple(int(size) for size in result.shape[1:])

@@ -18,7 +18,11 @@ class Parameter:
         default: literal used where the program gives none; None makes it required.
         rank: its event dimensions beyond the elementwise ones (1 a vector, 2 a matrix).
         shared: one number for the whole variable (a temperature, the count of a multinomial).
+        matrix_size: the number of rows of the family's matrices.
+        per_event: one number for each vector or matrix of the family.
         literal: must be a number known at compile time.
+        wide: of a matrix, whether it has any number of columns.
+        fewer: of a family of indices, how many entries it has less than there are categories.
     """
 
     name: str
@@ -27,6 +31,10 @@ class Parameter:
     rank: int = 0
     shared: bool = False
     literal: bool = False
+    fewer: int = 0
+    wide: bool = False
+    per_event: bool = False
+    matrix_size: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,9 +45,11 @@ class Family:
         name: as in `torch.distributions`.
         parameters: in torch's positional order.
         one_of: names of which exactly one must be given.
+        also_one_of: other names of which exactly one must be given.
         support: kind of space of the values.
         facts: from the symbols of the parameters given to the formulas; imports sympy when called.
         event_rank: 0 for elementwise families, 1 for distributions over vectors.
+        least: the least length of a vector.
         pathwise: whether a draw is a differentiable function of the parameters.
         index_valued: whether the value is an index into its parameters' last dimension.
         torch_class: class of `torch.distributions`, or None where the emitted module brings its own.
@@ -56,7 +66,9 @@ class Family:
     support: str
     facts: "Callable[[Mapping[str, Any]], Facts]"
     one_of: tuple[str, ...] = ()
+    also_one_of: tuple[str, ...] = ()
     event_rank: int = 0
+    least: int = 1
     pathwise: bool = True
     index_valued: bool = False
     torch_class: str | None = None
@@ -65,6 +77,17 @@ class Family:
     also_called: tuple[str, ...] = ()
     tails: tuple[str, ...] = ()
     equation: str = ""
+
+    @property
+    def alternatives(self) -> tuple[tuple[str, ...], ...]:
+        """Groups of parameters of which exactly one is given."""
+        return tuple(group for group in (self.one_of, self.also_one_of) if group)
+
+    @property
+    def needed(self) -> tuple[Parameter, ...]:
+        """The parameters without those that have an alternative after them."""
+        replaced = {name for group in self.alternatives for name in group[:-1]}
+        return tuple(p for p in self.parameters if p.name not in replaced)
 
     def parameter(self, name: str) -> Parameter:
         """The parameter of that name; KeyError if there is none."""

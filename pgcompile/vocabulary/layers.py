@@ -4,80 +4,37 @@ A layer's rule takes the event shape of its input and its arguments, and gives t
 arguments of the `torch.nn` constructor.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from math import floor, prod
 
-Shape = tuple[int, ...]
-Value = int | float | bool | str | tuple[int, ...] | None
-Arguments = dict[str, Value]
-Rule = Callable[[Shape, Arguments], tuple[Shape, list[tuple[str | None, Value]]]]
+from pgcompile.vocabulary.layer import (
+    Arguments,
+    Layer,
+    LayerError,
+    LayerParameter,
+    Rule,
+    Shape,
+    Value,
+    given,
+    need_rank,
+    need_share,
+    need_vector,
+    show,
+    size_of,
+)
+from pgcompile.vocabulary.sequence_layers import SEQUENCE_LAYERS
 
-
-class LayerError(Exception):
-    """A layer cannot take its input; `help` says what would do."""
-
-    def __init__(self, message: str, help: str | None = None) -> None:
-        self.message = message
-        self.help = help
-        super().__init__(message)
-
-
-@dataclass(frozen=True)
-class LayerParameter:
-    """An argument of a layer: its kind is `size`, `pair`, `number`, `flag` or `shape`."""
-
-    name: str
-    kind: str
-    default: Value = None
-    required: bool = False
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One layer.
-
-    Args:
-        name: class of `torch.nn`.
-        parameters: arguments that programs may give, in order.
-        rule: shapes and constructor arguments.
-        codomain: kind of space its outputs lie in; None keeps the input's.
-        batch_rank: None where any number of batch dimensions will do, else how many it takes.
-        cell_states: for recurrent cells, how many states follow the input.
-        stochastic: whether it draws noise in training.
-    """
-
-    name: str
-    parameters: tuple[LayerParameter, ...]
-    rule: Rule
-    codomain: str | None = "real"
-    batch_rank: int | None = None
-    cell_states: int = 0
-    stochastic: bool = False
+__all__ = ["ACTIVATIONS", "LAYERS", "Layer", "LayerError", "LayerParameter", "Value", "show"]
 
 
 def _elementwise(
     name: str, *parameters: LayerParameter, codomain: str | None = "real", stochastic: bool = False
 ) -> Layer:
     def rule(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
-        rate = args.get("p")
-        if stochastic and isinstance(rate, int | float) and not 0 <= rate < 1:
-            raise LayerError(f"`{name}` drops a share of its input, and {rate:g} is none", "write a number from 0 to 1")
-        return shape, _given(parameters, args)
+        if stochastic:
+            need_share(args, "p", name)
+        return shape, given(parameters, args)
 
     return Layer(name, parameters, rule, codomain, stochastic=stochastic)
-
-
-def _given(parameters: tuple[LayerParameter, ...], args: Arguments) -> list[tuple[str | None, Value]]:
-    """Constructor arguments that differ from torch's own defaults."""
-    return [(p.name, args[p.name]) for p in parameters if p.name in args and args[p.name] != p.default]
-
-
-def _size(args: Arguments, name: str) -> int:
-    value = args[name]
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise LayerError(f"`{name}` is a positive whole number", f"write `{name} = 64`, say")
-    return value
 
 
 def _pair(value: Value) -> tuple[int, int]:
@@ -94,32 +51,42 @@ def _sizes(value: Value, dims: int) -> tuple[int, ...]:
     raise LayerError(f"expected a whole number or {dims} of them, found `{value}`")
 
 
-def _need_rank(shape: Shape, rank: int, name: str, example: str) -> None:
-    if len(shape) != rank:
-        raise LayerError(
-            f"`{name}` takes an input of {rank} dimensions ({example}), here the input is {show(shape)}",
-            "put `Unflatten(...)` or `Flatten` before it, or change the space",
-        )
-
-
-def show(shape: Shape) -> str:
-    """A shape for messages: `[3, 28]`, or `a scalar`."""
-    return f"[{', '.join(map(str, shape))}]" if shape else "a scalar"
-
-
 def _linear(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
-    size = _size(args, "out_features")
+    size = size_of(args, "out_features")
     if not shape:
         raise LayerError("`Linear` takes a vector, here the input is a scalar", "declare the input as `real[1]`")
-    return (*shape[:-1], size), [(None, shape[-1]), (None, size), *_given((_BIAS, _SPECTRAL, _WEIGHT_NORM), args)]
+    return (*shape[:-1], size), [(None, shape[-1]), (None, size), *given((_BIAS, _SPECTRAL, _WEIGHT_NORM), args)]
+
+
+def _bilinear(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
+    widths = args.get("widths")
+    if not isinstance(widths, tuple) or len(widths) != 2:
+        raise LayerError(
+            "`Bilinear` takes two vectors, and stands first in a net of two inputs",
+            "write `net f(a, b) = Bilinear(8)`, and call it as f(a, b)",
+        )
+    size = size_of(args, "out_features")
+    sizes = [(None, width) for width in (*widths, size)]
+    return (size,), [*sizes, *given((_BIAS, _SPECTRAL, _WEIGHT_NORM), args)]
+
+
+def _sinusoidal(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
+    size = size_of(args, "size")
+    if size % 2:
+        raise LayerError(f"`Sinusoidal` gives sines and as many cosines, and {size} is odd", f"write {size + 1}")
+    return (*shape, size), [(None, size)]
+
+
+def _same_shape(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
+    return shape, []
 
 
 def _convolution(dims: int, transpose: bool) -> Rule:
     name = f"Conv{'Transpose' if transpose else ''}{dims}d"
 
     def rule(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
-        _need_rank(shape, dims + 1, name, _PLACES[dims])
-        channels = _size(args, "out_channels")
+        need_rank(shape, dims + 1, name, _PLACES[dims])
+        channels = size_of(args, "out_channels")
         words = ("kernel_size", "stride", "padding", "dilation")
         kernel, stride, padding, dilation = (_sizes(args[k], dims) for k in words)
         extra = _sizes(args["output_padding"], dims) if transpose else (0,) * dims
@@ -139,10 +106,8 @@ def _convolution(dims: int, transpose: bool) -> Rule:
         groups = args.get("groups", 1)
         if isinstance(groups, int) and (shape[0] % groups or channels % groups):
             raise LayerError(f"`groups = {groups}` does not divide the channels {shape[0]} -> {channels}")
-        given = [(None, shape[0]), (None, channels), ("kernel_size", args["kernel_size"])]
-        return (channels, *sizes), given + [
-            a for a in _given(parameters, args) if a[0] not in ("out_channels", "kernel_size")
-        ]
+        more = [a for a in given(parameters, args) if a[0] not in ("out_channels", "kernel_size")]
+        return (channels, *sizes), [(None, shape[0]), (None, channels), ("kernel_size", args["kernel_size"]), *more]
 
     parameters = _convolution_parameters(transpose)
     return rule
@@ -166,13 +131,13 @@ def _convolution_parameters(transpose: bool) -> tuple[LayerParameter, ...]:
 
 def _pool(name: str, dims: int) -> Rule:
     def rule(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
-        _need_rank(shape, dims + 1, name, _PLACES[dims])
+        need_rank(shape, dims + 1, name, _PLACES[dims])
         kernel, padding = _sizes(args["kernel_size"], dims), _sizes(args["padding"], dims)
         stride = kernel if args["stride"] is None else _sizes(args["stride"], dims)
         sizes = [(shape[1 + a] + 2 * padding[a] - kernel[a]) // stride[a] + 1 for a in range(dims)]
         if min(sizes) < 1:
             raise LayerError(f"`{name}` leaves nothing of an input of {show(shape)}", "use a smaller kernel")
-        return (shape[0], *sizes), _given(_POOL, args)
+        return (shape[0], *sizes), given(_POOL, args)
 
     return rule
 
@@ -180,42 +145,43 @@ def _pool(name: str, dims: int) -> Rule:
 def _batch_norm(name: str, ranks: tuple[int, ...]) -> Rule:
     def rule(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
         if len(shape) not in ranks:
-            _need_rank(shape, ranks[0], name, "features" if ranks[0] == 1 else "channels, height, width")
-        return shape, [(None, shape[0]), *_given(_NORM, args)]
+            need_rank(shape, ranks[0], name, "features" if ranks[0] == 1 else "channels, height, width")
+        return shape, [(None, shape[0]), *given(_NORM, args)]
 
     return rule
 
 
 def _layer_norm(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
-    _need_vector(shape, "LayerNorm")
-    return shape, [(None, shape[-1] if len(shape) == 1 else shape), *_given((_EPS,), args)]
+    need_vector(shape, "LayerNorm")
+    dims = len(shape) if args["dims"] is None else size_of(args, "dims")
+    if dims > len(shape):
+        raise LayerError(
+            f"`LayerNorm(dims = {dims})` takes an input of {dims} dimensions or more, here it is {show(shape)}",
+            f"write a number up to {len(shape)}",
+        )
+    return shape, [(None, shape[-1] if dims == 1 else shape[-dims:]), *given((_EPS,), args)]
 
 
 def _group_norm(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
-    groups = _size(args, "num_groups")
-    _need_vector(shape, "GroupNorm")
+    groups = size_of(args, "num_groups")
+    need_vector(shape, "GroupNorm")
     if shape[0] % groups:
         raise LayerError(f"`GroupNorm({groups})` does not divide {shape[0]} channels")
     return shape, [(None, groups), (None, shape[0])]
-
-
-def _need_vector(shape: Shape, name: str) -> None:
-    if not shape:
-        raise LayerError(f"`{name}` takes a vector, here the input is a scalar", "declare the input as `real[1]`")
 
 
 def _embedding(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
     number = args.get("num_embeddings")
     if number is None:
         raise LayerError("`Embedding` cannot tell how many indices there are", "give it a `category[K]` variable")
-    return (*shape, _size(args, "embedding_dim")), [(None, number), (None, args["embedding_dim"])]
+    return (*shape, size_of(args, "embedding_dim")), [(None, number), (None, args["embedding_dim"])]
 
 
 def _cell(states: int) -> Rule:
     def rule(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
-        _need_rank(shape, 1, "GRUCell" if states == 1 else "LSTMCell", "features")
-        size = _size(args, "hidden_size")
-        return (size,), [(None, shape[0]), (None, size), *_given((_BIAS,), args)]
+        need_rank(shape, 1, "GRUCell" if states == 1 else "LSTMCell", "features")
+        size = size_of(args, "hidden_size")
+        return (size,), [(None, shape[0]), (None, size), *given((_BIAS,), args)]
 
     return rule
 
@@ -229,7 +195,7 @@ def _unflatten(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | N
     if isinstance(sizes, int):
         sizes = (sizes,)
     assert isinstance(sizes, tuple)
-    _need_vector(shape, "Unflatten")
+    need_vector(shape, "Unflatten")
     if prod(sizes) != shape[-1]:
         raise LayerError(
             f"`Unflatten` cannot shape {shape[-1]} numbers as {show(sizes)}, which holds {prod(sizes)}",
@@ -239,7 +205,7 @@ def _unflatten(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | N
 
 
 def _upsample(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
-    _need_rank(shape, 3, "Upsample", "channels, height, width")
+    need_rank(shape, 3, "Upsample", "channels, height, width")
     factor = args["scale_factor"]
     if not isinstance(factor, int | float):
         raise LayerError("`scale_factor` is a number")
@@ -249,13 +215,13 @@ def _upsample(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | No
 
 
 def _adaptive_pool(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
-    _need_rank(shape, 3, "AdaptiveAvgPool2d", "channels, height, width")
+    need_rank(shape, 3, "AdaptiveAvgPool2d", "channels, height, width")
     return (shape[0], *_pair(args["output_size"])), [(None, args["output_size"])]
 
 
 def _pixel_shuffle(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
-    _need_rank(shape, 3, "PixelShuffle", "channels, height, width")
-    factor = _size(args, "upscale_factor")
+    need_rank(shape, 3, "PixelShuffle", "channels, height, width")
+    factor = size_of(args, "upscale_factor")
     if shape[0] % factor**2:
         raise LayerError(
             f"`PixelShuffle({factor})` needs a multiple of {factor**2} channels, here there are {shape[0]}"
@@ -264,12 +230,12 @@ def _pixel_shuffle(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str
 
 
 def _rms_norm(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
-    _need_vector(shape, "RMSNorm")
+    need_vector(shape, "RMSNorm")
     return shape, [(None, shape[-1])]
 
 
 def _glu(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
-    _need_vector(shape, "GLU")
+    need_vector(shape, "GLU")
     if shape[-1] % 2:
         raise LayerError(
             f"`GLU` halves its input, and {shape[-1]} is odd", f"make the layer before it {shape[-1] + 1} wide"
@@ -289,12 +255,19 @@ _POOL = (
     LayerParameter("stride", "pair"),
     LayerParameter("padding", "pair", 0),
 )
+_MODE = LayerParameter("mode", "word", "nearest", words=("nearest", "bilinear", "bicubic"))
 _SLOPE = LayerParameter("negative_slope", "number", 0.01)
 _ALPHA = LayerParameter("alpha", "number", 1.0)
 _P = LayerParameter("p", "number", 0.5)
 
 _LAYERS = (
     Layer("Linear", (LayerParameter("out_features", "size", required=True), _BIAS, _SPECTRAL, _WEIGHT_NORM), _linear),
+    Layer(
+        "Bilinear",
+        (LayerParameter("out_features", "size", required=True), _BIAS, _SPECTRAL, _WEIGHT_NORM),
+        _bilinear,
+        runtime="JoinedBilinear",
+    ),
     Layer("Conv1d", _convolution_parameters(False), _convolution(1, False), batch_rank=1),
     Layer("Conv3d", _convolution_parameters(False), _convolution(3, False), batch_rank=1),
     Layer("ConvTranspose1d", _convolution_parameters(True), _convolution(1, True), batch_rank=1),
@@ -304,7 +277,7 @@ _LAYERS = (
     Layer("BatchNorm1d", _NORM, _batch_norm("BatchNorm1d", (1, 2)), batch_rank=1),
     Layer("BatchNorm2d", _NORM, _batch_norm("BatchNorm2d", (3,)), batch_rank=1),
     Layer("InstanceNorm2d", (_EPS,), _batch_norm("InstanceNorm2d", (3,)), batch_rank=1),
-    Layer("LayerNorm", (_EPS,), _layer_norm),
+    Layer("LayerNorm", (_EPS, LayerParameter("dims", "size")), _layer_norm),
     Layer("RMSNorm", (), _rms_norm),
     Layer("GLU", (), _glu),
     Layer("GroupNorm", (LayerParameter("num_groups", "size", required=True),), _group_norm, batch_rank=1),
@@ -313,7 +286,17 @@ _LAYERS = (
         "Embedding",
         (LayerParameter("embedding_dim", "size", required=True), LayerParameter("num_embeddings", "size")),
         _embedding,
+        takes_index=True,
     ),
+    Layer(
+        "Sinusoidal",
+        (LayerParameter("size", "size", required=True),),
+        _sinusoidal,
+        takes_index=True,
+        runtime="Sinusoidal",
+    ),
+    *SEQUENCE_LAYERS,
+    Layer("residual", (), _same_shape, runtime="Residual"),
     Layer(
         "GRUCell", (LayerParameter("hidden_size", "size", required=True), _BIAS), _cell(1), batch_rank=1, cell_states=1
     ),
@@ -353,7 +336,7 @@ _LAYERS = (
     ),
     Layer(
         "Upsample",
-        (LayerParameter("scale_factor", "number", required=True), LayerParameter("mode", "word", "nearest")),
+        (LayerParameter("scale_factor", "number", required=True), _MODE),
         _upsample,
         codomain=None,
         batch_rank=1,

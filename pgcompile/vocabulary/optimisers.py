@@ -19,9 +19,14 @@ OPTIMISERS: dict[str, tuple[str, ...]] = {
 FUSED = ("Adam", "AdamW", "SGD")
 """Optimisers that have one kernel for all parameters, on the CPU and on CUDA."""
 
-SCHEDULES = ("constant", "linear", "cosine", "exponential", "step", "one_cycle")
+PLATEAU = "plateau"
+SCHEDULES = ("constant", "linear", "cosine", "exponential", "step", "one_cycle", PLATEAU)
 """The schedules of a learning rate after its warm-up: as it is, down to nothing (a hundredth if exponential), to a
-tenth at each third of the run, or up and down once."""
+tenth at each third of the run, up and down once, or less where the loss gets no better."""
+
+PLATEAU_DEFAULTS: dict[str, float] = {"factor": 0.1, "patience": 10, "min_lr": 0.0}
+"""The options of `plateau(...)`: what the rate is multiplied by, after how many epochs without a better loss, and the
+least rate."""
 
 RAMPS = ("linear", "cosine", "cyclic")
 """The schedules of an input while a model is trained."""

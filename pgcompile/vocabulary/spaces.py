@@ -39,6 +39,7 @@ _KINDS = (
     SpaceKind("one_hot", ("simplex", "boolean"), 1, what="a one-hot vector"),
     SpaceKind("lower_triangular", ("real",), 2, what="a lower triangular matrix"),
     SpaceKind("lower_cholesky", ("lower_triangular",), 2, what="a lower triangular matrix with a positive diagonal"),
+    SpaceKind("corr_cholesky", ("lower_cholesky",), 2, what="the Cholesky factor of a correlation matrix"),
     SpaceKind("positive_definite", ("real",), 2, what="a positive definite matrix"),
 )
 KINDS: dict[str, SpaceKind] = {kind.name: kind for kind in _KINDS}

@@ -17,6 +17,8 @@ DIM = Symbol("DIM", integer=True, positive=True)
 
 # Noise, each call site a fresh draw in the shape of the value (the argument tells two draws apart).
 StandardNormal = Function("StandardNormal")
+StandardNormalFor = Function("StandardNormalFor")  # of a matrix: a number for each of its columns
+StandardGammaOfRow = Function("StandardGammaOfRow")  # of a concentration for each row of a matrix
 StandardUniform = Function("StandardUniform")
 StandardExponential = Function("StandardExponential")
 StandardGamma = Function("StandardGamma")  # of a concentration; differentiable by implicit reparameterisation
@@ -26,6 +28,7 @@ PoissonDraw = Function("PoissonDraw")
 CategoryDraw = Function("CategoryDraw")  # of logits: an index
 MultinomialDraw = Function("MultinomialDraw")  # of a count and logits
 VonMisesDraw = Function("VonMisesDraw")
+VonMisesFisherDraw = Function("VonMisesFisherDraw")  # of a direction and a concentration
 ContinuousBernoulliDraw = Function("ContinuousBernoulliDraw")
 
 # Over the last dimension.
@@ -34,6 +37,7 @@ LogSumExp = Function("LogSumExp")
 LogSoftmax = Function("LogSoftmax")
 Pick = Function("Pick")  # Pick(v, k): entry k of the vector v
 OneHot = Function("OneHot")  # of an index, DIM wide
+OrderedLogProbs = Function("OrderedLogProbs")  # of a predictor and cutpoints, one less than DIM
 
 # Matrices in the last two dimensions.
 Cholesky = Function("Cholesky")
@@ -42,6 +46,12 @@ Whiten = Function("Whiten")  # Whiten(L, v): L^-1 v
 WhitenMatrix = Function("WhitenMatrix")  # WhitenMatrix(L, M): L^-1 M
 MatVec = Function("MatVec")
 Diagonal = Function("Diagonal")
+DiagonalMatrix = Function("DiagonalMatrix")  # of a vector
+OfMatrix = Function("OfMatrix")  # OfMatrix(f, M, ...): f of the runtime library, of matrices and numbers: a number
+RowsOf = Function("RowsOf")  # RowsOf(f, a): f of the runtime library, of a number and DIM: a vector
+MatrixOf = Function("MatrixOf")  # MatrixOf(f, ...): f of the runtime library: a matrix
+LowRankLogProb = Function("LowRankLogProb")  # of x - loc, W and d: of a Normal with covariance W W' + diag d
+LowRankLogDet = Function("LowRankLogDet")  # of W and d: log det(W W' + diag d)
 RowSquares = Function("RowSquares")  # of a matrix: the sums of the squares of its rows
 TotalMatrix = Function("TotalMatrix")  # sum over the last two dimensions
 
@@ -56,12 +66,22 @@ BesselRatio = Function("BesselRatio")  # I1(k) / I0(k)
 LogExpm1Ratio = Function("LogExpm1Ratio")  # log((e^l - 1) / l)
 ContinuousBernoulliMean = Function("ContinuousBernoulliMean")
 ContinuousBernoulliVariance = Function("ContinuousBernoulliVariance")
+LogSphereConstant = Function("LogSphereConstant")  # log of the integral of exp(k (x_1 - 1)) over the sphere
+SphereMean = Function("SphereMean")  # the length of the mean of a von Mises-Fisher variable
 Inside = Function("Inside")  # Inside(x, low, high): 0 where low <= x <= high, else -inf
 ClippedUnit = Function("ClippedUnit")  # kept off 0 and 1, where rounding would put a draw
 ClippedPositive = Function("ClippedPositive")
 Point = Function("Point")  # Point(x, v): the log-density of a point mass, 0 where x = v, else -inf
 Floor = Function("Floor")
 Round = Function("Round")
+
+
+def runtime(name: str) -> Any:
+    """An elementwise function of the runtime library, by its name; its arguments broadcast."""
+    return Function(f"{RUNTIME}{name}")
+
+
+RUNTIME = "runtime:"
 
 # An expression, or a function of the free symbols of its spelling to one.
 Moment = Any
@@ -106,6 +126,7 @@ def first_two_moments(mean: Expr, variance: Expr) -> dict[str, Moment]:
 __all__ = [
     "DIM",
     "LEVEL",
+    "RUNTIME",
     "Abs",
     "BernoulliDraw",
     "BesselRatio",
@@ -119,6 +140,7 @@ __all__ = [
     "ContinuousBernoulliMean",
     "ContinuousBernoulliVariance",
     "Diagonal",
+    "DiagonalMatrix",
     "Expm1",
     "Expr",
     "Facts",
@@ -129,11 +151,17 @@ __all__ = [
     "LogExpm1Ratio",
     "LogNdtr",
     "LogSoftmax",
+    "LogSphereConstant",
     "LogSumExp",
+    "LowRankLogDet",
+    "LowRankLogProb",
     "MatVec",
+    "MatrixOf",
     "Moment",
     "MultinomialDraw",
+    "OfMatrix",
     "OneHot",
+    "OrderedLogProbs",
     "Parameters",
     "Pick",
     "Point",
@@ -141,16 +169,21 @@ __all__ = [
     "Rational",
     "Round",
     "RowSquares",
+    "RowsOf",
     "Sigmoid",
     "Softplus",
+    "SphereMean",
     "StandardExponential",
     "StandardGamma",
+    "StandardGammaOfRow",
     "StandardNormal",
+    "StandardNormalFor",
     "StandardUniform",
     "Symbol",
     "Total",
     "TotalMatrix",
     "VonMisesDraw",
+    "VonMisesFisherDraw",
     "Whiten",
     "WhitenMatrix",
     "X",
@@ -162,6 +195,7 @@ __all__ = [
     "log",
     "loggamma",
     "pi",
+    "runtime",
     "sqrt",
     "tan",
 ]

@@ -35,7 +35,7 @@ class Option:
         default: its value where the program does not say.
         kind: `integer`, `real`, `flag` (true or false), `sizes` (a list of integers), `activation`, `mask` (a word,
             or a 0 or 1 for each feature), `order` (a word, or the place of each feature), `adjacency` (a row of 0 and 1
-            for each feature), `word`, or `module` (given in Python alone).
+            for each feature), `word`, or `module` (a net of the program, or a module in Python).
         words: the words that it may be; of an activation, those that it may be if not every one.
         at_least: the least integer, real or size.
         above: an exclusive lower bound of a real.
@@ -68,6 +68,8 @@ class Option:
                 return self._real
             case "flag":
                 return "true or false"
+            case "module":
+                return "a net of the program"
             case "activation":
                 return " or ".join(self.words) if self.words else "an activation, such as ReLU"
             case "sizes":

@@ -24,6 +24,7 @@ FACTS: Mapping[str, tuple[Any, ...] | None] = {
     "least": None,
     "conditional": (True, False),
     "kept_by": None,
+    "net_gives": None,
     "domain": None,
     "codomain": None,
     "also_takes": None,
@@ -44,6 +45,8 @@ class Word:
         least: the least number of features, or of channels of an image.
         conditional: whether it takes a context.
         kept_by: of a coupling, the option that names the features it keeps.
+        net_gives: of a transform with a net of its user, how many numbers that gives for each feature: a sum of
+            multiples of options, that of no name a number alone.
         domain: kind of space of what it takes, None for any.
         codomain: kind of space of what it gives, None for that of what it takes.
         also_takes: other kinds that are taken to themselves, with the most that options may be for it.
@@ -59,6 +62,7 @@ class Word:
     least: int
     conditional: bool
     kept_by: str | None
+    net_gives: Mapping[str, int] | None
     domain: str | None
     codomain: str | None
     also_takes: Mapping[str, Mapping[str, float]]
@@ -170,8 +174,9 @@ def _options(
         if facts_of_it is None:
             raise MissingFact(f"the transform {name} states nothing of its option `{argument.arg}`")
         option = stated_option(name, argument.arg, facts_of_it, _default(default))
-        if option.kind != "module":
-            options.append(option)
+        if option.kind == "module" and facts["net_gives"] is None:
+            raise MissingFact(f"the transform {name} takes a net and states no `net_gives`")
+        options.append(option)
     names = {argument.arg for argument in arguments}
     missing = sorted(stated[0].keys() - names)
     if missing:

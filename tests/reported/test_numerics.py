@@ -25,6 +25,12 @@ LARGEST = {torch.float32: 1e36, torch.float64: 1e200, torch.bfloat16: 1e36}
 STEEPEST = {torch.float32: 1e18, torch.float64: 1e100}  # the slope of a quotient is made of the divisor's square
 TOLERANCE = {torch.float32: 2e-4, torch.float64: 1e-8}
 
+
+def logistic_tail(z: Any) -> Any:
+    """log of the sigmoid."""
+    return -mp.log1p(mp.exp(-z))
+
+
 # Space, heads, family, log-density at x of the head's value, points.
 FAMILIES: dict[str, tuple[str, str, str, Callable[[Any, Any], Any], list[float]]] = {
     "Normal": (
@@ -129,6 +135,45 @@ FAMILIES: dict[str, tuple[str, str, str, Callable[[Any, Any], Any], list[float]]
         "Binomial(5, h)",
         lambda x, h: log(mp.binomial(5, x)) + x * log(h) + (5 - x) * log(1 - h),
         [0.0, 2.0, 5.0],
+    ),
+    "GeneralizedPareto": (
+        "real",
+        "softplus exp",
+        "GeneralizedPareto(0, h, 0.3)",
+        lambda x, h: -log(h) - (1 / mp.mpf(0.3) + 1) * mp.log1p(mp.mpf(0.3) * x / h),
+        [0.0, 1.0],
+    ),
+    "GeneralizedPareto's concentration": (
+        "real",
+        "softplus",
+        "GeneralizedPareto(0, 1, h)",
+        lambda x, h: -(1 / h + 1) * mp.log1p(h * x),
+        [0.0, 1.0, 5.0],
+    ),
+    "DiscretizedLogistic": (
+        "real",
+        "softplus",
+        "DiscretizedLogistic(0, h)",
+        lambda x, h: (
+            logistic_tail((x + mp.mpf(1) / 255) / h)
+            if x == -1
+            else mp.log(1 / (1 + mp.exp((x - mp.mpf(1) / 255) / h)) - 1 / (1 + mp.exp((x + mp.mpf(1) / 255) / h)))
+        ),
+        [-1.0, 0.2],
+    ),
+    "ZeroInflatedPoisson": (
+        "nonnegative_integer",
+        "softplus",
+        "ZeroInflatedPoisson(h, 0.3)",
+        lambda x, h: log(0.3 + 0.7 * mp.exp(-h)) if x == 0 else log(0.7) + log(h) - h,
+        [0.0, 1.0],
+    ),
+    "ZeroInflatedPoisson's gate": (
+        "nonnegative_integer",
+        "sigmoid",
+        "ZeroInflatedPoisson(2, h)",
+        lambda x, h: log(h + (1 - h) * mp.exp(-2)) if x == 0 else log(1 - h) + log(2) - 2,
+        [0.0, 1.0],
     ),
 }
 CASES = [(family, head) for family, row in FAMILIES.items() for head in row[1].split()]

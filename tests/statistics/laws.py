@@ -52,6 +52,17 @@ class Tilted:
 
 
 @dataclass(frozen=True)
+class Tilted3:
+    """The distribution function of the cosine of a direction in three dimensions."""
+
+    concentration: float
+
+    def cdf(self, x: np.ndarray) -> np.ndarray:
+        k = self.concentration
+        return (np.exp(k * x) - np.exp(-k)) / (np.exp(k) - np.exp(-k))
+
+
+@dataclass(frozen=True)
 class Inverted:
     """Kumaraswamy's distribution function, 1 - (1 - x^a)^b."""
 
@@ -60,6 +71,17 @@ class Inverted:
 
     def cdf(self, x: np.ndarray) -> np.ndarray:
         return 1 - (1 - x**self.a) ** self.b
+
+
+@dataclass(frozen=True)
+class Inflated:
+    """A count that is zero with the probability of a gate more."""
+
+    base: Any
+    gate: float
+
+    def pmf(self, x: np.ndarray) -> np.ndarray:
+        return self.gate * (x == 0) + (1 - self.gate) * self.base.pmf(x)
 
 
 def one(family: str, space: str, frozen: Any, support: tuple[float, float], *, discrete: bool = False) -> Law:
@@ -82,6 +104,9 @@ LAWS = [
     one("AsymmetricLaplace(0.5, 2, 1.7)", "real", st.laplace_asymmetric(1.7, 0.5, 2), (-150, 60)),
     one("Logistic(0.5, 2)", "real", st.logistic(0.5, 2), (-80, 80)),
     one("TruncatedNormal(0.5, 2, -1, 3)", "real", st.truncnorm(-0.75, 1.25, 0.5, 2), (-1, 3)),
+    one("GeneralizedPareto(0.5, 2, 0.3)", "real", st.genpareto(0.3, 0.5, 2), (0.5, np.inf)),
+    one("GeneralizedPareto(0.5, 2, 0)", "real", st.expon(0.5, 2), (0.5, np.inf)),
+    one("GeneralizedPareto(0.5, 2, -0.4)", "real", st.genpareto(-0.4, 0.5, 2), (0.5, 5.5)),
     one("Weibull(2, 1.5)", "positive", st.weibull_min(1.5, scale=2), (0, np.inf)),
     one("Weibull(2, 0.8)", "positive", st.weibull_min(0.8, scale=2), (0, np.inf)),
     one("Pareto(2, 3)", "positive", st.pareto(3, scale=2), (2, np.inf)),
@@ -103,6 +128,28 @@ LAWS = [
     one("Geometric(0.3)", "nonnegative_integer", st.geom(0.3, loc=-1), (0, 200), discrete=True),
     one("Binomial(7, 0.3)", "nonnegative_integer", st.binom(7, 0.3), (0, 7), discrete=True),
     one("NegativeBinomial(2.5, 0.4)", "nonnegative_integer", st.nbinom(2.5, 0.6), (0, 200), discrete=True),
+    one("ZeroInflatedPoisson(3.5, 0.3)", "nonnegative_integer", Inflated(st.poisson(3.5), 0.3), (0, 60), discrete=True),
+    one(
+        "ZeroInflatedNegativeBinomial(2.5, logits = 0.4, gate_logits = -1)",
+        "nonnegative_integer",
+        Inflated(st.nbinom(2.5, 1 / (1 + np.exp(0.4))), 1 / (1 + np.e)),
+        (0, 400),
+        discrete=True,
+    ),
+    one(
+        "OrderedLogistic(0.7, cutpoints = [-1, 0.5])",
+        "category[3]",
+        st.rv_discrete(values=(range(3), np.diff(st.logistic(0.7).cdf([-np.inf, -1, 0.5, np.inf])))),
+        (0, 2),
+        discrete=True,
+    ),
+    one(
+        "DiscretizedLogistic(4.2, 1.5, levels = 8, low = 0, high = 7)",
+        "real",
+        st.rv_discrete(values=(range(8), np.diff(st.logistic(4.2, 1.5).cdf([-np.inf, *np.arange(0.5, 7), np.inf])))),
+        (0, 7),
+        discrete=True,
+    ),
     one(
         "Categorical(logits = [1, 0.5, -0.5])",
         "category[3]",
@@ -139,6 +186,38 @@ LAWS = [
         (
             (lambda x: x[:, 0], st.norm(1, np.sqrt(2))),
             (lambda x: x @ SLANT, st.norm(3, np.sqrt(SLANT @ COVARIANCE @ SLANT))),
+        ),
+    ),
+    Law(
+        "LowRankMultivariateNormal([1, -1], [[1], [0.5]], [0.5, 2])",
+        "real[2]",
+        (
+            (lambda x: x[:, 0], st.norm(1, np.sqrt(1.5))),
+            (lambda x: x @ SLANT, st.norm(3, np.sqrt(0 + 0.5 + 4 * 2))),
+        ),
+    ),
+    # In three dimensions the cosine has an exponential density.
+    Law(
+        "VonMisesFisher([0, 0, 2], 3)",
+        "real[3]",
+        ((lambda x: x[:, 2], Tilted3(3.0)), (lambda x: np.arctan2(x[:, 1], x[:, 0]), st.uniform(-np.pi, 2 * np.pi))),
+    ),
+    Law(
+        "Wishart(4.5, scale_tril = [[1.2, 0], [-0.4, 0.9]])",
+        "positive_definite[2, 2]",
+        (
+            (lambda x: x[:, 0, 0] / 1.44, st.chi2(4.5)),
+            (lambda x: x[:, 1, 1] / 0.97, st.chi2(4.5)),
+            (lambda x: np.linalg.det(x) / (1.44 * 0.81) / x[:, 0, 0] * 1.44, st.chi2(3.5)),
+        ),
+    ),
+    # Every correlation is a Beta variable between -1 and 1.
+    Law(
+        "LKJCholesky(3, 1.7)",
+        "corr_cholesky[3, 3]",
+        tuple(
+            (lambda x, i=i, j=j: (x[:, i] * x[:, j]).sum(-1), st.beta(2.2, 2.2, -1, 2))
+            for i, j in ((1, 0), (2, 0), (2, 1))
         ),
     ),
 ]

@@ -284,14 +284,17 @@ def test_export(form: str, trained: Path, tmp_path: Path) -> None:
     assert "there are sample, sample_mean, elbo" in wrong.output
 
 
-def test_the_script_of_an_emitted_module(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "using", ["lr = 0.1, clip_norm = 1, schedule = linear", "lr = 2, schedule = plateau(factor = 0.5, patience = 0)"]
+)
+def test_the_script_of_an_emitted_module(using: str, tmp_path: Path) -> None:
     """It needs no pgcompile, and trains to what the Trainer trains to."""
     from pgcompile.training import Trainer
 
     text = (
         "x : real[4]\ny : real\nparam w : real[4]\nparam b : real\np(y|x) = Normal(sum(w * x) + b, 1)\n"
         "fit = log p(y|x)\n"
-        "maximize fit using Adam(lr = 0.1, clip_norm = 1, schedule = linear)"
+        f"maximize fit using Adam({using})"
     )
     program = tmp_path / "m.pgc"
     program.write_text(text)
@@ -304,6 +307,8 @@ def test_the_script_of_an_emitted_module(tmp_path: Path) -> None:
         subprocess.run([sys.executable, "-m", "ruff", *arguments, "--isolated", "train.py"], cwd=tmp_path, check=True)
     trainer = Trainer(pgc.compile(text).Model(), device="cpu", batch_size=64, validation=0.0)
     trainer.fit(data, epochs=6)
+    if "plateau" in using:
+        assert trainer.players[0].optimizer.param_groups[0]["lr"] < 2
     launches = [
         [sys.executable],
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"],

@@ -171,12 +171,17 @@ def _run(trainer: Trainer, folder: Path, **more: Any) -> None:
 USING = "Adam(lr = 1e-2, schedule = linear, warmup = 3, ema = 0.9)"
 
 
-@pytest.mark.parametrize("stop", [3, 8, 17])
+PLATEAU = "Adam(lr = 3, schedule = plateau(factor = 0.5, patience = 0, min_lr = 0.001), warmup = 3)"
+
+
+@pytest.mark.parametrize(
+    ("stop", "using"), [(3, USING), (8, USING), (17, USING), (3, PLATEAU), (14, PLATEAU), (20, PLATEAU)]
+)
 def test_a_run_that_is_cut_off_goes_on_to_the_same_numbers(
-    stop: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stop: int, using: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Mid-epoch, at its end, with schedule, average and noise."""
-    text = VAE.replace("Adam(lr = 1e-2)", USING)
+    text = VAE.replace("Adam(lr = 1e-2)", using)
     settings = Settings(device="cpu", batch_size=32, log_every=4)
 
     def fresh() -> Trainer:
@@ -204,6 +209,11 @@ def test_a_run_that_is_cut_off_goes_on_to_the_same_numbers(
     assert torch.equal(whole.shown.dec.weight, again.shown.dec.weight)
     assert again.run.training == pytest.approx(whole.run.training, rel=1e-12)
     assert again.run.validation == whole.run.validation
+    rates = [t.players[0].optimizer.param_groups[0]["lr"] for t in (whole, again)]
+    assert rates[0] == rates[1]
+    if using == PLATEAU:
+        assert rates[0] < 3
+        assert whole.players[0].schedule.state_dict() == again.players[0].schedule.state_dict()
 
 
 def test_a_finished_run_goes_on_for_more_epochs(tmp_path: Path) -> None:
@@ -488,6 +498,64 @@ def test_tensorboard_events(tmp_path: Path) -> None:
     losses = [entry["loss"] for entry in logged if "loss" in entry]
     assert [event.value for event in events.Scalars("loss")] == pytest.approx(losses, rel=1e-5)
     assert len(events.Scalars("validation")) == 2
+
+
+def test_a_plateau_is_torchs() -> None:
+    using = "SGD(lr = 0.8, schedule = plateau(factor = 0.5, patience = 2, min_lr = 0.15))"
+    model = pgc.compile(LINE.format(using=using)).Model()
+    (optimizer,) = optimizers = model.optimizers()
+    (made,) = model.schedules(optimizers, 10)
+    other = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.8)
+    wanted = torch.optim.lr_scheduler.ReduceLROnPlateau(other, factor=0.5, patience=2, min_lr=0.15, threshold=0)
+    losses = [3, 2, 2, 2.5, 2, 2, 2, 2, 1, 5, 5, 5, 5, 5, 5, 5, 5, 5, 0.5, -1, -1, -1, -1, -1, -1]
+    for loss in losses:
+        made.step()
+        made.watch(float(loss))
+        wanted.step(loss)
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(other.param_groups[0]["lr"])
+    assert optimizer.param_groups[0]["lr"] == 0.15
+
+
+def test_a_plateau_after_a_warm_up_goes_by_the_rows_held_out() -> None:
+    using = "SGD(lr = 1e-9, schedule = plateau(factor = 0.5, patience = 1), warmup = 3)"
+    trainer = line(using, validation=0.25, batch_size=48)
+    seen = []
+    taken = epochs.take_step
+
+    def noting(state: Any, *rest: Any) -> dict[str, torch.Tensor]:
+        seen.append(state.players[0].optimizer.param_groups[0]["lr"])
+        return taken(state, *rest)
+
+    epochs.take_step, before = noting, epochs.take_step
+    try:
+        trainer.fit(rows(), epochs=9)
+    finally:
+        epochs.take_step = before
+    steps = len(seen) // 9
+    assert seen[:4] == pytest.approx([0.25e-9, 0.5e-9, 0.75e-9, 1e-9])
+    # What the loop did with the losses that it saw, by hand.
+    best, waited, rate = np.inf, 0, 1e-9
+    for epoch, loss in enumerate(trainer.run.validation[:-1], 1):
+        best, waited = (loss, 0) if loss < best else (best, waited + 1)
+        if waited > 1:
+            rate, waited = rate / 2, 0
+        if epoch * steps >= 4:
+            assert seen[epoch * steps] == pytest.approx(rate)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("schedule = plateau(factor = 2)", "`2` is not a value of factor"),
+        ("schedule = plateau(patience = 1.5)", "`1.5` is not a value of patience"),
+        ("schedule = plateau(0.5, 3, -1)", "`-1` is not a value of min_lr"),
+        ("schedule = plateau(gamma = 0.5)", "plateau has no option gamma"),
+        ("schedule = plateau, steps = 10", "plateau goes by the loss"),
+    ],
+)
+def test_what_is_said_of_a_wrong_plateau(option: str, message: str) -> None:
+    found = pgc.check(LINE.format(using=f"SGD(lr = 1, {option})"))
+    assert any(message in d.message for d in found), found
 
 
 @pytest.mark.parametrize(

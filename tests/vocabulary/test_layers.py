@@ -9,6 +9,7 @@ from pgcompile.vocabulary.layers import ACTIVATIONS, LAYERS
 from tests.conftest import compiled
 
 IMAGE = "real[4, 8, 6]"
+SEQUENCE = "real[5, 8]"
 CASES = {
     "Linear": [("real[5]", "Linear(7)"), ("real[3, 5]", "Linear(7, bias = false)")],
     "Conv1d": [("real[4, 9]", "Conv1d(6, 3, stride = 2, padding = 1)")],
@@ -28,7 +29,7 @@ CASES = {
     "BatchNorm1d": [("real[5]", "BatchNorm1d"), ("real[5]", "BatchNorm1d(momentum = 0.2)")],
     "BatchNorm2d": [(IMAGE, "BatchNorm2d")],
     "InstanceNorm2d": [(IMAGE, "InstanceNorm2d")],
-    "LayerNorm": [("real[5]", "LayerNorm"), (IMAGE, "LayerNorm")],
+    "LayerNorm": [("real[5]", "LayerNorm"), (IMAGE, "LayerNorm"), (IMAGE, "LayerNorm(dims = 1)")],
     "GroupNorm": [(IMAGE, "GroupNorm(2)")],
     "Dropout": [("real[5]", "Dropout(0.3)")],
     "Embedding": [("category[7]", "Embedding(5)"), ("category[7][3]", "Embedding(5)")],
@@ -39,6 +40,19 @@ CASES = {
     "AdaptiveAvgPool2d": [(IMAGE, "AdaptiveAvgPool2d((2, 3))")],
     "Upsample": [(IMAGE, "Upsample(2)"), (IMAGE, "Upsample(scale_factor = 2, mode = bilinear)")],
     "PixelShuffle": [(IMAGE, "PixelShuffle(2)")],
+    "MultiheadAttention": [(SEQUENCE, "MultiheadAttention(2)"), (SEQUENCE, "MultiheadAttention(4, causal = true)")],
+    "TransformerEncoderLayer": [
+        (SEQUENCE, "TransformerEncoderLayer(2, 16, activation = gelu, norm_first = true, causal = true)")
+    ],
+    "TransformerEncoder": [(SEQUENCE, "TransformerEncoder(2, 3, 16) >> LayerNorm(dims = 1)")],
+    "GRU": [(SEQUENCE, "GRU(6)"), (SEQUENCE, "GRU(6, last = true)")],
+    "LSTM": [(SEQUENCE, "LSTM(6, 2, dropout = 0.1)"), (SEQUENCE, "LSTM(6, bidirectional = true, last = true)")],
+    "RNN": [(SEQUENCE, "RNN(6, bidirectional = true)"), (SEQUENCE, "RNN(6, nonlinearity = relu, last = true)")],
+    "residual": [
+        ("real[5]", "residual(Linear(7) >> ReLU >> Linear)"),
+        (IMAGE, "residual(Conv2d(6, 3, padding = 1) >> BatchNorm2d >> ReLU >> Conv2d(kernel_size = 1))"),
+    ],
+    "Sinusoidal": [("real", "Sinusoidal(6)"), ("real[3]", "Sinusoidal(6)"), ("category[7]", "Sinusoidal(6)")],
     "Softmax": [("real[5]", "Softmax")],
     "LogSoftmax": [("real[5]", "LogSoftmax")],
     **{name: [("real[5]", name)] for name in [*sorted(ACTIVATIONS), "Identity"]},
@@ -47,7 +61,7 @@ FLAT = [(name, space, stage) for name, cases in CASES.items() for space, stage i
 
 
 def test_every_layer_is_listed() -> None:
-    assert set(CASES) | {"GRUCell", "LSTMCell"} == set(LAYERS)
+    assert set(CASES) | {"GRUCell", "LSTMCell", "Bilinear"} == set(LAYERS)
 
 
 @pytest.mark.parametrize(("name", "space", "stage"), FLAT, ids=[f[2] for f in FLAT])
@@ -78,6 +92,21 @@ def test_inferred_sizes_are_torchs(name: str, space: str, stage: str) -> None:
         ("real[6, 4, 4]", "GroupNorm(4)", "PGC303"),
         ("category[3]", "Linear(4)", "PGC303"),
         ("real", "Linear(4)", "PGC303"),
+        ("real[5]", "GRU(4)", "PGC303"),
+        ("real[5, 8]", "MultiheadAttention(3)", "PGC303"),
+        ("real[5, 8]", "LSTM(3, dropout = 0.5)", "PGC303"),
+        ("real[5, 8]", "TransformerEncoderLayer(2, activation = silu)", "PGC310"),
+        ("real[5, 8]", "TransformerEncoderLayer(2, dropout = 1.5)", "PGC303"),
+        ("real[5, 8]", "TransformerEncoder(2)", "PGC312"),
+        ("real[5]", "residual(Linear(4))", "PGC303"),
+        ("real[5]", "residual(Linear >> tanh)", "PGC105"),
+        ("real[5]", "residual", "PGC312"),
+        ("real[5]", "residual(Linear, Linear)", "PGC312"),
+        ("category[5]", "residual(Embedding(4))", "PGC303"),
+        ("real[5]", "Bilinear(3)", "PGC303"),
+        ("real", "Sinusoidal(5)", "PGC303"),
+        ("real[5]", "LayerNorm(dims = 2)", "PGC303"),
+        ("real[5]", "Linear(4 >> ReLU)", "PGC006"),
     ],
 )
 def test_wrong_sizes_are_errors(space: str, stage: str, code: str) -> None:
@@ -210,7 +239,7 @@ def test_a_layer_of_torch_by_its_own_name(space: str, stage: str) -> None:
         ("nn.Linear(5, 4)", "does not take an input of [6]"),
         ("nn.Linear(99999999999, 1)", "is no argument of nn.Linear"),
         ("nn.Linear(x, 1)", "does not take an input of [6]"),
-        ("GRU(3)", "there is no layer called GRU"),
+        ("GRU(3)", "`GRU` takes an input of 2 dimensions (places, features)"),
     ],
 )
 def test_what_is_said_of_layers_of_torch(stage: str, message: str) -> None:

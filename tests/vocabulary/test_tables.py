@@ -20,7 +20,7 @@ def _family_gaps() -> Iterator[str]:
         for parameter in family.parameters:
             if parameter.constraint not in KINDS:
                 yield f"family {name}: constraint of {parameter.name} is no space"
-        for one in family.one_of:
+        for one in (*family.one_of, *family.also_one_of):
             if one not in {p.name for p in family.parameters}:
                 yield f"family {name}: {one} in one_of is no parameter"
 

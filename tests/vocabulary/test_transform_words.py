@@ -74,7 +74,11 @@ def program(word: Word, options: str) -> str:
     after = {"positive": " >> Log", "unit_interval": " >> Logit"}.get(word.codomain or "", "")
     base = {"circle": "Uniform(-pi, pi)", "interval": "Uniform(-1, 1)"}.get(word.codomain or "", "Normal(0, 1)")
     call = f"{word.name}({options})" if options else word.name
-    return f"x : {kind}[{size}]\nflow f = {call}{after}\np(x) = Flow({base}, f)\nfit = log p(x)\nmaximize fit"
+    layers = (
+        "Conv2d(3, 1) >> Tanh >> Conv2d(kernel_size = 1)" if word.takes == "image" else "Linear(3) >> Tanh >> Linear"
+    )
+    own = f"net own = {layers}\n" if options == "net=own" else ""
+    return f"{own}x : {kind}[{size}]\nflow f = {call}{after}\np(x) = Flow({base}, f)\nfit = log p(x)\nmaximize fit"
 
 
 def data_for(word: Word) -> torch.Tensor:
@@ -114,6 +118,8 @@ def inside(word: Word, option: Option) -> list[str]:
             return [*option.words, "[2, 0, 3, 1]"]
         case "word":
             return [*option.words]
+        case "module":
+            return ["own"]
     raise AssertionError(option.kind)
 
 
@@ -184,7 +190,7 @@ def test_what_is_stated_is_what_the_constructor_takes(word: Word) -> None:
     parameters = list(inspect.signature(cls).parameters.values()) if "__init__" in _made_by(cls) else []
     first = [p.name for p in parameters if p.default is inspect.Parameter.empty]
     assert first == ([] if word.argument == "none" else [word.argument])
-    defaults = {p.name: p.default for p in parameters if p.name not in (*first, "net")}
+    defaults = {p.name: p.default for p in parameters if p.name not in first}
     assert ("context" in defaults) == word.conditional
     defaults.pop("context", None)
     assert {o.name: o.default for o in word.options} == {
@@ -237,8 +243,10 @@ def test_no_name_decides_anything() -> None:
     found = words_of(_renamed(names))
     for name, word in WORDS.items():
         other = found[names[name]]
-        for fact in FACTS.keys() - {"options", "also_takes"}:
+        for fact in FACTS.keys() - {"options", "also_takes", "net_gives"}:
             assert getattr(other, fact) == getattr(word, fact), (name, fact)
+        gives = None if word.net_gives is None else {names.get(o, o): n for o, n in word.net_gives.items()}
+        assert other.net_gives == gives, name
         for old, new in zip(word.options, other.options, strict=True):
             assert (new.kind, new.wanted, new.default) == (old.kind, old.wanted, old.default), (name, old.name)
 

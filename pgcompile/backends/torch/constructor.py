@@ -21,11 +21,17 @@ from pgcompile.vocabulary.initialisers import INITIALISERS
 from pgcompile.vocabulary.layers import Value
 
 
-def module_lines(tensors: ModuleAttributes, rename: Callable[[str], str]) -> list[Line]:
-    """`self.decoder = nn.Sequential(...)` for every net in use."""
+def module_lines(tensors: ModuleAttributes, rename: Callable[[str], str], use: Callable[[str], None]) -> list[Line]:
+    """`self.decoder = nn.Sequential(...)` for every net in use.
+
+    Args:
+        tensors: what the class owns.
+        rename: Python name of an attribute.
+        use: told of every layer of the runtime library.
+    """
     lines: list[Line] = []
     for name, segment in tensors.modules.items():
-        made = statement(f"self.{rename(name)} = {_module(segment)}")
+        made = statement(f"self.{rename(name)} = {layers_text(segment.layers, use)}")
         lines += stamped(made, *_net_origin(tensors, name))
     return lines
 
@@ -61,21 +67,30 @@ def _net_origin(tensors: ModuleAttributes, attribute: str) -> list[Origin]:
     ]
 
 
-def _module(segment: ModuleSegment) -> str:
-    layers = [_layer(use) for use in segment.layers]
-    return layers[0] if len(layers) == 1 else f"nn.Sequential({', '.join(layers)})"
+def layers_text(uses: tuple[LayerUse, ...], use: Callable[[str], None]) -> str:
+    """One layer, or an `nn.Sequential` of several, as Python has it.
+
+    Args:
+        uses: the layers.
+        use: told of every one of the runtime library.
+    """
+    texts = [_layer(each, use) for each in uses]
+    return texts[0] if len(texts) == 1 else f"nn.Sequential({', '.join(texts)})"
 
 
 _NORMS = ("weight_norm", "spectral_norm")
 """Options of layers that are parametrisations of their weight."""
 
 
-def _layer(use: LayerUse) -> str:
-    given = [(name, value) for name, value in use.arguments if name not in _NORMS]
+def _layer(layer: LayerUse, use: Callable[[str], None]) -> str:
+    given = [(name, value) for name, value in layer.arguments if name not in _NORMS]
     arguments = [f"{name}={_value(value)}" if name else _value(value) for name, value in given]
-    made = f"nn.{use.layer.name}({', '.join(arguments)})"
+    arguments += [_layer(inner, use) for inner in layer.inner]
+    if layer.layer.runtime is not None:
+        use(layer.layer.runtime)
+    made = f"{layer.layer.runtime or f'nn.{layer.layer.name}'}({', '.join(arguments)})"
     for name in _NORMS:
-        if (name, True) in use.arguments:
+        if (name, True) in layer.arguments:
             made = f"nn.utils.parametrizations.{name}({made})"
     return made
 

@@ -53,6 +53,7 @@ def _parameter(use: FamilyUse, name: str, text: Text, positional: bool) -> str:
     parameter = use.family.parameter(name)
     if parameter.literal:
         source = str(int(float(source)))
-    elif parameter.shared and source.replace(".", "").isdigit():
+    elif (parameter.shared or parameter.per_event) and source.replace(".", "").isdigit():
         source = f"torch.full_like(self._dtype_anchor, {source})"
-    return source if positional and name not in use.family.one_of else f"{name}={source}"
+    alternative = any(name in group for group in use.family.alternatives)
+    return source if positional and not alternative else f"{name}={source}"

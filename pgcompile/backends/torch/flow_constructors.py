@@ -3,9 +3,19 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from pgcompile.backends.torch.constructor import layers_text
 from pgcompile.backends.torch.layout import WIDTH, Line, plain_lines, split_call, stamped
 from pgcompile.backends.torch.printer import number_text
-from pgcompile.model.flows import CouplingsUse, FlowReference, FlowStep, RepeatUse, SizedFlow, SplitUse, TransformUse
+from pgcompile.model.flows import (
+    CouplingNet,
+    CouplingsUse,
+    FlowReference,
+    FlowStep,
+    RepeatUse,
+    SizedFlow,
+    SplitUse,
+    TransformUse,
+)
 from pgcompile.plan.module_attributes import ModuleAttributes
 from pgcompile.plan.origin import Origin
 from pgcompile.vocabulary.layers import Value
@@ -143,9 +153,19 @@ class _Writer:
         arguments = []
         for name, value in use.arguments:
             option = word.option(name) if name else None
+            if isinstance(value, CouplingNet):
+                arguments.append(f"{name}={self._net(value)}")
+                continue
             text = f"nn.{value}" if option is not None and option.kind == "activation" else _value(value)
             arguments.append(f"{name}={text}" if name else text)
         return f"{use.word}({', '.join(arguments)})"
+
+    def _net(self, net: CouplingNet) -> str:
+        """The net of a coupling: layers of its own, or a part that the class was given."""
+        if net.layers is not None:
+            return layers_text(net.layers, self.use)
+        self.use("Borrowed")
+        return f"Borrowed(self.{self.rename(net.name)})"
 
 
 def _value(value: Value) -> str:

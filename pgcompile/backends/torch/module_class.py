@@ -208,7 +208,7 @@ def _constructor(writer: MethodWriter, methods: Sequence[Line]) -> list[Line]:
     lines.append(Line("        super().__init__()"))
     for name in tensors.externs:
         lines += extern_lines(writer.plan, name, writer.rename, writer.use)
-    lines += module_lines(tensors, writer.rename)
+    lines += module_lines(tensors, writer.rename, writer.use)
     lines += flow_lines(tensors, writer.rename, writer.use)
     lines += initial_lines(tensors, writer.rename)
     if any(f"self.{ANCHOR}" in line.text for line in methods):

@@ -218,6 +218,9 @@ def main():
         mean = float(total) / size / max(taken, 1)
         if not math.isfinite(mean):
             raise SystemExit(f"the loss became {mean} in epoch {epoch + 1}")
+        for schedule in schedules:
+            if hasattr(schedule, "watch"):
+                schedule.watch(mean)
         if rank == 0:
             seconds = time.monotonic() - start
             print(f"epoch {epoch + 1}: loss {mean:.4f}, {steps / seconds:.0f} steps/s")

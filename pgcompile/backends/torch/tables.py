@@ -3,6 +3,7 @@
 from pgcompile.backends.torch.distributions import construct
 from pgcompile.backends.torch.layout import Line, bare, docstring, stamped, statement
 from pgcompile.backends.torch.method_writer import MethodWriter
+from pgcompile.backends.torch.printer import Text
 from pgcompile.model.factors import Factor, FamilyUse
 from pgcompile.plan.methods.description import Method, TableMethod
 from pgcompile.vocabulary.spaces import FINITE_KINDS
@@ -46,7 +47,9 @@ def family_mixture(writer: MethodWriter, label: str, method: Method, factor: Fac
     body.before = max(len(f"    {name}=,") for name, _ in method.outputs)
     # The logits of the choice come first; a parameter of the component may have that name too.
     logits, *rest = body.write()
-    given = {n: text for (n, _), text in zip(method.outputs[1:], rest, strict=True)}
+    known = {n: text for (n, _), text in zip(method.outputs[1:], rest, strict=True)}
+    known |= {n: Text(str(t.literal)) for n, t in use.types.items() if use.family.parameter(n).literal}
+    given = {p.name: known[p.name] for p in use.family.parameters if p.name in known}
     made = construct(writer, use, given, writer.plan.model.spaces[factor.targets[0]].shape)
     result = statement(f"choice = D.Categorical(logits={logits.text}, validate_args=False)")
     result += statement(f"component = {made.call}")

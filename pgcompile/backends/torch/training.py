@@ -105,12 +105,17 @@ class _Training:
         return f"[{', '.join(parts)}]"
 
     def _schedules(self) -> tuple[str, str, list[str]]:
-        self.use("learning_rate")
         made = []
         for name, line in zip(self.names, self.lines, strict=True):
             recipe = line.recipe
             steps = "steps" if recipe.steps is None else str(recipe.steps)
-            if recipe.scheduled:
+            if recipe.plateau is not None:
+                self.use("Plateau")
+                factor, patience, least = recipe.plateau
+                numbers = f"{number_text(factor)}, {patience}, {number_text(least)}"
+                made.append(f"Plateau({name}, {recipe.warmup}, {numbers})")
+            elif recipe.scheduled:
+                self.use("learning_rate")
                 made.append(f'learning_rate({name}, "{recipe.schedule}", {recipe.warmup}, {steps})')
         text = f"return [{', '.join(made)}]"
         body = [self._unpacked(), text]

@@ -63,8 +63,10 @@ def table_shape(use: FamilyUse, parameter: Parameter, shape: tuple[int, ...], wi
     own = use.types[parameter.name].shape
     if use.family.index_valued and parameter.rank == 1:
         return (*shape, own[-1] if own else width or 1)
+    if parameter.rank == 2 and use.family.event_rank == 2:
+        return shape
     if parameter.rank == 2:
-        return (*shape, shape[-1])
+        return (*shape, own[-1] if parameter.wide else shape[-1])
     return shape
 
 
@@ -126,6 +128,12 @@ def from_noise(
         kinds = {"StandardNormal": "randn", "StandardUniform": "rand", "StandardExponential": "exponential"}
         if head in kinds:
             return standard_noise(build, kinds[head], shape, wanted, list(bindings.values()), fresh)
+        if head == "StandardGammaOfRow":
+            row = expand_full(build, formula.lower(args[0]), shape[:-1], wanted, None)
+            return build.make("standard_gamma", (row,), shape=shape[:-1], fresh=fresh)
+        if head == "StandardNormalFor":
+            columns = (*shape[:-1], formula.lower(args[0]).shape[-1])
+            return standard_noise(build, "randn", columns, wanted, list(bindings.values()), fresh)
         # A second argument of a gamma only tells two draws apart.
         taken = args[:1] if head == "StandardGamma" else args
         values = [formula.lower(arg) for arg in taken]
@@ -159,6 +167,13 @@ def noise_of(
                 numbers = expand_full(build, count, shape[:-1], axes, None)
                 return build.make("counts", (full, numbers), shape=shape, fresh=fresh)
             return build.make("multinomial", (full,), (int(count.constant or 0),), shape=shape, fresh=fresh)
+        case "VonMisesFisherDraw":
+            loc, concentration = values
+            given = (
+                expand_full(build, loc, shape, axes, like),
+                expand_full(build, concentration, shape[:-1], axes, None),
+            )
+            return build.make("von_mises_fisher", given, shape=shape, fresh=fresh)
         case "ContinuousBernoulliDraw":
             logits, uniform = values
             logits, uniform = build.align(build.tensor(logits), uniform)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 import sympy
 from sympy import Add, Expr, Integer, Mul, Pow, Rational, Symbol
@@ -15,9 +15,10 @@ from pgcompile.plan.double import factor_of, solved
 from pgcompile.plan.expansion import spread_lead
 from pgcompile.plan.lower.sums import chain, product
 from pgcompile.plan.meaning import meaning
+from pgcompile.plan.ops import broadcast
 from pgcompile.plan.values import Value
 from pgcompile.vocabulary.functions import FUNCTIONS
-from pgcompile.vocabulary.symbols import DIM
+from pgcompile.vocabulary.symbols import DIM, RUNTIME
 
 _UNARY = {
     **{f.symbol.rpartition(".")[2] or f.name: f.op for f in FUNCTIONS.values() if f.shape == "elementwise"},
@@ -265,8 +266,14 @@ class FormulaLowering:
         if name.startswith("Standard") or name.endswith("Draw"):
             assert self.noise is not None
             return self.noise(name, expr.args, self)
+        if name in ("OfMatrix", "RowsOf", "MatrixOf"):
+            return self._of_matrices(name, str(expr.args[0]), [build.tensor(self._lower(a)) for a in expr.args[1:]])
         args = [self._lower(arg) for arg in expr.args]
         first = args[0]
+        if name.startswith(RUNTIME):
+            lined = build.align_all([build.tensor(arg) for arg in args])
+            shape = reduce(broadcast, (value.shape for value in lined))
+            return build.make("special", tuple(lined), (name.removeprefix(RUNTIME),), shape=shape)
         if name in _LINEAR and any(args[place].constant == 0.0 for place in _LINEAR[name]):
             return build.constant(0.0)  # a number is each entry's, and has no dimensions to multiply over
         match name:
@@ -282,6 +289,12 @@ class FormulaLowering:
                 return _log_softmax(build, first)
             case "Pick":
                 return pick(build, first, args[1])
+            case "OrderedLogProbs":
+                assert self.dim is not None
+                column = build.make("unsqueeze", (build.tensor(first),), (1,))
+                lined = build.align_all([column, args[1]])
+                shape = (*broadcast(lined[0].shape, lined[1].shape)[:-1], self.dim)
+                return build.make("special", tuple(lined), ("ordered_log_probs",), shape=shape)
             case "OneHot":
                 assert self.dim is not None
                 return build.make("one_hot", (first,), (self.dim,), shape=(*first.shape, self.dim))
@@ -290,12 +303,22 @@ class FormulaLowering:
                 return factor_of(build, op, first)
             case "Diagonal":
                 return build.make("diagonal", (first,), shape=first.shape[:-1])
+            case "DiagonalMatrix":
+                return build.make("diag_matrix", (first,))
+            case "LogSphereConstant" | "SphereMean":
+                assert self.dim is not None
+                function = "log_sphere_constant" if name == "LogSphereConstant" else "sphere_mean"
+                return build.make("special", (build.tensor(first),), (function, self.dim), shape=first.shape)
+            case "LowRankLogProb":
+                return build.make("special", tuple(args), ("low_rank_log_prob",), shape=first.shape[:-1])
+            case "LowRankLogDet":
+                return build.make("special", tuple(args), ("low_rank_log_det",), shape=args[1].shape[:-1])
             case "Whiten":
                 return solved(build, "solve_vector", first, args[1])
             case "WhitenMatrix":
                 return solved(build, "solve_matrix", first, args[1])
             case "MatVec":
-                return build.make("matrix_vector", tuple(args), shape=args[1].shape)
+                return build.make("matrix_vector", tuple(args), shape=(*args[1].shape[:-1], first.shape[-2]))
             case "Inside":
                 return self._inside(args)
             case "Point":
@@ -305,6 +328,21 @@ class FormulaLowering:
                 return build.binary(name.lower(), args[0], args[1])
             case _:
                 raise InternalError(f"no tensor code for {name}")
+
+    def _of_matrices(self, head: str, function: str, args: list[Value]) -> Value:
+        """A function of matrices [.., D, D], of vectors with a number a row, and of numbers, each for every matrix."""
+        build = self.builder
+        assert self.dim is not None
+        if head == "RowsOf":
+            shape = (*args[0].shape, self.dim)
+            return build.make("special", tuple(args), (function, self.dim), shape=shape)
+        if head == "OfMatrix":
+            matrix, *rest = args
+            lead = matrix.rank - 2
+            # A number for each matrix stands beside the first of those dimensions that it has not.
+            rest = [build.raise_rank(value, lead) if value.rank < lead else value for value in rest]
+            return build.make("special", (matrix, *rest), (function,), shape=matrix.shape[:-2])
+        return build.make("special", tuple(args), (function,), shape=args[-1].shape)
 
     def _inside(self, args: list[Value]) -> Value:
         """0 where `low <= x <= high`, else -inf."""

@@ -118,6 +118,8 @@ def add_mixture(
     values = full_parameters(methods, own.factor, use, lowering.parameters(own, env), lowering)
     placed: list[tuple[str, Value]] = [("logits", builder.name(logits, "logits"))]
     for key, value in values.items():
+        if use.family.parameter(key).literal:
+            continue  # a number of Python, which the constructor is given as it is
         if value.axes:
             value = builder.make("axis_inside", (value,), (0, value.rank), shape=value.shape, axes=())
         elif value.batched:

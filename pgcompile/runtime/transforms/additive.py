@@ -36,6 +36,7 @@ class AdditiveCoupling(Coupling):
 
     domain = "real"
     codomain = "real"
+    net_gives = {"": 1}
 
     def __init__(
         self,

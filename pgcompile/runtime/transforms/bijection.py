@@ -15,6 +15,7 @@ class Bijection(nn.Module):
     conditional = False
     kept_by = None
     also_takes = {}
+    net_gives = None
 
     constants: Tensor
 

@@ -31,6 +31,8 @@ class ImageCoupling(Bijection):
         mask: `channel` keeps the first half of the channels, `checkerboard` every other pixel.
         flip: keep the other half instead.
         slope: the least slope.
+        bound: keep the log-scale between -bound and bound by a tanh instead.
+        net: a module of your own, from [N, C + context, H, W] to shifts and log-scales [N, 2 C, H, W].
 
     Raises:
         ValueError: no such mask, or one channel only for `channel`.
@@ -43,6 +45,7 @@ class ImageCoupling(Bijection):
     codomain = "real"
     shape_rule = "same"
     rearranges = False
+    net_gives = {"": 2}
     options = {
         "hidden": {"kind": "integer", "at_least": 1},
         "mask": {
@@ -52,6 +55,8 @@ class ImageCoupling(Bijection):
         },
         "flip": {"kind": "flag"},
         "slope": {"kind": "real", "above": 0, "below": 1},
+        "bound": {"kind": "real", "above": 0},
+        "net": {"kind": "module"},
     }
 
     kept: Tensor
@@ -64,6 +69,8 @@ class ImageCoupling(Bijection):
         mask: str = "channel",
         flip: bool = False,
         slope: float = 1e-3,
+        bound: float | None = None,
+        net=None,
     ):
         super().__init__()
         channels, height, width = shape
@@ -75,13 +82,19 @@ class ImageCoupling(Bijection):
             raise ValueError(
                 "a channel mask needs two channels: put Squeeze before it, or use a checkerboard mask"
             )
-        self.remember(slope=slope)
-        self.limit = -math.log(slope)
+        if bound is None:
+            self.remember(slope=slope)
+        else:
+            self.remember(bound=bound)
+        self.limit, self.bound = -math.log(slope), bound
         if mask == "channel":
             kept = (torch.arange(channels) < (channels + 1) // 2)[:, None, None]
         else:
             kept = (torch.arange(height)[:, None] + torch.arange(width)) % 2 == 0
         self.register_buffer("kept", (kept != flip).expand(shape).clone())
+        self.net = net
+        if net is not None:
+            return
         self.first = nn.Conv2d(channels + context, hidden, 3, padding=1)
         self.middle = nn.Conv2d(hidden, hidden, 1)
         self.last = nn.Conv2d(hidden, 2 * channels, 3, padding=1)
@@ -95,12 +108,17 @@ class ImageCoupling(Bijection):
             plane = context[..., None, None].expand(*context.shape, *x.shape[-2:])
             shown = torch.cat((shown, plane), -3)
         flat = shown.reshape(-1, *shown.shape[-3:])
-        phi = self.last(F.relu(self.middle(F.relu(self.first(flat)))))
+        if self.net is not None:
+            phi = self.net(flat)
+        else:
+            phi = self.last(F.relu(self.middle(F.relu(self.first(flat)))))
         shift, raw = phi.reshape(*x.shape[:-3], *phi.shape[-3:]).chunk(2, -3)
+        if self.bound is not None:
+            log_scale = self.bound * torch.tanh(raw / self.bound)
+        else:
+            log_scale = raw / (1 + (raw / self.limit).abs())
         moved = ~self.kept
-        return torch.where(moved, shift, 0.0), torch.where(
-            moved, raw / (1 + (raw / self.limit).abs()), 0.0
-        )
+        return torch.where(moved, shift, 0.0), torch.where(moved, log_scale, 0.0)
 
     def forward(self, x: Tensor, context: Tensor | None = None):
         """x [..., C, H, W] -> y [..., C, H, W], log |det dy/dx| [...]."""

@@ -26,6 +26,22 @@ class ContextMLP(nn.Sequential):
         return x
 
 
+class Borrowed(nn.Module):
+    """A net that belongs to another module, which holds its weights.
+
+    Args:
+        net: the net.
+    """
+
+    def __init__(self, net: nn.Module):
+        super().__init__()
+        self.nets = (net,)  # in a tuple it is no part of this module
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What the net gives."""
+        return self.nets[0](x)
+
+
 def activation(act: type) -> nn.Module:
     """An activation of sums that nothing else needs: in place where its derivative needs the value only."""
     return nn.ReLU(inplace=True) if act is nn.ReLU else act()

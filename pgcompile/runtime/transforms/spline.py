@@ -59,6 +59,7 @@ class SplineCoupling(Coupling):
     domain = "real"
     codomain = "real"
     also_takes = {"interval": {}, "circle": {"bound": 3.141592653589793}}
+    net_gives = {"": -1, "bins": 3}
     options = {
         "bins": {"kind": "integer", "at_least": 1},
         "bound": {"kind": "real", "above": 0},
@@ -189,10 +190,12 @@ class CircularSplineCoupling(Coupling):
         mask: which features are kept: even, odd, first, last, random, or a list.
         bins: number of bins.
         slope: bounds the ratio of bin sizes and the least derivative at a knot.
+        net: a module of your own instead of the perceptron.
     """
 
     domain = "circle"
     codomain = "circle"
+    net_gives = {"": -1, "bins": 3}
     options = {
         "bins": {"kind": "integer", "at_least": 1},
         "slope": {"kind": "real", "above": 0, "below": 1},
@@ -207,7 +210,8 @@ class CircularSplineCoupling(Coupling):
         mask="first",
         bins: int = 8,
         slope: float = 1e-3,
+        net=None,
     ):
         super().__init__(
-            features, CircularSpline(bins, slope), context, hidden, act, mask
+            features, CircularSpline(bins, slope), context, hidden, act, mask, net
         )

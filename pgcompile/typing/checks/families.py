@@ -55,7 +55,8 @@ def _space_from(context: FamilyContext, types: dict[str, Typed]) -> Space | None
         rank = family.parameter(name).rank
         own = value.shape if not rank else value.shape[: len(value.shape) - rank + family.event_rank]
         if family.index_valued and rank == 1:
-            own, categories = value.shape[:-1], value.shape[-1] if value.shape else None
+            fewer = family.parameter(name).fewer
+            own, categories = value.shape[:-1], value.shape[-1] + fewer if value.shape else None
         if len(own) > len(shape):
             shape = own
     support = family.support

@@ -1,5 +1,7 @@
 """Parameters of families: their shapes, the numbers they may be, and whether gradients pass through them."""
 
+from fractions import Fraction
+
 from pgcompile.model.factors import base_name
 from pgcompile.model.nets import Net
 from pgcompile.model.typed import Typed
@@ -44,6 +46,8 @@ def check_parameter(context: FamilyContext, parameter: Parameter, expr: tree.Exp
             help=f"make {parameter.name} a number, a `param` or an `input`",
         )
         return
+    if isinstance(value.literal, Fraction) and not _fits_matrix(context, parameter, expr, value.literal, space):
+        return
     if not value.differentiable:
         _warn_of_step(context, parameter, expr)
     if value.literal is not None:
@@ -54,6 +58,20 @@ def check_parameter(context: FamilyContext, parameter: Parameter, expr: tree.Exp
         return
     if not lies_in(_bounds(context, expr), parameter.constraint):
         _warn_of_values_outside(context, parameter, expr)
+
+
+def _fits_matrix(context: FamilyContext, parameter: Parameter, expr: tree.Expr, number: Fraction, space: Space) -> bool:
+    """Test a number that goes with the size of a matrix, and report it if it does not fit."""
+    size = space.shape[-1] if space.shape else 0
+    if parameter.matrix_size and number != size:
+        message = f"{parameter.name} of {context.factor.label} is {number}, and {context.factor.subject} is `{space}`"
+        context.sink.add("PGC305", expr.span, message, help=f"write {size}")
+        return False
+    if context.family.name == "Wishart" and parameter.name == "df" and number <= size - 1:
+        message = f"df of {context.factor.label} is {float(number):g}, and it must be above {size - 1}"
+        context.sink.add("PGC306", expr.span, message, help=f"write {size}, or more")
+        return False
+    return True
 
 
 def _warn_of_step(context: FamilyContext, parameter: Parameter, expr: tree.Expr) -> None:

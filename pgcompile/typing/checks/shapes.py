@@ -28,7 +28,7 @@ def check_shape(context: FamilyContext, parameter: Parameter, expr: tree.Expr, v
         Whether it fits.
     """
     wanted = _expected(context.family, parameter, value, space)
-    if _fits(parameter, value, wanted):
+    if _fits(parameter, value, wanted, whole=context.family.index_valued):
         return True
     subject = context.factor.subject
     blamed = _tensor_in(context, expr, value.shape)
@@ -51,19 +51,27 @@ def _expected(family: Family, parameter: Parameter, value: Typed, space: Space) 
     """The shape that a parameter has for a variable of this space."""
     if parameter.shared:
         return ()
+    if parameter.per_event:
+        return space.shape[: len(space.shape) - family.event_rank]
     if family.index_valued and parameter.rank == 1:
-        return (*space.shape, space.categories or (value.shape[-1] if value.shape else 0))
+        categories = space.categories - parameter.fewer if space.categories else None
+        return (*space.shape, categories or (value.shape[-1] if value.shape else 0))
+    if parameter.rank == 2 and family.event_rank == 2:
+        return space.shape
     if parameter.rank == 2:
-        return (*space.shape, space.shape[-1])
+        return (*space.shape, value.shape[-1] if parameter.wide and value.shape else space.shape[-1])
     return space.shape
 
 
-def _fits(parameter: Parameter, value: Typed, wanted: tuple[int, ...]) -> bool:
-    """Test a shape: the wanted one, a scalar for all entries, or numbers for each of several events alike."""
+def _fits(parameter: Parameter, value: Typed, wanted: tuple[int, ...], *, whole: bool) -> bool:
+    """Test a shape: the wanted one, a scalar for all entries, or numbers for each of several events alike.
+
+    What an index is drawn with has the shape of the index itself: `whole`.
+    """
     if value.shape == wanted:
         return True
     filled = value.literal is not None and parameter.rank == 1 and parameter.constraint in ("real", "positive")
-    if not value.shape and (parameter.rank == 0 or filled):
+    if not value.shape and ((parameter.rank == 0 and not whole) or filled):
         return True
     if parameter.constraint == "simplex" and isinstance(value.literal, Fraction) and wanted:
         return abs(float(value.literal) * wanted[-1] - 1) < 1e-6  # `probs = 1/10`: the same for each category

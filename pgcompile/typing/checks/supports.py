@@ -16,7 +16,10 @@ _FAMILIES_FOR = {
     "one_hot": "OneHotCategorical",
     "simplex": "Dirichlet",
     "nonnegative_integer": "Poisson",
+    "positive_definite": "Wishart",
+    "corr_cholesky": "LKJCholesky",
 }
+_EVENTS = {1: "vectors", 2: "matrices"}
 _DISCRETE = ("boolean", "nonnegative_integer", "one_hot", "category")
 _CONTINUOUS = ("real", "nonnegative", "positive", "unit_interval")
 
@@ -36,9 +39,18 @@ def check_support(context: FamilyContext, space: Space) -> bool:
         context.sink.add(
             "PGC304",
             context.factor.span,
-            f"{family.name} is a distribution over vectors, and {subject} is `{space}`",
+            f"{family.name} is a distribution over {_EVENTS[family.event_rank]}, and {subject} is `{space}`",
             related=[(context.declared_at, f"{subject} is declared here")],
-            help=f"declare `{subject} : {support}[3]`",
+            help=f"declare `{subject} : {support}[{', '.join(['3'] * family.event_rank)}]`",
+        )
+        return False
+    if family.event_rank and space.shape[-1] < family.least:
+        context.sink.add(
+            "PGC304",
+            context.factor.span,
+            f"{family.name} is a distribution over {family.least} numbers or more, and {subject} is `{space}`",
+            related=[(context.declared_at, f"{subject} is declared here")],
+            help=f"declare `{subject} : {support}[{family.least}]`",
         )
         return False
     if space.kind == "category" and not contains("nonnegative_integer", support):

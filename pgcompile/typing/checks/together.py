@@ -23,6 +23,10 @@ def check_together(context: FamilyContext, types: dict[str, Typed]) -> None:
             f"the interval of {label} is empty: low is {float(low):g} and high is {float(high):g}",
             help="write the smaller number first",
         )
+    levels = types["levels"].literal if "levels" in types else None
+    if isinstance(levels, Fraction) and levels < 2:
+        message = f"{label} has {levels} levels, and needs two or more"
+        sink.add("PGC306", exprs["levels"].span, message, help="write levels = 256")
     for name in ("covariance_matrix", "precision_matrix"):
         literal = types[name].literal if name in types else None
         if literal is not None and not is_positive_definite(literal):

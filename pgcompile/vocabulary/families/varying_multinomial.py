@@ -18,7 +18,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
 FAMILY = Family(
     name="VaryingMultinomial",
     parameters=(
-        Parameter("total_count", "nonnegative_integer", shared=True),
+        Parameter("total_count", "nonnegative_integer", per_event=True),
         Parameter("probs", "simplex", rank=1),
         Parameter("logits", "real", rank=1),
     ),

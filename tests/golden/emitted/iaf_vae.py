@@ -169,14 +169,18 @@ class AffineMap(Univariate):
 
     Args:
         slope: the least slope.
+        bound: keep a between -bound and bound by a tanh instead.
     """
 
     parameters_each = 2
 
-    def __init__(self, slope: float = 1e-3):
+    def __init__(self, slope: float = 1e-3, bound: float | None = None):
         super().__init__()
-        self.remember(slope=slope)
-        self.limit = -math.log(slope)
+        if bound is None:
+            self.remember(slope=slope)
+        else:
+            self.remember(bound=bound)
+        self.limit, self.bound = -math.log(slope), bound
         self.register_buffer("one", torch.tensor(1.0), persistent=False)
 
     def forward(self, x: Tensor, phi: Tensor, at=None):
@@ -201,6 +205,8 @@ class AffineMap(Univariate):
     def moves(self, phi: Tensor) -> tuple:
         """b and a [F, N]."""
         shift, raw = phi.chunk(2)
+        if self.bound is not None:
+            return shift, self.bound * torch.tanh(raw / self.bound)
         return shift, raw / torch.add(self.one, raw.abs(), alpha=1 / self.limit)
 
 

@@ -1,0 +1,134 @@
+"""Layers of one input and one result that torch has in other forms, written to be copied into emitted modules."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class Residual(nn.Sequential):
+    """x + f(x), where f is its layers in turn (He et al. 2016)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., *shape] -> [..., *shape]."""
+        return x + super().forward(x)
+
+
+class JoinedBilinear(nn.Bilinear):
+    """a' W b + c for each output, of vectors a and b that are joined."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., in1 + in2] -> [..., out]."""
+        return super().forward(*x.split((self.in1_features, self.in2_features), -1))
+
+
+class Sinusoidal(nn.Module):
+    """Sines and cosines of a number, of frequencies from 1 to about 1/10000 (Vaswani et al. 2017)."""
+
+    anchor: Tensor
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+        self.register_buffer("anchor", torch.zeros(()), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Numbers or indices [...] -> [..., size], the sines first."""
+        dtype = x.dtype if x.is_floating_point() else self.anchor.dtype
+        # Angles are large: half precision would not know their place in a turn.
+        wide = torch.promote_types(dtype, torch.float32)
+        places = torch.arange(self.size // 2, dtype=wide, device=x.device)
+        frequencies = torch.exp(places * (-2 * math.log(10000) / self.size))
+        angles = x.to(wide).unsqueeze(-1) * frequencies
+        return torch.cat((angles.sin(), angles.cos()), -1).to(dtype)
+
+
+def causal_mask(x: Tensor) -> Tensor:
+    """True where a place [L] of x [N, L, D] may not look: at those after it."""
+    places = torch.arange(x.shape[1], device=x.device)
+    return places.unsqueeze(-1) < places
+
+
+class SelfAttention(nn.MultiheadAttention):
+    """Attention of a sequence to itself (Vaswani et al. 2017); a causal one sees no later place."""
+
+    def __init__(self, size: int, num_heads: int, causal: bool = False, **options):
+        super().__init__(size, num_heads, batch_first=True, **options)
+        self.causal = causal
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, L, D] -> [N, L, D]."""
+        mask = causal_mask(x) if self.causal else None
+        attended = super().forward(x, x, x, need_weights=False, attn_mask=mask)
+        return attended[0]
+
+
+class EncoderLayer(nn.TransformerEncoderLayer):
+    """Attention and a perceptron, each with a norm and a residual (Vaswani et al. 2017)."""
+
+    def __init__(self, size: int, num_heads: int, causal: bool = False, **options):
+        super().__init__(size, num_heads, batch_first=True, **options)
+        self.causal = causal
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, L, D] -> [N, L, D]."""
+        return super().forward(x, src_mask=causal_mask(x) if self.causal else None)
+
+
+class Encoder(nn.Module):
+    """Encoder layers in turn, each with weights of its own from the start."""
+
+    def __init__(self, num_layers: int, size: int, num_heads: int, **options):
+        super().__init__()
+        made = (EncoderLayer(size, num_heads, **options) for _ in range(num_layers))
+        self.layers = nn.ModuleList(made)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, L, D] -> [N, L, D]."""
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+def last_states(state: Tensor, directions: int) -> Tensor:
+    """The last state of the last layer [N, H], both ways side by side: [layers * directions, N, H] -> [N, ...]."""
+    return torch.cat(state[-directions:].unbind(0), -1)
+
+
+class SequenceGRU(nn.GRU):
+    """Gated recurrent units over a sequence (Cho et al. 2014)."""
+
+    def __init__(self, size: int, hidden: int, last: bool = False, **options):
+        super().__init__(size, hidden, batch_first=True, **options)
+        self.last = last
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, L, D] -> every state [N, L, H], or the last one [N, H]."""
+        states, end = super().forward(x)
+        return last_states(end, 1 + self.bidirectional) if self.last else states
+
+
+class SequenceLSTM(nn.LSTM):
+    """Long short-term memory over a sequence (Hochreiter & Schmidhuber 1997)."""
+
+    def __init__(self, size: int, hidden: int, last: bool = False, **options):
+        super().__init__(size, hidden, batch_first=True, **options)
+        self.last = last
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, L, D] -> every state [N, L, H], or the last one [N, H]."""
+        states, (end, _) = super().forward(x)
+        return last_states(end, 1 + self.bidirectional) if self.last else states
+
+
+class SequenceRNN(nn.RNN):
+    """Elman's recurrent net over a sequence."""
+
+    def __init__(self, size: int, hidden: int, last: bool = False, **options):
+        super().__init__(size, hidden, batch_first=True, **options)
+        self.last = last
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, L, D] -> every state [N, L, H], or the last one [N, H]."""
+        states, end = super().forward(x)
+        return last_states(end, 1 + self.bidirectional) if self.last else states
