@@ -111,6 +111,8 @@ def results(text: str, names: dict[str, str]) -> dict[str, Tensor]:
 
 def fault_of(names: dict[str, str], expected: dict[str, Tensor]) -> str | None:
     """What is wrong with the program under some names; a refusal with a code is right."""
+    if len({names.get(role, role) for role in ("p", "q")}) == 1:
+        return None  # one name for both is another program: the posterior is then a factor of the model
     try:
         found = results(written(**names), names)
     except CompileError as error:
