@@ -303,7 +303,7 @@ _ROWS = (
     Operation("binomial", 2, None, noise=True),
     Operation("category", 1, None, noise=True),
     Operation("von_mises", 2, None, noise=True),
-    Operation("von_mises_fisher", 2, None, noise=True),
+    Operation("sphere_lack", 1, None, noise=True),
     Operation("multinomial", 1, None, noise=True),
     Operation("extern_draw", (0, 1000), None, None, noise=True),
 )
