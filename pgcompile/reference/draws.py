@@ -93,6 +93,8 @@ def draw_from_noise(base: D.Distribution, noise: Sequence[Noise]) -> Drawn:
         return Drawn((1 - noise[0].value) * kept.value, ((noise[0].arguments[0], base.gate), *kept.compared))
     if isinstance(base, D.Wishart | D.LKJCholesky):
         return _from_rows(base, noise)
+    if isinstance(base, VonMisesFisher):
+        return _from_cosine(base, noise)
     known = _from_value if kinds == "draw" else _from_gamma if "gamma" in kinds else _from_normal_or_uniform
     drawn = known(base, kinds, noise)
     if drawn is None:
@@ -195,6 +197,12 @@ def _from_rows(base: D.Distribution, noise: Sequence[Noise]) -> Drawn:
     return Drawn(ball + torch.diag_embed((1 - share).sqrt()), compared + more)
 
 
+def _from_cosine(base: VonMisesFisher, noise: Sequence[Noise]) -> Drawn:
+    """A direction at a cosine to the mean, to the side of normal noise."""
+    found = base.at(noise[0].value, noise[1].value)
+    return Drawn(found, ((noise[0].arguments[0], base.concentration),))
+
+
 def _from_value(base: D.Distribution, kinds: str, noise: Sequence[Noise]) -> Drawn | None:
     """A draw of a discrete or circular family, which comes as it was drawn."""
     first = noise[0].value
@@ -219,7 +227,7 @@ def _from_value(base: D.Distribution, kinds: str, noise: Sequence[Noise]) -> Dra
             return Drawn(first, ((noise[0].arguments[0], base.probs),))
         case D.Poisson(), "draw":
             return Drawn(first, ((noise[0].arguments[0], base.rate),))
-        case D.VonMises() | VonMisesFisher(), "draw":
+        case D.VonMises(), "draw":
             loc, concentration = noise[0].arguments
             return Drawn(first, ((loc, base.loc), (concentration, base.concentration)))
         case _:

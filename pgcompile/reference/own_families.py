@@ -1,8 +1,10 @@
 """Families that torch has not, for the reference: each from its definition, in double precision."""
 
 import math
+from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributions as D
 from torch import Tensor
@@ -171,10 +173,40 @@ class DiscretizedLogistic(D.Distribution):
             return self.icdf(torch.rand((*sample_shape, *self.batch_shape), dtype=torch.float64))
 
 
+@cache
+def _gauss_legendre(count: int) -> tuple[Tensor, Tensor]:
+    """Nodes and weights of the rule on [-1, 1]."""
+    points, shares = np.polynomial.legendre.leggauss(count)
+    return torch.as_tensor(points), torch.as_tensor(shares)
+
+
+class Lack(torch.autograd.Function):
+    """One less the cosine of a given draw, which moves with the concentration so that its rank stays."""
+
+    @staticmethod
+    def forward(ctx: Any, concentration: Tensor, value: Tensor, mean: Tensor, size: int) -> Tensor:
+        ctx.save_for_backward(concentration, value, mean)
+        ctx.size = size
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        k, value, mean = (t.unsqueeze(-1) for t in ctx.saved_tensors)
+        points, shares = _gauss_legendre(40)
+        angle = torch.acos(1 - value)
+        at = angle * (points + 1) / 2
+        # The density of the angle over that at the draw, times the cosine less its mean, below the draw.
+        rise = (ctx.size - 2) * (at.sin().log() - angle.sin().log()) + k * (at.cos() - angle.cos())
+        below = (rise.exp() * (at.cos() - mean) * shares).sum(-1, keepdim=True) * angle / 2
+        slope = -below * angle.sin()
+        return gradients[0] * slope.squeeze(-1), None, None, None
+
+
 class VonMisesFisher(D.Distribution):
     """A unit vector around a direction, its constant by quadrature over the angle between both."""
 
     arg_constraints: dict[str, Any] = {}  # noqa: RUF012
+    has_rsample = True
 
     def __init__(self, loc: Tensor, concentration: Tensor) -> None:
         shape = torch.broadcast_shapes(loc.shape[:-1], concentration.shape)
@@ -188,18 +220,22 @@ class VonMisesFisher(D.Distribution):
         return VonMisesFisher(loc, self.concentration.expand(batch_shape))
 
     def _angles(self) -> tuple[Tensor, Tensor]:
-        """Cosines of angles, and the logarithm of the mass of each without its constant."""
-        count, size = 4000, self.loc.shape[-1]
-        angles = (torch.arange(count, dtype=torch.float64) + 0.5) * torch.pi / count
-        weights = (size - 2) * angles.sin().log() + math.log(math.pi / count)
+        """Cosines of angles at Gauss and Legendre's nodes, and the logarithms of their masses."""
+        points, shares = _gauss_legendre(100)
+        angles = (points + 1) * torch.pi / 2
+        weights = (self.loc.shape[-1] - 2) * angles.sin().log() + (shares * torch.pi / 2).log()
         return angles.cos(), self.concentration.unsqueeze(-1) * angles.cos() + weights
+
+    def length(self) -> Tensor:
+        """The mean of the cosine."""
+        cosines, masses = self._angles()
+        found: Tensor = (masses.softmax(-1) * cosines).sum(-1)
+        return found
 
     @property
     def mean(self) -> Tensor:
         """The direction at the mean of the cosine."""
-        cosines, masses = self._angles()
-        length = (masses.softmax(-1) * cosines).sum(-1, keepdim=True)
-        found: Tensor = length * self.loc / self.loc.norm(dim=-1, keepdim=True)
+        found: Tensor = self.length().unsqueeze(-1) * self.loc / self.loc.norm(dim=-1, keepdim=True)
         return found
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -211,17 +247,26 @@ class VonMisesFisher(D.Distribution):
         density: Tensor = self.concentration * along - constant
         return density
 
-    def sample(self, sample_shape: Any = ()) -> Tensor:
+    def at(self, lack: Tensor, noise: Tensor) -> Tensor:
+        """The unit vector at a cosine 1 - lack to the direction, to the side of noise; its rank stays."""
+        wide, value, length = torch.broadcast_tensors(self.concentration, lack, self.length().detach())
+        lack = Lack.apply(wide, value, length, self.loc.shape[-1])
+        mean = self.loc / self.loc.norm(dim=-1, keepdim=True)
+        aside = noise - (noise * mean).sum(-1, keepdim=True) * mean
+        aside = aside / aside.norm(dim=-1, keepdim=True)
+        t = lack.unsqueeze(-1)
+        found: Tensor = (1 - t) * mean + (t * (2 - t)).sqrt() * aside
+        return found
+
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
         """An angle from the table, and a direction around."""
         with torch.no_grad():
-            cosines, masses = self._angles()
-            place = D.Categorical(logits=masses).sample(sample_shape)
-            cosine = cosines[place].unsqueeze(-1)
-            mean = self.loc / self.loc.norm(dim=-1, keepdim=True)
-            noise = torch.randn(*sample_shape, *mean.shape, dtype=torch.float64)
-            aside = noise - (noise * mean).sum(-1, keepdim=True) * mean
-            found: Tensor = cosine * mean + (1 - cosine**2).sqrt() * aside / aside.norm(dim=-1, keepdim=True)
-            return found
+            angles = (torch.arange(4000, dtype=torch.float64) + 0.5) * torch.pi / 4000
+            masses = (self.loc.shape[-1] - 2) * angles.sin().log()
+            masses = masses + self.concentration.unsqueeze(-1) * angles.cos()
+            value = 1 - angles.cos()[D.Categorical(logits=masses).sample(sample_shape)]
+            noise = torch.randn(*sample_shape, *self.loc.shape, dtype=torch.float64)
+        return self.at(value, noise)
 
 
 class LKJCholesky(D.LKJCholesky):

@@ -112,32 +112,26 @@ def draw_von_mises(loc: Tensor, concentration: Tensor) -> Tensor:
     return (turned - torch.pi).to(concentration.dtype)
 
 
-def draw_von_mises_fisher(loc: Tensor, concentration: Tensor) -> Tensor:
-    """Unit vector around the direction of loc [..., n], the first accepted of 32 proposals (Ulrich 1984, Wood 1994).
+def draw_sphere_lack(concentration: Tensor, dim: int) -> Tensor:
+    """1 - m . x of a von Mises-Fisher vector x of `dim` numbers, the first accepted of 32 proposals (Wood 1994).
 
     At least 65 % of proposals are accepted, so that all are rejected less than once in 10^14 draws.
     """
-    loc, concentration = loc.detach(), concentration.detach()
-    rest = loc.shape[-1] - 1
-    mean = loc / torch.linalg.vector_norm(loc, dim=-1, keepdim=True)
-    kappa = concentration.double()
+    rest = dim - 1
+    kappa = concentration.detach().double()
     b = rest / (2 * kappa + (4 * kappa.square() + rest**2).sqrt())
     wide = kappa.expand(32, *kappa.shape)
     half = torch.full_like(wide, rest / 2)
     one, other = standard_gamma(half), standard_gamma(half)
     z, u = one / (one + other), torch.rand_like(wide)
-    # What the proposed cosine lacks of 1; so it keeps its digits where the draws lie close together.
+    # What the proposed cosine lacks of 1 keeps its digits where the draws lie close together.
     lack = 2 * b * z / (1 - (1 - b) * z)
     least = (1 - b) / (1 + b)
     height = kappa * (2 * b / (1 + b) - lack)
     share = (2 * b / (1 + b) + least * lack) * (1 + b).square() / (4 * b)
     height = height + rest * torch.log(share)
     first = (height >= torch.log(u)).to(torch.int8).argmax(0, keepdim=True)
-    lack = lack.gather(0, first).squeeze(0).to(loc.dtype).unsqueeze(-1)
-    noise = torch.randn_like(loc)
-    aside = noise - (noise * mean).sum(-1, keepdim=True) * mean
-    aside = aside / torch.linalg.vector_norm(aside, dim=-1, keepdim=True)
-    return (1 - lack) * mean + (lack * (2 - lack)).sqrt() * aside
+    return lack.gather(0, first).squeeze(0).to(concentration.dtype)
 
 
 def draw_from(distribution: D.Distribution, shape: tuple[int, ...]) -> Tensor:

@@ -319,3 +319,52 @@ def sphere_mean(concentration: Tensor, dim: int) -> Tensor:
     """Length of the mean of a von Mises-Fisher variable in `dim` dimensions."""
     _, ratio = log_bessel_and_ratio(concentration.double(), dim)
     return ratio.to(concentration.dtype)
+
+
+def sphere_lack(lack: Tensor, concentration: Tensor, dim: int) -> Tensor:
+    """A draw 1 - m . x of a von Mises-Fisher vector, with its slope over the concentration."""
+    with torch.no_grad():
+        slope = sphere_lack_slope(lack.double(), concentration.double(), dim)
+    moved = concentration - concentration.detach()
+    return lack + moved * slope.to(lack.dtype)
+
+
+def sphere_lack_slope(lack: Tensor, concentration: Tensor, dim: int) -> Tensor:
+    """The slope at which 1 - m . x keeps its rank among all draws, by implicit differentiation.
+
+    The distribution function of the angle is integrated from the draw to the nearer end, or to where nothing is left,
+    by a rule whose nodes crowd doubly exponentially at both ends (Takahasi & Mori 1974).
+    """
+    _, mean = log_bessel_and_ratio(concentration, dim)
+    angle = 2 * (lack / 2).sqrt().asin()
+    wide = 12 * concentration.clamp_min(max(dim - 2, 1)).rsqrt()
+    near = 1 - lack > mean
+    end = torch.where(near, angle, math.pi - angle)
+    span = torch.where(near, -1.0, 1.0) * torch.minimum(end, wide)
+    places = torch.linspace(-3.2, 3.2, 97, dtype=lack.dtype, device=lack.device)
+    steep = math.pi / 2 * places.sinh()
+    nodes = torch.sigmoid(2 * steep)
+    weights = math.pi / 2 * places.cosh() / steep.cosh().square() / 2 * (6.4 / 96)
+    step = span.unsqueeze(-1) * nodes
+    at, start = angle.unsqueeze(-1) + step, angle.unsqueeze(-1)
+    rise = -2 * torch.sin(start + step / 2) * torch.sin(step / 2)
+    log_ratio = concentration.unsqueeze(-1) * rise
+    if dim > 2:
+        least = torch.finfo(lack.dtype).tiny
+        sines = at.sin().clamp_min(least).log() - start.sin().clamp_min(least).log()
+        log_ratio = log_ratio + (dim - 2) * sines
+    apart = (1 - mean - lack).unsqueeze(-1) + rise
+    total = (weights * log_ratio.exp() * apart).sum(-1)
+    return angle.sin() * span * total
+
+
+def sphere_direction(loc: Tensor, lack: Tensor, normals: Tensor) -> Tensor:
+    """A unit vector at a cosine 1 - lack [...] to loc [..., n], to the side of normal noise [..., n] (Ulrich 1984)."""
+    mean = loc / torch.linalg.vector_norm(loc, dim=-1, keepdim=True)
+    aside = normals
+    for _ in range(2):  # noise that lies along the mean leaves few digits aside of it
+        aside = aside - (aside * mean).sum(-1, keepdim=True) * mean
+        aside = aside / torch.linalg.vector_norm(aside, dim=-1, keepdim=True)
+    t = lack.unsqueeze(-1)
+    least = torch.finfo(lack.dtype).tiny
+    return (1 - t) * mean + (t * (2 - t)).clamp_min(least).sqrt() * aside

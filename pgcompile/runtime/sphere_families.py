@@ -4,14 +4,20 @@ import torch
 import torch.distributions as D
 from torch import Tensor
 
-from pgcompile.runtime.draws import draw_von_mises_fisher
-from pgcompile.runtime.functions import log_sphere_constant, sphere_mean
+from pgcompile.runtime.draws import draw_sphere_lack
+from pgcompile.runtime.functions import (
+    log_sphere_constant,
+    sphere_direction,
+    sphere_lack,
+    sphere_mean,
+)
 
 
 class VonMisesFisher(D.Distribution):
     """A unit vector around the direction of a location."""
 
     arg_constraints = {}  # noqa: RUF012
+    has_rsample = True
 
     def __init__(self, loc: Tensor, concentration, **_) -> None:
         given = torch.as_tensor(concentration, dtype=loc.dtype, device=loc.device)
@@ -36,11 +42,20 @@ class VonMisesFisher(D.Distribution):
         length = sphere_mean(self.concentration, self.loc.shape[-1])
         return length.unsqueeze(-1) * self.direction
 
+    def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+        """Draws, pathwise."""
+        loc = self.loc.expand(self._extended_shape(torch.Size(sample_shape)))
+        k, dim = self.concentration.expand(loc.shape[:-1]), loc.shape[-1]
+        lack = sphere_lack(draw_sphere_lack(k, dim), k, dim)
+        return sphere_direction(loc, lack, torch.randn_like(loc))
+
     def sample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
         """Draws."""
         with torch.no_grad():
             loc = self.loc.expand(self._extended_shape(torch.Size(sample_shape)))
-            return draw_von_mises_fisher(loc, self.concentration.expand(loc.shape[:-1]))
+            k = self.concentration.expand(loc.shape[:-1])
+            lack = draw_sphere_lack(k, loc.shape[-1])
+            return sphere_direction(loc, lack, torch.randn_like(loc))
 
     def log_prob(self, value: Tensor) -> Tensor:
         """k (m . x - 1), less the constant of the sphere."""

@@ -29,7 +29,7 @@ _OWN = {
     "draw_multinomial": "multinomial",
     "draw_counts": "counts",
     "draw_von_mises": "von_mises",
-    "draw_von_mises_fisher": "von_mises_fisher",
+    "draw_sphere_lack": "sphere_lack",
     "draw_from": "",
 }
 _KINDS = {"randn_like": "normal", "rand_like": "uniform", "exponential_like": "uniform", "standard_gamma": "gamma"}

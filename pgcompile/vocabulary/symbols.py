@@ -28,7 +28,7 @@ PoissonDraw = Function("PoissonDraw")
 CategoryDraw = Function("CategoryDraw")  # of logits: an index
 MultinomialDraw = Function("MultinomialDraw")  # of a count and logits
 VonMisesDraw = Function("VonMisesDraw")
-VonMisesFisherDraw = Function("VonMisesFisherDraw")  # of a direction and a concentration
+SphereLackDraw = Function("SphereLackDraw")  # of a concentration: one less the cosine of a von Mises-Fisher draw
 ContinuousBernoulliDraw = Function("ContinuousBernoulliDraw")
 
 # Over the last dimension.
@@ -49,7 +49,7 @@ Diagonal = Function("Diagonal")
 DiagonalMatrix = Function("DiagonalMatrix")  # of a vector
 OfMatrix = Function("OfMatrix")  # OfMatrix(f, M, ...): f of the runtime library, of matrices and numbers: a number
 RowsOf = Function("RowsOf")  # RowsOf(f, a): f of the runtime library, of a number and DIM: a vector
-MatrixOf = Function("MatrixOf")  # MatrixOf(f, ...): f of the runtime library: a matrix
+MatrixOf = Function("MatrixOf")  # MatrixOf(f, ...): f of the runtime library: of the shape of the last
 LowRankLogProb = Function("LowRankLogProb")  # of x - loc, W and d: of a Normal with covariance W W' + diag d
 LowRankLogDet = Function("LowRankLogDet")  # of W and d: log det(W W' + diag d)
 RowSquares = Function("RowSquares")  # of a matrix: the sums of the squares of its rows
@@ -172,6 +172,7 @@ __all__ = [
     "RowsOf",
     "Sigmoid",
     "Softplus",
+    "SphereLackDraw",
     "SphereMean",
     "StandardExponential",
     "StandardGamma",
@@ -183,7 +184,6 @@ __all__ = [
     "Total",
     "TotalMatrix",
     "VonMisesDraw",
-    "VonMisesFisherDraw",
     "Whiten",
     "WhitenMatrix",
     "X",

@@ -30,7 +30,7 @@ class Law:
 
     @property
     def pathwise(self) -> bool:
-        return not self.discrete and "VonMises" not in self.family
+        return not self.discrete and not self.family.startswith("VonMises(")
 
 
 def itself(x: np.ndarray) -> np.ndarray:

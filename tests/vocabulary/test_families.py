@@ -262,6 +262,7 @@ def test_every_family_is_listed() -> None:
         "Logistic",
         "LogitNormal",
         "TruncatedNormal",
+        "VaryingMultinomial",  # row by row torch's, in tests/reported/test_counts.py
     }  # torch has none: scipy is asked, in tests/statistics
     assert {c.family for c in CASES} | elsewhere == set(families())
 

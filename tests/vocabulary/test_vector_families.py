@@ -3,6 +3,7 @@
 import mpmath
 import numpy as np
 import pytest
+import scipy.integrate
 import scipy.stats
 import torch
 import torch.distributions as D
@@ -161,7 +162,7 @@ maximize elbo
     ids=["posterior", "rows", "one concentration", "angles"],
 )
 def test_models_of_directions_are_verified(text: str) -> None:
-    """As posteriors they have a score function; a path through their draws would count the gradient twice."""
+    """Angles have a score function, and a path through their draws would count the gradient twice."""
     assert all(check.passed for check in compiled(text).verify())
 
 
@@ -260,3 +261,29 @@ def test_a_direction_has_two_numbers_or_more() -> None:
     assert any(d.code == "PGC304" and "over 2 numbers or more" in d.message for d in found), found
     found = pgc.check("x : real[3]\nparam k : positive[3]\np(x) = VonMisesFisher([1, 0, 0], k)\ns = log p(x)\n")
     assert any(d.code == "PGC305" and "concentration" in d.message for d in found), found
+
+
+@pytest.mark.parametrize(
+    ("dim", "kappa"), [(2, 0.3), (2, 30.0), (3, 0.01), (3, 5.0), (3, 2e4), (10, 30.0), (200, 100.0)]
+)
+def test_a_drawn_cosine_moves_with_the_concentration(dim: int, kappa: float) -> None:
+    """At its rank among all draws: by the distribution function at two concentrations, integrated by scipy."""
+    from pgcompile.runtime.functions import sphere_lack
+
+    angles = np.linspace(0, np.pi, 400_001)
+
+    def share(k: float) -> np.ndarray:
+        with np.errstate(divide="ignore"):
+            logs = k * (np.cos(angles) - 1) + ((dim - 2) * np.log(np.sin(angles)) if dim > 2 else 0)
+        density = np.exp(logs - logs.max())
+        total = scipy.integrate.cumulative_simpson(density, x=angles, initial=0)
+        return total / total[-1]
+
+    ranks = np.array([0.02, 0.2, 0.5, 0.8, 0.98])
+    step = 1e-3 * kappa
+    at, less, more = (np.interp(ranks, share(k), angles) for k in (kappa, kappa - step, kappa + step))
+    wanted = ((1 - np.cos(more)) - (1 - np.cos(less))) / (2 * step)
+    k = torch.full((5,), kappa, dtype=torch.float64, requires_grad=True)
+    drawn = sphere_lack(torch.as_tensor(1 - np.cos(at)), k, dim)
+    (slope,) = torch.autograd.grad(drawn.sum(), k)
+    np.testing.assert_allclose(slope.numpy(), wanted, rtol=5e-3, atol=1e-9)

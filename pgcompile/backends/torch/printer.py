@@ -442,7 +442,7 @@ TEMPLATES: dict[str, Template | Printer] = {
     "exponential_like": Template("-torch.log1p(-torch.rand_like({0}))", UNARY),
     "category": _drawn("draw_category"),
     "von_mises": _drawn("draw_von_mises"),
-    "von_mises_fisher": _drawn("draw_von_mises_fisher"),
+    "sphere_lack": _drawn("draw_sphere_lack"),
     "standard_gamma": _drawn("standard_gamma"),
     "binomial": _drawn("draw_binomial"),
     "multinomial": _drawn("draw_multinomial"),

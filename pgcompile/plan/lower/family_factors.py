@@ -167,13 +167,10 @@ def noise_of(
                 numbers = expand_full(build, count, shape[:-1], axes, None)
                 return build.make("counts", (full, numbers), shape=shape, fresh=fresh)
             return build.make("multinomial", (full,), (int(count.constant or 0),), shape=shape, fresh=fresh)
-        case "VonMisesFisherDraw":
-            loc, concentration = values
-            given = (
-                expand_full(build, loc, shape, axes, like),
-                expand_full(build, concentration, shape[:-1], axes, None),
-            )
-            return build.make("von_mises_fisher", given, shape=shape, fresh=fresh)
+        case "SphereLackDraw":
+            concentration = expand_full(build, values[0], shape[:-1], axes, None)
+            lack = build.make("sphere_lack", (concentration,), (shape[-1],), shape=shape[:-1], fresh=fresh)
+            return build.make("special", (lack, concentration), ("sphere_lack", shape[-1]), shape=shape[:-1])
         case "ContinuousBernoulliDraw":
             logits, uniform = values
             logits, uniform = build.align(build.tensor(logits), uniform)

@@ -23,11 +23,12 @@ def check_flow(context: FactorContext, use: FlowUse) -> None:
     if out is None:
         return
     family = definition.family
-    if not family.pathwise or family.name == "Delta" or family.index_valued:
+    off_the_reals = family.name in ("Delta", "VonMisesFisher") or family.event_rank == 2
+    if not family.pathwise or off_the_reals or family.index_valued:
         sink.add(
             "PGC316",
             use.base.span,
-            f"{family.name} is no base of a flow: a base is drawn with a pathwise gradient",
+            f"{family.name} is no base of a flow: a base has a density over vectors, and pathwise draws",
             help=f"write {factor.label} = Flow(Normal(0, 1), ...)",
         )
         return

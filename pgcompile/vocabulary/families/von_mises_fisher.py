@@ -10,15 +10,29 @@ if TYPE_CHECKING:
 
 
 def facts(p: Mapping[str, Any]) -> "Facts":
-    """The formulas, in terms of the symbols of the parameters (Fisher 1953; Mardia & Jupp 2000)."""
-    from pgcompile.vocabulary.symbols import Facts, LogSphereConstant, SphereMean, Total, VonMisesFisherDraw, X, sqrt
+    """The formulas, in terms of the symbols of the parameters (Fisher 1953; Mardia & Jupp 2000).
+
+    A draw is a cosine, which moves with the concentration, and a direction around (Davidson et al. 2018).
+    """
+    from pgcompile.vocabulary.symbols import (
+        Facts,
+        LogSphereConstant,
+        MatrixOf,
+        SphereLackDraw,
+        SphereMean,
+        StandardNormal,
+        Symbol,
+        Total,
+        X,
+        sqrt,
+    )
 
     loc, concentration = p["loc"], p["concentration"]
     direction = loc / sqrt(Total(loc**2))
     mean = SphereMean(concentration) * direction
     return Facts(
         log_density=concentration * Total(direction * X) - concentration - LogSphereConstant(concentration),
-        draw=VonMisesFisherDraw(loc, concentration),
+        draw=MatrixOf(Symbol("sphere_direction"), loc, SphereLackDraw(concentration), StandardNormal(1)),
         mean=mean,
         moments={"x": mean},
         entropy=concentration * (1 - SphereMean(concentration)) + LogSphereConstant(concentration),
@@ -31,7 +45,6 @@ FAMILY = Family(
     support="real",
     event_rank=1,
     least=2,
-    pathwise=False,
     also_called=("vMF", "VMF"),
     equation="log p(x) = k m . x - log C(k), |x| = 1, m = loc / |loc|, C the integral of exp(k m . x) over the sphere",
     facts=facts,
