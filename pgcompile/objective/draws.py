@@ -59,8 +59,8 @@ def _over_rows(
         return None
     atom = FactorInstance(data_of(variables(names), expr.span).factor)
     kind = "sum" if is_total(expr.options) else "mean"
-    draw = Draw(Distribution((atom,)), 1, env, order=len(whole.pool) + 1, rows=kind)
-    draw = whole.pool.setdefault(draw, draw)
+    made = Draw(Distribution((atom,)), 1, env, order=len(whole.pool) + 1, rows=kind)
+    draw = whole.pool.setdefault(made, made)
     inner = env.extended(draw.variables, draw)
     body = _body(whole, expr, draw.distribution, inner, context)
     return None if body is None else terms.Expectation(draw, body, expr.span)

@@ -191,13 +191,6 @@ class Objectives:
         densities = densities_in(self, expr, env)
         if densities is None:
             return None
-        match expr:
-            case tree.Call("exp", (argument,), None):
-                # The logarithm of a mean of exponentials is taken without them.
-                inner = self.plain(argument.value, env)
-                return inner and terms.Apply("exp", (inner,))
-            case _:
-                pass
         if typed.shape == (1,):
             # A net that ends in `Linear(1)` gives one number too.
             expr = tree.Index(expr, (tree.Number("0", span=expr.span),), span=expr.span)

@@ -1,5 +1,7 @@
 """Objectives as sympy expressions over leaves, rewritten by rules until only what must be sampled is sampled."""
 
+from dataclasses import replace
+
 import sympy
 from sympy import Add, Expr, Function, Mul, Rational, Symbol
 
@@ -31,6 +33,8 @@ from pgcompile.objective.rules.rule import Site, apply_rule
 from pgcompile.objective.rules.shared_flows import divergence_of_bases
 from pgcompile.objective.rules.state import Named, Rewriting
 from pgcompile.objective.terms import Draw, Term
+from pgcompile.syntax import tree
+from pgcompile.syntax.format import format_expr
 from pgcompile.vocabulary.functionals import functionals
 from pgcompile.vocabulary.functions import FUNCTIONS
 
@@ -223,6 +227,7 @@ def _split(state: Rewriting, pieces: list[Expr], draw: Draw) -> tuple[list[Expr]
 def _log_mean_exp(state: Rewriting, symbol: Symbol, body: Expr) -> Expr | None:
     """`log E[exp(b)]` by log-sum-exp; with one sample it is `E[b]`. None for any other body."""
     draw = state.draws[symbol]
+    body = exponentials(state, body) if draw.rows else body
     number, rest = body.as_coeff_Mul()
     factors = Mul.make_args(rest)
     if number <= 0 or rest.has(Expect) or not all(isinstance(f, sympy.exp) for f in factors):
@@ -247,6 +252,29 @@ def _log_mean_exp(state: Rewriting, symbol: Symbol, body: Expr) -> Expr | None:
         surrogates = [surrogate(state, symbol, v, [], needed) for v in scored]
         weights = log_weights(state, draw, enumerated)
     return Add(*outside, LogMean(symbol, Add(*inside), weights, *surrogates))
+
+
+def exponentials(state: Rewriting, body: Expr) -> Expr:
+    """A formula in which `exp(...)` of variables and nets is one, so that its logarithm is taken without it."""
+    found = {}
+    for symbol in body.free_symbols:
+        leaf = state.leaves.get(symbol)
+        inside = _exponent(leaf.expr) if isinstance(leaf, PointwiseLeaf) else None
+        if isinstance(leaf, PointwiseLeaf) and inside is not None:
+            found[symbol] = sympy.exp(state.symbol(replace(leaf, expr=inside, text=format_expr(inside))))
+    return body.xreplace(found)
+
+
+def _exponent(expr: tree.Expr) -> tree.Expr | None:
+    """What an exponential is taken of, also of one of several entries; None of any other expression."""
+    match expr:
+        case tree.Call("exp", (argument,), None):
+            return argument.value
+        case tree.Index(base, indices):
+            inside = _exponent(base)
+            return None if inside is None else replace(expr, base=inside, indices=indices)
+        case _:
+            return None
 
 
 def _apply(function: str, arguments: list[Expr]) -> Expr:

@@ -335,8 +335,8 @@ MISREADINGS = [
         "the side that is generated",
         "JS_d of data",
         CRITICS,
-        "taken = critic if generated is left else",
-        "taken = critic if generated is right else",
+        "taken = (critic, tree.Negative(critic, span=expr.span))",
+        "taken = (tree.Negative(critic, span=expr.span), critic)",
     ),
     Misreading(
         "the margin of the hinge",

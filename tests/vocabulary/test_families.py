@@ -359,6 +359,7 @@ def test_factorized_bernoulli_counts_ones_only() -> None:
 
 
 VECTORS = ("MultivariateNormal", "Dirichlet", "Categorical", "OneHotCategorical", "Multinomial", "OrderedLogistic")
+VECTORS += ("VonMisesFisher",)
 PAIRS = [(row.q, row.p) for row in rows() if row.p not in (None, row.q, *VECTORS)]
 
 
