@@ -191,7 +191,7 @@ class VaryingMultinomial(D.Distribution):
 
     arg_constraints = {}  # noqa: RUF012
 
-    def __init__(self, total_count, probs=None, logits=None, validate_args=None) -> None:
+    def __init__(self, total_count, probs=None, logits=None, **_) -> None:
         given = torch.log(probs) if logits is None else logits
         shape = torch.broadcast_shapes(total_count.shape, given.shape[:-1])
         self.total_count = total_count.expand(shape)
