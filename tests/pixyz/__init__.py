@@ -1,0 +1,1 @@
+"""Programs after the notebooks of Pixyz, and after the models that its users write."""
