@@ -147,6 +147,20 @@ def _format(expr: tree.Expr) -> tuple[str, int]:
             return f"{_at(left, _TERM)} @ {_at(right, _UNARY)}", _TERM
         case tree.Power(base, exponent):
             return f"{_at(base, _POSTFIX)}^{_at(exponent, _POSTFIX)}", _POWER
+        case tree.Log() | tree.Expectation() | tree.Functional() | tree.Integral():
+            return _operator(expr)
+        case tree.Pipeline(stages):
+            return " >> ".join(map(format_expr, stages)), _SUM
+        case tree.Where(value, bindings):
+            bound = ", ".join(_binding(b) for b in bindings)
+            return f"{format_expr(value)} where {bound}", _SUM
+        case _:
+            raise InternalError(f"no spelling for {type(expr).__name__}")
+
+
+def _operator(expr: tree.Log | tree.Expectation | tree.Functional | tree.Integral) -> tuple[str, int]:
+    """An operator of objectives."""
+    match expr:
         case tree.Log(operand):
             return _log(operand)
         case tree.Expectation(over, body, options) if rows := row_names(over):
@@ -162,13 +176,6 @@ def _format(expr: tree.Expr) -> tuple[str, int]:
             return f"sum_{names if len(variables) == 1 else f'{{{names}}}'} {_at(body, _JUXTAPOSED)}", _UNARY
         case tree.Integral(body, variables):
             return f"∫ {_at(body, _JUXTAPOSED)} {' '.join(f'd{v.id}' for v in variables)}", _UNARY
-        case tree.Pipeline(stages):
-            return " >> ".join(map(format_expr, stages)), _SUM
-        case tree.Where(value, bindings):
-            bound = ", ".join(_binding(b) for b in bindings)
-            return f"{format_expr(value)} where {bound}", _SUM
-        case _:
-            raise InternalError(f"no spelling for {type(expr).__name__}")
 
 
 def _arguments(arguments: tuple[tree.Argument, ...], separator: str) -> str:

@@ -5,7 +5,7 @@ from lark.exceptions import VisitError
 
 from pgcompile.diagnostics import Sink, Span
 from pgcompile.syntax import tree
-from pgcompile.syntax.builder import NameError_, OperatorError, PipelineError
+from pgcompile.syntax.children import NameError_, OperatorError, PipelineError
 from pgcompile.syntax.depth import MAX_DEPTH, too_deep
 from pgcompile.syntax.foreign import double_equals, foreign_tail, foreign_word
 from pgcompile.syntax.grammar import parser

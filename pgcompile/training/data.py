@@ -1,5 +1,6 @@
 """Data files, matched to variables by name and checked against their declared spaces."""
 
+import zipfile
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from pgcompile.atomic_write import write_atomically
 from pgcompile.diagnostics import DataError, nearest
+from pgcompile.training.npz import NpzArrays
 from pgcompile.training.tables import read_csv, read_parquet
 from pgcompile.vocabulary.spaces import KINDS, Space, contains, filling
 
@@ -34,8 +36,8 @@ def load(path: Path, wanted: list[str], spaces: Mapping[str, Space]) -> dict[str
     return {name: as_tensor(found[name], spaces[name]) for name in wanted}
 
 
-def arrays(path: Path, wanted: list[str]) -> dict[str, np.ndarray]:
-    """The arrays of a data file.
+def arrays(path: Path, wanted: list[str]) -> Mapping[str, np.ndarray]:
+    """The arrays of a data file; those of an `.npz` are read when they are asked for.
 
     Args:
         path: an `.npz` with an array a variable, an `.npy` for a program of one observed variable (a large one stays
@@ -56,6 +58,8 @@ def arrays(path: Path, wanted: list[str]) -> dict[str, np.ndarray]:
                 return read_csv(path, wanted)
             case ".parquet":
                 return read_parquet(path, wanted)
+            case ".npz":
+                return NpzArrays(path)
             case ".npy" if path.stat().st_size > IN_MEMORY:
                 content: Any = np.load(path, mmap_mode="r", allow_pickle=False)
             case _:
@@ -66,11 +70,11 @@ def arrays(path: Path, wanted: list[str]) -> dict[str, np.ndarray]:
                     f"{path.name} holds one array, and the program observes {', '.join(wanted)}: use an .npz"
                 )
             return {wanted[0]: content}
-        with content:
+        with content:  # an archive under another ending
             return {name: content[name] for name in content.files}
     except ImportError as error:
         raise DataError(f"{path.name} needs {error.name}: `pip install {error.name}`") from None
-    except (OSError, ValueError, EOFError, KeyError) as error:
+    except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile) as error:
         kinds = ".npz, .npy, .csv or .parquet"
         reason = "it is none, or holds Python objects" if "pickle" in str(error) else str(error)
         raise DataError(f"{path.name} cannot be read as {kinds}: {reason}") from None

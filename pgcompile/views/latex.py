@@ -88,6 +88,20 @@ def _latex(expr: tree.Expr) -> str:
             return rf"{_bracketed(left)} \, {_bracketed(right)}"
         case tree.Power(base, exponent):
             return f"{_bracketed(base)}^{{{_latex(exponent)}}}"
+        case tree.Log() | tree.Expectation() | tree.Functional() | tree.Integral():
+            return _operator(expr)
+        case tree.Pipeline(stages):
+            return r" \gg ".join(map(_latex, stages))
+        case tree.Where(value, bindings):
+            bound = ", ".join(f"{_names(b)} = {_latex(b.value)}" for b in bindings)
+            return rf"{_latex(value)}, \quad {bound}"
+        case _:
+            raise InternalError(f"no LaTeX for {type(expr).__name__}")
+
+
+def _operator(expr: tree.Log | tree.Expectation | tree.Functional | tree.Integral) -> str:
+    """An operator of objectives."""
+    match expr:
         case tree.Log(operand):
             simple = isinstance(operand, tree.Call | tree.Name | tree.Product)
             return rf"\log {_latex(operand)}" if simple else rf"\log\left({_latex(operand)}\right)"
@@ -108,13 +122,6 @@ def _latex(expr: tree.Expr) -> str:
         case tree.Integral(body, variables):
             differentials = " ".join(rf"\, d{latex_name(v.id)}" for v in variables)
             return rf"\int {_latex(body)} {differentials}"
-        case tree.Pipeline(stages):
-            return r" \gg ".join(map(_latex, stages))
-        case tree.Where(value, bindings):
-            bound = ", ".join(f"{_names(b)} = {_latex(b.value)}" for b in bindings)
-            return rf"{_latex(value)}, \quad {bound}"
-        case _:
-            raise InternalError(f"no LaTeX for {type(expr).__name__}")
 
 
 def latex_expr(expr: tree.Expr) -> str:

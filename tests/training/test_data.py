@@ -1,5 +1,8 @@
 """Data from every kind of file, and what is said of data that does not fit."""
 
+import io
+import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -220,3 +223,78 @@ def test_a_loader_of_the_users_own() -> None:
     for x, y in DataLoader(dataset, batch_size=4, shuffle=True):
         trainer.step(x=x, y=y)
     assert trainer.evaluate(found)["fit"] > before
+
+
+# --- damaged and hostile archives ---
+
+
+def archive(path: Path, **members: bytes) -> Path:
+    """An `.npz` with members as given."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as whole:
+        for name, content in members.items():
+            whole.writestr(f"{name}.npy", content)
+    return path
+
+
+def npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=True)
+    return buffer.getvalue()
+
+
+def claiming(shape: tuple[int, ...]) -> bytes:
+    """The header of a large array, and nothing behind it."""
+    buffer = io.BytesIO()
+    header = {"descr": "<f8", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(buffer, header)
+    return buffer.getvalue() + b"12345678"
+
+
+GOOD = npy(np.zeros((4, 2)))
+
+
+@pytest.mark.parametrize(
+    ("x", "reason"),
+    [
+        (GOOD[:-9], "x in d.npz cannot be read"),
+        (b"no array at all", "x in d.npz cannot be read"),
+        (claiming((1_500_000_000_000,)), "claims 12,000,000,000,000 bytes, and the file has"),
+        (claiming((2**62, 2**62)), "its header claims"),
+        (npy(np.array([{"a": 1}], dtype=object)), "x in d.npz cannot be read: it holds Python objects"),
+    ],
+)
+def test_a_member_that_is_no_array_is_a_data_error(tmp_path: Path, x: bytes, reason: str) -> None:
+    path = archive(tmp_path / "d.npz", x=x)
+    with pytest.raises(DataError, match=re.escape(reason)):
+        rows_of(path, ["x"], {"x": Space("real", (2,))})
+
+
+def test_an_array_that_unpacks_to_far_more_than_its_file_is_refused(tmp_path: Path) -> None:
+    header = claiming((2**26, 2))[:-8]
+    path = tmp_path / "d.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_BZIP2) as whole, whole.open("x.npy", "w") as member:
+        member.write(header)
+        for _ in range(64):
+            member.write(bytes(2**24))
+    with pytest.raises(DataError, match=r"bytes unpack to 1,073,741,824"):
+        rows_of(path, ["x"], {"x": Space("real", (2,))})
+
+
+@pytest.mark.parametrize("damage", ["truncated", "bit", "empty"])
+def test_a_damaged_file_is_a_data_error(tmp_path: Path, damage: str) -> None:
+    path = archive(tmp_path / "d.npz", x=npy(np.random.default_rng(0).normal(size=(400, 2))))
+    whole = bytearray(path.read_bytes())
+    if damage == "truncated":
+        whole = whole[: len(whole) // 2]
+    elif damage == "bit":
+        whole[len(whole) // 2] ^= 8
+    else:
+        whole = bytearray()
+    path.write_bytes(bytes(whole))
+    with pytest.raises(DataError, match=r"d\.npz"):
+        rows_of(path, ["x"], {"x": Space("real", (2,))})
+
+
+def test_arrays_that_the_program_does_not_use_are_not_read(tmp_path: Path) -> None:
+    path = archive(tmp_path / "d.npz", x=GOOD, other=claiming((1_500_000_000_000,)), broken=b"none")
+    assert len(rows_of(path, ["x"], {"x": Space("real", (2,))})) == 4

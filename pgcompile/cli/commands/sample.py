@@ -14,7 +14,9 @@ from pgcompile.cli.programs import Constants, compiled
 @PROGRAM
 @CONSTANTS
 @CHECKPOINT
-@click.option("-n", "--number", type=click.IntRange(min=1), help="How many; 64, or one for each row that is given.")
+@click.option(
+    "-n", "--number", type=click.IntRange(1, 10_000_000), help="How many; 64, or one for each row that is given."
+)
 @click.option("--mean", is_flag=True, help="Propagate means instead of drawing.")
 @NOISE_SEED
 @click.option(

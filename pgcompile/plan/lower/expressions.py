@@ -12,8 +12,8 @@ from pgcompile.model.nets import ExprSegment, ExternNetwork, FunctionSegment, Mo
 from pgcompile.model.typed import Constant
 from pgcompile.plan.builder import Builder, merge_axes
 from pgcompile.plan.expansion import expand_full, joined, spread_lead
-from pgcompile.plan.lower.formulas import is_every_index, pick, rows_along_axis, rows_of
 from pgcompile.plan.lower.function_calls import function_value
+from pgcompile.plan.lower.indices import is_every_index, pick, rows_along_axis, rows_of
 from pgcompile.plan.module_attributes import ModuleAttributes
 from pgcompile.plan.passes.heads import HEADS
 from pgcompile.plan.region import derivative

@@ -1,6 +1,5 @@
 """Lowers a family's sympy formula to plan values: the one place where mathematics becomes tensor operations."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache, reduce
@@ -10,9 +9,8 @@ from sympy import Add, Expr, Integer, Mul, Pow, Rational, Symbol
 from sympy.core.function import AppliedUndef
 
 from pgcompile.diagnostics import InternalError
-from pgcompile.plan.builder import Builder, merge_axes
-from pgcompile.plan.double import factor_of, solved
-from pgcompile.plan.expansion import spread_lead
+from pgcompile.plan.builder import Builder
+from pgcompile.plan.lower.heads import HEADS
 from pgcompile.plan.lower.sums import chain, product
 from pgcompile.plan.meaning import meaning
 from pgcompile.plan.ops import broadcast
@@ -276,58 +274,12 @@ class FormulaLowering:
             return build.make("special", tuple(lined), (name.removeprefix(RUNTIME),), shape=shape)
         if name in _LINEAR and any(args[place].constant == 0.0 for place in _LINEAR[name]):
             return build.constant(0.0)  # a number is each entry's, and has no dimensions to multiply over
-        match name:
-            case "Total":
-                return self._total(first)
-            case "RowSquares":
-                return build.sum_last(build.unary("square", first))
-            case "TotalMatrix":
-                return build.sum_last(first, 2)
-            case "LogSumExp":
-                return build.make("logsumexp", (first,), shape=first.shape[:-1])
-            case "LogSoftmax":
-                return _log_softmax(build, first)
-            case "Pick":
-                return pick(build, first, args[1])
-            case "OrderedLogProbs":
-                assert self.dim is not None
-                column = build.make("unsqueeze", (build.tensor(first),), (1,))
-                lined = build.align_all([column, args[1]])
-                shape = (*broadcast(lined[0].shape, lined[1].shape)[:-1], self.dim)
-                return build.make("special", tuple(lined), ("ordered_log_probs",), shape=shape)
-            case "OneHot":
-                assert self.dim is not None
-                return build.make("one_hot", (first,), (self.dim,), shape=(*first.shape, self.dim))
-            case "Cholesky" | "CholeskyOfInverse":
-                op = "cholesky" if name == "Cholesky" else "cholesky_of_inverse"
-                return factor_of(build, op, first)
-            case "Diagonal":
-                return build.make("diagonal", (first,), shape=first.shape[:-1])
-            case "DiagonalMatrix":
-                return build.make("diag_matrix", (first,))
-            case "LogSphereConstant" | "SphereMean":
-                assert self.dim is not None
-                function = "log_sphere_constant" if name == "LogSphereConstant" else "sphere_mean"
-                return build.make("special", (build.tensor(first),), (function, self.dim), shape=first.shape)
-            case "LowRankLogProb":
-                return build.make("special", tuple(args), ("low_rank_log_prob",), shape=first.shape[:-1])
-            case "LowRankLogDet":
-                return build.make("special", tuple(args), ("low_rank_log_det",), shape=args[1].shape[:-1])
-            case "Whiten":
-                return solved(build, "solve_vector", first, args[1])
-            case "WhitenMatrix":
-                return solved(build, "solve_matrix", first, args[1])
-            case "MatVec":
-                return build.make("matrix_vector", tuple(args), shape=(*args[1].shape[:-1], first.shape[-2]))
-            case "Inside":
-                return self._inside(args)
-            case "Point":
-                a, b = build.align(*args)
-                return build.make("point", (a, b))
-            case "Minimum" | "Maximum":
-                return build.binary(name.lower(), args[0], args[1])
-            case _:
-                raise InternalError(f"no tensor code for {name}")
+        if name in ("Total", "Inside"):
+            return self._total(first) if name == "Total" else self._inside(args)
+        rule = HEADS.get(name)
+        if rule is None:
+            raise InternalError(f"no tensor code for {name}")
+        return rule(build, args, self.dim)
 
     def _of_matrices(self, head: str, function: str, args: list[Value]) -> Value:
         """A function of matrices [.., D, D], of vectors with a number a row, and of numbers, each for every matrix."""
@@ -390,74 +342,6 @@ def _vanishing(factors: list[tuple[Expr, Expr]]) -> list[Expr] | None:
 def _ordered_terms(expr: Add) -> tuple[Expr, ...]:
     """The terms of a sum in sympy's printing order, which is slow to find and the same for every factor of a family."""
     return tuple(expr.as_ordered_terms())
-
-
-def pick(build: Builder, vector: Value, index: Value) -> Value:
-    """Entry `index` of the last dimension of `vector`; every entry along an axis where the index takes every value."""
-    if vector.constant is not None:
-        return vector
-    if is_every_index(index) and index.axes[0] not in vector.axes:
-        return _entries_along_axis(build, vector, index)
-    if not vector.batched and not vector.axes and vector.rank == 1:
-        return build.make("index", (vector, index), shape=index.shape)
-    vector, index = build.align(vector, build.make("unsqueeze", (index,), (1,), shape=(*index.shape, 1)))
-    lead = index.shape[:-1]
-    vector, index = spread_lead(build, [vector, index])
-    gathered = build.make("gather", (vector, index), shape=index.shape)
-    return build.make("squeeze", (gathered,), (-1,), shape=lead)
-
-
-def rows_of(build: Builder, table: Value, index: Value) -> Value:
-    """The rows of a table that is another for each data point, or each draw: at an index, or at every value of one."""
-    if is_every_index(index) and index.axes[0] not in table.axes:
-        axes = merge_axes((table, index))
-        at = (-table.rank, axes.index(index.axes[0]))
-        return build.make("move_to_axis", (table,), at, shape=table.shape[1:], axes=axes)
-    shape = (*index.shape, *table.shape[1:])
-    return build.make("special", (table, index), ("pick_rows", table.rank, index.rank), shape=shape)
-
-
-def is_every_index(index: Value) -> bool:
-    """True if a value is an index that takes every value, along an axis of its own."""
-    return index.op == "states" and index.attributes[0] == "category" and index.rank == 0
-
-
-def _log_softmax(build: Builder, logits: Value) -> Value:
-    """Along the last dimension; of a table before its rows are repeated over the batch, so once for every use of it."""
-    if logits.op != "expand_table":
-        return _of_constants(build, logits) or build.make("log_softmax", (logits,))
-    table, *rest = logits.args
-    normal = _of_constants(build, table) or build.make("log_softmax", (table,))
-    if normal.constant is not None:
-        return normal
-    return build.make("expand_table", (normal, *rest), shape=logits.shape, batched=logits.batched, axes=logits.axes)
-
-
-def _of_constants(build: Builder, logits: Value) -> Value | None:
-    """The log-probabilities of logits that are known for good: one number where all are alike, else a table."""
-    if logits.numbers is None or build.table is None:
-        return None
-    width = logits.shape[-1]
-    if len(set(logits.numbers)) == 1:
-        return build.constant(-math.log(width), f"math.log({width})")
-    rows = [logits.numbers[i : i + width] for i in range(0, len(logits.numbers), width)]
-    totals = [max(row) + math.log(sum(math.exp(x - max(row)) for x in row)) for row in rows]
-    normal = tuple(x - total for row, total in zip(rows, totals, strict=True) for x in row)
-    return build.table(normal, logits.shape)
-
-
-def rows_along_axis(build: Builder, table: Value, index: Value) -> Value:
-    """The rows of a table without a batch, along the axis of an index that takes every value."""
-    args = (table, *index.args[1:])
-    return build.make("expand_table", args, shape=table.shape[1:], batched=index.batched, axes=index.axes)
-
-
-def _entries_along_axis(build: Builder, vector: Value, index: Value) -> Value:
-    """The entries of a vector along the axis of an index that takes every value."""
-    if not vector.batched and not vector.axes:
-        return rows_along_axis(build, vector, index)
-    axes = merge_axes((vector, index))
-    return build.make("move_to_axis", (vector,), (-1, axes.index(index.axes[0])), shape=vector.shape[:-1], axes=axes)
 
 
 def _by_size(terms: list[tuple[Rational, Expr]]) -> list[tuple[Rational, list[tuple[Rational, Expr]]]]:
