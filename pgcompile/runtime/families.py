@@ -222,7 +222,7 @@ class VaryingMultinomial(D.Distribution):
 
 
 class GeneralizedPareto(D.Distribution):
-    """What exceeds a threshold, with a bounded, exponential or heavy tail."""
+    """Excesses over a threshold, with a bounded, exponential or heavy tail."""
 
     arg_constraints = {}  # noqa: RUF012
     has_rsample = True

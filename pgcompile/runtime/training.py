@@ -72,7 +72,7 @@ class Plateau:
             self.set()
 
     def state_dict(self) -> dict:
-        """What changes while it runs."""
+        """The state that changes while it runs."""
         names = ("steps", "cuts", "waited", "best")
         return {name: getattr(self, name) for name in names}
 

@@ -106,7 +106,7 @@ def many(children: list[Any], items: Iterable[Any]) -> Many:
 
 @dataclass(frozen=True)
 class Given:
-    """What stands behind the bar of a factor."""
+    """The conditions behind the bar of a factor."""
 
     items: tuple[tree.Argument, ...]
     span: Span
@@ -114,7 +114,7 @@ class Given:
 
 @dataclass(frozen=True)
 class Options:
-    """What stands behind a semicolon."""
+    """The options behind a semicolon."""
 
     items: tuple[tree.Option, ...]
     span: Span

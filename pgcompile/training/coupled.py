@@ -63,6 +63,6 @@ def split_rows(index: Tensor, size: int, least: int = 1) -> list[Tensor]:
 
 
 def count_batches(rows: int, size: int, least: int = 1) -> int:
-    """How many batches `split_rows` makes."""
+    """The number of batches that `split_rows` makes."""
     whole, rest = divmod(rows, size)
     return max(1, whole + (rest >= (least if whole else 1)))

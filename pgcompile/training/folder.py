@@ -72,7 +72,7 @@ def locked(out: Path) -> Iterator[None]:
 
 
 def fingerprint(text: str, rows: Rows | None) -> dict[str, Any]:
-    """What a run is recognised by: the program as it is formatted, and its data by size and some of its rows."""
+    """The marks of a run: the program as it is formatted, and its data by size and some of its rows."""
     found: dict[str, Any] = {"program": text}
     if rows is not None and len(rows):
         at = torch.linspace(0, len(rows) - 1, min(len(rows), _SAMPLED)).long()
@@ -87,7 +87,7 @@ def fingerprint(text: str, rows: Rows | None) -> dict[str, Any]:
 
 
 def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """What differs between a run and what it would go on with, a line each."""
+    """The differences between a run and what it would go on with, a line each."""
     found = [
         line
         for line in unified_diff(before.get("program", "").splitlines(), now["program"].splitlines(), lineterm="", n=0)

@@ -30,7 +30,7 @@ _WORDS = frozenset({"mean", "sum", "detach", "data", "log", "exp", "abs", "min",
 
 
 def missing(model: Model) -> str:
-    """What a bare structure lacks before code can be made of it, in a sentence."""
+    """The parts that a bare structure lacks before code can be made of it, in a sentence."""
     factors = [f.label for f in model.factors if isinstance(f.definition, Undefined)]
     spaces = [name for name in model.variables if name not in model.spaces]
     found = [f"the {'families' if len(factors) > 1 else 'family'} of {', '.join(factors)}"] if factors else []

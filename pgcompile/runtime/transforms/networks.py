@@ -38,7 +38,7 @@ class Borrowed(nn.Module):
         self.nets = (net,)  # in a tuple it is no part of this module
 
     def forward(self, x: Tensor) -> Tensor:
-        """What the net gives."""
+        """The result of the net."""
         return self.nets[0](x)
 
 
