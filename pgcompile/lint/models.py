@@ -162,7 +162,7 @@ def _is_learned(name: str, model: Model) -> bool:
 
 
 def _learned_by(objective: str, term: Term, model: Model) -> set[str]:
-    """The things that an objective can depend on: what its factors, its text and the deterministic variables are made of."""
+    """The learned parts of an objective: those of its factors, its text and its deterministic variables."""
     found: set[str] = set()
     for factor in {*(atom.factor for atom in atoms_in(term)), *model.deterministic.values()}:
         found |= learnables_of(factor, model)
