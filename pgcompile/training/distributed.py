@@ -261,7 +261,7 @@ class Team:
 
 
 def _parts(module: nn.Module) -> list[nn.Module]:
-    """The modules that are sharded together: a net, or each of its layers where the class may call what stands before the last."""
+    """The modules sharded together: a net, or its layers where the class may call what stands before the last."""
     heads = (nn.Softplus, nn.Sigmoid, nn.Softmax)
     in_part = isinstance(module, nn.Sequential) and isinstance(module[-1], heads)
     return list(module.children()) if in_part else [module]
