@@ -76,8 +76,8 @@ class Expressions(Transformer[Token, Any]):
     def divide(self, c: list[Any]) -> tree.Quotient | tree.Product:
         top, bottom = opened(c[0]), opened(c[2])
         match bottom:
-            case tree.Product((tree.Number() as number, *rest)) if isinstance(top, tree.Number) and _is_term(rest[0]):
-                # `1/2 KL[q || p]`: a fraction of numbers stands before the term that it weighs.
+            case tree.Product((tree.Number() as number, *rest)) if isinstance(top, tree.Number):
+                # `1/2 KL[q || p]`, `1/2 kl`: a fraction of numbers weighs what stands behind it.
                 fraction = tree.Quotient(top, number, span=Span(top.span.start, number.span.end))
                 return tree.Product((fraction, *rest), span=span_over(c))
             case _:
@@ -239,8 +239,3 @@ class Expressions(Transformer[Token, Any]):
 
     def option(self, c: list[Any]) -> tree.Option:
         return tree.Option(name_of(c[0]).id, opened(c[2]), span=span_over(c))
-
-
-def _is_term(expr: tree.Expr) -> bool:
-    """True if an expression is no name or power of one: `1 / 2 s^2` divides by `2 s^2`."""
-    return not isinstance(expr.base if isinstance(expr, tree.Power) else expr, tree.Name | tree.Number)

@@ -1,5 +1,6 @@
 """Faults that forty programs after Pixyz's notebooks and their users' models found."""
 
+import inspect
 import math
 
 import pytest
@@ -18,6 +19,7 @@ net d = Linear(4)
 p(z) = Normal(0, 1)
 q(z|x) = Normal(e(x), 0.5)
 p(x|z) = Normal(d(z), 1)
+kl = KL[q(z|x) || p(z)]
 """
 
 LABELS = """
@@ -101,6 +103,7 @@ def test_the_order_of_formulas_says_nothing_about_weights(order: tuple[int, int]
         ("1/2 KL[q(z|x) || p(z)]", "0.5 * KL[q(z|x) || p(z)]"),
         ("1/2 sum(x^2)", "0.5 * sum(x^2)"),
         ("3/4 log p(z)", "0.75 * log p(z)"),
+        ("1/2 kl - 1/4 beta", "0.5 * kl - 0.25 * beta"),
         ("1/2 E_{q(z|x)}[log p(x|z)]", "0.5 * E_{q(z|x)}[log p(x|z)]"),
         ("beta (log q(z|x) - log p(z))", "beta * (log q(z|x) - log p(z))"),
         ("gamma (log q(z|x) - log p(z)) + beta (2)", "gamma * (log q(z|x) - log p(z)) + 2 * beta"),
@@ -117,7 +120,7 @@ def test_numbers_weigh_what_stands_behind_them(written: str, meant: str) -> None
     found = []
     for method in (model.a, model.b):
         torch.manual_seed(0)
-        found.append(method(**{n: values[n] for n in names if n in method.__code__.co_varnames}))
+        found.append(method(**{n: values[n] for n in names if n in inspect.signature(method).parameters}))
     torch.testing.assert_close(*torch.broadcast_tensors(*found))
 
 
