@@ -16,6 +16,8 @@ def read_rows(state: DeclarationPass) -> None:
     reader = _Reader(state)
     for name, (expr, span) in state.formulas.items():
         state.formulas[name] = (reader.settled(expr), span)
+    for structure in list(state.structures):
+        state.structures[state.structures.index(structure)] = replace(structure, expr=reader.settled(structure.expr))
     for line in list(state.training_lines):
         state.training_lines[state.training_lines.index(line)] = replace(line, objective=reader.settled(line.objective))
 
@@ -30,6 +32,12 @@ class _Reader:
     def __init__(self, state: DeclarationPass) -> None:
         self.state = state
         self.known = {*state.model.variables, *state.formulas}
+        if not state.model.factors:
+            # A formula alone declares its variables by naming them in factors.
+            formulas = [expr for expr, _ in state.formulas.values()] + [s.expr for s in state.structures]
+            for call in tree.walk(*formulas):
+                if isinstance(call, tree.Call):
+                    self.known |= {n for n in tree.names_in(call) if not n.endswith(PRIME)}
 
     def settled(self, expr: Any) -> Any:
         """A tree whose means and sums over rows are expectations over `data`."""
@@ -49,8 +57,15 @@ class _Reader:
         """The rows that some names stand for, by name; None where they are variables of their own."""
         names = [a.value.id if isinstance(a.value, tree.Name) else "" for a in args]
         found = {name: name.removesuffix(PRIME) for name in names}
-        primed = all(name.endswith(PRIME) and name not in self.known for name in names)
-        if not names or not primed or not all(base in self.known for base in found.values()):
+        apart = all(name.endswith(PRIME) and name not in self.known for name in names)
+        if not names or not apart:
+            return None
+        unknown = next((base for base in found.values() if base not in self.known), None)
+        if unknown is not None:
+            span = next(a.span for a in args if isinstance(a.value, tree.Name) and found[a.value.id] == unknown)
+            message = f"{unknown}' would be {unknown} at another row, and {unknown} is no variable"
+            known = ", ".join(self.state.model.variables)
+            self.state.sink.add("PGC101", span, message, help=f"its variables are {known}")
             return None
         self.state.model.rows.update(found)
         return found

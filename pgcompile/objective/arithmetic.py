@@ -9,6 +9,7 @@ from pgcompile.objective.densities import density, is_density
 from pgcompile.objective.entries import TAILS, tail
 from pgcompile.objective.terms import Env, Term
 from pgcompile.syntax import tree
+from pgcompile.syntax.rows import primed
 from pgcompile.vocabulary.functionals import synonyms
 from pgcompile.vocabulary.functions import FUNCTIONS, OF_TERMS
 from pgcompile.vocabulary.synonyms import FORMULAS
@@ -70,6 +71,16 @@ def call(whole: "Objectives", expr: tree.Call, env: Env, context: Context) -> Te
             expr.span,
             f"{expr.name} takes {wanted} argument{'s' * (wanted > 1)}, not {len(expr.args)}",
             help=f"write `{expr.name}({', '.join('ab'[:wanted])})`",
+        )
+        return None
+    around = next((draw for _, draw in env.bindings if draw.rows), None)
+    if expr.name in ("mean", "sum") and around is not None:
+        rows = ", ".join(primed(v.name) for v in around.variables)
+        whole.sink.add(
+            "PGC408",
+            expr.span,
+            f"this {expr.name} is over the batch, inside the {around.rows} over {rows}",
+            help=f"take it outside: {expr.name}({around.rows}_{{{rows}}} ...)",
         )
         return None
     inner = [whole.term(a.value, env, context) for a in expr.args]

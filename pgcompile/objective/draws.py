@@ -57,6 +57,13 @@ def _over_rows(
         message = f"{base} has several draws, and {base}' is one value a row"
         whole.sink.add("PGC408", expr.span, message, help=f"draw {base} once")
         return None
+    for name in names:
+        here = Variable(whole.model.rows[name])
+        source = env.get(here)
+        if source is not None and here in (*source.enumerated, *source.scored, *source.relaxed):
+            message = f"{here} is a discrete draw, and {primed(name)} would be another of each row"
+            whole.sink.add("PGC408", expr.span, message, help="compare rows of what is data, or drawn with a gradient")
+            return None
     atom = FactorInstance(data_of(variables(names), expr.span).factor)
     kind = "sum" if is_total(expr.options) else "mean"
     made = Draw(Distribution((atom,)), 1, env, order=len(whole.pool) + 1, rows=kind)

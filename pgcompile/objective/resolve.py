@@ -161,7 +161,8 @@ class Objectives:
             return False
         quiet = Typer(self.model, self.sink.quiet())
         names = names_in(call.args[0].value)
-        scope = Scope("the objective", {v: self.space(v) for v in names if v in self.model.variables})
+        known = {*self.model.variables, *self.model.rows}
+        scope = Scope("the objective", {v: self.space(v) for v in names if v in known})
         typed = quiet.typed(call.args[0].value, scope)
         return typed is not None and not typed.shape
 

@@ -78,7 +78,7 @@ class Counts(D.Distribution):
         """The number of orders of the outcomes times the probability of each."""
         orders = torch.lgamma(self.total_count + 1) - torch.lgamma(value + 1).sum(-1)
         total: Tensor = orders + (value * self.each.logits).sum(-1)
-        return total
+        return torch.where(value.sum(-1) == self.total_count, total, -math.inf)
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
         """Draws, one data point after another."""

@@ -148,11 +148,13 @@ class Formulas:
 
     def log_density(self, expr: tree.Expr, env: Env) -> Tensor:
         """log of a distribution; that of a product is the sum of those of its factors."""
-        if isinstance(expr, tree.Product):
-            parts = [self.readings.distribution(factor) for factor in expr.factors]
-        else:
-            parts = [self.readings.scored(expr, self.name)]
-        return sum((self.log_prob(part, env) for part in parts), _zero())
+        if not isinstance(expr, tree.Product):
+            return self.log_prob(self.readings.scored(expr, self.name), env)
+        total = _zero()
+        for factor in expr.factors:
+            entries = self._entries(factor, env)
+            total = total + (self.log_prob(self.readings.distribution(factor), env) if entries is None else entries)
+        return total
 
     def log_prob(self, distribution: Distribution, env: Env) -> Tensor:
         """log of a distribution; a deterministic variable that is scored is data, unless it is made of draws."""

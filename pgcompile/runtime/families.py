@@ -5,7 +5,12 @@ import torch.distributions as D
 from torch import Tensor
 
 from pgcompile.runtime.draws import draw_counts
-from pgcompile.runtime.functions import expm1_ratio, log_generalized_pareto
+from pgcompile.runtime.functions import (
+    expm1_ratio,
+    log_generalized_pareto,
+    log_normal_mass,
+    normal_between,
+)
 
 
 class LocationScale(D.Distribution):
@@ -141,11 +146,8 @@ class TruncatedNormal(D.Distribution):
     def __init__(self, loc, scale, low, high, validate_args=None) -> None:
         wide = D.utils.broadcast_all(loc, scale, low, high)
         self.loc, self.scale, self.low, self.high = wide
-        self.below, self.above = (self._share(end) for end in (self.low, self.high))
+        self.ends = tuple((end - self.loc) / self.scale for end in (self.low, self.high))
         super().__init__(self.loc.shape, validate_args=False)
-
-    def _share(self, value: Tensor) -> Tensor:
-        return torch.erf((value - self.loc) / self.scale / 2**0.5)
 
     def expand(self, batch_shape, _instance=None):
         """The same for more batch dimensions."""
@@ -155,35 +157,32 @@ class TruncatedNormal(D.Distribution):
     @property
     def mean(self) -> Tensor:
         """The location, shifted by the slopes at the bounds."""
-        a, b = ((end - self.loc) / self.scale for end in (self.low, self.high))
-        slopes = torch.exp(-0.5 * a.square()) - torch.exp(-0.5 * b.square())
-        share = self.above - self.below
-        return self.loc + self.scale * slopes * 0.7978845608028654 / share
+        a, b = self.ends
+        mass = log_normal_mass(a, b)
+        low, high = (torch.exp(-0.5 * end.square() - mass) for end in (a, b))
+        return self.loc + self.scale * 0.3989422804014327 * (low - high)
 
     def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
         """Draws, pathwise."""
         shape = self._extended_shape(torch.Size(sample_shape))
-        uniform = torch.rand_like(self.loc.expand(shape))
-        return self.icdf(uniform)
+        return self.icdf(torch.rand_like(self.loc.expand(shape)))
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The density of the normal over the share between the bounds."""
         z = (value - self.loc) / self.scale
         density = -0.5 * z.square() - self.scale.log() - 0.9189385332046727
         inside = (value >= self.low) & (value <= self.high)
-        share = 0.5 * (self.above - self.below)
-        return torch.where(inside, density - share.log(), -torch.inf)
+        return torch.where(inside, density - log_normal_mass(*self.ends), -torch.inf)
 
     def cdf(self, value: Tensor) -> Tensor:
         """The share of draws below a value."""
-        share = (self._share(value) - self.below) / (self.above - self.below)
-        return share.clamp(0.0, 1.0)
+        z = ((value - self.loc) / self.scale).clamp(*self.ends)
+        return (log_normal_mass(self.ends[0], z) - log_normal_mass(*self.ends)).exp()
 
     def icdf(self, value: Tensor) -> Tensor:
         """The value below which a share of the draws lies."""
-        share = self.below + value * (self.above - self.below)
-        drawn = self.loc + self.scale * 2**0.5 * torch.erfinv(share)
-        return torch.minimum(torch.maximum(drawn, self.low), self.high)
+        low, high = self.ends
+        return self.loc + self.scale * normal_between(low, high, value)
 
 
 class VaryingMultinomial(D.Distribution):
@@ -218,7 +217,8 @@ class VaryingMultinomial(D.Distribution):
         """log n! - sum log x! + sum x log probs."""
         orders = torch.lgamma(value + 1).sum(-1)
         shares = torch.xlogy(value, self.logits.exp()).sum(-1)
-        return torch.lgamma(self.total_count + 1) - orders + shares
+        found = torch.lgamma(self.total_count + 1) - orders + shares
+        return torch.where(value.sum(-1) == self.total_count, found, -torch.inf)
 
 
 class GeneralizedPareto(D.Distribution):

@@ -368,3 +368,23 @@ def sphere_direction(loc: Tensor, lack: Tensor, normals: Tensor) -> Tensor:
     t = lack.unsqueeze(-1)
     least = torch.finfo(lack.dtype).tiny
     return (1 - t) * mean + (t * (2 - t)).clamp_min(least).sqrt() * aside
+
+
+def log_normal_mass(low: Tensor, high: Tensor) -> Tensor:
+    """log of a standard normal's mass between two bounds, in whichever tail they lie."""
+    turned = low > 0
+    a, b = torch.where(turned, -high, low), torch.where(turned, -low, high)
+    log_a, log_b = torch.special.log_ndtr(a), torch.special.log_ndtr(b)
+    share = torch.where(log_a < log_b, log_a - log_b, -torch.finfo(log_a.dtype).eps)
+    return log_b + torch.log(-torch.expm1(share))
+
+
+def normal_between(low: Tensor, high: Tensor, share: Tensor) -> Tensor:
+    """The value between two bounds below which a share of a standard normal lies."""
+    turned = low > 0
+    a, b = torch.where(turned, -high, low), torch.where(turned, -low, high)
+    part = torch.where(turned, 1 - share, share)
+    below, above = torch.special.log_ndtr(a).exp(), torch.special.log_ndtr(b).exp()
+    found = torch.special.ndtri(below + part * (above - below))
+    found = torch.minimum(torch.maximum(found, a), b)
+    return torch.where(turned, -found, found)

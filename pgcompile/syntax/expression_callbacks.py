@@ -76,7 +76,7 @@ class Expressions(Transformer[Token, Any]):
     def divide(self, c: list[Any]) -> tree.Quotient | tree.Product:
         top, bottom = opened(c[0]), opened(c[2])
         match bottom:
-            case tree.Product((tree.Number() as number, *rest)) if isinstance(top, tree.Number):
+            case tree.Product((tree.Number() as number, *rest)) if _weighs(top, rest[0]):
                 # `1/2 KL[q || p]`, `1/2 kl`: a fraction of numbers weighs what stands behind it.
                 fraction = tree.Quotient(top, number, span=Span(top.span.start, number.span.end))
                 return tree.Product((fraction, *rest), span=span_over(c))
@@ -239,3 +239,11 @@ class Expressions(Transformer[Token, Any]):
 
     def option(self, c: list[Any]) -> tree.Option:
         return tree.Option(name_of(c[0]).id, opened(c[2]), span=span_over(c))
+
+
+def _weighs(top: tree.Expr, behind: tree.Expr) -> bool:
+    """True if `top / number` weighs what stands behind it: `1/2 kl`, `beta/2 KL[q || p]`, but not `x / 2 s`."""
+    if isinstance(top, tree.Number):
+        return True
+    inside = behind.base if isinstance(behind, tree.Power) else behind
+    return isinstance(top, tree.Name) and not isinstance(inside, tree.Name | tree.Number)

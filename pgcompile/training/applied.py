@@ -124,6 +124,14 @@ class Applied:
         chain = posterior_chain(self.program, rows)
         if chain is None or not hasattr(self.model, "log_prob"):
             raise DataError("a bound needs a density of everything, and a posterior q of what is not observed")
+        spaces = self.program.analysis.model.spaces
+        for name, value in rows.items():
+            lacking = value < 0 if spaces[name].kind == "category" else value.isnan()
+            if spaces[name].optional and bool(lacking.any()):
+                raise DataError(
+                    f"a bound scores all of {name}, and rows lack values of it: write one as an objective, with "
+                    f"log p(observed({name})|...) in log E_{{q; samples={samples}}}[exp(...)]"
+                )
         values = {name: value.expand(samples, *value.shape) for name, value in rows.items()}
         total = torch.zeros((), device=self.device)
         for factor in chain:

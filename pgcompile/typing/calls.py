@@ -1,10 +1,12 @@
 """Types of calls: of nets, of functions, of the weight and bias of a net that is one layer."""
 
 from collections.abc import Callable
+from fractions import Fraction
 
 from pgcompile.diagnostics import Edit, nearest, suggest
 from pgcompile.diagnostics.spelling import Suggestion
 from pgcompile.model.calls import parts_of_call
+from pgcompile.model.literals import evaluate
 from pgcompile.model.nets import ModuleSegment
 from pgcompile.model.typed import Typed
 from pgcompile.syntax import tree
@@ -153,6 +155,11 @@ def _quantile(typer: TypingContext, expr: tree.Call, scope: Scope) -> Typed | No
     space = typer.model.spaces.get(target.id) if isinstance(target, tree.Name) else None
     if share is None or space is None:
         return None
+    number = evaluate(expr.args[1].value, typer.model.constants)
+    if isinstance(number, Fraction) and not 0 < number < 1:
+        return typer.fail(
+            "PGC306", expr.args[1].span, f"a share lies between 0 and 1, and {float(number):g} does not", None
+        )
     if share.shape not in ((), space.shape):
         return typer.fail("PGC301", expr.args[1].span, f"the share is {show(share.shape)}", "write one number")
     return Typed(Space("real", space.shape))

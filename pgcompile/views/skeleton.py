@@ -1,6 +1,6 @@
 """A program made of a paper's formulas: what they name, with a first guess of spaces, families and nets."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
 
@@ -132,6 +132,7 @@ class _Skeleton:
         return known.kind if known is not None else "category" if variable in self._indices else "real"
 
     def _declare(self, variable: str) -> None:
+        variable = self.model.rows.get(variable, variable)
         if variable in self.model.spaces or variable in self.spaces:
             return
         index = self._kind(variable) == "category"
@@ -229,7 +230,7 @@ class _Skeleton:
     def _is_number(self, name: str) -> bool:
         model = self.model
         known = {*model.variables, *self.spaces, *model.constants, *model.tensors, *model.objectives, *model.nets}
-        known |= {*self.nets, *_WORDS}
+        known |= {*self.nets, *_WORDS, *self.model.rows}
         return name not in known and not any(factor.name == name for factor in model.factors)
 
     # --- training ---
@@ -240,8 +241,23 @@ class _Skeleton:
         if written or not self.model.objectives:
             return written
         name, objective = next(reversed(self.model.objectives.items()))
+        if isinstance(objective.expr, tree.Functional) and (critic := net_of(objective.expr.kind)):
+            return self._players(name, objective.expr, critic)
         word = "maximize" if self._direction(objective.expr) > 0 else "minimize"
         return [f"{word} {name} using Adam(lr = 1e-3)"]
+
+    def _players(self, name: str, expr: tree.Functional, critic: str) -> list[str]:
+        """A critic that finds the sides apart, and a generator that hides it."""
+        params = [line.split()[1] for line in self.params]
+        others = ", ".join([*(net for net in self.nets if net != critic), *params])
+        lines = [f"maximize {name} wrt {critic} using Adam(lr = 1e-3)"]
+        if not others:
+            return lines
+        if not expr.kind.startswith("JS_"):
+            return [*lines, f"minimize {name} wrt {others} using Adam(lr = 1e-3)"]
+        form = tree.Option("form", tree.Name("nonsaturating"))
+        fool = format_expr(replace(expr, options=(*expr.options, form)))
+        return [f"fool = {fool}", *lines, f"minimize fool wrt {others} using Adam(lr = 1e-3)"]
 
     def _direction(self, expr: tree.Expr) -> int:
         """1 for what is better when larger, such as a log-likelihood; -1 for a divergence, a distance; 0 unknown."""

@@ -31,13 +31,13 @@ HELPERS = frozenset(
     "gaussian_mmd gradient gradient_penalty hard_bernoulli hard_one_hot imq_mmd interpolate jacobian last_states "
     "learning_rate leave_one_out lkj_inside lkj_log_prob lkj_of lkj_outside log1p_series log_abs "
     "log_bessel_and_ratio log_bessel_i0 log_bessel_of_large_order log_binned_logistic log_density log_expm1_ratio "
-    "log_generalized_pareto log_mean log_sigmoid_difference log_sphere_constant logit_of low_rank_log_det "
-    "low_rank_log_prob low_rank_parts lower_cholesky mean_of mixture_of multigamma one_hot_states onto_simplex "
-    "ordered_log_probs other_rows over_batch parameters_of pick_rows positive_definite prepare_conditions "
-    "product_of_family product_of_gaussians product_of_normals ramp relaxed_bernoulli relaxed_one_hot require_given "
-    "row_mask sliced_wasserstein solve_vector sphere_direction sphere_lack sphere_lack_slope sphere_mean "
-    "square_distances standard_gamma store take_inputs unwrapped watch weigh wishart_halves wishart_log_prob "
-    "wishart_of without_diagonal zero_inflated zero_inflated_by_logits".split()
+    "log_generalized_pareto log_mean log_normal_mass log_sigmoid_difference log_sphere_constant logit_of "
+    "low_rank_log_det low_rank_log_prob low_rank_parts lower_cholesky mean_of mixture_of multigamma normal_between "
+    "one_hot_states onto_simplex ordered_log_probs other_rows over_batch parameters_of pick_rows positive_definite "
+    "prepare_conditions product_of_family product_of_gaussians product_of_normals ramp relaxed_bernoulli "
+    "relaxed_one_hot require_given row_mask sliced_wasserstein solve_vector sphere_direction sphere_lack "
+    "sphere_lack_slope sphere_mean square_distances standard_gamma store take_inputs unwrapped watch weigh "
+    "wishart_halves wishart_log_prob wishart_of without_diagonal zero_inflated zero_inflated_by_logits".split()
 )
 # Local names of emitted methods that are not chosen by what is free.
 LOCALS = frozenset("shape given name values held variables take".split())

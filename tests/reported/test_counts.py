@@ -51,3 +51,10 @@ def test_a_number_of_the_program_stays_torchs_multinomial() -> None:
     source = pgc.compile("x : nonnegative_integer[3]\np(x) = Multinomial(6, probs = [0.2, 0.3, 0.5])\nl = log p").source
     assert "D.Multinomial(" in source
     assert "VaryingMultinomial" not in source
+
+
+def test_counts_of_another_number_are_impossible() -> None:
+    model = pgc.compile(TOPICS.format(form="logits", value="d(z)")).Model()
+    x, z = torch.tensor([[1.0, 0, 2, 0, 1], [0, 0, 0, 0, 0]]), torch.randn(2, 2)
+    assert model.score(x=x, z=z, n=torch.tensor([5.0, 1.0])).tolist() == [-torch.inf, -torch.inf]
+    assert model.factor("p(x|z,n)")(z, torch.tensor([5.0, 1.0])).log_prob(x).tolist() == [-torch.inf, -torch.inf]

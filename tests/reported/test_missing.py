@@ -106,6 +106,7 @@ def test_the_support_is_kept_where_a_value_is_missing(family: str, space: str, p
         ("log cdf(g(t))", "PGC210"),
         ("quantile(g(t), 0.5)", "PGC210"),
         ("quantile(t, 0.5)", "PGC311"),
+        ("sum(quantile(p_2(x), 1.5))", "PGC306"),
     ],
 )
 def test_what_has_no_entries_or_tails_is_said(formula: str, code: str) -> None:
@@ -116,6 +117,7 @@ t : positive
 net d = Linear(2)
 p(z) = MultivariateNormal([0, 0], [[1, 0], [0, 1]])
 p(x) = Normal(0, 1)
+p_2(x) = Normal(0, 1)
 q(x) = Normal(1, 1)
 g(t) = Gamma(2, 1)
 """
@@ -358,6 +360,34 @@ maximize l using Adam(lr = 1e-2)
 # --- truncation ---
 
 
+@pytest.mark.parametrize("loc", [-30.0, -12.0, -6.0, 0.5, 7.0, 14.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_normal_far_outside_its_bounds_keeps_its_digits(loc: float, dtype: torch.dtype) -> None:
+    text = "x : real\nparam a : real\np(x) = truncate(Normal(a, 1), 0, 2)\nl = log p(x)\nc = log cdf(p(x))\n"
+    model = pgc.compile(text).Model().to(dtype)
+    model.set("a", loc)
+    law = model.factor("p(x)")()
+    with mpmath.workdps(500):
+        m = mpmath.mpf(loc)
+        mass = mpmath.ncdf(2 - m) - mpmath.ncdf(-m)
+        for point in (0.1, 1.0, 1.7):
+            z = mpmath.mpf(point) - m
+            exact = -(z**2) / 2 - mpmath.log(2 * mpmath.pi) / 2 - mpmath.log(mass)
+            below = mpmath.log((mpmath.ncdf(z) - mpmath.ncdf(-m)) / mass)
+            x = torch.tensor([point], dtype=dtype)
+            relative = 1e-4 if dtype == torch.float32 else 1e-9
+            assert model.l(x=x).item() == pytest.approx(float(exact), rel=relative, abs=relative)
+            assert law.log_prob(x).item() == pytest.approx(float(exact), rel=relative, abs=relative)
+            assert model.c(x=x).item() == pytest.approx(float(below), rel=relative, abs=relative * max(1, loc * loc))
+    model.l(x=torch.tensor([1.0], dtype=dtype)).sum().backward()
+    assert bool(model.a.grad.isfinite())
+    if abs(loc) < 13:  # beyond, the mass of a whole tail is no number of single precision
+        torch.manual_seed(0)
+        drawn = law.sample((4000,))
+        assert 0 <= drawn.min() < drawn.max() <= 2
+        assert drawn.mean().item() == pytest.approx(law.mean.item(), abs=0.03)
+
+
 @pytest.mark.parametrize("written", ["truncate(Normal(m, s), -1, 2)", "truncate(q_0(z|x), low = -1, high = 2)"])
 def test_a_normal_between_two_bounds(written: str) -> None:
     text = "x : real[2]\nz : real\nnet e = Linear(2)\nq_0(z|x) = Normal(m, s) where m = e(x)[0], s = exp(e(x)[1])\n"
@@ -375,3 +405,42 @@ def test_other_families_are_not_truncated() -> None:
     assert [(d.code, d.message) for d in found] == [
         ("PGC311", "truncate takes a Normal, or a factor that is one, and two bounds")
     ]
+
+
+def test_importance_weights_of_what_is_observed() -> None:
+    program = pgc.compile("""
+x : real[3]
+z : real[2]
+net m = Linear(3)
+net e = Linear(2)
+p(z) = Normal(0, 1)
+p(x|z) = Normal(m(z), 1)
+q(z|x) = Normal(e(x), 1)
+o = log E_{q(z|x); samples=5}[p(observed(x)|z) p(z) / q(z|x)]
+""")
+    assert [check for check in program.verify(runs=200) if not check.passed] == []
+
+
+def test_a_bound_of_missing_data_is_refused(tmp_path: Path) -> None:
+    from pgcompile.training import Settings
+    from pgcompile.training.applied import Applied
+    from pgcompile.training.fit import fit
+
+    program = pgc.compile("""
+x : real[3]
+z : real[2]
+net m = Linear(3)
+net e = Linear(2)
+p(z) = Normal(0, 1)
+p(x|z) = Normal(m(z), 1)
+q(z|x) = Normal(e(x), 1)
+o = E_{q(z|x)}[log p(observed(x)|z)] - KL[q(z|x) || p(z)]
+maximize o
+""")
+    x = np.random.default_rng(0).normal(size=(20, 3)).astype("float32")
+    x[3, 1] = np.nan
+    fit(program, {"x": x}, tmp_path / "run", Settings(epochs=1, seed=0))
+    trained = Applied(program, tmp_path / "run" / "model.safetensors", {"x": x}, Settings())
+    assert set(trained.evaluate()) == {"o"}
+    with pytest.raises(DataError, match="a bound scores all of x, and rows lack values of it"):
+        trained.evaluate(10)

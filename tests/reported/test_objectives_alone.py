@@ -29,6 +29,10 @@ FORMULAS = {
     "adversarial": ("JS_d[p(x|z) p(z) || data(x)]", {"p(x|z)", "p(z)"}),
     "mixture": ("log sum_k p(x|k) p(k)", {"p(x|k)", "p(k)"}),
     "marginal named too": ("log p(x) - KL[q(z|x) || p(z)] + E_{q(z|x)}[log p(x|z)]", {"q(z|x)", "p(x|z)", "p(z)"}),
+    "contrastive": (
+        r"\mathbb{E}_{q(z|x)}[\log p(x|z) - \log mean_{x'} p(x'|z)]",
+        {"q(z|x)", "p(x|z)"},
+    ),
     "structure": ("p(x|z) p(z)", {"p(x|z)", "p(z)"}),
 }
 
@@ -144,3 +148,19 @@ def test_a_discriminator_gives_one_number_and_keeps_its_logits() -> None:
         slope = 1 / (1 + mpmath.exp(-logit))
         assert x.grad is not None
         assert x.grad.item() == pytest.approx(float((1 - slope) - 2 * slope), rel=1e-5, abs=1e-30)
+
+
+def test_other_rows_are_no_variables_of_their_own() -> None:
+    result = CliRunner().invoke(main, ["init", FORMULAS["contrastive"][0]])
+    assert "x_prime" not in result.output
+    assert "mean_{x'} p(x'|z)" in result.output
+
+
+@pytest.mark.parametrize(("kind", "generator"), [("JS", "fool"), ("W", "objective"), ("KL", "objective")])
+def test_an_adversarial_objective_has_two_players(kind: str, generator: str) -> None:
+    result = CliRunner().invoke(main, ["init", f"{kind}_d[p(x|z) p(z) || data(x)]"])
+    assert "maximize objective wrt d using" in result.output
+    assert f"minimize {generator} wrt x_from_z using" in result.output
+    assert ("form=nonsaturating" in result.output) == (kind == "JS")
+    program = pgc.compile(result.stdout)
+    assert [check for check in program.verify(runs=200) if not check.passed] == []

@@ -11,25 +11,23 @@ if TYPE_CHECKING:
 
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
-    from sympy import Function, erfinv
+    from sympy import sympify
 
-    from pgcompile.vocabulary.symbols import LEVEL, Facts, Inside, StandardUniform, X, erf, exp, log, pi, sqrt
+    from pgcompile.vocabulary.symbols import LEVEL, Facts, Inside, StandardUniform, X, erf, exp, log, pi, runtime, sqrt
 
     loc, scale, low, high = p["loc"], p["scale"], p["low"], p["high"]
-    minimum, maximum = Function("Minimum"), Function("Maximum")
+    log_mass, between = runtime("log_normal_mass"), runtime("normal_between")
     a, b, z = (low - loc) / scale, (high - loc) / scale, (X - loc) / scale
-    below, above = erf(a / sqrt(2)), erf(b / sqrt(2))
-    mass = (above - below) / 2
-    uniform = StandardUniform(1)
-    drawn = loc + scale * sqrt(2) * erfinv(below + uniform * (above - below))
-    slopes = (exp(-(a**2) / 2) - exp(-(b**2) / 2)) / sqrt(2 * pi)
+    numbers = sympify(a).is_number and sympify(b).is_number
+    whole = log((erf(b / sqrt(2)) - erf(a / sqrt(2))) / 2) if numbers else log_mass(a, b)
+    slopes = (exp(-(a**2) / 2 - whole) - exp(-(b**2) / 2 - whole)) / sqrt(2 * pi)
     return Facts(
-        log_density=-(z**2) / 2 - log(scale) - log(2 * pi) / 2 - log(mass) + Inside(X, low, high),
-        draw=minimum(maximum(drawn, low), high),
-        mean=loc + scale * slopes / mass,
-        log_cdf=log(erf(z / sqrt(2)) - below) - log(2 * mass) + Inside(X, low, high),
-        log_survival=log(above - erf(z / sqrt(2))) - log(2 * mass) + Inside(X, low, high),
-        quantile=loc + scale * sqrt(2) * erfinv(below + LEVEL * (above - below)),
+        log_density=-(z**2) / 2 - log(scale) - log(2 * pi) / 2 - whole + Inside(X, low, high),
+        draw=loc + scale * between(a, b, StandardUniform(1)),
+        mean=loc + scale * slopes,
+        log_cdf=log_mass(a, z) - whole + Inside(X, low, high),
+        log_survival=log_mass(z, b) - whole + Inside(X, low, high),
+        quantile=loc + scale * between(a, b, LEVEL),
     )
 
 

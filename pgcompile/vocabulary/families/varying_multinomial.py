@@ -12,7 +12,12 @@ if TYPE_CHECKING:
 
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
-    return facts_of_multinomial(p)
+    from dataclasses import replace
+
+    from pgcompile.vocabulary.symbols import Point, Total, X
+
+    known = facts_of_multinomial(p)
+    return replace(known, log_density=known.log_density + Point(Total(X), p["total_count"]))
 
 
 FAMILY = Family(
@@ -26,6 +31,6 @@ FAMILY = Family(
     support="nonnegative_integer",
     event_rank=1,
     pathwise=False,
-    equation="log p(x) = log n! - sum log x! + sum x log probs; Multinomial(n, ...) with n a variable",
+    equation="log p(x) = log n! - sum log x! + sum x log probs for sum x = n; Multinomial(n, ...) with n a variable",
     facts=facts,
 )
