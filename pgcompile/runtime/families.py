@@ -146,7 +146,8 @@ class TruncatedNormal(D.Distribution):
     def __init__(self, loc, scale, low, high, validate_args=None) -> None:
         wide = D.utils.broadcast_all(loc, scale, low, high)
         self.loc, self.scale, self.low, self.high = wide
-        self.ends = tuple((end - self.loc) / self.scale for end in (self.low, self.high))
+        ends = (self.low, self.high)
+        self.ends = tuple((end - self.loc) / self.scale for end in ends)
         super().__init__(self.loc.shape, validate_args=False)
 
     def expand(self, batch_shape, _instance=None):
