@@ -12,7 +12,7 @@ from pgcompile.model.kinds import is_defined
 from pgcompile.syntax import tree
 
 UNNAMED = "objective"
-"""What an objective is called that stands by itself."""
+"""The name of an objective that stands by itself."""
 
 Head = tuple[tree.Call, tuple[str, ...], tuple[str, ...]]
 """A factor as it is written, its targets and its parents."""

@@ -73,7 +73,7 @@ def call(whole: "Objectives", expr: tree.Call, env: Env, context: Context) -> Te
             help=f"write `{expr.name}({', '.join('ab'[:wanted])})`",
         )
         return None
-    around = next((draw for _, draw in env.bindings if draw.rows), None)
+    around = env.rows
     if expr.name in ("mean", "sum") and around is not None:
         rows = ", ".join(primed(v.name) for v in around.variables)
         whole.sink.add(

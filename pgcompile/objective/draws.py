@@ -164,7 +164,7 @@ def draw_of(
 
 def _is_in_rows(whole: "Objectives", over: Distribution, env: Env, span: Span) -> bool:
     """Report a draw inside a mean over rows: it would be one for every pair of rows."""
-    around = next((draw for _, draw in env.bindings if draw.rows), None)
+    around = env.rows
     if around is None:
         return False
     rows = ", ".join(primed(v.name) for v in around.variables)

@@ -266,7 +266,7 @@ def exponentials(state: Rewriting, body: Expr) -> Expr:
 
 
 def _exponent(expr: tree.Expr) -> tree.Expr | None:
-    """What an exponential is taken of, also of one of several entries; None of any other expression."""
+    """The argument of an exponential, also of one of several entries; None of any other expression."""
     match expr:
         case tree.Call("exp", (argument,), None):
             return argument.value

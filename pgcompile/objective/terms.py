@@ -137,6 +137,11 @@ class Env:
         """The draw of a variable, None where it is observed."""
         return self._draws.get(variable)
 
+    @property
+    def rows(self) -> Draw | None:
+        """The mean or sum over the rows of the batch that it stands inside; None where it does not."""
+        return next((draw for _, draw in self.bindings if draw.rows), None)
+
     def extended(self, variables: tuple[Variable, ...], draw: Draw) -> "Env":
         """With some variables coming from `draw`."""
         kept = tuple((known, other) for known, other in self.bindings if known not in variables)

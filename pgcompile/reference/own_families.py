@@ -77,7 +77,7 @@ def ordered_logistic(predictor: Tensor, cutpoints: Tensor) -> D.Distribution:
 
 
 class GeneralizedPareto(D.Distribution):
-    """What exceeds a threshold."""
+    """Excesses over a threshold."""
 
     arg_constraints: dict[str, Any] = {}  # noqa: RUF012
     has_rsample = True

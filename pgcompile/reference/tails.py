@@ -61,4 +61,4 @@ _TAILS: dict[tuple[str, str], Callable[[Parameters, Tensor], Tensor]] = {
     ("Geometric", "survival"): lambda p, x: (x + 1) * _failures(p),
     ("Geometric", "cdf"): lambda p, x: (1 - ((x + 1) * _failures(p)).exp()).log(),
 }
-"""What torch has no distribution function of, or loses in one minus it."""
+"""Tails that torch has no distribution function of, or loses in one minus it."""
