@@ -138,7 +138,7 @@ def main() -> int:
         if name in pages:
             write_atomically(DOCS / name, pages[name].encode())
     if not tables_are_current():
-        write_atomically(Path(tables.__file__), tables_text().encode())
+        write_atomically(tables.PATH, tables_text().encode())
     return 0
 
 

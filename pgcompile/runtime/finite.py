@@ -6,9 +6,7 @@ from torch import Tensor
 
 def every_state(like: Tensor, base: int, shape: tuple, batch: tuple, index=False):
     """All values of a variable of `base` values an entry: [states, *batch, *shape]."""
-    count = 1
-    for size in shape:
-        count *= size
+    count = torch.Size(shape).numel()
     digits = torch.arange(base**count, device=like.device).unsqueeze(-1)
     places = base ** torch.arange(count, device=like.device)
     values = (digits // places % base).reshape(-1, *(1 for _ in batch), *shape)

@@ -103,7 +103,9 @@ def _text(node: ast.stmt, lines: list[str]) -> str:
         for before, statement in pairwise(node.body):
             if id(statement) in facts:
                 left_out |= {*range(before.end_lineno or 0, statement.end_lineno or 0)}
-    return "\n".join(lines[i] for i in range(node.lineno - 1, node.end_lineno or 0) if i not in left_out)
+    decorators = node.decorator_list if isinstance(node, ast.ClassDef | ast.FunctionDef) else []
+    first = min([node.lineno, *(found.lineno for found in decorators)])
+    return "\n".join(lines[i] for i in range(first - 1, node.end_lineno or 0) if i not in left_out)
 
 
 def _names_in(node: ast.stmt) -> set[str]:

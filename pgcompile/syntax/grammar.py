@@ -1,6 +1,6 @@
 """Finds the grammar file, in a checkout or in an installed wheel, and makes its LALR parser once.
 
-The tables of the parser are kept in `tables.py`: to build them takes longer than to compile a small program.
+The tables of the parser are kept in `tables.json`: to build them takes longer than to compile a small program.
 """
 
 import hashlib
@@ -40,32 +40,24 @@ def parser() -> Lark:
     """The parser. It holds no state of a program: builder callbacks are pure functions of their children."""
     text = grammar_text()
     # Tables of another grammar, such as one with a word more, or of another version of lark, are left alone.
-    if (_digest(text), lark.__version__) == (tables.GRAMMAR, tables.LARK):
-        found: Lark = Lark._load_from_dict(tables.DATA, tables.MEMO, transformer=Builder())
+    kept = tables.read_tables()
+    if kept is not None and (_digest(text), lark.__version__) == (kept.grammar, kept.lark):
+        found: Lark = Lark._load_from_dict(kept.data, kept.memo, transformer=Builder())
         return found
     return _built(text, Builder())
 
 
 def tables_text() -> str:
-    """The source of `tables.py`, for the grammar as it is."""
+    """The text of `tables.json`, for the grammar as it is."""
     text = grammar_text()
     data, memo = _built(text, None).memo_serialize([TerminalDef, Rule])
-    lines = [
-        '"""Tables of the parser, made from `grammar/pgc.lark` by `python docs/generate.py`."""',
-        "",
-        "from typing import Any",
-        "",
-        f'GRAMMAR = "{_digest(text)}"',
-        f'LARK = "{lark.__version__}"',
-        f"DATA: dict[str, Any] = {data!r}",
-        f"MEMO: dict[int, Any] = {memo!r}",
-    ]
-    return "\n".join(lines) + "\n"
+    return tables.tables_text(tables.Tables(_digest(text), lark.__version__, data, memo))
 
 
 def tables_are_current() -> bool:
-    """True if `tables.py` was made from the grammar as it is."""
-    return _digest(grammar_text()) == tables.GRAMMAR
+    """True if `tables.json` was made from the grammar as it is."""
+    kept = tables.read_tables()
+    return kept is not None and kept.grammar == _digest(grammar_text())
 
 
 def _digest(text: str) -> str:

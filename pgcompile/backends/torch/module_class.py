@@ -10,6 +10,7 @@ from pgcompile.backends.torch.constructor import extern_lines, initial_lines, mo
 from pgcompile.backends.torch.factor_methods import factor_methods
 from pgcompile.backends.torch.flow_constructors import flow_lines
 from pgcompile.backends.torch.layout import (
+    WIDTH,
     Line,
     bare,
     definition,
@@ -164,11 +165,18 @@ def _class(writer: MethodWriter, class_name: str) -> list[Line]:
             spaces.setdefault(str(space), []).append(name)
     declared = ", ".join(f"{', '.join(names)}: {space}" for space, names in spaces.items())
     head = [Line(f"class {class_name}(nn.Module):")]
-    head += docstring(f"{shortened(_factorisation(plan))}; {declared}", "", 4)
+    head += docstring(f"{_model_text(plan, len(declared))}; {declared}", "", 4)
     lines: list[Line] = []
     for method in _methods(writer):
         lines += method
     return [*head, Line(""), *_constructor(writer, lines), *lines]
+
+
+def _model_text(plan: ModulePlan, behind: int) -> str:
+    """The factors of a model for a docstring; a list that is cut anyway leaves room for the text behind it."""
+    text = shortened(_factorisation(plan))
+    room = WIDTH - len('    """; ."""') - behind
+    return shortened(text.removesuffix(" ..."), room - 4) if text.endswith(" ...") and room > 20 else text
 
 
 def _methods(writer: MethodWriter) -> list[list[Line]]:

@@ -149,7 +149,13 @@ def log_densities(writer: MethodWriter) -> list[Line]:
             Line("            raise KeyError(f\"{name} is not one of {', '.join(methods)}\")"),
             Line('        return methods[name.replace(" ", "")](**values)'),
         ]
-    if methods:
+    if len(methods) == 1:
+        key, _, called = methods[0].partition(": ")
+        lines += [
+            Line(f'        if name.replace(" ", "") == {key}:'),
+            Line(f"            return {called}(**values)"),
+        ]
+    elif methods:
         lines += [
             *collection("methods = {", methods, "}"),
             Line('        if name.replace(" ", "") in methods:'),

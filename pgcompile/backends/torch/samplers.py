@@ -103,8 +103,7 @@ def _step(writer: MethodWriter, name: str, step: SampleStep, taken: list[str]) -
     lines = [Line(f"        {line}")]
     if len(line) + 8 > WIDTH:
         lines = [
-            Line(f'        {target} = held.get("{step.variable}")'),
-            Line(f"        if {target} is None:"),
+            Line(f'        if ({target} := held.get("{step.variable}")) is None:'),
             *_drawn_lines(target, drawn),
         ]
     return stamped(lines, Origin(step.factor.span, step.label))
