@@ -31,9 +31,9 @@ def check_shapes(formula: str, /, **variables: tuple) -> None:
 def check_batch(formula: str, /, **variables: tuple) -> None:
     """Check variables as `check_shapes` does, and that they have one batch shape."""
     check_shapes(formula, **variables)
-    batch = {n: tuple(v.shape[: v.ndim - len(s)]) for n, (v, s, *_) in variables.items()}
-    if len(set(batch.values())) > 1:
-        raise ValueError(f"the batch shapes of {formula} differ: {batch}")
+    dims = {n: tuple(v.shape[: v.ndim - len(s)]) for n, (v, s, *_) in variables.items()}
+    if len(set(dims.values())) > 1:
+        raise ValueError(f"the batch shapes of {formula} differ: {dims}")
 
 
 def log_density(name: str, factor, values: dict) -> Tensor:
@@ -43,7 +43,8 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     if missing := {*targets, *parents} - values.keys():
         raise KeyError(f"{name} needs {min(missing)}")
     x, *more = map(values.pop, targets)
-    found = factor(*map(values.pop, parents), **values)
+    given = [*map(values.pop, parents)]
+    found = factor(*given, **values)
     if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
         raise ValueError(f"{head} of {name} cannot have the shape {tuple(x.shape)}")
     return found.log_prob(x, *more)

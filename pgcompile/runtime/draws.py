@@ -12,8 +12,7 @@ def draw_of(distribution, shape: tuple = ()) -> Tensor:
 
 def mean_of(distribution, shape: tuple = ()) -> Tensor:
     """The mean of a distribution, repeated as often as the shape says."""
-    mean = distribution.mean
-    return mean.expand((*shape, *mean.shape))
+    return (mean := distribution.mean).expand((*shape, *mean.shape))
 
 
 def standard_gamma(concentration: Tensor) -> Tensor:

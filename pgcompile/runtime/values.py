@@ -9,7 +9,7 @@ def store(name: str, tensor: Tensor, value, inverse=torch.positive) -> None:
     """Give a tensor a value in place; `inverse` finds the free numbers that are stored."""
     given = torch.as_tensor(value, dtype=tensor.dtype, device=tensor.device)
     if given.ndim and given.shape != tensor.shape:
-        raise ValueError(f"{name} has the shape {[*tensor.shape]}, not {[*given.shape]}")
+        raise ValueError(f"{name} has shape {[*tensor.shape]}, not {[*given.shape]}")
     free = inverse(given.expand(tensor.shape))
     if not bool(free.isfinite().all()):
         raise ValueError(f"{name} must lie inside its space")

@@ -68,7 +68,7 @@ def test_a_number_fills_a_vector_and_gradients_go_on() -> None:
         ("u", 1, ValueError, "u must lie inside its space"),
         ("w", [1.0, 0.0, 0.0], ValueError, "w must lie inside its space"),
         ("C", [[1.0, 2.0], [2.0, 1.0]], ValueError, "C must lie inside its space"),
-        ("loc", [1.0, 2.0, 3.0], ValueError, r"loc has the shape \(2,\), not \(3,\)"),
+        ("loc", [1.0, 2.0, 3.0], ValueError, r"loc has shape \[2\], not \[3\]"),
         ("loc", [1.0, math.nan], ValueError, "loc must lie inside"),
         ("locc", 1, KeyError, "locc is not one of"),
     ],

@@ -51,29 +51,25 @@ def docstring(text: str, more: str, indent: int = 8) -> list[Line]:
 
 
 def definition(head: str) -> list[Line]:
-    """A `def` line; where it is too long, its arguments on a line of theirs, or an argument a line."""
+    """A `def` line, an argument a line where it is too long."""
     if len(head) <= WIDTH:
         return [Line(head)]
     start, rest = head.split("(", 1)
     inside, result = rest.rsplit(") ->", 1)
-    parts = [inside] if len(inside) + 8 <= WIDTH else [f"{part}," for part in inside.split(", ")]
-    return plain_lines([f"{start}(", *(f"        {part}" for part in parts), f"    ) ->{result}"])
+    return plain_lines([f"{start}(", *(f"        {part}," for part in inside.split(", ")), f"    ) ->{result}"])
 
 
 def statement(text: str, indent: int = 8) -> list[Line]:
-    """A statement; a call that does not fit has its arguments on a line of theirs, or an argument a line."""
+    """A statement; a call that does not fit is written an argument a line, with the comma that keeps it so."""
     return [Line(" " * indent + part) for part in split_call(text, WIDTH - indent)]
 
 
 def collection(start: str, entries: list[str], end: str, indent: int = 8) -> list[Line]:
-    """A call, list or dictionary where it is too long: a call's entries on a line of theirs, or an entry a line."""
+    """A call, list or dictionary, an entry a line where it is too long."""
     pad = " " * indent
     line = f"{pad}{start}{', '.join(entries)}{end}"
     if len(line) <= WIDTH:
         return [Line(line)]
-    inside = f"{pad}    {', '.join(entries)}"
-    if start.endswith("(") and len(inside) <= WIDTH:
-        return plain_lines([f"{pad}{start}", inside, f"{pad}{end}"])
     lines = [f"{pad}{start}"]
     for entry in entries:
         parts = split_call(entry, WIDTH - indent - 5)
@@ -142,7 +138,7 @@ def _fold(text: str, width: int) -> list[str]:
 
 
 def split_call(text: str, width: int) -> list[str]:
-    """A statement that ends in a call, or a list, broken as ruff breaks it where it is wider than the page."""
+    """A statement that ends in a call, or a list: an argument a line where it is wider than the page."""
     if len(text) <= width or not text.endswith((")", "]")):
         return [text]
     depth = 0
@@ -161,8 +157,6 @@ def split_call(text: str, width: int) -> list[str]:
     arguments = split_arguments(text[opening + 1 : -1])
     if not arguments:
         return [text]
-    if len(text) - opening + 2 <= width:
-        return [text[: opening + 1], f"    {text[opening + 1 : -1]}", text[-1]]
     lines = [text[: opening + 1]]
     for argument in arguments:
         inner = split_call(argument, width - 5)

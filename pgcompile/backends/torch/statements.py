@@ -219,7 +219,7 @@ class Body:
 
     def _write_line(self, value: Value, name: str, text: Text, origins: tuple[Origin, ...]) -> None:
         """The assignment of a value to its name, under its comment and before its watch."""
-        self._comment(value, origins, name)
+        self._comment(value, origins, f"{name} = {text.text}")
         line = statement(f"{name} = {text.text}", self.indent)
         pair = _paired(self.lines, line, self._previous, value)
         chain = _chained(self.lines, line, self._previous, value)
@@ -239,8 +239,8 @@ class Body:
         self._texts[value.number] = Text(name)
         self.noise += self._pending.pop(value.number, [])
 
-    def _comment(self, value: Value, origins: tuple[Origin, ...], name: str = "") -> None:
-        """The formula that a value belongs to, where neither the line before nor the value's own name says it."""
+    def _comment(self, value: Value, origins: tuple[Origin, ...], line: str = "") -> None:
+        """The formula that a value belongs to, where neither the line before nor the value's own line says it."""
         section = value.section
         if section is None or section == self._section:
             return
@@ -248,7 +248,7 @@ class Body:
         if section == f"log {self._section}" and self._comment_at is not None:
             # `# p(x|z)` and at once `# log p(x|z)` would say one thing twice.
             self.lines[self._comment_at : self._comment_at + 1] = lines
-        elif not _repeats(section, name):
+        elif not _repeats(section, line):
             self._comment_at = len(self.lines)
             self.lines.extend(lines)
         self._section = section
@@ -302,8 +302,11 @@ def _chained(lines: list[Line], line: list[Line], previous: Value | None, value:
     return joined if before == text and len(line) == 1 and len(joined) <= WIDTH else None
 
 
-def _repeats(section: str, name: str) -> bool:
-    """Whether a name says all that the comment of its formula would: `log_p_x` says `log p(x|z)`."""
+def _repeats(section: str, line: str) -> bool:
+    """Whether a line says all that the comment of its formula would: `log_p_x = ...` says `log p(x|z)`."""
+    name, _, text = line.partition(" = ")
+    if section.startswith("every value of ") and text.startswith("every_state("):
+        return True
     summed = section.partition(": the sum over ")[2]
     said = f"log_sum {summed}" if summed else section.partition("|")[0]
     return name == "_".join(re.findall(r"\w+", said))

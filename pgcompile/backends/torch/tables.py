@@ -21,12 +21,15 @@ def table_method(writer: MethodWriter, table: TableMethod) -> list[Line]:
     body = writer.body_of(method, [v for _, v in method.outputs])
     (_, space), *_ = table.variables
     head = _HEADS.get(space.kind, "D.Bernoulli")
-    body.before = len(f"return {head}(logits=, validate_args=False)")
+    if single and head != "D.Bernoulli":
+        body.before = len(f"return {head}(logits=, validate_args=False)")
     text = body.write()[0]
     if not single:
         writer.use("TableOf")
         variables = ", ".join(f'{v}="{FINITE_KINDS.get(s.kind, "boolean")}"' for v, s in table.variables)
         result = statement(f"return TableOf({text.text}, {variables})")
+        if len(result) > 1:
+            result = statement(f"logits = {text.text}") + statement(f"return TableOf(logits, {variables})")
     elif head == "D.Bernoulli":
         odds = "logits[..., 1] - logits[..., 0]"
         result = statement(f"logits = {text.text}")

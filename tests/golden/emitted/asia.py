@@ -19,10 +19,9 @@ def check_shapes(formula: str, /, **variables: tuple) -> None:
 def check_batch(formula: str, /, **variables: tuple) -> None:
     """Check variables as `check_shapes` does, and that they have one batch shape."""
     check_shapes(formula, **variables)
-    facts = variables.items()
-    batches = {n: tuple(v.shape[: v.ndim - len(shape)]) for n, (v, shape, *_) in facts}
-    if len(set(batches.values())) > 1:
-        raise ValueError(f"the batch shapes of {formula} differ: {batches}")
+    dims = {n: tuple(v.shape[: v.ndim - len(s)]) for n, (v, s, *_) in variables.items()}
+    if len(set(dims.values())) > 1:
+        raise ValueError(f"the batch shapes of {formula} differ: {dims}")
 
 
 def log_density(name: str, factor, values: dict) -> Tensor:
@@ -100,15 +99,12 @@ def draw_of(distribution, shape: tuple = ()) -> Tensor:
 
 def mean_of(distribution, shape: tuple = ()) -> Tensor:
     """The mean of a distribution, repeated as often as the shape says."""
-    mean = distribution.mean
-    return mean.expand((*shape, *mean.shape))
+    return (mean := distribution.mean).expand((*shape, *mean.shape))
 
 
 def every_state(like: Tensor, base: int, shape: tuple, batch: tuple, index=False):
     """All values of a variable of `base` values an entry: [states, *batch, *shape]."""
-    count = 1
-    for size in shape:
-        count *= size
+    count = torch.Size(shape).numel()
     digits = torch.arange(base**count, device=like.device).unsqueeze(-1)
     places = base ** torch.arange(count, device=like.device)
     values = (digits // places % base).reshape(-1, *(1 for _ in batch), *shape)
@@ -123,23 +119,20 @@ def bernoulli_log_prob(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
     return -entropy.sum(tuple(range(-rank, 0))) if rank else -entropy
 
 
+@torch.no_grad()
 def store(name: str, tensor: Tensor, value, inverse=torch.positive) -> None:
     """Give a tensor a value in place; `inverse` finds the free numbers that are stored."""
     given = torch.as_tensor(value, dtype=tensor.dtype, device=tensor.device)
     if given.ndim and given.shape != tensor.shape:
-        shown = f"{tuple(tensor.shape)}, not {tuple(given.shape)}"
-        raise ValueError(f"{name} has the shape {shown}")
+        raise ValueError(f"{name} has shape {[*tensor.shape]}, not {[*given.shape]}")
     free = inverse(given.expand(tensor.shape))
     if not bool(free.isfinite().all()):
         raise ValueError(f"{name} must lie inside its space")
-    with torch.no_grad():
-        tensor.copy_(free)
+    tensor.copy_(free)
 
 
 class Asia(nn.Module):
-    """p(asia) p(smoke) p(tub|asia) p(lung|smoke) p(bronc|smoke) ...; asia, tub, smoke,
-    lung, bronc, xray, dysp: boolean.
-    """
+    """p(asia) p(smoke) ...; asia, tub, smoke, lung, bronc, xray, dysp: boolean."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -183,14 +176,11 @@ class Asia(nn.Module):
         smoke = held["smoke"] if "smoke" in held else take(self.p_smoke(), shape)
         tub = held["tub"] if "tub" in held else take(self.p_tub_given_asia(asia))
         lung = held["lung"] if "lung" in held else take(self.p_lung_given_smoke(smoke))
-        bronc = held.get("bronc")
-        if bronc is None:
+        if (bronc := held.get("bronc")) is None:
             bronc = take(self.p_bronc_given_smoke(smoke))
-        xray = held.get("xray")
-        if xray is None:
+        if (xray := held.get("xray")) is None:
             xray = take(self.p_xray_given_tub_lung(tub, lung))
-        dysp = held.get("dysp")
-        if dysp is None:
+        if (dysp := held.get("dysp")) is None:
             dysp = take(self.p_dysp_given_tub_lung_bronc(tub, lung, bronc))
         return {
             "asia": asia,
@@ -248,12 +238,9 @@ class Asia(nn.Module):
         """Shared by evidence, p(tub,lung,bronc|xray,dysp) and p(lung|xray,dysp);
         xray, dysp: [...] -> log_joint [bronc, lung, tub, ...].
         """
-        # every value of asia, tub, smoke, lung, bronc
         asia = tub = smoke = lung = every_state(self._dtype_anchor, 2, (), xray.shape)
         bronc = every_state(self._dtype_anchor, 2, (), xray.shape)
-        # log p(asia)
         log_p_asia = -0.010050335853501442 * (1.0 - asia) - 4.605170185988092 * asia
-        # log p(smoke)
         log_p_smoke = bernoulli_log_prob(self.smokers, smoke, 0)
         # log p(tub|asia)
         logits_tub = 1.6506808709681495 * asia - 4.59511985013459
@@ -275,7 +262,6 @@ class Asia(nn.Module):
         wheezing = 1.3862943611198908 + 0.8109302162163288 * either
         product_2 = wheezing * bronc.unsqueeze(1).unsqueeze(2)
         log_p_dysp = bernoulli_log_prob(product + product_2, dysp, 0)
-        # log p(xray,dysp): the sum over asia
         log_sum_asia = (log_p_asia + log_p_tub).logsumexp(1)
         # log p(xray,dysp): the sum over smoke
         total = log_p_smoke + log_p_lung + log_p_bronc.unsqueeze(1)
@@ -284,9 +270,8 @@ class Asia(nn.Module):
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""
-        methods = {"p(xray,dysp)": self.evidence}
-        if name.replace(" ", "") in methods:
-            return methods[name.replace(" ", "")](**values)
+        if name.replace(" ", "") == "p(xray,dysp)":
+            return self.evidence(**values)
         return log_density(name, self.factor(name), values)
 
     def p_asia(self) -> D.Distribution:
@@ -362,18 +347,12 @@ class Asia(nn.Module):
     def p_tub_lung_bronc_given_xray_dysp(self, xray: Tensor, dysp: Tensor) -> TableOf:
         """p(tub,lung,bronc|xray,dysp), by the values of tub, lung, bronc."""
         check_batch("p(tub,lung,bronc|xray,dysp)", xray=(xray, ()), dysp=(dysp, ()))
-        log_joint = self._log_joint(xray, dysp)
-        return TableOf(
-            log_joint.movedim((2, 1, 0), (-3, -2, -1)),
-            tub="boolean",
-            lung="boolean",
-            bronc="boolean",
-        )
+        logits = self._log_joint(xray, dysp).movedim((2, 1, 0), (-3, -2, -1))
+        return TableOf(logits, tub="boolean", lung="boolean", bronc="boolean")
 
     def p_lung_given_xray_dysp(self, xray: Tensor, dysp: Tensor) -> D.Distribution:
         """p(lung|xray,dysp), by the values of lung."""
         check_batch("p(lung|xray,dysp)", xray=(xray, ()), dysp=(dysp, ()))
-        # log p(lung,xray,dysp): the sum over tub, bronc
         log_sum_tub_bronc = self._log_joint(xray, dysp).logsumexp((0, 2))
         logits = log_sum_tub_bronc.movedim(0, -1)
         return D.Bernoulli(logits=logits[..., 1] - logits[..., 0], validate_args=False)

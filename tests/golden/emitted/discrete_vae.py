@@ -74,7 +74,6 @@ class DiscreteVae(nn.Module):
         # log p(x|b)
         logits_x = self.decoder(b)
         log_p_x = bernoulli_log_prob(logits_x, x)
-        # log q(b|x)
         log_q_b = bernoulli_log_prob(logits_b, b)
         # KL[q(b|x) || p(b)], closed form
         product = 0.6931471805599453 * (1.0 - probs)

@@ -59,17 +59,16 @@ def bernoulli_log_prob(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
     return -entropy.sum(tuple(range(-rank, 0))) if rank else -entropy
 
 
+@torch.no_grad()
 def store(name: str, tensor: Tensor, value, inverse=torch.positive) -> None:
     """Give a tensor a value in place; `inverse` finds the free numbers that are stored."""
     given = torch.as_tensor(value, dtype=tensor.dtype, device=tensor.device)
     if given.ndim and given.shape != tensor.shape:
-        shown = f"{tuple(tensor.shape)}, not {tuple(given.shape)}"
-        raise ValueError(f"{name} has the shape {shown}")
+        raise ValueError(f"{name} has shape {[*tensor.shape]}, not {[*given.shape]}")
     free = inverse(given.expand(tensor.shape))
     if not bool(free.isfinite().all()):
         raise ValueError(f"{name} must lie inside its space")
-    with torch.no_grad():
-        tensor.copy_(free)
+    tensor.copy_(free)
 
 
 class EnumeratedVae(nn.Module):

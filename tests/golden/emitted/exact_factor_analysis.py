@@ -58,17 +58,16 @@ def solve_vector(tril: Tensor, vector: Tensor) -> Tensor:
     return torch.linalg.solve_triangular(tril, column, upper=False).squeeze(-1)
 
 
+@torch.no_grad()
 def store(name: str, tensor: Tensor, value, inverse=torch.positive) -> None:
     """Give a tensor a value in place; `inverse` finds the free numbers that are stored."""
     given = torch.as_tensor(value, dtype=tensor.dtype, device=tensor.device)
     if given.ndim and given.shape != tensor.shape:
-        shown = f"{tuple(tensor.shape)}, not {tuple(given.shape)}"
-        raise ValueError(f"{name} has the shape {shown}")
+        raise ValueError(f"{name} has shape {[*tensor.shape]}, not {[*given.shape]}")
     free = inverse(given.expand(tensor.shape))
     if not bool(free.isfinite().all()):
         raise ValueError(f"{name} must lie inside its space")
-    with torch.no_grad():
-        tensor.copy_(free)
+    tensor.copy_(free)
 
 
 def free_of_positive(value: Tensor) -> Tensor:

@@ -59,17 +59,16 @@ def expand_rows(table: Tensor, batch: tuple) -> Tensor:
     return ones.expand(rows, *batch, *rest)
 
 
+@torch.no_grad()
 def store(name: str, tensor: Tensor, value, inverse=torch.positive) -> None:
     """Give a tensor a value in place; `inverse` finds the free numbers that are stored."""
     given = torch.as_tensor(value, dtype=tensor.dtype, device=tensor.device)
     if given.ndim and given.shape != tensor.shape:
-        shown = f"{tuple(tensor.shape)}, not {tuple(given.shape)}"
-        raise ValueError(f"{name} has the shape {shown}")
+        raise ValueError(f"{name} has shape {[*tensor.shape]}, not {[*given.shape]}")
     free = inverse(given.expand(tensor.shape))
     if not bool(free.isfinite().all()):
         raise ValueError(f"{name} must lie inside its space")
-    with torch.no_grad():
-        tensor.copy_(free)
+    tensor.copy_(free)
 
 
 def free_of_positive(value: Tensor) -> Tensor:
@@ -139,9 +138,8 @@ class GaussianMixture(nn.Module):
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""
-        methods = {"p(x)": self.likelihood}
-        if name.replace(" ", "") in methods:
-            return methods[name.replace(" ", "")](**values)
+        if name.replace(" ", "") == "p(x)":
+            return self.likelihood(**values)
         return log_density(name, self.factor(name), values)
 
     def p_k(self) -> D.Distribution:
@@ -157,7 +155,6 @@ class GaussianMixture(nn.Module):
     def p_k_given_x(self, x: Tensor) -> D.Distribution:
         """p(k|x), by the values of k."""
         check_shapes("p(k|x)", x=(x, (2,)))
-        # log p(k)
         log_p_k = expand_rows(self.weights.log_softmax(-1), x.shape[:-1])
         # log p(x|k)
         scale = expand_rows(F.softplus(self.free_widths), x.shape[:-1])

@@ -1111,7 +1111,6 @@ class IafVae(nn.Module):
         log_scale = torch.where(raw < -30.0, raw, scale.clamp_min(1e-30).log())
         total = (log_scale + 0.5 * noise.square()).sum(-1)
         minus_log_q_z = total + 0.5 * 8 * math.log(2 * math.pi) + ladj
-        # log p(z)
         log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
         return log_p_z - cross_entropy.sum(-1) + minus_log_q_z
 

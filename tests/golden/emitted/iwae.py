@@ -143,7 +143,6 @@ class Iwae(nn.Module):
         scale = F.softplus(raw)
         # E_{q(z|x)}: 8 pathwise samples of z
         z = loc + scale * torch.randn_like(loc.expand(8, *loc.shape))
-        # log p(z)
         log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
         # log p(x|z)
         p_logits_x = self.decoder(z)

@@ -76,17 +76,16 @@ def bernoulli_log_prob(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
     return -entropy.sum(tuple(range(-rank, 0))) if rank else -entropy
 
 
+@torch.no_grad()
 def store(name: str, tensor: Tensor, value, inverse=torch.positive) -> None:
     """Give a tensor a value in place; `inverse` finds the free numbers that are stored."""
     given = torch.as_tensor(value, dtype=tensor.dtype, device=tensor.device)
     if given.ndim and given.shape != tensor.shape:
-        shown = f"{tuple(tensor.shape)}, not {tuple(given.shape)}"
-        raise ValueError(f"{name} has the shape {shown}")
+        raise ValueError(f"{name} has shape {[*tensor.shape]}, not {[*given.shape]}")
     free = inverse(given.expand(tensor.shape))
     if not bool(free.isfinite().all()):
         raise ValueError(f"{name} must lie inside its space")
-    with torch.no_grad():
-        tensor.copy_(free)
+    tensor.copy_(free)
 
 
 class Mixture(nn.Module):
@@ -113,7 +112,6 @@ class Mixture(nn.Module):
         # log p(k)
         log_probs = self.weights.log_softmax(-1)
         log_p_k = expand_rows(log_probs, x.shape[:-1])
-        # log p(x|k)
         log_p_x = bernoulli_log_prob(expand_rows(self.prototypes, x.shape[:-1]), x)
         # log p(x): the sum over k
         lifted = log_probs.reshape(-1, *(1 for _ in x.shape[:-1]))
@@ -133,7 +131,6 @@ class Mixture(nn.Module):
         # log p(k)
         log_probs = self.weights.log_softmax(-1)
         log_p_k = expand_rows(log_probs, x.shape[:-1])
-        # log p(x|k)
         log_p_x = bernoulli_log_prob(expand_rows(self.prototypes, x.shape[:-1]), x)
         # log p(x): the sum over k
         lifted = log_probs.reshape(-1, *(1 for _ in x.shape[:-1]))
@@ -169,9 +166,8 @@ class Mixture(nn.Module):
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""
-        methods = {"p(x)": self.likelihood}
-        if name.replace(" ", "") in methods:
-            return methods[name.replace(" ", "")](**values)
+        if name.replace(" ", "") == "p(x)":
+            return self.likelihood(**values)
         return log_density(name, self.factor(name), values)
 
     def p_k(self) -> D.Distribution:
@@ -187,7 +183,6 @@ class Mixture(nn.Module):
     def p_k_given_x(self, x: Tensor) -> D.Distribution:
         """p(k|x), by the values of k."""
         check_shapes("p(k|x)", x=(x, (64,)))
-        # log p(k)
         log_p_k = expand_rows(self.weights.log_softmax(-1), x.shape[:-1])
         # log p(x|k)
         logits = expand_rows(self.prototypes, x.shape[:-1])

@@ -21,10 +21,9 @@ def check_shapes(formula: str, /, **variables: tuple) -> None:
 def check_batch(formula: str, /, **variables: tuple) -> None:
     """Check variables as `check_shapes` does, and that they have one batch shape."""
     check_shapes(formula, **variables)
-    facts = variables.items()
-    batches = {n: tuple(v.shape[: v.ndim - len(shape)]) for n, (v, shape, *_) in facts}
-    if len(set(batches.values())) > 1:
-        raise ValueError(f"the batch shapes of {formula} differ: {batches}")
+    dims = {n: tuple(v.shape[: v.ndim - len(s)]) for n, (v, s, *_) in variables.items()}
+    if len(set(dims.values())) > 1:
+        raise ValueError(f"the batch shapes of {formula} differ: {dims}")
 
 
 def log_density(name: str, factor, values: dict) -> Tensor:
@@ -191,7 +190,6 @@ class Mmvae(nn.Module):
         square = ((z - q_y_loc_z) / scale_floored).square()
         total_2 = (log_scale_2 + 0.5 * square).sum(-1)
         log_q_y_z = -0.5 * 8 * math.log(2 * math.pi) - total_2
-        # log q(z|x,y): a log-sum-exp of its components
         log_q_z = torch.logaddexp(log_q_x_z - math.log(2), log_q_y_z - math.log(2))
         # log q_x(z|x)
         scale_floored_2 = q_x_scale_z.clamp_min(torch.finfo(q_x_scale_z.dtype).tiny)

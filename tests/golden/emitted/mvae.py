@@ -21,10 +21,9 @@ def check_shapes(formula: str, /, **variables: tuple) -> None:
 def check_batch(formula: str, /, **variables: tuple) -> None:
     """Check variables as `check_shapes` does, and that they have one batch shape."""
     check_shapes(formula, **variables)
-    facts = variables.items()
-    batches = {n: tuple(v.shape[: v.ndim - len(shape)]) for n, (v, shape, *_) in facts}
-    if len(set(batches.values())) > 1:
-        raise ValueError(f"the batch shapes of {formula} differ: {batches}")
+    dims = {n: tuple(v.shape[: v.ndim - len(s)]) for n, (v, s, *_) in variables.items()}
+    if len(set(dims.values())) > 1:
+        raise ValueError(f"the batch shapes of {formula} differ: {dims}")
 
 
 def log_density(name: str, factor, values: dict) -> Tensor:
@@ -108,9 +107,7 @@ def bernoulli_log_prob(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
 
 
 class Mvae(nn.Module):
-    """p(z) p(x|z) p(y|z); q_x(z|x) q_y(z|y) q_both(z|x,y) q_image(z|x) ...; x:
-    boolean[64], y: category[10], z: real[8].
-    """
+    """p(z) p(x|z) p(y|z); q_x(z|x) ...; x: boolean[64], y: category[10], z: real[8]."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -356,7 +356,6 @@ class PlanarBanana(nn.Module):
         select = z[..., 0]
         ratio = (z[..., 1] - 0.5 * select.square() + 2.0) / 0.5
         log_p_z = -0.5 * (select / 2.0).square() - 0.5 * ratio.square()
-        # log q(z)
         log_q_z = -0.5 * u.square().sum(-1) - 0.5 * 2 * math.log(2 * math.pi) - ladj
         return (log_p_z - log_q_z).mean(0)
 
@@ -391,9 +390,8 @@ class PlanarBanana(nn.Module):
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""
-        methods = {"p(z)": self.log_p_z}
-        if name.replace(" ", "") in methods:
-            return methods[name.replace(" ", "")](**values)
+        if name.replace(" ", "") == "p(z)":
+            return self.log_p_z(**values)
         return log_density(name, self.factor(name), values)
 
     def q_z(self) -> D.Distribution:

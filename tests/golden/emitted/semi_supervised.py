@@ -21,10 +21,9 @@ def check_shapes(formula: str, /, **variables: tuple) -> None:
 def check_batch(formula: str, /, **variables: tuple) -> None:
     """Check variables as `check_shapes` does, and that they have one batch shape."""
     check_shapes(formula, **variables)
-    facts = variables.items()
-    batches = {n: tuple(v.shape[: v.ndim - len(shape)]) for n, (v, shape, *_) in facts}
-    if len(set(batches.values())) > 1:
-        raise ValueError(f"the batch shapes of {formula} differ: {batches}")
+    dims = {n: tuple(v.shape[: v.ndim - len(s)]) for n, (v, s, *_) in variables.items()}
+    if len(set(dims.values())) > 1:
+        raise ValueError(f"the batch shapes of {formula} differ: {dims}")
 
 
 def log_density(name: str, factor, values: dict) -> Tensor:
@@ -56,9 +55,7 @@ def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tup
 
 def every_state(like: Tensor, base: int, shape: tuple, batch: tuple, index=False):
     """All values of a variable of `base` values an entry: [states, *batch, *shape]."""
-    count = 1
-    for size in shape:
-        count *= size
+    count = torch.Size(shape).numel()
     digits = torch.arange(base**count, device=like.device).unsqueeze(-1)
     places = base ** torch.arange(count, device=like.device)
     values = (digits // places % base).reshape(-1, *(1 for _ in batch), *shape)
@@ -132,11 +129,9 @@ class SemiSupervised(nn.Module):
         # log p(x|z,y)
         cross_entropy = bernoulli_cross_entropy(logits, x)
         full_like, log_probs, unlabelled = self._hidden_parts(x)
-        # log p(y)
         log_p_y = full_like.expand(x.shape[:-1])
         labelled = log_p_y - cross_entropy - kl
         has_y = (y >= 0).to(self._dtype_anchor.dtype)
-        # log q(y|x)
         log_q_y = log_probs.gather(-1, y_filled.unsqueeze(-1)).squeeze(-1)
         product = has_y * (labelled + 10.0 * log_q_y)
         return {
