@@ -134,7 +134,10 @@ class Sink:
             named = re.match(r"[^\W\d]\w*", self.source.snippet(span).strip())
             if named is not None and named[0] in self.unread:
                 return
-        found = Diagnostic(code, span, message, self.source, tuple(reasons), help, tuple(related), tuple(edits))
+        written = self.source.as_written
+        message, help = written(message), None if help is None else written(help)
+        why = tuple(map(written, reasons))
+        found = Diagnostic(code, span, message, self.source, why, help, tuple(related), tuple(edits))
         self._found.setdefault((code, span, message), found)
 
     def quiet(self) -> "Sink":

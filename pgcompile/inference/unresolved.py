@@ -69,7 +69,8 @@ def _factor_help(
     wider = [f for f in model.factors if {*f.targets} == {*targets} and {*parents} < {*f.parents}]
     if len(wider) == 1:
         gone = [p for p in wider[0].parents if p not in parents]
-        joint = " ".join([wider[0].label, *(f.label for f in model.factors if {*f.targets} & {*gone})][:2])
+        kin = [f for f in model.factors if base_name(f.name) == base_name(wider[0].name) and {*f.targets} & {*gone}]
+        joint = " ".join([wider[0].label, *(f.label for f in kin)])
         return (
             f"{label} is a marginal: name it, `{label} = ∫ {joint} {' '.join('d' + g for g in gone)}`, "
             f"or use a bound, `ELBO[{joint} || q]`"

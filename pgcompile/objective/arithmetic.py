@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from pgcompile.diagnostics import Edit, suggest
+from pgcompile.diagnostics.spelling import Suggestion
 from pgcompile.objective import terms
 from pgcompile.objective.context import Context
 from pgcompile.objective.densities import density, is_density
@@ -10,7 +11,7 @@ from pgcompile.objective.entries import TAILS, tail
 from pgcompile.objective.terms import Env, Term
 from pgcompile.syntax import tree
 from pgcompile.syntax.rows import primed
-from pgcompile.vocabulary.functionals import synonyms
+from pgcompile.vocabulary.functionals import in_brackets, synonyms
 from pgcompile.vocabulary.functions import FUNCTIONS, OF_TERMS
 from pgcompile.vocabulary.synonyms import FORMULAS
 
@@ -61,7 +62,11 @@ def call(whole: "Objectives", expr: tree.Call, env: Env, context: Context) -> Te
             "PGC103",
             expr.name_span,
             f"{expr.name} cannot be applied to a term of an objective",
-            **suggest(expr.name, expr.name_span, known, f"functions of terms are {', '.join(OF_TERMS)}", also),
+            **(
+                Suggestion(help=functional, edits=())
+                if (functional := in_brackets(expr.name)) is not None
+                else suggest(expr.name, expr.name_span, known, f"functions of terms are {', '.join(OF_TERMS)}", also)
+            ),
         )
         return None
     wanted = FUNCTIONS[expr.name].arguments

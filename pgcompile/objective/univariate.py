@@ -4,7 +4,7 @@ What does not depend on the variable becomes a symbol: a tensor that is computed
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import sympy
@@ -57,6 +57,8 @@ def summands(expr: tree.Expr, depends: Callable[[tree.Expr], bool], sign: int = 
             return _scaled(summands(top, depends, sign), ((bottom, True),))
         case tree.Call(name="sum" | "mean" as name, args=(argument,)) if argument.name is None:
             return [Summand(sign, (), argument.value, name)]
+        case tree.Power(tree.Call(name="norm", args=(argument,)), tree.Number("2")) if argument.name is None:
+            return [Summand(sign, (), replace(expr, base=argument.value), "sum")]
         case _:
             return _whole(expr, sign)
 

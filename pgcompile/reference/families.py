@@ -40,6 +40,8 @@ def family_of(name: str, found: dict[str, Any]) -> D.Distribution:
     if name == "ContinuousBernoulli":
         # torch's expansion around 1/2 is good to 1e-8 only at the ends of its default range.
         return D.ContinuousBernoulli(**found, lims=(0.5 - 1e-5, 0.5 + 1e-5), validate_args=False)
+    if name == "Kumaraswamy":
+        return Kumaraswamy(**found, validate_args=False)
     if name == "VaryingMultinomial":
         return Counts(**found)
     own = families()[name].distribution
@@ -88,6 +90,17 @@ class Counts(D.Distribution):
             for n, p in zip(counts, probs, strict=True)
         ]
         return torch.stack(rows, -2).reshape(*sample_shape, *self.batch_shape, *self.event_shape)
+
+
+class Kumaraswamy(D.Kumaraswamy):
+    """torch's, whose own density is minus infinity as soon as 1 - x^a rounds to 1."""
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """By the derivative of the distribution function 1 - (1 - x^a)^b, in logarithms."""
+        a, b = self.concentration1, self.concentration0
+        power = a * value.log()
+        found: Tensor = (a * b).log() + power - value.log() + (b - 1) * (-torch.expm1(power)).log()
+        return found
 
 
 class _PointMass(D.Normal):

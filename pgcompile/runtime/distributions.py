@@ -60,6 +60,55 @@ class Binomial(D.Binomial):
             return draw_binomial(count, probs)
 
 
+class Kumaraswamy(D.Kumaraswamy):
+    """A Kumaraswamy distribution scored to full precision at both ends."""
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log(a b) + (a - 1) log x + (b - 1) log(1 - x^a)."""
+        a, b = self.concentration1, self.concentration0
+        above = torch.log(-torch.expm1(a * value.log()))
+        return a.log() + b.log() + (a - 1) * value.log() + (b - 1) * above
+
+
+class Weibull(D.Weibull):
+    """A Weibull distribution scored in logarithms, where a power of x would underflow."""
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log(k / scale) + (k - 1) log(x / scale) - (x / scale)^k."""
+        k, log_scale = self.concentration, self.scale.log()
+        ratio = value.log() - log_scale
+        return k.log() - log_scale + (k - 1) * ratio - torch.exp(k * ratio)
+
+
+class InverseGamma(D.InverseGamma):
+    """An inverse gamma distribution scored without its reciprocal's square."""
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """a log b - (a + 1) log x - b / x - log G(a)."""
+        a, b = self.concentration, self.rate
+        return a * b.log() - (a + 1) * value.log() - b / value - a.lgamma()
+
+
+class Geometric(D.Geometric):
+    """A geometric distribution scored by its logits, where a probability would round to 1."""
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """x log(1 - p) + log p."""
+        less, logits = torch.nn.functional.softplus, self.logits
+        return -value * less(logits) - less(-logits)
+
+
+class RelaxedBernoulli(D.RelaxedBernoulli):
+    """A relaxed Bernoulli scored to full precision at both ends."""
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log t + d - 2 softplus(d) - log x - log(1 - x), d = logits - t logit(x)."""
+        low, high = value.log(), torch.log1p(-value)
+        d = self.logits - self.temperature * (low - high)
+        flat = torch.nn.functional.softplus(d)
+        return self.temperature.log() + d - 2 * flat - low - high
+
+
 class ContinuousBernoulli(D.ContinuousBernoulli):
     """A continuous Bernoulli scored to full precision also near probability 1/2."""
 

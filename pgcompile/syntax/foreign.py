@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 from lark import Token
 
 from pgcompile.diagnostics import Edit
@@ -21,6 +23,9 @@ _PYTHON = {
     "data": "a program has no blocks: write the formulas one a line",
     "parameters": "a program has no blocks: declare `param mu : real`",
 }
+
+
+_TAILS = {"with": "using", "by": "using", "via": "using", "over": "wrt"}
 
 
 def foreign_word(tokens: list[Token]) -> Message | None:
@@ -66,8 +71,12 @@ def foreign_tail(tokens: list[Token]) -> Message | None:
     depth = 0
     for position, token in enumerate(tokens[1:], 1):
         depth += (token.type in OPENERS) - (token.type in CLOSERS)
-        if depth == 0 and position > 1 and token.type == "NAME" and str(token) in ("with", "by", "via", "over"):
-            word = "wrt" if token == "over" else "using"
+        if depth or position == 1 or token.type != "NAME":
+            continue
+        word = _TAILS.get(str(token))
+        if word is None and tokens[position - 1].type in ("NAME", *CLOSERS) and len(tokens) > position + 1:
+            word = next(iter(get_close_matches(str(token), ("using", "wrt"), 1, 0.75)), None)
+        if word is not None:
             return Message(
                 f"`{token}` has no meaning here: the optimiser follows `using`, what is trained follows `wrt`",
                 f"write `{word}`",

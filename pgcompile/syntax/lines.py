@@ -12,6 +12,7 @@ from pgcompile.diagnostics import Sink, Span
 from pgcompile.syntax.characters import report_character
 from pgcompile.syntax.disambiguation import disambiguate_indexing
 from pgcompile.syntax.grammar import parser
+from pgcompile.syntax.norms import bars_as_calls
 from pgcompile.syntax.place import span as span_of
 from pgcompile.syntax.tree import Comment
 
@@ -22,14 +23,14 @@ MAX_DIGITS = 400
 _OPENING = {"LPAR": "RPAR", "LSQB": "RSQB", "LBRACE": "RBRACE"}
 _CLOSING = {"RPAR": "(", "RSQB": "[", "RBRACE": "{"}
 _CONTINUES = frozenset(
-    (
-        "PLUS MINUS TIMES SLASH AT EQUAL SHIFT COMMA COLON BAR PARALLEL PROPTO POWER LOG INTEGRAL WHERE USING WRT ARROW"
-    ).split()
+    ("PLUS MINUS TIMES SLASH AT EQUAL SHIFT COMMA COLON PROPTO POWER LOG INTEGRAL WHERE USING WRT ARROW").split()
 )
 _CONTINUATION_STARTS = frozenset(
     ("PLUS MINUS TIMES SLASH AT SHIFT EQUAL PROPTO WHERE USING WRT RPAR RSQB RBRACE").split()
 )
-_BEFORE_VALUES = _CONTINUES - {"USING", "WRT", "COLON"} | {"LPAR", "LSQB", "LBRACE", "COMPARE", "MINIMIZE", "MAXIMIZE"}
+_BEFORE_VALUES = (_CONTINUES - {"USING", "WRT", "COLON"}) | frozenset(
+    "BAR PARALLEL LPAR LSQB LBRACE COMPARE MINIMIZE MAXIMIZE".split()
+)
 _STATEMENT_WORDS = frozenset(("CONST PARAM BUFFER INPUT NET FLOW INDEX EXTERN MAXIMIZE MINIMIZE").split())
 
 
@@ -49,7 +50,7 @@ def split(sink: Sink) -> tuple[list[Line], tuple[Comment, ...]]:
     tokens = _settle_where(list(parser().lex(text)))
     lines = _mark_differentials(_group(tokens, sink))
     for line, settled in zip(lines, disambiguate_indexing([line.tokens for line in lines], sink), strict=True):
-        line.tokens = settled
+        line.tokens = bars_as_calls(settled)
     read = []
     for line in lines:
         if _report_unknown(line, sink):

@@ -16,6 +16,7 @@ from pgcompile.typing.derivatives import type_of_derivative
 from pgcompile.typing.function_shapes import OPTIONS, arity_of, shape_of_call
 from pgcompile.typing.scope import Result, Scope
 from pgcompile.vocabulary.families import families
+from pgcompile.vocabulary.functionals import in_brackets
 from pgcompile.vocabulary.functions import FUNCTIONS, Function, result_kind
 from pgcompile.vocabulary.layers import LAYERS, show
 from pgcompile.vocabulary.spaces import Space, join
@@ -94,6 +95,8 @@ def _suggestion(typer: TypingContext, expr: tree.Call, scope: Scope) -> Suggesti
         hint = f"{name} is a flow, which stands in a factor: p(x) = Flow(Normal(0, 1), {name})"
     elif name in LAYERS:
         hint = f"a layer belongs in a net: `net f = {text}`"
+    elif (functional := in_brackets(name)) is not None:
+        hint = functional
     elif name in model.tensors or name in scope.variables:
         hint = f"{name} is a variable; write `{name} * (...)` to multiply"
     else:

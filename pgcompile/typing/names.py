@@ -5,10 +5,11 @@ from pgcompile.model.literals import flatten, shape_of
 from pgcompile.model.typed import Constant, Typed, TypedMany
 from pgcompile.syntax import tree
 from pgcompile.typing.context import TypingContext
+from pgcompile.typing.layer_arguments import example_of
 from pgcompile.typing.number_kinds import kind_of_number
 from pgcompile.typing.scope import Result, Scope
 from pgcompile.vocabulary.functions import FUNCTIONS
-from pgcompile.vocabulary.layers import show
+from pgcompile.vocabulary.layers import LAYERS, show
 from pgcompile.vocabulary.spaces import Space, join
 
 
@@ -63,6 +64,8 @@ def _report_undeclared(typer: TypingContext, expr: tree.Name, scope: Scope) -> N
         special = "write the identity: eye(3), with its size"
     elif name in FUNCTIONS:
         special = f"{name} is a function: write {name}(...) with its argument in brackets"
+    elif name in LAYERS:
+        special = f"a layer belongs in a net: `net f = {example_of(LAYERS[name])}`, and f(x) here"
     elif name == "E":
         special = "an expectation says over what: E_{q(z|x)}[...]"
     declare = (

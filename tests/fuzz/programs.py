@@ -4,20 +4,23 @@ from dataclasses import dataclass, field
 from random import Random
 
 PRIORS = {
-    "real": ["Normal", "Laplace", "StudentT", "Uniform"],
-    "positive": ["Gamma", "LogNormal", "InverseGamma"],
+    "real": ["Normal", "Laplace", "StudentT", "Uniform", "Logistic", "Gumbel", "AsymmetricLaplace"],
+    "positive": ["Gamma", "LogNormal", "InverseGamma", "Weibull"],
     "nonnegative": ["Exponential", "HalfNormal"],
-    "unit_interval": ["Beta", "ContinuousBernoulli", "RelaxedBernoulli"],
+    "unit_interval": ["Beta", "ContinuousBernoulli", "RelaxedBernoulli", "Kumaraswamy", "LogitNormal"],
     "simplex": ["Dirichlet", "RelaxedOneHotCategorical"],
 }
 LIKELIHOODS = {
     **PRIORS,
-    "real": ["Normal", "Laplace", "StudentT", "Cauchy", "VonMises"],
+    "real": ["Normal", "Laplace", "StudentT", "Cauchy", "VonMises", "Logistic", "Gumbel", "AsymmetricLaplace"],
     "boolean": ["Bernoulli", "FactorizedBernoulli"],
-    "nonnegative_integer": ["Poisson", "Geometric", "NegativeBinomial", "Binomial"],
-    "category[4]": ["Categorical"],
+    "nonnegative_integer": ["Poisson", "Geometric", "NegativeBinomial", "Binomial", "ZeroInflatedPoisson"],
+    "category[4]": ["Categorical", "OrderedLogistic"],
     "one_hot": ["OneHotCategorical"],
 }
+# Families whose entries are scored one by one, as `observed` and the tails need.
+ENTRYWISE = ("Normal", "Laplace", "StudentT", "Logistic", "Bernoulli", "Poisson", "Gamma", "Exponential")
+TAILED = ("Normal", "Laplace", "Logistic", "Exponential")
 DISCRETE = {
     "boolean": ["Bernoulli"],
     "category[4]": ["Categorical"],
@@ -25,13 +28,21 @@ DISCRETE = {
     "nonnegative_integer": ["Poisson"],
 }
 # A posterior covers its prior's support: its moments exist.
-POSTERIORS = {**PRIORS, **DISCRETE, "real": ["Normal", "Laplace", "StudentT"]}
+POSTERIORS = {**PRIORS, **DISCRETE, "real": ["Normal", "Laplace", "StudentT", "Logistic"]}
 PARAMETERS = {
     "Normal": [("loc", "real"), ("scale", "positive")],
     "MultivariateNormal": [("loc", "vector"), ("scale_tril", "tril")],
     "Laplace": [("loc", "real"), ("scale", "positive")],
     "StudentT": [("df", "huge"), ("loc", "real"), ("scale", "positive")],
     "Cauchy": [("loc", "real"), ("scale", "positive")],
+    "Logistic": [("loc", "real"), ("scale", "positive")],
+    "Gumbel": [("loc", "real"), ("scale", "positive")],
+    "AsymmetricLaplace": [("loc", "real"), ("scale", "positive"), ("asymmetry", "one")],
+    "Weibull": [("scale", "positive"), ("concentration", "big")],
+    "Kumaraswamy": [("concentration1", "big"), ("concentration0", "big")],
+    "LogitNormal": [("loc", "bounded"), ("scale", "small")],
+    "ZeroInflatedPoisson": [("rate", "positive"), ("gate_logits", "real")],
+    "OrderedLogistic": [("predictor", "real"), ("cutpoints", "cuts")],
     "VonMises": [("loc", "real"), ("concentration", "positive")],
     "Uniform": [("low", "far below"), ("high", "far above")],
     "Gamma": [("concentration", "big"), ("rate", "positive")],
@@ -65,6 +76,7 @@ NUMBERS = {
     "count": ["40"],
     "far below": ["-60"],
     "far above": ["60"],
+    "cuts": ["[-1, 0.5, 1]"],
 }
 
 
@@ -93,6 +105,7 @@ class ProgramMaker:
     lines: list[str] = field(default_factory=list)
     labels: dict[str, str] = field(default_factory=dict)
     parents: dict[str, list[str]] = field(default_factory=dict)
+    families: dict[str, str] = field(default_factory=dict)
     nets: int = 0
 
     def make(self) -> str:
@@ -113,7 +126,7 @@ class ProgramMaker:
         for i, latent in enumerate(order):
             self._factor("q", latent, self._some(usable) + self._some(order[:i]), POSTERIORS)
         self._named(latents)
-        self._objectives(latents, order)
+        self._objectives(latents, order, observed)
         pick.shuffle(self.lines)
         return "\n".join(self.lines) + "\n"
 
@@ -145,18 +158,47 @@ class ProgramMaker:
         options = list(families[target.kind])
         if target.kind == "real" and len(target.shape) == 1:
             options.append("MultivariateNormal")
+        if target.kind.startswith("category") and target.shape:
+            options = [o for o in options if o != "OrderedLogistic"]
         family = self.random.choice(options)
         given = [f"{p} = {self._parameter(kind, target, parents)}" for p, kind in PARAMETERS[family]]
         bar = f"|{','.join(p.name for p in parents)}" if parents else ""
         label = f"{name}({target.name}{bar})"
         self.labels[f"{name} {target.name}"] = label
         self.parents[f"{name} {target.name}"] = [p.name for p in parents]
+        self.families[f"{name} {target.name}"] = family
+        if family == "Normal" and len(target.shape) == 1 and self.random.random() < 0.2:
+            self._flow(label, given, target)
+            return
+        if family == "Normal" and self.random.random() < 0.15:
+            self._mixture(name, label, given)
+            return
         where = ""
         if parents and self.random.random() < 0.2:
             # A value of its own line, which a parameter may then use.
             where = f" where w = {given[0].split(' = ', 1)[1]}"
             given[0] = f"{given[0].split(' = ', 1)[0]} = w"
         self.lines.append(f"{label} = {family}({', '.join(given)}){where}")
+
+    def _flow(self, label: str, given: list[str], target: Variable) -> None:
+        """A factor through a flow, whose draws have moments."""
+        self.nets += 1
+        stages = ["AffineCoupling(hidden = [4])", "ElementwiseAffine", "LULinear", "Planar", "Reverse"]
+        stages = [s for s in stages if target.shape[0] > 1 or "Coupling" not in s]
+        chosen = " >> ".join(self.random.choice(stages) for _ in range(self.random.randint(1, 3)))
+        chosen = f"repeat 2 {{ {chosen} }}" if self.random.random() < 0.3 else chosen
+        self.lines.append(f"flow g_{self.nets} = {chosen}")
+        self.families[label.split("(")[0] + " " + target.name] = "Flow"
+        self.lines.append(f"{label} = Flow(Normal({', '.join(given)}), g_{self.nets})")
+
+    def _mixture(self, name: str, label: str, given: list[str]) -> None:
+        """A weighted mean of two Normals of the same parents."""
+        inside = label[label.index("(") :]
+        weight = self.random.choice(["0.3", "0.5"])
+        self.families[f"{name} {inside[1:].split('|')[0].rstrip(')')}"] = "Mixture"
+        self.lines.append(f"{name}_a{inside} = Normal({', '.join(given)})")
+        self.lines.append(f"{name}_b{inside} = Normal(0.5, 1.5)")
+        self.lines.append(f"{label} = {weight} {name}_a{inside} + (1 - {weight}) {name}_b{inside}")
 
     # --- parameters ---
 
@@ -173,10 +215,13 @@ class ProgramMaker:
             return value if kind == "vector" else f"softplus({value}) + 1"
         if kind == "tril":
             return self._tensor("param", "lower_cholesky", (shape[-1], shape[-1]), "eye")
-        if kind in ("one", "count", "far below", "far above"):
+        if kind in ("one", "count", "far below", "far above", "cuts"):
             return pick.choice(NUMBERS[kind])
         choices = ["literal", "param"] + (["net", "net", "scalar"] if parents else [])
+        choices += ["constrained"] if kind in ("positive", "small") else []
         match pick.choice(choices):
+            case "constrained":
+                return self._tensor("param", "positive", shape if pick.random() < 0.5 else (), "0.7")
             case "literal":
                 return pick.choice(NUMBERS[kind])
             case "param":
@@ -260,7 +305,7 @@ class ProgramMaker:
                 self.lines.append(f"u : {target.kind}{target.sizes}")
                 self.lines.append(f"s(u) = {self.labels[f'p {target.name}']}[{target.name} -> u]")
 
-    def _objectives(self, latents: list[Variable], order: list[Variable]) -> None:
+    def _objectives(self, latents: list[Variable], order: list[Variable], observed: list[Variable]) -> None:
         pick = self.random
         # The sum of one number a data point would be over the batch.
         counted = [z for z in latents if not z.kind.startswith("category")]
@@ -293,12 +338,32 @@ class ProgramMaker:
             self.lines.append("input beta : positive")
         self.lines.append(f"bound = {bound}")
         extra = ["E_q[log p]", "Jeffreys[q || p]"] if not any(self.parents[f"p {z.name}"] for z in latents) else []
-        extra += ["W[q || p]", "SW[q || p]"] if smooth else []
-        if smooth and any(w.startswith("x") for z in latents for w in self.parents[f"q {z.name}"]):
+        mixed = "Mixture" in {self.families[f"{side} {z.name}"] for side in "pq" for z in latents}
+        extra += ["W[q || p]", "SW[q || p]"] if smooth and not mixed else []
+        if smooth and not mixed and any(w.startswith("x") for z in latents for w in self.parents[f"q {z.name}"]):
             extra.append("MMD[q || p]")
         extra += ["KL[q || p]", "CE[q || p]", "H[q]", f"E_q[{sums}]", "2 * bound - 1", "detach(bound)"]
+        extra += self._words(latents, observed)
         self.lines.append(f"other = {pick.choice(extra)}")
         self.lines.append(f"maximize bound using {pick.choice(['Adam', 'SGD'])}(lr = 0.01)")
+
+    def _words(self, latents: list[Variable], observed: list[Variable]) -> list[str]:
+        """Objectives with nets, norms, other rows of the batch, missing entries and tails."""
+        found = []
+        x = self.random.choice(observed)
+        label = self.labels[f"p {x.name}"]
+        smooth = [z for z in latents if z.kind in PRIORS]
+        if smooth and x.kind == "real" and len(x.shape) == 1:
+            net = self._net(x.shape, self._some(smooth) or smooth[:1])
+            found += [f"E_q[||{x.name} - {net}||^2]", f"E_q[sum(|{x.name} - {net}|)]", f"E_q[tanh(norm({net}))]"]
+        if self.families[f"p {x.name}"] in ENTRYWISE:
+            behind = label.removeprefix(f"p({x.name}").removesuffix(")")
+            found += [f"E_q[log p(observed({x.name}){behind})]"]
+            if self.families[f"p {x.name}"] in TAILED:
+                found += [f"E_q[survival(p({x.name}{behind}))]", f"E_q[log cdf({label})]"]
+            if self.parents[f"p {x.name}"]:
+                found.append(f"E_q[{label.replace('p(', 'log p(')} - log mean_{{{x.name}'}} p({x.name}'{behind})]")
+        return found
 
 
 def random_program(seed: int) -> str:

@@ -93,3 +93,26 @@ def test_doubling_is_shared(count: int) -> None:
     model = compiled(f"x : real[3]\nnet f = Linear(3)\na0 = f(x)\n{names}l = sum(a{count - 1})\nminimize l\n").Model()
     x = torch.randn(2, 3)
     torch.testing.assert_close(model.l(x=x), 2.0 ** (count - 1) * model.f(x).sum(-1))
+
+
+def test_the_free_energy_is_minus_the_bound() -> None:
+    text = """
+    x : boolean[4]
+    z : real[2]
+    net d = Linear(4)
+    net e = Linear(2)
+    p(x|z) = Bernoulli(logits = d(z))
+    p(z) = Normal(0, 1)
+    q(z|x) = Normal(e(x), 0.5)
+    free = KL[q(z|x) || p(x,z)]
+    bound = ELBO[p || q]
+    minimize free using Adam(lr = 1e-3)
+    """
+    program = pgc.compile(text)
+    assert [check for check in program.verify(runs=400) if not check.passed] == []
+    model = program.Model()
+    x = torch.ones(3, 4)
+    torch.manual_seed(0)
+    free = model.free(x=x)
+    torch.manual_seed(0)
+    torch.testing.assert_close(free, -model.bound(x=x))

@@ -71,6 +71,26 @@ LOUD = {
     ),
     "two statements on a line": ("p(x|z) p(z); L = log p(x|z)", "start a new line: `L = log p(x|z)`"),
     "the identity as a matrix": ("x : real[3]\np(x) = MultivariateNormal(0, I)\no = log p(x)", "eye(3)"),
+    "a layer as a value": (
+        "x : real\np(x) = Normal(f, 1) where f = Linear\no = log p(x)",
+        "a layer belongs in a net: `net f = Linear(64)`",
+    ),
+    "layers in a parameter": (
+        "x, y : real[2]\np(y|x) = Normal(Linear(8) -> ReLU -> Linear(2), 1)\no = log p(y|x)",
+        "declare `net f = Linear(64) >> ReLU >> Linear(2)`, and write f(x) here",
+    ),
+    "mutual information in words": (VAE + "o = ELBO[p || q] - I(x; z)\nmaximize o", "as in `MI[q(z|x)]`"),
+    "mutual information in brackets": (VAE + "o = ELBO[p || q] - I[x; z]\nmaximize o", "write `MI[q(z|x)]`"),
+    "using, misspelled": (VAE + "o = ELBO[p || q]\nmaximize o usng Adam", "write `using`"),
+    "a marginal over two priors": (
+        "x, y, w, b : real\np(w) = Normal(0, 1)\np(b) = Normal(0, 1)\np(y|x,w,b) = Normal(w * x + b, 1)\n"
+        "o = log p(y|x)",
+        "`p(y|x) = ∫ p(y|x,w,b) p(w) p(b) dw db`",
+    ),
+    "a primed name": (
+        VAE + "o = E_{q(z|x)}[log p(x|z) - log mean_{x'} p(x'|u')]\nmaximize o",
+        "its variables are",
+    ),
     "a step alone": (
         VAE.replace("Normal(f(z), 1)", "Normal(f(sign(z)), 1)") + "o = ELBO[p || q]\nmaximize o",
         "use a smooth function",
@@ -100,3 +120,10 @@ def test_the_cross_entropy_of_a_decoder() -> None:
 def test_a_fault_in_a_net_is_said_whoever_calls_it_first(formula: str) -> None:
     found = pgc.check(f"x : real[16]\nnet f = Linear(3) >> Foo\np(x) = Normal(0, 1)\no = {formula}\n")
     assert [d.code for d in found if d.severity.name == "ERROR"] == ["PGC105"]
+
+
+def test_a_name_with_a_prime_is_written_with_it() -> None:
+    found = pgc.check(VAE + "o = E_{q(z|x)}[log p(x|z)] + log p(x'|z)\nmaximize o")
+    said = " ".join(f"{d.message} {d.help}" for d in found)
+    assert "x'" in said
+    assert "x_prime" not in said

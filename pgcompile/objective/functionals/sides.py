@@ -103,7 +103,9 @@ class SideResolver:
     def _comparable(self, expr: tree.Functional, functional: Functional, sides: Bound) -> bool:
         left, right = sides[LEFT], sides[RIGHT]
         scored_given = functional.name == "CE" and {*left.targets} <= {*right.parents}
-        if {*left.targets} == {*right.targets} or scored_given:
+        # KL[q(z|x) || p(x,z)], the variational free energy: x is data, as it is in the bound that is minus this.
+        free_energy = functional.name == "KL" and {*left.targets} < {*right.targets} <= {*left.targets, *left.parents}
+        if {*left.targets} == {*right.targets} or scored_given or free_energy:
             if functional.infinite:
                 self._check_supports(expr, functional, sides)
             return True

@@ -29,11 +29,14 @@ class Bijection(nn.Module):
     def _load_from_state_dict(self, state, prefix, *rest):
         saved = state.get(prefix + "constants")
         own = getattr(self, "constants", None)
-        if saved is not None and own is not None and not own.is_meta:
+        if (
+            own is not None
+            and not own.is_meta
+            and getattr(saved, "shape", 0) == own.shape
+        ):
             near = max(1e-6, 4 * torch.finfo(saved.dtype).eps)
-            for name, old, new in zip(
-                self.constant_names, saved.tolist(), own.tolist()
-            ):
+            pairs = zip(saved.tolist(), own.tolist(), strict=True)
+            for name, (old, new) in zip(self.constant_names, pairs, strict=True):
                 if abs(old - new) > near * abs(new):
                     rest[-1].append(
                         f"{prefix}{name} is {new:g} here, and {old:g} in the checkpoint"

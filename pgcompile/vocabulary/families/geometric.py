@@ -51,7 +51,6 @@ FAMILY = Family(
     one_of=("probs", "logits"),
     support="nonnegative_integer",
     pathwise=False,
-    torch_class="Geometric",
     equation="log p(x) = x log(1 - probs) + log probs",
     facts=facts,
     tails=("cdf", "survival"),

@@ -26,7 +26,6 @@ FAMILY = Family(
     name="InverseGamma",
     parameters=(Parameter("concentration", "positive"), Parameter("rate", "positive")),
     support="positive",
-    torch_class="InverseGamma",
     equation="log p(x) = a log b - (a + 1) log x - b / x - log G(a)",
     facts=facts,
 )

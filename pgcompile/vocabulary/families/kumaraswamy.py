@@ -50,7 +50,6 @@ FAMILY = Family(
     name="Kumaraswamy",
     parameters=(Parameter("concentration1", "positive"), Parameter("concentration0", "positive")),
     support="unit_interval",
-    torch_class="Kumaraswamy",
     equation="log p(x) = log(a b) + (a - 1) log x + (b - 1) log(1 - x^a)",
     facts=facts,
     tails=("cdf", "survival", "quantile"),

@@ -33,7 +33,6 @@ FAMILY = Family(
     ),
     one_of=("probs", "logits"),
     support="unit_interval",
-    torch_class="RelaxedBernoulli",
     centre="probs",
     also_called=("BinaryConcrete", "Concrete"),
     equation="log p(x) = log t + d - 2 softplus(d) - log x - log(1 - x), d = logits - t logit(x)",

@@ -47,7 +47,6 @@ FAMILY = Family(
     name="Weibull",
     parameters=(Parameter("scale", "positive"), Parameter("concentration", "positive")),
     support="positive",
-    torch_class="Weibull",
     equation="log p(x) = log(k / scale) + (k - 1) log(x / scale) - (x / scale)^k",
     facts=facts,
     tails=("cdf", "survival", "quantile"),

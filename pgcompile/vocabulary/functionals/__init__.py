@@ -61,6 +61,12 @@ def synonyms() -> dict[str, str]:
     return {other: f.name for f in functionals().values() for other in f.also_called}
 
 
+def in_brackets(name: str) -> str | None:
+    """What to write for a functional, or a name that papers have for it, that was called like a function."""
+    found = functionals().get(synonyms().get(name, name))
+    return None if found is None else f"{found.name} takes a distribution in square brackets, as in `{found.example}`"
+
+
 def canonical_word(text: str) -> str:
     r"""The canonical word of a functional as it was typed: `D_{\mathrm{KL}}` and `KL` are both `KL`."""
     bare = _bare(text)

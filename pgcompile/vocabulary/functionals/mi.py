@@ -16,6 +16,6 @@ FUNCTIONAL = Functional(
     latex=r"\mathrm{MI}",
     order=14,
     method=Method.BATCH,
-    also_called=("MutualInformation",),
+    also_called=("MutualInformation", "I", "I_q"),
     why="q(z) is the mean of q(z|x) over the batch",
 )
