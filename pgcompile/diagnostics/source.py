@@ -45,14 +45,14 @@ class Source:
     @cached_property
     def primed(self) -> dict[str, str]:
         """Names that the program writes with a prime, by how they are kept: `x_prime` is `x'` there."""
-        written = {f"{n}_prime": f"{n}'" for n in re.findall(r"(\w+)['′]", self.text)}
+        written = {f"{n}_prime": f"{n}'" for n in re.findall(r"(?<!\w)(\w+)['′]", self.text)}
         return {kept: name for kept, name in written.items() if kept not in self.text}
 
     def as_written(self, text: str) -> str:
         """A message with its names as the program writes them."""
         if not self.primed:
             return text
-        return re.sub(r"\w+_prime\b", lambda found: self.primed.get(found[0], found[0]), text)
+        return re.sub(r"(?<!\w)\w+_prime\b", lambda found: self.primed.get(found[0], found[0]), text)
 
     def position(self, offset: int) -> tuple[str, int, int]:
         """Name, line and column (both from 1) of an offset, counted within its part."""

@@ -144,4 +144,4 @@ def _attributes(plan: ModulePlan) -> set[str]:
     """Names of everything that the class owns."""
     tensors = plan.tensors
     stored = {name for tensor in plan.model.tensors.values() for name in (tensor.name, f"free_{tensor.name}")}
-    return {"_dtype_anchor", *tensors.modules, *tensors.constants, *tensors.flows, *tensors.externs, *stored}
+    return {"_like", *tensors.modules, *tensors.constants, *tensors.flows, *tensors.externs, *stored}

@@ -89,7 +89,7 @@ class ModuleAttributes:
 
     def like(self, builder: Builder) -> Value:
         """A tensor that says where and in which precision to make others."""
-        return builder.attribute("_dtype_anchor", ())
+        return builder.attribute("_like", ())
 
 
 def is_triangular(tensor: TensorValue) -> bool:

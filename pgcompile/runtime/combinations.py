@@ -159,8 +159,7 @@ class TableOf:
 
     def sample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> dict:
         """A joint draw: every variable by its name."""
-        drawn = self.joint.sample(torch.Size(sample_shape))
-        values = torch.unravel_index(drawn, self.sizes)
+        values = torch.unravel_index(self.joint.sample(sample_shape), self.sizes)
         found = dict(zip(self.variables, values, strict=True))
         for size, (name, kind) in zip(self.sizes, self.variables.items(), strict=True):
             if kind == "one_hot":

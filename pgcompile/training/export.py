@@ -30,8 +30,8 @@ class _Part(nn.Module):
     def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
         if self.what in ("sample", "sample_mean"):
             size = (given[0].shape[0],)
-            if "_dtype_anchor" in self.model.__dict__:
-                self.model.__dict__["_dtype_anchor"] = given[0][0] * 0
+            if "_like" in self.model.__dict__:
+                self.model.__dict__["_like"] = given[0][0] * 0
             known = dict(zip(self.inputs[1:], given[1:], strict=True))
             drawn = getattr(self.model, self.what)(() if known else size, known)
             return tuple(drawn[name] for name in self.outputs)
@@ -61,9 +61,9 @@ def export(program: Program, weights: Path, what: str, output: Path, form: str, 
     """
     model, _ = checkpoint.trained(program, weights, extern)
     part, given = _part(program, model, what)
-    if form == "aoti" and "_dtype_anchor" in model._buffers:
+    if form == "aoti" and "_like" in model._buffers:
         # Inductor fails where a constant is expanded twice: here it is computed from what is given.
-        model.__dict__["_dtype_anchor"] = model._buffers.pop("_dtype_anchor")
+        model.__dict__["_like"] = model._buffers.pop("_like")
     output.parent.mkdir(parents=True, exist_ok=True)
     batch = torch.export.Dim("batch", min=2)
     shapes = tuple({0: batch} if value.dim() else {} for value in given)

@@ -19,12 +19,12 @@ PRIVATE = frozenset(
     "_load_state_dict_post_hooks _load_state_dict_pre_hooks _maybe_warn_non_full_backward_hook _modules "
     "_named_members _non_persistent_buffers_set _parameters _register_load_state_dict_pre_hook "
     "_register_state_dict_hook _replicate_for_data_parallel _save_to_state_dict _slow_forward _state_dict_hooks "
-    "_state_dict_pre_hooks _version _walk _wrapped_call_impl _dtype_anchor".split()
+    "_state_dict_pre_hooks _version _wrapped_call_impl _like".split()
 )
 # Functions that an emitted file may hold; arguments that are called so get an underscore.
 HELPERS = frozenset(
-    "as_event bernoulli_cross_entropy bernoulli_log_prob bessel_ratio causal_mask check_batch check_net "
-    "check_present check_shapes check_support cholesky_of_inverse clipped_positive clipped_unit "
+    "as_event bernoulli_cross_entropy bernoulli_log_prob bessel_ratio causal_mask check_net "
+    "check_present check_support cholesky_of_inverse clipped_positive clipped_unit "
     "continuous_bernoulli_draw continuous_bernoulli_mean continuous_bernoulli_variance draw_binomial draw_category "
     "draw_counts draw_from draw_multinomial draw_of draw_sphere_lack draw_von_mises every_state exp_minus "
     "expand_rows expm1_ratio free_of_lower_cholesky free_of_positive free_of_positive_definite free_of_simplex "
@@ -36,8 +36,8 @@ HELPERS = frozenset(
     "one_hot_states onto_simplex ordered_log_probs other_rows over_batch parameters_of pick_rows positive_definite "
     "prepare_conditions product_of_family product_of_gaussians product_of_normals ramp relaxed_bernoulli "
     "relaxed_one_hot require_given row_mask sliced_wasserstein solve_vector sphere_direction sphere_lack "
-    "sphere_lack_slope sphere_mean square_distances standard_gamma store take_inputs unwrapped watch weigh "
-    "wishart_halves wishart_log_prob wishart_of without_diagonal zero_inflated zero_inflated_by_logits".split()
+    "sphere_lack_slope sphere_mean square_distances standard_gamma store take take_all take_inputs unwrapped watch "
+    "weigh wishart_halves wishart_log_prob wishart_of without_diagonal zero_inflated zero_inflated_by_logits".split()
 )
 # Local names of emitted methods that are not chosen by what is free.
-LOCALS = frozenset("shape given name values held variables take".split())
+LOCALS = frozenset("shape given name values held variables by".split())

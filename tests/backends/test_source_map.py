@@ -79,7 +79,8 @@ def test_the_command_writes_the_map(tmp_path: Path) -> None:
 
 
 def test_an_error_shows_the_formula_and_the_line() -> None:
-    model = compiled(VAE).Model().double()
+    model = compiled(VAE).Model()
+    model.enc.double()
     with pytest.raises(RuntimeError) as caught:
         model.elbo(torch.ones(2, 6))
     assert pgc.explain_error(caught.value) == (

@@ -99,7 +99,7 @@ def test_what_mixes_entries_is_summed_over_all_values(parameter: str) -> None:
         f"p(x|b) = Normal({parameter}, 1)\np(x) = sum_b p(x|b) p(b)\nll = log p(x)\n"
     )
     assert all(check.passed for check in program.verify(runs=200))
-    assert "every_state(self._dtype_anchor, 2, (3,)" in program.source
+    assert "every_state(self._like, 2, (3,)" in program.source
 
 
 @pytest.mark.parametrize("parameter", ["2 * b", "m", "h where h = exp(b) + w", "clamp(b, 0.1, 0.9) / (1 + b^2)"])
@@ -111,4 +111,4 @@ def test_what_keeps_entries_apart_agrees_with_the_reference(parameter: str) -> N
         "p(x) = sum_b p(x|b) p(b)\nll = log p(x)\n"
     )
     assert all(check.passed for check in program.verify(runs=200))
-    assert "every_state(self._dtype_anchor, 2, ()" in program.source
+    assert "every_state(self._like, 2, ()" in program.source

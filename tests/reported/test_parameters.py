@@ -63,7 +63,7 @@ def test_a_category_of_another_type_is_named(dtype: torch.dtype) -> None:
         "k : category[3]\nx : real\nparam m : real[3] = [0, 10, 20]\np(k) = Categorical([0.2,0.3,0.5])\n"
         "p(x|k) = Normal(m[k], 1)\no = log p(x|k) + log p(k)\n"
     ).Model()
-    with pytest.raises(TypeError, match=r"k of o must be torch.int64, not torch\."):
+    with pytest.raises(TypeError, match=r"k of o must be int64, not torch\."):
         model.o(x=torch.zeros(3), k=torch.ones(3).to(dtype))
 
 

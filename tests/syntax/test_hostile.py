@@ -148,7 +148,7 @@ def test_python_words_are_good_variable_names(word: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "word", ["train", "eval", "forward", "parameters", "loss", "sample", "score", "p_x", "_dtype_anchor", "to"]
+    "word", ["train", "eval", "forward", "parameters", "loss", "sample", "score", "p_x", "_like", "to"]
 )
 def test_nets_cannot_replace_what_a_module_needs(word: str) -> None:
     name = word if not word.startswith("_") else "zero"

@@ -54,6 +54,6 @@ def _parameter(use: FamilyUse, name: str, text: Text, positional: bool) -> str:
     if parameter.literal:
         source = str(int(float(source)))
     elif (parameter.shared or parameter.per_event) and source.replace(".", "").isdigit():
-        source = f"torch.full_like(self._dtype_anchor, {source})"
+        source = f"torch.full_like(self._like, {source})"
     alternative = any(name in group for group in use.family.alternatives)
     return source if positional and not alternative else f"{name}={source}"

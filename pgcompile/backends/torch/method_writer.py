@@ -12,7 +12,7 @@ from pgcompile.plan.methods.description import Argument, FactorMethod, Method, M
 from pgcompile.plan.origin import Origin
 from pgcompile.plan.values import Value
 from pgcompile.runtime.library import Library, library
-from pgcompile.vocabulary.spaces import Space
+from pgcompile.vocabulary.spaces import Space, is_countable
 
 
 @dataclass
@@ -97,18 +97,21 @@ class MethodWriter:
         return definition(f"    def {name}(self{given}) -> {result}:")
 
     def checks(self, formula: str, arguments: tuple[Argument, ...], *, batches: bool = True) -> list[Line]:
-        """The statements that check the variables a method is given; inputs may have any batch."""
+        """The statement that checks and converts the variables a method is given; inputs may have any batch."""
         model = self.plan.model
         given = [a for a in arguments if not a.is_input]
         if not given:
             return []
         together = batches and len(given) > 1 and formula != "log_prob" and not formula.startswith("log_")
-        check = "check_batch" if together else "check_shapes"
+        check = "take_all" if together else "take"
         self.use(check)
-        entries = [
-            f"{identifier(a.name)}=({identifier(a.name)}, {a.shape}{_index_flag(model.spaces[a.name])})" for a in given
-        ]
-        lines = collection(f"{check}(", [f'"{formula}"', *entries], ")")
+        entries = [f"{identifier(a.name)}={_spec(identifier(a.name), a.shape, model.spaces[a.name])}" for a in given]
+        names = ", ".join(identifier(a.name) for a in given)
+        lines = collection(f"{names} = {check}(", ["self", f'"{formula}"', *entries], ")")
+        if len(lines) > 1 and "|" in formula:  # the arguments say what it is conditioned on
+            brief = f'"{formula.partition("|")[0]}|...)"'
+            shorter = collection(f"{names} = {check}(", ["self", brief, *entries], ")")
+            lines = shorter if len(shorter) == 1 else lines
         if self.debug and batches:  # `sample_mean` hands means to factors, which need not lie in the space
             for argument in given:
                 self.use("check_support")
@@ -126,6 +129,10 @@ def canonical(label: str) -> str:
     return label.replace(" ", "")
 
 
-def _index_flag(space: Space) -> str:
-    """Marks the variables that are indices, whose numbers are whole."""
-    return ", True" if space.kind == "category" else ""
+def _spec(name: str, shape: tuple[int, ...], space: Space) -> str:
+    """A variable with its event shape, and the type of its numbers; counts, 0 and 1 may be of any."""
+    if space.kind == "category":
+        return f'({name}, {shape}, "int64")'
+    if is_countable(space.kind):
+        return f"({name}, {shape})" if shape else name
+    return f'({name}, {shape}, "float")'

@@ -219,6 +219,6 @@ def _constructor(writer: MethodWriter, methods: Sequence[Line]) -> list[Line]:
     lines += module_lines(tensors, writer.rename, writer.use)
     lines += flow_lines(tensors, writer.rename, writer.use)
     lines += initial_lines(tensors, writer.rename)
-    if any(f"self.{ANCHOR}" in line.text for line in methods):
+    if {"take_all", "take"} & writer.used.keys() or any(f"self.{ANCHOR}" in line.text for line in methods):
         lines.append(Line(f'        self.register_buffer("{ANCHOR}", torch.zeros(()), persistent=False)'))
     return lines

@@ -5,7 +5,7 @@ from pgcompile.model.names import attribute_name, factor_attribute, identifier
 from pgcompile.plan.methods.description import ModulePlan
 from pgcompile.vocabulary.reserved import METHODS
 
-ANCHOR = "_dtype_anchor"
+ANCHOR = "_like"
 """The buffer that says device and precision where no other tensor does; no name of a program begins so."""
 
 

@@ -277,7 +277,7 @@ def _expand_axes(value: Value, args: list[Text], rename: Rename) -> Text:
 def _is_observed(value: Value, args: list[Text], rename: Rename) -> Text:
     """1 where data has a value; an index lacks it where it is negative, a number where it is not one."""
     seen = f"({args[0].text} >= 0)" if value.attributes[0] else f"(~{args[0].atom}.isnan())"
-    return Text(f"{seen}.to(self.{rename('_dtype_anchor')}.dtype)")
+    return Text(f"{seen}.to(self.{rename('_like')}.dtype)")
 
 
 def _filled(value: Value, args: list[Text], rename: Rename) -> Text:
@@ -427,8 +427,8 @@ TEMPLATES: dict[str, Template | Printer] = {
     "log_ndtr": Template("torch.special.log_ndtr({0})"),
     "is_observed": _is_observed,
     "filled": _filled,
-    "as_float": Template("{0.atom}.to(self._dtype_anchor.dtype)"),
-    "as_number": Template("({0}).to(self._dtype_anchor.dtype)"),
+    "as_float": Template("{0.atom}.to(self._like.dtype)"),
+    "as_number": Template("({0}).to(self._like.dtype)"),
     "nonzero": Template("{0.factor} != 0", 0),
     "where": _function("torch.where"),
     "sort": Template("{0.atom}.sort(-1).values"),
@@ -508,7 +508,7 @@ TEMPLATES: dict[str, Template | Printer] = {
     "select": _select,
     "index": Template("{0.atom}[{1}]"),
     "gather": Template("{0.atom}.gather(-1, {1})"),
-    "one_hot": Template("F.one_hot({0}, {a[0]}).to(self._dtype_anchor.dtype)"),
+    "one_hot": Template("F.one_hot({0}, {a[0]}).to(self._like.dtype)"),
     # matrices
     "linear": _function("F.linear"),
     "transpose": Template("{0.atom}.mT"),

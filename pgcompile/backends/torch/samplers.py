@@ -7,11 +7,10 @@ from pgcompile.plan.methods.description import Sampler, SampleStep
 from pgcompile.plan.origin import Origin
 
 FEWEST_STEPS = 6
-"""With as many variables, both samplers call a private method that goes through them."""
+"""With as many variables, the means are taken by the method that draws."""
 
 _VERBS = {"sample": "Draw from", "sample_mean": "Propagate means through"}
-_WALK = "_walk"
-_TAKEN_BY = {"sample": "draw_of", "sample_mean": "mean_of"}
+_EITHER = "either"
 
 
 def sampler_methods(writer: MethodWriter, sampler: Sampler) -> list[list[Line]]:
@@ -19,23 +18,19 @@ def sampler_methods(writer: MethodWriter, sampler: Sampler) -> list[list[Line]]:
     drawn = [step for step in sampler.steps if step.factor is not None]
     if len(drawn) < FEWEST_STEPS or not all(_centre(writer, step).startswith(".mean") for step in drawn):
         return [[*_head(name, sampler), *_walk(writer, name, sampler)] for name in _VERBS]
-    methods = [
-        [*_head(name, sampler), Line(f"        return self.{_WALK}({_TAKEN_BY[name]}, shape, given)")]
-        for name in _VERBS
-    ]
-    for name in _TAKEN_BY.values():
+    for name in ("draw_of", "mean_of"):
         writer.use(name)
-    walk = [Line(f"    def {_WALK}(self, take, shape: tuple, given: dict | None) -> dict:")]
-    walk += docstring(f"Each variable of {shortened(sampler.label, 24)} by `take`, parents first", "")
-    return [*methods, [*walk, *_walk(writer, _WALK, sampler)]]
+    walk = _head("sample", sampler, ", by=draw_of")
+    mean = [*_head("sample_mean", sampler), Line("        return self.sample(shape, given, mean_of)")]
+    return [[*walk, *_walk(writer, _EITHER, sampler)], mean]
 
 
-def _head(name: str, sampler: Sampler) -> list[Line]:
+def _head(name: str, sampler: Sampler, more: str = "") -> list[Line]:
     held = "variables in `given` are held fixed"
     room = WIDTH - len(f'        """{_VERBS[name]} ; {held}."""')
     label = sampler.label if len(sampler.label) <= room else shortened(sampler.label, room - len(" ..."))
     return [
-        Line(f"    def {name}(self, shape: tuple = (), given: dict | None = None) -> dict:"),
+        Line(f"    def {name}(self, shape: tuple = (), given: dict | None = None{more}) -> dict:"),
         *docstring(f"{_VERBS[name]} {label}", held),
     ]
 
@@ -45,7 +40,7 @@ def _walk(writer: MethodWriter, name: str, sampler: Sampler) -> list[Line]:
     lines = _conditions(writer, sampler)
     outside = (*sampler.conditions, *(a.name for a in sampler.inputs))
     taken = [identifier(s.variable) for s in sampler.steps] + [identifier(v) for v in outside]
-    taken += ["shape", "held", "variables", "take"]
+    taken += ["shape", "held", "variables", "by"]
     for step in sampler.steps:
         lines += _step(writer, name, step, taken)
     entries = [f'"{v}": {identifier(v)}' for v in (*(s.variable for s in sampler.steps), *sampler.conditions)]
@@ -93,8 +88,8 @@ def _step(writer: MethodWriter, name: str, step: SampleStep, taken: list[str]) -
         return [*bare(body.lines), *stamped(assigned, *body.origins)]
     parents = ", ".join(identifier(p) for p in (*step.parents, *(a.name for a in step.inputs)))
     drawn = f"self.{writer.method_name(factor_attribute(step.factor))}({parents})"
-    if name == _WALK:
-        drawn = f"take({drawn})" if step.batched else f"take({drawn}, shape)"
+    if name == _EITHER:
+        drawn = f"by({drawn})" if step.batched else f"by({drawn}, shape)"
     elif name == "sample":
         drawn += ".sample()" if step.batched else ".sample(shape)"
     else:

@@ -8,14 +8,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def check_shapes(formula: str, /, **variables: tuple) -> None:
-    """Check variables: each with its event shape, and True where it is an index."""
-    for name, (value, shape, *index) in variables.items():
-        if (found := tuple(value.shape))[len(found) - len(shape) :] != shape:
-            raise ValueError(f"{name} of {formula} ends in {shape}, not {found}")
-        if not (value.dtype == torch.int64 if index else value.is_floating_point()):
-            wanted = "torch.int64" if index else "of floating point"
-            raise TypeError(f"{name} of {formula} must be {wanted}, not {value.dtype}")
+def take(module, formula: str, /, **variables):
+    """Variables in a module's dtype; each with its event shape and kind of number."""
+    found = []
+    for name, given in variables.items():
+        value, shape, *kind = given if isinstance(given, tuple) else (given, ())
+        if not isinstance(value, Tensor) or value.is_complex() or value.is_sparse:
+            raise TypeError(f"{name} of {formula} must be a dense real tensor")
+        if (size := tuple(value.shape))[len(size) - len(shape) :] != shape:
+            raise ValueError(f"{name} of {formula} ends in {shape}, not {size}")
+        if kind and value.is_floating_point() is (kind[0] == "int64"):
+            raise TypeError(f"{name} of {formula} must be {kind[0]}, not {value.dtype}")
+        found.append(value.long() if kind == ["int64"] else value.to(module._like))
+    return found if len(found) > 1 else found[0]
 
 
 def log_density(name: str, factor, values: dict) -> Tensor:
@@ -25,8 +30,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     if missing := {*targets, *parents} - values.keys():
         raise KeyError(f"{name} needs {min(missing)}")
     x, *more = map(values.pop, targets)
-    given = [*map(values.pop, parents)]
-    found = factor(*given, **values)
+    found = factor(*[values.pop(n) for n in parents], **values)
     if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
         raise ValueError(f"{head} of {name} cannot have the shape {tuple(x.shape)}")
     return found.log_prob(x, *more)
@@ -59,13 +63,13 @@ class AdversarialAutoencoder(nn.Module):
         self.loc = nn.Linear(128, 2)
         self.decoder = nn.Sequential(nn.Linear(2, 128), nn.ReLU(), nn.Linear(128, 64))
         self.d = nn.Sequential(nn.Linear(2, 64), nn.ReLU(), nn.Linear(64, 1))
-        self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
+        self.register_buffer("_like", torch.zeros(()), persistent=False)
 
     def reconstruction(self, x: Tensor) -> Tensor:
         """E_{q(z|x)}[log p(x|z)] - JS_d[q(z|x) || p(z); form=nonsaturating];
         x: [..., 64] -> [...].
         """
-        check_shapes("reconstruction", x=(x, (64,)))
+        x = take(self, "reconstruction", x=(x, (64,)))
         # q(z|x)
         loc = self.loc(self.hidden(x))
         # E_{q(z|x)}: one pathwise sample of z
@@ -78,19 +82,19 @@ class AdversarialAutoencoder(nn.Module):
 
     def js(self, x: Tensor) -> Tensor:
         """JS_d[q(z|x) || p(z)]; x: [..., 64] -> [...]."""
-        check_shapes("js", x=(x, (64,)))
+        x = take(self, "js", x=(x, (64,)))
         # q(z|x)
         loc = self.loc(self.hidden(x))
         # E_{q(z|x)}: one pathwise sample of z
         z = loc + 0.1 * torch.randn_like(loc)
         # E_{p(z)}: one pathwise sample of z
-        z_2 = torch.randn_like(self._dtype_anchor.expand(*x.shape[:-1], 2))
+        z_2 = torch.randn_like(self._like.expand(*x.shape[:-1], 2))
         softplus = F.softplus(self.d(z_2)[..., 0])
         return math.log(2) - 0.5 * (F.softplus(-self.d(z)[..., 0]) + softplus)
 
     def loss_reconstruction(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of reconstruction."""
-        check_shapes("loss_reconstruction", x=(x, (64,)))
+        x = take(self, "loss_reconstruction", x=(x, (64,)))
         loc = self.loc(self.hidden(x))
         z = loc + 0.1 * torch.randn_like(loc)
         logits = self.decoder(z)
@@ -104,7 +108,7 @@ class AdversarialAutoencoder(nn.Module):
 
     def terms(self, x: Tensor) -> dict:
         """Every named term, in one pass."""
-        check_shapes("terms", x=(x, (64,)))
+        x = take(self, "terms", x=(x, (64,)))
         # q(z|x)
         loc = self.loc(self.hidden(x))
         # E_{q(z|x)}: one pathwise sample of z
@@ -115,7 +119,7 @@ class AdversarialAutoencoder(nn.Module):
         log_p_x = -cross_entropy.sum(-1)
         select = self.d(z)[..., 0]
         # E_{p(z)}: one pathwise sample of z
-        z_2 = torch.randn_like(self._dtype_anchor.expand(*x.shape[:-1], 2))
+        z_2 = torch.randn_like(self._like.expand(*x.shape[:-1], 2))
         softplus = F.softplus(self.d(z_2)[..., 0])
         return {
             "reconstruction": log_p_x - F.softplus(select),
@@ -138,7 +142,7 @@ class AdversarialAutoencoder(nn.Module):
 
     def log_prob(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(z) p(x|z); x: [..., 64], z: [..., 2] -> [...]."""
-        check_shapes("log_prob", x=(x, (64,)), z=(z, (2,)))
+        x, z = take(self, "log_prob", x=(x, (64,)), z=(z, (2,), "float"))
         log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 2 * math.log(2 * math.pi)
         logits = self.decoder(z)
         cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
@@ -150,31 +154,27 @@ class AdversarialAutoencoder(nn.Module):
 
     def p_z(self) -> D.Distribution:
         """p(z) = Normal(loc=0, scale=1)."""
-        normal = D.Normal(self._dtype_anchor.expand(2), 1.0, validate_args=False)
+        normal = D.Normal(self._like.expand(2), 1.0, validate_args=False)
         return D.Independent(normal, 1)
 
     def p_x_given_z(self, z: Tensor) -> D.Distribution:
         """p(x|z) = Bernoulli(logits=decoder(z))."""
-        check_shapes("p(x|z)", z=(z, (2,)))
+        z = take(self, "p(x|z)", z=(z, (2,), "float"))
         bernoulli = D.Bernoulli(logits=self.decoder(z), validate_args=False)
         return D.Independent(bernoulli, 1)
 
     def q_z_given_x(self, x: Tensor) -> D.Distribution:
         """q(z|x) = Normal(loc=loc(hidden(x)), scale=0.1)."""
-        check_shapes("q(z|x)", x=(x, (64,)))
+        x = take(self, "q(z|x)", x=(x, (64,)))
         normal = D.Normal(self.loc(self.hidden(x)), 0.1, validate_args=False)
         return D.Independent(normal, 1)
 
     def factor(self, name: str):
         """A factor by its name: call it with its parents for a distribution."""
-        factors = {
-            "p(z)": self.p_z,
-            "p(x|z)": self.p_x_given_z,
-            "q(z|x)": self.q_z_given_x,
-        }
-        if name.replace(" ", "") not in factors:
-            raise KeyError(f"{name} is not one of {', '.join(factors)}")
-        return factors[name.replace(" ", "")]
+        own = {"p(z)": self.p_z, "p(x|z)": self.p_x_given_z, "q(z|x)": self.q_z_given_x}
+        if name.replace(" ", "") not in own:
+            raise KeyError(f"{name} is not one of {', '.join(own)}")
+        return own[name.replace(" ", "")]
 
     def optimizers(self, fused: bool | None = None) -> list:
         """Adam for reconstruction, Adam for js."""

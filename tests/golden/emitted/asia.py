@@ -6,22 +6,29 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def check_shapes(formula: str, /, **variables: tuple) -> None:
-    """Check variables: each with its event shape, and True where it is an index."""
-    for name, (value, shape, *index) in variables.items():
-        if (found := tuple(value.shape))[len(found) - len(shape) :] != shape:
-            raise ValueError(f"{name} of {formula} ends in {shape}, not {found}")
-        if not (value.dtype == torch.int64 if index else value.is_floating_point()):
-            wanted = "torch.int64" if index else "of floating point"
-            raise TypeError(f"{name} of {formula} must be {wanted}, not {value.dtype}")
+def take(module, formula: str, /, **variables):
+    """Variables in a module's dtype; each with its event shape and kind of number."""
+    found = []
+    for name, given in variables.items():
+        value, shape, *kind = given if isinstance(given, tuple) else (given, ())
+        if not isinstance(value, Tensor) or value.is_complex() or value.is_sparse:
+            raise TypeError(f"{name} of {formula} must be a dense real tensor")
+        if (size := tuple(value.shape))[len(size) - len(shape) :] != shape:
+            raise ValueError(f"{name} of {formula} ends in {shape}, not {size}")
+        if kind and value.is_floating_point() is (kind[0] == "int64"):
+            raise TypeError(f"{name} of {formula} must be {kind[0]}, not {value.dtype}")
+        found.append(value.long() if kind == ["int64"] else value.to(module._like))
+    return found if len(found) > 1 else found[0]
 
 
-def check_batch(formula: str, /, **variables: tuple) -> None:
-    """Check variables as `check_shapes` does, and that they have one batch shape."""
-    check_shapes(formula, **variables)
-    dims = {n: tuple(v.shape[: v.ndim - len(s)]) for n, (v, s, *_) in variables.items()}
-    if len(set(dims.values())) > 1:
-        raise ValueError(f"the batch shapes of {formula} differ: {dims}")
+def take_all(module, formula: str, /, **variables):
+    """Variables as `take` gives them, which must have one batch shape."""
+    found = take(module, formula, **variables)
+    ranks = [len(v[1]) if isinstance(v, tuple) else 0 for v in variables.values()]
+    sizes = [tuple(v.shape[: v.ndim - n]) for v, n in zip(found, ranks, strict=True)]
+    if len(set(sizes)) > 1:
+        raise ValueError(f"the batch shapes of {', '.join(variables)} differ: {sizes}")
+    return found
 
 
 def log_density(name: str, factor, values: dict) -> Tensor:
@@ -31,8 +38,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     if missing := {*targets, *parents} - values.keys():
         raise KeyError(f"{name} needs {min(missing)}")
     x, *more = map(values.pop, targets)
-    given = [*map(values.pop, parents)]
-    found = factor(*given, **values)
+    found = factor(*[values.pop(n) for n in parents], **values)
     if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
         raise ValueError(f"{head} of {name} cannot have the shape {tuple(x.shape)}")
     return found.log_prob(x, *more)
@@ -69,8 +75,7 @@ class TableOf:
 
     def sample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> dict:
         """A joint draw: every variable by its name."""
-        drawn = self.joint.sample(torch.Size(sample_shape))
-        values = torch.unravel_index(drawn, self.sizes)
+        values = torch.unravel_index(self.joint.sample(sample_shape), self.sizes)
         found = dict(zip(self.variables, values, strict=True))
         for size, (name, kind) in zip(self.sizes, self.variables.items(), strict=True):
             if kind == "one_hot":
@@ -137,11 +142,11 @@ class Asia(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.smokers = nn.Parameter(torch.full((), 0.0))
-        self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
+        self.register_buffer("_like", torch.zeros(()), persistent=False)
 
     def evidence(self, xray: Tensor, dysp: Tensor) -> Tensor:
         """log p(xray, dysp); xray, dysp: [...] -> [...]."""
-        check_batch("evidence", xray=(xray, ()), dysp=(dysp, ()))
+        xray, dysp = take_all(self, "evidence", xray=xray, dysp=dysp)
         return self._log_joint(xray, dysp).logsumexp((0, 1, 2))
 
     def loss(self, xray: Tensor, dysp: Tensor) -> Tensor:
@@ -152,16 +157,8 @@ class Asia(nn.Module):
         """Every named term."""
         return {"evidence": self.evidence(xray, dysp)}
 
-    def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
+    def sample(self, shape: tuple = (), given: dict | None = None, by=draw_of) -> dict:
         """Draw from p(asia) p(smoke) ...; variables in `given` are held fixed."""
-        return self._walk(draw_of, shape, given)
-
-    def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Propagate means through p(asia) ...; variables in `given` are held fixed."""
-        return self._walk(mean_of, shape, given)
-
-    def _walk(self, take, shape: tuple, given: dict | None) -> dict:
-        """Each variable of p(asia) p(smoke) ... by `take`, parents first."""
         variables = {
             "asia": (0, ()),
             "smoke": (0, ()),
@@ -172,16 +169,16 @@ class Asia(nn.Module):
             "dysp": (0, ("tub", "lung", "bronc")),
         }
         shape, held = prepare_conditions(shape, given, variables)
-        asia = held["asia"] if "asia" in held else take(self.p_asia(), shape)
-        smoke = held["smoke"] if "smoke" in held else take(self.p_smoke(), shape)
-        tub = held["tub"] if "tub" in held else take(self.p_tub_given_asia(asia))
-        lung = held["lung"] if "lung" in held else take(self.p_lung_given_smoke(smoke))
+        asia = held["asia"] if "asia" in held else by(self.p_asia(), shape)
+        smoke = held["smoke"] if "smoke" in held else by(self.p_smoke(), shape)
+        tub = held["tub"] if "tub" in held else by(self.p_tub_given_asia(asia))
+        lung = held["lung"] if "lung" in held else by(self.p_lung_given_smoke(smoke))
         if (bronc := held.get("bronc")) is None:
-            bronc = take(self.p_bronc_given_smoke(smoke))
+            bronc = by(self.p_bronc_given_smoke(smoke))
         if (xray := held.get("xray")) is None:
-            xray = take(self.p_xray_given_tub_lung(tub, lung))
+            xray = by(self.p_xray_given_tub_lung(tub, lung))
         if (dysp := held.get("dysp")) is None:
-            dysp = take(self.p_dysp_given_tub_lung_bronc(tub, lung, bronc))
+            dysp = by(self.p_dysp_given_tub_lung_bronc(tub, lung, bronc))
         return {
             "asia": asia,
             "smoke": smoke,
@@ -191,6 +188,10 @@ class Asia(nn.Module):
             "xray": xray,
             "dysp": dysp,
         }
+
+    def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
+        """Propagate means through p(asia) ...; variables in `given` are held fixed."""
+        return self.sample(shape, given, mean_of)
 
     def log_prob(
         self,
@@ -206,15 +207,16 @@ class Asia(nn.Module):
         p(xray|tub,lung) p(dysp|tub,lung,bronc);
         asia, tub, smoke, lung, bronc, xray, dysp: [...] -> [...].
         """
-        check_shapes(
+        asia, tub, smoke, lung, bronc, xray, dysp = take(
+            self,
             "log_prob",
-            asia=(asia, ()),
-            tub=(tub, ()),
-            smoke=(smoke, ()),
-            lung=(lung, ()),
-            bronc=(bronc, ()),
-            xray=(xray, ()),
-            dysp=(dysp, ()),
+            asia=asia,
+            tub=tub,
+            smoke=smoke,
+            lung=lung,
+            bronc=bronc,
+            xray=xray,
+            dysp=dysp,
         )
         log_p_asia = -0.010050335853501442 * (1.0 - asia) - 4.605170185988092 * asia
         log_p_smoke = bernoulli_log_prob(self.smokers, smoke, 0)
@@ -238,8 +240,7 @@ class Asia(nn.Module):
         """Shared by evidence, p(tub,lung,bronc|xray,dysp) and p(lung|xray,dysp);
         xray, dysp: [...] -> log_joint [bronc, lung, tub, ...].
         """
-        asia = tub = smoke = lung = every_state(self._dtype_anchor, 2, (), xray.shape)
-        bronc = every_state(self._dtype_anchor, 2, (), xray.shape)
+        asia = tub = smoke = lung = bronc = every_state(self._like, 2, (), xray.shape)
         log_p_asia = -0.010050335853501442 * (1.0 - asia) - 4.605170185988092 * asia
         log_p_smoke = bernoulli_log_prob(self.smokers, smoke, 0)
         # log p(tub|asia)
@@ -276,7 +277,7 @@ class Asia(nn.Module):
 
     def p_asia(self) -> D.Distribution:
         """p(asia) = Bernoulli(probs=0.01)."""
-        full_like = torch.full_like(self._dtype_anchor, 0.01)
+        full_like = torch.full_like(self._like, 0.01)
         return D.Bernoulli(probs=full_like, validate_args=False)
 
     def p_smoke(self) -> D.Distribution:
@@ -287,7 +288,7 @@ class Asia(nn.Module):
         """p(tub|asia) = Bernoulli(logits=logit(0.01) + (logit(0.05) - logit(0.01)) *
         asia).
         """
-        check_shapes("p(tub|asia)", asia=(asia, ()))
+        asia = take(self, "p(tub|asia)", asia=asia)
         logits = 1.6506808709681495 * asia - 4.59511985013459
         return D.Bernoulli(logits=logits, validate_args=False)
 
@@ -295,7 +296,7 @@ class Asia(nn.Module):
         """p(lung|smoke) = Bernoulli(logits=logit(0.01) + (logit(0.1) - logit(0.01)) *
         smoke).
         """
-        check_shapes("p(lung|smoke)", smoke=(smoke, ()))
+        smoke = take(self, "p(lung|smoke)", smoke=smoke)
         logits = 2.3978952727983707 * smoke - 4.59511985013459
         return D.Bernoulli(logits=logits, validate_args=False)
 
@@ -303,7 +304,7 @@ class Asia(nn.Module):
         """p(bronc|smoke) = Bernoulli(logits=logit(0.3) + (logit(0.6) - logit(0.3)) *
         smoke).
         """
-        check_shapes("p(bronc|smoke)", smoke=(smoke, ()))
+        smoke = take(self, "p(bronc|smoke)", smoke=smoke)
         logits = 1.252762968495368 * smoke - 0.8472978603872038
         return D.Bernoulli(logits=logits, validate_args=False)
 
@@ -311,7 +312,7 @@ class Asia(nn.Module):
         """p(xray|tub,lung) = Bernoulli(logits=logit(0.05) + (logit(0.98) -
         logit(0.05)) * either), either = max(tub, lung).
         """
-        check_shapes("p(xray|tub,lung)", tub=(tub, ()), lung=(lung, ()))
+        tub, lung = take(self, "p(xray|tub,lung)", tub=tub, lung=lung)
         logits = 6.836259277277065 * torch.maximum(tub, lung) - 2.9444389791664403
         return D.Bernoulli(logits=logits, validate_args=False)
 
@@ -326,12 +327,7 @@ class Asia(nn.Module):
         logit(0.1)) * either, wheezing = logit(0.8) + (logit(0.9) - logit(0.8)) *
         either.
         """
-        check_shapes(
-            "p(dysp|tub,lung,bronc)",
-            tub=(tub, ()),
-            lung=(lung, ()),
-            bronc=(bronc, ()),
-        )
+        tub, lung, bronc = take(self, "p(dysp|...)", tub=tub, lung=lung, bronc=bronc)
         either = torch.maximum(tub, lung)
         short = 3.0445224377234226 * either - 2.197224577336219
         wheezing = 1.3862943611198908 + 0.8109302162163288 * either
@@ -340,26 +336,26 @@ class Asia(nn.Module):
 
     def p_xray_dysp(self) -> TableOf:
         """p(xray,dysp), by the values of xray, dysp."""
-        xray = every_state(self._dtype_anchor, 2, (), (2,))
-        dysp = every_state(self._dtype_anchor, 2, (), (2,)).movedim(0, 1)
+        xray = every_state(self._like, 2, (), (2,))
+        dysp = every_state(self._like, 2, (), (2,)).movedim(0, 1)
         return TableOf(self.evidence(xray, dysp), xray="boolean", dysp="boolean")
 
     def p_tub_lung_bronc_given_xray_dysp(self, xray: Tensor, dysp: Tensor) -> TableOf:
         """p(tub,lung,bronc|xray,dysp), by the values of tub, lung, bronc."""
-        check_batch("p(tub,lung,bronc|xray,dysp)", xray=(xray, ()), dysp=(dysp, ()))
+        xray, dysp = take_all(self, "p(tub,lung,bronc|xray,dysp)", xray=xray, dysp=dysp)
         logits = self._log_joint(xray, dysp).movedim((2, 1, 0), (-3, -2, -1))
         return TableOf(logits, tub="boolean", lung="boolean", bronc="boolean")
 
     def p_lung_given_xray_dysp(self, xray: Tensor, dysp: Tensor) -> D.Distribution:
         """p(lung|xray,dysp), by the values of lung."""
-        check_batch("p(lung|xray,dysp)", xray=(xray, ()), dysp=(dysp, ()))
+        xray, dysp = take_all(self, "p(lung|xray,dysp)", xray=xray, dysp=dysp)
         log_sum_tub_bronc = self._log_joint(xray, dysp).logsumexp((0, 2))
         logits = log_sum_tub_bronc.movedim(0, -1)
         return D.Bernoulli(logits=logits[..., 1] - logits[..., 0], validate_args=False)
 
     def factor(self, name: str):
         """A factor by its name: call it with its parents for a distribution."""
-        factors = {
+        own = {
             "p(asia)": self.p_asia,
             "p(smoke)": self.p_smoke,
             "p(tub|asia)": self.p_tub_given_asia,
@@ -371,9 +367,9 @@ class Asia(nn.Module):
             "p(tub,lung,bronc|xray,dysp)": self.p_tub_lung_bronc_given_xray_dysp,
             "p(lung|xray,dysp)": self.p_lung_given_xray_dysp,
         }
-        if name.replace(" ", "") not in factors:
-            raise KeyError(f"{name} is not one of {', '.join(factors)}")
-        return factors[name.replace(" ", "")]
+        if name.replace(" ", "") not in own:
+            raise KeyError(f"{name} is not one of {', '.join(own)}")
+        return own[name.replace(" ", "")]
 
     def get(self, name: str) -> Tensor:
         """A param or buffer by its name."""

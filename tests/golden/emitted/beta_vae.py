@@ -8,14 +8,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def check_shapes(formula: str, /, **variables: tuple) -> None:
-    """Check variables: each with its event shape, and True where it is an index."""
-    for name, (value, shape, *index) in variables.items():
-        if (found := tuple(value.shape))[len(found) - len(shape) :] != shape:
-            raise ValueError(f"{name} of {formula} ends in {shape}, not {found}")
-        if not (value.dtype == torch.int64 if index else value.is_floating_point()):
-            wanted = "torch.int64" if index else "of floating point"
-            raise TypeError(f"{name} of {formula} must be {wanted}, not {value.dtype}")
+def take(module, formula: str, /, **variables):
+    """Variables in a module's dtype; each with its event shape and kind of number."""
+    found = []
+    for name, given in variables.items():
+        value, shape, *kind = given if isinstance(given, tuple) else (given, ())
+        if not isinstance(value, Tensor) or value.is_complex() or value.is_sparse:
+            raise TypeError(f"{name} of {formula} must be a dense real tensor")
+        if (size := tuple(value.shape))[len(size) - len(shape) :] != shape:
+            raise ValueError(f"{name} of {formula} ends in {shape}, not {size}")
+        if kind and value.is_floating_point() is (kind[0] == "int64"):
+            raise TypeError(f"{name} of {formula} must be {kind[0]}, not {value.dtype}")
+        found.append(value.long() if kind == ["int64"] else value.to(module._like))
+    return found if len(found) > 1 else found[0]
 
 
 def log_density(name: str, factor, values: dict) -> Tensor:
@@ -25,8 +30,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     if missing := {*targets, *parents} - values.keys():
         raise KeyError(f"{name} needs {min(missing)}")
     x, *more = map(values.pop, targets)
-    given = [*map(values.pop, parents)]
-    found = factor(*given, **values)
+    found = factor(*[values.pop(n) for n in parents], **values)
     if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
         raise ValueError(f"{head} of {name} cannot have the shape {tuple(x.shape)}")
     return found.log_prob(x, *more)
@@ -65,11 +69,11 @@ class BetaVae(nn.Module):
             nn.ReLU(),
             nn.Linear(128, 64),
         )
-        self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
+        self.register_buffer("_like", torch.zeros(()), persistent=False)
 
     def rec(self, x: Tensor) -> Tensor:
         """E_q[log p(x|z)]; x: [..., 64] -> [...]."""
-        check_shapes("rec", x=(x, (64,)))
+        x = take(self, "rec", x=(x, (64,)))
         # q(z|x)
         h = self.hidden(x)
         loc, scale = self.loc(h), self.scale(h)
@@ -82,7 +86,7 @@ class BetaVae(nn.Module):
 
     def kl(self, x: Tensor) -> Tensor:
         """KL[q || p]; x: [..., 64] -> [...]."""
-        check_shapes("kl", x=(x, (64,)))
+        x = take(self, "kl", x=(x, (64,)))
         loc, scale, log_scale = self._loc_scale_log_scale(x)
         return (0.5 * (loc.square() + scale.square() - 1.0) - log_scale).sum(-1)
 
@@ -92,7 +96,7 @@ class BetaVae(nn.Module):
 
     def loss(self, x: Tensor, beta: Tensor | float) -> Tensor:
         """The scalar to minimise: minus the batch mean of objective."""
-        check_shapes("loss", x=(x, (64,)))
+        x = take(self, "loss", x=(x, (64,)))
         loc, scale, log_scale = self._loc_scale_log_scale(x)
         z = loc + scale * torch.randn_like(loc)
         logits = self.decoder(z)
@@ -102,7 +106,7 @@ class BetaVae(nn.Module):
 
     def terms(self, x: Tensor, beta: Tensor | float) -> dict:
         """Every named term, in one pass."""
-        check_shapes("terms", x=(x, (64,)))
+        x = take(self, "terms", x=(x, (64,)))
         loc, scale, log_scale = self._loc_scale_log_scale(x)
         # E_{q(z|x)}: one pathwise sample of z
         z = loc + scale * torch.randn_like(loc)
@@ -130,7 +134,7 @@ class BetaVae(nn.Module):
 
     def log_prob(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(z) p(x|z); x: [..., 64], z: [..., 8] -> [...]."""
-        check_shapes("log_prob", x=(x, (64,)), z=(z, (8,)))
+        x, z = take(self, "log_prob", x=(x, (64,)), z=(z, (8,), "float"))
         log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
         logits = self.decoder(z)
         cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
@@ -154,32 +158,28 @@ class BetaVae(nn.Module):
 
     def p_z(self) -> D.Distribution:
         """p(z) = Normal(loc=0, scale=1)."""
-        normal = D.Normal(self._dtype_anchor.expand(8), 1.0, validate_args=False)
+        normal = D.Normal(self._like.expand(8), 1.0, validate_args=False)
         return D.Independent(normal, 1)
 
     def p_x_given_z(self, z: Tensor) -> D.Distribution:
         """p(x|z) = Bernoulli(logits=decoder(z))."""
-        check_shapes("p(x|z)", z=(z, (8,)))
+        z = take(self, "p(x|z)", z=(z, (8,), "float"))
         bernoulli = D.Bernoulli(logits=self.decoder(z), validate_args=False)
         return D.Independent(bernoulli, 1)
 
     def q_z_given_x(self, x: Tensor) -> D.Distribution:
         """q(z|x) = Normal(loc=loc(h), scale=scale(h)), h = hidden(x)."""
-        check_shapes("q(z|x)", x=(x, (64,)))
+        x = take(self, "q(z|x)", x=(x, (64,)))
         h = self.hidden(x)
         normal = D.Normal(self.loc(h), self.scale(h), validate_args=False)
         return D.Independent(normal, 1)
 
     def factor(self, name: str):
         """A factor by its name: call it with its parents for a distribution."""
-        factors = {
-            "p(z)": self.p_z,
-            "p(x|z)": self.p_x_given_z,
-            "q(z|x)": self.q_z_given_x,
-        }
-        if name.replace(" ", "") not in factors:
-            raise KeyError(f"{name} is not one of {', '.join(factors)}")
-        return factors[name.replace(" ", "")]
+        own = {"p(z)": self.p_z, "p(x|z)": self.p_x_given_z, "q(z|x)": self.q_z_given_x}
+        if name.replace(" ", "") not in own:
+            raise KeyError(f"{name} is not one of {', '.join(own)}")
+        return own[name.replace(" ", "")]
 
     def optimizers(self, fused: bool | None = None) -> list:
         """Adam for objective."""

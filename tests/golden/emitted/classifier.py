@@ -6,22 +6,29 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def check_shapes(formula: str, /, **variables: tuple) -> None:
-    """Check variables: each with its event shape, and True where it is an index."""
-    for name, (value, shape, *index) in variables.items():
-        if (found := tuple(value.shape))[len(found) - len(shape) :] != shape:
-            raise ValueError(f"{name} of {formula} ends in {shape}, not {found}")
-        if not (value.dtype == torch.int64 if index else value.is_floating_point()):
-            wanted = "torch.int64" if index else "of floating point"
-            raise TypeError(f"{name} of {formula} must be {wanted}, not {value.dtype}")
+def take(module, formula: str, /, **variables):
+    """Variables in a module's dtype; each with its event shape and kind of number."""
+    found = []
+    for name, given in variables.items():
+        value, shape, *kind = given if isinstance(given, tuple) else (given, ())
+        if not isinstance(value, Tensor) or value.is_complex() or value.is_sparse:
+            raise TypeError(f"{name} of {formula} must be a dense real tensor")
+        if (size := tuple(value.shape))[len(size) - len(shape) :] != shape:
+            raise ValueError(f"{name} of {formula} ends in {shape}, not {size}")
+        if kind and value.is_floating_point() is (kind[0] == "int64"):
+            raise TypeError(f"{name} of {formula} must be {kind[0]}, not {value.dtype}")
+        found.append(value.long() if kind == ["int64"] else value.to(module._like))
+    return found if len(found) > 1 else found[0]
 
 
-def check_batch(formula: str, /, **variables: tuple) -> None:
-    """Check variables as `check_shapes` does, and that they have one batch shape."""
-    check_shapes(formula, **variables)
-    dims = {n: tuple(v.shape[: v.ndim - len(s)]) for n, (v, s, *_) in variables.items()}
-    if len(set(dims.values())) > 1:
-        raise ValueError(f"the batch shapes of {formula} differ: {dims}")
+def take_all(module, formula: str, /, **variables):
+    """Variables as `take` gives them, which must have one batch shape."""
+    found = take(module, formula, **variables)
+    ranks = [len(v[1]) if isinstance(v, tuple) else 0 for v in variables.values()]
+    sizes = [tuple(v.shape[: v.ndim - n]) for v, n in zip(found, ranks, strict=True)]
+    if len(set(sizes)) > 1:
+        raise ValueError(f"the batch shapes of {', '.join(variables)} differ: {sizes}")
+    return found
 
 
 def log_density(name: str, factor, values: dict) -> Tensor:
@@ -31,8 +38,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     if missing := {*targets, *parents} - values.keys():
         raise KeyError(f"{name} needs {min(missing)}")
     x, *more = map(values.pop, targets)
-    given = [*map(values.pop, parents)]
-    found = factor(*given, **values)
+    found = factor(*[values.pop(n) for n in parents], **values)
     if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
         raise ValueError(f"{head} of {name} cannot have the shape {tuple(x.shape)}")
     return found.log_prob(x, *more)
@@ -68,17 +74,18 @@ class Classifier(nn.Module):
             nn.Dropout(p=0.2),
             nn.Linear(128, 10),
         )
+        self.register_buffer("_like", torch.zeros(()), persistent=False)
 
     def likelihood(self, x: Tensor, y: Tensor) -> Tensor:
         """log p(y|x); x: [..., 64], y: [...] -> [...]."""
-        check_batch("likelihood", x=(x, (64,)), y=(y, (), True))
+        x, y = take_all(self, "likelihood", x=(x, (64,)), y=(y, (), "int64"))
         # p(y|x)
         logits = self.logits(x)
         return logits.log_softmax(-1).gather(-1, y.unsqueeze(-1)).squeeze(-1)
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of likelihood."""
-        check_batch("loss", x=(x, (64,)), y=(y, (), True))
+        x, y = take_all(self, "loss", x=(x, (64,)), y=(y, (), "int64"))
         logits = self.logits(x)
         return F.cross_entropy(torch.atleast_2d(logits).flatten(0, -2), y.flatten())
 
@@ -104,7 +111,7 @@ class Classifier(nn.Module):
 
     def log_prob(self, x: Tensor, y: Tensor) -> Tensor:
         """log p(y|x); x: [..., 64], y: [...] -> [...]."""
-        check_shapes("log_prob", x=(x, (64,)), y=(y, (), True))
+        x, y = take(self, "log_prob", x=(x, (64,)), y=(y, (), "int64"))
         logits = self.logits(x)
         return logits.log_softmax(-1).gather(-1, y.unsqueeze(-1)).squeeze(-1)
 
@@ -114,15 +121,15 @@ class Classifier(nn.Module):
 
     def p_y_given_x(self, x: Tensor) -> D.Distribution:
         """p(y|x) = Categorical(logits=logits(x))."""
-        check_shapes("p(y|x)", x=(x, (64,)))
+        x = take(self, "p(y|x)", x=(x, (64,)))
         return D.Categorical(logits=self.logits(x), validate_args=False)
 
     def factor(self, name: str):
         """A factor by its name: call it with its parents for a distribution."""
-        factors = {"p(y|x)": self.p_y_given_x}
-        if name.replace(" ", "") not in factors:
-            raise KeyError(f"{name} is not one of {', '.join(factors)}")
-        return factors[name.replace(" ", "")]
+        own = {"p(y|x)": self.p_y_given_x}
+        if name.replace(" ", "") not in own:
+            raise KeyError(f"{name} is not one of {', '.join(own)}")
+        return own[name.replace(" ", "")]
 
     def optimizers(self, fused: bool | None = None) -> list:
         """Adam for likelihood."""

@@ -8,22 +8,29 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def check_shapes(formula: str, /, **variables: tuple) -> None:
-    """Check variables: each with its event shape, and True where it is an index."""
-    for name, (value, shape, *index) in variables.items():
-        if (found := tuple(value.shape))[len(found) - len(shape) :] != shape:
-            raise ValueError(f"{name} of {formula} ends in {shape}, not {found}")
-        if not (value.dtype == torch.int64 if index else value.is_floating_point()):
-            wanted = "torch.int64" if index else "of floating point"
-            raise TypeError(f"{name} of {formula} must be {wanted}, not {value.dtype}")
+def take(module, formula: str, /, **variables):
+    """Variables in a module's dtype; each with its event shape and kind of number."""
+    found = []
+    for name, given in variables.items():
+        value, shape, *kind = given if isinstance(given, tuple) else (given, ())
+        if not isinstance(value, Tensor) or value.is_complex() or value.is_sparse:
+            raise TypeError(f"{name} of {formula} must be a dense real tensor")
+        if (size := tuple(value.shape))[len(size) - len(shape) :] != shape:
+            raise ValueError(f"{name} of {formula} ends in {shape}, not {size}")
+        if kind and value.is_floating_point() is (kind[0] == "int64"):
+            raise TypeError(f"{name} of {formula} must be {kind[0]}, not {value.dtype}")
+        found.append(value.long() if kind == ["int64"] else value.to(module._like))
+    return found if len(found) > 1 else found[0]
 
 
-def check_batch(formula: str, /, **variables: tuple) -> None:
-    """Check variables as `check_shapes` does, and that they have one batch shape."""
-    check_shapes(formula, **variables)
-    dims = {n: tuple(v.shape[: v.ndim - len(s)]) for n, (v, s, *_) in variables.items()}
-    if len(set(dims.values())) > 1:
-        raise ValueError(f"the batch shapes of {formula} differ: {dims}")
+def take_all(module, formula: str, /, **variables):
+    """Variables as `take` gives them, which must have one batch shape."""
+    found = take(module, formula, **variables)
+    ranks = [len(v[1]) if isinstance(v, tuple) else 0 for v in variables.values()]
+    sizes = [tuple(v.shape[: v.ndim - n]) for v, n in zip(found, ranks, strict=True)]
+    if len(set(sizes)) > 1:
+        raise ValueError(f"the batch shapes of {', '.join(variables)} differ: {sizes}")
+    return found
 
 
 def log_density(name: str, factor, values: dict) -> Tensor:
@@ -33,8 +40,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     if missing := {*targets, *parents} - values.keys():
         raise KeyError(f"{name} needs {min(missing)}")
     x, *more = map(values.pop, targets)
-    given = [*map(values.pop, parents)]
-    found = factor(*given, **values)
+    found = factor(*[values.pop(n) for n in parents], **values)
     if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
         raise ValueError(f"{head} of {name} cannot have the shape {tuple(x.shape)}")
     return found.log_prob(x, *more)
@@ -134,11 +140,14 @@ class Bijection(nn.Module):
     def _load_from_state_dict(self, state, prefix, *rest):
         saved = state.get(prefix + "constants")
         own = getattr(self, "constants", None)
-        if saved is not None and own is not None and not own.is_meta:
+        if (
+            own is not None
+            and not own.is_meta
+            and getattr(saved, "shape", 0) == own.shape
+        ):
             near = max(1e-6, 4 * torch.finfo(saved.dtype).eps)
-            for name, old, new in zip(
-                self.constant_names, saved.tolist(), own.tolist()
-            ):
+            pairs = zip(saved.tolist(), own.tolist(), strict=True)
+            for name, (old, new) in zip(self.constant_names, pairs, strict=True):
                 if abs(old - new) > near * abs(new):
                     rest[-1].append(
                         f"{prefix}{name} is {new:g} here, and {old:g} in the checkpoint"
@@ -706,13 +715,13 @@ class ConditionalRealnvp(nn.Module):
             ]
             steps.append(AlternatingCouplings(couplings))
         self.f = ComposedTransform(steps, (64,), context=10)
-        self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
+        self.register_buffer("_like", torch.zeros(()), persistent=False)
 
     def likelihood(self, grey: Tensor, y: Tensor) -> Tensor:
         """log p(grey|y); grey: [..., 64], y: [...] -> [...]."""
-        check_batch("likelihood", grey=(grey, (64,)), y=(y, (), True))
+        grey, y = take_all(self, "likelihood", grey=(grey, (64,)), y=(y, (), "int64"))
         # log p(grey|y)
-        u, ladj = self.f(grey, F.one_hot(y, 10).to(self._dtype_anchor.dtype))
+        u, ladj = self.f(grey, F.one_hot(y, 10).to(self._like.dtype))
         return -0.5 * u.square().sum(-1) - 0.5 * 64 * math.log(2 * math.pi) + ladj
 
     def loss(self, grey: Tensor, y: Tensor) -> Tensor:
@@ -741,8 +750,8 @@ class ConditionalRealnvp(nn.Module):
 
     def log_prob(self, grey: Tensor, y: Tensor) -> Tensor:
         """log p(grey|y); grey: [..., 64], y: [...] -> [...]."""
-        check_shapes("log_prob", grey=(grey, (64,)), y=(y, (), True))
-        u, ladj = self.f(grey, F.one_hot(y, 10).to(self._dtype_anchor.dtype))
+        grey, y = take(self, "log_prob", grey=(grey, (64,)), y=(y, (), "int64"))
+        u, ladj = self.f(grey, F.one_hot(y, 10).to(self._like.dtype))
         return -0.5 * u.square().sum(-1) - 0.5 * 64 * math.log(2 * math.pi) + ladj
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
@@ -751,23 +760,19 @@ class ConditionalRealnvp(nn.Module):
 
     def p_grey_given_y(self, y: Tensor) -> D.Distribution:
         """p(grey|y) = Flow(Normal(loc=0, scale=1), f(one_hot(y)))."""
-        check_shapes("p(grey|y)", y=(y, (), True))
+        y = take(self, "p(grey|y)", y=(y, (), "int64"))
         base = D.Independent(
-            D.Normal(self._dtype_anchor.expand(*y.shape, 64), 1.0, validate_args=False),
+            D.Normal(self._like.expand(*y.shape, 64), 1.0, validate_args=False),
             1,
         )
-        return FlowDistribution(
-            base,
-            self.f,
-            F.one_hot(y, 10).to(self._dtype_anchor.dtype),
-        )
+        return FlowDistribution(base, self.f, F.one_hot(y, 10).to(self._like.dtype))
 
     def factor(self, name: str):
         """A factor by its name: call it with its parents for a distribution."""
-        factors = {"p(grey|y)": self.p_grey_given_y}
-        if name.replace(" ", "") not in factors:
-            raise KeyError(f"{name} is not one of {', '.join(factors)}")
-        return factors[name.replace(" ", "")]
+        own = {"p(grey|y)": self.p_grey_given_y}
+        if name.replace(" ", "") not in own:
+            raise KeyError(f"{name} is not one of {', '.join(own)}")
+        return own[name.replace(" ", "")]
 
     def optimizers(self, fused: bool | None = None) -> list:
         """Adam for likelihood."""

@@ -8,22 +8,29 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def check_shapes(formula: str, /, **variables: tuple) -> None:
-    """Check variables: each with its event shape, and True where it is an index."""
-    for name, (value, shape, *index) in variables.items():
-        if (found := tuple(value.shape))[len(found) - len(shape) :] != shape:
-            raise ValueError(f"{name} of {formula} ends in {shape}, not {found}")
-        if not (value.dtype == torch.int64 if index else value.is_floating_point()):
-            wanted = "torch.int64" if index else "of floating point"
-            raise TypeError(f"{name} of {formula} must be {wanted}, not {value.dtype}")
+def take(module, formula: str, /, **variables):
+    """Variables in a module's dtype; each with its event shape and kind of number."""
+    found = []
+    for name, given in variables.items():
+        value, shape, *kind = given if isinstance(given, tuple) else (given, ())
+        if not isinstance(value, Tensor) or value.is_complex() or value.is_sparse:
+            raise TypeError(f"{name} of {formula} must be a dense real tensor")
+        if (size := tuple(value.shape))[len(size) - len(shape) :] != shape:
+            raise ValueError(f"{name} of {formula} ends in {shape}, not {size}")
+        if kind and value.is_floating_point() is (kind[0] == "int64"):
+            raise TypeError(f"{name} of {formula} must be {kind[0]}, not {value.dtype}")
+        found.append(value.long() if kind == ["int64"] else value.to(module._like))
+    return found if len(found) > 1 else found[0]
 
 
-def check_batch(formula: str, /, **variables: tuple) -> None:
-    """Check variables as `check_shapes` does, and that they have one batch shape."""
-    check_shapes(formula, **variables)
-    dims = {n: tuple(v.shape[: v.ndim - len(s)]) for n, (v, s, *_) in variables.items()}
-    if len(set(dims.values())) > 1:
-        raise ValueError(f"the batch shapes of {formula} differ: {dims}")
+def take_all(module, formula: str, /, **variables):
+    """Variables as `take` gives them, which must have one batch shape."""
+    found = take(module, formula, **variables)
+    ranks = [len(v[1]) if isinstance(v, tuple) else 0 for v in variables.values()]
+    sizes = [tuple(v.shape[: v.ndim - n]) for v, n in zip(found, ranks, strict=True)]
+    if len(set(sizes)) > 1:
+        raise ValueError(f"the batch shapes of {', '.join(variables)} differ: {sizes}")
+    return found
 
 
 def log_density(name: str, factor, values: dict) -> Tensor:
@@ -33,8 +40,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     if missing := {*targets, *parents} - values.keys():
         raise KeyError(f"{name} needs {min(missing)}")
     x, *more = map(values.pop, targets)
-    given = [*map(values.pop, parents)]
-    found = factor(*given, **values)
+    found = factor(*[values.pop(n) for n in parents], **values)
     if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
         raise ValueError(f"{head} of {name} cannot have the shape {tuple(x.shape)}")
     return found.log_prob(x, *more)
@@ -67,13 +73,13 @@ class ConditionalVae(nn.Module):
         self.hidden = nn.Sequential(nn.Linear(74, 128), nn.ReLU())
         self.head = nn.Linear(128, 16)
         self.decoder = nn.Sequential(nn.Linear(18, 128), nn.ReLU(), nn.Linear(128, 64))
-        self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
+        self.register_buffer("_like", torch.zeros(()), persistent=False)
 
     def elbo(self, x: Tensor, y: Tensor) -> Tensor:
         """ELBO[p(x|z,y) p(z) || q(z|x,y)]; x: [..., 64], y: [...] -> [...]."""
-        check_batch("elbo", x=(x, (64,)), y=(y, (), True))
+        x, y = take_all(self, "elbo", x=(x, (64,)), y=(y, (), "int64"))
         # q(z|x,y)
-        one_hot = F.one_hot(y, 10).to(self._dtype_anchor.dtype)
+        one_hot = F.one_hot(y, 10).to(self._like.dtype)
         m, s = self.head(self.hidden(torch.cat((x, one_hot), -1))).chunk(2, -1)
         scale = F.softplus(s)
         # E_{q(z|x,y)}: one pathwise sample of z
@@ -89,8 +95,8 @@ class ConditionalVae(nn.Module):
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of elbo."""
-        check_batch("loss", x=(x, (64,)), y=(y, (), True))
-        one_hot = F.one_hot(y, 10).to(self._dtype_anchor.dtype)
+        x, y = take_all(self, "loss", x=(x, (64,)), y=(y, (), "int64"))
+        one_hot = F.one_hot(y, 10).to(self._like.dtype)
         m, s = self.head(self.hidden(torch.cat((x, one_hot), -1))).chunk(2, -1)
         scale = F.softplus(s)
         z = m + scale * torch.randn_like(m)
@@ -126,10 +132,15 @@ class ConditionalVae(nn.Module):
 
     def log_prob(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
         """log p(z) p(x|z,y); x: [..., 64], y: [...], z: [..., 8] -> [...]."""
-        check_shapes("log_prob", x=(x, (64,)), y=(y, (), True), z=(z, (8,)))
+        x, y, z = take(
+            self,
+            "log_prob",
+            x=(x, (64,)),
+            y=(y, (), "int64"),
+            z=(z, (8,), "float"),
+        )
         log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
-        one_hot = F.one_hot(y, 10).to(self._dtype_anchor.dtype)
-        logits = self.decoder(torch.cat((z, one_hot), -1))
+        logits = self.decoder(torch.cat((z, F.one_hot(y, 10).to(self._like.dtype)), -1))
         cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
         return log_p_z - cross_entropy.sum(-1)
 
@@ -139,33 +150,32 @@ class ConditionalVae(nn.Module):
 
     def p_z(self) -> D.Distribution:
         """p(z) = Normal(loc=0, scale=1)."""
-        normal = D.Normal(self._dtype_anchor.expand(8), 1.0, validate_args=False)
+        normal = D.Normal(self._like.expand(8), 1.0, validate_args=False)
         return D.Independent(normal, 1)
 
     def p_x_given_z_y(self, z: Tensor, y: Tensor) -> D.Distribution:
         """p(x|z,y) = Bernoulli(logits=decoder(z, y))."""
-        check_shapes("p(x|z,y)", z=(z, (8,)), y=(y, (), True))
-        one_hot = F.one_hot(y, 10).to(self._dtype_anchor.dtype)
-        logits = self.decoder(torch.cat((z, one_hot), -1))
+        z, y = take(self, "p(x|z,y)", z=(z, (8,), "float"), y=(y, (), "int64"))
+        logits = self.decoder(torch.cat((z, F.one_hot(y, 10).to(self._like.dtype)), -1))
         return D.Independent(D.Bernoulli(logits=logits, validate_args=False), 1)
 
     def q_z_given_x_y(self, x: Tensor, y: Tensor) -> D.Distribution:
         """q(z|x,y) = Normal(loc=m, scale=softplus(s)), m, s = head(hidden(x, y))."""
-        check_shapes("q(z|x,y)", x=(x, (64,)), y=(y, (), True))
-        one_hot = F.one_hot(y, 10).to(self._dtype_anchor.dtype)
+        x, y = take(self, "q(z|x,y)", x=(x, (64,)), y=(y, (), "int64"))
+        one_hot = F.one_hot(y, 10).to(self._like.dtype)
         m, s = self.head(self.hidden(torch.cat((x, one_hot), -1))).chunk(2, -1)
         return D.Independent(D.Normal(m, F.softplus(s), validate_args=False), 1)
 
     def factor(self, name: str):
         """A factor by its name: call it with its parents for a distribution."""
-        factors = {
+        own = {
             "p(z)": self.p_z,
             "p(x|z,y)": self.p_x_given_z_y,
             "q(z|x,y)": self.q_z_given_x_y,
         }
-        if name.replace(" ", "") not in factors:
-            raise KeyError(f"{name} is not one of {', '.join(factors)}")
-        return factors[name.replace(" ", "")]
+        if name.replace(" ", "") not in own:
+            raise KeyError(f"{name} is not one of {', '.join(own)}")
+        return own[name.replace(" ", "")]
 
     def optimizers(self, fused: bool | None = None) -> list:
         """Adam for elbo."""

@@ -8,14 +8,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def check_shapes(formula: str, /, **variables: tuple) -> None:
-    """Check variables: each with its event shape, and True where it is an index."""
-    for name, (value, shape, *index) in variables.items():
-        if (found := tuple(value.shape))[len(found) - len(shape) :] != shape:
-            raise ValueError(f"{name} of {formula} ends in {shape}, not {found}")
-        if not (value.dtype == torch.int64 if index else value.is_floating_point()):
-            wanted = "torch.int64" if index else "of floating point"
-            raise TypeError(f"{name} of {formula} must be {wanted}, not {value.dtype}")
+def take(module, formula: str, /, **variables):
+    """Variables in a module's dtype; each with its event shape and kind of number."""
+    found = []
+    for name, given in variables.items():
+        value, shape, *kind = given if isinstance(given, tuple) else (given, ())
+        if not isinstance(value, Tensor) or value.is_complex() or value.is_sparse:
+            raise TypeError(f"{name} of {formula} must be a dense real tensor")
+        if (size := tuple(value.shape))[len(size) - len(shape) :] != shape:
+            raise ValueError(f"{name} of {formula} ends in {shape}, not {size}")
+        if kind and value.is_floating_point() is (kind[0] == "int64"):
+            raise TypeError(f"{name} of {formula} must be {kind[0]}, not {value.dtype}")
+        found.append(value.long() if kind == ["int64"] else value.to(module._like))
+    return found if len(found) > 1 else found[0]
 
 
 def log_density(name: str, factor, values: dict) -> Tensor:
@@ -25,8 +30,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     if missing := {*targets, *parents} - values.keys():
         raise KeyError(f"{name} needs {min(missing)}")
     x, *more = map(values.pop, targets)
-    given = [*map(values.pop, parents)]
-    found = factor(*given, **values)
+    found = factor(*[values.pop(n) for n in parents], **values)
     if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
         raise ValueError(f"{head} of {name} cannot have the shape {tuple(x.shape)}")
     return found.log_prob(x, *more)
@@ -59,13 +63,13 @@ class DiscreteVae(nn.Module):
         super().__init__()
         self.encoder = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 16))
         self.decoder = nn.Sequential(nn.Linear(16, 128), nn.ReLU(), nn.Linear(128, 64))
-        self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
+        self.register_buffer("_like", torch.zeros(()), persistent=False)
 
     def elbo(self, x: Tensor) -> Tensor:
         """E_{q(b|x); samples=4}[log p(x|b)] - KL[q(b|x) || p(b)];
         x: [..., 64] -> [...].
         """
-        check_shapes("elbo", x=(x, (64,)))
+        x = take(self, "elbo", x=(x, (64,)))
         # q(b|x)
         logits_b = self.encoder(x)
         # E_{q(b|x)}: 4 samples of b
@@ -108,7 +112,7 @@ class DiscreteVae(nn.Module):
 
     def log_prob(self, x: Tensor, b: Tensor) -> Tensor:
         """log p(b) p(x|b); x: [..., 64], b: [..., 16] -> [...]."""
-        check_shapes("log_prob", x=(x, (64,)), b=(b, (16,)))
+        x, b = take(self, "log_prob", x=(x, (64,)), b=(b, (16,)))
         product = 0.6931471805599453 * (1.0 - b)
         logits = self.decoder(b)
         cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
@@ -121,31 +125,27 @@ class DiscreteVae(nn.Module):
 
     def p_b(self) -> D.Distribution:
         """p(b) = Bernoulli(probs=0.5)."""
-        full_like = torch.full_like(self._dtype_anchor.expand(16), 0.5)
+        full_like = torch.full_like(self._like.expand(16), 0.5)
         return D.Independent(D.Bernoulli(probs=full_like, validate_args=False), 1)
 
     def p_x_given_b(self, b: Tensor) -> D.Distribution:
         """p(x|b) = Bernoulli(logits=decoder(b))."""
-        check_shapes("p(x|b)", b=(b, (16,)))
+        b = take(self, "p(x|b)", b=(b, (16,)))
         bernoulli = D.Bernoulli(logits=self.decoder(b), validate_args=False)
         return D.Independent(bernoulli, 1)
 
     def q_b_given_x(self, x: Tensor) -> D.Distribution:
         """q(b|x) = Bernoulli(logits=encoder(x))."""
-        check_shapes("q(b|x)", x=(x, (64,)))
+        x = take(self, "q(b|x)", x=(x, (64,)))
         bernoulli = D.Bernoulli(logits=self.encoder(x), validate_args=False)
         return D.Independent(bernoulli, 1)
 
     def factor(self, name: str):
         """A factor by its name: call it with its parents for a distribution."""
-        factors = {
-            "p(b)": self.p_b,
-            "p(x|b)": self.p_x_given_b,
-            "q(b|x)": self.q_b_given_x,
-        }
-        if name.replace(" ", "") not in factors:
-            raise KeyError(f"{name} is not one of {', '.join(factors)}")
-        return factors[name.replace(" ", "")]
+        own = {"p(b)": self.p_b, "p(x|b)": self.p_x_given_b, "q(b|x)": self.q_b_given_x}
+        if name.replace(" ", "") not in own:
+            raise KeyError(f"{name} is not one of {', '.join(own)}")
+        return own[name.replace(" ", "")]
 
     def optimizers(self, fused: bool | None = None) -> list:
         """Adam for elbo."""

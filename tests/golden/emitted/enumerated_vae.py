@@ -8,14 +8,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def check_shapes(formula: str, /, **variables: tuple) -> None:
-    """Check variables: each with its event shape, and True where it is an index."""
-    for name, (value, shape, *index) in variables.items():
-        if (found := tuple(value.shape))[len(found) - len(shape) :] != shape:
-            raise ValueError(f"{name} of {formula} ends in {shape}, not {found}")
-        if not (value.dtype == torch.int64 if index else value.is_floating_point()):
-            wanted = "torch.int64" if index else "of floating point"
-            raise TypeError(f"{name} of {formula} must be {wanted}, not {value.dtype}")
+def take(module, formula: str, /, **variables):
+    """Variables in a module's dtype; each with its event shape and kind of number."""
+    found = []
+    for name, given in variables.items():
+        value, shape, *kind = given if isinstance(given, tuple) else (given, ())
+        if not isinstance(value, Tensor) or value.is_complex() or value.is_sparse:
+            raise TypeError(f"{name} of {formula} must be a dense real tensor")
+        if (size := tuple(value.shape))[len(size) - len(shape) :] != shape:
+            raise ValueError(f"{name} of {formula} ends in {shape}, not {size}")
+        if kind and value.is_floating_point() is (kind[0] == "int64"):
+            raise TypeError(f"{name} of {formula} must be {kind[0]}, not {value.dtype}")
+        found.append(value.long() if kind == ["int64"] else value.to(module._like))
+    return found if len(found) > 1 else found[0]
 
 
 def log_density(name: str, factor, values: dict) -> Tensor:
@@ -25,8 +30,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     if missing := {*targets, *parents} - values.keys():
         raise KeyError(f"{name} needs {min(missing)}")
     x, *more = map(values.pop, targets)
-    given = [*map(values.pop, parents)]
-    found = factor(*given, **values)
+    found = factor(*[values.pop(n) for n in parents], **values)
     if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
         raise ValueError(f"{head} of {name} cannot have the shape {tuple(x.shape)}")
     return found.log_prob(x, *more)
@@ -88,11 +92,11 @@ class EnumeratedVae(nn.Module):
             "table_1",
             torch.tensor([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]),
         )
-        self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
+        self.register_buffer("_like", torch.zeros(()), persistent=False)
 
     def elbo(self, x: Tensor) -> Tensor:
         """ELBO[p || q]; x: [..., 64] -> [...]."""
-        check_shapes("elbo", x=(x, (64,)))
+        x = take(self, "elbo", x=(x, (64,)))
         # q(z|x,k)
         h = self.encoder(x)
         p_loc_z = expand_rows(self.centres, x.shape[:-1])
@@ -146,9 +150,14 @@ class EnumeratedVae(nn.Module):
 
     def log_prob(self, x: Tensor, k: Tensor, z: Tensor) -> Tensor:
         """log p(k) p(z|k) p(x|z); x: [..., 64], k: [...], z: [..., 4] -> [...]."""
-        check_shapes("log_prob", x=(x, (64,)), k=(k, (), True), z=(z, (4,)))
-        full_like = torch.full_like(self._dtype_anchor, -2.302585092994046)
-        log_p_k = full_like.expand(x.shape[:-1])
+        x, k, z = take(
+            self,
+            "log_prob",
+            x=(x, (64,)),
+            k=(k, (), "int64"),
+            z=(z, (4,), "float"),
+        )
+        log_p_k = torch.full_like(self._like, -2.302585092994046).expand(x.shape[:-1])
         product = -0.5 * (z - self.centres[k]).square().sum(-1)
         log_p_z = product - 0.5 * 4 * math.log(2 * math.pi)
         logits = self.decoder(z)
@@ -165,18 +174,18 @@ class EnumeratedVae(nn.Module):
 
     def p_z_given_k(self, k: Tensor) -> D.Distribution:
         """p(z|k) = Normal(loc=centres[k], scale=1)."""
-        check_shapes("p(z|k)", k=(k, (), True))
+        k = take(self, "p(z|k)", k=(k, (), "int64"))
         return D.Independent(D.Normal(self.centres[k], 1.0, validate_args=False), 1)
 
     def p_x_given_z(self, z: Tensor) -> D.Distribution:
         """p(x|z) = Bernoulli(logits=decoder(z))."""
-        check_shapes("p(x|z)", z=(z, (4,)))
+        z = take(self, "p(x|z)", z=(z, (4,), "float"))
         bernoulli = D.Bernoulli(logits=self.decoder(z), validate_args=False)
         return D.Independent(bernoulli, 1)
 
     def q_k_given_x(self, x: Tensor) -> D.Distribution:
         """q(k|x) = Categorical(logits=logits(h)), h = encoder(x)."""
-        check_shapes("q(k|x)", x=(x, (64,)))
+        x = take(self, "q(k|x)", x=(x, (64,)))
         logits = self.logits(self.encoder(x))
         return D.Categorical(logits=logits, validate_args=False)
 
@@ -184,23 +193,23 @@ class EnumeratedVae(nn.Module):
         """q(z|x,k) = Normal(loc=loc(h) + centres[k], scale=scale(h)), h =
         encoder(x).
         """
-        check_shapes("q(z|x,k)", x=(x, (64,)), k=(k, (), True))
+        x, k = take(self, "q(z|x,k)", x=(x, (64,)), k=(k, (), "int64"))
         h = self.encoder(x)
         loc = self.loc(h) + self.centres[k]
         return D.Independent(D.Normal(loc, self.scale(h), validate_args=False), 1)
 
     def factor(self, name: str):
         """A factor by its name: call it with its parents for a distribution."""
-        factors = {
+        own = {
             "p(k)": self.p_k,
             "p(z|k)": self.p_z_given_k,
             "p(x|z)": self.p_x_given_z,
             "q(k|x)": self.q_k_given_x,
             "q(z|x,k)": self.q_z_given_x_k,
         }
-        if name.replace(" ", "") not in factors:
-            raise KeyError(f"{name} is not one of {', '.join(factors)}")
-        return factors[name.replace(" ", "")]
+        if name.replace(" ", "") not in own:
+            raise KeyError(f"{name} is not one of {', '.join(own)}")
+        return own[name.replace(" ", "")]
 
     def get(self, name: str) -> Tensor:
         """A param or buffer by its name."""

@@ -8,14 +8,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def check_shapes(formula: str, /, **variables: tuple) -> None:
-    """Check variables: each with its event shape, and True where it is an index."""
-    for name, (value, shape, *index) in variables.items():
-        if (found := tuple(value.shape))[len(found) - len(shape) :] != shape:
-            raise ValueError(f"{name} of {formula} ends in {shape}, not {found}")
-        if not (value.dtype == torch.int64 if index else value.is_floating_point()):
-            wanted = "torch.int64" if index else "of floating point"
-            raise TypeError(f"{name} of {formula} must be {wanted}, not {value.dtype}")
+def take(module, formula: str, /, **variables):
+    """Variables in a module's dtype; each with its event shape and kind of number."""
+    found = []
+    for name, given in variables.items():
+        value, shape, *kind = given if isinstance(given, tuple) else (given, ())
+        if not isinstance(value, Tensor) or value.is_complex() or value.is_sparse:
+            raise TypeError(f"{name} of {formula} must be a dense real tensor")
+        if (size := tuple(value.shape))[len(size) - len(shape) :] != shape:
+            raise ValueError(f"{name} of {formula} ends in {shape}, not {size}")
+        if kind and value.is_floating_point() is (kind[0] == "int64"):
+            raise TypeError(f"{name} of {formula} must be {kind[0]}, not {value.dtype}")
+        found.append(value.long() if kind == ["int64"] else value.to(module._like))
+    return found if len(found) > 1 else found[0]
 
 
 def log_density(name: str, factor, values: dict) -> Tensor:
@@ -25,8 +30,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     if missing := {*targets, *parents} - values.keys():
         raise KeyError(f"{name} needs {min(missing)}")
     x, *more = map(values.pop, targets)
-    given = [*map(values.pop, parents)]
-    found = factor(*given, **values)
+    found = factor(*[values.pop(n) for n in parents], **values)
     if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
         raise ValueError(f"{head} of {name} cannot have the shape {tuple(x.shape)}")
     return found.log_prob(x, *more)
@@ -87,20 +91,20 @@ class ExactFactorAnalysis(nn.Module):
             "table_1",
             torch.tensor([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]),
         )
-        self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
+        self.register_buffer("_like", torch.zeros(()), persistent=False)
 
     def likelihood(self, grey: Tensor) -> Tensor:
         """log p(grey); grey: [..., 64] -> [...]."""
-        check_shapes("likelihood", grey=(grey, (64,)))
+        grey = take(self, "likelihood", grey=(grey, (64,), "float"))
         # log p(grey)
         square = F.softplus(self.free_noise.double()).square()
         loadings_double = self.loadings.double()
         matmul = loadings_double @ loadings_double.mT
         tril = torch.linalg.cholesky(matmul + torch.diag_embed(square))
         difference = grey.double() - self.centre.double()
-        whitened = solve_vector(tril, difference)
-        diagonal = tril.to(self._dtype_anchor.dtype).diagonal(dim1=-2, dim2=-1)
-        product = 0.5 * whitened.to(self._dtype_anchor.dtype).square().sum(-1)
+        whitened = solve_vector(tril, difference).to(self._like.dtype)
+        diagonal = tril.to(self._like.dtype).diagonal(dim1=-2, dim2=-1)
+        product = 0.5 * whitened.square().sum(-1)
         return -32 * math.log(2 * math.pi) - (product + diagonal.log().sum(-1))
 
     def loss(self, grey: Tensor) -> Tensor:
@@ -129,7 +133,12 @@ class ExactFactorAnalysis(nn.Module):
 
     def log_prob(self, grey: Tensor, z: Tensor) -> Tensor:
         """log p(z) p(grey|z); grey: [..., 64], z: [..., 8] -> [...]."""
-        check_shapes("log_prob", grey=(grey, (64,)), z=(z, (8,)))
+        grey, z = take(
+            self,
+            "log_prob",
+            grey=(grey, (64,), "float"),
+            z=(z, (8,), "float"),
+        )
         log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
         loc = F.linear(z, self.loadings) + self.centre
         noise = F.softplus(self.free_noise)
@@ -149,12 +158,12 @@ class ExactFactorAnalysis(nn.Module):
 
     def p_z(self) -> D.Distribution:
         """p(z) = Normal(loc=0, scale=1)."""
-        normal = D.Normal(self._dtype_anchor.expand(8), 1.0, validate_args=False)
+        normal = D.Normal(self._like.expand(8), 1.0, validate_args=False)
         return D.Independent(normal, 1)
 
     def p_grey_given_z(self, z: Tensor) -> D.Distribution:
         """p(grey|z) = Normal(loc=loadings @ z + centre, scale=noise)."""
-        check_shapes("p(grey|z)", z=(z, (8,)))
+        z = take(self, "p(grey|z)", z=(z, (8,), "float"))
         loc = F.linear(z, self.loadings) + self.centre
         normal = D.Normal(loc, F.softplus(self.free_noise), validate_args=False)
         return D.Independent(normal, 1)
@@ -168,7 +177,7 @@ class ExactFactorAnalysis(nn.Module):
         loadings_double = self.loadings.double()
         matmul = loadings_double @ loadings_double.mT
         tril = torch.linalg.cholesky(matmul + torch.diag_embed(square))
-        tril_2 = tril.to(self._dtype_anchor.dtype)
+        tril_2 = tril.to(self._like.dtype)
         multivariate_normal = D.MultivariateNormal(
             loc=self.centre,
             scale_tril=tril_2,
@@ -182,7 +191,7 @@ class ExactFactorAnalysis(nn.Module):
         diag([1, 1, 1, 1, 1, 1, 1, 1]) + weights_z @ loadings, loc_z =
         inverse(precision_z) @ (weights_z @ (grey - centre)).
         """
-        check_shapes("p(z|grey)", grey=(grey, (64,)))
+        grey = take(self, "p(z|grey)", grey=(grey, (64,), "float"))
         diag_matrix = torch.diag_embed(self.table_1)
         ratio = 1.0 / F.softplus(self.free_noise).square()
         weights_z = self.loadings.mT @ torch.diag_embed(ratio)
@@ -194,20 +203,20 @@ class ExactFactorAnalysis(nn.Module):
         weights_z_2 = loadings_double.mT @ torch.diag_embed(1.0 / square)
         diag_matrix_2 = torch.diag_embed(self.table_1.double())
         tril = cholesky_of_inverse(diag_matrix_2 + weights_z_2 @ loadings_double)
-        tril_2 = tril.to(self._dtype_anchor.dtype)
+        tril_2 = tril.to(self._like.dtype)
         return D.MultivariateNormal(loc=loc_z, scale_tril=tril_2, validate_args=False)
 
     def factor(self, name: str):
         """A factor by its name: call it with its parents for a distribution."""
-        factors = {
+        own = {
             "p(z)": self.p_z,
             "p(grey|z)": self.p_grey_given_z,
             "p(grey)": self.p_grey,
             "p(z|grey)": self.p_z_given_grey,
         }
-        if name.replace(" ", "") not in factors:
-            raise KeyError(f"{name} is not one of {', '.join(factors)}")
-        return factors[name.replace(" ", "")]
+        if name.replace(" ", "") not in own:
+            raise KeyError(f"{name} is not one of {', '.join(own)}")
+        return own[name.replace(" ", "")]
 
     def get(self, name: str) -> Tensor:
         """A param or buffer by its name, as a value in its space."""

@@ -8,14 +8,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def check_shapes(formula: str, /, **variables: tuple) -> None:
-    """Check variables: each with its event shape, and True where it is an index."""
-    for name, (value, shape, *index) in variables.items():
-        if (found := tuple(value.shape))[len(found) - len(shape) :] != shape:
-            raise ValueError(f"{name} of {formula} ends in {shape}, not {found}")
-        if not (value.dtype == torch.int64 if index else value.is_floating_point()):
-            wanted = "torch.int64" if index else "of floating point"
-            raise TypeError(f"{name} of {formula} must be {wanted}, not {value.dtype}")
+def take(module, formula: str, /, **variables):
+    """Variables in a module's dtype; each with its event shape and kind of number."""
+    found = []
+    for name, given in variables.items():
+        value, shape, *kind = given if isinstance(given, tuple) else (given, ())
+        if not isinstance(value, Tensor) or value.is_complex() or value.is_sparse:
+            raise TypeError(f"{name} of {formula} must be a dense real tensor")
+        if (size := tuple(value.shape))[len(size) - len(shape) :] != shape:
+            raise ValueError(f"{name} of {formula} ends in {shape}, not {size}")
+        if kind and value.is_floating_point() is (kind[0] == "int64"):
+            raise TypeError(f"{name} of {formula} must be {kind[0]}, not {value.dtype}")
+        found.append(value.long() if kind == ["int64"] else value.to(module._like))
+    return found if len(found) > 1 else found[0]
 
 
 def log_density(name: str, factor, values: dict) -> Tensor:
@@ -25,8 +30,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     if missing := {*targets, *parents} - values.keys():
         raise KeyError(f"{name} needs {min(missing)}")
     x, *more = map(values.pop, targets)
-    given = [*map(values.pop, parents)]
-    found = factor(*given, **values)
+    found = factor(*[values.pop(n) for n in parents], **values)
     if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
         raise ValueError(f"{head} of {name} cannot have the shape {tuple(x.shape)}")
     return found.log_prob(x, *more)
@@ -84,10 +88,11 @@ class GaussianMixture(nn.Module):
         self.weights = nn.Parameter(torch.full((20,), 0.0))
         self.centres = nn.Parameter(nn.init.normal_(torch.empty((20, 2)), 0.0, 1.0))
         self.free_widths = nn.Parameter(torch.full((20, 2), -0.4327521295671885))
+        self.register_buffer("_like", torch.zeros(()), persistent=False)
 
     def likelihood(self, x: Tensor) -> Tensor:
         """log p(x); x: [..., 2] -> [...]."""
-        check_shapes("likelihood", x=(x, (2,)))
+        x = take(self, "likelihood", x=(x, (2,), "float"))
         # log p(k)
         log_probs = self.weights.log_softmax(-1)
         # log p(x|k)
@@ -123,7 +128,7 @@ class GaussianMixture(nn.Module):
 
     def log_prob(self, x: Tensor, k: Tensor) -> Tensor:
         """log p(k) p(x|k); x: [..., 2], k: [...] -> [...]."""
-        check_shapes("log_prob", x=(x, (2,)), k=(k, (), True))
+        x, k = take(self, "log_prob", x=(x, (2,), "float"), k=(k, (), "int64"))
         log_p_k = self.weights.log_softmax(-1)[k]
         widths = F.softplus(self.free_widths)
         log_scale = torch.where(
@@ -148,13 +153,13 @@ class GaussianMixture(nn.Module):
 
     def p_x_given_k(self, k: Tensor) -> D.Distribution:
         """p(x|k) = Normal(loc=centres[k], scale=widths[k])."""
-        check_shapes("p(x|k)", k=(k, (), True))
+        k = take(self, "p(x|k)", k=(k, (), "int64"))
         scale = F.softplus(self.free_widths)[k]
         return D.Independent(D.Normal(self.centres[k], scale, validate_args=False), 1)
 
     def p_k_given_x(self, x: Tensor) -> D.Distribution:
         """p(k|x), by the values of k."""
-        check_shapes("p(k|x)", x=(x, (2,)))
+        x = take(self, "p(k|x)", x=(x, (2,), "float"))
         log_p_k = expand_rows(self.weights.log_softmax(-1), x.shape[:-1])
         # log p(x|k)
         scale = expand_rows(F.softplus(self.free_widths), x.shape[:-1])
@@ -178,15 +183,15 @@ class GaussianMixture(nn.Module):
 
     def factor(self, name: str):
         """A factor by its name: call it with its parents for a distribution."""
-        factors = {
+        own = {
             "p(k)": self.p_k,
             "p(x|k)": self.p_x_given_k,
             "p(k|x)": self.p_k_given_x,
             "p(x)": self.p_x,
         }
-        if name.replace(" ", "") not in factors:
-            raise KeyError(f"{name} is not one of {', '.join(factors)}")
-        return factors[name.replace(" ", "")]
+        if name.replace(" ", "") not in own:
+            raise KeyError(f"{name} is not one of {', '.join(own)}")
+        return own[name.replace(" ", "")]
 
     def get(self, name: str) -> Tensor:
         """A param or buffer by its name, as a value in its space."""

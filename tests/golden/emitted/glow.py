@@ -8,14 +8,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def check_shapes(formula: str, /, **variables: tuple) -> None:
-    """Check variables: each with its event shape, and True where it is an index."""
-    for name, (value, shape, *index) in variables.items():
-        if (found := tuple(value.shape))[len(found) - len(shape) :] != shape:
-            raise ValueError(f"{name} of {formula} ends in {shape}, not {found}")
-        if not (value.dtype == torch.int64 if index else value.is_floating_point()):
-            wanted = "torch.int64" if index else "of floating point"
-            raise TypeError(f"{name} of {formula} must be {wanted}, not {value.dtype}")
+def take(module, formula: str, /, **variables):
+    """Variables in a module's dtype; each with its event shape and kind of number."""
+    found = []
+    for name, given in variables.items():
+        value, shape, *kind = given if isinstance(given, tuple) else (given, ())
+        if not isinstance(value, Tensor) or value.is_complex() or value.is_sparse:
+            raise TypeError(f"{name} of {formula} must be a dense real tensor")
+        if (size := tuple(value.shape))[len(size) - len(shape) :] != shape:
+            raise ValueError(f"{name} of {formula} ends in {shape}, not {size}")
+        if kind and value.is_floating_point() is (kind[0] == "int64"):
+            raise TypeError(f"{name} of {formula} must be {kind[0]}, not {value.dtype}")
+        found.append(value.long() if kind == ["int64"] else value.to(module._like))
+    return found if len(found) > 1 else found[0]
 
 
 def log_density(name: str, factor, values: dict) -> Tensor:
@@ -25,8 +30,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     if missing := {*targets, *parents} - values.keys():
         raise KeyError(f"{name} needs {min(missing)}")
     x, *more = map(values.pop, targets)
-    given = [*map(values.pop, parents)]
-    found = factor(*given, **values)
+    found = factor(*[values.pop(n) for n in parents], **values)
     if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
         raise ValueError(f"{head} of {name} cannot have the shape {tuple(x.shape)}")
     return found.log_prob(x, *more)
@@ -120,11 +124,14 @@ class Bijection(nn.Module):
     def _load_from_state_dict(self, state, prefix, *rest):
         saved = state.get(prefix + "constants")
         own = getattr(self, "constants", None)
-        if saved is not None and own is not None and not own.is_meta:
+        if (
+            own is not None
+            and not own.is_meta
+            and getattr(saved, "shape", 0) == own.shape
+        ):
             near = max(1e-6, 4 * torch.finfo(saved.dtype).eps)
-            for name, old, new in zip(
-                self.constant_names, saved.tolist(), own.tolist()
-            ):
+            pairs = zip(saved.tolist(), own.tolist(), strict=True)
+            for name, (old, new) in zip(self.constant_names, pairs, strict=True):
                 if abs(old - new) > near * abs(new):
                     rest[-1].append(
                         f"{prefix}{name} is {new:g} here, and {old:g} in the checkpoint"
@@ -618,11 +625,11 @@ class Glow(nn.Module):
             ]
         steps.append(MultiScale((4, 4, 4), steps_2, (8, 2, 2)))
         self.f = ComposedTransform(steps, (64,))
-        self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
+        self.register_buffer("_like", torch.zeros(()), persistent=False)
 
     def likelihood(self, grey: Tensor) -> Tensor:
         """log p(grey); grey: [..., 64] -> [...]."""
-        check_shapes("likelihood", grey=(grey, (64,)))
+        grey = take(self, "likelihood", grey=(grey, (64,)))
         # log p(grey)
         u, ladj = self.f(grey)
         return -0.5 * u.square().sum(-1) - 0.5 * 64 * math.log(2 * math.pi) + ladj
@@ -649,7 +656,7 @@ class Glow(nn.Module):
 
     def log_prob(self, grey: Tensor) -> Tensor:
         """log p(grey); grey: [..., 64] -> [...]."""
-        check_shapes("log_prob", grey=(grey, (64,)))
+        grey = take(self, "log_prob", grey=(grey, (64,)))
         u, ladj = self.f(grey)
         return -0.5 * u.square().sum(-1) - 0.5 * 64 * math.log(2 * math.pi) + ladj
 
@@ -660,17 +667,17 @@ class Glow(nn.Module):
     def p_grey(self) -> D.Distribution:
         """p(grey) = Flow(Normal(loc=0, scale=1), f)."""
         base = D.Independent(
-            D.Normal(self._dtype_anchor.expand(64), 1.0, validate_args=False),
+            D.Normal(self._like.expand(64), 1.0, validate_args=False),
             1,
         )
         return FlowDistribution(base, self.f)
 
     def factor(self, name: str):
         """A factor by its name: call it with its parents for a distribution."""
-        factors = {"p(grey)": self.p_grey}
-        if name.replace(" ", "") not in factors:
-            raise KeyError(f"{name} is not one of {', '.join(factors)}")
-        return factors[name.replace(" ", "")]
+        own = {"p(grey)": self.p_grey}
+        if name.replace(" ", "") not in own:
+            raise KeyError(f"{name} is not one of {', '.join(own)}")
+        return own[name.replace(" ", "")]
 
     def optimizers(self, fused: bool | None = None) -> list:
         """Adam for likelihood."""

@@ -8,14 +8,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def check_shapes(formula: str, /, **variables: tuple) -> None:
-    """Check variables: each with its event shape, and True where it is an index."""
-    for name, (value, shape, *index) in variables.items():
-        if (found := tuple(value.shape))[len(found) - len(shape) :] != shape:
-            raise ValueError(f"{name} of {formula} ends in {shape}, not {found}")
-        if not (value.dtype == torch.int64 if index else value.is_floating_point()):
-            wanted = "torch.int64" if index else "of floating point"
-            raise TypeError(f"{name} of {formula} must be {wanted}, not {value.dtype}")
+def take(module, formula: str, /, **variables):
+    """Variables in a module's dtype; each with its event shape and kind of number."""
+    found = []
+    for name, given in variables.items():
+        value, shape, *kind = given if isinstance(given, tuple) else (given, ())
+        if not isinstance(value, Tensor) or value.is_complex() or value.is_sparse:
+            raise TypeError(f"{name} of {formula} must be a dense real tensor")
+        if (size := tuple(value.shape))[len(size) - len(shape) :] != shape:
+            raise ValueError(f"{name} of {formula} ends in {shape}, not {size}")
+        if kind and value.is_floating_point() is (kind[0] == "int64"):
+            raise TypeError(f"{name} of {formula} must be {kind[0]}, not {value.dtype}")
+        found.append(value.long() if kind == ["int64"] else value.to(module._like))
+    return found if len(found) > 1 else found[0]
 
 
 def log_density(name: str, factor, values: dict) -> Tensor:
@@ -25,8 +30,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     if missing := {*targets, *parents} - values.keys():
         raise KeyError(f"{name} needs {min(missing)}")
     x, *more = map(values.pop, targets)
-    given = [*map(values.pop, parents)]
-    found = factor(*given, **values)
+    found = factor(*[values.pop(n) for n in parents], **values)
     if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
         raise ValueError(f"{head} of {name} cannot have the shape {tuple(x.shape)}")
     return found.log_prob(x, *more)
@@ -56,13 +60,13 @@ class HierarchicalVae(nn.Module):
         self.decode_0 = nn.Sequential(nn.Linear(16, 128), nn.ReLU(), nn.Linear(128, 64))
         self.encode_2 = nn.Sequential(nn.Linear(16, 64), nn.ReLU(), nn.Linear(64, 8))
         self.decode_1 = nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 32))
-        self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
+        self.register_buffer("_like", torch.zeros(()), persistent=False)
 
     def elbo(self, x: Tensor) -> Tensor:
         """E_q[log p(x|z_1)] - KL[q(z_1|x) q(z_2|z_1) || p(z_1|z_2) p(z_2)];
         x: [..., 64] -> [...].
         """
-        check_shapes("elbo", x=(x, (64,)))
+        x = take(self, "elbo", x=(x, (64,)))
         logits, total, difference, total_2 = self._encode_1_parts(x)
         # log p(x|z_1)
         cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
@@ -75,7 +79,7 @@ class HierarchicalVae(nn.Module):
 
     def loss(self, x: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of elbo."""
-        check_shapes("loss", x=(x, (64,)))
+        x = take(self, "loss", x=(x, (64,)))
         logits, total, difference, total_2 = self._encode_1_parts(x)
         cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
         entropy = total_2.sum()
@@ -109,7 +113,13 @@ class HierarchicalVae(nn.Module):
         """log p(z_2) p(z_1|z_2) p(x|z_1);
         x: [..., 64], z_1: [..., 16], z_2: [..., 4] -> [...].
         """
-        check_shapes("log_prob", x=(x, (64,)), z_1=(z_1, (16,)), z_2=(z_2, (4,)))
+        x, z_1, z_2 = take(
+            self,
+            "log_prob",
+            x=(x, (64,)),
+            z_1=(z_1, (16,), "float"),
+            z_2=(z_2, (4,), "float"),
+        )
         log_p_z_2 = -0.5 * z_2.square().sum(-1) - 0.5 * 4 * math.log(2 * math.pi)
         m, s = self.decode_1(z_2).chunk(2, -1)
         scale = F.softplus(s)
@@ -166,45 +176,45 @@ class HierarchicalVae(nn.Module):
 
     def p_z_2(self) -> D.Distribution:
         """p(z_2) = Normal(loc=0, scale=1)."""
-        normal = D.Normal(self._dtype_anchor.expand(4), 1.0, validate_args=False)
+        normal = D.Normal(self._like.expand(4), 1.0, validate_args=False)
         return D.Independent(normal, 1)
 
     def p_z_1_given_z_2(self, z_2: Tensor) -> D.Distribution:
         """p(z_1|z_2) = Normal(loc=m, scale=softplus(s)), m, s = decode_1(z_2)."""
-        check_shapes("p(z_1|z_2)", z_2=(z_2, (4,)))
+        z_2 = take(self, "p(z_1|z_2)", z_2=(z_2, (4,), "float"))
         m, s = self.decode_1(z_2).chunk(2, -1)
         return D.Independent(D.Normal(m, F.softplus(s), validate_args=False), 1)
 
     def p_x_given_z_1(self, z_1: Tensor) -> D.Distribution:
         """p(x|z_1) = Bernoulli(logits=decode_0(z_1))."""
-        check_shapes("p(x|z_1)", z_1=(z_1, (16,)))
+        z_1 = take(self, "p(x|z_1)", z_1=(z_1, (16,), "float"))
         bernoulli = D.Bernoulli(logits=self.decode_0(z_1), validate_args=False)
         return D.Independent(bernoulli, 1)
 
     def q_z_1_given_x(self, x: Tensor) -> D.Distribution:
         """q(z_1|x) = Normal(loc=m, scale=softplus(s)), m, s = encode_1(x)."""
-        check_shapes("q(z_1|x)", x=(x, (64,)))
+        x = take(self, "q(z_1|x)", x=(x, (64,)))
         m, s = self.encode_1(x).chunk(2, -1)
         return D.Independent(D.Normal(m, F.softplus(s), validate_args=False), 1)
 
     def q_z_2_given_z_1(self, z_1: Tensor) -> D.Distribution:
         """q(z_2|z_1) = Normal(loc=m, scale=softplus(s)), m, s = encode_2(z_1)."""
-        check_shapes("q(z_2|z_1)", z_1=(z_1, (16,)))
+        z_1 = take(self, "q(z_2|z_1)", z_1=(z_1, (16,), "float"))
         m, s = self.encode_2(z_1).chunk(2, -1)
         return D.Independent(D.Normal(m, F.softplus(s), validate_args=False), 1)
 
     def factor(self, name: str):
         """A factor by its name: call it with its parents for a distribution."""
-        factors = {
+        own = {
             "p(z_2)": self.p_z_2,
             "p(z_1|z_2)": self.p_z_1_given_z_2,
             "p(x|z_1)": self.p_x_given_z_1,
             "q(z_1|x)": self.q_z_1_given_x,
             "q(z_2|z_1)": self.q_z_2_given_z_1,
         }
-        if name.replace(" ", "") not in factors:
-            raise KeyError(f"{name} is not one of {', '.join(factors)}")
-        return factors[name.replace(" ", "")]
+        if name.replace(" ", "") not in own:
+            raise KeyError(f"{name} is not one of {', '.join(own)}")
+        return own[name.replace(" ", "")]
 
     def optimizers(self, fused: bool | None = None) -> list:
         """Adam for elbo."""

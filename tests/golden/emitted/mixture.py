@@ -6,14 +6,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def check_shapes(formula: str, /, **variables: tuple) -> None:
-    """Check variables: each with its event shape, and True where it is an index."""
-    for name, (value, shape, *index) in variables.items():
-        if (found := tuple(value.shape))[len(found) - len(shape) :] != shape:
-            raise ValueError(f"{name} of {formula} ends in {shape}, not {found}")
-        if not (value.dtype == torch.int64 if index else value.is_floating_point()):
-            wanted = "torch.int64" if index else "of floating point"
-            raise TypeError(f"{name} of {formula} must be {wanted}, not {value.dtype}")
+def take(module, formula: str, /, **variables):
+    """Variables in a module's dtype; each with its event shape and kind of number."""
+    found = []
+    for name, given in variables.items():
+        value, shape, *kind = given if isinstance(given, tuple) else (given, ())
+        if not isinstance(value, Tensor) or value.is_complex() or value.is_sparse:
+            raise TypeError(f"{name} of {formula} must be a dense real tensor")
+        if (size := tuple(value.shape))[len(size) - len(shape) :] != shape:
+            raise ValueError(f"{name} of {formula} ends in {shape}, not {size}")
+        if kind and value.is_floating_point() is (kind[0] == "int64"):
+            raise TypeError(f"{name} of {formula} must be {kind[0]}, not {value.dtype}")
+        found.append(value.long() if kind == ["int64"] else value.to(module._like))
+    return found if len(found) > 1 else found[0]
 
 
 def log_density(name: str, factor, values: dict) -> Tensor:
@@ -23,8 +28,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     if missing := {*targets, *parents} - values.keys():
         raise KeyError(f"{name} needs {min(missing)}")
     x, *more = map(values.pop, targets)
-    given = [*map(values.pop, parents)]
-    found = factor(*given, **values)
+    found = factor(*[values.pop(n) for n in parents], **values)
     if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
         raise ValueError(f"{head} of {name} cannot have the shape {tuple(x.shape)}")
     return found.log_prob(x, *more)
@@ -95,10 +99,11 @@ class Mixture(nn.Module):
         super().__init__()
         self.weights = nn.Parameter(torch.full((10,), 0.0))
         self.prototypes = nn.Parameter(nn.init.normal_(torch.empty((10, 64)), 0.0, 1.0))
+        self.register_buffer("_like", torch.zeros(()), persistent=False)
 
     def likelihood(self, x: Tensor) -> Tensor:
         """log p(x); x: [..., 64] -> [...]."""
-        check_shapes("likelihood", x=(x, (64,)))
+        x = take(self, "likelihood", x=(x, (64,)))
         # log p(x|k)
         logits = expand_rows(self.prototypes, x.shape[:-1])
         cross_entropy = bernoulli_cross_entropy(logits, x)
@@ -108,7 +113,7 @@ class Mixture(nn.Module):
 
     def certainty(self, x: Tensor) -> Tensor:
         """E_{p(k|x)}[log p(k|x)]; x: [..., 64] -> [...]."""
-        check_shapes("certainty", x=(x, (64,)))
+        x = take(self, "certainty", x=(x, (64,)))
         # log p(k)
         log_probs = self.weights.log_softmax(-1)
         log_p_k = expand_rows(log_probs, x.shape[:-1])
@@ -127,7 +132,7 @@ class Mixture(nn.Module):
 
     def terms(self, x: Tensor) -> dict:
         """Every named term, in one pass."""
-        check_shapes("terms", x=(x, (64,)))
+        x = take(self, "terms", x=(x, (64,)))
         # log p(k)
         log_probs = self.weights.log_softmax(-1)
         log_p_k = expand_rows(log_probs, x.shape[:-1])
@@ -159,7 +164,7 @@ class Mixture(nn.Module):
 
     def log_prob(self, x: Tensor, k: Tensor) -> Tensor:
         """log p(k) p(x|k); x: [..., 64], k: [...] -> [...]."""
-        check_shapes("log_prob", x=(x, (64,)), k=(k, (), True))
+        x, k = take(self, "log_prob", x=(x, (64,)), k=(k, (), "int64"))
         log_p_k = self.weights.log_softmax(-1)[k]
         cross_entropy = bernoulli_cross_entropy(self.prototypes[k], x, 0)
         return log_p_k - cross_entropy.sum(-1)
@@ -176,13 +181,13 @@ class Mixture(nn.Module):
 
     def p_x_given_k(self, k: Tensor) -> D.Distribution:
         """p(x|k) = Bernoulli(logits=prototypes[k])."""
-        check_shapes("p(x|k)", k=(k, (), True))
+        k = take(self, "p(x|k)", k=(k, (), "int64"))
         bernoulli = D.Bernoulli(logits=self.prototypes[k], validate_args=False)
         return D.Independent(bernoulli, 1)
 
     def p_k_given_x(self, x: Tensor) -> D.Distribution:
         """p(k|x), by the values of k."""
-        check_shapes("p(k|x)", x=(x, (64,)))
+        x = take(self, "p(k|x)", x=(x, (64,)))
         log_p_k = expand_rows(self.weights.log_softmax(-1), x.shape[:-1])
         # log p(x|k)
         logits = expand_rows(self.prototypes, x.shape[:-1])
@@ -203,15 +208,15 @@ class Mixture(nn.Module):
 
     def factor(self, name: str):
         """A factor by its name: call it with its parents for a distribution."""
-        factors = {
+        own = {
             "p(k)": self.p_k,
             "p(x|k)": self.p_x_given_k,
             "p(k|x)": self.p_k_given_x,
             "p(x)": self.p_x,
         }
-        if name.replace(" ", "") not in factors:
-            raise KeyError(f"{name} is not one of {', '.join(factors)}")
-        return factors[name.replace(" ", "")]
+        if name.replace(" ", "") not in own:
+            raise KeyError(f"{name} is not one of {', '.join(own)}")
+        return own[name.replace(" ", "")]
 
     def get(self, name: str) -> Tensor:
         """A param or buffer by its name."""

@@ -8,22 +8,29 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def check_shapes(formula: str, /, **variables: tuple) -> None:
-    """Check variables: each with its event shape, and True where it is an index."""
-    for name, (value, shape, *index) in variables.items():
-        if (found := tuple(value.shape))[len(found) - len(shape) :] != shape:
-            raise ValueError(f"{name} of {formula} ends in {shape}, not {found}")
-        if not (value.dtype == torch.int64 if index else value.is_floating_point()):
-            wanted = "torch.int64" if index else "of floating point"
-            raise TypeError(f"{name} of {formula} must be {wanted}, not {value.dtype}")
+def take(module, formula: str, /, **variables):
+    """Variables in a module's dtype; each with its event shape and kind of number."""
+    found = []
+    for name, given in variables.items():
+        value, shape, *kind = given if isinstance(given, tuple) else (given, ())
+        if not isinstance(value, Tensor) or value.is_complex() or value.is_sparse:
+            raise TypeError(f"{name} of {formula} must be a dense real tensor")
+        if (size := tuple(value.shape))[len(size) - len(shape) :] != shape:
+            raise ValueError(f"{name} of {formula} ends in {shape}, not {size}")
+        if kind and value.is_floating_point() is (kind[0] == "int64"):
+            raise TypeError(f"{name} of {formula} must be {kind[0]}, not {value.dtype}")
+        found.append(value.long() if kind == ["int64"] else value.to(module._like))
+    return found if len(found) > 1 else found[0]
 
 
-def check_batch(formula: str, /, **variables: tuple) -> None:
-    """Check variables as `check_shapes` does, and that they have one batch shape."""
-    check_shapes(formula, **variables)
-    dims = {n: tuple(v.shape[: v.ndim - len(s)]) for n, (v, s, *_) in variables.items()}
-    if len(set(dims.values())) > 1:
-        raise ValueError(f"the batch shapes of {formula} differ: {dims}")
+def take_all(module, formula: str, /, **variables):
+    """Variables as `take` gives them, which must have one batch shape."""
+    found = take(module, formula, **variables)
+    ranks = [len(v[1]) if isinstance(v, tuple) else 0 for v in variables.values()]
+    sizes = [tuple(v.shape[: v.ndim - n]) for v, n in zip(found, ranks, strict=True)]
+    if len(set(sizes)) > 1:
+        raise ValueError(f"the batch shapes of {', '.join(variables)} differ: {sizes}")
+    return found
 
 
 def log_density(name: str, factor, values: dict) -> Tensor:
@@ -33,8 +40,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     if missing := {*targets, *parents} - values.keys():
         raise KeyError(f"{name} needs {min(missing)}")
     x, *more = map(values.pop, targets)
-    given = [*map(values.pop, parents)]
-    found = factor(*given, **values)
+    found = factor(*[values.pop(n) for n in parents], **values)
     if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
         raise ValueError(f"{head} of {name} cannot have the shape {tuple(x.shape)}")
     return found.log_prob(x, *more)
@@ -142,13 +148,13 @@ class Mmvae(nn.Module):
         self.label = nn.Sequential(nn.Linear(10, 32), nn.ReLU())
         self.l_loc = nn.Linear(32, 8)
         self.l_scale = nn.Sequential(nn.Linear(32, 8), nn.Softplus())
-        self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
+        self.register_buffer("_like", torch.zeros(()), persistent=False)
 
     def elbo(self, x: Tensor, y: Tensor) -> Tensor:
         """E_{q(z|x,y)}[log p(x|z) p(y|z)] - KL[q(z|x,y) || p(z)];
         x: [..., 64], y: [...] -> [...].
         """
-        check_batch("elbo", x=(x, (64,)), y=(y, (), True))
+        x, y = take_all(self, "elbo", x=(x, (64,)), y=(y, (), "int64"))
         # q_x(z|x)
         h = self.image(x)
         q_x_loc_z, raw = self.i_loc(h), self.i_scale[0](h)
@@ -164,7 +170,7 @@ class Mmvae(nn.Module):
         column = y.unsqueeze(-1)
         log_p_y = p_logits_y.log_softmax(-1).gather(-1, column).squeeze(-1)
         # q_y(z|y)
-        h_2 = self.label(F.one_hot(y, 10).to(self._dtype_anchor.dtype))
+        h_2 = self.label(F.one_hot(y, 10).to(self._like.dtype))
         q_y_loc_z, raw_2 = self.l_loc(h_2), self.l_scale[0](h_2)
         q_y_scale_z = F.softplus(raw_2)
         # E_{q_y(z|y)}: one pathwise sample of z
@@ -213,7 +219,7 @@ class Mmvae(nn.Module):
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of elbo."""
-        check_batch("loss", x=(x, (64,)), y=(y, (), True))
+        x, y = take_all(self, "loss", x=(x, (64,)), y=(y, (), "int64"))
         h = self.image(x)
         q_x_loc_z, raw = self.i_loc(h), self.i_scale[0](h)
         q_x_scale_z = F.softplus(raw)
@@ -221,7 +227,7 @@ class Mmvae(nn.Module):
         z = q_x_loc_z + q_x_scale_z * noise
         p_logits_x = self.pixels(z)
         p_logits_y = self.classes(z)
-        h_2 = self.label(F.one_hot(y, 10).to(self._dtype_anchor.dtype))
+        h_2 = self.label(F.one_hot(y, 10).to(self._like.dtype))
         q_y_loc_z, raw_2 = self.l_loc(h_2), self.l_scale[0](h_2)
         q_y_scale_z = F.softplus(raw_2)
         noise_2 = torch.randn_like(q_y_loc_z)
@@ -303,7 +309,13 @@ class Mmvae(nn.Module):
 
     def log_prob(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
         """log p(z) p(x|z) p(y|z); x: [..., 64], y: [...], z: [..., 8] -> [...]."""
-        check_shapes("log_prob", x=(x, (64,)), y=(y, (), True), z=(z, (8,)))
+        x, y, z = take(
+            self,
+            "log_prob",
+            x=(x, (64,)),
+            y=(y, (), "int64"),
+            z=(z, (8,), "float"),
+        )
         log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
         logits_x = self.pixels(z)
         cross_entropy = bernoulli_cross_entropy(logits_x, x)
@@ -317,30 +329,30 @@ class Mmvae(nn.Module):
 
     def p_z(self) -> D.Distribution:
         """p(z) = Normal(loc=0, scale=1)."""
-        normal = D.Normal(self._dtype_anchor.expand(8), 1.0, validate_args=False)
+        normal = D.Normal(self._like.expand(8), 1.0, validate_args=False)
         return D.Independent(normal, 1)
 
     def p_x_given_z(self, z: Tensor) -> D.Distribution:
         """p(x|z) = Bernoulli(logits=pixels(z))."""
-        check_shapes("p(x|z)", z=(z, (8,)))
+        z = take(self, "p(x|z)", z=(z, (8,), "float"))
         return D.Independent(D.Bernoulli(logits=self.pixels(z), validate_args=False), 1)
 
     def p_y_given_z(self, z: Tensor) -> D.Distribution:
         """p(y|z) = Categorical(logits=classes(z))."""
-        check_shapes("p(y|z)", z=(z, (8,)))
+        z = take(self, "p(y|z)", z=(z, (8,), "float"))
         return D.Categorical(logits=self.classes(z), validate_args=False)
 
     def q_x_z_given_x(self, x: Tensor) -> D.Distribution:
         """q_x(z|x) = Normal(loc=i_loc(h), scale=i_scale(h)), h = image(x)."""
-        check_shapes("q_x(z|x)", x=(x, (64,)))
+        x = take(self, "q_x(z|x)", x=(x, (64,)))
         h = self.image(x)
         normal = D.Normal(self.i_loc(h), self.i_scale(h), validate_args=False)
         return D.Independent(normal, 1)
 
     def q_y_z_given_y(self, y: Tensor) -> D.Distribution:
         """q_y(z|y) = Normal(loc=l_loc(h), scale=l_scale(h)), h = label(one_hot(y))."""
-        check_shapes("q_y(z|y)", y=(y, (), True))
-        h = self.label(F.one_hot(y, 10).to(self._dtype_anchor.dtype))
+        y = take(self, "q_y(z|y)", y=(y, (), "int64"))
+        h = self.label(F.one_hot(y, 10).to(self._like.dtype))
         normal = D.Normal(self.l_loc(h), self.l_scale(h), validate_args=False)
         return D.Independent(normal, 1)
 
@@ -353,7 +365,7 @@ class Mmvae(nn.Module):
 
     def factor(self, name: str):
         """A factor by its name: call it with its parents for a distribution."""
-        factors = {
+        own = {
             "p(z)": self.p_z,
             "p(x|z)": self.p_x_given_z,
             "p(y|z)": self.p_y_given_z,
@@ -361,9 +373,9 @@ class Mmvae(nn.Module):
             "q_y(z|y)": self.q_y_z_given_y,
             "q(z|x,y)": self.q_z_given_x_y,
         }
-        if name.replace(" ", "") not in factors:
-            raise KeyError(f"{name} is not one of {', '.join(factors)}")
-        return factors[name.replace(" ", "")]
+        if name.replace(" ", "") not in own:
+            raise KeyError(f"{name} is not one of {', '.join(own)}")
+        return own[name.replace(" ", "")]
 
     def optimizers(self, fused: bool | None = None) -> list:
         """Adam for elbo."""

@@ -8,22 +8,29 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def check_shapes(formula: str, /, **variables: tuple) -> None:
-    """Check variables: each with its event shape, and True where it is an index."""
-    for name, (value, shape, *index) in variables.items():
-        if (found := tuple(value.shape))[len(found) - len(shape) :] != shape:
-            raise ValueError(f"{name} of {formula} ends in {shape}, not {found}")
-        if not (value.dtype == torch.int64 if index else value.is_floating_point()):
-            wanted = "torch.int64" if index else "of floating point"
-            raise TypeError(f"{name} of {formula} must be {wanted}, not {value.dtype}")
+def take(module, formula: str, /, **variables):
+    """Variables in a module's dtype; each with its event shape and kind of number."""
+    found = []
+    for name, given in variables.items():
+        value, shape, *kind = given if isinstance(given, tuple) else (given, ())
+        if not isinstance(value, Tensor) or value.is_complex() or value.is_sparse:
+            raise TypeError(f"{name} of {formula} must be a dense real tensor")
+        if (size := tuple(value.shape))[len(size) - len(shape) :] != shape:
+            raise ValueError(f"{name} of {formula} ends in {shape}, not {size}")
+        if kind and value.is_floating_point() is (kind[0] == "int64"):
+            raise TypeError(f"{name} of {formula} must be {kind[0]}, not {value.dtype}")
+        found.append(value.long() if kind == ["int64"] else value.to(module._like))
+    return found if len(found) > 1 else found[0]
 
 
-def check_batch(formula: str, /, **variables: tuple) -> None:
-    """Check variables as `check_shapes` does, and that they have one batch shape."""
-    check_shapes(formula, **variables)
-    dims = {n: tuple(v.shape[: v.ndim - len(s)]) for n, (v, s, *_) in variables.items()}
-    if len(set(dims.values())) > 1:
-        raise ValueError(f"the batch shapes of {formula} differ: {dims}")
+def take_all(module, formula: str, /, **variables):
+    """Variables as `take` gives them, which must have one batch shape."""
+    found = take(module, formula, **variables)
+    ranks = [len(v[1]) if isinstance(v, tuple) else 0 for v in variables.values()]
+    sizes = [tuple(v.shape[: v.ndim - n]) for v, n in zip(found, ranks, strict=True)]
+    if len(set(sizes)) > 1:
+        raise ValueError(f"the batch shapes of {', '.join(variables)} differ: {sizes}")
+    return found
 
 
 def log_density(name: str, factor, values: dict) -> Tensor:
@@ -33,8 +40,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     if missing := {*targets, *parents} - values.keys():
         raise KeyError(f"{name} needs {min(missing)}")
     x, *more = map(values.pop, targets)
-    given = [*map(values.pop, parents)]
-    found = factor(*given, **values)
+    found = factor(*[values.pop(n) for n in parents], **values)
     if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
         raise ValueError(f"{head} of {name} cannot have the shape {tuple(x.shape)}")
     return found.log_prob(x, *more)
@@ -119,15 +125,15 @@ class Mvae(nn.Module):
         self.l_scale = nn.Sequential(nn.Linear(32, 8), nn.Softplus())
         self.pixels = nn.Sequential(nn.Linear(8, 128), nn.ReLU(), nn.Linear(128, 64))
         self.classes = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 10))
-        self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
+        self.register_buffer("_like", torch.zeros(()), persistent=False)
 
     def both(self, x: Tensor, y: Tensor) -> Tensor:
         """ELBO[p || q_both(z|x,y)]; x: [..., 64], y: [...] -> [...]."""
-        check_batch("both", x=(x, (64,)), y=(y, (), True))
+        x, y = take_all(self, "both", x=(x, (64,)), y=(y, (), "int64"))
         # q_both(z|x,y)
         h_expert1 = self.image(x)
         square = self.i_scale(h_expert1).square()
-        h_expert2 = self.label(F.one_hot(y, 10).to(self._dtype_anchor.dtype))
+        h_expert2 = self.label(F.one_hot(y, 10).to(self._like.dtype))
         square_2 = self.l_scale(h_expert2).square()
         ratio = self.l_loc(h_expert2) / square_2
         total = 1.0 / square + 1.0 / square_2 + 1.0
@@ -147,7 +153,7 @@ class Mvae(nn.Module):
 
     def seen(self, x: Tensor) -> Tensor:
         """ELBO[p(x|z) p(z) || q_image(z|x)]; x: [..., 64] -> [...]."""
-        check_shapes("seen", x=(x, (64,)))
+        x = take(self, "seen", x=(x, (64,)))
         # q_image(z|x)
         h_expert1 = self.image(x)
         square = self.i_scale(h_expert1).square()
@@ -166,9 +172,9 @@ class Mvae(nn.Module):
 
     def named(self, y: Tensor) -> Tensor:
         """ELBO[p(y|z) p(z) || q_label(z|y)]; y: [...] -> [...]."""
-        check_shapes("named", y=(y, (), True))
+        y = take(self, "named", y=(y, (), "int64"))
         # q_label(z|y)
-        h_expert1 = self.label(F.one_hot(y, 10).to(self._dtype_anchor.dtype))
+        h_expert1 = self.label(F.one_hot(y, 10).to(self._like.dtype))
         square = self.l_scale(h_expert1).square()
         total = 1.0 / square + 1.0
         loc = self.l_loc(h_expert1) / square / total
@@ -188,11 +194,11 @@ class Mvae(nn.Module):
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of goal."""
-        check_batch("loss", x=(x, (64,)), y=(y, (), True))
+        x, y = take_all(self, "loss", x=(x, (64,)), y=(y, (), "int64"))
         h_expert1 = self.image(x)
         square = self.i_scale(h_expert1).square()
         ratio = self.i_loc(h_expert1) / square
-        h_expert2 = self.label(F.one_hot(y, 10).to(self._dtype_anchor.dtype))
+        h_expert2 = self.label(F.one_hot(y, 10).to(self._like.dtype))
         square_2 = self.l_scale(h_expert2).square()
         ratio_2 = self.l_loc(h_expert2) / square_2
         ratio_3 = 1.0 / square
@@ -245,12 +251,12 @@ class Mvae(nn.Module):
 
     def terms(self, x: Tensor, y: Tensor) -> dict:
         """Every named term, in one pass."""
-        check_batch("terms", x=(x, (64,)), y=(y, (), True))
+        x, y = take_all(self, "terms", x=(x, (64,)), y=(y, (), "int64"))
         # q_both(z|x,y)
         h_expert1 = self.image(x)
         square = self.i_scale(h_expert1).square()
         ratio = self.i_loc(h_expert1) / square
-        h_expert2 = self.label(F.one_hot(y, 10).to(self._dtype_anchor.dtype))
+        h_expert2 = self.label(F.one_hot(y, 10).to(self._like.dtype))
         square_2 = self.l_scale(h_expert2).square()
         ratio_2 = self.l_loc(h_expert2) / square_2
         ratio_3 = 1.0 / square
@@ -319,7 +325,13 @@ class Mvae(nn.Module):
 
     def log_prob(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
         """log p(z) p(x|z) p(y|z); x: [..., 64], y: [...], z: [..., 8] -> [...]."""
-        check_shapes("log_prob", x=(x, (64,)), y=(y, (), True), z=(z, (8,)))
+        x, y, z = take(
+            self,
+            "log_prob",
+            x=(x, (64,)),
+            y=(y, (), "int64"),
+            z=(z, (8,), "float"),
+        )
         log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
         logits_x = self.pixels(z)
         cross_entropy = bernoulli_cross_entropy(logits_x, x)
@@ -333,30 +345,30 @@ class Mvae(nn.Module):
 
     def p_z(self) -> D.Distribution:
         """p(z) = Normal(loc=0, scale=1)."""
-        normal = D.Normal(self._dtype_anchor.expand(8), 1.0, validate_args=False)
+        normal = D.Normal(self._like.expand(8), 1.0, validate_args=False)
         return D.Independent(normal, 1)
 
     def p_x_given_z(self, z: Tensor) -> D.Distribution:
         """p(x|z) = Bernoulli(logits=pixels(z))."""
-        check_shapes("p(x|z)", z=(z, (8,)))
+        z = take(self, "p(x|z)", z=(z, (8,), "float"))
         return D.Independent(D.Bernoulli(logits=self.pixels(z), validate_args=False), 1)
 
     def p_y_given_z(self, z: Tensor) -> D.Distribution:
         """p(y|z) = Categorical(logits=classes(z))."""
-        check_shapes("p(y|z)", z=(z, (8,)))
+        z = take(self, "p(y|z)", z=(z, (8,), "float"))
         return D.Categorical(logits=self.classes(z), validate_args=False)
 
     def q_x_z_given_x(self, x: Tensor) -> D.Distribution:
         """q_x(z|x) = Normal(loc=i_loc(h), scale=i_scale(h)), h = image(x)."""
-        check_shapes("q_x(z|x)", x=(x, (64,)))
+        x = take(self, "q_x(z|x)", x=(x, (64,)))
         h = self.image(x)
         normal = D.Normal(self.i_loc(h), self.i_scale(h), validate_args=False)
         return D.Independent(normal, 1)
 
     def q_y_z_given_y(self, y: Tensor) -> D.Distribution:
         """q_y(z|y) = Normal(loc=l_loc(h), scale=l_scale(h)), h = label(one_hot(y))."""
-        check_shapes("q_y(z|y)", y=(y, (), True))
-        h = self.label(F.one_hot(y, 10).to(self._dtype_anchor.dtype))
+        y = take(self, "q_y(z|y)", y=(y, (), "int64"))
+        h = self.label(F.one_hot(y, 10).to(self._like.dtype))
         normal = D.Normal(self.l_loc(h), self.l_scale(h), validate_args=False)
         return D.Independent(normal, 1)
 
@@ -381,10 +393,10 @@ class Mvae(nn.Module):
                 experts.append((mask, self.q_y_z_given_y(y)))
             experts.append((1.0, self.p_z()))
             return product_of_normals(experts)
-        check_shapes("q_both(z|x,y)", x=(x, (64,)), y=(y, (), True))
+        x, y = take(self, "q_both(z|x,y)", x=(x, (64,)), y=(y, (), "int64"))
         h_expert1 = self.image(x)
         square = self.i_scale(h_expert1).square()
-        h_expert2 = self.label(F.one_hot(y, 10).to(self._dtype_anchor.dtype))
+        h_expert2 = self.label(F.one_hot(y, 10).to(self._like.dtype))
         square_2 = self.l_scale(h_expert2).square()
         ratio = self.l_loc(h_expert2) / square_2
         total = 1.0 / square + 1.0 / square_2 + 1.0
@@ -396,7 +408,7 @@ class Mvae(nn.Module):
         / square(i_scale(h_expert1)) + 1 / square(1)), scale=1 / sqrt(1 /
         square(i_scale(h_expert1)) + 1 / square(1))), h_expert1 = image(x).
         """
-        check_shapes("q_image(z|x)", x=(x, (64,)))
+        x = take(self, "q_image(z|x)", x=(x, (64,)))
         h_expert1 = self.image(x)
         square = self.i_scale(h_expert1).square()
         total = 1.0 / square + 1.0
@@ -408,8 +420,8 @@ class Mvae(nn.Module):
         / square(l_scale(h_expert1)) + 1 / square(1)), scale=1 / sqrt(1 /
         square(l_scale(h_expert1)) + 1 / square(1))), h_expert1 = label(one_hot(y)).
         """
-        check_shapes("q_label(z|y)", y=(y, (), True))
-        h_expert1 = self.label(F.one_hot(y, 10).to(self._dtype_anchor.dtype))
+        y = take(self, "q_label(z|y)", y=(y, (), "int64"))
+        h_expert1 = self.label(F.one_hot(y, 10).to(self._like.dtype))
         square = self.l_scale(h_expert1).square()
         total = 1.0 / square + 1.0
         loc = self.l_loc(h_expert1) / square / total
@@ -417,7 +429,7 @@ class Mvae(nn.Module):
 
     def factor(self, name: str):
         """A factor by its name: call it with its parents for a distribution."""
-        factors = {
+        own = {
             "p(z)": self.p_z,
             "p(x|z)": self.p_x_given_z,
             "p(y|z)": self.p_y_given_z,
@@ -427,9 +439,9 @@ class Mvae(nn.Module):
             "q_image(z|x)": self.q_image_z_given_x,
             "q_label(z|y)": self.q_label_z_given_y,
         }
-        if name.replace(" ", "") not in factors:
-            raise KeyError(f"{name} is not one of {', '.join(factors)}")
-        return factors[name.replace(" ", "")]
+        if name.replace(" ", "") not in own:
+            raise KeyError(f"{name} is not one of {', '.join(own)}")
+        return own[name.replace(" ", "")]
 
     def optimizers(self, fused: bool | None = None) -> list:
         """Adam for goal."""

@@ -8,22 +8,29 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def check_shapes(formula: str, /, **variables: tuple) -> None:
-    """Check variables: each with its event shape, and True where it is an index."""
-    for name, (value, shape, *index) in variables.items():
-        if (found := tuple(value.shape))[len(found) - len(shape) :] != shape:
-            raise ValueError(f"{name} of {formula} ends in {shape}, not {found}")
-        if not (value.dtype == torch.int64 if index else value.is_floating_point()):
-            wanted = "torch.int64" if index else "of floating point"
-            raise TypeError(f"{name} of {formula} must be {wanted}, not {value.dtype}")
+def take(module, formula: str, /, **variables):
+    """Variables in a module's dtype; each with its event shape and kind of number."""
+    found = []
+    for name, given in variables.items():
+        value, shape, *kind = given if isinstance(given, tuple) else (given, ())
+        if not isinstance(value, Tensor) or value.is_complex() or value.is_sparse:
+            raise TypeError(f"{name} of {formula} must be a dense real tensor")
+        if (size := tuple(value.shape))[len(size) - len(shape) :] != shape:
+            raise ValueError(f"{name} of {formula} ends in {shape}, not {size}")
+        if kind and value.is_floating_point() is (kind[0] == "int64"):
+            raise TypeError(f"{name} of {formula} must be {kind[0]}, not {value.dtype}")
+        found.append(value.long() if kind == ["int64"] else value.to(module._like))
+    return found if len(found) > 1 else found[0]
 
 
-def check_batch(formula: str, /, **variables: tuple) -> None:
-    """Check variables as `check_shapes` does, and that they have one batch shape."""
-    check_shapes(formula, **variables)
-    dims = {n: tuple(v.shape[: v.ndim - len(s)]) for n, (v, s, *_) in variables.items()}
-    if len(set(dims.values())) > 1:
-        raise ValueError(f"the batch shapes of {formula} differ: {dims}")
+def take_all(module, formula: str, /, **variables):
+    """Variables as `take` gives them, which must have one batch shape."""
+    found = take(module, formula, **variables)
+    ranks = [len(v[1]) if isinstance(v, tuple) else 0 for v in variables.values()]
+    sizes = [tuple(v.shape[: v.ndim - n]) for v, n in zip(found, ranks, strict=True)]
+    if len(set(sizes)) > 1:
+        raise ValueError(f"the batch shapes of {', '.join(variables)} differ: {sizes}")
+    return found
 
 
 def log_density(name: str, factor, values: dict) -> Tensor:
@@ -33,8 +40,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     if missing := {*targets, *parents} - values.keys():
         raise KeyError(f"{name} needs {min(missing)}")
     x, *more = map(values.pop, targets)
-    given = [*map(values.pop, parents)]
-    found = factor(*given, **values)
+    found = factor(*[values.pop(n) for n in parents], **values)
     if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
         raise ValueError(f"{head} of {name} cannot have the shape {tuple(x.shape)}")
     return found.log_prob(x, *more)
@@ -90,24 +96,22 @@ class SemiSupervised(nn.Module):
             "table_1",
             torch.tensor([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]),
         )
-        self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
+        self.register_buffer("_like", torch.zeros(()), persistent=False)
 
     def labelled(self, x: Tensor, y: Tensor) -> Tensor:
         """E_{q(z|x,y)}[log p(x|z,y)] - KL[q(z|x,y) || p(z)] + log p(y);
         x: [..., 64], y: [...] -> [...].
         """
-        check_batch("labelled", x=(x, (64,)), y=(y, (), True))
+        x, y = take_all(self, "labelled", x=(x, (64,)), y=(y, (), "int64"))
         _, logits, kl = self._y_filled_logits_kl(x, y)
         # log p(x|z,y)
         cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
-        # log p(y)
-        full_like = torch.full_like(self._dtype_anchor, -2.302585092994046)
-        log_p_y = full_like.expand(x.shape[:-1])
+        log_p_y = torch.full_like(self._like, -2.302585092994046).expand(x.shape[:-1])
         return log_p_y - cross_entropy.sum(-1) - kl
 
     def unlabelled(self, x: Tensor) -> Tensor:
         """E_{q(y|x)}[labelled] + H[q(y|x)]; x: [..., 64] -> [...]."""
-        check_shapes("unlabelled", x=(x, (64,)))
+        x = take(self, "unlabelled", x=(x, (64,)))
         _, _, unlabelled = self._hidden_parts(x)
         return unlabelled
 
@@ -124,14 +128,14 @@ class SemiSupervised(nn.Module):
 
     def terms(self, x: Tensor, y: Tensor) -> dict:
         """Every named term, in one pass."""
-        check_batch("terms", x=(x, (64,)), y=(y, (), True))
+        x, y = take_all(self, "terms", x=(x, (64,)), y=(y, (), "int64"))
         y_filled, logits, kl = self._y_filled_logits_kl(x, y)
         # log p(x|z,y)
         cross_entropy = bernoulli_cross_entropy(logits, x)
         full_like, log_probs, unlabelled = self._hidden_parts(x)
         log_p_y = full_like.expand(x.shape[:-1])
         labelled = log_p_y - cross_entropy - kl
-        has_y = (y >= 0).to(self._dtype_anchor.dtype)
+        has_y = (y >= 0).to(self._like.dtype)
         log_q_y = log_probs.gather(-1, y_filled.unsqueeze(-1)).squeeze(-1)
         product = has_y * (labelled + 10.0 * log_q_y)
         return {
@@ -160,12 +164,17 @@ class SemiSupervised(nn.Module):
 
     def log_prob(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
         """log p(y) p(z) p(x|z,y); x: [..., 64], y: [...], z: [..., 8] -> [...]."""
-        check_shapes("log_prob", x=(x, (64,)), y=(y, (), True), z=(z, (8,)))
+        x, y, z = take(
+            self,
+            "log_prob",
+            x=(x, (64,)),
+            y=(y, (), "int64"),
+            z=(z, (8,), "float"),
+        )
         y_filled = y.clamp_min(0)
-        full_like = torch.full_like(self._dtype_anchor, -2.302585092994046)
-        log_p_y = full_like.expand(x.shape[:-1])
+        log_p_y = torch.full_like(self._like, -2.302585092994046).expand(x.shape[:-1])
         log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
-        one_hot = F.one_hot(y_filled, 10).to(self._dtype_anchor.dtype)
+        one_hot = F.one_hot(y_filled, 10).to(self._like.dtype)
         logits = self.decoder(torch.cat((z, one_hot), -1))
         cross_entropy = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
         return log_p_y + log_p_z - cross_entropy.sum(-1)
@@ -175,9 +184,9 @@ class SemiSupervised(nn.Module):
         x: [..., 64] -> full_like [], log_probs [..., 10], unlabelled [...].
         """
         # E_{q(y|x)}: every value of y
-        y = every_state(self._dtype_anchor, 10, (), x.shape[:-1], index=True)
+        y = every_state(self._like, 10, (), x.shape[:-1], index=True)
         # q(z|x,y)
-        one_hot = F.one_hot(y, 10).to(self._dtype_anchor.dtype)
+        one_hot = F.one_hot(y, 10).to(self._like.dtype)
         h = self.hidden(torch.cat((x.expand(*one_hot.shape[:-1], -1), one_hot), -1))
         loc, raw = self.loc(h), self.scale[0](h)
         scale = F.softplus(raw)
@@ -187,7 +196,7 @@ class SemiSupervised(nn.Module):
         logits_x = self.decoder(torch.cat((z, one_hot), -1))
         cross_entropy = bernoulli_cross_entropy(logits_x, x)
         # log p(y)
-        full_like = torch.full_like(self._dtype_anchor, -2.302585092994046)
+        full_like = torch.full_like(self._like, -2.302585092994046)
         log_p_y = full_like.expand(10, *x.shape[:-1])
         # KL[q(z|x,y) || p(z)], closed form
         log_scale = torch.where(raw < -30.0, raw, scale.clamp_min(1e-30).log())
@@ -213,7 +222,7 @@ class SemiSupervised(nn.Module):
         """
         y_filled = y.clamp_min(0)
         # q(z|x,y)
-        one_hot = F.one_hot(y_filled, 10).to(self._dtype_anchor.dtype)
+        one_hot = F.one_hot(y_filled, 10).to(self._like.dtype)
         h = self.hidden(torch.cat((x, one_hot), -1))
         loc, raw = self.loc(h), self.scale[0](h)
         scale = F.softplus(raw)
@@ -236,43 +245,43 @@ class SemiSupervised(nn.Module):
 
     def p_z(self) -> D.Distribution:
         """p(z) = Normal(loc=0, scale=1)."""
-        normal = D.Normal(self._dtype_anchor.expand(8), 1.0, validate_args=False)
+        normal = D.Normal(self._like.expand(8), 1.0, validate_args=False)
         return D.Independent(normal, 1)
 
     def p_x_given_z_y(self, z: Tensor, y: Tensor) -> D.Distribution:
         """p(x|z,y) = Bernoulli(logits=decoder(z, y))."""
-        check_shapes("p(x|z,y)", z=(z, (8,)), y=(y, (), True))
+        z, y = take(self, "p(x|z,y)", z=(z, (8,), "float"), y=(y, (), "int64"))
         y_filled = y.clamp_min(0)
-        one_hot = F.one_hot(y_filled, 10).to(self._dtype_anchor.dtype)
+        one_hot = F.one_hot(y_filled, 10).to(self._like.dtype)
         logits = self.decoder(torch.cat((z, one_hot), -1))
         return D.Independent(D.Bernoulli(logits=logits, validate_args=False), 1)
 
     def q_z_given_x_y(self, x: Tensor, y: Tensor) -> D.Distribution:
         """q(z|x,y) = Normal(loc=loc(h), scale=scale(h)), h = hidden(x, y)."""
-        check_shapes("q(z|x,y)", x=(x, (64,)), y=(y, (), True))
+        x, y = take(self, "q(z|x,y)", x=(x, (64,)), y=(y, (), "int64"))
         y_filled = y.clamp_min(0)
-        one_hot = F.one_hot(y_filled, 10).to(self._dtype_anchor.dtype)
+        one_hot = F.one_hot(y_filled, 10).to(self._like.dtype)
         h = self.hidden(torch.cat((x, one_hot), -1))
         normal = D.Normal(self.loc(h), self.scale(h), validate_args=False)
         return D.Independent(normal, 1)
 
     def q_y_given_x(self, x: Tensor) -> D.Distribution:
         """q(y|x) = Categorical(logits=classifier(x))."""
-        check_shapes("q(y|x)", x=(x, (64,)))
+        x = take(self, "q(y|x)", x=(x, (64,)))
         return D.Categorical(logits=self.classifier(x), validate_args=False)
 
     def factor(self, name: str):
         """A factor by its name: call it with its parents for a distribution."""
-        factors = {
+        own = {
             "p(y)": self.p_y,
             "p(z)": self.p_z,
             "p(x|z,y)": self.p_x_given_z_y,
             "q(z|x,y)": self.q_z_given_x_y,
             "q(y|x)": self.q_y_given_x,
         }
-        if name.replace(" ", "") not in factors:
-            raise KeyError(f"{name} is not one of {', '.join(factors)}")
-        return factors[name.replace(" ", "")]
+        if name.replace(" ", "") not in own:
+            raise KeyError(f"{name} is not one of {', '.join(own)}")
+        return own[name.replace(" ", "")]
 
     def optimizers(self, fused: bool | None = None) -> list:
         """Adam for bound."""

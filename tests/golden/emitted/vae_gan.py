@@ -6,14 +6,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def check_shapes(formula: str, /, **variables: tuple) -> None:
-    """Check variables: each with its event shape, and True where it is an index."""
-    for name, (value, shape, *index) in variables.items():
-        if (found := tuple(value.shape))[len(found) - len(shape) :] != shape:
-            raise ValueError(f"{name} of {formula} ends in {shape}, not {found}")
-        if not (value.dtype == torch.int64 if index else value.is_floating_point()):
-            wanted = "torch.int64" if index else "of floating point"
-            raise TypeError(f"{name} of {formula} must be {wanted}, not {value.dtype}")
+def take(module, formula: str, /, **variables):
+    """Variables in a module's dtype; each with its event shape and kind of number."""
+    found = []
+    for name, given in variables.items():
+        value, shape, *kind = given if isinstance(given, tuple) else (given, ())
+        if not isinstance(value, Tensor) or value.is_complex() or value.is_sparse:
+            raise TypeError(f"{name} of {formula} must be a dense real tensor")
+        if (size := tuple(value.shape))[len(size) - len(shape) :] != shape:
+            raise ValueError(f"{name} of {formula} ends in {shape}, not {size}")
+        if kind and value.is_floating_point() is (kind[0] == "int64"):
+            raise TypeError(f"{name} of {formula} must be {kind[0]}, not {value.dtype}")
+        found.append(value.long() if kind == ["int64"] else value.to(module._like))
+    return found if len(found) > 1 else found[0]
 
 
 def log_density(name: str, factor, values: dict) -> Tensor:
@@ -23,8 +28,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     if missing := {*targets, *parents} - values.keys():
         raise KeyError(f"{name} needs {min(missing)}")
     x, *more = map(values.pop, targets)
-    given = [*map(values.pop, parents)]
-    found = factor(*given, **values)
+    found = factor(*[values.pop(n) for n in parents], **values)
     if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
         raise ValueError(f"{head} of {name} cannot have the shape {tuple(x.shape)}")
     return found.log_prob(x, *more)
@@ -99,11 +103,11 @@ class VaeGan(nn.Module):
         )
         self.decoder = nn.Sequential(nn.Linear(8, 128), nn.ReLU(), nn.Linear(128, 64))
         self.verdict = nn.utils.parametrizations.spectral_norm(nn.Linear(64, 1))
-        self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
+        self.register_buffer("_like", torch.zeros(()), persistent=False)
 
     def kl(self, x: Tensor) -> Tensor:
         """KL[q(z|x) || p(z)]; x: [..., 64] -> [...]."""
-        check_shapes("kl", x=(x, (64,)))
+        x = take(self, "kl", x=(x, (64,), "float"))
         loc, scale, log_scale = self._loc_scale_log_scale(x)
         return (0.5 * (loc.square() + scale.square() - 1.0) - log_scale).sum(-1)
 
@@ -111,7 +115,7 @@ class VaeGan(nn.Module):
         """E_{q(z|x)}[mean(square(features(x) - features(decoder(z))))];
         x: [..., 64] -> [...].
         """
-        check_shapes("match", x=(x, (64,)))
+        x = take(self, "match", x=(x, (64,), "float"))
         # q(z|x)
         h = self.hidden(x)
         loc, scale = self.loc(h), self.scale(h)
@@ -121,18 +125,18 @@ class VaeGan(nn.Module):
 
     def js(self, x: Tensor) -> Tensor:
         """JS_d[p(x|z) p(z) || data; form=hinge]; x: [..., 64] -> [...]."""
-        check_shapes("js", x=(x, (64,)))
+        x = take(self, "js", x=(x, (64,), "float"))
         total = 1.0 + self.verdict(self.features(x))[..., 0]
         return -((1.0 - self._verdict_out(x)).relu() + total.relu())
 
     def gap(self, x: Tensor) -> Tensor:
         """W_d[p(x|z) p(z) || data]; x: [..., 64] -> [...]."""
-        check_shapes("gap", x=(x, (64,)))
+        x = take(self, "gap", x=(x, (64,), "float"))
         return self._verdict_out(x) - self.verdict(self.features(x))[..., 0]
 
     def objective_1(self, x: Tensor) -> Tensor:
         """match + 0.01 * kl; x: [..., 64] -> [...]."""
-        check_shapes("objective_1", x=(x, (64,)))
+        x = take(self, "objective_1", x=(x, (64,), "float"))
         loc, scale, log_scale = self._loc_scale_log_scale(x)
         # E_{q(z|x)}: one pathwise sample of z
         z = loc + scale * torch.randn_like(loc)
@@ -143,7 +147,7 @@ class VaeGan(nn.Module):
 
     def objective_2(self, x: Tensor) -> Tensor:
         """match + 0.1 * gap; x: [..., 64] -> [...]."""
-        check_shapes("objective_2", x=(x, (64,)))
+        x = take(self, "objective_2", x=(x, (64,), "float"))
         features_out = self.features(x)
         # q(z|x)
         h = self.hidden(x)
@@ -168,7 +172,7 @@ class VaeGan(nn.Module):
 
     def terms(self, x: Tensor) -> dict:
         """Every named term, in one pass."""
-        check_shapes("terms", x=(x, (64,)))
+        x = take(self, "terms", x=(x, (64,), "float"))
         loc, scale, log_scale = self._loc_scale_log_scale(x)
         # KL[q(z|x) || p(z)], closed form
         kl = (0.5 * (loc.square() + scale.square() - 1.0) - log_scale).sum(-1)
@@ -220,7 +224,7 @@ class VaeGan(nn.Module):
         x: [..., 64] -> verdict_out [...].
         """
         # E_{p(z,x)}: one pathwise sample of z
-        z = torch.randn_like(self._dtype_anchor.expand(*x.shape[:-1], 8))
+        z = torch.randn_like(self._like.expand(*x.shape[:-1], 8))
         # p(x|z)
         v = self.decoder(z)
         return self.verdict(self.features(v))[..., 0]
@@ -231,31 +235,27 @@ class VaeGan(nn.Module):
 
     def p_z(self) -> D.Distribution:
         """p(z) = Normal(loc=0, scale=1)."""
-        normal = D.Normal(self._dtype_anchor.expand(8), 1.0, validate_args=False)
+        normal = D.Normal(self._like.expand(8), 1.0, validate_args=False)
         return D.Independent(normal, 1)
 
     def p_x_given_z(self, z: Tensor) -> D.Distribution:
         """p(x|z) = Delta(v=decoder(z))."""
-        check_shapes("p(x|z)", z=(z, (8,)))
+        z = take(self, "p(x|z)", z=(z, (8,), "float"))
         return Delta(self.decoder(z), 1)
 
     def q_z_given_x(self, x: Tensor) -> D.Distribution:
         """q(z|x) = Normal(loc=loc(h), scale=scale(h)), h = hidden(x)."""
-        check_shapes("q(z|x)", x=(x, (64,)))
+        x = take(self, "q(z|x)", x=(x, (64,), "float"))
         h = self.hidden(x)
         normal = D.Normal(self.loc(h), self.scale(h), validate_args=False)
         return D.Independent(normal, 1)
 
     def factor(self, name: str):
         """A factor by its name: call it with its parents for a distribution."""
-        factors = {
-            "p(z)": self.p_z,
-            "p(x|z)": self.p_x_given_z,
-            "q(z|x)": self.q_z_given_x,
-        }
-        if name.replace(" ", "") not in factors:
-            raise KeyError(f"{name} is not one of {', '.join(factors)}")
-        return factors[name.replace(" ", "")]
+        own = {"p(z)": self.p_z, "p(x|z)": self.p_x_given_z, "q(z|x)": self.q_z_given_x}
+        if name.replace(" ", "") not in own:
+            raise KeyError(f"{name} is not one of {', '.join(own)}")
+        return own[name.replace(" ", "")]
 
     def optimizers(self, fused: bool | None = None) -> list:
         """Adam for objective_1, Adam for objective_2, Adam for js."""

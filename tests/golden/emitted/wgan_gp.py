@@ -5,14 +5,19 @@ import torch.distributions as D
 from torch import Tensor, nn
 
 
-def check_shapes(formula: str, /, **variables: tuple) -> None:
-    """Check variables: each with its event shape, and True where it is an index."""
-    for name, (value, shape, *index) in variables.items():
-        if (found := tuple(value.shape))[len(found) - len(shape) :] != shape:
-            raise ValueError(f"{name} of {formula} ends in {shape}, not {found}")
-        if not (value.dtype == torch.int64 if index else value.is_floating_point()):
-            wanted = "torch.int64" if index else "of floating point"
-            raise TypeError(f"{name} of {formula} must be {wanted}, not {value.dtype}")
+def take(module, formula: str, /, **variables):
+    """Variables in a module's dtype; each with its event shape and kind of number."""
+    found = []
+    for name, given in variables.items():
+        value, shape, *kind = given if isinstance(given, tuple) else (given, ())
+        if not isinstance(value, Tensor) or value.is_complex() or value.is_sparse:
+            raise TypeError(f"{name} of {formula} must be a dense real tensor")
+        if (size := tuple(value.shape))[len(size) - len(shape) :] != shape:
+            raise ValueError(f"{name} of {formula} ends in {shape}, not {size}")
+        if kind and value.is_floating_point() is (kind[0] == "int64"):
+            raise TypeError(f"{name} of {formula} must be {kind[0]}, not {value.dtype}")
+        found.append(value.long() if kind == ["int64"] else value.to(module._like))
+    return found if len(found) > 1 else found[0]
 
 
 def log_density(name: str, factor, values: dict) -> Tensor:
@@ -22,8 +27,7 @@ def log_density(name: str, factor, values: dict) -> Tensor:
     if missing := {*targets, *parents} - values.keys():
         raise KeyError(f"{name} needs {min(missing)}")
     x, *more = map(values.pop, targets)
-    given = [*map(values.pop, parents)]
-    found = factor(*given, **values)
+    found = factor(*[values.pop(n) for n in parents], **values)
     if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
         raise ValueError(f"{head} of {name} cannot have the shape {tuple(x.shape)}")
     return found.log_prob(x, *more)
@@ -115,13 +119,13 @@ class WganGp(nn.Module):
             nn.LeakyReLU(negative_slope=0.2),
             nn.Linear(64, 1),
         )
-        self.register_buffer("_dtype_anchor", torch.zeros(()), persistent=False)
+        self.register_buffer("_like", torch.zeros(()), persistent=False)
 
     def distance(self, x: Tensor) -> Tensor:
         """W_critic[p(x|z) p(z) || data; penalty=1]; x: [..., 2] -> [...]."""
-        check_shapes("distance", x=(x, (2,)))
+        x = take(self, "distance", x=(x, (2,), "float"))
         # E_{p(z,x)}: one pathwise sample of z
-        z = torch.randn_like(self._dtype_anchor.expand(*x.shape[:-1], 4))
+        z = torch.randn_like(self._like.expand(*x.shape[:-1], 4))
         # p(x|z)
         v = self.generator(z)
         # gradient penalty of critic
@@ -131,9 +135,9 @@ class WganGp(nn.Module):
 
     def gap(self, x: Tensor) -> Tensor:
         """W_critic[p(x|z) p(z) || data]; x: [..., 2] -> [...]."""
-        check_shapes("gap", x=(x, (2,)))
+        x = take(self, "gap", x=(x, (2,), "float"))
         # E_{p(z,x)}: one pathwise sample of z
-        z = torch.randn_like(self._dtype_anchor.expand(*x.shape[:-1], 4))
+        z = torch.randn_like(self._like.expand(*x.shape[:-1], 4))
         # p(x|z)
         v = self.generator(z)
         return self.critic(v)[..., 0] - self.critic(x)[..., 0]
@@ -148,9 +152,9 @@ class WganGp(nn.Module):
 
     def terms(self, x: Tensor) -> dict:
         """Every named term, in one pass."""
-        check_shapes("terms", x=(x, (2,)))
+        x = take(self, "terms", x=(x, (2,), "float"))
         # E_{p(z,x)}: one pathwise sample of z
-        z = torch.randn_like(self._dtype_anchor.expand(*x.shape[:-1], 4))
+        z = torch.randn_like(self._like.expand(*x.shape[:-1], 4))
         # p(x|z)
         v = self.generator(z)
         # gradient penalty of critic
@@ -179,20 +183,20 @@ class WganGp(nn.Module):
 
     def p_z(self) -> D.Distribution:
         """p(z) = Normal(loc=0, scale=1)."""
-        normal = D.Normal(self._dtype_anchor.expand(4), 1.0, validate_args=False)
+        normal = D.Normal(self._like.expand(4), 1.0, validate_args=False)
         return D.Independent(normal, 1)
 
     def p_x_given_z(self, z: Tensor) -> D.Distribution:
         """p(x|z) = Delta(v=generator(z))."""
-        check_shapes("p(x|z)", z=(z, (4,)))
+        z = take(self, "p(x|z)", z=(z, (4,), "float"))
         return Delta(self.generator(z), 1)
 
     def factor(self, name: str):
         """A factor by its name: call it with its parents for a distribution."""
-        factors = {"p(z)": self.p_z, "p(x|z)": self.p_x_given_z}
-        if name.replace(" ", "") not in factors:
-            raise KeyError(f"{name} is not one of {', '.join(factors)}")
-        return factors[name.replace(" ", "")]
+        own = {"p(z)": self.p_z, "p(x|z)": self.p_x_given_z}
+        if name.replace(" ", "") not in own:
+            raise KeyError(f"{name} is not one of {', '.join(own)}")
+        return own[name.replace(" ", "")]
 
     def optimizers(self, fused: bool | None = None) -> list:
         """Adam for distance, Adam for gap."""
