@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test fuzz mutants lint docs clean
+.PHONY: demo test fuzz soak mutants sbom audit lint docs clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -22,6 +22,20 @@ fuzz: $(READY)  ## random, damaged and meaningless programs, for an hour or so; 
 	$(BIN)/python -m tests.fuzz.networks 0 10000
 	$(BIN)/python -m tests.fuzz.names
 
+soak: $(READY)  ## programs, texts, networks, data files and kills at random for an hour; prints a table
+	$(BIN)/python -m tests.fuzz.soak 60
+
+sbom: .tools/.ready $(READY)  ## sbom.json, the bill of materials of the environment
+	.tools/bin/cyclonedx-py environment $(BIN)/python --output-reproducible --output-file sbom.json
+
+audit: .tools/.ready $(READY)  ## known weaknesses of what the environment holds; needs the network
+	.tools/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
+
+.tools/.ready:
+	$(PYTHON) -m venv .tools
+	.tools/bin/python -m pip install --quiet --disable-pip-version-check "cyclonedx-bom>=7,<8" "pip-audit>=2.10,<3"
+	touch .tools/.ready
+
 mutants: $(READY)  ## break the compiler on purpose, a fault at a time, and show that a test notices each
 	$(BIN)/python -m tests.fuzz.mutants
 
@@ -35,4 +49,4 @@ docs: $(READY)  ## build the documentation
 	$(BIN)/mkdocs build --strict
 
 clean:
-	rm -rf .venv runs site
+	rm -rf .venv .tools runs site sbom.json

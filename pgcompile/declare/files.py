@@ -3,6 +3,7 @@
 from fractions import Fraction
 from pathlib import Path
 
+from pgcompile.array_errors import UNREADABLE
 from pgcompile.diagnostics import Sink
 from pgcompile.model.typed import Constant
 from pgcompile.syntax import tree
@@ -61,7 +62,7 @@ def _read(name: str, space: Space, sink: Sink) -> tuple[str, Constant | None]:
             table = np.loadtxt(whole, delimiter="," if path.suffix.lower() == ".csv" else None, ndmin=2)
             # A row or a column of numbers is a vector.
             array = table.reshape(-1) if len(space.shape) == 1 and 1 in table.shape else table
-    except (OSError, ValueError, EOFError) as error:
+    except UNREADABLE as error:
         return f"it cannot be read: {error}", None
     if array.dtype.kind not in "buif" or array.size > MOST:
         return f"it holds {array.size:,} values of {array.dtype}", None

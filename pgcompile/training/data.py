@@ -1,6 +1,5 @@
 """Data files, matched to variables by name and checked against their declared spaces."""
 
-import zipfile
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pgcompile.array_errors import UNREADABLE
 from pgcompile.atomic_write import write_atomically
 from pgcompile.diagnostics import DataError, nearest
 from pgcompile.training.npz import NpzArrays
@@ -74,7 +74,7 @@ def arrays(path: Path, wanted: list[str]) -> Mapping[str, np.ndarray]:
             return {name: content[name] for name in content.files}
     except ImportError as error:
         raise DataError(f"{path.name} needs {error.name}: `pip install {error.name}`") from None
-    except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         kinds = ".npz, .npy, .csv or .parquet"
         reason = "it is none, or holds Python objects" if "pickle" in str(error) else str(error)
         raise DataError(f"{path.name} cannot be read as {kinds}: {reason}") from None
@@ -125,14 +125,21 @@ def _check(name: str, array: np.ndarray, space: Space, source: str) -> None:
         if space.optional:
             lacking = (rows == -1) | np.isnan(rows) if space.kind == "category" else np.isnan(rows)
             rows = np.where(lacking, filling(space.kind), rows)
-        if not np.isfinite(rows).all():
-            row = start + int(np.argwhere(~np.isfinite(rows.reshape(len(rows), -1)).all(1))[0, 0])
-            raise DataError(f"{where} has a value that is not a number in row {row}")
+        for unfit, what in ((np.isnan, "is not a number"), (_too_large, "is too large for single precision")):
+            if (found := unfit(rows)).any():
+                row = start + int(np.argwhere(found.reshape(len(rows), -1).any(1))[0, 0])
+                raise DataError(f"{where} has a value that {what} in row {row}")
         bad = _outside(rows, space)
         if bad is not None:
             raise DataError(
                 f"{where} has the value {bad:g} outside its space `{space}`, whose values are {KINDS[space.kind].what}"
             )
+
+
+def _too_large(array: np.ndarray) -> np.ndarray:
+    """Where the values are infinite, or would be as floats of 32 bits."""
+    found: np.ndarray = np.abs(array) > np.finfo(np.float32).max
+    return found
 
 
 def _outside(array: np.ndarray, space: Space) -> float | None:

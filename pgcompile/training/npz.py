@@ -1,8 +1,6 @@
 """Arrays of an `.npz`, each read when it is asked for, and checked against its file before anything is allocated."""
 
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from math import prod
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import IO
 
 import numpy as np
 
+from pgcompile.array_errors import DAMAGED, UNREADABLE
 from pgcompile.diagnostics import DataError
 
 MOST_TIMES_SMALLER = 1200
@@ -33,7 +32,7 @@ class NpzArrays(Mapping[str, np.ndarray]):
         try:
             with zipfile.ZipFile(path) as archive:
                 self.members = {i.filename.removesuffix(".npy"): i for i in archive.infolist() if not i.is_dir()}
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        except UNREADABLE as error:
             raise DataError(f"{path.name} cannot be read as .npz: {error}") from None
         self.known: dict[str, np.ndarray] = {}
 
@@ -67,9 +66,9 @@ class NpzArrays(Mapping[str, np.ndarray]):
                 return np.lib.format.read_array(file, allow_pickle=False)
         except MemoryError:
             raise DataError(f"{name} in {self.path.name} does not fit into memory") from None
-        except (zipfile.BadZipFile, zlib.error, struct.error) as error:
+        except DAMAGED as error:
             raise DataError(f"{name} in {self.path.name} is damaged: {error}") from None
-        except (OSError, ValueError, EOFError, KeyError, RuntimeError, OverflowError) as error:
+        except UNREADABLE as error:
             raise DataError(f"{name} in {self.path.name} cannot be read: {error}") from None
 
 

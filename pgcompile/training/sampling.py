@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from pgcompile.array_errors import UNREADABLE
 from pgcompile.diagnostics import DataError
 from pgcompile.program import Program
 from pgcompile.training import checkpoint
@@ -136,7 +137,7 @@ def _conditions(
     try:
         with np.load(given, allow_pickle=False) as content:
             names = list(content.files)
-    except (OSError, ValueError, AttributeError) as error:
+    except (*UNREADABLE, AttributeError) as error:
         raise DataError(f"{given.name} cannot be read as .npz: {error}") from None
     known = program.analysis.model.spaces
     wanted = _wanted(program, [name for name in names if name in known], part)

@@ -1,0 +1,22 @@
+"""What goes wrong while an array is read from a damaged file, as numpy, zipfile and Python itself say it."""
+
+import struct
+import tokenize
+import zipfile
+import zlib
+
+DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError)
+"""The content is not what its format says; numpy reads headers as Python text."""
+
+UNREADABLE = (
+    *DAMAGED,
+    OSError,
+    ValueError,
+    EOFError,
+    KeyError,
+    MemoryError,
+    RuntimeError,
+    OverflowError,
+    NotImplementedError,
+)
+"""All of it: also what cannot be opened, is of another format, or does not fit into memory."""
