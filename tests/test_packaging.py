@@ -27,7 +27,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_they_hold(built: Path) -> None:
     with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
         names = set(wheel.namelist())
-    needed = ("py.typed", "grammar/pgc.lark", "syntax/tables.json", "runtime/checks.py", "vocabulary/families/normal.py")
+    needed = (
+        "py.typed",
+        "grammar/pgc.lark",
+        "syntax/tables.json",
+        "runtime/checks.py",
+        "vocabulary/families/normal.py",
+    )
     assert {f"pgcompile/{name}" for name in needed} <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not [name for name in names if name.split("/")[0] not in ("pgcompile",) and ".dist-info/" not in name]

@@ -42,6 +42,10 @@ class Around:
     quantile: Callable[[tree.Call, Value], Value]
 
 
+LONG_CHAIN = 40
+"""As many clauses of `where`, and those that exact inference makes, may need each other in turn."""
+
+
 class ExpressionLowering:
     """Expressions of one formula.
 
@@ -75,6 +79,7 @@ class ExpressionLowering:
         self.observed = observed or variable
         self.bindings = {name.id: (binding, i) for binding in bindings for i, name in enumerate(binding.names)}
         self._known: dict[str, Results] = {}
+        self._in_order = len(self.bindings) <= LONG_CHAIN
 
     def lower(self, expr: tree.Expr) -> Value:
         """The value of an expression."""
@@ -127,6 +132,10 @@ class ExpressionLowering:
 
     def _name(self, name: str) -> Results:
         if name in self.bindings:
+            if not self._in_order:
+                self._in_order = True
+                for earlier in self.bindings:  # a long chain is not gone through from its end
+                    self._name(earlier)
             if name not in self._known:
                 self._known[name] = self._binding(name)
             return self._known[name]

@@ -34,15 +34,18 @@ def check_family(context: FactorContext, use: FamilyUse) -> None:
 
 
 def _types_of_parameters(context: FactorContext, use: FamilyUse) -> dict[str, Typed]:
-    """Types of the parameters that have one; clauses of `where` that none of them uses are typed for their faults."""
+    """Types of the parameters that have one; clauses of `where` that none of them uses are typed for their faults.
+
+    Clauses come first, in their order: a long chain of them is not gone through from its end.
+    """
     scope = context.scope(use.bindings)
     types: dict[str, Typed] = {}
+    for name, (binding, _) in scope.bindings.items():
+        context.typer.infer(tree.Name(name, span=binding.span), scope)
     for name, expr in use.parameters:
         value = context.typer.typed(expr, scope)
         if value is not None:
             types[name] = value
-    for name, (binding, _) in scope.bindings.items():
-        context.typer.infer(tree.Name(name, span=binding.span), scope)
     return types
 
 
