@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from pgcompile.backends.source_map import SourceMap
-from pgcompile.diagnostics import Diagnostic, MissingPart
+from pgcompile.diagnostics import DataError, Diagnostic, MissingPart
 from pgcompile.inference.generative import generative_part
 from pgcompile.loading import load
 from pgcompile.model.distributions import Distribution
@@ -125,11 +125,18 @@ class Compiled:
 
         Raises:
             MissingPart: a part is missing.
+            DataError: one of them cannot be called, or gives what was not declared.
         """
         given = dict(extern or {})
         if missing := [name for name in self.supplied if name not in given]:
             raise MissingPart(f"the program has the extern part {missing[0]}: give --extern {missing[0]}=pkg.mod:Class")
-        return self.Model(**given)
+        try:
+            return self.Model(**given)
+        except Exception as error:  # any fault of a part, which is asked for its shapes here
+            if not given:
+                raise
+            told = f"{type(error).__name__}: {error}"
+            raise DataError(f"{' or '.join(given)}, as supplied, does not serve: {told}") from error
 
 
 def taken_names() -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import traceback
 from pathlib import Path
 
 import click
@@ -45,7 +46,7 @@ def _constants_of(ctx: click.Context, parameter: click.Parameter, settings: tupl
 
 
 def parts(externs: tuple[str, ...]) -> dict[str, object]:
-    """Extern parts from `--extern NAME=PKG.MOD:CLASS`, each made by calling its class without arguments."""
+    """Extern parts from `--extern NAME=PKG.MOD:CLASS`: a module as it is, or what its class or function makes."""
     form = "NAME=PACKAGE.MODULE:CLASS"
     return {name: _part(name, place) for name, place in _assignments(externs, form).items()}
 
@@ -56,12 +57,25 @@ def _part(name: str, place: str) -> object:
     module, _, attribute = place.partition(":")
     sys.path.insert(0, str(Path.cwd()))
     try:
-        made: object = getattr(importlib.import_module(module), attribute)()
+        found: object = getattr(importlib.import_module(module), attribute)
+        made = found() if (callable(found) and not hasattr(found, "parameters")) or isinstance(found, type) else found
     except (ImportError, AttributeError) as error:
         raise click.UsageError(f"--extern {name}: {error}") from None
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # any fault of the user's file
+        raise click.UsageError(f"--extern {name}: {module} fails with {_told(error)}") from None
     finally:
         sys.path.pop(0)
+    if not (hasattr(made, "parameters") or hasattr(made, "log_prob") or callable(made)):
+        raise click.UsageError(f"--extern {name}: {place} is a {type(made).__name__}, and no module")
     return made
+
+
+def _told(error: BaseException) -> str:
+    """An error with the line of the file that raised it."""
+    if isinstance(error, SyntaxError):
+        return f"SyntaxError: {error}"
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno})"
 
 
 # --- programs ---

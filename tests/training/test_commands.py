@@ -370,3 +370,58 @@ def test_a_program_on_standard_input() -> None:
     wrong = CliRunner().invoke(main, ["check", "-"], input="x : real\np(x) = Normal(y, 1)\n")
     assert wrong.exit_code == 1
     assert "<stdin>:2:15" in wrong.output
+
+
+EXTERN = """
+x : real[4]
+z : real[2]
+extern net f(z) -> real[4]
+net g = Linear(2)
+p(z) = Normal(0, 1)
+p(x|z) = Normal(f(z), 1)
+q(z|x) = Normal(g(x), 1)
+l = ELBO[p || q]
+maximize l using Adam
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("raise RuntimeError('boom')", "fails with RuntimeError: boom (part_0.py, line 1)"),
+        ("f = (", "fails with SyntaxError"),
+        ("import sys\nsys.exit(3)", "fails with SystemExit: 3"),
+        ("f = 3", "is a int, and no module"),
+        ("", "has no attribute 'f'"),
+        ("import nosuchmodule", "No module named 'nosuchmodule'"),
+        ("import torch\nf = torch.nn.Linear", "fails with TypeError"),
+        ("import torch\nf = torch.nn.Linear(3, 4)", "f, as supplied, does not serve: RuntimeError"),
+        ("import torch\nf = torch.nn.Linear(2, 5)", "the net gives [5]"),
+        (
+            "import torch\nclass f(torch.nn.Module):\n    def forward(self, z):\n        raise ValueError('inside')",
+            "does not serve: ValueError: inside",
+        ),
+        ("import torch\nclass f(torch.nn.Module):\n    def forward(self, z):\n        return None", "does not serve"),
+    ],
+)
+def test_a_part_that_fails_is_told_in_a_line(text: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / "part_0.py").write_text(text)
+    (tmp_path / "m.pgc").write_text(EXTERN)
+    np.savez(tmp_path / "d.npz", x=np.zeros((8, 4), "float32"))
+    command = ["train", "m.pgc", "--data", "d.npz", "--out", "run", "--epochs", "1", "--extern", "f=part_0:f"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pgcompile", *command], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode and "Traceback" not in done.stderr
+    assert says in done.stderr.replace("\n", " ")
+
+
+def test_a_module_that_is_made_already_is_a_part(tmp_path: Path) -> None:
+    (tmp_path / "part_1.py").write_text("import torch\nf = torch.nn.Linear(2, 4)")
+    (tmp_path / "m.pgc").write_text(EXTERN)
+    np.savez(tmp_path / "d.npz", x=np.zeros((8, 4), "float32"))
+    command = ["train", "m.pgc", "--data", "d.npz", "--out", "run", "--epochs", "1", "--extern", "f=part_1:f"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pgcompile", *command], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
