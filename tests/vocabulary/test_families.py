@@ -335,6 +335,7 @@ def test_multivariate_normal(form: str) -> None:
         f"p(x|m,S) = MultivariateNormal(m, {form} = S)\nq(x|c,T) = MultivariateNormal(c, {form} = T)\n"
         "score = log p(x|m,S)\ndivergence = KL[q(x|c,T) || p(x|m,S)]\nuncertainty = H[q(x|c,T)]"
     ).Model()
+    model = model.double()
     rng = np.random.default_rng(0)
     matrices = [random_covariance(rng, 16) for _ in range(2)]
     if form == "scale_tril":
