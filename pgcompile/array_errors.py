@@ -1,4 +1,4 @@
-"""What goes wrong while an array is read from a damaged file, as numpy, zipfile and Python itself say it."""
+"""Errors with which numpy, zipfile and Python itself answer while an array is read from a damaged file."""
 
 import struct
 import tokenize

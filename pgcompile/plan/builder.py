@@ -183,7 +183,7 @@ class Builder:
         if op in ("square", "abs") and x.op == "neg":
             return self.unary(op, x.args[0])
         if op == "square" and x.op == "norm":
-            return self.sum_last(self.unary("square", x.args[0]), int(str(x.attributes[0])))  # no root to square
+            return self.sum_last(self.unary("square", x.args[0]), x.args[0].rank)  # no root to square
         if (op, x.op) in _INVERSES:
             return x.args[0]
         form = unary_form(self, op, x)

@@ -10,6 +10,7 @@ from pgcompile.plan.methods.description import Argument, Method, ModulePlan
 from pgcompile.plan.ops import operation
 from pgcompile.plan.region import PLACEHOLDER, Region
 from pgcompile.plan.values import Axis, Value, live_values
+from pgcompile.vocabulary.reserved import ANCHOR
 
 
 def check_plan(plan: ModulePlan) -> None:
@@ -144,4 +145,4 @@ def _attributes(plan: ModulePlan) -> set[str]:
     """Names of everything that the class owns."""
     tensors = plan.tensors
     stored = {name for tensor in plan.model.tensors.values() for name in (tensor.name, f"free_{tensor.name}")}
-    return {"_like", *tensors.modules, *tensors.constants, *tensors.flows, *tensors.externs, *stored}
+    return {ANCHOR, *tensors.modules, *tensors.constants, *tensors.flows, *tensors.externs, *stored}

@@ -14,6 +14,7 @@ from pgcompile.model.tensors import TensorValue
 from pgcompile.plan.builder import Builder
 from pgcompile.plan.values import Value
 from pgcompile.syntax import tree
+from pgcompile.vocabulary.reserved import ANCHOR
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class ModuleAttributes:
 
     def like(self, builder: Builder) -> Value:
         """A tensor that says where and in which precision to make others."""
-        return builder.attribute("_like", ())
+        return builder.attribute(ANCHOR, ())
 
 
 def is_triangular(tensor: TensorValue) -> bool:

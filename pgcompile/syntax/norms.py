@@ -73,7 +73,7 @@ def _pairs(tokens: list[Token]) -> list[_Pair]:
 
 
 def _norm(tokens: list[Token], last: int) -> tuple[tuple[str, ...], int]:
-    """What the closing bar of a pair stands for, and how many tokens of a subscript follow it."""
+    """The functions that the closing bar of a pair stands for, and the number of tokens of a subscript behind it."""
     if tokens[last].type == "BAR":
         return ("abs",), 0
     after = tokens[last + 1] if last + 1 < len(tokens) else None

@@ -6,7 +6,7 @@ from pgcompile.diagnostics import Edit, Span
 from pgcompile.syntax.endings import WANTS
 from pgcompile.syntax.expected import wanted
 from pgcompile.syntax.place import OPENERS, Message, Place, head, span, types_before
-from pgcompile.vocabulary.functionals import in_brackets, listed, synonyms, two_sided
+from pgcompile.vocabulary.functionals import listed, synonyms, two_sided
 
 _LAYERS_IN_A_NET = Message(
     "layers are joined in a net of its own", "declare `net f = Linear(64) >> ReLU >> Linear(2)`, and write f(x) here"
@@ -164,7 +164,7 @@ def semicolon(place: Place) -> Message | None:
         return Message("a statement ends with its line, not with `;`", how, place.replaced("\n"))
     if place.inside in ("NAME", "FUNCTIONAL") and place.opener is not None:
         name = str(place.tokens[place.opener - 1])
-        if in_brackets(name) and synonyms().get(name, name) == "MI":
+        if synonyms().get(name, name) == "MI":
             return Message("a mutual information takes the distribution of one given the other", "write `MI[q(z|x)]`")
     return Message("`;` comes before the options of an expectation", "as in `E_{q(z|x); samples = 8}[...]`")
 
@@ -209,12 +209,13 @@ def arrows(place: Place) -> Message | None:
     found = place.found
     if found is None:
         return None
+    defining = any(t.type == "EQUAL" for t in place.tokens[: place.index])
     if found.type == "ARROW":
         if place.kind in ("NET", "FLOW"):
             return Message("layers are joined by `>>`", "write `>>`", place.replaced(">>"))
         if place.kind == "EXTERN":
             return Message("an extern net names its inputs", f"write `extern net {place.before}(x) -> real[3]`")
-        if any(t.type == "EQUAL" for t in place.tokens[: place.index]):
+        if defining:
             return _LAYERS_IN_A_NET
         return Message("a space is declared with `:`", "as in `x : real[3]`", place.replaced(":"))
     if found.type == "IN":
@@ -228,7 +229,7 @@ def arrows(place: Place) -> Message | None:
     if found.type == "SHIFT":
         if place.is_before("EQUAL"):
             return Message("a net begins with a layer", "write one before `>>`, or remove `>>`", place.replaced(""))
-        if any(t.type == "EQUAL" for t in place.tokens[: place.index]):
+        if defining:
             return _LAYERS_IN_A_NET
         return Message("`>>` joins the layers of a net", "as in `net f = Linear(64) >> ReLU`")
     if found.type == "SLASH" and place.after is not None and place.after.type == "SLASH":

@@ -13,7 +13,7 @@ PATH = Path(__file__).with_suffix(".json")
 
 @dataclass(frozen=True)
 class Tables:
-    """What lark needs to make a parser without looking at its grammar.
+    """A parser as lark serialises it, made again without a look at its grammar.
 
     Args:
         grammar: the digest of the grammar that they were made from.

@@ -15,6 +15,7 @@ from pgcompile.model.names import identifier
 from pgcompile.program import Program
 from pgcompile.training import checkpoint
 from pgcompile.training.optimizer_steps import arguments_of
+from pgcompile.vocabulary.reserved import ANCHOR
 
 FORMATS = {"pt2": "torch.export", "onnx": "ONNX", "aoti": "AOTInductor package"}
 _EXAMPLES = 4  # rows of the batch that is traced; any number of them can be given later
@@ -30,8 +31,8 @@ class _Part(nn.Module):
     def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
         if self.what in ("sample", "sample_mean"):
             size = (given[0].shape[0],)
-            if "_like" in self.model.__dict__:
-                self.model.__dict__["_like"] = given[0][0] * 0
+            if ANCHOR in self.model.__dict__:
+                self.model.__dict__[ANCHOR] = given[0][0] * 0
             known = dict(zip(self.inputs[1:], given[1:], strict=True))
             drawn = getattr(self.model, self.what)(() if known else size, known)
             return tuple(drawn[name] for name in self.outputs)
@@ -61,9 +62,9 @@ def export(program: Program, weights: Path, what: str, output: Path, form: str, 
     """
     model, _ = checkpoint.trained(program, weights, extern)
     part, given = _part(program, model, what)
-    if form == "aoti" and "_like" in model._buffers:
+    if form == "aoti" and ANCHOR in model._buffers:
         # Inductor fails where a constant is expanded twice: here it is computed from what is given.
-        model.__dict__["_like"] = model._buffers.pop("_like")
+        model.__dict__[ANCHOR] = model._buffers.pop(ANCHOR)
     output.parent.mkdir(parents=True, exist_ok=True)
     batch = torch.export.Dim("batch", min=2)
     shapes = tuple({0: batch} if value.dim() else {} for value in given)

@@ -1,7 +1,10 @@
 """Names that an emitted class or file has for itself: an objective or a variable of that name would replace them."""
 
+ANCHOR = "_like"
+"""The buffer that says device and precision where no other tensor does; no name of a program begins so."""
+
 # Methods of every emitted class, and attributes of nn.Module.
-METHODS = frozenset(
+METHODS = frozenset((ANCHOR,)) | frozenset(
     "T_destination add_module apply bfloat16 buffers call_super_init "
     "children compile cpu cuda double dump_patches eval "
     "extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu load_state_dict modules "
@@ -19,7 +22,7 @@ PRIVATE = frozenset(
     "_load_state_dict_post_hooks _load_state_dict_pre_hooks _maybe_warn_non_full_backward_hook _modules "
     "_named_members _non_persistent_buffers_set _parameters _register_load_state_dict_pre_hook "
     "_register_state_dict_hook _replicate_for_data_parallel _save_to_state_dict _slow_forward _state_dict_hooks "
-    "_state_dict_pre_hooks _version _wrapped_call_impl _like".split()
+    "_state_dict_pre_hooks _version _wrapped_call_impl".split()
 )
 # Functions that an emitted file may hold; arguments that are called so get an underscore.
 HELPERS = frozenset(

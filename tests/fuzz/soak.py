@@ -41,7 +41,7 @@ KINDS: dict[str, Callable[[int], list[str]]] = {
 
 @dataclass
 class Tally:
-    """What became of the trials of one kind."""
+    """Trials of one kind: their number, time and faults."""
 
     tried: int = 0
     seconds: float = 0.0

@@ -385,6 +385,16 @@ maximize l using Adam
 """
 
 
+def trained_with(part: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """`pgc train` of the program above, with a part from a file of this text."""
+    (folder / "part_0.py").write_text(part)
+    (folder / "m.pgc").write_text(EXTERN)
+    np.savez(folder / "d.npz", x=np.zeros((8, 4), "float32"))
+    command = ["train", "m.pgc", "--data", "d.npz", "--out", "run", "--epochs", "1", "--extern", "f=part_0:f"]
+    arguments = [sys.executable, "-m", "pgcompile", *command]
+    return subprocess.run(arguments, cwd=folder, capture_output=True, text=True, check=False)
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -405,23 +415,11 @@ maximize l using Adam
     ],
 )
 def test_a_part_that_fails_is_told_in_a_line(text: str, says: str, tmp_path: Path) -> None:
-    (tmp_path / "part_0.py").write_text(text)
-    (tmp_path / "m.pgc").write_text(EXTERN)
-    np.savez(tmp_path / "d.npz", x=np.zeros((8, 4), "float32"))
-    command = ["train", "m.pgc", "--data", "d.npz", "--out", "run", "--epochs", "1", "--extern", "f=part_0:f"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pgcompile", *command], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    done = trained_with(text, tmp_path)
     assert done.returncode and "Traceback" not in done.stderr
     assert says in done.stderr.replace("\n", " ")
 
 
 def test_a_module_that_is_made_already_is_a_part(tmp_path: Path) -> None:
-    (tmp_path / "part_1.py").write_text("import torch\nf = torch.nn.Linear(2, 4)")
-    (tmp_path / "m.pgc").write_text(EXTERN)
-    np.savez(tmp_path / "d.npz", x=np.zeros((8, 4), "float32"))
-    command = ["train", "m.pgc", "--data", "d.npz", "--out", "run", "--epochs", "1", "--extern", "f=part_1:f"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pgcompile", *command], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    done = trained_with("import torch\nf = torch.nn.Linear(2, 4)", tmp_path)
     assert done.returncode == 0, done.stderr

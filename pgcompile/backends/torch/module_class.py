@@ -22,7 +22,6 @@ from pgcompile.backends.torch.layout import (
     stamped,
 )
 from pgcompile.backends.torch.method_writer import MethodWriter
-from pgcompile.backends.torch.names import ANCHOR
 from pgcompile.backends.torch.objectives import (
     formula_method,
     log_densities,
@@ -38,6 +37,7 @@ from pgcompile.model.names import identifier
 from pgcompile.plan.methods.description import ModulePlan
 from pgcompile.plan.origin import Origin
 from pgcompile.plan.values import Value
+from pgcompile.vocabulary.reserved import ANCHOR
 
 VERSION = "0.1.0"
 

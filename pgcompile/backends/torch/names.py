@@ -3,10 +3,7 @@
 from pgcompile.model.kinds import kind_of
 from pgcompile.model.names import attribute_name, factor_attribute, identifier
 from pgcompile.plan.methods.description import ModulePlan
-from pgcompile.vocabulary.reserved import METHODS
-
-ANCHOR = "_like"
-"""The buffer that says device and precision where no other tensor does; no name of a program begins so."""
+from pgcompile.vocabulary.reserved import ANCHOR, METHODS
 
 
 def factor_names(plan: ModulePlan) -> dict[str, str]:

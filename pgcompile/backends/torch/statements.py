@@ -303,7 +303,7 @@ def _chained(lines: list[Line], line: list[Line], previous: Value | None, value:
 
 
 def _repeats(section: str, line: str) -> bool:
-    """Whether a line says all that the comment of its formula would: `log_p_x = ...` says `log p(x|z)`."""
+    """True if a line says all that the comment of its formula would: `log_p_x = ...` says `log p(x|z)`."""
     name, _, text = line.partition(" = ")
     if section.startswith("every value of ") and text.startswith("every_state("):
         return True

@@ -12,7 +12,7 @@ from pgcompile.model.nets import ExprSegment, ExternNetwork, FunctionSegment, Mo
 from pgcompile.model.typed import Constant
 from pgcompile.plan.builder import Builder, merge_axes
 from pgcompile.plan.expansion import expand_full, joined, spread_lead
-from pgcompile.plan.lower.function_calls import function_value
+from pgcompile.plan.lower.function_calls import function_value, matrix_product
 from pgcompile.plan.lower.indices import is_every_index, pick, rows_along_axis, rows_of
 from pgcompile.plan.module_attributes import ModuleAttributes
 from pgcompile.plan.passes.heads import HEADS
@@ -111,7 +111,7 @@ class ExpressionLowering:
             case tree.Power(base, exponent):
                 return build.binary("pow", self._number(base), self._number(exponent))
             case tree.MatMul(left, right):
-                return self._matmul(self.lower(left), self.lower(right))
+                return matrix_product(build, self.lower(left), self.lower(right))
             case tree.Log(operand):
                 density = None if self.around is None else self.around.log_density(operand)
                 return build.unary("log", self._number(operand)) if density is None else density
@@ -169,19 +169,6 @@ class ExpressionLowering:
         """The value of an expression to calculate with; torch would take an index for single precision."""
         value = self.lower(expr)
         return self.builder.make("as_float", (value,), shape=value.shape) if self._is_index(value) else value
-
-    def _matmul(self, a: Value, b: Value) -> Value:
-        build = self.builder
-        shape = (*a.shape[:-1], *b.shape[1:])
-        if a.rank == 1 and b.rank == 1:
-            return build.sum_last(build.binary("mul", a, b))
-        free_a, free_b = not (a.batched or a.axes), not (b.batched or b.axes)
-        if a.rank == 2 and b.rank == 1:
-            # A matrix shared by the batch times a vector of it is a linear layer.
-            op = "linear" if free_a else "matrix_vector"
-            return build.make(op, (b, a) if free_a else (a, b), shape=shape)
-        op = "vector_matrix" if a.rank == 1 and not free_b else "matmul"
-        return build.make(op, (a, b), shape=shape)
 
     def _index(self, base: Value, values: list[Value]) -> Value:
         """Entries at some indices: numbers alone, or a variable and numbers behind it, or one after the other."""

@@ -105,6 +105,20 @@ def _where(build: Builder, call: Call) -> Value:
     return build.make("where", tuple(build.align_all([condition, *call.args[1:]])))
 
 
+def matrix_product(build: Builder, a: Value, b: Value) -> Value:
+    """`a @ b` of vectors and matrices, by the operation that fits what varies with the batch."""
+    shape = (*a.shape[:-1], *b.shape[1:])
+    if a.rank == 1 and b.rank == 1:
+        return build.sum_last(build.binary("mul", a, b))
+    free_a, free_b = not (a.batched or a.axes), not (b.batched or b.axes)
+    if a.rank == 2 and b.rank == 1:
+        # A matrix shared by the batch times a vector of it is a linear layer.
+        op = "linear" if free_a else "matrix_vector"
+        return build.make(op, (b, a) if free_a else (a, b), shape=shape)
+    op = "vector_matrix" if a.rank == 1 and not free_b else "matmul"
+    return build.make(op, (a, b), shape=shape)
+
+
 def _norm(build: Builder, call: Call) -> Value:
     first = call.args[0]
     return build.make("norm", (first,), (first.rank,), shape=()) if first.rank else build.unary("abs", first)

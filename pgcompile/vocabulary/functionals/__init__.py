@@ -62,7 +62,7 @@ def synonyms() -> dict[str, str]:
 
 
 def in_brackets(name: str) -> str | None:
-    """What to write for a functional, or a name that papers have for it, that was called like a function."""
+    """Advice for a functional that was called like a function, by its name or by one that papers have for it."""
     found = functionals().get(synonyms().get(name, name))
     return None if found is None else f"{found.name} takes a distribution in square brackets, as in `{found.example}`"
 
