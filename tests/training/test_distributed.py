@@ -1,8 +1,10 @@
 """Two processes over gloo against one: the same gradients, losses and weights."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -73,8 +75,9 @@ def test_two_processes_are_one(strategy: str, tmp_path: Path) -> None:
 
 
 def test_players_in_two_processes(tmp_path: Path) -> None:
+    """Started by the command itself."""
     alone = _train(tmp_path, PLAYERS, 1)
-    together = _train(tmp_path, PLAYERS, 2, "--accumulate", "2")
+    together = _train(tmp_path, PLAYERS, 1, "--accumulate", "2", "--processes", "2")
     assert _losses(together) == pytest.approx(_losses(alone), rel=1e-4)
     one, two = load_file(alone / "model.safetensors"), load_file(together / "model.safetensors")
     for name, value in one.items():
@@ -103,3 +106,27 @@ def _go_on(folder: Path, out: Path, processes: int, strategy: str) -> None:
         [*launch, *arguments, "--strategy", strategy], capture_output=True, cwd=ROOT, timeout=240, check=False
     )
     assert run.returncode == 0, run.stderr.decode()[-3000:]
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_the_run_of_two_and_says_so_in_a_line(
+    number: signal.Signals, status: int, tmp_path: Path
+) -> None:
+    (tmp_path / "m.pgc").write_text(PROGRAM)
+    np.savez(tmp_path / "d.npz", x=np.ones((64, 4), np.float32), y=np.ones(64, np.float32))
+    out = tmp_path / "run"
+    arguments = ["train", str(tmp_path / "m.pgc"), "--data", str(tmp_path / "d.npz"), "--out", str(out)]
+    arguments += ["--device", "cpu", "--epochs", "1000000", "--processes", "2", "--log-every", "1"]
+    command = [sys.executable, "-m", "pgcompile", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT, text=True) as run:
+        log = out / "log.jsonl"
+        deadline = time.monotonic() + 200
+        while not (log.exists() and "loss" in log.read_text()):
+            assert run.poll() is None and time.monotonic() < deadline
+            time.sleep(0.1)
+        run.send_signal(number)
+        said = run.communicate(timeout=100)[0].replace("\r", "\n").splitlines()
+    words = [line for line in said if line.strip() and "step/s" not in line]
+    assert words == [f"stopped by {number.name}: the run is saved in {out}, and goes on with --resume"]
+    assert run.returncode == status
+    assert (out / "state.safetensors").exists()

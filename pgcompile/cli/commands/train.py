@@ -51,7 +51,8 @@ from pgcompile.diagnostics import RequestError
 @click.option(
     "--ema", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Keep an average of the weights."
 )
-@click.option("--strategy", type=click.Choice(["ddp", "fsdp"]), default="ddp", help="Under torchrun.")
+@click.option("--strategy", type=click.Choice(["ddp", "fsdp"]), default="ddp", help="How they share it.")
+@click.option("--processes", default=1, type=click.IntRange(min=1), help="Processes on this machine, a GPU each.")
 @click.option("--workers", default=0, type=click.IntRange(min=0), help="Processes that read data from disk.")
 @click.option("--normalize", multiple=True, metavar="NAME", help="Give a variable mean 0 and deviation 1.")
 @click.option(
@@ -75,14 +76,21 @@ def command(
     resume: bool,
     overwrite: bool,
     allow_changes: bool,
+    processes: int,
     externs: tuple[str, ...],
     dequantize: dict[str, float],
     **chosen: Any,
 ) -> None:
     """Train PROGRAM on DATA: checkpoints, a log, loss curves, samples and reconstructions.
 
-    Ctrl-C and SIGTERM save the run; --resume goes on with it. Under torchrun several processes train together.
+    Ctrl-C and SIGTERM save the run; --resume goes on with it. With --processes, or under torchrun, several processes
+    train together.
     """
+    if processes > 1:
+        from pgcompile.training.launch import is_member, launch
+
+        if not is_member():
+            sys.exit(launch(processes, sys.argv[1:]))
     from pgcompile.training import Interrupted, Settings, exit_team, fit
     from pgcompile.training.several import of_several
 
