@@ -1,5 +1,7 @@
 """Folders of images, and of images in a folder a class."""
 
+import struct
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +11,8 @@ from pgcompile.diagnostics import DataError
 from pgcompile.vocabulary.spaces import Space
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
+# What readers of pictures raise for damaged ones; one that is of no known format is an OSError too.
+_UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
 
 
 def is_image_folder(path: Path) -> bool:
@@ -83,20 +87,22 @@ class ImageFolder:
         return scaled if self.size[0] == 1 else np.repeat(scaled[..., None], 3, axis=-1)
 
     def _read(self, file: Path) -> np.ndarray:
-        from PIL import Image, UnidentifiedImageError
+        from PIL import Image
 
         assert self.size is not None
         channels, height, width = self.size
         try:
             with Image.open(file) as image:
+                if image.size != (width, height):  # before it is unpacked: a small file may hold a huge picture
+                    raise DataError(f"{file.name} has {image.height}x{image.width} pixels, not {height}x{width}")
                 if image.mode.startswith("I"):  # 16 bits a pixel, which a conversion would cut off at 255
                     pixels = self._deep(np.asarray(image, dtype=np.float32), file.name)
                 else:
                     pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"), dtype=np.float32)
-        except (OSError, UnidentifiedImageError) as error:
+        except Image.DecompressionBombError:
+            raise DataError(f"{file.name} claims far more pixels than {height}x{width}") from None
+        except _UNREADABLE as error:
             raise DataError(f"{file.name} cannot be read as an image: {error}") from None
-        if pixels.shape[:2] != (height, width):
-            raise DataError(f"{file.name} has {pixels.shape[0]}x{pixels.shape[1]} pixels, not {height}x{width}")
         moved = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
         return (moved if self.whole else moved / 255).reshape(self.space.shape)
 

@@ -1,9 +1,11 @@
 """The command line as a user meets it: exit codes, files, messages."""
 
 import json
+import math
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 import torch
 from click import Context
 from click.testing import CliRunner, Result
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import pgcompile as pgc
 from pgcompile.cli import commands, main
@@ -235,8 +237,6 @@ def test_evaluate(trained: Path) -> None:
 
 def test_the_importance_weighted_bound_is_exact_where_the_posterior_is(tmp_path: Path) -> None:
     """p(x) is Normal(0, sqrt 2), and q is the posterior: every weight is p(x)."""
-    from safetensors.torch import save_file
-
     program = tmp_path / "m.pgc"
     program.write_text(
         "x : real\nz : real\nparam s : real = 0.5\np(z) = Normal(0, 1)\np(x|z) = Normal(z, 1)\n"
@@ -322,10 +322,40 @@ def test_the_script_of_an_emitted_module(using: str, tmp_path: Path) -> None:
             assert torch.allclose(found[name], value, atol=1e-5), name
 
 
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda path: path.unlink(), "cannot be read: No such file"),
+        (lambda path: path.write_bytes(b""), "does not hold weights, or is damaged"),
+        (lambda path: path.write_bytes(b"\xff" * 40), "does not hold weights, or is damaged"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-3]), "does not hold weights, or is damaged"),
+        (lambda path: save_file({"w": torch.zeros(3), "b": torch.zeros(())}, path), "another model: w does not fit"),
+        (lambda path: save_file({"w": torch.zeros(4)}, path), "another model: b does not fit"),
+        (lambda path: save_file({"w": torch.zeros(4), "b": torch.tensor(math.nan)}, path), "no number: b"),
+    ],
+)
+def test_the_script_checks_the_weights_that_it_goes_on_with(
+    spoil: Callable[[Path], object], said: str, tmp_path: Path
+) -> None:
+    program, weights = tmp_path / "m.pgc", tmp_path / "model.safetensors"
+    program.write_text(
+        "x : real[4]\ny : real\nparam w : real[4]\nparam b : real\np(y|x) = Normal(sum(w * x) + b, 1)\n"
+        "fit = log p(y|x)\nmaximize fit using Adam(lr = 0.1)"
+    )
+    np.savez(tmp_path / "d.npz", x=np.ones((8, 4), np.float32), y=np.ones(8, np.float32))
+    made = run("compile", str(program), "-o", str(tmp_path / "line.py"), "--train", str(tmp_path / "train.py"))
+    assert made.exit_code == 0
+    save_file({"w": torch.zeros(4), "b": torch.zeros(())}, weights)
+    command = [sys.executable, "train.py", "--data", "d.npz", "--epochs", "1", "--device", "cpu", "--resume"]
+    spoil(weights)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False, timeout=200, text=True)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_bound_needs_a_posterior_of_each_row(tmp_path: Path) -> None:
     """One draw of a `q` without parents would serve all rows and all weights."""
-    from safetensors.torch import save_file
-
     program = tmp_path / "m.pgc"
     program.write_text(
         "x : real\nz : real\nparam m : real\np(z) = Normal(0, 1)\np(x|z) = Normal(z, 1)\n"

@@ -1,8 +1,12 @@
 """Data from every kind of file, and what is said of data that does not fit."""
 
 import io
+import random
 import re
+import struct
+import tracemalloc
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +136,46 @@ def test_folders_of_images(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((4, 9), dtype=np.uint8)).save(tmp_path / "ant" / "zz.png")
     with pytest.raises(DataError, match="4x9 pixels, not 5x5"):
         rows_of(tmp_path, ["x"], spaces).take(torch.arange(7))
+
+
+@pytest.mark.parametrize(("side", "says"), [(10_000, "10000x10000 pixels, not 5x5"), (60_000, "far more pixels")])
+def test_a_small_file_of_a_huge_picture_is_not_unpacked(side: int, says: str, tmp_path: Path) -> None:
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
+    (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+    tracemalloc.start()
+    with pytest.raises(DataError, match=says):
+        rows_of(tmp_path, ["x"], {"x": Space("unit_interval", (1, 5, 5))})
+    assert tracemalloc.get_traced_memory()[1] < 30e6
+    tracemalloc.stop()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ["png", "jpeg", "gif", "bmp", "webp", "tiff", "ppm"])
+def test_damaged_pictures_are_refused_by_name(kind: str, tmp_path: Path) -> None:
+    pick, path = random.Random(kind), tmp_path / f"a.{kind}"
+    pixels = np.random.default_rng(0).integers(0, 255, (8, 8, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path, kind)
+    sound, refused = path.read_bytes(), 0
+    for _ in range(60):
+        changed = bytearray(sound)
+        for _ in range(pick.randint(1, 5)):
+            place = pick.randrange(1, len(changed))
+            if pick.random() < 0.3:
+                del changed[place:]
+                changed += b"\0"
+            else:
+                changed[place - 1] = pick.randrange(256)
+        path.write_bytes(bytes(changed))
+        try:
+            rows_of(tmp_path, ["x"], {"x": Space("unit_interval", (3, 8, 8))})
+        except DataError as error:
+            refused += 1
+            assert path.name in str(error)
+    assert refused > 5
 
 
 @pytest.mark.parametrize(

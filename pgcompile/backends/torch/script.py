@@ -155,7 +155,7 @@ def main():
     torch.manual_seed(options.seed)
     model = @CLASS@().to(device)
     if options.resume:
-        model.load_state_dict(read(options.out))
+        model.load_state_dict(read(options.out, model.state_dict()))
     torch.manual_seed(options.seed + rank)  # noise of its own for each process
     rows = load(options.data, device) if OBSERVED else {}
     count = len(next(iter(rows.values()))) if rows else 100 * options.batch_size
@@ -336,19 +336,32 @@ def write(state, path):
     os.replace(file.name, path)
 
 
-def read(path):
-    """Weights in the safetensors format."""
-    with open(path, "rb") as file:
-        (size,) = struct.unpack("<Q", file.read(8))
-        head = json.loads(file.read(size))
-        body = file.read()
+DAMAGED = AttributeError, KeyError, RuntimeError, TypeError, ValueError
+
+
+def read(path, own):
+    """Weights in the safetensors format, for a model with the state `own`."""
     kinds = {text: dtype for dtype, text in DTYPES.items()}
     state = {}
-    for name, entry in head.items():
-        if name != "__metadata__":
-            first, last = entry["data_offsets"]
+    try:
+        with open(path, "rb") as file:
+            (size,) = struct.unpack("<Q", file.read(8))
+            head = json.loads(file.read(min(size, os.path.getsize(path))))
+            body = file.read()
+        for name in [name for name in head if name != "__metadata__"]:
+            first, last = head[name]["data_offsets"]
             raw = torch.frombuffer(bytearray(body[first:last]), dtype=torch.uint8)
-            state[name] = raw.view(kinds[entry["dtype"]]).reshape(entry["shape"])
+            found = raw.view(kinds[head[name]["dtype"]])
+            state[name] = found.reshape(head[name]["shape"])
+    except OSError as error:
+        raise SystemExit(f"{path} cannot be read: {error.strerror}") from None
+    except (*DAMAGED, struct.error):
+        raise SystemExit(f"{path} does not hold weights, or is damaged") from None
+    for name in [*own, *state]:
+        if name not in state or name not in own or state[name].shape != own[name].shape:
+            raise SystemExit(f"{path} is of another model: {name} does not fit")
+        if not state[name].double().isfinite().all():
+            raise SystemExit(f"{path} has a weight that is no number: {name}")
     return state
 
 
