@@ -210,6 +210,7 @@ def report_undeclared(
 ) -> None:
     """Report names in the parameters of an unsound factor that nothing declares: its types are never looked at."""
     nets = {*model.nets, *FUNCTIONS}
+    callables = nets | LAYERS.keys() | families().keys()
     variables = [a.value.id for a in (*head.args, *(head.given or ())) if isinstance(a.value, tree.Name)]
     declared = {*model.variables, *model.tensors, *model.constants, *variables, "pi"}
     bound = {n.id for b in bindings for n in b.names}
@@ -221,7 +222,7 @@ def report_undeclared(
                 f"{node.id} is not declared",
                 **suggest(node.id, node.span, declared, f"declare it, as in `param {node.id} : real`"),
             )
-        if isinstance(node, tree.Call) and node.given is None and node.name not in nets | LAYERS.keys():
+        if isinstance(node, tree.Call) and node.given is None and node.name not in callables:
             sink.add(
                 "PGC103",
                 node.name_span,
@@ -240,6 +241,15 @@ def _report_unknown_family(call: tree.Call, model: Model, sink: Sink) -> None:
             call.name_span,
             f"{call.name} is a net, and a factor is a family of distributions",
             help=f"write Normal({text}, 1), say, or Delta({text}) for the value itself",
+        )
+        return
+    if call.name in model.flows:
+        inside = " ".join(sink.source.snippet(call.args[0].span).split()) if call.args else "Normal(0, 1)"
+        sink.add(
+            "PGC102",
+            call.name_span,
+            f"{call.name} is a flow, and a factor is a family of distributions",
+            help=f"a base seen through it is `Flow({inside}, {call.name})`",
         )
         return
     if call.name in FUNCTIONS:

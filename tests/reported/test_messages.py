@@ -53,6 +53,10 @@ def test_nothing_is_said(name: str) -> None:
 
 
 LOUD = {
+    "a flow as a family": (
+        "x : real[4]\nflow f = MaskedAutoregressive\np(x) = f(Normal(0, 1))",
+        "a base seen through it is `Flow(Normal(0, 1), f)`",
+    ),
     "choices": (
         "z : one_hot[10][20]\np(z) = OneHotCategorical(logits = 0)",
         "20 of 10 values each are one_hot[20, 10]",
@@ -103,6 +107,11 @@ def test_the_advice(name: str) -> None:
     program, advice = LOUD[name]
     found = pgc.check(program)
     assert any(advice in (d.help or "") for d in found), [(d.message, d.help) for d in found]
+
+
+def test_a_flow_as_a_family_is_one_fault() -> None:
+    """What stands inside is not looked up as a function."""
+    assert [d.code for d in pgc.check(LOUD["a flow as a family"][0])] == ["PGC102"]
 
 
 def test_the_cross_entropy_of_a_decoder() -> None:
