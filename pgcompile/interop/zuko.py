@@ -64,7 +64,8 @@ def load(flow: nn.Module, state: Mapping[str, Tensor], *, slope: float | None = 
             slot.own.copy_(value)
     for _, transform in () if _is_mixture(flow) else _layers(flow):
         if _kind(transform) == "coupling":
-            transform.settle()  # which features it keeps follows from its mask
+            # Which features it keeps follows from its mask.
+            transform.settle(transform.mask.cpu(), transform.mask.device)
 
 
 def dump(flow: nn.Module) -> dict[str, Tensor]:

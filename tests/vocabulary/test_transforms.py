@@ -106,8 +106,8 @@ CASES = [
 CONDITIONAL = [case for case in CASES if transform_words()[case.word].conditional]
 
 
-def made(case: Case, context: int = 0) -> Any:
-    """The transform with weights that move things, in float64."""
+def new(case: Case, context: int = 0) -> Any:
+    """The transform as it starts, in float64."""
     torch.manual_seed(0)
     word = transform_words()[case.word]
     cls = getattr(importlib.import_module(library(flows=True).modules[case.word]), case.word)
@@ -115,7 +115,12 @@ def made(case: Case, context: int = 0) -> Any:
     if word.argument != "none":
         first = [case.shape[0] if word.argument == "features" else case.shape]
     more = {"context": context} if context else {}
-    module = cls(*first, **more, **case.options).double()
+    return cls(*first, **more, **case.options).double()
+
+
+def made(case: Case, context: int = 0) -> Any:
+    """The transform with weights that move things, in float64."""
+    module = new(case, context)
     for parameter in module.parameters():
         if parameter.abs().max() == 0:
             nn.init.normal_(parameter, 0, 0.3)
@@ -149,6 +154,27 @@ def test_the_inverse_and_its_log_determinant(case: Case) -> None:
             torch.testing.assert_close(back.expand(BATCH), -ladj.expand(BATCH), rtol=0, atol=10 * case.exact)
         else:
             assert back is None
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_made_without_data_and_filled_from_a_checkpoint(case: Case) -> None:
+    """`to_empty` leaves what memory held: masks, orders and constants must come back with the weights."""
+    for width in contexts(case):
+        module = made(case, width)
+        with torch.device("meta"):
+            empty = new(case, width)
+        empty = empty.to_empty(device="cpu")
+        with torch.no_grad():
+            for tensor in empty.state_dict(keep_vars=True).values():
+                tensor.zero_()
+            for tensor in (b for m in empty.modules() for b in m.buffers(recurse=False)):
+                tensor.fill_(1)
+        empty.load_state_dict(module.state_dict())
+        x, c = data_of(case), torch.randn(BATCH, C, dtype=torch.float64) if width else None
+        state = torch.get_rng_state()
+        wanted = module(x, c)[0]
+        torch.set_rng_state(state)
+        torch.testing.assert_close(empty.eval()(x, c)[0], wanted, rtol=0, atol=case.exact)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

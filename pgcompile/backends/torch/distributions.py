@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pgcompile.backends.torch.method_writer import MethodWriter
 from pgcompile.backends.torch.printer import Text
 from pgcompile.model.factors import FamilyUse
+from pgcompile.vocabulary.reserved import ANCHOR
 
 
 @dataclass(frozen=True)
@@ -55,5 +56,8 @@ def _parameter(use: FamilyUse, name: str, text: Text, positional: bool) -> str:
         source = str(int(float(source)))
     elif (parameter.shared or parameter.per_event) and source.replace(".", "").isdigit():
         source = f"torch.full_like(self._like, {source})"
+    if source.startswith(zero := f"self.{ANCHOR}.expand("):
+        # The anchor's own number is not relied on: `to_empty` leaves it as it comes.
+        source = f"self.{ANCHOR}.new_zeros({source.removeprefix(zero)}"
     alternative = any(name in group for group in use.family.alternatives)
     return source if positional and not alternative else f"{name}={source}"

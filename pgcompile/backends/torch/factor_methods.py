@@ -45,10 +45,10 @@ def factor_methods(writer: MethodWriter) -> list[Line]:
         Line(""),
         Line("    def factor(self, name: str):"),
         Line('        """A factor by its name: call it with its parents for a distribution."""'),
-        *collection("own = {", entries, "}"),
-        Line('        if name.replace(" ", "") not in own:'),
-        Line("            raise KeyError(f\"{name} is not one of {', '.join(own)}\")"),
-        Line('        return own[name.replace(" ", "")]'),
+        *collection("law = {", entries, "}"),
+        Line('        if (label := str(name).replace(" ", "")) not in law:'),
+        Line("            raise KeyError(f\"{name} is not one of {', '.join(law)}\")"),
+        Line("        return law[label]"),
     ]
 
 

@@ -145,24 +145,38 @@ def log_densities(writer: MethodWriter) -> list[Line]:
         return [
             *lines,
             *collection("methods = {", methods, "}"),
-            Line('        if name.replace(" ", "") not in methods:'),
+            Line('        if (label := str(name).replace(" ", "")) not in methods:'),
             Line("            raise KeyError(f\"{name} is not one of {', '.join(methods)}\")"),
-            Line('        return methods[name.replace(" ", "")](**values)'),
+            Line("        return methods[label](**values)"),
         ]
     if len(methods) == 1:
         key, _, called = methods[0].partition(": ")
         lines += [
-            Line(f'        if name.replace(" ", "") == {key}:'),
+            Line(f'        if str(name).replace(" ", "") == {key}:'),
             Line(f"            return {called}(**values)"),
         ]
     elif methods:
         lines += [
             *collection("methods = {", methods, "}"),
-            Line('        if name.replace(" ", "") in methods:'),
-            Line('            return methods[name.replace(" ", "")](**values)'),
+            Line('        if (label := str(name).replace(" ", "")) in methods:'),
+            Line("            return methods[label](**values)"),
         ]
-    writer.use("log_density")
-    return [*lines, Line("        return log_density(name, self.factor(name), values)")]
+    writer.use("take")
+    return [*lines, *map(Line, _OF_A_FACTOR)]
+
+
+_OF_A_FACTOR = (
+    "        factor = self.factor(name)",
+    '        head, _, rest = name.replace(" ", "").split("(")[-1].rstrip(")").partition("|")',
+    '        targets, parents = head.split(","), [n for n in rest.split(",") if n]',
+    "        if missing := {*targets, *parents} - values.keys():",
+    '            raise KeyError(f"{name} needs {min(missing)}")',
+    "        x, *more = map(values.pop, targets)",
+    "        found = factor(*[values.pop(n) for n in parents], **values)",
+    "        x = take(self, name, **{targets[0]: (x, tuple(found.event_shape))})",
+    "        return found.log_prob(x, *more)",
+)
+"""The rest of `log_prob_of`: the factor's parents and targets by its name; what its name lacks are inputs."""
 
 
 def _shapes(method: Method) -> str:

@@ -49,14 +49,14 @@ def _walk(writer: MethodWriter, name: str, sampler: Sampler) -> list[Line]:
 
 def _conditions(writer: MethodWriter, sampler: Sampler) -> list[Line]:
     """The statements that take inputs and conditions out of `given` and settle the batch shape."""
-    writer.use("prepare_conditions")
+    writer.use("hold")
     ancestors = dict(sampler.ancestors)
     facts = [
-        f'"{step.variable}": ({writer.rank(step.variable)}, {_tuple_text(ancestors[step.variable])})'
+        f'"{step.variable}": ({_shape_text(writer, step.variable)}, {_tuple_text(ancestors[step.variable])})'
         for step in sampler.steps
         if step.factor is not None
     ]
-    facts += [f'"{v}": ({writer.rank(v)}, ())' for v in sampler.conditions]
+    facts += [f'"{v}": ({_shape_text(writer, v)}, ())' for v in sampler.conditions]
     lines: list[Line] = []
     if sampler.inputs:
         writer.use("take_inputs")
@@ -67,12 +67,12 @@ def _conditions(writer: MethodWriter, sampler: Sampler) -> list[Line]:
         writer.use("require_given")
         quoted = ", ".join(f'"{v}"' for v in sampler.conditions)
         lines += statement(f"require_given(given, {quoted})")
-    whole = f"shape, held = prepare_conditions(shape, given, {{{', '.join(facts)}}})"
+    whole = f"shape, held = hold(shape, given, {{{', '.join(facts)}}})"
     if len(whole) + 8 <= WIDTH:
         lines.append(Line(f"        {whole}"))
     else:
         lines += collection("variables = {", facts, "}")
-        lines.append(Line("        shape, held = prepare_conditions(shape, given, variables)"))
+        lines.append(Line("        shape, held = hold(shape, given, variables)"))
     return lines + [Line(f'        {identifier(v)} = held["{v}"]') for v in sampler.conditions]
 
 
@@ -124,6 +124,11 @@ def _centre(writer: MethodWriter, step: SampleStep) -> str:
         return text
     sizes = ", ".join(["*shape", *map(str, shape)])
     return f"{text}.expand({sizes})" if shape else f"{text}.expand(shape)"
+
+
+def _shape_text(writer: MethodWriter, variable: str) -> str:
+    """The event shape of a variable, as Python writes it."""
+    return str(tuple(writer.plan.model.spaces[variable].shape))
 
 
 def _tuple_text(names: tuple[str, ...]) -> str:

@@ -35,7 +35,7 @@ class AffineMap(Univariate):
         else:
             self.remember(bound=bound)
         self.limit, self.bound = -math.log(slope), bound
-        self.register_buffer("one", torch.tensor(1.0), persistent=False)
+        self.hold(torch.get_default_device(), one=torch.tensor(1.0, device="cpu"))
 
     def forward(self, x: Tensor, phi: Tensor, at=None):
         """y = exp(a) x + b and a."""

@@ -56,17 +56,19 @@ class Autoregressive(Bijection):
     ):
         super().__init__()
         self.univariate = univariate
-        if adjacency is None:
-            place = feature_order(features, order)
-            steps = features if passes is None else min(max(passes, 1), features)
-            step = place // math.ceil(features / steps)
-            sees = step[:, None] > step
-        else:
-            sees = checked_adjacency(
-                torch.as_tensor(adjacency, dtype=torch.bool), features, context
-            )
-        if context and sees.shape[1] == features:
-            sees = torch.cat((sees, torch.ones(features, context, dtype=torch.bool)), 1)
+        with torch.device("cpu"):  # also where the module is made without data
+            if adjacency is None:
+                place = feature_order(features, order)
+                steps = features if passes is None else min(max(passes, 1), features)
+                step = place // math.ceil(features / steps)
+                sees = step[:, None] > step
+            else:
+                sees = checked_adjacency(
+                    torch.as_tensor(adjacency, dtype=torch.bool), features, context
+                )
+            if context and sees.shape[1] == features:
+                all_of_it = torch.ones(features, context, dtype=torch.bool)
+                sees = torch.cat((sees, all_of_it), 1)
         if sees.any() and features > 1:
             self.net = MaskedMLP(sees, univariate.parameters_each, hidden, act)
         else:

@@ -31,7 +31,8 @@ class BernsteinMap(Univariate):
         self.bound, self.order = bound, degree + 5
         self.parameters_each = degree + 1
         row = [float(math.comb(self.order - 1, i)) for i in range(self.order)]
-        self.register_buffer("binomials", torch.tensor(row), persistent=False)
+        binomials = torch.tensor(row, device="cpu")
+        self.hold(torch.get_default_device(), binomials=binomials)
 
     def read(self, phi: Tensor) -> Tensor:
         """Steps between the coefficients [..., order, F]; their sum is twice the bound."""

@@ -54,32 +54,28 @@ class Coupling(Bijection):
         net=None,
     ):
         super().__init__()
-        chosen = coupling_mask(features, mask)
+        device = torch.get_default_device()
+        with torch.device("cpu"):  # also where the module is made without data
+            chosen = coupling_mask(features, mask)
         self.univariate = univariate
         kept = int(chosen.sum())
         outputs = univariate.parameters_each * (features - kept)
         self.net = (
             ContextMLP(kept + context, outputs, hidden, act) if net is None else net
         )
-        self.register_buffer("mask", chosen)
-        self.settle()
+        self.register_buffer("mask", chosen.to(device))
+        self.settle(chosen, device)
 
-    def settle(self) -> None:
+    def settle(self, mask: Tensor, device: torch.device) -> None:
         """Positions of the features that are kept and of those that are moved."""
-        kept, moved = (
-            self.mask.nonzero().squeeze(-1),
-            (~self.mask).nonzero().squeeze(-1),
-        )
-        self.register_buffer("kept", kept, persistent=False)
-        self.register_buffer("moved", moved, persistent=False)
-        self.register_buffer(
-            "places", torch.argsort(torch.cat((kept, moved))), persistent=False
-        )
+        kept, moved = mask.nonzero().squeeze(-1), (~mask).nonzero().squeeze(-1)
+        places = torch.argsort(torch.cat((kept, moved)))
+        self.hold(device, kept=kept, moved=moved, places=places)
 
     def _load_from_state_dict(self, state, prefix, *rest):
         super()._load_from_state_dict(state, prefix, *rest)
         if not self.mask.is_meta:
-            self.settle()
+            self.settle(self.mask.cpu(), self.mask.device)
 
     def couple(
         self, kept: Tensor, moved: Tensor, context: Tensor | None, backwards: bool

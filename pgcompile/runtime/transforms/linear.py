@@ -30,18 +30,19 @@ class Permutation(Bijection):
 
     def __init__(self, features: int, order=None):
         super().__init__()
-        chosen = (
-            torch.randperm(features)
-            if order is None
-            else torch.as_tensor(order, dtype=torch.long)
-        )
+        with torch.device("cpu"):  # also where the module is made without data
+            chosen = (
+                torch.randperm(features)
+                if order is None
+                else torch.as_tensor(order, dtype=torch.long)
+            )
         if chosen.shape != (features,) or chosen.sort().values.tolist() != list(
             range(features)
         ):
             raise ValueError(
                 f"a permutation of {features} features names each from 0 to {features - 1} once"
             )
-        self.register_buffer("order", chosen)
+        self.register_buffer("order", chosen.to(torch.get_default_device()))
 
     def forward(self, x: Tensor, context: Tensor | None = None):
         """x [..., D] -> y [..., D]."""

@@ -31,15 +31,16 @@ class MaskedMLP(Bijection):
         super().__init__()
         self.parameters_each = parameters
         self.act = activation(act)
-        self.register_buffer("adjacency", adjacency)
+        device = torch.get_default_device()
+        self.register_buffer("adjacency", adjacency.to(device))
         rows, columns = adjacency.shape
         widths = zip((columns, *hidden), (*hidden, rows * parameters))
         self.layers = nn.ModuleList(nn.Linear(*width) for width in widths)
-        self.settle()
+        with torch.device("cpu"):  # also where the module is made without data
+            self.settle(adjacency, device)
 
-    def settle(self) -> None:
+    def settle(self, adjacency: Tensor, device: torch.device) -> None:
         """Work out which unit sees what, and when: from the adjacency alone."""
-        adjacency = self.adjacency.cpu()
         features = len(adjacency)
         step = steps_of(adjacency[:, :features])
         kinds, kind = torch.unique(adjacency, dim=0, return_inverse=True)
@@ -67,8 +68,8 @@ class MaskedMLP(Bijection):
             mask = within[:, units]
         masks.append(mask[kind].repeat(self.parameters_each, 1))
         for i, mask in enumerate(masks):
-            mask = mask.to(self.layers[i].weight)
-            self.register_buffer(f"mask_{i}", mask, persistent=False)
+            mask = mask.to(self.layers[i].weight.dtype)
+            self.hold(device, **{f"mask_{i}": mask})
         self.placed = placed
         steps = int(step.max()) + 1
         self.groups = [(step == t).nonzero().squeeze(-1).tolist() for t in range(steps)]
@@ -76,9 +77,8 @@ class MaskedMLP(Bijection):
         outputs = range(self.parameters_each)
         places = sorted(range(features), key=order.__getitem__)
         rows = [p * features + i for g in self.groups for p in outputs for i in g]
-        for name, index in (("order", order), ("places", places), ("rows", rows)):
-            index = torch.tensor(index, device=self.adjacency.device)
-            self.register_buffer(name, index, persistent=False)
+        indices = {"order": order, "places": places, "rows": rows}
+        self.hold(device, **{name: torch.tensor(i) for name, i in indices.items()})
         # Where the values of each step begin, and how many they are: features, hidden units, outputs.
         sizes = torch.tensor([len(group) for group in self.groups]).cumsum(0)
         ends = (sizes * self.parameters_each).tolist()
@@ -89,7 +89,7 @@ class MaskedMLP(Bijection):
     def _load_from_state_dict(self, state, prefix, *rest):
         super()._load_from_state_dict(state, prefix, *rest)
         if not self.adjacency.is_meta:
-            self.settle()
+            self.settle(self.adjacency.cpu(), self.adjacency.device)
 
     def weights(self):
         """Weights with their masks, and biases [units, 1], layer by layer."""

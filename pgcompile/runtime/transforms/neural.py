@@ -128,12 +128,12 @@ class IntegralNet(SignalNet):
         self.remember(signal=signal, points=points, bound=bound)
         self.bound = bound
         self.parameters_each = signal + 1
-        exact = gauss_legendre(points)
+        with torch.device("cpu"):
+            exact = gauss_legendre(points)
         rounded = exact.float()
         # What rounding to single precision leaves is kept beside it, for modules that are made double later.
-        self.register_buffer(
-            "nodes", torch.stack((rounded, (exact - rounded).float())), persistent=False
-        )
+        nodes = torch.stack((rounded, (exact - rounded).float()))
+        self.hold(torch.get_default_device(), nodes=nodes)
 
     def integral(self, x: Tensor, first: Tensor, shift: Tensor, weights):
         """The value and the log-slope: the net at the nodes, and at x itself."""

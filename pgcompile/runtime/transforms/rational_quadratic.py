@@ -24,15 +24,15 @@ class Spline(Univariate):
         self.parameters_each = 3 * bins - 1
         # Sizes of bins differ by a ratio of 1 / slope at most, and no slope at a knot is less.
         self.limit = -math.log(slope)
-        rates = torch.ones(self.parameters_each, 1, 1)
+        rates = torch.ones(self.parameters_each, 1, 1, device="cpu")
         rates[: 2 * bins] = 2
         # In sizes, ends and slopes one below the other: both sizes, both ends and both slopes of the first bin.
-        first = torch.tensor([0, bins, 2 * bins, 3 * bins, 4 * bins, 4 * bins + 1])
+        first = [0, bins, 2 * bins, 3 * bins, 4 * bins, 4 * bins + 1]
+        first = torch.tensor(first, device="cpu")
         numbers = {"zero": 0.0, "one": 1.0, "start": -bound, "end": bound}
-        buffers = {name: torch.tensor(float(n)) for name, n in numbers.items()}
+        buffers = {n: torch.tensor(float(v), device="cpu") for n, v in numbers.items()}
         buffers |= {"rates": rates, "first": first[:, None, None]}
-        for name, buffer in buffers.items():
-            self.register_buffer(name, buffer, persistent=False)
+        self.hold(torch.get_default_device(), **buffers)
 
     def forward(self, x: Tensor, phi: Tensor, at=None):
         """y and the log-slope."""

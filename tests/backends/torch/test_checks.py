@@ -1,6 +1,9 @@
 """What a module says of wrong inputs, and what a debug module says of wrong values."""
 
+import functools
+import itertools
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -98,6 +101,32 @@ def test_a_wrong_value_is_named(name: str, spoilt: Callable[[torch.Tensor], obje
     model, values = compiled(EVERY_KIND).Model(), data()
     with pytest.raises((TypeError, ValueError), match=rf"\b{name}\b"):
         model.l(**{**values, name: spoilt(values[name])})
+
+
+@pytest.mark.parametrize(
+    ("name", "spoilt"),
+    [
+        *itertools.product(["z", "x", "b", "n", "y"], [None, "abc", 3, [1.0]]),
+        *itertools.product(["z", "x", "b"], [torch.zeros(6), torch.zeros(6, 9), torch.tensor(1.0)]),
+    ],
+)
+def test_a_wrong_value_given_to_a_sampler_is_named(name: str, spoilt: object) -> None:
+    given = {"z": torch.zeros(6, 2), **data()}
+    with pytest.raises(TypeError, match=rf"^{name} must be a tensor that ends in"):
+        compiled(EVERY_KIND).Model().sample((), {**given, name: spoilt})
+
+
+@pytest.mark.parametrize("size", [3, (3,), [3], torch.Size([3])])
+def test_a_sample_has_the_batch_shape_that_was_asked(size: Any) -> None:
+    assert compiled(TEXT).Model().sample(size)["x"].shape == (3, 6)
+
+
+@pytest.mark.parametrize("name", [3, None, ["p(z)"], "p(z|x)", "z", ""])
+def test_a_factor_that_is_not_there_is_named(name: Any) -> None:
+    model = compiled(TEXT).Model()
+    for ask in (model.factor, functools.partial(model.log_prob_of, x=torch.zeros(2, 6))):
+        with pytest.raises(KeyError, match=r"is not one of p\(z\)"):
+            ask(name)
 
 
 def test_what_a_factor_is_given_is_named() -> None:
@@ -212,7 +241,7 @@ def test_inputs_of_a_factor_reach_samplers_factors_and_densities() -> None:
     [
         ({"beta": 0.5}, "p\\(x\\|y\\) needs y"),
         ({"y": torch.zeros(5, 1), "beta": 0.5}, r"y of p\(x\|y\) ends in \(2,\)"),
-        ({"y": torch.zeros(5, 2), "beta": 0.5, "x": torch.zeros(5, 1)}, "x of p\\(x\\|y\\) cannot have the shape"),
+        ({"y": torch.zeros(5, 2), "beta": 0.5, "x": torch.zeros(5, 1)}, "x of p\\(x\\|y\\) ends in"),
         ({"y": torch.zeros(5, 2)}, "beta"),
         ({"y": torch.zeros(5, 2), "beta": 0.5, "w": 1}, "w"),
     ],

@@ -283,7 +283,7 @@ def test_an_unknown_factor_lists_the_known_ones() -> None:
 def test_link_imports_instead_of_copying() -> None:
     source = pgc.compile(SMALL + "e = KL[q || p]", link=True).source
     assert "from pgcompile.runtime.checks import" in source
-    assert "def prepare_conditions(" not in source
+    assert "def hold(" not in source
     namespace: dict[str, object] = {}
     exec(compile(source, "linked", "exec"), namespace)  # noqa: S102
     assert namespace["Model"]().sample((2,))["x"].shape == (2, 6)  # type: ignore[operator]

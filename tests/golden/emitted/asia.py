@@ -31,30 +31,21 @@ def take_all(module, formula: str, /, **variables):
     return found
 
 
-def log_density(name: str, factor, values: dict) -> Tensor:
-    """Log-density of a factor at named values; those that its name lacks are inputs."""
-    head, _, rest = name.replace(" ", "").split("(")[-1].rstrip(")").partition("|")
-    targets, parents = head.split(","), [n for n in rest.split(",") if n]
-    if missing := {*targets, *parents} - values.keys():
-        raise KeyError(f"{name} needs {min(missing)}")
-    x, *more = map(values.pop, targets)
-    found = factor(*[values.pop(n) for n in parents], **values)
-    if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
-        raise ValueError(f"{head} of {name} cannot have the shape {tuple(x.shape)}")
-    return found.log_prob(x, *more)
-
-
-def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tuple:
-    """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
-    given = given or {}
-    if unknown := given.keys() - variables.keys():
-        raise KeyError(f"{min(unknown)} is not one of {', '.join(variables)}")
-    for name, (_, above) in variables.items():
-        if name in given and (missing := {*above} - given.keys()):
+def hold(shape: tuple, given: dict | None, variables: dict) -> tuple:
+    """Check what a sampler is given and expand it; `variables`: event shape, and parents."""
+    shape = (shape,) if isinstance(shape, int) else shape
+    given, batch = given or {}, {}
+    for name, v in given.items():
+        if name not in variables:
+            raise KeyError(f"{name} is not one of {', '.join(variables)}")
+        event, above = variables[name]
+        if missing := {*above} - given.keys():
             raise ValueError(f"{name} is given, but {min(missing)} above it is not")
-    cut = {name: (v, v.ndim - variables[name][0]) for name, v in given.items()}
-    shape = (*shape, *torch.broadcast_shapes(*(v.shape[:at] for v, at in cut.values())))
-    return shape, {n: v.expand((*shape, *v.shape[at:])) for n, (v, at) in cut.items()}
+        if not isinstance(v, Tensor) or v.shape[v.ndim - len(event) :] != event:
+            raise TypeError(f"{name} must be a tensor that ends in {event}")
+        batch[name] = v.shape[: v.ndim - len(event)]
+    shape = (*torch.Size(shape), *torch.broadcast_shapes(*batch.values()))
+    return shape, {n: v.expand((*shape, *variables[n][0])) for n, v in given.items()}
 
 
 class TableOf:
@@ -160,15 +151,15 @@ class Asia(nn.Module):
     def sample(self, shape: tuple = (), given: dict | None = None, by=draw_of) -> dict:
         """Draw from p(asia) p(smoke) ...; variables in `given` are held fixed."""
         variables = {
-            "asia": (0, ()),
-            "smoke": (0, ()),
-            "tub": (0, ("asia",)),
-            "lung": (0, ("smoke",)),
-            "bronc": (0, ("smoke",)),
-            "xray": (0, ("tub", "lung")),
-            "dysp": (0, ("tub", "lung", "bronc")),
+            "asia": ((), ()),
+            "smoke": ((), ()),
+            "tub": ((), ("asia",)),
+            "lung": ((), ("smoke",)),
+            "bronc": ((), ("smoke",)),
+            "xray": ((), ("tub", "lung")),
+            "dysp": ((), ("tub", "lung", "bronc")),
         }
-        shape, held = prepare_conditions(shape, given, variables)
+        shape, held = hold(shape, given, variables)
         asia = held["asia"] if "asia" in held else by(self.p_asia(), shape)
         smoke = held["smoke"] if "smoke" in held else by(self.p_smoke(), shape)
         tub = held["tub"] if "tub" in held else by(self.p_tub_given_asia(asia))
@@ -271,9 +262,17 @@ class Asia(nn.Module):
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""
-        if name.replace(" ", "") == "p(xray,dysp)":
+        if str(name).replace(" ", "") == "p(xray,dysp)":
             return self.evidence(**values)
-        return log_density(name, self.factor(name), values)
+        factor = self.factor(name)
+        head, _, rest = name.replace(" ", "").split("(")[-1].rstrip(")").partition("|")
+        targets, parents = head.split(","), [n for n in rest.split(",") if n]
+        if missing := {*targets, *parents} - values.keys():
+            raise KeyError(f"{name} needs {min(missing)}")
+        x, *more = map(values.pop, targets)
+        found = factor(*[values.pop(n) for n in parents], **values)
+        x = take(self, name, **{targets[0]: (x, tuple(found.event_shape))})
+        return found.log_prob(x, *more)
 
     def p_asia(self) -> D.Distribution:
         """p(asia) = Bernoulli(probs=0.01)."""
@@ -355,7 +354,7 @@ class Asia(nn.Module):
 
     def factor(self, name: str):
         """A factor by its name: call it with its parents for a distribution."""
-        own = {
+        law = {
             "p(asia)": self.p_asia,
             "p(smoke)": self.p_smoke,
             "p(tub|asia)": self.p_tub_given_asia,
@@ -367,9 +366,9 @@ class Asia(nn.Module):
             "p(tub,lung,bronc|xray,dysp)": self.p_tub_lung_bronc_given_xray_dysp,
             "p(lung|xray,dysp)": self.p_lung_given_xray_dysp,
         }
-        if name.replace(" ", "") not in own:
-            raise KeyError(f"{name} is not one of {', '.join(own)}")
-        return own[name.replace(" ", "")]
+        if (label := str(name).replace(" ", "")) not in law:
+            raise KeyError(f"{name} is not one of {', '.join(law)}")
+        return law[label]
 
     def get(self, name: str) -> Tensor:
         """A param or buffer by its name."""

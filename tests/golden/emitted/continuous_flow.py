@@ -23,30 +23,21 @@ def take(module, formula: str, /, **variables):
     return found if len(found) > 1 else found[0]
 
 
-def log_density(name: str, factor, values: dict) -> Tensor:
-    """Log-density of a factor at named values; those that its name lacks are inputs."""
-    head, _, rest = name.replace(" ", "").split("(")[-1].rstrip(")").partition("|")
-    targets, parents = head.split(","), [n for n in rest.split(",") if n]
-    if missing := {*targets, *parents} - values.keys():
-        raise KeyError(f"{name} needs {min(missing)}")
-    x, *more = map(values.pop, targets)
-    found = factor(*[values.pop(n) for n in parents], **values)
-    if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
-        raise ValueError(f"{head} of {name} cannot have the shape {tuple(x.shape)}")
-    return found.log_prob(x, *more)
-
-
-def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tuple:
-    """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
-    given = given or {}
-    if unknown := given.keys() - variables.keys():
-        raise KeyError(f"{min(unknown)} is not one of {', '.join(variables)}")
-    for name, (_, above) in variables.items():
-        if name in given and (missing := {*above} - given.keys()):
+def hold(shape: tuple, given: dict | None, variables: dict) -> tuple:
+    """Check what a sampler is given and expand it; `variables`: event shape, and parents."""
+    shape = (shape,) if isinstance(shape, int) else shape
+    given, batch = given or {}, {}
+    for name, v in given.items():
+        if name not in variables:
+            raise KeyError(f"{name} is not one of {', '.join(variables)}")
+        event, above = variables[name]
+        if missing := {*above} - given.keys():
             raise ValueError(f"{name} is given, but {min(missing)} above it is not")
-    cut = {name: (v, v.ndim - variables[name][0]) for name, v in given.items()}
-    shape = (*shape, *torch.broadcast_shapes(*(v.shape[:at] for v, at in cut.values())))
-    return shape, {n: v.expand((*shape, *v.shape[at:])) for n, (v, at) in cut.items()}
+        if not isinstance(v, Tensor) or v.shape[v.ndim - len(event) :] != event:
+            raise TypeError(f"{name} must be a tensor that ends in {event}")
+        batch[name] = v.shape[: v.ndim - len(event)]
+    shape = (*torch.Size(shape), *torch.broadcast_shapes(*batch.values()))
+    return shape, {n: v.expand((*shape, *variables[n][0])) for n, v in given.items()}
 
 
 class FlowDistribution(D.Distribution):
@@ -116,27 +107,33 @@ class Bijection(nn.Module):
 
     def remember(self, **constants: float) -> None:
         """Keep constants that change the function in the checkpoint."""
-        self.constant_names = tuple(constants)
-        self.register_buffer(
-            "constants", torch.tensor([float(v) for v in constants.values()])
-        )
+        self.remembered = {name: float(value) for name, value in constants.items()}
+        values = torch.tensor([*self.remembered.values()])
+        self.register_buffer("constants", values)
+
+    def hold(self, device: torch.device, **values: Tensor) -> None:
+        """Hold fixed tensors that no checkpoint needs: made on the CPU, and put back when one is loaded."""
+        self.held = {**getattr(self, "held", {}), **values}
+        for name, value in values.items():
+            self.register_buffer(name, value.to(device), persistent=False)
 
     def _load_from_state_dict(self, state, prefix, *rest):
         saved = state.get(prefix + "constants")
-        own = getattr(self, "constants", None)
-        if (
-            own is not None
-            and not own.is_meta
-            and getattr(saved, "shape", 0) == own.shape
-        ):
+        own = getattr(self, "remembered", {})
+        if own and not saved.is_meta and saved.shape == (len(own),):
             near = max(1e-6, 4 * torch.finfo(saved.dtype).eps)
-            pairs = zip(saved.tolist(), own.tolist(), strict=True)
-            for name, (old, new) in zip(self.constant_names, pairs, strict=True):
+            for (name, new), old in zip(own.items(), saved.tolist(), strict=True):
                 if abs(old - new) > near * abs(new):
                     rest[-1].append(
                         f"{prefix}{name} is {new:g} here, and {old:g} in the checkpoint"
                     )
         super()._load_from_state_dict(state, prefix, *rest)
+        # A module made without data has none to keep: `to_empty`, or `assign` of what is loaded.
+        for name, value in getattr(self, "held", {}).items():
+            now = getattr(self, name)
+            device = next((v.device for v in state.values()), now.device)
+            device = device if now.is_meta else now.device
+            self.register_buffer(name, value.to(device, now.dtype), persistent=False)
 
     def inverse(self, y: Tensor, context: Tensor | None = None, at=None):
         """x and log |det dx/dy|."""
@@ -478,13 +475,13 @@ class ContinuousFlow(nn.Module):
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw from p(x); variables in `given` are held fixed."""
-        shape, held = prepare_conditions(shape, given, {"x": (1, ())})
+        shape, held = hold(shape, given, {"x": ((2,), ())})
         x = held["x"] if "x" in held else self.p_x().sample(shape)
         return {"x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Propagate means through p(x); variables in `given` are held fixed."""
-        shape, held = prepare_conditions(shape, given, {"x": (1, ())})
+        shape, held = hold(shape, given, {"x": ((2,), ())})
         x = held["x"] if "x" in held else self.p_x().mean.expand(*shape, 2)
         return {"x": x}
 
@@ -496,22 +493,30 @@ class ContinuousFlow(nn.Module):
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""
-        return log_density(name, self.factor(name), values)
+        factor = self.factor(name)
+        head, _, rest = name.replace(" ", "").split("(")[-1].rstrip(")").partition("|")
+        targets, parents = head.split(","), [n for n in rest.split(",") if n]
+        if missing := {*targets, *parents} - values.keys():
+            raise KeyError(f"{name} needs {min(missing)}")
+        x, *more = map(values.pop, targets)
+        found = factor(*[values.pop(n) for n in parents], **values)
+        x = take(self, name, **{targets[0]: (x, tuple(found.event_shape))})
+        return found.log_prob(x, *more)
 
     def p_x(self) -> D.Distribution:
         """p(x) = Flow(Normal(loc=0, scale=1), f)."""
         base = D.Independent(
-            D.Normal(self._like.expand(2), 1.0, validate_args=False),
+            D.Normal(self._like.new_zeros(2), 1.0, validate_args=False),
             1,
         )
         return FlowDistribution(base, self.f)
 
     def factor(self, name: str):
         """A factor by its name: call it with its parents for a distribution."""
-        own = {"p(x)": self.p_x}
-        if name.replace(" ", "") not in own:
-            raise KeyError(f"{name} is not one of {', '.join(own)}")
-        return own[name.replace(" ", "")]
+        law = {"p(x)": self.p_x}
+        if (label := str(name).replace(" ", "")) not in law:
+            raise KeyError(f"{name} is not one of {', '.join(law)}")
+        return law[label]
 
     def optimizers(self, fused: bool | None = None) -> list:
         """Adam for likelihood."""

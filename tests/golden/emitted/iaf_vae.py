@@ -23,30 +23,21 @@ def take(module, formula: str, /, **variables):
     return found if len(found) > 1 else found[0]
 
 
-def log_density(name: str, factor, values: dict) -> Tensor:
-    """Log-density of a factor at named values; those that its name lacks are inputs."""
-    head, _, rest = name.replace(" ", "").split("(")[-1].rstrip(")").partition("|")
-    targets, parents = head.split(","), [n for n in rest.split(",") if n]
-    if missing := {*targets, *parents} - values.keys():
-        raise KeyError(f"{name} needs {min(missing)}")
-    x, *more = map(values.pop, targets)
-    found = factor(*[values.pop(n) for n in parents], **values)
-    if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
-        raise ValueError(f"{head} of {name} cannot have the shape {tuple(x.shape)}")
-    return found.log_prob(x, *more)
-
-
-def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tuple:
-    """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
-    given = given or {}
-    if unknown := given.keys() - variables.keys():
-        raise KeyError(f"{min(unknown)} is not one of {', '.join(variables)}")
-    for name, (_, above) in variables.items():
-        if name in given and (missing := {*above} - given.keys()):
+def hold(shape: tuple, given: dict | None, variables: dict) -> tuple:
+    """Check what a sampler is given and expand it; `variables`: event shape, and parents."""
+    shape = (shape,) if isinstance(shape, int) else shape
+    given, batch = given or {}, {}
+    for name, v in given.items():
+        if name not in variables:
+            raise KeyError(f"{name} is not one of {', '.join(variables)}")
+        event, above = variables[name]
+        if missing := {*above} - given.keys():
             raise ValueError(f"{name} is given, but {min(missing)} above it is not")
-    cut = {name: (v, v.ndim - variables[name][0]) for name, v in given.items()}
-    shape = (*shape, *torch.broadcast_shapes(*(v.shape[:at] for v, at in cut.values())))
-    return shape, {n: v.expand((*shape, *v.shape[at:])) for n, (v, at) in cut.items()}
+        if not isinstance(v, Tensor) or v.shape[v.ndim - len(event) :] != event:
+            raise TypeError(f"{name} must be a tensor that ends in {event}")
+        batch[name] = v.shape[: v.ndim - len(event)]
+    shape = (*torch.Size(shape), *torch.broadcast_shapes(*batch.values()))
+    return shape, {n: v.expand((*shape, *variables[n][0])) for n, v in given.items()}
 
 
 class FlowDistribution(D.Distribution):
@@ -116,27 +107,33 @@ class Bijection(nn.Module):
 
     def remember(self, **constants: float) -> None:
         """Keep constants that change the function in the checkpoint."""
-        self.constant_names = tuple(constants)
-        self.register_buffer(
-            "constants", torch.tensor([float(v) for v in constants.values()])
-        )
+        self.remembered = {name: float(value) for name, value in constants.items()}
+        values = torch.tensor([*self.remembered.values()])
+        self.register_buffer("constants", values)
+
+    def hold(self, device: torch.device, **values: Tensor) -> None:
+        """Hold fixed tensors that no checkpoint needs: made on the CPU, and put back when one is loaded."""
+        self.held = {**getattr(self, "held", {}), **values}
+        for name, value in values.items():
+            self.register_buffer(name, value.to(device), persistent=False)
 
     def _load_from_state_dict(self, state, prefix, *rest):
         saved = state.get(prefix + "constants")
-        own = getattr(self, "constants", None)
-        if (
-            own is not None
-            and not own.is_meta
-            and getattr(saved, "shape", 0) == own.shape
-        ):
+        own = getattr(self, "remembered", {})
+        if own and not saved.is_meta and saved.shape == (len(own),):
             near = max(1e-6, 4 * torch.finfo(saved.dtype).eps)
-            pairs = zip(saved.tolist(), own.tolist(), strict=True)
-            for name, (old, new) in zip(self.constant_names, pairs, strict=True):
+            for (name, new), old in zip(own.items(), saved.tolist(), strict=True):
                 if abs(old - new) > near * abs(new):
                     rest[-1].append(
                         f"{prefix}{name} is {new:g} here, and {old:g} in the checkpoint"
                     )
         super()._load_from_state_dict(state, prefix, *rest)
+        # A module made without data has none to keep: `to_empty`, or `assign` of what is loaded.
+        for name, value in getattr(self, "held", {}).items():
+            now = getattr(self, name)
+            device = next((v.device for v in state.values()), now.device)
+            device = device if now.is_meta else now.device
+            self.register_buffer(name, value.to(device, now.dtype), persistent=False)
 
     def inverse(self, y: Tensor, context: Tensor | None = None, at=None):
         """x and log |det dx/dy|."""
@@ -188,7 +185,7 @@ class AffineMap(Univariate):
         else:
             self.remember(bound=bound)
         self.limit, self.bound = -math.log(slope), bound
-        self.register_buffer("one", torch.tensor(1.0), persistent=False)
+        self.hold(torch.get_default_device(), one=torch.tensor(1.0, device="cpu"))
 
     def forward(self, x: Tensor, phi: Tensor, at=None):
         """y = exp(a) x + b and a."""
@@ -244,17 +241,19 @@ class Autoregressive(Bijection):
     ):
         super().__init__()
         self.univariate = univariate
-        if adjacency is None:
-            place = feature_order(features, order)
-            steps = features if passes is None else min(max(passes, 1), features)
-            step = place // math.ceil(features / steps)
-            sees = step[:, None] > step
-        else:
-            sees = checked_adjacency(
-                torch.as_tensor(adjacency, dtype=torch.bool), features, context
-            )
-        if context and sees.shape[1] == features:
-            sees = torch.cat((sees, torch.ones(features, context, dtype=torch.bool)), 1)
+        with torch.device("cpu"):  # also where the module is made without data
+            if adjacency is None:
+                place = feature_order(features, order)
+                steps = features if passes is None else min(max(passes, 1), features)
+                step = place // math.ceil(features / steps)
+                sees = step[:, None] > step
+            else:
+                sees = checked_adjacency(
+                    torch.as_tensor(adjacency, dtype=torch.bool), features, context
+                )
+            if context and sees.shape[1] == features:
+                all_of_it = torch.ones(features, context, dtype=torch.bool)
+                sees = torch.cat((sees, all_of_it), 1)
         if sees.any() and features > 1:
             self.net = MaskedMLP(sees, univariate.parameters_each, hidden, act)
         else:
@@ -740,15 +739,16 @@ class MaskedMLP(Bijection):
         super().__init__()
         self.parameters_each = parameters
         self.act = activation(act)
-        self.register_buffer("adjacency", adjacency)
+        device = torch.get_default_device()
+        self.register_buffer("adjacency", adjacency.to(device))
         rows, columns = adjacency.shape
         widths = zip((columns, *hidden), (*hidden, rows * parameters))
         self.layers = nn.ModuleList(nn.Linear(*width) for width in widths)
-        self.settle()
+        with torch.device("cpu"):  # also where the module is made without data
+            self.settle(adjacency, device)
 
-    def settle(self) -> None:
+    def settle(self, adjacency: Tensor, device: torch.device) -> None:
         """Work out which unit sees what, and when: from the adjacency alone."""
-        adjacency = self.adjacency.cpu()
         features = len(adjacency)
         step = steps_of(adjacency[:, :features])
         kinds, kind = torch.unique(adjacency, dim=0, return_inverse=True)
@@ -776,8 +776,8 @@ class MaskedMLP(Bijection):
             mask = within[:, units]
         masks.append(mask[kind].repeat(self.parameters_each, 1))
         for i, mask in enumerate(masks):
-            mask = mask.to(self.layers[i].weight)
-            self.register_buffer(f"mask_{i}", mask, persistent=False)
+            mask = mask.to(self.layers[i].weight.dtype)
+            self.hold(device, **{f"mask_{i}": mask})
         self.placed = placed
         steps = int(step.max()) + 1
         self.groups = [(step == t).nonzero().squeeze(-1).tolist() for t in range(steps)]
@@ -785,9 +785,8 @@ class MaskedMLP(Bijection):
         outputs = range(self.parameters_each)
         places = sorted(range(features), key=order.__getitem__)
         rows = [p * features + i for g in self.groups for p in outputs for i in g]
-        for name, index in (("order", order), ("places", places), ("rows", rows)):
-            index = torch.tensor(index, device=self.adjacency.device)
-            self.register_buffer(name, index, persistent=False)
+        indices = {"order": order, "places": places, "rows": rows}
+        self.hold(device, **{name: torch.tensor(i) for name, i in indices.items()})
         # Where the values of each step begin, and how many they are: features, hidden units, outputs.
         sizes = torch.tensor([len(group) for group in self.groups]).cumsum(0)
         ends = (sizes * self.parameters_each).tolist()
@@ -798,7 +797,7 @@ class MaskedMLP(Bijection):
     def _load_from_state_dict(self, state, prefix, *rest):
         super()._load_from_state_dict(state, prefix, *rest)
         if not self.adjacency.is_meta:
-            self.settle()
+            self.settle(self.adjacency.cpu(), self.adjacency.device)
 
     def weights(self):
         """Weights with their masks, and biases [units, 1], layer by layer."""
@@ -1142,14 +1141,14 @@ class IafVae(nn.Module):
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw from p(z) p(x|z); variables in `given` are held fixed."""
-        shape, held = prepare_conditions(shape, given, {"z": (1, ()), "x": (1, ("z",))})
+        shape, held = hold(shape, given, {"z": ((8,), ()), "x": ((64,), ("z",))})
         z = held["z"] if "z" in held else self.p_z().sample(shape)
         x = held["x"] if "x" in held else self.p_x_given_z(z).sample()
         return {"z": z, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Propagate means through p(z) p(x|z); variables in `given` are held fixed."""
-        shape, held = prepare_conditions(shape, given, {"z": (1, ()), "x": (1, ("z",))})
+        shape, held = hold(shape, given, {"z": ((8,), ()), "x": ((64,), ("z",))})
         z = held["z"] if "z" in held else self.p_z().mean.expand(*shape, 8)
         x = held["x"] if "x" in held else self.p_x_given_z(z).mean
         return {"z": z, "x": x}
@@ -1164,11 +1163,19 @@ class IafVae(nn.Module):
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""
-        return log_density(name, self.factor(name), values)
+        factor = self.factor(name)
+        head, _, rest = name.replace(" ", "").split("(")[-1].rstrip(")").partition("|")
+        targets, parents = head.split(","), [n for n in rest.split(",") if n]
+        if missing := {*targets, *parents} - values.keys():
+            raise KeyError(f"{name} needs {min(missing)}")
+        x, *more = map(values.pop, targets)
+        found = factor(*[values.pop(n) for n in parents], **values)
+        x = take(self, name, **{targets[0]: (x, tuple(found.event_shape))})
+        return found.log_prob(x, *more)
 
     def p_z(self) -> D.Distribution:
         """p(z) = Normal(loc=0, scale=1)."""
-        normal = D.Normal(self._like.expand(8), 1.0, validate_args=False)
+        normal = D.Normal(self._like.new_zeros(8), 1.0, validate_args=False)
         return D.Independent(normal, 1)
 
     def p_x_given_z(self, z: Tensor) -> D.Distribution:
@@ -1189,10 +1196,10 @@ class IafVae(nn.Module):
 
     def factor(self, name: str):
         """A factor by its name: call it with its parents for a distribution."""
-        own = {"p(z)": self.p_z, "p(x|z)": self.p_x_given_z, "q(z|x)": self.q_z_given_x}
-        if name.replace(" ", "") not in own:
-            raise KeyError(f"{name} is not one of {', '.join(own)}")
-        return own[name.replace(" ", "")]
+        law = {"p(z)": self.p_z, "p(x|z)": self.p_x_given_z, "q(z|x)": self.q_z_given_x}
+        if (label := str(name).replace(" ", "")) not in law:
+            raise KeyError(f"{name} is not one of {', '.join(law)}")
+        return law[label]
 
     def optimizers(self, fused: bool | None = None) -> list:
         """Adam for elbo."""

@@ -21,30 +21,21 @@ def take(module, formula: str, /, **variables):
     return found if len(found) > 1 else found[0]
 
 
-def log_density(name: str, factor, values: dict) -> Tensor:
-    """Log-density of a factor at named values; those that its name lacks are inputs."""
-    head, _, rest = name.replace(" ", "").split("(")[-1].rstrip(")").partition("|")
-    targets, parents = head.split(","), [n for n in rest.split(",") if n]
-    if missing := {*targets, *parents} - values.keys():
-        raise KeyError(f"{name} needs {min(missing)}")
-    x, *more = map(values.pop, targets)
-    found = factor(*[values.pop(n) for n in parents], **values)
-    if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
-        raise ValueError(f"{head} of {name} cannot have the shape {tuple(x.shape)}")
-    return found.log_prob(x, *more)
-
-
-def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tuple:
-    """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
-    given = given or {}
-    if unknown := given.keys() - variables.keys():
-        raise KeyError(f"{min(unknown)} is not one of {', '.join(variables)}")
-    for name, (_, above) in variables.items():
-        if name in given and (missing := {*above} - given.keys()):
+def hold(shape: tuple, given: dict | None, variables: dict) -> tuple:
+    """Check what a sampler is given and expand it; `variables`: event shape, and parents."""
+    shape = (shape,) if isinstance(shape, int) else shape
+    given, batch = given or {}, {}
+    for name, v in given.items():
+        if name not in variables:
+            raise KeyError(f"{name} is not one of {', '.join(variables)}")
+        event, above = variables[name]
+        if missing := {*above} - given.keys():
             raise ValueError(f"{name} is given, but {min(missing)} above it is not")
-    cut = {name: (v, v.ndim - variables[name][0]) for name, v in given.items()}
-    shape = (*shape, *torch.broadcast_shapes(*(v.shape[:at] for v, at in cut.values())))
-    return shape, {n: v.expand((*shape, *v.shape[at:])) for n, (v, at) in cut.items()}
+        if not isinstance(v, Tensor) or v.shape[v.ndim - len(event) :] != event:
+            raise TypeError(f"{name} must be a tensor that ends in {event}")
+        batch[name] = v.shape[: v.ndim - len(event)]
+    shape = (*torch.Size(shape), *torch.broadcast_shapes(*batch.values()))
+    return shape, {n: v.expand((*shape, *variables[n][0])) for n, v in given.items()}
 
 
 def mixture_of(choice: D.Categorical, component: D.Distribution) -> D.Distribution:
@@ -150,14 +141,14 @@ class Mixture(nn.Module):
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw from p(k) p(x|k); variables in `given` are held fixed."""
-        shape, held = prepare_conditions(shape, given, {"k": (0, ()), "x": (1, ("k",))})
+        shape, held = hold(shape, given, {"k": ((), ()), "x": ((64,), ("k",))})
         k = held["k"] if "k" in held else self.p_k().sample(shape)
         x = held["x"] if "x" in held else self.p_x_given_k(k).sample()
         return {"k": k, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Propagate means through p(k) p(x|k); variables in `given` are held fixed."""
-        shape, held = prepare_conditions(shape, given, {"k": (0, ()), "x": (1, ("k",))})
+        shape, held = hold(shape, given, {"k": ((), ()), "x": ((64,), ("k",))})
         k = held["k"] if "k" in held else self.p_k().mode.expand(shape)
         x = held["x"] if "x" in held else self.p_x_given_k(k).mean
         return {"k": k, "x": x}
@@ -171,9 +162,17 @@ class Mixture(nn.Module):
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""
-        if name.replace(" ", "") == "p(x)":
+        if str(name).replace(" ", "") == "p(x)":
             return self.likelihood(**values)
-        return log_density(name, self.factor(name), values)
+        factor = self.factor(name)
+        head, _, rest = name.replace(" ", "").split("(")[-1].rstrip(")").partition("|")
+        targets, parents = head.split(","), [n for n in rest.split(",") if n]
+        if missing := {*targets, *parents} - values.keys():
+            raise KeyError(f"{name} needs {min(missing)}")
+        x, *more = map(values.pop, targets)
+        found = factor(*[values.pop(n) for n in parents], **values)
+        x = take(self, name, **{targets[0]: (x, tuple(found.event_shape))})
+        return found.log_prob(x, *more)
 
     def p_k(self) -> D.Distribution:
         """p(k) = Categorical(logits=weights)."""
@@ -208,15 +207,15 @@ class Mixture(nn.Module):
 
     def factor(self, name: str):
         """A factor by its name: call it with its parents for a distribution."""
-        own = {
+        law = {
             "p(k)": self.p_k,
             "p(x|k)": self.p_x_given_k,
             "p(k|x)": self.p_k_given_x,
             "p(x)": self.p_x,
         }
-        if name.replace(" ", "") not in own:
-            raise KeyError(f"{name} is not one of {', '.join(own)}")
-        return own[name.replace(" ", "")]
+        if (label := str(name).replace(" ", "")) not in law:
+            raise KeyError(f"{name} is not one of {', '.join(law)}")
+        return law[label]
 
     def get(self, name: str) -> Tensor:
         """A param or buffer by its name."""

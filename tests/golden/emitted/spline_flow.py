@@ -22,30 +22,21 @@ def take(module, formula: str, /, **variables):
     return found if len(found) > 1 else found[0]
 
 
-def log_density(name: str, factor, values: dict) -> Tensor:
-    """Log-density of a factor at named values; those that its name lacks are inputs."""
-    head, _, rest = name.replace(" ", "").split("(")[-1].rstrip(")").partition("|")
-    targets, parents = head.split(","), [n for n in rest.split(",") if n]
-    if missing := {*targets, *parents} - values.keys():
-        raise KeyError(f"{name} needs {min(missing)}")
-    x, *more = map(values.pop, targets)
-    found = factor(*[values.pop(n) for n in parents], **values)
-    if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
-        raise ValueError(f"{head} of {name} cannot have the shape {tuple(x.shape)}")
-    return found.log_prob(x, *more)
-
-
-def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tuple:
-    """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
-    given = given or {}
-    if unknown := given.keys() - variables.keys():
-        raise KeyError(f"{min(unknown)} is not one of {', '.join(variables)}")
-    for name, (_, above) in variables.items():
-        if name in given and (missing := {*above} - given.keys()):
+def hold(shape: tuple, given: dict | None, variables: dict) -> tuple:
+    """Check what a sampler is given and expand it; `variables`: event shape, and parents."""
+    shape = (shape,) if isinstance(shape, int) else shape
+    given, batch = given or {}, {}
+    for name, v in given.items():
+        if name not in variables:
+            raise KeyError(f"{name} is not one of {', '.join(variables)}")
+        event, above = variables[name]
+        if missing := {*above} - given.keys():
             raise ValueError(f"{name} is given, but {min(missing)} above it is not")
-    cut = {name: (v, v.ndim - variables[name][0]) for name, v in given.items()}
-    shape = (*shape, *torch.broadcast_shapes(*(v.shape[:at] for v, at in cut.values())))
-    return shape, {n: v.expand((*shape, *v.shape[at:])) for n, (v, at) in cut.items()}
+        if not isinstance(v, Tensor) or v.shape[v.ndim - len(event) :] != event:
+            raise TypeError(f"{name} must be a tensor that ends in {event}")
+        batch[name] = v.shape[: v.ndim - len(event)]
+    shape = (*torch.Size(shape), *torch.broadcast_shapes(*batch.values()))
+    return shape, {n: v.expand((*shape, *variables[n][0])) for n, v in given.items()}
 
 
 class FlowDistribution(D.Distribution):
@@ -115,27 +106,33 @@ class Bijection(nn.Module):
 
     def remember(self, **constants: float) -> None:
         """Keep constants that change the function in the checkpoint."""
-        self.constant_names = tuple(constants)
-        self.register_buffer(
-            "constants", torch.tensor([float(v) for v in constants.values()])
-        )
+        self.remembered = {name: float(value) for name, value in constants.items()}
+        values = torch.tensor([*self.remembered.values()])
+        self.register_buffer("constants", values)
+
+    def hold(self, device: torch.device, **values: Tensor) -> None:
+        """Hold fixed tensors that no checkpoint needs: made on the CPU, and put back when one is loaded."""
+        self.held = {**getattr(self, "held", {}), **values}
+        for name, value in values.items():
+            self.register_buffer(name, value.to(device), persistent=False)
 
     def _load_from_state_dict(self, state, prefix, *rest):
         saved = state.get(prefix + "constants")
-        own = getattr(self, "constants", None)
-        if (
-            own is not None
-            and not own.is_meta
-            and getattr(saved, "shape", 0) == own.shape
-        ):
+        own = getattr(self, "remembered", {})
+        if own and not saved.is_meta and saved.shape == (len(own),):
             near = max(1e-6, 4 * torch.finfo(saved.dtype).eps)
-            pairs = zip(saved.tolist(), own.tolist(), strict=True)
-            for name, (old, new) in zip(self.constant_names, pairs, strict=True):
+            for (name, new), old in zip(own.items(), saved.tolist(), strict=True):
                 if abs(old - new) > near * abs(new):
                     rest[-1].append(
                         f"{prefix}{name} is {new:g} here, and {old:g} in the checkpoint"
                     )
         super()._load_from_state_dict(state, prefix, *rest)
+        # A module made without data has none to keep: `to_empty`, or `assign` of what is loaded.
+        for name, value in getattr(self, "held", {}).items():
+            now = getattr(self, name)
+            device = next((v.device for v in state.values()), now.device)
+            device = device if now.is_meta else now.device
+            self.register_buffer(name, value.to(device, now.dtype), persistent=False)
 
     def inverse(self, y: Tensor, context: Tensor | None = None, at=None):
         """x and log |det dx/dy|."""
@@ -197,17 +194,19 @@ class Autoregressive(Bijection):
     ):
         super().__init__()
         self.univariate = univariate
-        if adjacency is None:
-            place = feature_order(features, order)
-            steps = features if passes is None else min(max(passes, 1), features)
-            step = place // math.ceil(features / steps)
-            sees = step[:, None] > step
-        else:
-            sees = checked_adjacency(
-                torch.as_tensor(adjacency, dtype=torch.bool), features, context
-            )
-        if context and sees.shape[1] == features:
-            sees = torch.cat((sees, torch.ones(features, context, dtype=torch.bool)), 1)
+        with torch.device("cpu"):  # also where the module is made without data
+            if adjacency is None:
+                place = feature_order(features, order)
+                steps = features if passes is None else min(max(passes, 1), features)
+                step = place // math.ceil(features / steps)
+                sees = step[:, None] > step
+            else:
+                sees = checked_adjacency(
+                    torch.as_tensor(adjacency, dtype=torch.bool), features, context
+                )
+            if context and sees.shape[1] == features:
+                all_of_it = torch.ones(features, context, dtype=torch.bool)
+                sees = torch.cat((sees, all_of_it), 1)
         if sees.any() and features > 1:
             self.net = MaskedMLP(sees, univariate.parameters_each, hidden, act)
         else:
@@ -651,15 +650,16 @@ class MaskedMLP(Bijection):
         super().__init__()
         self.parameters_each = parameters
         self.act = activation(act)
-        self.register_buffer("adjacency", adjacency)
+        device = torch.get_default_device()
+        self.register_buffer("adjacency", adjacency.to(device))
         rows, columns = adjacency.shape
         widths = zip((columns, *hidden), (*hidden, rows * parameters))
         self.layers = nn.ModuleList(nn.Linear(*width) for width in widths)
-        self.settle()
+        with torch.device("cpu"):  # also where the module is made without data
+            self.settle(adjacency, device)
 
-    def settle(self) -> None:
+    def settle(self, adjacency: Tensor, device: torch.device) -> None:
         """Work out which unit sees what, and when: from the adjacency alone."""
-        adjacency = self.adjacency.cpu()
         features = len(adjacency)
         step = steps_of(adjacency[:, :features])
         kinds, kind = torch.unique(adjacency, dim=0, return_inverse=True)
@@ -687,8 +687,8 @@ class MaskedMLP(Bijection):
             mask = within[:, units]
         masks.append(mask[kind].repeat(self.parameters_each, 1))
         for i, mask in enumerate(masks):
-            mask = mask.to(self.layers[i].weight)
-            self.register_buffer(f"mask_{i}", mask, persistent=False)
+            mask = mask.to(self.layers[i].weight.dtype)
+            self.hold(device, **{f"mask_{i}": mask})
         self.placed = placed
         steps = int(step.max()) + 1
         self.groups = [(step == t).nonzero().squeeze(-1).tolist() for t in range(steps)]
@@ -696,9 +696,8 @@ class MaskedMLP(Bijection):
         outputs = range(self.parameters_each)
         places = sorted(range(features), key=order.__getitem__)
         rows = [p * features + i for g in self.groups for p in outputs for i in g]
-        for name, index in (("order", order), ("places", places), ("rows", rows)):
-            index = torch.tensor(index, device=self.adjacency.device)
-            self.register_buffer(name, index, persistent=False)
+        indices = {"order": order, "places": places, "rows": rows}
+        self.hold(device, **{name: torch.tensor(i) for name, i in indices.items()})
         # Where the values of each step begin, and how many they are: features, hidden units, outputs.
         sizes = torch.tensor([len(group) for group in self.groups]).cumsum(0)
         ends = (sizes * self.parameters_each).tolist()
@@ -709,7 +708,7 @@ class MaskedMLP(Bijection):
     def _load_from_state_dict(self, state, prefix, *rest):
         super()._load_from_state_dict(state, prefix, *rest)
         if not self.adjacency.is_meta:
-            self.settle()
+            self.settle(self.adjacency.cpu(), self.adjacency.device)
 
     def weights(self):
         """Weights with their masks, and biases [units, 1], layer by layer."""
@@ -986,15 +985,15 @@ class Spline(Univariate):
         self.parameters_each = 3 * bins - 1
         # Sizes of bins differ by a ratio of 1 / slope at most, and no slope at a knot is less.
         self.limit = -math.log(slope)
-        rates = torch.ones(self.parameters_each, 1, 1)
+        rates = torch.ones(self.parameters_each, 1, 1, device="cpu")
         rates[: 2 * bins] = 2
         # In sizes, ends and slopes one below the other: both sizes, both ends and both slopes of the first bin.
-        first = torch.tensor([0, bins, 2 * bins, 3 * bins, 4 * bins, 4 * bins + 1])
+        first = [0, bins, 2 * bins, 3 * bins, 4 * bins, 4 * bins + 1]
+        first = torch.tensor(first, device="cpu")
         numbers = {"zero": 0.0, "one": 1.0, "start": -bound, "end": bound}
-        buffers = {name: torch.tensor(float(n)) for name, n in numbers.items()}
+        buffers = {n: torch.tensor(float(v), device="cpu") for n, v in numbers.items()}
         buffers |= {"rates": rates, "first": first[:, None, None]}
-        for name, buffer in buffers.items():
-            self.register_buffer(name, buffer, persistent=False)
+        self.hold(torch.get_default_device(), **buffers)
 
     def forward(self, x: Tensor, phi: Tensor, at=None):
         """y and the log-slope."""
@@ -1240,13 +1239,13 @@ class SplineFlow(nn.Module):
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw from p(x); variables in `given` are held fixed."""
-        shape, held = prepare_conditions(shape, given, {"x": (1, ())})
+        shape, held = hold(shape, given, {"x": ((2,), ())})
         x = held["x"] if "x" in held else self.p_x().sample(shape)
         return {"x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Propagate means through p(x); variables in `given` are held fixed."""
-        shape, held = prepare_conditions(shape, given, {"x": (1, ())})
+        shape, held = hold(shape, given, {"x": ((2,), ())})
         x = held["x"] if "x" in held else self.p_x().mean.expand(*shape, 2)
         return {"x": x}
 
@@ -1258,22 +1257,30 @@ class SplineFlow(nn.Module):
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""
-        return log_density(name, self.factor(name), values)
+        factor = self.factor(name)
+        head, _, rest = name.replace(" ", "").split("(")[-1].rstrip(")").partition("|")
+        targets, parents = head.split(","), [n for n in rest.split(",") if n]
+        if missing := {*targets, *parents} - values.keys():
+            raise KeyError(f"{name} needs {min(missing)}")
+        x, *more = map(values.pop, targets)
+        found = factor(*[values.pop(n) for n in parents], **values)
+        x = take(self, name, **{targets[0]: (x, tuple(found.event_shape))})
+        return found.log_prob(x, *more)
 
     def p_x(self) -> D.Distribution:
         """p(x) = Flow(Normal(loc=0, scale=1), f)."""
         base = D.Independent(
-            D.Normal(self._like.expand(2), 1.0, validate_args=False),
+            D.Normal(self._like.new_zeros(2), 1.0, validate_args=False),
             1,
         )
         return FlowDistribution(base, self.f)
 
     def factor(self, name: str):
         """A factor by its name: call it with its parents for a distribution."""
-        own = {"p(x)": self.p_x}
-        if name.replace(" ", "") not in own:
-            raise KeyError(f"{name} is not one of {', '.join(own)}")
-        return own[name.replace(" ", "")]
+        law = {"p(x)": self.p_x}
+        if (label := str(name).replace(" ", "")) not in law:
+            raise KeyError(f"{name} is not one of {', '.join(law)}")
+        return law[label]
 
     def optimizers(self, fused: bool | None = None) -> list:
         """Adam for likelihood."""

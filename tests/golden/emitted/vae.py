@@ -23,30 +23,21 @@ def take(module, formula: str, /, **variables):
     return found if len(found) > 1 else found[0]
 
 
-def log_density(name: str, factor, values: dict) -> Tensor:
-    """Log-density of a factor at named values; those that its name lacks are inputs."""
-    head, _, rest = name.replace(" ", "").split("(")[-1].rstrip(")").partition("|")
-    targets, parents = head.split(","), [n for n in rest.split(",") if n]
-    if missing := {*targets, *parents} - values.keys():
-        raise KeyError(f"{name} needs {min(missing)}")
-    x, *more = map(values.pop, targets)
-    found = factor(*[values.pop(n) for n in parents], **values)
-    if x.shape[x.ndim - len(found.event_shape) :] != found.event_shape:
-        raise ValueError(f"{head} of {name} cannot have the shape {tuple(x.shape)}")
-    return found.log_prob(x, *more)
-
-
-def prepare_conditions(shape: tuple, given: dict | None, variables: dict) -> tuple:
-    """Check what a sampler is given and expand it; `variables`: event rank, and parents."""
-    given = given or {}
-    if unknown := given.keys() - variables.keys():
-        raise KeyError(f"{min(unknown)} is not one of {', '.join(variables)}")
-    for name, (_, above) in variables.items():
-        if name in given and (missing := {*above} - given.keys()):
+def hold(shape: tuple, given: dict | None, variables: dict) -> tuple:
+    """Check what a sampler is given and expand it; `variables`: event shape, and parents."""
+    shape = (shape,) if isinstance(shape, int) else shape
+    given, batch = given or {}, {}
+    for name, v in given.items():
+        if name not in variables:
+            raise KeyError(f"{name} is not one of {', '.join(variables)}")
+        event, above = variables[name]
+        if missing := {*above} - given.keys():
             raise ValueError(f"{name} is given, but {min(missing)} above it is not")
-    cut = {name: (v, v.ndim - variables[name][0]) for name, v in given.items()}
-    shape = (*shape, *torch.broadcast_shapes(*(v.shape[:at] for v, at in cut.values())))
-    return shape, {n: v.expand((*shape, *v.shape[at:])) for n, (v, at) in cut.items()}
+        if not isinstance(v, Tensor) or v.shape[v.ndim - len(event) :] != event:
+            raise TypeError(f"{name} must be a tensor that ends in {event}")
+        batch[name] = v.shape[: v.ndim - len(event)]
+    shape = (*torch.Size(shape), *torch.broadcast_shapes(*batch.values()))
+    return shape, {n: v.expand((*shape, *variables[n][0])) for n, v in given.items()}
 
 
 class Vae(nn.Module):
@@ -97,14 +88,14 @@ class Vae(nn.Module):
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw from p(z) p(x|z); variables in `given` are held fixed."""
-        shape, held = prepare_conditions(shape, given, {"z": (1, ()), "x": (1, ("z",))})
+        shape, held = hold(shape, given, {"z": ((8,), ()), "x": ((64,), ("z",))})
         z = held["z"] if "z" in held else self.p_z().sample(shape)
         x = held["x"] if "x" in held else self.p_x_given_z(z).sample()
         return {"z": z, "x": x}
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Propagate means through p(z) p(x|z); variables in `given` are held fixed."""
-        shape, held = prepare_conditions(shape, given, {"z": (1, ()), "x": (1, ("z",))})
+        shape, held = hold(shape, given, {"z": ((8,), ()), "x": ((64,), ("z",))})
         z = held["z"] if "z" in held else self.p_z().mean.expand(*shape, 8)
         x = held["x"] if "x" in held else self.p_x_given_z(z).mean
         return {"z": z, "x": x}
@@ -119,11 +110,19 @@ class Vae(nn.Module):
 
     def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
         """Log-density of a factor or model by its name, per example."""
-        return log_density(name, self.factor(name), values)
+        factor = self.factor(name)
+        head, _, rest = name.replace(" ", "").split("(")[-1].rstrip(")").partition("|")
+        targets, parents = head.split(","), [n for n in rest.split(",") if n]
+        if missing := {*targets, *parents} - values.keys():
+            raise KeyError(f"{name} needs {min(missing)}")
+        x, *more = map(values.pop, targets)
+        found = factor(*[values.pop(n) for n in parents], **values)
+        x = take(self, name, **{targets[0]: (x, tuple(found.event_shape))})
+        return found.log_prob(x, *more)
 
     def p_z(self) -> D.Distribution:
         """p(z) = Normal(loc=0, scale=1)."""
-        normal = D.Normal(self._like.expand(8), 1.0, validate_args=False)
+        normal = D.Normal(self._like.new_zeros(8), 1.0, validate_args=False)
         return D.Independent(normal, 1)
 
     def p_x_given_z(self, z: Tensor) -> D.Distribution:
@@ -141,10 +140,10 @@ class Vae(nn.Module):
 
     def factor(self, name: str):
         """A factor by its name: call it with its parents for a distribution."""
-        own = {"p(z)": self.p_z, "p(x|z)": self.p_x_given_z, "q(z|x)": self.q_z_given_x}
-        if name.replace(" ", "") not in own:
-            raise KeyError(f"{name} is not one of {', '.join(own)}")
-        return own[name.replace(" ", "")]
+        law = {"p(z)": self.p_z, "p(x|z)": self.p_x_given_z, "q(z|x)": self.q_z_given_x}
+        if (label := str(name).replace(" ", "")) not in law:
+            raise KeyError(f"{name} is not one of {', '.join(law)}")
+        return law[label]
 
     def optimizers(self, fused: bool | None = None) -> list:
         """Adam for elbo."""
