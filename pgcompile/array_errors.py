@@ -5,7 +5,7 @@ import tokenize
 import zipfile
 import zlib
 
-DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError)
+DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError, SyntaxError, TypeError, IndexError)
 """The content is not what its format says; numpy reads headers as Python text."""
 
 UNREADABLE = (

@@ -12,7 +12,7 @@ from pgcompile.diagnostics import DataError
 from pgcompile.training.coupled import check_rows, count_batches, least_rows, split_rows
 from pgcompile.training.evaluation import by_identifier
 from pgcompile.training.prepare import raw_spaces
-from pgcompile.training.rows import Data, ResidentRows, Rows, batches, epoch_order, rows_of
+from pgcompile.training.rows import Data, ResidentRows, Rows, batches, epoch_order, rows_of, shuffled
 from pgcompile.training.state import TrainingState
 
 STEPS_WITHOUT_DATA = 100  # of an epoch, where there is nothing to pass over
@@ -103,11 +103,11 @@ def rows_for(state: TrainingState, data: Data | None) -> Rows | None:
 
 def _split(state: TrainingState, rows: Rows | None) -> tuple[Tensor, Tensor]:
     """Numbers of the rows that are trained on, and of those held out."""
-    nothing = torch.empty(0, dtype=torch.long)
+    nothing = torch.empty(0, dtype=torch.int32)
     if rows is None:
         return nothing, nothing
     settings = state.settings
-    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(settings.seed))
+    order = shuffled(len(rows), torch.Generator().manual_seed(settings.seed))
     held = int(len(rows) * settings.validation)
     if len(rows) - held < state.team.size:
         raise DataError(f"{len(rows)} rows are too few to hold {settings.validation:.0%} of them out")

@@ -75,7 +75,9 @@ def fingerprint(text: str, rows: Rows | None) -> dict[str, Any]:
     """The marks of a run: the program as it is formatted, and its data by size and some of its rows."""
     found: dict[str, Any] = {"program": text}
     if rows is not None and len(rows):
-        at = torch.linspace(0, len(rows) - 1, min(len(rows), _SAMPLED)).long()
+        sampled = min(len(rows), _SAMPLED)
+        # In whole numbers: a float32 holds no row number above 2^24.
+        at = torch.arange(sampled) * (len(rows) - 1) // max(1, sampled - 1)
         taken = rows.take(at)
         digest = hashlib.sha256()
         for name in sorted(taken):

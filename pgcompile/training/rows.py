@@ -1,6 +1,6 @@
 """Rows of data, from memory, from disk or from a `Dataset`, and the order in which training takes them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -124,8 +124,21 @@ class _Part(Dataset[Any]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitems__(self, index: Sequence[int]) -> dict[str, Tensor]:
-        return self.rows.take(torch.tensor(index))
+    def __getitems__(self, index: np.ndarray) -> dict[str, Tensor]:
+        return self.rows.take(torch.as_tensor(index))
+
+
+class _Chunks:
+    """The row numbers of each batch as `DataLoader` asks for them: arrays, where lists of Python's would fill memory."""
+
+    def __init__(self, chunks: list[Tensor]) -> None:
+        self.chunks = chunks
+
+    def __len__(self) -> int:
+        return len(self.chunks)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (chunk.numpy() for chunk in self.chunks)
 
 
 def rows_of(data: Data, wanted: list[str], spaces: Mapping[str, Space], levels: frozenset[str] = frozenset()) -> Rows:
@@ -166,7 +179,13 @@ def _array(value: Any) -> np.ndarray:
 def epoch_order(index: Tensor, epoch: int, seed: int) -> Tensor:
     """The rows of an epoch in an order of its own, whatever was drawn before: a run that goes on finds its place."""
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-    return index[torch.randperm(len(index), generator=generator)]
+    return index[shuffled(len(index), generator)]
+
+
+def shuffled(count: int, generator: torch.Generator) -> Tensor:
+    """The numbers below a count in random order, in 4 bytes each where that is enough."""
+    dtype = torch.int32 if count < 2**31 else torch.int64
+    return torch.randperm(count, generator=generator, dtype=dtype)
 
 
 def batches(rows: Rows, chunks: list[Tensor], device: torch.device, workers: int = 0) -> Iterator[dict[str, Tensor]]:
@@ -185,7 +204,7 @@ def batches(rows: Rows, chunks: list[Tensor], device: torch.device, workers: int
     pinned = device.type == "cuda"
     loader = DataLoader(
         _Part(rows),
-        batch_sampler=[chunk.tolist() for chunk in chunks],
+        batch_sampler=_Chunks(chunks),
         collate_fn=_whole,
         num_workers=workers,
         pin_memory=pinned,

@@ -254,7 +254,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     first, last = int(sys.argv[1]), int(sys.argv[2])
     refused = wrong = 0
-    for seed in tqdm(range(first, last), file=sys.stderr):
+    for seed in tqdm(range(first, last), disable=not sys.stderr.isatty()):
         try:
             fault = check_network(seed)
         except Exception as error:  # noqa: BLE001  # any exception is the fault that is looked for

@@ -19,7 +19,8 @@ from torch.utils.data import DataLoader, TensorDataset
 import pgcompile as pgc
 from pgcompile.training import DataError, Trainer, checkpoint
 from pgcompile.training import data as data_module
-from pgcompile.training.rows import ArrayRows, rows_of
+from pgcompile.training.folder import fingerprint
+from pgcompile.training.rows import ArrayRows, batches, epoch_order, rows_of, shuffled
 from pgcompile.vocabulary.spaces import Space
 
 SPACES = {"x": Space("real", (3,)), "y": Space("category", (), 4)}
@@ -136,6 +137,49 @@ def test_folders_of_images(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((4, 9), dtype=np.uint8)).save(tmp_path / "ant" / "zz.png")
     with pytest.raises(DataError, match="4x9 pixels, not 5x5"):
         rows_of(tmp_path, ["x"], spaces).take(torch.arange(7))
+
+
+class Numbered:
+    """Rows that are their own numbers, as many as one likes."""
+
+    resident = False
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def take(self, index: torch.Tensor) -> dict[str, torch.Tensor]:
+        assert 0 <= int(index.min()) <= int(index.max()) < self.count
+        return {"x": index.double()}
+
+
+@pytest.mark.parametrize("count", [1, 2, 1000, 2**24 + 3, 28_000_000, 2**33 + 1])
+def test_the_marks_of_data_are_rows_of_it(count: int) -> None:
+    """Numbers above 2^24 are not rounded to ones that are not there; the last row is looked at."""
+    first, last = Numbered(count), Numbered(count)
+    last.take = lambda index: {"x": torch.where(index == count - 1, -7, index)}  # type: ignore[method-assign]
+    assert fingerprint("", first)["data"]["rows"] == count
+    assert fingerprint("", last) != fingerprint("", Numbered(count))
+    seen = []
+    last.take = lambda index: seen.append(int(index.max())) or {"x": index}  # type: ignore[method-assign,func-returns-value]
+    fingerprint("", last)
+    assert seen == [count - 1]
+
+
+def test_the_order_of_an_epoch_is_no_list_of_python_numbers() -> None:
+    """Row numbers take 4 bytes each, on the way to the rows too: 36 as Python's would be more than the data."""
+    found: list[Any] = []
+    rows = Numbered(1000)
+    rows.take = lambda index: found.append(index) or {"x": index}  # type: ignore[method-assign,func-returns-value]
+    order = epoch_order(shuffled(1000, torch.Generator().manual_seed(0)), 0, 0)
+    for _ in batches(rows, list(order.split(128)), torch.device("cpu")):
+        pass
+    assert order.dtype == torch.int32
+    assert all(index.dtype == torch.int32 for index in found)
+    assert torch.equal(torch.cat(found), order)
+    assert torch.equal(order.sort().values, torch.arange(1000))
 
 
 @pytest.mark.parametrize(("side", "says"), [(10_000, "10000x10000 pixels, not 5x5"), (60_000, "far more pixels")])
