@@ -129,7 +129,7 @@ class _Part(Dataset[Any]):
 
 
 class _Chunks:
-    """The row numbers of each batch as `DataLoader` asks for them: arrays, where lists of Python's would fill memory."""
+    """The row numbers of each batch as `DataLoader` asks for them: arrays, as lists of Python numbers fill memory."""
 
     def __init__(self, chunks: list[Tensor]) -> None:
         self.chunks = chunks
