@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pgcompile.diagnostics import DataError
 from pgcompile.training.data import IN_MEMORY, arrays, as_tensor, checked
@@ -128,7 +128,7 @@ class _Part(Dataset[Any]):
         return self.rows.take(torch.as_tensor(index))
 
 
-class _Chunks:
+class _Chunks(Sampler[Any]):
     """The row numbers of each batch as `DataLoader` asks for them: arrays, as lists of Python numbers fill memory."""
 
     def __init__(self, chunks: list[Tensor]) -> None:
