@@ -10,6 +10,7 @@ from pgcompile.declare.declaration_pass import DeclarationPass
 from pgcompile.declare.declarations import declare
 from pgcompile.declare.definitions import define
 from pgcompile.declare.distributions import check_renamed_spaces, resolve_deferred, resolve_definitions
+from pgcompile.declare.energies import read_energies
 from pgcompile.declare.formulas import settle_formulas
 from pgcompile.declare.free_factors import read_free_formulas
 from pgcompile.declare.optional import mark_optional
@@ -34,7 +35,7 @@ def build(program: tree.Program, sink: Sink, constants: dict[str, int | float] |
         sink: where faults go.
         constants: values that replace those of `const` declarations, by name.
     """
-    program = read_truncations(without_shadows(program), sink)
+    program = read_energies(read_truncations(without_shadows(program), sink))
     model = Model()
     state = DeclarationPass(model, sink)
     read_constants(program, constants or {}, model, sink)

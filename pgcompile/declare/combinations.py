@@ -204,7 +204,10 @@ def _expert(part: tree.Expr, targets: tuple[str, ...], what: str, state: Declara
     head = head_variables(part, sink) if isinstance(part, tree.Call) else None
     text = state.text(part)
     if head is None or not isinstance(part, tree.Call):
-        sink.add("PGC212", part.span, f"`{text}` is no factor", help="experts are factors such as q_1(z|x)")
+        hint = "experts are factors such as q_1(z|x)"
+        if what == "product":
+            hint += "; a density that is known up to its constant is `p(x) ∝ exp(...)`"
+        sink.add("PGC212", part.span, f"`{text}` is no factor", help=hint)
         return None
     factor = state.find_factor(part.name, *head)
     if factor is None:

@@ -3,6 +3,7 @@
 from pgcompile.declare.declaration_pass import DeclarationPass
 from pgcompile.declare.promotion import promote_bindings
 from pgcompile.declare.vectors import Shapes
+from pgcompile.declare.written_out import WrittenOut
 from pgcompile.diagnostics import Span
 from pgcompile.model.factors import Deterministic, Factor
 from pgcompile.model.kinds import expressions_of
@@ -94,8 +95,9 @@ def settle_formulas(state: DeclarationPass) -> None:
     _settle_variables(left, state)
     left = promote_bindings(left, state)
     _settle_variables(left, state)
-    for name, (expr, span) in left.items():
-        state.model.objectives[name] = Objective(name, expr, span)
+    written = WrittenOut({name: expr for name, (expr, _) in left.items()}, state.model.nets)
+    for name, (_, span) in left.items():
+        state.model.objectives[name] = Objective(name, written.of(name), span)
     _order_as_written(state)
 
 

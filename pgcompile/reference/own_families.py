@@ -65,7 +65,8 @@ def _probability(gate: Tensor | None, logits: Tensor | None) -> Tensor:
 
 
 def ordered_logistic(predictor: Tensor, cutpoints: Tensor) -> D.Distribution:
-    """The mass of a logistic variable between its thresholds."""
+    """The mass of a logistic variable between its thresholds, in whatever order they are given."""
+    cutpoints = torch.sort(cutpoints, -1).values
     shape = torch.broadcast_shapes(predictor.shape, cutpoints.shape[:-1])
     below = torch.sigmoid(cutpoints - predictor.unsqueeze(-1)).expand(*shape, -1)
     above = torch.sigmoid(predictor.unsqueeze(-1) - cutpoints).expand(*shape, -1)

@@ -183,6 +183,7 @@ def log_sigmoid_difference(low: Tensor, high: Tensor, gap: Tensor) -> Tensor:
 
 def ordered_log_probs(predictor: Tensor, cutpoints: Tensor) -> Tensor:
     """log-probabilities of ordered categories: predictor [..., 1], cutpoints [..., K - 1] -> [..., K]."""
+    cutpoints = cutpoints.sort(-1).values  # in training they may pass each other
     ends = cutpoints - predictor
     low, high = ends[..., :-1], ends[..., 1:]
     gap = (cutpoints.diff() + torch.zeros_like(predictor)).expand(low.shape)

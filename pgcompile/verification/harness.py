@@ -27,6 +27,7 @@ from pgcompile.reference.spaces import values_in
 from pgcompile.syntax import tree
 from pgcompile.syntax.tree import names_in
 from pgcompile.verification.recording import Call, noise_of, recording
+from pgcompile.verification.supports import within_supports
 
 if TYPE_CHECKING:
     from pgcompile.compiled import Compiled
@@ -88,6 +89,8 @@ class Harness:
             for t in self.model.tensors.values()
             if t.kind == "input"
         }
+        if hasattr(self.module, "factor"):
+            within_supports(self.module, self.model, self.observed, self.inputs)
         for name in self.model.deterministic:
             # Where one is scored, it takes values that its formula has.
             with torch.no_grad():

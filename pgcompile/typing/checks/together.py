@@ -1,8 +1,12 @@
 """Conditions on several parameters of a family, and on matrices as a whole."""
 
+import math
+from dataclasses import replace
 from fractions import Fraction
 
+from pgcompile.diagnostics import Span
 from pgcompile.model.typed import Constant, Typed
+from pgcompile.syntax import tree
 from pgcompile.typing.checks.context import FamilyContext
 
 
@@ -36,6 +40,8 @@ def check_together(context: FamilyContext, types: dict[str, Typed]) -> None:
                 f"{name} of {label} is not symmetric and positive definite",
                 help="its eigenvalues must be positive; `scale_tril = L` takes a lower triangle with diagonal > 0",
             )
+    if context.family.name == "OrderedLogistic":
+        _spread_cutpoints(context, exprs["cutpoints"])
     if "covariance_matrix" in types and types["covariance_matrix"].literal is None:
         sink.add(
             "N105",
@@ -43,6 +49,24 @@ def check_together(context: FamilyContext, types: dict[str, Typed]) -> None:
             f"the covariance of {label} is decomposed at every call",
             help="a Cholesky factor is used as it is: `scale_tril = L`, with `L : lower_cholesky[D, D]`",
         )
+
+
+def _spread_cutpoints(context: FamilyContext, expr: tree.Expr) -> None:
+    """Start a param of cutpoints at equal shares of a standard logistic: those that start equal never part again."""
+    found = context.model.tensors.get(expr.id) if isinstance(expr, tree.Name) else None
+    if found is None or found.kind != "param" or found.initial is not None or found.space.kind != "real":
+        return
+    *rows, count = found.space.shape or (1,)
+    each = [math.log((i + 1) / (count - i)) for i in range(count)]
+    start: tree.Expr = tree.ListLiteral(tuple(_number(value, found.span) for value in each), span=found.span)
+    for size in reversed(rows):
+        start = tree.ListLiteral((start,) * size, span=found.span)
+    context.model.tensors[found.name] = replace(found, initial=start)
+
+
+def _number(value: float, span: Span) -> tree.Expr:
+    number = tree.Number(f"{abs(value):.4f}", span=span)
+    return tree.Negative(number, span=span) if value < 0 else number
 
 
 def is_positive_definite(literal: Constant) -> bool:

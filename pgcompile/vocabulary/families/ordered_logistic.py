@@ -1,4 +1,4 @@
-"""OrderedLogistic: an index of ordered categories, cut from a logistic variable at thresholds."""
+"""OrderedLogistic: an index of ordered categories, cut from a logistic variable at thresholds, taken in their order."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any

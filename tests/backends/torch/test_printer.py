@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import pgcompile
+from pgcompile.backends.torch.layout import statement
 from pgcompile.backends.torch.printer import TEMPLATES, Text, Writer
 from pgcompile.diagnostics import InternalError
 from pgcompile.inference.generative import generative_part
@@ -83,3 +84,12 @@ def test_brackets_stand_where_python_needs_them(outer: str, inner: str, expected
 def test_an_operation_without_a_template_is_our_fault() -> None:
     with pytest.raises(InternalError, match="no source for the operation convolve"):
         Writer(str, lambda name: None).write(value_of("convolve"), [])
+
+
+def test_a_call_without_arguments_that_is_too_wide() -> None:
+    """Brackets around it would be formatted away on a wider page."""
+    text = "concentration1, concentration0, digamma, lgamma = self._concentration1_and_others()"
+    assert [line.text for line in statement(text)] == [
+        "        values = self._concentration1_and_others()",
+        "        concentration1, concentration0, digamma, lgamma = values",
+    ]
