@@ -84,7 +84,7 @@ class OrderedLogistic(D.Categorical):
     """An index of ordered categories, cut from a logistic variable around a predictor."""
 
     def __init__(self, predictor, cutpoints: Tensor, **_) -> None:
-        column = torch.as_tensor(predictor, dtype=cutpoints.dtype).unsqueeze(-1)
+        column = torch.as_tensor(predictor).to(cutpoints).unsqueeze(-1)
         logits = ordered_log_probs(column, cutpoints)
         super().__init__(logits=logits, validate_args=False)
 

@@ -43,7 +43,14 @@ def damaged(seed: int) -> Damaged:
 
 
 def _places(lines: list[str], pattern: str) -> list[int]:
-    return [i for i, line in enumerate(lines) if re.search(pattern, line)]
+    return [i for i, line in enumerate(lines) if re.search(pattern, line) and _is_used(lines, i)]
+
+
+def _is_used(lines: list[str], at: int) -> bool:
+    """False for a net or tensor that no other line speaks of: without it, or with another size, nothing is wrong."""
+    name = re.match(r"(?:net|param|buffer|input) (\w+)", lines[at])
+    others = "\n".join(lines[:at] + lines[at + 1 :])
+    return name is None or re.search(rf"(?<!\w){name[1]}(?!\w)", others) is not None
 
 
 def _replaced(lines: list[str], at: int, line: str) -> str:
@@ -68,7 +75,7 @@ def _rename_parent(lines: list[str], at: int, what: str, random: Random) -> Dama
 def _swap_space(lines: list[str], at: int, what: str, random: Random) -> Damaged:
     name = lines[at].split(" : ", 1)[0]
     # An index is in the support of no continuous family, and a vector of a simplex in that of no discrete one.
-    discrete = r"(Bern|Fact|OneHot|Categ|Poiss|Geom|Nega|Binom)"
+    discrete = r"(Bern|Fact|OneHot|Categ|Poiss|Geom|Nega|Binom|Zero|Order)"
     other = "simplex[7]" if any(re.match(rf"p\({name}[|)].*= {discrete}", line) for line in lines) else "category[9]"
     return Damaged(_replaced(lines, at, f"{name} : {other}"), f"{what} of {name}: {other}", (name,), at + 1)
 
@@ -119,7 +126,7 @@ WAYS = [
     ("another size", r"^(param|buffer) \w+ : real\[", _resize),
     ("a doubled factor", FACTOR, _double),
     ("a doubled net", "^net ", _double),
-    ("an unknown family", FACTOR, _misspell),
+    ("an unknown family", r"^[pq]\([^=]* = [A-Z]\w+\(", _misspell),
     ("an unknown parameter", r"^[pq]\([^)]*\) = \w+\(\w+ = ", _misspell_option),
     ("an open bracket", r"[()\[\]{}]", _unclose),
 ]
