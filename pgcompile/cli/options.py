@@ -92,7 +92,20 @@ CONSTANTS = click.option(
 EXTERNS = click.option(
     "--extern", "externs", multiple=True, metavar="NAME=PKG.MOD:CLASS", help="An extern part of the program."
 )
-OUTPUT = click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write.")
+
+
+def _file_or_none(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    """`-` is standard output, as it is standard input where a program is read; so is an output that is not given."""
+    return None if value == Path("-") else value
+
+
+OUTPUT = click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=_file_or_none,
+    help="File to write; standard output without it, or for `-`.",
+)
 
 # --- training, and use of what was trained ---
 

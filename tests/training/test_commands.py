@@ -354,6 +354,13 @@ def test_the_script_checks_the_weights_that_it_goes_on_with(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("command", [("compile", VAE), ("graph", VAE), ("init",)])
+def test_a_dash_is_standard_output(command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(*command, "-o", "-").stdout == run(*command).stdout != ""
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_bound_needs_a_posterior_of_each_row(tmp_path: Path) -> None:
     """One draw of a `q` without parents would serve all rows and all weights."""
     program = tmp_path / "m.pgc"

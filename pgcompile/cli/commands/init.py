@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from pgcompile.cli.messages import print_diagnostics
+from pgcompile.cli.options import OUTPUT
 from pgcompile.cli.programs import analysed, refuse_overwriting
 from pgcompile.diagnostics import Severity, Source
 
@@ -16,7 +17,7 @@ FIRST = "E_{q(z|x)}[log p(x|z)] - KL[q(z|x) || p(z)]"
 
 @click.command()
 @click.argument("program", default=FIRST)
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File of the program.")
+@OUTPUT
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
 def command(program: str, output: Path | None, overwrite: bool) -> None:
     """Write a program that fills in what the formulas PROGRAM leave open.
