@@ -291,8 +291,6 @@ def _derived(key: str) -> bool:
 
 def _check_slope(flow: nn.Module, slope: float | None) -> None:
     for module in flow.modules():
-        names = getattr(module, "constant_names", ())
-        if slope is not None and "slope" in names:
-            own = float(module.constants[names.index("slope")])  # type: ignore[index]
-            if not math.isclose(own, slope, rel_tol=1e-5):
-                raise ValueError(f"zuko's flow has slope {slope:g}, this one {own:g}: build it with slope={slope:g}")
+        own = getattr(module, "remembered", {}).get("slope")
+        if slope is not None and own is not None and not math.isclose(own, slope, rel_tol=1e-5):
+            raise ValueError(f"zuko's flow has slope {slope:g}, this one {own:g}: build it with slope={slope:g}")

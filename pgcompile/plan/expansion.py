@@ -84,10 +84,16 @@ def spread_lead(build: "Builder", values: list[Value]) -> list[Value]:
     ]
 
 
+def as_vector(build: "Builder", value: Value) -> Value:
+    """A number as a vector of one; anything else as it is."""
+    return value if value.rank else build.make("unsqueeze", (build.tensor(value),), (1,), shape=(1,))
+
+
 def joined(build: "Builder", parts: list[Value]) -> Value:
-    """Joined along the last dimension; what lacks batch dimensions or draw axes is expanded."""
+    """Joined along the last dimension, numbers as vectors of one; what lacks batch or draw axes is expanded."""
     if len(parts) == 1:
         return parts[0]
+    parts = [as_vector(build, part) for part in parts]
     whole = spread_lead(build, parts)
     shape = (*whole[0].shape[:-1], sum(v.shape[-1] for v in parts))
     return build.make("cat", tuple(whole), shape=shape)

@@ -29,8 +29,10 @@ def raised(value: Tensor, count: int) -> Tensor:
 
 
 def joined(inputs: list[Field]) -> Tensor:
-    """The input of a bare pipeline: its arguments side by side."""
-    return inputs[0].tensor if len(inputs) == 1 else torch.cat([f.tensor for f in inputs], -1)
+    """The input of a bare pipeline: its arguments side by side, numbers as vectors of one."""
+    if len(inputs) == 1:
+        return inputs[0].tensor
+    return torch.cat([f.tensor if f.rank else f.tensor.unsqueeze(-1) for f in inputs], -1)
 
 
 def constant(value: Constant) -> Field:

@@ -22,7 +22,7 @@ def layer_tensor(expressions: Expressions, call: tree.Call) -> Field:
     name = call.args[0].value.id
     net = expressions.model.nets[name]
     assert isinstance(net, Net) and net.input_spaces is not None
-    size = sum(space.shape[-1] for space in net.input_spaces)
+    size = sum(space.shape[-1] if space.shape else 1 for space in net.input_spaces)
     points = torch.cat([torch.zeros(1, size), torch.eye(size)]).double()
     values = apply_net(expressions, name, [Field(points, 1)])
     assert isinstance(values, Tensor)
@@ -63,10 +63,13 @@ def apply_net(expressions: Expressions, name: str, inputs: list[Field]) -> Tenso
                 value = found.tensor
             case ModuleSegment(attribute=attribute) if segment.cell_states:
                 states = [f.tensor for f in inputs[-segment.cell_states :]]
-                side_by_side = torch.cat([f.tensor for f in inputs[: -segment.cell_states]], -1)
+                given = inputs[: -segment.cell_states]
+                side_by_side = torch.cat([f.tensor if f.rank else f.tensor.unsqueeze(-1) for f in given], -1)
                 return expressions.modules[attribute](side_by_side, states[0] if len(states) == 1 else tuple(states))
             case ModuleSegment(attribute=attribute):
                 given = joined(inputs) if value is None else value
+                if len(segment.input_shape) == 1 and given.ndim == 1:
+                    given = given.unsqueeze(-1)  # a number is a vector of one
                 result = expressions.modules[attribute](given)
                 assert isinstance(result, Tensor)
                 value = result

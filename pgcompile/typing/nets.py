@@ -131,6 +131,9 @@ def _output_of(net: ExternNetwork) -> Typed | TypedMany:
     return TypedMany(tuple(name for name, _ in net.outputs), tuple(Typed(space) for _, space in net.outputs))
 
 
+_ONE = Typed(Space("real", (1,)))
+
+
 @dataclass
 class Sizing:
     """One pass over the stages of a net, carrying the type of the value between them.
@@ -172,6 +175,8 @@ class Sizing:
             if cell is not None:
                 return self._cell(cell, spaces)
             current = self._join(spaces)
+            if current is not None and stages and self._refuses(stages[0], current):
+                current = Typed(Space(current.space.kind, (1,)))  # a vector of one
         if current is None:
             return None
         self.entry = current.shape
@@ -231,17 +236,25 @@ class Sizing:
         """Type of the inputs of a bare pipeline, joined along their last dimension; None after a report."""
         if len(spaces) == 1:
             return Typed(spaces[0])
-        if any(s.kind == "category" or len(s.shape) != 1 for s in spaces):
+        if any(s.kind == "category" or len(s.shape) > 1 for s in spaces):
             shapes = ", ".join(f"`{s}`" for s in spaces)
             self.typer.sink.add(
                 "PGC301",
                 self.call,
                 f"{self.net.name} joins its inputs along their last dimension, which {shapes} do not allow",
-                help="use vectors, `one_hot(y)` for a category, or say how: `net f(a, b) = cat(a, b) >> ...`",
+                help="use vectors and numbers, `one_hot(y)` for a category, or say how: `net f(a, b) = cat(a, b) >> ...`",
             )
             return None
-        self.widths = tuple(s.shape[-1] for s in spaces)
+        self.widths = tuple(s.shape[-1] if s.shape else 1 for s in spaces)
         return Typed(Space("real", (sum(self.widths),)))
+
+    def _refuses(self, stage: tuple[tree.Expr, str], current: Typed) -> bool:
+        """True for a number that enters a layer of vectors: numbers are vectors of one there, as in `cat`."""
+        expr, name = stage
+        if current.shape or current.space.kind == "category" or name not in LAYERS:
+            return False
+        sized = (size_layer(expr, name, t, self.net.name, self.call, self.typer.quiet()) for t in (current, _ONE))
+        return [found is not None for found in sized] == [False, True]
 
     def _cell(self, stage: tree.Expr, spaces: tuple[Space, ...]) -> Result:
         """Types of the new states of a recurrent cell, which is given its inputs and then its states."""
@@ -260,6 +273,7 @@ class Sizing:
         joined = self._join(inputs)
         if joined is None:
             return None
+        joined = joined if joined.shape else Typed(Space(joined.space.kind, (1,)))
         sized = size_layer(stage, name, joined, self.net.name, self.call, self.typer)
         if sized is None:
             return None

@@ -29,8 +29,8 @@ MUTATIONS = [
     (
         "prior of the factor",
         "vae",
-        "D.Normal(self._like.expand(8), 1.0",
-        "D.Normal(self._like.expand(8), 2.0",
+        "D.Normal(self._like.new_zeros(8), 1.0",
+        "D.Normal(self._like.new_zeros(8), 2.0",
     ),
 ]
 

@@ -1,11 +1,12 @@
 """The command line as a user meets it: exit codes, files, messages."""
 
+import importlib
 import json
 import math
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -422,14 +423,20 @@ maximize l using Adam
 """
 
 
-def trained_with(part: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """`pgc train` of the program above, with a part from a file of this text."""
+@pytest.fixture
+def trained_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Result]]:
+    """`pgc train` of the program above, with a part from a file of the text that is given."""
+    monkeypatch.chdir(tmp_path)
+    importlib.invalidate_caches()
+    yield lambda text: _trained_with(text, tmp_path)
+    sys.modules.pop("part_0", None)
+
+
+def _trained_with(part: str, folder: Path) -> Result:
     (folder / "part_0.py").write_text(part)
     (folder / "m.pgc").write_text(EXTERN)
     np.savez(folder / "d.npz", x=np.zeros((8, 4), "float32"))
-    command = ["train", "m.pgc", "--data", "d.npz", "--out", "run", "--epochs", "1", "--extern", "f=part_0:f"]
-    arguments = [sys.executable, "-m", "pgcompile", *command]
-    return subprocess.run(arguments, cwd=folder, capture_output=True, text=True, check=False)
+    return run("train", "m.pgc", "--data", "d.npz", "--out", "run", "--epochs", "1", "--extern", "f=part_0:f")
 
 
 @pytest.mark.parametrize(
@@ -451,12 +458,12 @@ def trained_with(part: str, folder: Path) -> subprocess.CompletedProcess[str]:
         ("import torch\nclass f(torch.nn.Module):\n    def forward(self, z):\n        return None", "does not serve"),
     ],
 )
-def test_a_part_that_fails_is_told_in_a_line(text: str, says: str, tmp_path: Path) -> None:
-    done = trained_with(text, tmp_path)
-    assert done.returncode and "Traceback" not in done.stderr
-    assert says in done.stderr.replace("\n", " ")
+def test_a_part_that_fails_is_told_in_a_line(text: str, says: str, trained_with: Callable[[str], Result]) -> None:
+    done = trained_with(text)
+    assert done.exit_code and "Traceback" not in done.output
+    assert says in done.output.replace("\n", " ")
 
 
-def test_a_module_that_is_made_already_is_a_part(tmp_path: Path) -> None:
-    done = trained_with("import torch\nf = torch.nn.Linear(2, 4)", tmp_path)
-    assert done.returncode == 0, done.stderr
+def test_a_module_that_is_made_already_is_a_part(trained_with: Callable[[str], Result]) -> None:
+    done = trained_with("import torch\nf = torch.nn.Linear(2, 4)")
+    assert done.exit_code == 0, done.output

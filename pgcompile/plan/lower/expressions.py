@@ -11,7 +11,7 @@ from pgcompile.model.model import Model
 from pgcompile.model.nets import ExprSegment, ExternNetwork, FunctionSegment, ModuleSegment, Net, NetSegment
 from pgcompile.model.typed import Constant
 from pgcompile.plan.builder import Builder, merge_axes
-from pgcompile.plan.expansion import expand_full, joined, spread_lead
+from pgcompile.plan.expansion import as_vector, expand_full, joined, spread_lead
 from pgcompile.plan.lower.function_calls import function_value, matrix_product
 from pgcompile.plan.lower.indices import is_every_index, pick, rows_along_axis, rows_of
 from pgcompile.plan.module_attributes import ModuleAttributes
@@ -273,6 +273,7 @@ class ExpressionLowering:
                     return self._cell(segment, args)
                 case ModuleSegment():
                     value = joined(self.builder, args) if value is None else value
+                    value = as_vector(build, value) if len(segment.input_shape) == 1 else value
                     value = self._module(segment, value)
                 case FunctionSegment(function):
                     value = function_value(build, function, [joined(build, args) if value is None else value], {})
@@ -301,7 +302,7 @@ class ExpressionLowering:
         build = self.builder
         module = self.tensors.module(segment)
         states = segment.cell_states
-        spread = spread_lead(build, [joined(build, args[:-states]), *args[-states:]])
+        spread = spread_lead(build, [as_vector(build, joined(build, args[:-states])), *args[-states:]])
         full = spread[0]
         flat = [
             build.make("flatten_batch", (value,), (1,), shape=value.shape) if full.batched else value

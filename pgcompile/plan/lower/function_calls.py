@@ -6,7 +6,7 @@ from math import prod
 
 from pgcompile.diagnostics import InternalError
 from pgcompile.plan.builder import Builder
-from pgcompile.plan.expansion import joined, spread_lead
+from pgcompile.plan.expansion import as_vector, joined, spread_lead
 from pgcompile.plan.values import Value
 from pgcompile.vocabulary.functions import FUNCTIONS, Function
 
@@ -178,7 +178,7 @@ def _transpose(build: Builder, call: Call) -> Value:
 
 
 def _cat(build: Builder, call: Call) -> Value:
-    parts = [arg if arg.rank else build.make("unsqueeze", (build.tensor(arg),), (1,), shape=(1,)) for arg in call.args]
+    parts = [as_vector(build, arg) for arg in call.args]
     rank = parts[0].rank
     at = int(call.literals[0]) if call.literals else rank - 1
     if at == rank - 1:
