@@ -63,8 +63,8 @@ def apply_net(expressions: Expressions, name: str, inputs: list[Field]) -> Tenso
                 value = found.tensor
             case ModuleSegment(attribute=attribute) if segment.cell_states:
                 states = [f.tensor for f in inputs[-segment.cell_states :]]
-                given = inputs[: -segment.cell_states]
-                side_by_side = torch.cat([f.tensor if f.rank else f.tensor.unsqueeze(-1) for f in given], -1)
+                entering = inputs[: -segment.cell_states]
+                side_by_side = torch.cat([f.tensor if f.rank else f.tensor.unsqueeze(-1) for f in entering], -1)
                 return expressions.modules[attribute](side_by_side, states[0] if len(states) == 1 else tuple(states))
             case ModuleSegment(attribute=attribute):
                 given = joined(inputs) if value is None else value

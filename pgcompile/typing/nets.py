@@ -242,7 +242,7 @@ class Sizing:
                 "PGC301",
                 self.call,
                 f"{self.net.name} joins its inputs along their last dimension, which {shapes} do not allow",
-                help="use vectors and numbers, `one_hot(y)` for a category, or say how: `net f(a, b) = cat(a, b) >> ...`",
+                help="use vectors and numbers, `one_hot(y)` for a category, or write `net f(a, b) = cat(a, b) >> ...`",
             )
             return None
         self.widths = tuple(s.shape[-1] if s.shape else 1 for s in spaces)
