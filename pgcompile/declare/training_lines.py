@@ -114,6 +114,7 @@ def _optimiser(call: tree.Call | None, model: Model, sink: Sink) -> tuple[str, t
             "PGC501",
             call.name_span,
             f"there is no optimiser called {call.name}",
+            reasons=["it takes several steps of its own in one"] if call.name == "LBFGS" else [],
             **suggest(call.name, call.name_span, OPTIMISERS, f"optimisers are {', '.join(OPTIMISERS)}"),
         )
         return "Adam", (), Recipe()

@@ -54,6 +54,10 @@ def call(whole: "Objectives", expr: tree.Call, env: Env, context: Context) -> Te
         return log and terms.Apply("exp", (log,))
     if whole.is_distribution(expr.name) and expr.name not in FUNCTIONS and expr.name not in whole.model.nets:
         return density(whole, expr, env, context)
+    if expr.name == "where":
+        hint = "multiply by comparisons: `less(y, 0) * (...) + greater_equal(y, 0) * (...)`"
+        whole.sink.add("PGC103", expr.name_span, "where cannot choose between terms of an objective", help=hint)
+        return None
     if expr.name not in OF_TERMS:
         known = {*OF_TERMS, "log", *(f.name for f in whole.model.factors)}
         also = {**synonyms(), **FORMULAS}

@@ -49,6 +49,7 @@ def parameters_of(world: Reference, use: FamilyUse, atom: FactorInstance, env: E
     found: dict[str, Any] = {}
     for name, expr in use.parameters:
         parameter, value = use.family.parameter(name), world.evaluate(expr, scope)
+        value = Field(value.tensor.double(), value.rank)  # an index is a number here
         found[name] = int(value.tensor) if parameter.literal else _aligned_parameter(use, parameter, value, space)
     return found
 

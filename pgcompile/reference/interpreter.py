@@ -46,6 +46,7 @@ class Reference:
         noise: noise of some draws; the others draw for themselves.
         shared: whether divergences use that noise too, as an estimator does that samples them.
         partners: draws that noise is given for in the place of draws of the reference.
+        integrates: take a divergence that torch knows instead of averaging it.
 
     After use, `own_draws` are the variables that it drew for itself, and `compared` what given noise was drawn with
     beside what it should have been drawn with, by variable.
@@ -66,6 +67,7 @@ class Reference:
     partners: dict[Draw, Draw] = field(default_factory=dict)
     placed: dict[Draw, Field] = field(default_factory=dict)
     points: Iterator[int] = field(default_factory=itertools.count)
+    integrates: bool = False
 
     # --- variables ---
 

@@ -121,6 +121,11 @@ def colons(place: Place) -> Message | None:
         return Message("a net is defined with `=`", f"write `{place.tokens[0]} f = ...`", place.replaced("="))
     if place.kind == "EXTERN":
         return Message("the results of an extern net follow an arrow", "write `->`", place.replaced("->"))
+    if place.opener is not None and place.tokens[place.opener].type == "LSQB":
+        return Message(
+            "there are no slices: an index is a number or a category",
+            "cut a vector in equal parts by `(a, b) = f(x)`, or give each part a net of its own",
+        )
     if place.opener is not None and place.tokens[place.opener].type == "LPAR":
         if place.kind in ("MAXIMIZE", "MINIMIZE"):
             return Message("an option is given with `=`", "write `=`", place.replaced("="))

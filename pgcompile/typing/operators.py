@@ -99,6 +99,17 @@ def broadcast(typer: TypingContext, operands: list[tuple[tree.Expr, Typed]]) -> 
     return shape
 
 
+def warn_of_index(typer: TypingContext, expr: tree.Expr) -> None:
+    """Warn of a category that is calculated with."""
+    text = typer.text(expr)
+    typer.sink.add(
+        "W115",
+        expr.span,
+        f"`{text}` is an index, and its number has no size",
+        help=f"write one_hot({text}), or an entry of a table: `means[{text}]`",
+    )
+
+
 def _elementwise(typer: TypingContext, operands: list[tree.Expr], scope: Scope, kind: KindRule) -> Typed | None:
     """Type of an operator that works entry by entry."""
     found = [typer.typed(operand, scope) for operand in operands]
@@ -110,13 +121,7 @@ def _elementwise(typer: TypingContext, operands: list[tree.Expr], scope: Scope, 
         return None
     for operand, value in zip(operands, values, strict=True):
         if value.space.kind == "category":
-            text = typer.text(operand)
-            typer.sink.add(
-                "W115",
-                operand.span,
-                f"`{text}` is an index, and its number has no size",
-                help=f"write one_hot({text}), or an entry of a table: `means[{text}]`",
-            )
+            warn_of_index(typer, operand)
     space = Space(kind([v.space.kind for v in values], values), shape)
     # A gradient passes where it passes to one of the operands that depend on something.
     moving = [v for operand, v in zip(operands, values, strict=True) if names_in(operand) & scope.variables.keys()]

@@ -105,6 +105,7 @@ class Harness:
         observed: Mapping[str, Tensor] | None = None,
         *,
         shared: bool = False,
+        integrates: bool = False,
     ) -> Reference:
         """A fresh reference: it remembers its draws."""
         return Reference(
@@ -117,6 +118,7 @@ class Harness:
             self._extern_factors(),
             noise or {},
             shared,
+            integrates=integrates,
         )
 
     # --- the module ---

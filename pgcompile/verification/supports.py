@@ -26,8 +26,10 @@ def within_supports(module: Any, model: Model, observed: dict[str, Tensor], inpu
         variable = factor.targets[0]
         if not isinstance(factor.definition, FamilyUse) or variable not in observed or len(factor.targets) > 1:
             continue
-        if not {*factor.parents} <= observed.keys():
-            continue
+        if not {*factor.parents} <= observed.keys() or any(
+            model.spaces[name].optional for name in (variable, *factor.parents)
+        ):
+            continue  # what is missing has no density of its own
         try:
             method = module.factor(factor.label)
         except KeyError:

@@ -98,23 +98,23 @@ class ExpressionLowering:
             case tree.Name(id):
                 return self._name(id)
             case tree.Negative(operand):
-                return build.unary("neg", self._number(operand))
+                return build.unary("neg", self.number(operand))
             case tree.Sum(terms):
                 return self._sum(terms)
             case tree.Product(factors):
-                result = self._number(factors[0])
+                result = self.number(factors[0])
                 for factor in factors[1:]:
-                    result = build.binary("mul", result, self._number(factor))
+                    result = build.binary("mul", result, self.number(factor))
                 return result
             case tree.Quotient(numerator, denominator):
-                return build.binary("div", self._number(numerator), self._number(denominator))
+                return build.binary("div", self.number(numerator), self.number(denominator))
             case tree.Power(base, exponent):
-                return build.binary("pow", self._number(base), self._number(exponent))
+                return build.binary("pow", self.number(base), self.number(exponent))
             case tree.MatMul(left, right):
                 return matrix_product(build, self.lower(left), self.lower(right))
             case tree.Log(operand):
                 density = None if self.around is None else self.around.log_density(operand)
-                return build.unary("log", self._number(operand)) if density is None else density
+                return build.unary("log", self.number(operand)) if density is None else density
             case tree.Index(base, indices):
                 return self._index(self.lower(base), [self.lower(index) for index in indices])
             case tree.Call():
@@ -160,12 +160,12 @@ class ExpressionLowering:
 
     def _sum(self, terms: tuple[tuple[int, tree.Expr], ...]) -> Value:
         sign, first = terms[0]
-        result = self._number(first) if sign > 0 else self.builder.unary("neg", self._number(first))
+        result = self.number(first) if sign > 0 else self.builder.unary("neg", self.number(first))
         for sign, term in terms[1:]:
-            result = self.builder.binary("add" if sign > 0 else "sub", result, self._number(term))
+            result = self.builder.binary("add" if sign > 0 else "sub", result, self.number(term))
         return result
 
-    def _number(self, expr: tree.Expr) -> Value:
+    def number(self, expr: tree.Expr) -> Value:
         """The value of an expression to calculate with; torch would take an index for single precision."""
         value = self.lower(expr)
         return self.builder.make("as_float", (value,), shape=value.shape) if self._is_index(value) else value
@@ -209,7 +209,7 @@ class ExpressionLowering:
         if FUNCTIONS[expr.name].shape == "quantile":
             if self.around is None:
                 raise InternalError("a quantile stands outside an objective")
-            return self.around.quantile(expr, self._number(expr.args[1].value))
+            return self.around.quantile(expr, self.number(expr.args[1].value))
         if FUNCTIONS[expr.name].shape == "observed":
             name = expr.args[0].value
             assert isinstance(name, tree.Name)
@@ -217,8 +217,8 @@ class ExpressionLowering:
         if FUNCTIONS[expr.name].shape in ("weight", "bias"):
             return self._layer_tensor(expr)
         tensors, literals = parts_of_call(expr, self.model.constants)
-        args = [self._number(a.value) for a in tensors if a.name is None]
-        named = {a.name: self._number(a.value) for a in tensors if a.name is not None}
+        args = [self.number(a.value) for a in tensors if a.name is None]
+        named = {a.name: self.number(a.value) for a in tensors if a.name is not None}
         return function_value(self.builder, expr.name, args, named, literals)
 
     def _derivative(self, expr: tree.Call) -> Value:

@@ -37,7 +37,7 @@ def parameter_value(
 ) -> Value:
     literal = evaluate(expr, lowering.model.constants)
     if literal is None or (isinstance(literal, Fraction) and parameter.rank == 0):
-        value = expressions.lower(expr)
+        value = expressions.number(expr)
         simplex = parameter.constraint == "simplex" and use.types[parameter.name].space.kind not in (
             "simplex",
             "one_hot",

@@ -106,7 +106,8 @@ class FamilyContext:
     @property
     def declared_at(self) -> Span:
         """The declaration of its variable; the factor itself where there is none."""
-        return self.model.variables.get(self.factor.targets[0], self.factor.span)
+        shown = self.factor.shown or self.factor.targets  # the base of a flow has a variable of its own
+        return self.model.variables.get(shown[0], self.factor.span)
 
     def net_of(self, expr: tree.Expr) -> str | None:
         """The net whose last layer makes a value, looking through `where`; None if no net does."""

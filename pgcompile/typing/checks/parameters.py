@@ -12,6 +12,7 @@ from pgcompile.typing.checks.context import FamilyContext
 from pgcompile.typing.checks.literals import check_literal
 from pgcompile.typing.checks.shapes import check_shape
 from pgcompile.typing.net_stages import called
+from pgcompile.typing.operators import warn_of_index
 from pgcompile.vocabulary.family import Parameter
 from pgcompile.vocabulary.functions import FUNCTIONS
 from pgcompile.vocabulary.layers import ACTIVATIONS
@@ -38,6 +39,8 @@ def check_parameter(context: FamilyContext, parameter: Parameter, expr: tree.Exp
         return
     if not check_shape(context, parameter, expr, value, space):
         return
+    if value.space.kind == "category" and space.kind != "category":
+        warn_of_index(context.typer, expr)
     if parameter.shared and context.family.event_rank and names_in(expr) & set(context.factor.parents):
         context.sink.add(
             "PGC305",

@@ -100,6 +100,9 @@ def _help(context: FamilyContext, expr: tree.Expr, shape: tuple[int, ...], wante
     if net is not None and wanted:
         size = prod(wanted)
         return f"end {net} with Linear({size})" + (f" >> Unflatten({wanted})" if len(wanted) > 1 else "")
+    if shape == (1,) and not wanted:
+        plain = isinstance(expr, tree.Name | tree.Call | tree.Index)
+        return f"write `{text}[0]`" if plain else f"write `({text})[0]`"
     if net is not None:
         return f"end {net} with Linear(1) and write `{text}[0]`"
     return f"give `{text}` the shape {show(wanted)}" if wanted else f"make `{text}` a scalar"

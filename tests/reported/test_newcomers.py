@@ -1,0 +1,112 @@
+"""What newcomers wrote, and stumbled over."""
+
+import pytest
+import torch
+
+import pgcompile as pgc
+from tests.conftest import compiled
+
+HEAD = "x : real[4]\ny : real\nz : real[4]\nnet f = Linear(2)\nnet g = Linear(12)\n"
+ADVICE = {
+    "a slice": (
+        HEAD + "p(y|x) = Normal(h[0:1], 1) where h = f(x)",
+        "PGC006",
+        "cut a vector in equal parts by `(a, b) = f(x)`, or give each part a net of its own",
+    ),
+    "a part that is a vector of one": (
+        HEAD + "p(y|x) = Normal(exp(a), 1) where (a, b) = f(x)",
+        "PGC305",
+        "`exp(a)[0]`",
+    ),
+    "a sum that is a vector of one": (
+        HEAD + "net k = Linear(1)\np(y|x) = Normal(k(x) + 1, 1)",
+        "PGC305",
+        "write `(k(x) + 1)[0]`",
+    ),
+    "a net that ends in one": (HEAD + "net k = Linear(1)\np(y|x) = Normal(k(x), 1)", "PGC305", "write `k(x)[0]`"),
+    "a choice between terms": (
+        HEAD + "p(y|x) = Normal(f(x)[0], 1)\no = where(less_equal(y, 0), log cdf(p(y|x)), log p(y|x))",
+        "PGC103",
+        "multiply by comparisons",
+    ),
+    "a formula with arguments": (
+        HEAD + "p(y|x) = Normal(f(x)[0], 1)\nr(x) = (f(x)[0] - 1)^2\no = log p(y|x)",
+        "PGC401",
+        "`f = ...`",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ADVICE)
+def test_the_advice(name: str) -> None:
+    text, code, advice = ADVICE[name]
+    assert any(d.code == code and advice in (d.help or "") for d in pgc.check(text)), pgc.check(text)
+
+
+def test_the_variable_of_a_flow_is_shown_where_it_is_declared() -> None:
+    text = (
+        HEAD
+        + "flow h(c) = InverseAutoregressive\nq(z|x) = Flow(Normal(m, 1), h(k)) where (m, k) = g(x)\no = log q(z|x)"
+    )
+    (found,) = (d for d in pgc.check(text) if d.code == "PGC305")
+    assert [text[span.start : span.end] for span, _ in found.related] == ["z"]
+
+
+@pytest.mark.parametrize(
+    "factor",
+    [
+        "x : real\np(x|y) = Normal(y, 1)",
+        "x : real[3]\np(x|y) = Laplace(y, 2)",
+        "x : nonnegative_integer\np(x|y) = Poisson(y)",
+    ],
+)
+def test_a_category_as_a_parameter_is_its_number(factor: str) -> None:
+    """With the warning that its number has no size; torch draws nothing around integers."""
+    text = f"y : category[4]\np(y) = Categorical(probs = [0.1, 0.2, 0.3, 0.4])\n{factor}\no = log p(x|y) + log p(y)"
+    program = compiled(text)
+    assert any(d.code == "W115" for d in pgc.check(text))
+    drawn = program.Model().sample((20_000,))
+    # E[y] = 2; the deviation of the mean of 20,000 draws of variance 1 + 8 at most is 0.03.
+    assert drawn["x"].float().mean() == pytest.approx(2, abs=0.15)
+    assert all(check.passed for check in program.verify(runs=200))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_data_that_may_be_missing_are_left_as_they_are(seed: int) -> None:
+    text = "x : real[3]\ny : category[4]\nnet f = Linear(4)\np(y|x) = Categorical(logits = f(x))\n"
+    text += "o = observed(y) * log p(y|x)"
+    assert all(check.passed for check in compiled(text).verify(runs=100, seed=seed))
+
+
+def test_a_censored_likelihood() -> None:
+    """Tobin (1958): the mass below the threshold, the density above it."""
+    program = compiled(
+        "x : real[3]\ny : real\nparam w : real[3]\np(y|x) = Normal(dot(w, x), 2)\n"
+        "o = less_equal(y, 0) * log cdf(p(y|x)) + greater(y, 0) * log p(y|x)"
+    )
+    model, x, y = program.Model().double(), torch.randn(6, 3).double(), torch.randn(6).double().clamp(min=0)
+    normal = torch.distributions.Normal(x @ model.w, 2.0)
+    wanted = torch.where(y <= 0, normal.cdf(y).log(), normal.log_prob(y))
+    torch.testing.assert_close(model.o(x=x, y=y), wanted)
+
+
+CAPACITY = """
+x : boolean[9]
+z : real[3]
+net m = Linear(3)
+net s = Linear(3) >> Softplus
+net d = Linear(9)
+p(z) = Normal(0, 1)
+p(x|z) = Bernoulli(logits = d(z))
+q(z|x) = Normal(m(x), s(x))
+o = E_q[log p(x|z)] - 4 * {}
+maximize o
+"""
+
+
+@pytest.mark.parametrize("term", ["|KL[q(z|x) || p(z)] - 3|", "(KL[q(z|x) || p(z)] - 3)^2", "exp(-KL[q(z|x) || p(z)])"])
+def test_a_capacity_is_verified_exactly(term: str) -> None:
+    """Something nonlinear of a divergence: an average over draws has a bias, the integral has none."""
+    found = compiled(CAPACITY.format(term)).verify(runs=200)
+    assert [(c.what, c.deviation) for c in found if not c.passed] == []
+    assert all(c.deviation < 1e-6 for c in found if c.what in ("o", "loss"))
