@@ -212,12 +212,12 @@ def _is_baseline(whole: "Objectives", expr: tree.Expr | None, over: Distribution
     quiet = Typer(whole.model, whole.sink.quiet())
     scope = Scope("", {v: whole.space(v) for v in names_in(expr) if v in whole.model.variables})
     typed = quiet.typed(expr, scope)
-    if typed is not None and typed.shape:
+    if typed is not None and typed.shape not in ((), (1,)):
         whole.sink.add(
             "PGC408",
             expr.span,
             f"the baseline `{whole.text(expr)}` is {show(typed.shape)}, and it is one number a data point",
-            help=f"write `{whole.text(expr)}[0]`" if typed.shape == (1,) else f"write `sum({whole.text(expr)})`",
+            help=f"write `sum({whole.text(expr)})`, or end the net with Linear(1)",
         )
         return False
     return whole.plain(expr, env) is not None

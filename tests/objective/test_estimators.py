@@ -326,5 +326,5 @@ def test_the_logarithm_of_a_ratio_underflows_nowhere() -> None:
 )
 def test_options_that_cannot_have_an_effect_are_errors(formula: str, code: str) -> None:
     text = DISCRETE + "z : real[3]\nparam w : real = 1\nr(z|x) = Normal(enc(x), 1)\nr(z) = Normal(0, 1)\n"
-    text += f"net net_b = Linear(1)\ne = {formula}"
+    text += f"net net_b = Linear(2)\ne = {formula}"
     assert [d.code for d in pgc.check(text) if d.code.startswith("PGC")] == [code]

@@ -110,3 +110,22 @@ def test_a_capacity_is_verified_exactly(term: str) -> None:
     found = compiled(CAPACITY.format(term)).verify(runs=200)
     assert [(c.what, c.deviation) for c in found if not c.passed] == []
     assert all(c.deviation < 1e-6 for c in found if c.what in ("o", "loss"))
+
+
+def test_a_baseline_may_be_a_net_of_one_unit() -> None:
+    text = (
+        "x : boolean[6]\nz : boolean[3]\nnet l = Linear(3)\nnet d = Linear(6)\nnet b = Linear(4) >> ReLU >> Linear(1)\n"
+        "p(z) = Bernoulli(0.5)\np(x|z) = Bernoulli(logits = d(z))\nq(z|x) = Bernoulli(logits = l(x))\n"
+        "o = E_{q(z|x); samples = 2, grad = score, baseline = BASE}[log p(x|z)] - KL[q(z|x) || p(z)]\nmaximize o"
+    )
+    gradients = []
+    for base in ("b(x)", "b(x)[0]"):
+        program = compiled(text.replace("BASE", base))
+        torch.manual_seed(0)
+        model = program.Model()
+        torch.manual_seed(1)
+        model.loss(x=torch.ones(4, 6)).backward()
+        gradients.append([p.grad for p in model.parameters()])
+    assert all(check.passed for check in compiled(text.replace("BASE", "b(x)")).verify(runs=300))
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other)

@@ -66,7 +66,11 @@ class ObjectiveLowering:
             case ClosedLeaf():
                 return self.lowering.closed(leaf)
             case PointwiseLeaf(expr, env, densities=densities):
-                return self.lowering.plain(expr, env, dict(densities))
+                value = self.lowering.plain(expr, env, dict(densities))
+                if not value.rank:
+                    return value
+                # A baseline may be a net that ends in one unit.
+                return self.lowering.builder.make("select", (value,), (value.rank, 0), shape=())
             case NamedLeaf(name, inner):
                 value = ObjectiveLowering(self.lowering, inner).value()
                 return self.lowering.builder.name(value, name, materialize=True)
