@@ -140,8 +140,8 @@ class Averages:
         for draw in self.made:
             written = draw.estimator.baseline
             if written is not None:
-                other = self.world.evaluate(written, self.world.scope(draw.env, {}, ()))
-                other = (other.tensor[..., 0] if other.rank else other.tensor).detach()
+                found = self.world.evaluate(written, self.world.scope(draw.env, {}, ()))
+                other = (found.tensor[..., 0] if found.rank else found.tensor).detach()
                 score = self._box(draw).log()
                 while score.ndim > 1 + len(self.world.batch()):
                     score = score.sum(0) if draw in self.summed else score.mean(0)
