@@ -13,6 +13,7 @@ from pgcompile.declare.distributions import check_renamed_spaces, resolve_deferr
 from pgcompile.declare.energies import read_energies
 from pgcompile.declare.formulas import settle_formulas
 from pgcompile.declare.free_factors import read_free_formulas
+from pgcompile.declare.functions import read_functions
 from pgcompile.declare.optional import mark_optional
 from pgcompile.declare.rows import read_rows
 from pgcompile.declare.shadows import without_shadows
@@ -35,7 +36,7 @@ def build(program: tree.Program, sink: Sink, constants: dict[str, int | float] |
         sink: where faults go.
         constants: values that replace those of `const` declarations, by name.
     """
-    program = read_energies(read_truncations(without_shadows(program), sink))
+    program = read_functions(read_energies(read_truncations(without_shadows(program), sink)))
     model = Model()
     state = DeclarationPass(model, sink)
     read_constants(program, constants or {}, model, sink)
