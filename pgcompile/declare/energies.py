@@ -20,6 +20,11 @@ def read_energies(program: tree.Program) -> tree.Program:
     return replace(program, statements=tuple(_read(s, declared) for s in program.statements))
 
 
+def _names(head: tree.Call) -> set[str]:
+    """The variables that a factor is over: an energy speaks of one of them, `p(x|z) = exp(z)` is something else."""
+    return {a.value.id for a in head.args if isinstance(a.value, tree.Name)}
+
+
 def _read(statement: tree.Statement, declared: set[str]) -> tree.Statement:
     if not isinstance(statement, tree.Definition | tree.Proportional) or not isinstance(statement.left, tree.Call):
         return statement
@@ -29,7 +34,7 @@ def _read(statement: tree.Statement, declared: set[str]) -> tree.Statement:
         # The constant of the density, which nobody has: `Z` is a name for it.
         value = value.numerator if value.denominator.id not in declared else value
     match value:
-        case tree.Call("exp", (tree.Argument(None, log),), None):
+        case tree.Call("exp", (tree.Argument(None, log),), None) if _names(statement.left) & tree.names_in(right):
             made: tree.Expr = replace(value, name="LogDensity", args=(tree.Argument(None, log, span=log.span),))
         case _:
             return statement

@@ -79,8 +79,7 @@ class Resolver:
                     "PGC401",
                     expr.span,
                     f"`{text}` is not a distribution",
-                    help="write a factor such as q(z|x), a product of factors, or a marginal; a formula of values is "
-                    "named alone, without arguments: `f = ...`",
+                    help="write a factor such as q(z|x), a product of factors, or a marginal",
                 )
                 return None
 

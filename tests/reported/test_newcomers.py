@@ -29,11 +29,6 @@ ADVICE = {
         "PGC103",
         "multiply by comparisons",
     ),
-    "a formula with arguments": (
-        HEAD + "p(y|x) = Normal(f(x)[0], 1)\nr(x) = (f(x)[0] - 1)^2\no = log p(y|x)",
-        "PGC401",
-        "`f = ...`",
-    ),
 }
 
 

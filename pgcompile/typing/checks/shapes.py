@@ -42,7 +42,7 @@ def check_shape(context: FamilyContext, parameter: Parameter, expr: tree.Expr, v
         related=related,
         help=f"declare `{blamed.name} : {replace(blamed.space, shape=wanted)}`"
         if blamed is not None
-        else _help(context, expr, value.shape, wanted),
+        else _declaration(context, space, value.shape) + _help(context, expr, value.shape, wanted),
     )
     return False
 
@@ -84,6 +84,14 @@ def _tensor_in(context: FamilyContext, expr: tree.Expr, shape: tuple[int, ...]) 
     names = names_in(expr) | {n for name in names_in(expr) if name in bound for n in names_in(bound[name])}
     tensors = [context.model.tensors[n] for n in sorted(names) if n in context.model.tensors]
     return next((t for t in tensors if t.space.shape == shape), None)
+
+
+def _declaration(context: FamilyContext, space: Space, shape: tuple[int, ...]) -> str:
+    """For a variable without a declaration, whose space was only inferred, the one that the value asks for."""
+    subject = context.factor.subject
+    if context.sink.source.snippet(context.declared_at) == subject or space.shape or not shape:
+        return ""
+    return f"declare `{subject} : {replace(space, shape=shape)}`, or "
 
 
 def _help(context: FamilyContext, expr: tree.Expr, shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
