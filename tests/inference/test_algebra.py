@@ -128,11 +128,11 @@ def test_order_of_factors_does_not_matter() -> None:
 def test_a_thousand_nested_sums() -> None:
     """A chain of them is walked, not entered: Python's recursion ends long before."""
     count = 1200
-    lines = [f"z{i} : category[2]\np(z{i}) = Categorical(logits=[0, {i}])" for i in range(count)]
+    lines = [f"z{i} : boolean\np(z{i}) = Bernoulli(logits={i})" for i in range(count)]
     sums, factors = (" ".join(part.format(i) for i in range(count)) for part in ("sum_z{}", "p(z{})"))
     assert codes("\n".join([*lines, f"x : real\np(x|z0) = Normal(z0, 1)\np(x) = {sums} {factors} p(x|z0)"])) == []
 
 
 def test_a_variable_is_summed_out_once() -> None:
-    text = "z : category[2]\nx : real\np(z) = Categorical(logits=[0, 1])\np(x|z) = Normal(z, 1)\n"
+    text = "z : boolean\nx : real\np(z) = Bernoulli(logits=1)\np(x|z) = Normal(z, 1)\n"
     assert codes(text + "p(x) = sum_z sum_z p(x|z) p(z)") == ["PGC204"]
