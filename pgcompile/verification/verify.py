@@ -211,7 +211,8 @@ class _Verifier:
     def _by_means(self, what: str, method: str, term: Term, sign: int, key: str, groups: int) -> list[Check]:
         rows = self._by_rows(method, term)
         each = self.each if rows else min(self.each, _FEW)
-        inner = _MANY_INNER if _nonlinear(term) else max(_INNER // each, 10)
+        nonlinear = _nonlinear(term)
+        inner = _MANY_INNER if nonlinear else max(_INNER // each, 10)
         differences, slopes, sizes, slope_sizes = [], [], [], []
         for _ in range(groups):
             found, noise = self._mean_of_runs(method, key, sign, each, rows=rows)
@@ -219,8 +220,7 @@ class _Verifier:
                 noise = {}  # what is drawn for each enumerated value is no single draw
             # Where the module draws nothing there is nothing to pair: the reference may as well draw more.
             replicates = each if noise else max(each, 80)
-            exact = _nonlinear(term)
-            reference = self.harness.reference(replicates, inner, noise, self._observed(method), integrates=exact)
+            reference = self.harness.reference(replicates, inner, noise, self._observed(method), integrates=nonlinear)
             expected = _shaped(self._term(reference, term), replicates, sign).mean(0)
             mine, theirs = self.harness.slopes(found.mean()), self.harness.slopes(expected.mean())
             differences.append((found - expected).detach())
