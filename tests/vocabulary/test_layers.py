@@ -91,7 +91,6 @@ def test_inferred_sizes_are_torchs(name: str, space: str, stage: str) -> None:
         ("real[5]", "Unflatten((2, 3))", "PGC303"),
         ("real[6, 4, 4]", "GroupNorm(4)", "PGC303"),
         ("category[3]", "Linear(4)", "PGC303"),
-        ("real", "Linear(4)", "PGC303"),
         ("real[5]", "GRU(4)", "PGC303"),
         ("real[5, 8]", "MultiheadAttention(3)", "PGC303"),
         ("real[5, 8]", "LSTM(3, dropout = 0.5)", "PGC303"),
