@@ -163,7 +163,7 @@ maximize elbo
 )
 def test_models_of_directions_are_verified(text: str) -> None:
     """Angles have a score function, and a path through their draws would count the gradient twice."""
-    assert all(check.passed for check in compiled(text).verify())
+    assert all(check.passed for check in compiled(text).verify(runs=800))
 
 
 def log_constant(kappa: mpmath.mpf, dim: int) -> mpmath.mpf:

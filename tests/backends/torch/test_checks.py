@@ -204,8 +204,8 @@ def test_a_debug_module_names_the_first_term_that_is_not_finite() -> None:
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
 def test_a_debug_module_computes_the_same(name: str) -> None:
-    program = pgc.compile(EXAMPLES[name], debug=True)
-    assert [str(check) for check in program.verify() if not check.passed] == []
+    program = pgc.compile(EXAMPLES[name], debug=True)  # its text but for the checks is verified elsewhere
+    assert [str(check) for check in program.verify(runs=240) if not check.passed] == []
 
 
 WITH_INPUTS = """

@@ -151,7 +151,7 @@ def conditions(name: str) -> set[str]:
     return set(part.parent_names) if part is not None else set()
 
 
-@pytest.mark.parametrize("name", SCORED)
+@pytest.mark.parametrize("name", [name for name in SCORED if name != "continuous_flow"])  # a minute of compilation
 def test_compiled_equals_eager(name: str) -> None:
     """Through inductor too, on a program without noise between the two runs."""
     model = model_of(name)
