@@ -14,6 +14,8 @@ from pgcompile.declare.energies import read_energies
 from pgcompile.declare.formulas import settle_formulas
 from pgcompile.declare.free_factors import read_free_formulas
 from pgcompile.declare.functions import read_functions
+from pgcompile.declare.indices import read_indices
+from pgcompile.declare.place_spaces import place_spaces
 from pgcompile.declare.optional import mark_optional
 from pgcompile.declare.rows import read_rows
 from pgcompile.declare.shadows import without_shadows
@@ -36,13 +38,15 @@ def build(program: tree.Program, sink: Sink, constants: dict[str, int | float] |
         sink: where faults go.
         constants: values that replace those of `const` declarations, by name.
     """
-    program = read_functions(read_energies(read_truncations(without_shadows(program), sink)))
     model = Model()
-    state = DeclarationPass(model, sink)
     read_constants(program, constants or {}, model, sink)
+    program, model.indices = read_indices(program, sink, model.constants)
+    program = read_functions(read_energies(read_truncations(without_shadows(program), sink)))
+    state = DeclarationPass(model, sink)
     for read in (declare, define, combine):
         for statement in program.statements:
             read(statement, state)
+    place_spaces(state)
     read_coefficients(state)
     read_rows(state)
     read_free_formulas(state)

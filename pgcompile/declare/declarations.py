@@ -29,13 +29,6 @@ def declare(statement: tree.Statement, state: DeclarationPass) -> None:
             if state.take(name, "flow"):
                 flow = FlowNet(name.id, tuple(n.id for n in inputs or ()), stages, name.span)
                 state.model.flows[name.id] = flow
-        case tree.Unsupported(what):
-            state.sink.add(
-                "PGC010",
-                statement.span,
-                f"{what} are not part of this version",
-                help="see docs/language.md for what is",
-            )
         case tree.Optimise():
             state.training_lines.append(statement)
         case tree.Structure():

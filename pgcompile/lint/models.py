@@ -60,6 +60,9 @@ def _unused_formulas(model: Model, sink: Sink) -> None:
     used = {name for factor in factors for name in factor.parents}
     used |= {v.name for named in model.named for v in (*named.distribution.targets, *named.distribution.parents)}
     used |= {name for objective in model.objectives.values() for name in names_in(objective.expr)}
+    for lag, found in model.indices.lags.items():
+        if lag in used:
+            used |= {found.of, *(name for start in found.starts for name in names_in(start))}
     for name, factor in model.deterministic.items():
         space = model.spaces.get(name)
         if name not in used and space is not None:

@@ -81,4 +81,9 @@ class NamedDistribution:
 
 def names_of(item: "FactorInstance | Factor | Distribution") -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The names of what a factor generates and of what it is conditioned on; those of the variables of an atom."""
-    return tuple(map(str, item.targets)), tuple(map(str, item.parents))
+    return tuple(map(_name, item.targets)), tuple(map(_name, item.parents))
+
+
+def _name(variable: Variable | str) -> str:
+    """The name of a variable in the model; what prints in the same way may be another variable's."""
+    return variable if isinstance(variable, str) else variable.name

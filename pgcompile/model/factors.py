@@ -8,6 +8,7 @@ from pgcompile.diagnostics import Span
 from pgcompile.model.typed import Typed
 from pgcompile.model.variable import Variable
 from pgcompile.syntax import tree
+from pgcompile.syntax.places import shown_place
 from pgcompile.vocabulary.family import Family
 
 
@@ -184,8 +185,8 @@ FactorDefinition = (
 
 def factor_label(name: str, targets: Iterable[Variable | str], parents: Iterable[Variable | str]) -> str:
     """`name(targets|parents)`; a deterministic variable, which has no name, is `x = ...` elsewhere."""
-    given = ",".join(map(str, parents))
-    return f"{name}({','.join(map(str, targets))}{f'|{given}' if given else ''})"
+    given = ",".join(shown_place(str(v)) for v in parents)
+    return f"{name}({','.join(shown_place(str(v)) for v in targets)}{f'|{given}' if given else ''})"
 
 
 def base_name(name: str) -> str:

@@ -8,6 +8,7 @@ from pgcompile.model.distributions import Distribution, NamedDistribution
 from pgcompile.model.factors import Factor
 from pgcompile.model.flows import FlowNet
 from pgcompile.model.kinds import is_defined
+from pgcompile.model.indices import Indices
 from pgcompile.model.nets import ExternNetwork, Net
 from pgcompile.model.tensors import Ramp, TensorValue
 from pgcompile.model.training import Objective, OptimiseLine
@@ -39,6 +40,7 @@ class Model:
     variables: dict[str, Span] = field(default_factory=dict)
     rows: dict[str, str] = field(default_factory=dict)
     """Names for the values of variables at the other rows of the batch: `x'` in `mean_{x'}`, for `x`."""
+    indices: Indices = field(default_factory=Indices)
     untyped: set[str] = field(default_factory=set)
     """Variables whose space is looked for, or was not found."""
 

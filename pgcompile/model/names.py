@@ -5,6 +5,7 @@ import keyword
 
 from pgcompile.model.factors import Factor, FactorInstance
 from pgcompile.model.tensors import TensorValue
+from pgcompile.syntax.places import has_place, python_name
 from pgcompile.vocabulary.reserved import HELPERS, LOCALS
 
 _TAKEN = frozenset({"self", "torch", "math", "nn", "F", "D", "Tensor", *HELPERS, *LOCALS, *dir(builtins)})
@@ -22,18 +23,19 @@ MAPS = {
 
 def identifier(name: str) -> str:
     """A name that is free in the emitted module: itself, or itself with an underscore."""
+    name = python_name(name) if has_place(name) or "}_" in name else name
     return f"{name}_" if keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in _TAKEN else name
 
 
 def factor_attribute(factor: Factor) -> str:
     """`q_z_given_x` for `q(z|x)`."""
-    head = "_".join((factor.name, *factor.targets))
-    return f"{head}_given_{'_'.join(factor.parents)}" if factor.parents else head
+    head = "_".join((factor.name, *map(python_name, factor.targets)))
+    return f"{head}_given_{'_'.join(map(python_name, factor.parents))}" if factor.parents else head
 
 
 def density_name(atom: FactorInstance) -> str:
     """`log_p_xz`, for the log-density of a factor."""
-    return f"log_{atom.factor.name}_{''.join(map(str, atom.targets))}"
+    return f"log_{atom.factor.name}_{''.join(python_name(v.name) for v in atom.targets)}"
 
 
 def is_mapped(tensor: TensorValue) -> bool:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from pgcompile.syntax.places import shown_place
+
 
 @dataclass(frozen=True, order=True)
 class Variable:
@@ -25,7 +27,7 @@ class Variable:
 
     def __str__(self) -> str:
         if not self.index:
-            return self.name
+            return shown_place(self.name)
         places = ",".join(name if not offset else f"{name}{offset:+d}" for name, offset in self.index)
         return f"{self.name}_{places}" if len(places) == 1 else f"{self.name}_{{{places}}}"
 

@@ -97,8 +97,14 @@ def own_row(variable: Variable, model: Model) -> Variable:
     return Variable(model.rows[variable.name])
 
 
-def sources(place: Place, model: Model) -> Iterator[Place]:
-    """A variable and, through deterministic variables, what it is computed from, up to what is drawn or observed."""
+def sources(place: Place, model: Model, path: Env | None = None) -> Iterator[Place]:
+    """A variable and, through deterministic variables, what it is computed from, up to what is drawn or observed.
+
+    Args:
+        place: the variable.
+        model: what it belongs to.
+        path: where variables at other places of an index come from; those are not gone through without it.
+    """
     pending, seen = [place], set()
     while pending:
         here = pending.pop()
@@ -107,16 +113,32 @@ def sources(place: Place, model: Model) -> Iterator[Place]:
         seen.add(here)
         yield here
         variable, env = here
-        if env.get(variable) is None:
+        lag = model.indices.lags.get(variable.name)
+        if lag is not None and path is not None:
+            starts = [Variable(s.id) for s in lag.starts if isinstance(s, tree.Name) and s.id not in model.tensors]
+            pending.extend((v, path) for v in (Variable(lag.of), *starts))
+        elif env.get(variable) is None:
             pending.extend((v, env) for v in formula_parents(variable, model) or ())
+
+
+def path_of(term: Term) -> Env:
+    """The environment of variables at other places of an index: what draws each variable in the whole of a term."""
+    env = Env()
+    for draw in terms.draws_of(term):
+        if not draw.rows:
+            env = env.extended(tuple(v for v in draw.variables if env.get(v) is None), draw)
+    return env
 
 
 def observed_variables(term: Term, model: Model) -> set[str]:
     """Names of the variables that a formula speaks of and nothing draws: the arguments of its method."""
     found: set[str] = set()
+    path = path_of(term)
     for inner in terms.walk(term):
         for place in mentioned(inner, model):
-            for variable, env in sources(place, model):
+            for variable, env in sources(place, model, path):
+                if variable.name in model.indices.lags:
+                    continue
                 draw = env.get(variable)
                 is_data = draw.gives_data(variable) if draw is not None else formula_parents(variable, model) is None
                 if is_data and variable.name in model.variables:

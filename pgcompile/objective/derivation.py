@@ -9,7 +9,7 @@ from pgcompile.diagnostics import Span
 from pgcompile.model.distributions import Distribution
 from pgcompile.model.factors import FactorInstance
 from pgcompile.objective.leaves import Leaf, ParameterUse
-from pgcompile.objective.terms import Draw
+from pgcompile.objective.terms import OBSERVED, Draw, Env
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class Rewritten:
     observed: frozenset[str] = frozenset()
     spans: dict[Symbol, tuple[Span, ...]] = field(default_factory=dict)
     """Where each leaf stands in the text."""
+    path: Env = OBSERVED
+    """The draws of all variables, which those at other places of an index are from."""
 
 
 def log_sum_text(sign: str, atoms: Iterable[FactorInstance]) -> str:

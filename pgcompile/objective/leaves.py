@@ -34,6 +34,9 @@ Surrogate = Function("Surrogate")
 OuterScoreTerm = Function("OuterScoreTerm")
 # BaselineLoss(draw, baseline, cost, log weights, sign): zero, with the gradient that fits a baseline to the cost.
 BaselineLoss = Function("BaselineLoss")
+# OverPlaces(index, body): the sum over the places of an index; PlaceCount(index): how many there are.
+OverPlaces = Function("OverPlaces")
+PlaceCount = Function("PlaceCount")
 Expect = Function("Expect")  # before the expectation rules have been applied
 Softplus = Function("Softplus")
 Sigmoid = Function("Sigmoid")

@@ -19,6 +19,7 @@ from pgcompile.objective.densities import density, is_density, log
 from pgcompile.objective.derivatives import densities_in, outside_derivatives
 from pgcompile.objective.draws import baselines_apart, expectation
 from pgcompile.objective.functionals import Functionals
+from pgcompile.objective.places import over_index, over_places
 from pgcompile.objective.readings import averages, context_of, note_readings
 from pgcompile.objective.terms import OBSERVED, Draw, Env, Term
 from pgcompile.syntax import tree
@@ -64,6 +65,7 @@ class Objectives:
             self.open = [name]
             self.readings, self.reasons = {}, []
             term = self.term(objective.expr, OBSERVED, context_of(self, name))
+            term = None if term is None else over_places(self, term, objective.expr.span)
             if term is not None and baselines_apart(self, term):
                 found[name] = term
                 note_readings(self, name, objective.expr)
@@ -111,6 +113,8 @@ class Objectives:
             case tree.Power(base, exponent):
                 low, high = self.term(base, env, context), self.term(exponent, env, context)
                 return None if low is None or high is None else terms.Raise(low, high)
+            case tree.OverIndex():
+                return over_index(self, expr, env, context)
             case tree.Log(operand):
                 return log(self, expr, operand, env, context)
             case tree.Expectation():
@@ -137,6 +141,8 @@ class Objectives:
         for node in outside_derivatives(self, expr):
             match node:
                 case tree.Expectation() | tree.Functional() | tree.Integral() | tree.Rename():
+                    return False
+                case tree.OverIndex() | tree.Whole():
                     return False
                 case tree.Call(name=name, given=given):
                     if name in ("mean", "sum") and self._is_per_example(node):

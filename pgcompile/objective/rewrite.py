@@ -9,7 +9,7 @@ from pgcompile.diagnostics import Sink
 from pgcompile.inference.algebra import order_atoms
 from pgcompile.model.model import Model
 from pgcompile.objective import terms
-from pgcompile.objective.dependence import observed_variables, pointwise_variables
+from pgcompile.objective.dependence import observed_variables, path_of, pointwise_variables
 from pgcompile.objective.derivation import Rewritten
 from pgcompile.objective.leaves import (
     AggregateLeaf,
@@ -21,6 +21,8 @@ from pgcompile.objective.leaves import (
     LogMean,
     MeanOver,
     NamedLeaf,
+    OverPlaces,
+    PlaceCount,
     PointwiseLeaf,
     is_own,
 )
@@ -65,6 +67,7 @@ def rewrite(
         tuple(state.steps),
         frozenset(observed_variables(term, model)),
         {s: spans for s, spans in state.spans.items() if s in used},
+        path_of(term),
     )
 
 
@@ -114,6 +117,11 @@ def _formula(state: Rewriting, term: Term) -> Expr:
             return _formula(state, base) ** _formula(state, exponent)
         case terms.Apply(function, arguments):
             return _apply(function, [_collect(_formula(state, a)) for a in arguments])
+        case terms.OverIndex(kind, index, body, span):
+            with state.at(span):
+                symbol = Symbol(f"index_{index}")
+                total = OverPlaces(symbol, _collect(_formula(state, body)))
+                return total / PlaceCount(symbol) if kind == "mean" else total
         case terms.Reference(name, inner):
             return _reference(state, name, inner)
 

@@ -314,6 +314,23 @@ class Apply:
 
 
 @dataclass(frozen=True)
+class OverIndex:
+    """The sum or the mean of a term over the places of an index.
+
+    Args:
+        kind: `sum` or `mean`.
+        index: its name.
+        body: of one place.
+        span: where it stands.
+    """
+
+    kind: str
+    index: str
+    body: "Term"
+    span: Span
+
+
+@dataclass(frozen=True)
 class Reference:
     """Another objective, by name."""
 
@@ -335,6 +352,7 @@ Term = (
     | Divide
     | Raise
     | Apply
+    | OverIndex
     | Reference
 )
 
@@ -369,7 +387,7 @@ def _walk(term: Term, seen: set[int]) -> Iterator[Term]:
             inner = items
         case Divide(a, b) | Raise(a, b):
             inner = (a, b)
-        case Expectation(_, body) | Reference(_, body):
+        case Expectation(_, body) | Reference(_, body) | OverIndex(_, _, body):
             inner = (body,)
     for item in inner:
         yield from _walk(item, seen)
@@ -393,7 +411,7 @@ def signed(term: Term, sign: int = 1) -> "Iterator[tuple[int, Term]]":
         case Add(items):
             for s, item in items:
                 yield from signed(item, sign * s)
-        case Reference(_, inner):
+        case Reference(_, inner) | OverIndex(_, _, inner):
             yield from signed(inner, sign)
         case Multiply(factors):
             rest = [f for f in factors if not isinstance(f, Constant | Pointwise)]

@@ -3,11 +3,13 @@
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 
+from pgcompile.model.indices import IndexRange
 from pgcompile.model.variable import Variable
 from pgcompile.objective.terms import Draw, Env
 from pgcompile.plan.values import Axis, AxisKind
+from pgcompile.syntax import tree
 
-_DRAWN, _SUMMED = 0, 1  # what is summed out of a density stands inside every draw
+_PLACES, _DRAWN, _SUMMED = -1, 0, 1  # what is summed out of a density stands inside every draw
 
 
 @dataclass
@@ -24,6 +26,16 @@ class AxisPool:
     def samples(self, draw: Draw) -> Axis:
         """The axis of the samples of a draw."""
         return self._axis(AxisKind.SAMPLE, draw, draw.samples, (_DRAWN, draw.order, 0))
+
+    def places(self, index: IndexRange, position: int) -> Axis:
+        """The axis of the places of an index, which stands right before the batch, after those of every draw."""
+        kind = AxisKind.PLATE
+        known = self._known.setdefault((kind, index.name), [])
+        if not known:
+            name = "" if index.size is not None else length_name(index)
+            self._count += 1
+            known.append(Axis(kind, index.name, index.size or 0, (_PLACES, position, self._count), name))
+        return known[0]
 
     def pairs(self, draw: Draw) -> Axis:
         """The axis of the data with which each draw is compared."""
@@ -97,6 +109,11 @@ class AxisPool:
     def _made(self, kind: AxisKind, owner: Hashable, size: int, order: tuple[int, ...]) -> Axis:
         self._count += 1
         return Axis(kind, owner, size, (*order, self._count))
+
+
+def length_name(index: IndexRange) -> str:
+    """The name of the number of places of an index in a method: as the program calls it."""
+    return index.high.id if isinstance(index.high, tree.Name) else f"n_{index.name}"
 
 
 def _with_those_around(draws: Iterable[Draw]) -> set[Draw]:

@@ -33,7 +33,7 @@ def expand_full(
     if like is not None and like is not value:
         return build.make("expand_as", (value, like), shape=shape)
     if value.shape == shape and (value.batched or not build.needs_batch) and not value.axes:
-        sizes = tuple(axis.size for axis in axes)
+        sizes = tuple(axis.extent for axis in axes)
         return build.make("expand_axes", (value,), sizes, shape=shape, axes=axes)
     return _expand(build, value, shape, axes)
 
@@ -47,7 +47,7 @@ def _template(build: "Builder", shape: tuple[int, ...], axes: tuple[Axis, ...]) 
 def _expand(build: "Builder", value: Value, shape: tuple[int, ...], axes: tuple[Axis, ...]) -> Value:
     source = build.batch_source
     sources = (source,) if source is not None and not build.sampler else ()
-    sizes = (tuple(axis.size for axis in axes), shape)
+    sizes = (tuple(axis.extent for axis in axes), shape)
     return build.make("expand", (value, *sources), sizes, shape=shape, batched=build.needs_batch, axes=axes)
 
 

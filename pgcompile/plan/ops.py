@@ -264,6 +264,10 @@ _ROWS = (
     Operation("over_batch", 2, _same, None),
     Operation("other_rows", 2, _same, None),
     Operation("along", 1, _same, None, cost=0),
+    Operation("places", 1, None, None),
+    Operation("moved", MANY, None, None, hint="before"),
+    Operation("place_count", 0, None, None, takes_number=True, has_lines=False),
+    Operation("first_place", 1, None, None, hint="is_first"),
     # Matrices.
     Operation("linear", 2, None),
     Operation("matmul", 2, None),

@@ -29,6 +29,7 @@ class Region:
         body: the values of one turn, in order.
         following: what is carried to the next turn, one for each of `carried`.
         outputs: what is kept of each turn.
+        backwards: whether it goes from the last place to the first.
     """
 
     axis: Axis | None
@@ -37,6 +38,7 @@ class Region:
     body: tuple[Value, ...]
     following: tuple[Value, ...]
     outputs: tuple[Value, ...]
+    backwards: bool = False
 
 
 Turn = Callable[[list[Value], list[Value]], tuple[list[Value], list[Value]]]

@@ -43,6 +43,13 @@ class Axis:
     owner: Hashable
     size: int
     order: tuple[int, ...]
+    name: str = ""
+    """The name of its length in a method, where that is known from data."""
+
+    @property
+    def extent(self) -> int | str:
+        """Its length as a method writes it."""
+        return self.name or self.size
 
 
 @dataclass(eq=False)
@@ -97,6 +104,30 @@ class Value:
         """Its value, where it is a number known at compile time."""
         found = self.attributes[0] if self.op == "constant" else None
         return float(found) if isinstance(found, int | float) else None
+
+
+@dataclass(frozen=True)
+class InTurns:
+    """The draws of a loop over an index, which are made again at each place.
+
+    Args:
+        noise: the draws of one place, in order.
+        index: the index.
+        backwards: whether the last place comes first.
+    """
+
+    noise: "tuple[Value | InTurns, ...]"
+    index: str
+    backwards: bool = False
+
+    @property
+    def batched(self) -> bool:
+        """True if each draw has the batch dimensions."""
+        return all(draw.batched for draw in self.noise)
+
+
+Noise = Value | InTurns
+"""A draw of a method, or those of a loop."""
 
 
 def live_values(outputs: list[Value]) -> list[Value]:

@@ -43,6 +43,22 @@ def take_all(module, formula: str, /, **variables):
     return found
 
 
+def take_sequences(module, formula: str, /, **variables):
+    """Variables as `take_all` gives them; a name in a shape is a number of places, one in all."""
+    lengths = {}
+    for name, (value, shape, *kind) in variables.items():
+        size = tuple(value.shape)[-len(shape) :]
+        if len(size) < len(shape):
+            raise ValueError(f"{name} of {formula} is [..., {', '.join(map(str, shape))}], not {size}")
+        for index, count in zip(shape, size, strict=True):
+            first, known = lengths.setdefault(index, (name, count))
+            if isinstance(index, str) and known != count:
+                raise ValueError(f"{index} is {known} in {first} and {count} in {name} of {formula}")
+        shape = tuple(n if isinstance(i, str) else i for i, n in zip(shape, size, strict=True))
+        variables[name] = (value, shape, *kind)
+    return (take_all if len(variables) > 1 else take)(module, formula, **variables)
+
+
 def check_support(name: str, value: Tensor, space: str, size: int | None) -> None:
     """Check that values lie in their space (debug modules only: this waits for the device)."""
     whole = value == value.round()

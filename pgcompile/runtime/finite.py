@@ -44,6 +44,20 @@ def weigh(probs: Tensor, value: Tensor) -> Tensor:
     return probs * torch.where(probs > 0, value, 0.0)
 
 
+def moved_places(values: Tensor, offset: int, dim: int, *starts: Tensor) -> Tensor:
+    """A sequence along `dim` at `offset` places from each; `starts` stand outside, the farthest first."""
+    count = values.shape[dim]
+    outside = torch.stack(starts if offset < 0 else starts[::-1], dim)
+    whole = torch.cat((outside, values) if offset < 0 else (values, outside), dim)
+    return whole.narrow(dim, 0 if offset < 0 else offset, count)
+
+
+def first_place(values: Tensor) -> Tensor:
+    """True at the first place along the first dimension."""
+    places = torch.arange(len(values), device=values.device)
+    return (places == 0).reshape(-1, *(1 for _ in values.shape[1:]))
+
+
 def other_rows(value: Tensor, rank: int, axes: int, at: int) -> Tensor:
     """All rows of the batch along the dimension `at`, with ones where they were."""
     event = value.shape[value.ndim - rank :]

@@ -78,8 +78,18 @@ class Builder(Expressions):
         count = tree.Number(str(c[1]), span=place_of(c[1])) if c[1].type == "NUMBER" else name_of(c[1])
         return tree.Repeat(count, c[3].items, span=span_over(c))
 
-    def index_declaration(self, c: list[Any]) -> tree.Unsupported:
-        return tree.Unsupported("sequences", span=span_over(c))
+    def index_declaration(self, c: list[Any]) -> tree.IndexDeclaration:
+        """`index t in 1..T padded`: the parser takes the last two words for a product."""
+        bounds = nodes_in(c)
+        if len(bounds) == 1:
+            if bounds[0] != tree.Name("data"):
+                raise OperatorError(place_of(bounds[0]), "an index has a range", "write `index t in 1..T`, or `in data`")
+            return tree.IndexDeclaration(name_of(c[1]), span=span_over(c))
+        low, high = bounds
+        padded = isinstance(high, tree.Product) and len(high.factors) == 2 and high.factors[1] == tree.Name("padded")
+        if padded:
+            high = high.factors[0]
+        return tree.IndexDeclaration(name_of(c[1]), low, high, padded, span=span_over(c))
 
     def definition(self, c: list[Any]) -> tree.Definition:
         return tree.Definition(opened(c[0]), opened(c[2]), span=span_over(c))

@@ -113,6 +113,15 @@ class Given:
 
 
 @dataclass(frozen=True)
+class Range:
+    """The range of a sum over an index: `t=1` and `T` of `sum_{t=1}^{T}`."""
+
+    name: tree.Name
+    low: tree.Expr | None = None
+    high: tree.Expr | None = None
+
+
+@dataclass(frozen=True)
 class Options:
     """The options behind a semicolon."""
 

@@ -14,6 +14,7 @@ from pgcompile.syntax.children import (
     OperatorError,
     Options,
     PipelineError,
+    Range,
     many,
     name_of,
     nodes_in,
@@ -105,21 +106,27 @@ class Expressions(Transformer[Token, Any]):
                 variables.append(tree.Name(name, span=place_of(token)))
         return tree.Integral(nodes_in(c)[0], tuple(variables), span=span_over(c))
 
-    def sum_over(self, c: list[Any]) -> tree.Integral:
+    def sum_over(self, c: list[Any]) -> tree.Integral | tree.OverIndex:
         variables, body = c[1], nodes_in(c)[-1]
         if not isinstance(variables, list):
-            raise OperatorError(
-                span_over(c),
-                "sums over an index are not part of this version",
-                "write the terms out if they are few; a sum over a variable is `sum_k p(x|k) p(k)`",
-            )
+            return self._over_index("sum", c)
         return tree.Integral(body, tuple(variables), is_sum=True, span=span_over(c))
 
-    def mean_over(self, c: list[Any]) -> tree.Expectation:
+    def prod_over(self, c: list[Any]) -> tree.OverIndex:
+        return self._over_index("prod", c)
+
+    def _over_index(self, kind: str, c: list[Any]) -> tree.OverIndex:
+        """`sum_{t=1}^{T} body`, or `prod_t body`."""
+        within = c[1] if isinstance(c[1], Range) else Range(c[1][0])
+        if isinstance(c[1], list) and len(c[1]) != 1:
+            raise OperatorError(span_over(c), f"`{kind}` is over one index at a time", f"write {kind}_t {kind}_n ...")
+        return tree.OverIndex(kind, within.name, nodes_in(c)[-1], within.low, within.high, span=span_over(c))
+
+    def mean_over(self, c: list[Any]) -> tree.Expectation | tree.OverIndex:
         """`mean_{x'} f`, the mean over the rows of the batch, is that over the data."""
         variables, body = c[1], nodes_in(c)[-1]
         if not isinstance(variables, list):
-            raise OperatorError(span_over(c), "a mean is over other rows of the batch", "write mean_{x'} p(x'|z)")
+            return self._over_index("mean", c)
         if isinstance(body, tree.ListLiteral) and len(body.items) == 1:
             body = body.items[0]
         names = tuple(tree.Argument(None, name, span=name.span) for name in variables)
@@ -129,7 +136,15 @@ class Expressions(Transformer[Token, Any]):
     def sum_range(self, c: list[Any]) -> Any:
         inside = [x for x in c if not (isinstance(x, Token) and x.type in ("LBRACE", "RBRACE", "COMMA"))]
         alone = all(isinstance(x, Token) and x.type == "NAME" for x in inside)
-        return [name_of(x) for x in inside] if alone else many(c, ())
+        if alone:
+            return [name_of(x) for x in inside]
+        tokens = [x.type if isinstance(x, Token) else "" for x in inside]
+        bounds: dict[str, tree.Expr] = {}
+        for kind in ("EQUAL", "POWER"):
+            if kind in tokens:
+                bound = inside[tokens.index(kind) + 1]
+                bounds[kind] = opened(bound) if not isinstance(bound, Token) else _bound_of(bound)
+        return Range(name_of(inside[0]), bounds.get("EQUAL"), bounds.get("POWER"))
 
     def power_of(self, c: list[Any]) -> tree.Power:
         return tree.Power(opened(c[0]), opened(c[2]), span=span_over(c))
@@ -239,6 +254,10 @@ class Expressions(Transformer[Token, Any]):
 
     def option(self, c: list[Any]) -> tree.Option:
         return tree.Option(name_of(c[0]).id, opened(c[2]), span=span_over(c))
+
+
+def _bound_of(token: Token) -> tree.Expr:
+    return tree.Number(str(token), span=place_of(token)) if token.type == "NUMBER" else name_of(token)
 
 
 def _weighs(top: tree.Expr, behind: tree.Expr) -> bool:

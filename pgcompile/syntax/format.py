@@ -2,6 +2,7 @@
 
 from pgcompile.diagnostics import InternalError, Source
 from pgcompile.syntax import tree
+from pgcompile.syntax.places import shown_place
 from pgcompile.syntax.rows import at_rows, is_total, primed, row_names
 from pgcompile.vocabulary.functions import COMPARISONS
 
@@ -76,6 +77,11 @@ def format_statement(statement: tree.Statement) -> str:
             return " ".join(parts)
         case tree.Structure(expr):
             return format_expr(expr)
+        case tree.IndexDeclaration(name, None, None):
+            return f"index {name.id} in data"
+        case tree.IndexDeclaration(name, low, high, padded):
+            assert low is not None and high is not None
+            return f"index {name.id} in {format_expr(low)}..{format_expr(high)}{' padded' if padded else ''}"
         case _:
             raise InternalError(f"no spelling for {type(statement).__name__}")
 
@@ -113,7 +119,7 @@ def _format(expr: tree.Expr) -> tuple[str, int]:
         case tree.Number(text):
             return text, _ATOM
         case tree.Name(id):
-            return primed(id), _ATOM
+            return shown_place(primed(id)), _ATOM
         case tree.Text(value):
             return f'"{value}"', _ATOM
         case tree.Call(name, (left, right), None) if name in COMPARISONS:
@@ -147,8 +153,12 @@ def _format(expr: tree.Expr) -> tuple[str, int]:
             return f"{_at(left, _TERM)} @ {_at(right, _UNARY)}", _TERM
         case tree.Power(base, exponent):
             return f"{_at(base, _POSTFIX)}^{_at(exponent, _POSTFIX)}", _POWER
-        case tree.Log() | tree.Expectation() | tree.Functional() | tree.Integral():
+        case tree.Log() | tree.Expectation() | tree.Functional() | tree.Integral() | tree.OverIndex():
             return _operator(expr)
+        case tree.Whole(call):
+            return _format(call)
+        case tree.AtFirst(first, rest):
+            return f"{_at(first, _TERM)} at first, then {_at(rest, _TERM)}", _SUM
         case tree.Pipeline(stages):
             return " >> ".join(map(format_expr, stages)), _SUM
         case tree.Where(value, bindings):
@@ -158,7 +168,9 @@ def _format(expr: tree.Expr) -> tuple[str, int]:
             raise InternalError(f"no spelling for {type(expr).__name__}")
 
 
-def _operator(expr: tree.Log | tree.Expectation | tree.Functional | tree.Integral) -> tuple[str, int]:
+def _operator(
+    expr: tree.Log | tree.Expectation | tree.Functional | tree.Integral | tree.OverIndex,
+) -> tuple[str, int]:
     """An operator of objectives."""
     match expr:
         case tree.Log(operand):
@@ -174,6 +186,9 @@ def _operator(expr: tree.Log | tree.Expectation | tree.Functional | tree.Integra
         case tree.Integral(body, variables, True):
             names = ", ".join(v.id for v in variables)
             return f"sum_{names if len(variables) == 1 else f'{{{names}}}'} {_at(body, _JUXTAPOSED)}", _UNARY
+        case tree.OverIndex(kind, index, body, low, high):
+            within = index.id if low is None or high is None else f"{{{index.id}={format_expr(low)}}}^{{{format_expr(high)}}}"
+            return f"{kind}_{within} {_at(body, _JUXTAPOSED)}", _UNARY
         case tree.Integral(body, variables):
             return f"∫ {_at(body, _JUXTAPOSED)} {' '.join(f'd{v.id}' for v in variables)}", _UNARY
 

@@ -60,8 +60,22 @@ def canonical_name(text: str) -> str | None:
     text = "".join(_GREEK.get(char, char) for char in text)
     text = unicodedata.normalize("NFKC", text)
     text = text.replace("′", "'").replace("'", "_prime")
+    text, place = _place_apart(text)
     text = re.sub(r"_?\{([^{}]*)\}", lambda m: "_" + re.sub(r"\s*,\s*|\s+", "_", m[1].strip()), text)
+    if place is not None:
+        return f"{text}_{{{place}}}" if text.isidentifier() and not text.startswith("_") else None
     return text if text.isidentifier() and not text.startswith("_") else None
+
+
+_PLACE = re.compile(r"_\{\s*((?:\w+|\w+\s*[-+]\s*\d+|<\s*\w+|\w+\s*:\s*\w+(?:\s*[-+]\s*\d+)?)(?:\s*,\s*[^{},]+)*)\s*\}$")
+
+
+def _place_apart(text: str) -> tuple[str, str | None]:
+    """A name and the place that its last subscript says, as `t-1`, `<t`, `1:T` or `n,t-1` do; None for any other."""
+    found = _PLACE.search(text)
+    if found is None or not re.search(r"[-+<:]", found[1]):
+        return text, None
+    return text[: found.start()], re.sub(r"\s+", "", found[1])
 
 
 def superscript(text: str) -> str:
@@ -75,6 +89,9 @@ def latex_name(name: str) -> str:
         return f"{latex_name(name.removesuffix('.inv'))}^{{-1}}"
     if name.endswith("_prime"):
         return f"{latex_name(name.removesuffix('_prime'))}'"
+    if name.endswith("}"):
+        base, _, place = name.partition("_{")
+        return f"{latex_name(base)}_{{{place}"
     base, *subscripts = name.split("_")
     parts = [_latex_word(word) for word in subscripts if word]
     head = _latex_word(base)

@@ -202,6 +202,37 @@ class Integral(Node):
 
 
 @dataclass(frozen=True)
+class OverIndex(Node):
+    """`sum_t body`, `mean_{t=1}^{T} body` or `prod_t body` over the places of an index; `kind` is the word.
+
+    `low` and `high` are None where the range is not written.
+    """
+
+    kind: str
+    index: Name
+    body: "Expr"
+    low: "Expr | None" = None
+    high: "Expr | None" = None
+
+
+@dataclass(frozen=True)
+class AtFirst(Node):
+    """`first` at the first place of an index, `rest` at the others."""
+
+    first: "Expr"
+    rest: "Expr"
+    index: str
+
+
+@dataclass(frozen=True)
+class Whole(Node):
+    """`q(z_{1:T}|x_{1:T})`: a factor over all the places of its index at once; `call` is the template of one place."""
+
+    call: "Call"
+    index: str
+
+
+@dataclass(frozen=True)
 class Pipeline(Node):
     """`a >> b >> c`."""
 
@@ -243,6 +274,9 @@ Expr = (
     | Expectation
     | Functional
     | Integral
+    | OverIndex
+    | Whole
+    | AtFirst
     | Pipeline
     | Where
 )
@@ -360,10 +394,13 @@ class Structure(Node):
 
 
 @dataclass(frozen=True)
-class Unsupported(Node):
-    """A statement of the language that this version reads but cannot compile; `what` says which."""
+class IndexDeclaration(Node):
+    """`index t in 1..T`, `index t in 1..T padded`, or `index n in data`, where `low` and `high` are None."""
 
-    what: str
+    name: Name
+    low: Expr | None = None
+    high: Expr | None = None
+    padded: bool = False
 
 
 Statement = (
@@ -378,7 +415,7 @@ Statement = (
     | Proportional
     | Optimise
     | Structure
-    | Unsupported
+    | IndexDeclaration
 )
 
 

@@ -13,6 +13,7 @@ from pgcompile.typing.context import TypingContext
 from pgcompile.typing.indexing import type_of_index
 from pgcompile.typing.names import type_of_literal, type_of_name
 from pgcompile.typing.operators import (
+    type_of_at_first,
     type_of_log,
     type_of_matmul,
     type_of_negative,
@@ -147,6 +148,9 @@ RULES: dict[type, Rule] = {
     tree.Expectation: _objective,
     tree.Functional: _objective,
     tree.Integral: _objective,
+    tree.OverIndex: _objective,
+    tree.Whole: _objective,
+    tree.AtFirst: type_of_at_first,
     tree.Rename: _objective,
     tree.Pipeline: _meaningless,
     tree.Where: _meaningless,

@@ -258,9 +258,13 @@ class Sizing:
 
     def _cell(self, stage: tree.Expr, spaces: tuple[Space, ...]) -> Result:
         """Types of the new states of a recurrent cell, which is given its inputs and then its states."""
-        name = stage.name if isinstance(stage, tree.Call) else ""
+        name = stage.name if isinstance(stage, tree.Call) else stage.id if isinstance(stage, tree.Name) else ""
         states = LAYERS[name].cell_states
         inputs, hidden = spaces[:-states], spaces[-states:]
+        if isinstance(stage, tree.Name) and hidden[0].shape:
+            # Its size is that of its state.
+            size = tree.Argument(None, tree.Number(str(hidden[0].shape[-1]), span=stage.span), span=stage.span)
+            stage = tree.Call(name, (size,), span=stage.span, name_span=stage.span)
         if not inputs:
             self.typer.sink.add(
                 "PGC311",

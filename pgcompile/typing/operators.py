@@ -10,7 +10,7 @@ from pgcompile.typing.context import TypingContext
 from pgcompile.typing.number_kinds import KindRule, kind_of_power, kind_of_product, kind_of_quotient, kind_of_sum
 from pgcompile.typing.scope import Scope
 from pgcompile.vocabulary.layers import show
-from pgcompile.vocabulary.spaces import Space, contains
+from pgcompile.vocabulary.spaces import Space, contains, join
 
 
 def type_of_negative(typer: TypingContext, expr: tree.Negative, scope: Scope) -> Typed | None:
@@ -23,6 +23,11 @@ def type_of_sum(typer: TypingContext, expr: tree.Sum, scope: Scope) -> Typed | N
     """Type of `a + b - c`."""
     kind = kind_of_sum([sign for sign, _ in expr.terms])
     return _elementwise(typer, [term for _, term in expr.terms], scope, kind)
+
+
+def type_of_at_first(typer: TypingContext, expr: tree.AtFirst, scope: Scope) -> Typed | None:
+    """Type of what differs at the first place of an index: both sides fit together as those of a sum do."""
+    return _elementwise(typer, [expr.first, expr.rest], scope, lambda kinds, _: join(*kinds))
 
 
 def type_of_product(typer: TypingContext, expr: tree.Product, scope: Scope) -> Typed | None:

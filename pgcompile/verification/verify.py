@@ -18,6 +18,7 @@ from pgcompile.model.distributions import Distribution
 from pgcompile.model.factors import FactorInstance
 from pgcompile.model.kinds import kind_of, unscored
 from pgcompile.model.learned import learned_in
+from pgcompile.model.names import identifier
 from pgcompile.model.nets import ExternNetwork
 from pgcompile.model.training import loss_name
 from pgcompile.objective import terms
@@ -39,6 +40,7 @@ from pgcompile.verification.checks import (
 )
 from pgcompile.verification.harness import BATCH, Harness
 from pgcompile.verification.recording import DrawsDiffer
+from pgcompile.verification.sequences import LENGTHS, Sequences
 
 if TYPE_CHECKING:
     from pgcompile.compiled import Compiled
@@ -96,6 +98,10 @@ class _Verifier:
         for named in analysis.model.named:
             if named.label in program.scored:
                 yield named.label, partial(self._density, named.label, named.distribution)
+        if analysis.model.indices.ranges:
+            for length in LENGTHS:
+                yield f"sequences of {length} places", partial(self._sequences, length)
+            return
         if hasattr(module, "log_prob"):
             yield "log_prob", self._joint
         for name, term in analysis.objectives.items():
@@ -108,6 +114,9 @@ class _Verifier:
         if hasattr(module, "sample"):
             yield "sample", self._sampler
             yield "sample_mean", self._means
+
+    def _sequences(self, length: int) -> list[Check]:
+        return list(Sequences(self.harness, length).checks())
 
     def _losses(self) -> Iterator[tuple[str, Term, int]]:
         objectives = self.harness.program.analysis.objectives
@@ -124,7 +133,7 @@ class _Verifier:
         # What a factor is conditioned on may be missing, and its nets are told.
         values |= {v.name: reference.observed[v.name] for v in distribution.parents if v.name in reference.observed}
         values |= self.harness.inputs_of(distribution)
-        found = self.harness.module.log_prob_of(label, **values)
+        found = self.harness.module.log_prob_of(label, **{identifier(name): v for name, v in values.items()})
         expected = reference.log_density(distribution, OBSERVED)
         return [Check(f"log {label}", relative(found, expected), EXACT)]
 

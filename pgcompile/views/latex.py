@@ -88,7 +88,7 @@ def _latex(expr: tree.Expr) -> str:
             return rf"{_bracketed(left)} \, {_bracketed(right)}"
         case tree.Power(base, exponent):
             return f"{_bracketed(base)}^{{{_latex(exponent)}}}"
-        case tree.Log() | tree.Expectation() | tree.Functional() | tree.Integral():
+        case tree.Log() | tree.Expectation() | tree.Functional() | tree.Integral() | tree.OverIndex():
             return _operator(expr)
         case tree.Pipeline(stages):
             return r" \gg ".join(map(_latex, stages))
@@ -99,7 +99,7 @@ def _latex(expr: tree.Expr) -> str:
             raise InternalError(f"no LaTeX for {type(expr).__name__}")
 
 
-def _operator(expr: tree.Log | tree.Expectation | tree.Functional | tree.Integral) -> str:
+def _operator(expr: tree.Log | tree.Expectation | tree.Functional | tree.Integral | tree.OverIndex) -> str:
     """An operator of objectives."""
     match expr:
         case tree.Log(operand):
@@ -119,6 +119,11 @@ def _operator(expr: tree.Log | tree.Expectation | tree.Functional | tree.Integra
             return rf"{head}\left[{_latex(left)}{other}{_options(options)}\right]"
         case tree.Integral(body, variables, True):
             return rf"\sum_{{{', '.join(latex_name(v.id) for v in variables)}}} {_latex(body)}"
+        case tree.OverIndex(kind, index, body, low, high):
+            signs = {"sum": r"\sum", "prod": r"\prod", "mean": r"\operatorname{mean}"}
+            within = index.id if low is None or high is None else f"{index.id}={_latex(low)}"
+            above = "" if high is None else f"^{{{_latex(high)}}}"
+            return rf"{signs[kind]}_{{{within}}}{above} {_bracketed(body)}"
         case tree.Integral(body, variables):
             differentials = " ".join(rf"\, d{latex_name(v.id)}" for v in variables)
             return rf"\int {_latex(body)} {differentials}"

@@ -8,7 +8,7 @@ from pgcompile.backends.torch.layout import Line, statement
 from pgcompile.backends.torch.printer import Text
 from pgcompile.model.names import identifier
 from pgcompile.plan.region import Region
-from pgcompile.plan.values import Attribute, Value
+from pgcompile.plan.values import Attribute, Axis, AxisKind, InTurns, Noise, Value
 
 
 class Statements(Protocol):
@@ -16,7 +16,7 @@ class Statements(Protocol):
 
     indent: int
     lines: list[Line]
-    noise: list[Value]
+    noise: list[Noise]
 
     def write(self) -> list[Text]:
         """Fill `lines`; the result is the source of each output."""
@@ -32,7 +32,7 @@ class Loop:
     """The statements of a loop, and its draws in the order in which they are made."""
 
     lines: list[Line]
-    noise: list[Value]
+    noise: list[Noise]
 
 
 def loop(
@@ -57,7 +57,9 @@ def loop(
     carried = [names.get(i) or free.name(p, "carried") for i, p in enumerate(region.carried)]
     elements = [free.name(p, "element") for p in region.elements]
     count = len(region.carried)
-    turns = region.axis.size if region.axis is not None else 1
+    axis = region.axis
+    turns = axis.extent if axis is not None else 1
+    backwards = region.backwards
     kept = [(names[count + i], result) for i, result in enumerate(region.outputs) if count + i in names]
     given = dict(texts)
     for placeholder, name in zip((*region.carried, *region.elements), (*carried, *elements), strict=True):
@@ -68,7 +70,7 @@ def loop(
     indent = body.indent - 4
     following, outputs = results[:count], results[count:]
 
-    sequences = [texts[arg.number].text for arg in value.args[: len(elements)]]
+    sequences = [_sequence(texts[arg.number], arg, axis, backwards) for arg in value.args[: len(elements)]]
     initial = [texts[arg.number].text for arg in value.args[len(elements) :][:count]]
     lines: list[Line] = []
     for name, first in zip(carried, initial, strict=True):
@@ -83,8 +85,13 @@ def loop(
     if changed:
         left, right = (", ".join(part) for part in zip(*changed, strict=True))
         lines += statement(f"{left} = {right}", body.indent)
-    for name, _ in kept:
-        lines += statement(f"{name} = torch.stack({name})", indent)
+    for name, result in kept:
+        at = f", {len(result.axes)}" if result.axes and axis is not None and axis.kind is AxisKind.PLATE else ""
+        lines += statement(f"{name} = torch.stack({name}{'[::-1]' if backwards else ''}{at})", indent)
+    if axis is not None and axis.kind is AxisKind.PLATE:
+        noise: list[Noise] = [InTurns(tuple(body.noise), str(axis.owner), backwards)] if body.noise else []
+        return Loop(lines, noise)
+    assert isinstance(turns, int)
     return Loop(lines, body.noise * turns)
 
 
@@ -116,7 +123,15 @@ def derivative(
     return Loop(lines, body.noise)
 
 
-def _head(elements: list[str], sequences: list[str], size: int) -> str:
+def _sequence(text: Text, value: Value, axis: Axis | None, backwards: bool) -> str:
+    """The places of a sequence in the order of the loop."""
+    at = value.axes.index(axis) if axis in value.axes else 0
+    if backwards:
+        return f"reversed({text.atom}.unbind({at or ''}))"
+    return f"{text.atom}.unbind({at})" if at else text.text
+
+
+def _head(elements: list[str], sequences: list[str], size: int | str) -> str:
     match elements:
         case []:
             return f"for _ in range({size}):"

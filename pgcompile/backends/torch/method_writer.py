@@ -1,5 +1,6 @@
 """The parts that writers of methods share: names in use, heads, checks of arguments, and statements of values."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,7 +11,7 @@ from pgcompile.backends.torch.statements import Body
 from pgcompile.model.names import identifier
 from pgcompile.plan.methods.description import Argument, FactorMethod, Method, ModulePlan
 from pgcompile.plan.origin import Origin
-from pgcompile.plan.values import Value
+from pgcompile.plan.values import Noise, Value
 from pgcompile.runtime.library import Library, library
 from pgcompile.vocabulary.spaces import Space, is_countable
 
@@ -29,7 +30,7 @@ class MethodWriter:
     plan: ModulePlan
     debug: bool = False
     used: dict[str, None] = field(default_factory=dict)
-    noise: dict[str, tuple[Value, ...]] = field(default_factory=dict)
+    noise: dict[str, tuple[Noise, ...]] = field(default_factory=dict)
 
     @cached_property
     def attributes(self) -> dict[str, str]:
@@ -96,6 +97,17 @@ class MethodWriter:
         given = "".join(f", {identifier(a.name)}: {'Tensor | float' if a.is_input else 'Tensor'}" for a in arguments)
         return definition(f"    def {name}(self{given}) -> {result}:")
 
+    def lengths(self, arguments: tuple[Argument, ...], lines: Sequence[Line]) -> list[Line]:
+        """The statements that name the numbers of places that some lines speak of."""
+        found: dict[str, Line] = {}
+        for argument in arguments:
+            for at, name in enumerate(argument.places):
+                used = isinstance(name, str) and any(re.search(rf"\b{name}\b", line.text) for line in lines)
+                if used and name not in found:
+                    place = at - len(argument.dims)
+                    found[str(name)] = Line(f"        {name} = {identifier(argument.name)}.shape[{place}]")
+        return list(found.values())
+
     def checks(self, formula: str, arguments: tuple[Argument, ...], *, batches: bool = True) -> list[Line]:
         """The statement that checks and converts the variables a method is given; inputs may have any batch."""
         model = self.plan.model
@@ -104,8 +116,12 @@ class MethodWriter:
             return []
         together = batches and len(given) > 1 and formula != "log_prob" and not formula.startswith("log_")
         check = "take_all" if together else "take"
+        if any(isinstance(size, str) for a in given for size in a.places):
+            check = "take_sequences"
+            self.use("take")
+            self.use("take_all")
         self.use(check)
-        entries = [f"{identifier(a.name)}={_spec(identifier(a.name), a.shape, model.spaces[a.name])}" for a in given]
+        entries = [f"{identifier(a.name)}={_spec(identifier(a.name), a.dims, model.spaces[a.name])}" for a in given]
         names = ", ".join(identifier(a.name) for a in given)
         lines = collection(f"{names} = {check}(", ["self", f'"{formula}"', *entries], ")")
         if len(lines) > 1 and "|" in formula:  # the arguments say what it is conditioned on
@@ -124,15 +140,20 @@ class MethodWriter:
         return lines
 
 
+def _shape(shape: tuple[int | str, ...]) -> str:
+    """A shape as a tuple of Python, with texts in double quotes."""
+    return str(shape).replace("'", '"')
+
+
 def canonical(label: str) -> str:
     """A factor's label without spaces, by which it is looked up."""
     return label.replace(" ", "")
 
 
-def _spec(name: str, shape: tuple[int, ...], space: Space) -> str:
+def _spec(name: str, shape: tuple[int | str, ...], space: Space) -> str:
     """A variable with its event shape, and the type of its numbers; counts, 0 and 1 may be of any."""
     if space.kind == "category":
-        return f'({name}, {shape}, "int64")'
+        return f'({name}, {_shape(shape)}, "int64")'
     if is_countable(space.kind):
-        return f"({name}, {shape})" if shape else name
-    return f'({name}, {shape}, "float")'
+        return f"({name}, {_shape(shape)})" if shape else name
+    return f'({name}, {_shape(shape)}, "float")'

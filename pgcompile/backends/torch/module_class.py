@@ -36,7 +36,7 @@ from pgcompile.diagnostics import Source
 from pgcompile.model.names import identifier
 from pgcompile.plan.methods.description import ModulePlan
 from pgcompile.plan.origin import Origin
-from pgcompile.plan.values import Value
+from pgcompile.plan.values import Noise
 from pgcompile.vocabulary.reserved import ANCHOR
 
 VERSION = "0.1.0"
@@ -60,7 +60,7 @@ class Emitted:
     source: str
     source_map: SourceMap
     attributes: dict[str, str]
-    noise: dict[str, tuple[Value, ...]]
+    noise: dict[str, tuple[Noise, ...]]
     scored: frozenset[str]
     closed: frozenset[str]
     losses: dict[str, tuple[str, ...]]

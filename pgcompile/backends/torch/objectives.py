@@ -9,6 +9,7 @@ from pgcompile.model.names import identifier
 from pgcompile.plan.methods.description import Argument, Form, LossMethod, Method, Procedure
 from pgcompile.plan.origin import merged
 from pgcompile.plan.values import AxisKind
+from pgcompile.syntax.places import shown_place
 
 
 def formula_method(writer: MethodWriter, method: Method) -> list[Line]:
@@ -26,7 +27,8 @@ def _body(writer: MethodWriter, method: Method, name: str) -> list[Line]:
     result = body.write()[0]
     writer.noise[name] = tuple(body.noise)
     returned = stamped(statement(f"return {result.text}"), *body.origins)
-    return [*writer.checks(name, method.arguments), *body.lines, *returned]
+    lines = [*body.lines, *returned]
+    return [*writer.checks(name, method.arguments), *writer.lengths(method.arguments, lines), *lines]
 
 
 def _delegated(writer: MethodWriter, method: Method) -> list[Line]:
@@ -78,12 +80,13 @@ def terms_method(writer: MethodWriter) -> list[Line]:
         ]
         return [*lines, *collection("return {", calls, "}")]
     lines.append(Line('        """Every named term, in one pass."""'))
-    lines += writer.checks("terms", method.arguments)
     body = writer.body_of(method, [v for _, v in method.outputs])
     body.before = max(len(f'    "{name}": ,') for name, _ in method.outputs)
     results = body.write()
     writer.noise["terms"] = tuple(body.noise)
     entries = [f'"{name}": {text.text}' for (name, _), text in zip(method.outputs, results, strict=True)]
+    lines += writer.checks("terms", method.arguments)
+    lines += writer.lengths(method.arguments, body.lines)
     return [*lines, *body.lines, *stamped(collection("return {", entries, "}"), *body.origins)]
 
 
@@ -106,7 +109,7 @@ def procedure_method(writer: MethodWriter, procedure: Procedure) -> list[Line]:
     if len(texts) > 1 and len(result[0].text) > WIDTH:
         result = collection("return (", texts, ")")
     returned = stamped(result, *body.origins)
-    return [*lines, *body.lines, *returned]
+    return [*lines, *writer.lengths(procedure.arguments, body.lines), *body.lines, *returned]
 
 
 def _given_and_results(procedure: Procedure) -> str:
@@ -162,7 +165,7 @@ def log_densities(writer: MethodWriter) -> list[Line]:
             Line("            return methods[label](**values)"),
         ]
     writer.use("take")
-    return [*lines, *map(Line, _OF_A_FACTOR)]
+    return [*lines, *_of_a_factor(writer)]
 
 
 _OF_A_FACTOR = (
@@ -179,6 +182,20 @@ _OF_A_FACTOR = (
 """The rest of `log_prob_of`: the factor's parents and targets by its name; what its name lacks are inputs."""
 
 
+def _of_a_factor(writer: MethodWriter) -> list[Line]:
+    """The rest of `log_prob_of`, for which names with an index are those of Python."""
+    lines = list(map(Line, _OF_A_FACTOR))
+    if not writer.plan.model.indices.carried:
+        return lines
+    entries = []
+    for planned in writer.plan.factors:
+        sides = (planned.factor.targets, planned.factor.parents)
+        targets, parents = ("[" + ", ".join(f'"{identifier(n)}"' for n in side) + "]" for side in sides)
+        entries.append(f'"{canonical(planned.label)}": ({targets}, {parents})')
+    table = [*collection("variables = {", entries, "}"), Line('        targets, parents = variables[name.replace(" ", "")]')]
+    return [lines[0], *table, *lines[3:]]
+
+
 def _shapes(method: Method) -> str:
     """`x: [..., 784] -> [...]`."""
     given = _arguments(method.arguments)
@@ -190,10 +207,10 @@ def _arguments(arguments: tuple[Argument, ...]) -> str:
     """`x: [..., 784], k, j: [...]`; those of one shape that stand beside each other have it once."""
     parts: list[tuple[list[str], str]] = []
     for argument in arguments:
-        dims = ", ".join([*([] if argument.is_input else ["..."]), *map(str, argument.shape)])
+        dims = ", ".join([*([] if argument.is_input else ["..."]), *map(str, argument.dims)])
         shape = f"[{dims}]" if dims else "a number"
         if parts and parts[-1][1] == shape:
-            parts[-1][0].append(argument.name)
+            parts[-1][0].append(shown_place(argument.name))
         else:
-            parts.append(([argument.name], shape))
+            parts.append(([shown_place(argument.name)], shape))
     return ", ".join(f"{', '.join(names)}: {shape}" for names, shape in parts)

@@ -231,6 +231,25 @@ def _axis_inside(value: Value, args: list[Text], rename: Rename) -> Text:
     return Text(f"{args[0].atom}.movedim({at}, {-1 - _int(rank)})")
 
 
+def _places(value: Value, args: list[Text], rename: Rename) -> Text:
+    """The dimensions of indices moved before the batch."""
+    rank, *at = (_int(a) for a in value.attributes)
+    own = [-rank - len(at) + i for i in range(len(at))]
+    return Text(f"{args[0].atom}.movedim({own[0] if len(own) == 1 else tuple(own)}, {at[0] if len(at) == 1 else tuple(at)})")
+
+
+def _moved(value: Value, args: list[Text], rename: Rename) -> Template | Text:
+    """A sequence at other places, with starts outside the range."""
+    offset, at = (_int(a) for a in value.attributes)
+    if abs(offset) == 1 and at == 0:
+        start = f"{args[1].atom}.unsqueeze(0)"
+        if offset < 0:
+            return Text(f"torch.cat(({start}, {args[0].atom}[:-1]))")
+        return Text(f"torch.cat(({args[0].atom}[1:], {start}))")
+    starts = ", ".join(arg.text for arg in args[1:])
+    return Template(f"moved_places({_escaped(args[0].text)}, {offset}, {at}, {_escaped(starts)})", uses="moved_places")
+
+
 def _unsqueeze_inside(value: Value, args: list[Text], rename: Rename) -> Text:
     return Text(f"{args[0].atom}.unsqueeze({-1 - _int(value.attributes[0])})")
 
@@ -480,6 +499,10 @@ TEMPLATES: dict[str, Template | Printer] = {
     "move_to_axis": Template("{0.atom}.movedim({a[0]}, {a[1]})"),
     "axes_to_last": _axes_to_last,
     "axis_inside": _axis_inside,
+    "places": _places,
+    "moved": _moved,
+    "place_count": Template("{a[0]}"),
+    "first_place": Template("first_place({0})", uses="first_place"),
     "unsqueeze_inside": _unsqueeze_inside,
     "expand_table": _spread_table,
     "lift_table": _lift_table,

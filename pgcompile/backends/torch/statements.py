@@ -12,7 +12,7 @@ from pgcompile.model.names import identifier
 from pgcompile.plan.hints import default_hint
 from pgcompile.plan.ops import LEAVES, NOISE, is_tensor
 from pgcompile.plan.origin import Origin, merged
-from pgcompile.plan.values import Value, live_values
+from pgcompile.plan.values import Noise, Value, live_values
 
 _LONGEST = 400  # an estimate of characters, past which a value is named before any text is made
 _PASSES = 100
@@ -52,12 +52,12 @@ class Body:
     _named: set[int] = field(default_factory=set)
     _items: dict[int, list[Value]] = field(default_factory=dict)
     _names: dict[int, str] = field(default_factory=dict)
-    _pending: dict[int, list[Value]] = field(default_factory=dict)
+    _pending: dict[int, list[Noise]] = field(default_factory=dict)
     _inlined: dict[int, tuple[Origin, ...]] = field(default_factory=dict)
     _section: str | None = None
     _comment_at: int | None = None
     _previous: Value | None = None
-    noise: list[Value] = field(default_factory=list)
+    noise: list[Noise] = field(default_factory=list)
     """Every draw of the method, in the order in which the written statements run."""
 
     live: list[Value] | None = None
@@ -66,7 +66,7 @@ class Body:
     given: Mapping[int, Text] = field(default_factory=dict)
     """The sources of values that stand outside."""
 
-    noise_of: Mapping[str, Sequence[Value]] = field(default_factory=dict)
+    noise_of: Mapping[str, Sequence[Noise]] = field(default_factory=dict)
     """The draws of the procedures that it may call."""
 
     def write(self) -> list[Text]:

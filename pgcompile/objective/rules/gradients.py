@@ -18,6 +18,7 @@ from pgcompile.objective.leaves import (
     LogMean,
     MeanOver,
     OuterScoreTerm,
+    OverPlaces,
     PointwiseLeaf,
     Surrogate,
     is_own,
@@ -116,6 +117,6 @@ def _nonlinear(expr: Expr, *, linear: bool) -> Iterator[Expr]:
             yield expr
         yield from _nonlinear(expr.args[1], linear=linear and isinstance(expr, MeanOver))
         return
-    keeps = isinstance(expr, Add | Mul | BatchMean | BatchSum)
+    keeps = isinstance(expr, Add | Mul | BatchMean | BatchSum | OverPlaces)
     for arg in expr.args:
         yield from _nonlinear(arg, linear=linear and keeps)

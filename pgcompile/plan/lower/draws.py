@@ -10,6 +10,7 @@ from pgcompile.objective.dependence import own_row
 from pgcompile.objective.terms import Draw
 from pgcompile.plan.builder import in_order
 from pgcompile.plan.expansion import every_value, expand_full, standard_noise
+from pgcompile.plan.lower.places import place_axes
 from pgcompile.plan.lower.requests import DrawRequest
 from pgcompile.plan.origin import origin_of
 from pgcompile.plan.values import Axis, Value
@@ -28,6 +29,7 @@ def drawn_value(lowering: "FactorLowering", draw: Draw, variable: Variable) -> V
     if variable in draw.enumerated:
         return enumerated_value(lowering, draw, atom, variable)
     axes = (lowering.axes.samples(draw),) if draw.samples > 1 else ()
+    axes = (*axes, *place_axes(lowering, variable.name))
     comment = f"E_{{{draw.distribution.label}}}: "
     if variable in draw.relaxed:
         soft = relaxed_draw(lowering, draw, atom, axes, comment)

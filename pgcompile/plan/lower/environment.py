@@ -14,7 +14,7 @@ from pgcompile.model.variable import Variable
 from pgcompile.objective.leaves import ClosedLeaf, EntriesLeaf, ParameterUse
 from pgcompile.objective.moments import ExprUse
 from pgcompile.objective.rules.state import parameter_symbols
-from pgcompile.objective.terms import Draw, Env, point
+from pgcompile.objective.terms import OBSERVED, Draw, Env, point
 from pgcompile.plan.axes import AxisPool
 from pgcompile.plan.builder import Builder
 from pgcompile.plan.lower.draws import drawn_value
@@ -23,10 +23,12 @@ from pgcompile.plan.lower.family_factors import log_density_of_family, parameter
 from pgcompile.plan.lower.formulas import FormulaLowering
 from pgcompile.plan.lower.handlers import HANDLERS, DrawRequest, Handler
 from pgcompile.plan.lower.marginals import log_of
+from pgcompile.plan.lower.places import elsewhere, first_place, given
 from pgcompile.plan.module_attributes import ModuleAttributes
 from pgcompile.plan.origin import Origin, origin_of
 from pgcompile.plan.passes.heads import is_head_of_net
-from pgcompile.plan.values import Value
+from pgcompile.plan.recurrences import Recurrences
+from pgcompile.plan.values import Axis, Value
 from pgcompile.syntax import tree
 from pgcompile.syntax.format import format_expr
 from pgcompile.vocabulary.family import Family
@@ -61,6 +63,13 @@ class FactorLowering:
     tensors: ModuleAttributes
     local: dict[str, Value] = field(default_factory=dict)
     axes: AxisPool = field(default_factory=AxisPool)
+    path: Env = OBSERVED
+    """Where variables at other places of an index come from."""
+    one_place: bool = False
+    """Whether it computes for one place of every index: the distribution of a step."""
+    inside: set[Axis] = field(default_factory=set)
+    """The axes of samples that a mean around what is lowered will take."""
+    recurrences: Recurrences = field(init=False)
     _variables: dict[tuple[Variable, Draw | Env], Value] = field(default_factory=dict)
     _parameters: dict[tuple[FactorInstance, Env], dict[str, Value]] = field(default_factory=dict)
     _facts: dict[FactorInstance, tuple[Facts, tuple[tuple[Symbol, ParameterUse], ...]]] = field(default_factory=dict)
@@ -70,9 +79,14 @@ class FactorLowering:
     _patterns: dict[tuple[str, tuple[tuple[str, Expr], ...]], Facts] = field(default_factory=dict)
     constants: dict[Expr, tuple[Expr, float, str | None]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.recurrences = Recurrences(self.builder)
+
     def copy(self) -> "FactorLowering":
         """The same method, with variables of its own."""
-        return FactorLowering(self.builder, self.model, self.tensors, self.local, self.axes)
+        other = FactorLowering(self.builder, self.model, self.tensors, self.local, self.axes, path=self.path)
+        other.recurrences = self.recurrences
+        return other
 
     # --- variables ---
 
@@ -82,6 +96,8 @@ class FactorLowering:
         if variable.is_named and name in self.local:
             return self.local[name]
         draw = env.get(variable)
+        if draw is None and name in self.model.indices.lags and not self.one_place:
+            return elsewhere(self, name)
         if draw is not None:
             if (variable, draw) not in self._variables:
                 self._variables[variable, draw] = drawn_value(self, draw, variable)
@@ -99,7 +115,7 @@ class FactorLowering:
     def argument(self, name: str) -> Value:
         """A variable of the program as an argument of the method; where data may lack it, with values put in."""
         space = self.model.spaces[name]
-        value = self.builder.argument(name, space.shape)
+        value = given(self, name)
         if not space.optional:
             return value
         filled = self.builder.make(
@@ -158,7 +174,14 @@ class FactorLowering:
 
         around = Around(at, log_density, quantile)
         return ExpressionLowering(
-            self.builder, self.model, self.tensors, lookup, bindings, around=around, observed=self.is_observed
+            self.builder,
+            self.model,
+            self.tensors,
+            lookup,
+            bindings,
+            around=around,
+            observed=self.is_observed,
+            is_first=lambda index: first_place(self, index),
         )
 
     def formula(self, definition: Deterministic) -> Value:

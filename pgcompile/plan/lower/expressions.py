@@ -69,6 +69,7 @@ class ExpressionLowering:
         spaces: Mapping[str, Space] | None = None,
         around: "Around | None" = None,
         observed: Callable[[str], Value] | None = None,
+        is_first: Callable[[str], Value | None] | None = None,
     ) -> None:
         self.builder = builder
         self.model = model
@@ -77,6 +78,7 @@ class ExpressionLowering:
         self.spaces = model.spaces if spaces is None else spaces
         self.around = around
         self.observed = observed or variable
+        self.is_first = is_first
         self.bindings = {name.id: (binding, i) for binding in bindings for i, name in enumerate(binding.names)}
         self._known: dict[str, Results] = {}
         self._in_order = len(self.bindings) <= LONG_CHAIN
@@ -119,8 +121,19 @@ class ExpressionLowering:
                 return self._index(self.lower(base), [self.lower(index) for index in indices])
             case tree.Call():
                 return self._call(expr)
+            case tree.AtFirst(first, rest, index):
+                return self._at_first(self.number(first), self.number(rest), index)
             case _:
                 raise InternalError(f"no tensor code for {type(expr).__name__}")
+
+    def _at_first(self, first: Value, rest: Value, index: str) -> Value:
+        """One value at the first place of an index, another at the rest."""
+        build = self.builder
+        here = self.is_first(index) if self.is_first is not None else None
+        if here is None:
+            return rest
+        here, first, rest = build.align_all([here, build.tensor(first), build.tensor(rest)])
+        return build.make("where", (here, first, rest))
 
     def _literal(self, value: Constant) -> Value:
         if isinstance(value, Fraction):

@@ -29,7 +29,7 @@ def draw_of_extern(lowering: "FactorLowering", atom: FactorInstance, env: Env, r
     parents = [lowering.variable(p, env) for p in atom.parents]
     attribute = lowering.tensors.extern(factor_attribute(atom.factor))
     shape = lowering.shape(atom)
-    sizes = tuple(axis.size for axis in request.axes)
+    sizes = tuple(axis.extent for axis in request.axes)
     with lowering.builder.section(request.comment, origin_of(atom)):
         value = lowering.builder.make(
             "extern_draw",

@@ -28,6 +28,7 @@ from pgcompile.plan.lower.environment import FactorLowering
 from pgcompile.plan.lower.formulas import FormulaLowering
 from pgcompile.plan.lower.marginals import log_marginal
 from pgcompile.plan.origin import Origin
+from pgcompile.plan.lower.places import over_places, path_mean, place_count
 from pgcompile.plan.values import Axis, AxisKind, Value
 
 
@@ -85,7 +86,10 @@ class ObjectiveLowering:
         """Means over draws and over the batch become values of their own, innermost first."""
         if not expr.args:
             return expr
+        around = self._samples_of(expr) - self.lowering.inside
+        self.lowering.inside |= around
         args = [self._mean_over(arg) for arg in expr.args]
+        self.lowering.inside -= around
         name = expr.func.__name__
         build = self.lowering.builder
         if name == "MeanOver":
@@ -96,6 +100,12 @@ class ObjectiveLowering:
             return self._as_symbol(expr, self._outer(args[1:]))
         if name == "BaselineLoss":
             return self._as_symbol(expr, self._fitted(expr.args[0], args[1:]))
+        if name == "OverPlaces":
+            index = str(args[0]).removeprefix("index_")
+            value = over_places(self.lowering, self._lower(args[1]), index)
+            return self._as_symbol(expr, path_mean(self.lowering, value))
+        if name == "PlaceCount":
+            return self._as_symbol(expr, place_count(self.lowering, str(args[0]).removeprefix("index_")))
         if name in ("BatchMean", "BatchSum"):
             inner = FormulaLowering(build, self.values).lower(args[0])
             op = "batch_mean" if name == "BatchMean" else "batch_sum"
@@ -103,6 +113,13 @@ class ObjectiveLowering:
         if isinstance(expr, Add | Mul) or args != list(expr.args):
             return expr.func(*args)
         return expr
+
+    def _samples_of(self, expr: Expr) -> set[Axis]:
+        """The axis of samples that a mean takes."""
+        if expr.func.__name__ not in ("MeanOver", "LogMean"):
+            return set()
+        draw = self.rewritten.draws[expr.args[0]]
+        return {self.lowering.axes.samples(draw)} if draw.samples > 1 else set()
 
     def _average(self, symbol: Symbol, args: list[Expr]) -> Value:
         """The mean over the samples of a draw and the weighted sum over its enumerated variables."""

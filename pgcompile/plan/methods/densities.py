@@ -12,7 +12,9 @@ from pgcompile.model.model import Model
 from pgcompile.model.names import factor_attribute
 from pgcompile.objective.estimators import LARGEST_TABLE, LIMIT
 from pgcompile.objective.terms import OBSERVED, Draw
+from pgcompile.plan.lower.environment import FactorLowering
 from pgcompile.plan.lower.marginals import log_of, take_every_value
+from pgcompile.plan.lower.places import over_places
 from pgcompile.plan.methods.description import Argument, Method, ModulePlan, TableMethod
 from pgcompile.plan.methods.factors import full_parameters, solved_factors
 from pgcompile.plan.methods.maker import MethodMaker
@@ -145,9 +147,27 @@ def is_exact(methods: MethodMaker, distribution: Distribution) -> bool:
 def log_density_method(methods: MethodMaker, name: str, formula: str, distribution: Distribution) -> Method:
     """The log-density of a distribution at its variables."""
     lowering = methods.lowering()
+    lowering.one_place = name != "log_prob"
     methods.take(lowering, (*distribution.targets, *distribution.parents))
-    total = log_of(lowering, distribution, OBSERVED)
+    total = log_of_places(lowering, distribution) if name == "log_prob" else log_of(lowering, distribution, OBSERVED)
     return methods.finished(name, formula, lowering, [(name, total)])
+
+
+def log_of_places(lowering: FactorLowering, distribution: Distribution) -> Value:
+    """log of a distribution over all places of its indices; what is shared by them counts once."""
+    groups: dict[tuple[str, ...], list[FactorInstance]] = {}
+    for atom in distribution.atoms:
+        groups.setdefault(lowering.model.indices.of(atom.targets[0].name), []).append(atom)
+    if [*groups] == [()]:
+        return log_of(lowering, distribution, OBSERVED)
+    total: Value | None = None
+    for indices, atoms in groups.items():
+        part = log_of(lowering, Distribution(tuple(atoms)), OBSERVED)
+        for index in indices:
+            part = over_places(lowering, part, index)
+        total = part if total is None else lowering.builder.binary("add", total, part)
+    assert total is not None
+    return total
 
 
 def with_every_parent(methods: MethodMaker, method: Method, named: NamedDistribution) -> Method:

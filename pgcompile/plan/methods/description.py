@@ -20,6 +20,13 @@ class Argument:
     name: str
     shape: tuple[int, ...]
     is_input: bool = False
+    places: tuple[int | str, ...] = ()
+    """The lengths of its indices, which stand before the event shape; names where the data say them."""
+
+    @property
+    def dims(self) -> tuple[int | str, ...]:
+        """Every dimension behind the batch."""
+        return (*self.places, *self.shape)
 
 
 @dataclass(frozen=True)

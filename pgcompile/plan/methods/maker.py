@@ -9,6 +9,7 @@ from pgcompile.objective.derivation import Rewritten
 from pgcompile.objective.terms import OBSERVED
 from pgcompile.plan.builder import Builder
 from pgcompile.plan.lower.environment import FactorLowering
+from pgcompile.plan.lower.places import place_axes
 from pgcompile.plan.methods.description import Argument, Method
 from pgcompile.plan.module_attributes import ModuleAttributes
 from pgcompile.plan.origin import Origin
@@ -39,15 +40,20 @@ class MethodMaker:
     def given_parents(self, parents: Iterable[str]) -> FactorLowering:
         """A method of the parents of a factor, which are its arguments."""
         lowering = self.lowering()
+        lowering.one_place = True
         for parent in parents:
             lowering.local[parent] = lowering.argument(parent)
         return lowering
 
     def finished(self, name: str, formula: str, lowering: FactorLowering, outputs: list[tuple[str, Value]]) -> Method:
         outputs = [(key, self.as_tensor(lowering.builder, value)) for key, value in outputs]
+        closed = lowering.recurrences.closed([value for _, value in outputs])
+        outputs = [(key, value) for (key, _), value in zip(outputs, closed, strict=True)]
         used = {str(v.attributes[0]) for v in lowering.builder.values if v.op == "argument"}
         arguments = [
-            Argument(v, self.model.spaces[v].shape)
+            Argument(
+                v, self.model.spaces[v].shape, places=tuple(axis.extent for axis in place_axes(lowering, v))
+            )
             for v in self.model.variables
             if v in used and v not in self.model.tensors
         ]
@@ -72,6 +78,7 @@ class MethodMaker:
 
     def take_observed(self, lowering: FactorLowering, rewritten: Rewritten) -> None:
         """Observed variables exist before any draw, so that draws can take the batch shape from them."""
+        lowering.path = rewritten.path if lowering.path == OBSERVED else lowering.path
         for name in self.model.variables:
             if name in rewritten.observed and name in self.model.deterministic:
                 lowering.argument(name)  # it is scored

@@ -37,7 +37,7 @@ def plan_module(model: Model, generative: Distribution | None, objectives: dict[
         plan.terms = objective_method(methods, "terms", "every named term, in one pass", objectives)
     add_factors(methods, plan)
     add_log_densities(methods, plan, generative)
-    if generative is not None and all(kind_of(atom.factor).normalised for atom in generative.atoms):
+    if generative is not None and not model.indices.carried and all(kind_of(atom.factor).normalised for atom in generative.atoms):
         plan.sampler = sampler_of(methods, generative, plan.factors)
     check_plan(plan)
     delegate(plan)

@@ -1,0 +1,380 @@
+"""Reads indices: what `x_t`, `z_{t-1}`, `x_{1:T}` and `sum_t` stand for, so that later passes see names of templates.
+
+`x_t` becomes the name `x_{t}`, a variable whose space is that of one place. A variable at another place, `z_{t-1}`,
+is a name of its own, which the model ties to the first (`Indices.lags`). A formula of one place that is an objective
+is put where it is used, and a factor of the first place becomes a part of the one that holds for all.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+from pgcompile.declare.first_places import with_first_places
+from pgcompile.declare.formulas import is_formula
+from pgcompile.diagnostics import Sink, Span, nearest
+from pgcompile.model.indices import IndexRange, Indices, Lag
+from pgcompile.model.literals import evaluate
+from pgcompile.syntax import tree
+from pgcompile.syntax.mapped import mapped
+from pgcompile.syntax.places import place_name, places_of
+from pgcompile.syntax.subscripts import Literal, Shift, Slice, subscripts
+
+WORDS = ("sum", "mean", "prod")
+
+
+def read_indices(
+    program: tree.Program, sink: Sink, constants: dict[str, Fraction]
+) -> tuple[tree.Program, Indices]:
+    """The program with names of templates, and its indices.
+
+    Args:
+        program: the tree.
+        sink: where faults go.
+        constants: the named sizes.
+    """
+    declared = [s for s in program.statements if isinstance(s, tree.IndexDeclaration)]
+    indices = Indices()
+    for statement in declared:
+        _declare(statement, indices, sink, constants)
+    reader = _Reader(indices, sink, program)
+    statements = [reader.read(s) for s in program.statements if not isinstance(s, tree.IndexDeclaration)]
+    if not indices.ranges:
+        return (program if not declared else replace(program, statements=tuple(statements))), indices
+    statements = with_first_places(reader.inlined(statements), reader.firsts, sink)
+    reader.close(statements)
+    return replace(program, statements=tuple(statements)), indices
+
+
+def _declare(
+    statement: tree.IndexDeclaration, indices: Indices, sink: Sink, constants: dict[str, Fraction]
+) -> None:
+    name = statement.name.id
+    if name in indices.ranges:
+        sink.add(
+            "PGC107",
+            statement.name.span,
+            f"the index {name} is declared twice",
+            related=[(indices.ranges[name].span, "first declared here")],
+            help="remove one",
+        )
+        return
+    if statement.low is None:
+        sink.add(
+            "PGC010",
+            statement.span,
+            "an index over the data set is not part of this version",
+            help="leave the index out: every data point has its own variables, and a `param` is shared by all",
+        )
+        return
+    if statement.low != tree.Number("1"):
+        sink.add("PGC117", statement.low.span, "an index counts from 1", help=f"write `index {name} in 1..T`")
+        return
+    assert statement.high is not None
+    found = evaluate(statement.high, constants)
+    if found is None and not isinstance(statement.high, tree.Name):
+        sink.add(
+            "PGC117",
+            statement.high.span,
+            "the end of an index is a number, or a name whose number is read from the data",
+            help=f"write `index {name} in 1..T`",
+        )
+        return
+    size = int(found) if isinstance(found, Fraction) and found.denominator == 1 and found > 0 else None
+    if found is not None and size is None:
+        sink.add("PGC117", statement.high.span, f"an index has whole places, 1 to {found} are none", help="as in 1..20")
+        return
+    if statement.padded:
+        sink.add(
+            "PGC010",
+            statement.span,
+            "sequences of unequal lengths are not part of this version",
+            help=f"write `index {name} in 1..T`, and train on sequences of one length at a time",
+        )
+        return
+    indices.ranges[name] = IndexRange(name, statement.high, size, span=statement.span)
+
+
+class _Reader:
+    """Rewrites statements.
+
+    Args:
+        indices: gets what the names stand for.
+        sink: where faults go.
+        program: the whole, to know which names have an index.
+    """
+
+    def __init__(self, indices: Indices, sink: Sink, program: tree.Program) -> None:
+        self.indices = indices
+        self.sink = sink
+        self.firsts: list[tree.Definition] = []
+        self.formulas: dict[str, tree.Expr] = {}
+        self.wholes: list[tuple[tree.Whole, tree.Expr]] = []
+        self.bases: dict[str, tuple[str, ...]] = {}
+        self.plain: set[str] = set()
+        self.factors = {
+            s.left.name for s in program.statements if isinstance(s, tree.Definition) and isinstance(s.left, tree.Call)
+        }
+        self.factors |= {s.head.name for s in program.statements if isinstance(s, tree.ExternFactor)}
+        for node in tree.walk(*program.statements):
+            if isinstance(node, tree.Name):
+                self._note(node.id)
+
+    def _note(self, name: str) -> None:
+        """Know which variables have an index, and which names stand for themselves."""
+        found = subscripts(name, self.indices)
+        if found is None:
+            self.plain.add(name)
+        elif all(isinstance(part, Shift) for part in found[1]):
+            self.bases.setdefault(found[0], tuple(part.index for part in found[1] if isinstance(part, Shift)))
+
+    # --- statements ---
+
+    def read(self, statement: tree.Statement) -> tree.Statement:
+        """A statement with names of templates."""
+        match statement:
+            case tree.SpaceDeclaration(names):
+                return replace(statement, names=tuple(self._declared(name) for name in names))
+            case tree.Definition(tree.Call() as head, _) if self._is_first(head):
+                first: tree.Definition = self._mapped(statement, self._at_first)
+                self.firsts.append(first)
+                return first
+            case _:
+                found: tree.Statement = self._mapped(statement, self._name)
+                return found
+
+    def _declared(self, name: tree.Name) -> tree.Name:
+        found = self._name(name)
+        places = places_of(found.id) if isinstance(found, tree.Name) else None
+        if places is None:
+            return name
+        if any(offset for _, offset in places[1]):
+            self.sink.add(
+                "PGC118",
+                name.span,
+                f"a space is declared for every place at once, and {name.id} is one place apart",
+                help=f"write `{places[0]}_{','.join(i for i, _ in places[1])} : ...`",
+            )
+        return tree.Name(found.id, span=name.span)
+
+    def _is_first(self, head: tree.Call) -> bool:
+        """True of `p(z_1)` where z has an index, and where the first place is no other name of the program."""
+        names = [a.value.id for a in head.args if isinstance(a.value, tree.Name)]
+        found = [subscripts(n, self.indices, self.bases) for n in names]
+        return bool(names) and all(s is not None and s[1] == (Literal(1),) for s in found)
+
+    # --- expressions ---
+
+    def _mapped(self, node: Any, name: Callable[[tree.Name], tree.Node]) -> Any:
+        """A tree with its names read, sums over indices in their places."""
+        match node:
+            case tree.Name():
+                return name(node)
+            case tree.Integral(body, (variable,), True) if variable.id in self.indices.ranges:
+                return tree.OverIndex("sum", variable, self._mapped(body, name), span=node.span)
+            case tree.OverIndex():
+                return replace(self._ranged(node), body=self._mapped(node.body, name))
+            case tree.Call(called, (argument,), None) if (over := self._over(called)) is not None:
+                index = tree.Name(over[1], span=node.name_span)
+                return tree.OverIndex(over[0], index, self._mapped(argument.value, name), span=node.span)
+            case tree.Product(factors) if (at := self._operator_in(factors)) is not None:
+                return self._mapped(self._applied(node, factors, at), name)
+            case tree.Call() if node.given is not None or node.name in self.factors:
+                return self._factor(node, name)
+            case _:
+                return mapped(node, lambda inner: self._mapped(inner, name))
+
+    def _over(self, word: str) -> tuple[str, str] | None:
+        """`mean` and `t` of `mean_t`."""
+        kind, _, index = word.partition("_")
+        return (kind, index) if kind in WORDS and index in self.indices.ranges else None
+
+    def _operator_in(self, factors: tuple[tree.Expr, ...]) -> int | None:
+        found = (i for i, f in enumerate(factors[:-1]) if isinstance(f, tree.Name) and self._over(f.id) is not None)
+        return next(found, None)
+
+    def _applied(self, node: tree.Product, factors: tuple[tree.Expr, ...], at: int) -> tree.Expr:
+        """`a mean_t f g` as a times the mean of f g."""
+        operator, rest = factors[at], factors[at + 1 :]
+        assert isinstance(operator, tree.Name)
+        over = self._over(operator.id)
+        assert over is not None
+        body = rest[0] if len(rest) == 1 else replace(node, factors=rest)
+        whole = tree.OverIndex(over[0], tree.Name(over[1], span=operator.span), body, span=node.span)
+        return replace(node, factors=(*factors[:at], whole)) if at else whole
+
+    def _ranged(self, node: tree.OverIndex) -> tree.OverIndex:
+        """A sum over an index that is declared, and over all its places."""
+        known = self.indices.ranges.get(node.index.id)
+        if known is None:
+            close = nearest(node.index.id, self.indices.ranges)
+            self.sink.add(
+                "PGC117",
+                node.index.span,
+                f"{node.index.id} is no index",
+                help=f"did you mean {close}?" if close else f"declare it: `index {node.index.id} in 1..T`",
+            )
+        elif node.low is not None and (node.low != tree.Number("1") or node.high not in (None, known.high)):
+            self.sink.add(
+                "PGC010",
+                node.span,
+                "a sum over a part of an index is not part of this version",
+                help=f"write {node.kind}_{node.index.id}, which is over all places",
+            )
+        return node
+
+    def _factor(self, call: tree.Call, name: Callable[[tree.Name], tree.Node]) -> tree.Expr:
+        """A factor; one of whole sequences is that of one place, marked."""
+        index: str | None = None
+
+        def of_place(argument: tree.Argument) -> tree.Argument:
+            nonlocal index
+            if not isinstance(argument.value, tree.Name):
+                return self._mapped(argument, name)
+            whole = self._whole(argument.value)
+            if whole is None:
+                return replace(argument, value=name(argument.value))
+            index = whole[1]
+            return replace(argument, value=tree.Name(whole[0], span=argument.value.span))
+
+        args = tuple(of_place(a) for a in call.args)
+        given = None if call.given is None else tuple(of_place(a) for a in call.given)
+        placed = replace(call, args=args, given=given)
+        return placed if index is None else tree.Whole(placed, index, span=call.span)
+
+    def _whole(self, name: tree.Name) -> tuple[str, str] | None:
+        """The template and the index of `x_{1:T}`, and of `x` where no other variable has that name."""
+        found = subscripts(name.id, self.indices)
+        if found is None:
+            carried = self.bases.get(name.id)
+            if carried is None or len(carried) != 1:
+                return None
+            return self._placed(name.id, tuple((i, 0) for i in carried), name.span), carried[0]
+        base, (part, *_) = found
+        index = next((i for i, r in self.indices.ranges.items() if isinstance(part, Slice) and part.is_all(r)), None)
+        if index is None or len(found[1]) > 1:
+            return None
+        return self._placed(base, ((index, 0),), name.span), index
+
+    def _name(self, name: tree.Name) -> tree.Node:
+        """A name as that of a template."""
+        found = subscripts(name.id, self.indices, self.bases)
+        if found is None:
+            if name.id.endswith("}"):
+                self._report_undeclared(name)
+            return name
+        base, parts = found
+        shifts = [part for part in parts if isinstance(part, Shift)]
+        if len(shifts) == len(parts):
+            return tree.Name(
+                self._placed(base, tuple((s.index, s.offset) for s in shifts), name.span), span=name.span
+            )
+        if len(parts) == 1 and isinstance(parts[0], Literal):
+            return tree.Name(parts[0].named(base), span=name.span)
+        self.sink.add(
+            "PGC010",
+            name.span,
+            f"{name.id} in a formula is not part of this version: it is many places at once",
+            help="carry what is needed of them: `h_t = f(x_t, h_{t-1})`",
+        )
+        return name
+
+    def _at_first(self, name: tree.Name) -> tree.Node:
+        """A name in a factor of the first place: z_1 is z_t there."""
+        found = subscripts(name.id, self.indices, self.bases)
+        if found is None or found[1] != (Literal(1),):
+            return self._name(name)
+        return tree.Name(self._placed(found[0], tuple((i, 0) for i in self.bases[found[0]]), name.span), span=name.span)
+
+    def _placed(self, base: str, places: tuple[tuple[str, int], ...], span: Span) -> str:
+        """The name of a template, which is known from now on."""
+        here = place_name(base, tuple((index, 0) for index, _ in places))
+        self.indices.carried.setdefault(here, tuple(index for index, _ in places))
+        known = self.indices.carried[here]
+        moved = [(index, offset) for index, offset in places if offset]
+        if not moved:
+            return here
+        name = place_name(base, places)
+        self.indices.carried.setdefault(name, known)
+        if len(moved) > 1:
+            message = f"{name} is another place of two indices at once, which is not part of this version"
+            self.sink.add("PGC010", span, message, help="refer to another place of one index")
+        self.indices.lags.setdefault(name, Lag(here, moved[0][0], moved[0][1], span=span))
+        return name
+
+    def _report_undeclared(self, name: tree.Name) -> None:
+        inside = name.id[name.id.index("{") + 1 : -1]
+        word = "".join(c if c.isalnum() else " " for c in inside).split()
+        letters = [w for w in word if not w.isdigit()]
+        close = nearest(letters[0], self.indices.ranges) if letters and self.indices.ranges else None
+        wanted = letters[0] if letters else "t"
+        self.sink.add(
+            "PGC117",
+            name.span,
+            f"{name.id} is at a place of an index, and {wanted} is none",
+            help=f"did you mean {close}?" if close else f"declare it: `index {wanted} in 1..T`",
+        )
+
+    # --- after all statements ---
+
+    def inlined(self, statements: list[tree.Statement]) -> list[tree.Statement]:
+        """Objectives of one place put where they are used, and definitions of whole sequences by their products."""
+        kept: list[tree.Statement] = []
+        for statement in statements:
+            match statement:
+                case tree.Definition(tree.Name(id), right) if places_of(id) is not None and is_formula(right):
+                    self.formulas[id] = right
+                case tree.Definition(tree.Whole() as head, right):
+                    self.wholes.append((head, right))
+                case _:
+                    kept.append(statement)
+        for _ in self.formulas:  # each may use those before it
+            self.formulas = {name: self._written_out(expr) for name, expr in self.formulas.items()}
+        return [self._written_out(statement) for statement in kept]
+
+    def _written_out(self, node: Any) -> Any:
+        match node:
+            case tree.Name(id) if id in self.formulas:
+                return self.formulas[id]
+            case tree.Whole():
+                return next((self._written_out(right) for head, right in self.wholes if head == node), node)
+            case _:
+                return mapped(node, self._written_out)
+
+    def close(self, statements: list[tree.Statement]) -> None:
+        """Find where each recurrence starts, or say that it does not."""
+        defined = {s.left.id for s in statements if isinstance(s, tree.Definition) and isinstance(s.left, tree.Name)}
+        for s in statements:
+            match s:
+                case tree.Definition(tree.Call(args=args), _):
+                    defined |= {a.value.id for a in args if isinstance(a.value, tree.Name)}
+                case tree.SpaceDeclaration(names=names) | tree.TensorDeclaration(names=names):
+                    defined |= {n.id for n in names}
+                case _:
+                    pass
+        firsts = {a.value.id for f in self.firsts for a in f.left.args if isinstance(a.value, tree.Name)}
+        for name, lag in list(self.indices.lags.items()):
+            base = lag.of.rpartition("_{")[0]
+            count = abs(lag.offset)
+            places = [Literal(1 - k) if lag.offset < 0 else Literal(k, end=True) for k in range(count, 0, -1)]
+            names = [place.named(base) for place in places]
+            missing = [n for n in names if n not in defined]
+            if not missing:
+                starts = tuple(tree.Name(n, span=lag.span) for n in names)
+            elif lag.of in firsts and lag.offset == -1:
+                starts = (tree.Number("0", span=lag.span),)  # never seen: the first place has its own factor
+            else:
+                self._report_start(name, lag, base, missing)
+                starts = tuple(tree.Number("0", span=lag.span) for _ in names)
+            self.indices.lags[name] = replace(lag, starts=starts)
+
+    def _report_start(self, name: str, lag: Lag, base: str, missing: list[str]) -> None:
+        here = lag.of.replace("{", "").replace("}", "")
+        end = "the last place" if lag.offset > 0 else "the first place"
+        self.sink.add(
+            "PGC119",
+            lag.span,
+            f"{name} has no start: at {end} of {here} there is nothing before it",
+            help=f"say what {missing[-1]} is: `{missing[-1]} = 0`, or `p({missing[-1]}) = ...`"
+            + (f", or give the first place a factor of its own: `p({base}_1) = ...`" if lag.offset == -1 else ""),
+        )

@@ -1,0 +1,70 @@
+"""The indices of a program: what ranges they have, which variables carry them, and where recurrences start."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from pgcompile.diagnostics import NOWHERE, Span
+from pgcompile.syntax import tree
+
+
+@dataclass(frozen=True)
+class IndexRange:
+    """`index t in 1..T`.
+
+    Args:
+        name: t.
+        high: the last place, as the program says it; None where the data say it.
+        size: its number, where that is known at compile time.
+        padded: whether each data point has a length of its own.
+        of_data: whether its places are the data points.
+        span: its declaration.
+    """
+
+    name: str
+    high: tree.Expr | None = None
+    size: int | None = None
+    padded: bool = False
+    of_data: bool = False
+    span: Span = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True)
+class Lag:
+    """`z_{t-1}`: a variable at another place of its index.
+
+    Args:
+        of: the variable at the place itself, `z_{t}`.
+        index: t.
+        offset: -1.
+        starts: names of the variables, or the numbers, that stand at the places outside the range, the farthest first.
+        span: where it is used first.
+    """
+
+    of: str
+    index: str
+    offset: int
+    starts: tuple[tree.Expr, ...] = ()
+    span: Span = field(default=NOWHERE, compare=False)
+
+
+@dataclass
+class Indices:
+    """Everything that a program says of indices.
+
+    Args:
+        ranges: the indices, by name.
+        carried: the indices of each variable that has some, in the order of its axes.
+        lags: what the names of variables at other places stand for.
+    """
+
+    ranges: dict[str, IndexRange] = field(default_factory=dict)
+    carried: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    lags: dict[str, Lag] = field(default_factory=dict)
+
+    def of(self, name: str) -> tuple[str, ...]:
+        """The indices of a variable; none where it is shared by all places."""
+        return self.carried.get(name, ())
+
+    def lags_of(self, name: str) -> Iterator[tuple[str, Lag]]:
+        """The names under which a variable is used at other places."""
+        return ((lag, found) for lag, found in self.lags.items() if found.of == name)

@@ -1,0 +1,133 @@
+"""Sums over the places of an index, and the paths that recurrences are drawn along."""
+
+from typing import TYPE_CHECKING
+
+from pgcompile.diagnostics import Span
+from pgcompile.model.variable import Variable
+from pgcompile.objective import terms
+from pgcompile.objective.context import Context
+from pgcompile.objective.dependence import mentioned, path_of, sources
+from pgcompile.objective.terms import Env, Term
+from pgcompile.syntax import tree
+from pgcompile.syntax.places import shown_place
+
+if TYPE_CHECKING:
+    from pgcompile.objective.resolve import Objectives
+
+
+def over_index(whole: "Objectives", expr: tree.OverIndex, env: Env, context: Context) -> Term | None:
+    """`sum_t f` or `mean_t f`; None after a report."""
+    index = expr.index.id
+    if expr.kind == "prod":
+        whole.sink.add(
+            "PGC401",
+            expr.span,
+            "a product over places is of densities, under a logarithm",
+            help=f"write log prod_{index} p(...), or sum_{index} log p(...)",
+        )
+        return None
+    body = whole.term(expr.body, env, context)
+    if body is None:
+        return None
+    if index not in indices_of(whole, body):
+        whole.sink.add(
+            "PGC120",
+            expr.span,
+            f"what is summed over {index} does not carry it: every place gives the same",
+            help=f"write its subscript, as in x_{index}, or leave the {expr.kind} out",
+        )
+        return None
+    return terms.OverIndex(expr.kind, index, body, expr.span)
+
+
+def over_places(whole: "Objectives", term: Term, span: Span) -> Term | None:
+    """An objective whose indices are all summed over; None after a report."""
+    left = indices_of(whole, term)
+    if not left:
+        return term if _draws_one_path(whole, term) else None
+    index = left[0]
+    whole.sink.add(
+        "PGC120",
+        span,
+        f"this objective is one number for each place of {index}",
+        help=f"sum over the places: `sum_{index} (...)`",
+    )
+    return None
+
+
+def indices_of(whole: "Objectives", term: Term) -> list[str]:
+    """The indices that a term carries and does not sum over, in the order of their declarations."""
+    found = _indices(whole, term)
+    return [index for index in whole.model.indices.ranges if index in found]
+
+
+def _indices(whole: "Objectives", term: Term) -> set[str]:
+    match term:
+        case terms.OverIndex(_, index, body):
+            return _indices(whole, body) - {index}
+        case terms.Add(items):
+            return {i for _, item in items for i in _indices(whole, item)}
+        case terms.Multiply(items) | terms.Apply(_, items):
+            return {i for item in items for i in _indices(whole, item)}
+        case terms.Divide(a, b) | terms.Raise(a, b):
+            return _indices(whole, a) | _indices(whole, b)
+        case terms.Reference(_, body):
+            return _indices(whole, body)
+    carried = whole.model.indices.carried
+    own = {
+        i
+        for place in mentioned(term, whole.model)
+        for variable, _ in sources(place, whole.model)
+        for i in carried.get(variable.name, ())
+    }
+    drawn = {i for draw in terms.draws_of(term) for v in draw.variables for i in carried.get(v.name, ())}
+    inside = _indices(whole, term.body) if isinstance(term, terms.Expectation) else set()
+    if isinstance(term, terms.Expectation):
+        # A path is drawn outside the sum over its places.
+        here = {i for v in term.draw.distribution.parents for i in carried.get(v.name, ())}
+        return inside | (here & inside)
+    return own | drawn | inside
+
+
+def _draws_one_path(whole: "Objectives", term: Term) -> bool:
+    """True if every variable that is used at another place is drawn in one way; reported otherwise."""
+    path = path_of(term)
+    used = {
+        whole.model.indices.lags[v.name].of
+        for inner in terms.walk(term)
+        for place in mentioned(inner, whole.model)
+        for v, _ in sources(place, whole.model, path)
+        if v.name in whole.model.indices.lags
+    }
+    for draw in terms.draws_of(term):
+        for variable in draw.variables:
+            lagged = any(
+                variable in {v for v, _ in sources((Variable(name), path), whole.model, path)} for name in used
+            )
+            if not lagged:
+                continue
+            other = path.get(variable)
+            if other is not None and other.distribution != draw.distribution:
+                whole.sink.add(
+                    "PGC121",
+                    next((s.span for s in terms.walk(term) if isinstance(s, terms.Expectation)), draw_span(term)),
+                    f"{variable} is drawn from {other.distribution.label} and from {draw.distribution.label}, "
+                    "and other places would be from either",
+                    help="write two objectives",
+                )
+                return False
+            if variable in draw.scored or variable in draw.enumerated:
+                whole.sink.add(
+                    "PGC121",
+                    draw_span(term),
+                    f"{variable} has no pathwise gradient, and later places depend on it",
+                    help="relax it, `E_{q; relax=gumbel}`, or draw something continuous; "
+                    f"{shown_place(variable.name)} may be enumerated where nothing refers to another place",
+                )
+                return False
+    return True
+
+
+def draw_span(term: Term) -> Span:
+    """The place of the first draw of a term."""
+    return next(t.span for t in terms.walk(term) if isinstance(t, terms.Expectation | terms.Divergence))

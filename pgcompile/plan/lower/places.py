@@ -1,0 +1,139 @@
+"""Variables with indices while a method is planned: all their places at once, and those at other places."""
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pgcompile.model.dependence import formula_parents
+from pgcompile.model.variable import Variable
+from pgcompile.plan.builder import in_order
+from pgcompile.plan.expansion import expand_full
+from pgcompile.plan.recurrences import Delay
+from pgcompile.plan.region import PLACEHOLDER
+from pgcompile.plan.values import Axis, AxisKind, Value
+from pgcompile.syntax import tree
+from pgcompile.syntax.places import python_name
+
+if TYPE_CHECKING:
+    from pgcompile.plan.lower.environment import FactorLowering
+
+
+def given(lowering: "FactorLowering", name: str) -> Value:
+    """A variable as an argument; one with an index has its places before the batch, where loops run over them."""
+    shape = lowering.model.spaces[name].shape
+    axes = place_axes(lowering, name)
+    build = lowering.builder
+    if not axes:
+        return build.argument(name, shape)
+    whole = build.argument(name, (*(axis.size for axis in axes), *shape))
+    ordered = in_order(axes)
+    at = tuple(ordered.index(axis) for axis in axes)
+    places = build.make("places", (whole,), (len(shape), *at), shape=shape, axes=ordered)
+    return build.name(places, f"{python_name(name)}_all", materialize=True)
+
+
+def place_axes(lowering: "FactorLowering", name: str) -> tuple[Axis, ...]:
+    """The axes of a variable's indices, in the order in which its tensor has them."""
+    if lowering.one_place:
+        return ()
+    return tuple(axis_of(lowering, index) for index in lowering.model.indices.of(name))
+
+
+def axis_of(lowering: "FactorLowering", index: str) -> Axis:
+    """The axis of the places of an index."""
+    ranges = lowering.model.indices.ranges
+    return lowering.axes.places(ranges[index], list(ranges).index(index))
+
+
+def elsewhere(lowering: "FactorLowering", name: str) -> Value:
+    """A variable at another place of an index."""
+    known = lowering.recurrences.delays.get(name)
+    if known is not None:
+        return known.value
+    lag = lowering.model.indices.lags[name]
+    axes = in_order((*place_axes(lowering, name), *_sample_axes(lowering, Variable(lag.of))))
+    value = lowering.builder.make(
+        PLACEHOLDER,
+        (),
+        ("elsewhere", name),
+        shape=lowering.model.spaces[name].shape,
+        batched=lowering.builder.needs_batch,
+        axes=axes,
+    )
+    value.hints.append(name)
+    starts = tuple(partial(_start, lowering, start) for start in lag.starts)
+    source = partial(lowering.variable, Variable(lag.of), lowering.path)
+    lowering.recurrences.delays[name] = Delay(value, axis_of(lowering, lag.index), lag.offset, source, starts)
+    return value
+
+
+def _start(lowering: "FactorLowering", start: tree.Expr) -> Value:
+    return lowering.expressions(lowering.path, {}, ()).lower(start)
+
+
+def _sample_axes(lowering: "FactorLowering", variable: Variable) -> set[Axis]:
+    """The axes of samples that a variable has along its path."""
+    found: set[Axis] = set()
+    pending, seen = [variable], set()
+    while pending:
+        here = pending.pop()
+        if here in seen:
+            continue
+        seen.add(here)
+        lag = lowering.model.indices.lags.get(here.name)
+        draw = lowering.path.get(here)
+        if lag is not None:
+            pending += [Variable(lag.of), *(Variable(s.id) for s in lag.starts if isinstance(s, tree.Name))]
+        elif draw is not None:
+            found |= {lowering.axes.samples(draw)} if draw.samples > 1 and here not in draw.enumerated else set()
+            pending += [p for a in draw.distribution.atoms for p in a.parents]
+        else:
+            pending += formula_parents(here, lowering.model) or ()
+    return found
+
+
+def first_place(lowering: "FactorLowering", index: str) -> Value | None:
+    """True at the first place of an index; None in what is computed for one place, of which there are many."""
+    if lowering.one_place:
+        return None
+    build = lowering.builder
+    assert build.device is not None
+    places = expand_full(build, build.device(), (), (axis_of(lowering, index),), None)
+    return build.make("first_place", (places,), shape=(), batched=places.batched, axes=places.axes)
+
+
+def over_places(lowering: "FactorLowering", value: Value, index: str) -> Value:
+    """The sum of a value over the places of an index."""
+    build, axis = lowering.builder, axis_of(lowering, index)
+    if axis not in value.axes:
+        return build.binary("mul", place_count(lowering, index), value)
+    rest = tuple(a for a in value.axes if a is not axis)
+    return build.make("sum_axis", (value,), (value.axes.index(axis),), shape=value.shape, axes=rest)
+
+
+def over_all_places(lowering: "FactorLowering", value: Value) -> Value:
+    """The sum of a value over all indices that it has."""
+    for axis in value.axes:
+        if axis.kind is AxisKind.PLATE:
+            value = over_places(lowering, value, str(axis.owner))
+    return value
+
+
+def place_count(lowering: "FactorLowering", index: str) -> Value:
+    """The number of places of an index."""
+    axis = axis_of(lowering, index)
+    build = lowering.builder
+    if not axis.name:
+        return build.constant(float(axis.size))
+    return build.make("place_count", (), (axis.name,), shape=(), batched=False, axes=())
+
+
+def path_mean(lowering: "FactorLowering", value: Value) -> Value:
+    """The mean over the samples of a path, where a part of a sum depends on it through other places only."""
+    for draw in dict.fromkeys(draw for _, draw in lowering.path.bindings):
+        axis = lowering.axes.samples(draw) if draw.samples > 1 else None
+        if axis is not None and axis in value.axes and axis not in lowering.inside:
+            rest = tuple(a for a in value.axes if a is not axis)
+            value = lowering.builder.make(
+                "mean_axis", (value,), (value.axes.index(axis),), shape=value.shape, axes=rest
+            )
+    return value

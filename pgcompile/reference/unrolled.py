@@ -1,0 +1,341 @@
+"""A program with indices written out, place by place: the judge's own reading of sequences and plates.
+
+`x_t` becomes x_1, x_2, ... as far as the data go, each with its factors, and `sum_t` a sum. What is drawn at a place is
+drawn around all that comes later, so that later terms see the same draw: the sum of f_t is `f_1 + E_{q(z_1)}[f_2 +
+E_{q(z_2)}[...]]`. The result is a program without indices, which the interpreter reads as it reads any other.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pgcompile.diagnostics import InternalError
+from pgcompile.model.indices import IndexRange, Indices
+from pgcompile.syntax import tree
+from pgcompile.syntax.mapped import mapped
+from pgcompile.syntax.subscripts import Literal, Shift, Slice, Subscript, subscripts
+
+Places = Mapping[str, int]
+_SAMPLED = {"KL": "left", "H": "left", "TC": "left", "MI": "left"}
+
+
+def unrolled(program: tree.Program, lengths: Places, shapes: Mapping[str, tuple[int, ...]]) -> tree.Program:
+    """A program for sequences of some lengths.
+
+    Args:
+        program: as it was parsed.
+        lengths: the number of places of each index.
+        shapes: the event shapes of variables with indices, by their names without them.
+    """
+    return _Unroller(program, lengths, shapes).run()
+
+
+def place_name(base: str, places: tuple[int, ...]) -> str:
+    """The name that a variable has at some places of its indices in an unrolled program."""
+    return "_".join([base, *(str(k) if k >= 0 else f"before_{-k}" for k in places)])
+
+
+@dataclass
+class _Unroller:
+    program: tree.Program
+    lengths: Places
+    shapes: Mapping[str, tuple[int, ...]]
+    indices: Indices = field(default_factory=Indices)
+    carried: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    lagged: set[str] = field(default_factory=set)
+    """Variables that are used at another place than their own."""
+    parents: dict[str, set[str]] = field(default_factory=dict)
+    formulas: dict[str, tree.Expr] = field(default_factory=dict)
+    factors: set[str] = field(default_factory=set)
+
+    def run(self) -> tree.Program:
+        for statement in self.program.statements:
+            if isinstance(statement, tree.IndexDeclaration):
+                known = IndexRange(statement.name.id, statement.high, None, statement.padded)
+                self.indices.ranges[statement.name.id] = known
+        for node in tree.walk(*self.program.statements):
+            if isinstance(node, tree.Name):
+                self._note(node.id)
+        for statement in self.program.statements:
+            if isinstance(statement, tree.Definition):
+                self._define(statement)
+        found: list[tree.Statement] = []
+        for statement in self.program.statements:
+            found += self._statement(statement)
+        return replace(self.program, statements=tuple(found))
+
+    # --- what the program says ---
+
+    def _note(self, name: str) -> None:
+        found = subscripts(name, self.indices)
+        if found is None:
+            return
+        shifts = [part for part in found[1] if isinstance(part, Shift)]
+        if len(shifts) == len(found[1]):
+            self.carried.setdefault(found[0], tuple(s.index for s in shifts))
+            if any(s.offset for s in shifts):
+                self.lagged.add(found[0])
+
+    def _split(self, name: str) -> tuple[str, tuple[Subscript, ...]] | None:
+        return subscripts(name, self.indices, self.carried)
+
+    def _base(self, name: str) -> str:
+        found = self._split(name)
+        return name if found is None else found[0]
+
+    def _define(self, statement: tree.Definition) -> None:
+        match statement.left:
+            case tree.Name(id):
+                found = self._split(id)
+                if found is not None and all(isinstance(p, Shift) for p in found[1]) and _is_objective(statement.right):
+                    self.formulas[found[0]] = statement.right
+                self.parents.setdefault(self._base(id), set()).update(map(self._base, tree.names_in(statement.right)))
+            case tree.Call(name, args, given):
+                self.factors.add(name)
+                above = {self._base(n) for a in given or () for n in tree.names_in(a.value)}
+                for argument in args:
+                    for own in tree.names_in(argument.value):
+                        self.parents.setdefault(self._base(own), set()).update(above)
+
+    def _needed(self) -> set[str]:
+        """Variables that one at another place depends on."""
+        found, pending = set[str](), list(self.lagged)
+        while pending:
+            name = pending.pop()
+            if name not in found:
+                found.add(name)
+                pending += self.parents.get(name, ())
+        return found
+
+    # --- statements ---
+
+    def _statement(self, statement: tree.Statement) -> list[tree.Statement]:
+        match statement:
+            case tree.IndexDeclaration():
+                return []
+            case tree.SpaceDeclaration(names):
+                every = [name for n in names for name in self._every_place(n)]
+                return [replace(statement, names=tuple(every))]
+            case tree.Definition(tree.Name(id) as name, right):
+                return self._formula(statement, name, right, self._split(id))
+            case tree.Definition(tree.Call() as head, _):
+                return self._factor(statement, head)
+            case _:
+                return [self._placed(statement, {}, frozenset())]
+
+    def _every_place(self, name: tree.Name) -> list[tree.Name]:
+        found = self._split(name.id)
+        if found is None:
+            return [name]
+        if not all(isinstance(p, Shift) for p in found[1]):
+            return [self._named(name, {})]
+        return [self._named(name, places) for places in self._grid(found[1])]
+
+    def _grid(self, parts: tuple[Subscript, ...]) -> list[dict[str, int]]:
+        places: list[dict[str, int]] = [{}]
+        for part in parts:
+            if isinstance(part, Shift) and part.index not in places[0]:
+                places = [{**p, part.index: k} for p in places for k in range(1, self.lengths[part.index] + 1)]
+        return places
+
+    def _formula(
+        self,
+        statement: tree.Definition,
+        name: tree.Name,
+        right: tree.Expr,
+        found: "tuple[str, tuple[Subscript, ...]] | None",
+    ) -> list[tree.Statement]:
+        if found is None:
+            return [self._placed(statement, {}, frozenset())]
+        if found[0] in self.formulas and all(isinstance(p, Shift) for p in found[1]):
+            return []  # it is put where it is used
+        if isinstance(right, tree.Number) and self.shapes.get(found[0]):
+            right = _filled(right, self.shapes[found[0]])
+        whole = replace(statement, right=right)
+        return [self._placed(whole, places, frozenset()) for places in self._grid(found[1])]
+
+    def _factor(self, statement: tree.Definition, head: tree.Call) -> list[tree.Statement]:
+        own = [self._split(n) for a in head.args for n in tree.names_in(a.value)]
+        if any(f is not None and any(isinstance(p, Slice) for p in f[1]) for f in own):
+            return []
+        parts = tuple(p for f in own if f is not None for p in f[1])
+        firsts = {
+            self._base(n)
+            for s in self.program.statements
+            if isinstance(s, tree.Definition) and isinstance(s.left, tree.Call) and s.left.name == head.name
+            for a in s.left.args
+            for n in tree.names_in(a.value)
+            if (self._split(n) or ("", ()))[1] == (Literal(1),)
+        }
+        made = []
+        for places in self._grid(parts):
+            template = all(isinstance(p, Shift) for p in parts)
+            if parts and template and any(k == 1 for k in places.values()) and {f[0] for f in own if f} & firsts:
+                continue  # the first place has a factor of its own
+            made.append(self._placed(statement, places, frozenset()))
+        return made
+
+    # --- expressions ---
+
+    def _named(self, name: tree.Name, places: Places) -> tree.Name:
+        found = self._split(name.id)
+        if found is None:
+            return name
+        base, parts = found
+        at = []
+        for part in parts:
+            match part:
+                case Shift(index, offset):
+                    at.append(places[index] + offset)
+                case Literal(place, True):
+                    (index,) = self.carried[base]
+                    at.append(self.lengths[index] + place)
+                case Literal(place):
+                    at.append(place)
+                case _:
+                    raise InternalError(f"{name.id} is many places at once")
+        return tree.Name(place_name(base, tuple(at)), span=name.span)
+
+    def _placed(self, node: Any, places: Places, bound: frozenset[str]) -> Any:
+        """A tree at some places; `bound` are the variables that an expectation around it draws."""
+        match node:
+            case tree.Name(id) if (found := self._split(id)) is not None and found[0] in self.formulas:
+                return self._placed(self.formulas[found[0]], places, bound)
+            case tree.Name():
+                return self._named(node, places)
+            case tree.Integral(body, (variable,), True) if variable.id in self.indices.ranges:
+                return self._over("sum", variable.id, body, places, bound)
+            case tree.OverIndex(kind, index, body):
+                return self._over(kind, index.id, body, places, bound)
+            case tree.Call(name, (argument,), None) if (over := self._word(name)) is not None:
+                return self._over(*over, argument.value, places, bound)
+            case tree.Product(factors):
+                for at, factor in enumerate(factors[:-1]):
+                    if isinstance(factor, tree.Name) and (over := self._word(factor.id)) is not None:
+                        rest = factors[at + 1 :]
+                        body = rest[0] if len(rest) == 1 else replace(node, factors=rest)
+                        made = self._over(*over, body, places, bound)
+                        before = tuple(self._placed(f, places, bound) for f in factors[:at])
+                        return replace(node, factors=(*before, made)) if before else made
+            case tree.Call() if node.given is not None or node.name in self.factors:
+                return self._called(node, places)
+            case tree.Expectation(over, body):
+                inside = bound | self._drawn(over)
+                return replace(
+                    node,
+                    over=self._placed(over, places, bound),
+                    body=self._placed(body, places, inside),
+                    options=self._placed(node.options, places, bound),
+                )
+        return mapped(node, lambda inner: self._placed(inner, places, bound))
+
+    def _word(self, name: str) -> tuple[str, str] | None:
+        kind, _, index = name.partition("_")
+        return (kind, index) if kind in ("sum", "mean", "prod") and index in self.indices.ranges else None
+
+    def _called(self, call: tree.Call, places: Places) -> tree.Call:
+        """A factor; of whole sequences, the product of its factors at all places."""
+
+        def every(arguments: tuple[tree.Argument, ...]) -> tuple[tree.Argument, ...]:
+            found = []
+            for argument in arguments:
+                name = argument.value
+                assert isinstance(name, tree.Name)
+                split = self._split(name.id)
+                if split is None and name.id in self.carried:
+                    split = (name.id, tuple(Slice("1:T") for _ in self.carried[name.id]))
+                if split is not None and any(isinstance(p, Slice) for p in split[1]):
+                    index = self.carried[split[0]][0]
+                    for k in range(1, self.lengths[index] + 1):
+                        found.append(tree.Argument(None, tree.Name(place_name(split[0], (k,)), span=name.span)))
+                else:
+                    found.append(replace(argument, value=self._named(name, places)))
+            return tuple(found)
+
+        return replace(call, args=every(call.args), given=None if call.given is None else every(call.given))
+
+    def _drawn(self, over: tree.Expr | None) -> frozenset[str]:
+        """The variables that a distribution draws; a bare name may draw them all."""
+        if over is None:
+            return frozenset()
+        calls = [c for c in tree.walk(over) if isinstance(c, tree.Call)]
+        if not calls:
+            return frozenset(self.carried)
+        return frozenset(self._base(n) for c in calls for a in c.args for n in tree.names_in(a.value))
+
+    # --- sums ---
+
+    def _over(self, kind: str, index: str, body: tree.Expr, places: Places, bound: frozenset[str]) -> tree.Expr:
+        count = self.lengths[index]
+        at = [{**places, index: k} for k in range(1, count + 1)]
+        if kind == "prod":
+            factors = tuple(f for p in at for f in _factors(self._placed(body, p, bound)))
+            return tree.Product(factors, span=body.span) if len(factors) > 1 else factors[0]
+        body = self._inlined(body)
+        path = self._path(body, bound)
+        whole: tree.Expr | None = None
+        for p in reversed(at):
+            here = self._placed(body, p, bound)
+            if whole is not None:
+                later = whole
+                for over in reversed(path):
+                    later = replace(self._placed(over, p, bound), body=later)
+                here = tree.Sum(((1, here), (1, later)), span=body.span)
+            whole = here
+        assert whole is not None
+        if kind == "mean":
+            return tree.Quotient(whole, tree.Number(str(count), span=body.span), span=body.span)
+        return whole
+
+    def _inlined(self, body: Any) -> Any:
+        if isinstance(body, tree.Name):
+            found = self._split(body.id)
+            if found is not None and found[0] in self.formulas:
+                return self._inlined(self.formulas[found[0]])
+            return body
+        return mapped(body, self._inlined)
+
+    def _path(self, body: tree.Expr, bound: frozenset[str]) -> list[tree.Expectation]:
+        """The expectations, without their bodies, over what later places depend on; each before what it is made from."""
+        needed = self._needed() - bound
+        found: dict[str, tree.Expectation] = {}
+        for node in tree.walk(body):
+            over, options = None, tuple[tree.Option, ...]()
+            match node:
+                case tree.Expectation(over=over, options=options):
+                    pass
+                case tree.Functional(kind=kind, left=left) if kind in _SAMPLED:
+                    over, options = left, ()
+            if over is None:
+                continue
+            for name in self._drawn(over) & needed:
+                known = found.get(name)
+                if known is None or (isinstance(node, tree.Expectation) and not known.options):
+                    found[name] = tree.Expectation(over, tree.Number("0"), options, span=node.span)
+        ordered: list[tree.Expectation] = []
+        pending = list(dict.fromkeys(found.values()))
+        while pending:
+            names = {n for e in pending for n in self._drawn(e.over)}
+            ready = [e for e in pending if not (self._above(e) & (names - self._drawn(e.over)))] or pending[:1]
+            ordered += ready
+            pending = [e for e in pending if e not in ready]
+        return ordered
+
+    def _above(self, expectation: tree.Expectation) -> set[str]:
+        calls = [c for c in tree.walk(expectation.over) if isinstance(c, tree.Call)]
+        return {self._base(n) for c in calls for a in c.given or () for n in tree.names_in(a.value)}
+
+
+def _is_objective(expr: tree.Expr) -> bool:
+    return any(isinstance(n, tree.Expectation | tree.Functional | tree.Log) for n in tree.walk(expr))
+
+
+def _factors(expr: tree.Expr) -> tuple[tree.Expr, ...]:
+    return expr.factors if isinstance(expr, tree.Product) else (expr,)
+
+
+def _filled(number: tree.Number, shape: tuple[int, ...]) -> tree.Expr:
+    found: tree.Expr = number
+    for size in reversed(shape):
+        found = tree.ListLiteral((found,) * size, span=number.span)
+    return found
