@@ -14,3 +14,5 @@ def place_spaces(state: DeclarationPass) -> None:
         for start in lag.starts:
             if isinstance(start, tree.Name) and start.id not in model.tensors:
                 state.add_variables((start.id,), lag.span)
+                if start.id not in state.formulas and lag.of in model.spaces:
+                    model.spaces.setdefault(start.id, model.spaces[lag.of])

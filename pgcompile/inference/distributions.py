@@ -71,6 +71,8 @@ class Resolver:
                 return self._marginal(expr)
             case tree.Rename():
                 return self._rename(expr)
+            case tree.Whole():
+                return self._whole(expr)
             case tree.Quotient():
                 return self._posterior(expr)
             case _:
@@ -166,6 +168,28 @@ class Resolver:
             known = variable in (*inner.targets, *inner.parents)
             mapping[variable] = (Variable(new.id), new.span if known else old.span)
         return rename(inner, mapping, self.sink)
+
+    def _whole(self, expr: tree.Whole) -> Distribution | None:
+        """`q(z_{1:T}|x_{1:T})`: the factors of one place, which stand for those of all.
+
+        What they condition on at other places, and what is computed on the way, need not be named.
+        """
+        head = head_variables(expr.call, self.sink)
+        if head is None:
+            return None
+        targets, parents = head
+        direct = self._declared(expr.call.name, targets, parents, expr.span)
+        if direct is not None:
+            return direct
+        wanted = {*variables(targets)}
+        atoms = [atom for atom in self.factors.called(expr.call.name) if wanted & {*atom.targets}]
+        found = Distribution(tuple(atoms))
+        outside = {v for v in found.parents if v.name not in self.model.indices.lags}
+        outside = {v for v in outside if v.name not in self.model.deterministic}
+        if {t for atom in atoms for t in atom.targets} == wanted and outside <= {*variables(parents)}:
+            return found
+        report_unknown_factor(expr.call, targets, parents, [*self.pending, *self._found], self.model, self.sink)
+        return None
 
     # --- factors ---
 

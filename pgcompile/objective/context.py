@@ -22,6 +22,8 @@ class Context:
     counted: tuple[tuple[str, tuple[Variable, ...]], ...]
     options: tuple[tuple[Distribution, int | None, Estimator], ...]
     repetition: tuple[Hashable, ...] = ()
+    places: frozenset[str] = frozenset()
+    """The indices that a sum around it goes over."""
 
     def apart_from(self, others: Iterable[Term]) -> "Context":
         """The same, with draws that are independent of those of other terms."""

@@ -13,6 +13,7 @@ from pgcompile.objective import terms
 from pgcompile.objective.context import Context
 from pgcompile.objective.entries import TAILS, observed_entries, of_observed, tail
 from pgcompile.objective.estimators import LARGEST_TABLE, LIMIT
+from pgcompile.objective.places import log_over_places
 from pgcompile.objective.terms import Env, Term, point
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.functions import FUNCTIONS
@@ -66,7 +67,7 @@ def is_density(whole: "Objectives", expr: tree.Expr) -> bool:
             return (
                 id not in whole.model.variables and id not in whole.model.tensors and id not in whole.model.objectives
             )
-        case tree.Integral():
+        case tree.Integral() | tree.Whole():
             return True
         case tree.Rename(base):
             return is_density(whole, base)
@@ -80,7 +81,10 @@ def log_density(whole: "Objectives", expr: tree.Expr, env: Env, context: Context
     distribution = _distribution(whole, expr, env, context)
     if distribution is None or not scorable(whole, distribution, expr.span):
         return None
-    return terms.LogDensity(drop_barren(distribution), _observing(whole, distribution, env), expr.span)
+    env = _observing(whole, distribution, env)
+    if isinstance(expr, tree.Name | tree.Whole):
+        return log_over_places(whole, drop_barren(distribution), env, context, expr.span)
+    return terms.LogDensity(drop_barren(distribution), env, expr.span)
 
 
 def _observing(whole: "Objectives", distribution: Distribution, env: Env) -> Env:

@@ -1,8 +1,11 @@
 """Sums over the places of an index, and the paths that recurrences are drawn along."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pgcompile.diagnostics import Span
+from pgcompile.model.distributions import Distribution
+from pgcompile.model.factors import FactorInstance
 from pgcompile.model.variable import Variable
 from pgcompile.objective import terms
 from pgcompile.objective.context import Context
@@ -26,7 +29,7 @@ def over_index(whole: "Objectives", expr: tree.OverIndex, env: Env, context: Con
             help=f"write log prod_{index} p(...), or sum_{index} log p(...)",
         )
         return None
-    body = whole.term(expr.body, env, context)
+    body = whole.term(expr.body, env, replace(context, places=context.places | {index}))
     if body is None:
         return None
     if index not in indices_of(whole, body):
@@ -38,6 +41,25 @@ def over_index(whole: "Objectives", expr: tree.OverIndex, env: Env, context: Con
         )
         return None
     return terms.OverIndex(expr.kind, index, body, expr.span)
+
+
+def log_over_places(
+    whole: "Objectives", distribution: Distribution, env: Env, context: Context, span: Span
+) -> Term:
+    """log of a distribution that is written as a whole: the sum over the places of every index that none goes over."""
+    groups: dict[tuple[str, ...], list[FactorInstance]] = {}
+    for atom in distribution.atoms:
+        carried = whole.model.indices.of(atom.targets[0].name)
+        groups.setdefault(tuple(i for i in carried if i not in context.places), []).append(atom)
+    if [*groups] == [()]:
+        return terms.LogDensity(distribution, env, span)
+    found: list[tuple[int, Term]] = []
+    for indices, atoms in groups.items():
+        term: Term = terms.LogDensity(replace(distribution, atoms=tuple(atoms)), env, span)
+        for index in reversed(indices):
+            term = terms.OverIndex("sum", index, term, span)
+        found.append((1, term))
+    return found[0][1] if len(found) == 1 else terms.Add(tuple(found))
 
 
 def over_places(whole: "Objectives", term: Term, span: Span) -> Term | None:

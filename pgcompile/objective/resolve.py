@@ -91,7 +91,7 @@ class Objectives:
         match expr:
             case tree.Name(id) if id in self.model.objectives:
                 return self._reference(expr, env, context)
-            case tree.Name() | tree.Call(given=tuple()) | tree.Integral() | tree.Rename():
+            case tree.Name() | tree.Call(given=tuple()) | tree.Integral() | tree.Rename() | tree.Whole():
                 return density(self, expr, env, context)
             case tree.Negative(operand):
                 inner = self.term(operand, env, context)

@@ -203,6 +203,11 @@ def _expectation(state: Rewriting, symbol: Symbol, body: Expr) -> Expr:
     """The expectation of a sum: what is known by a rule, what does not depend on the draw, and what is sampled."""
     draw = state.draws[symbol]
     pieces = list(Add.make_args(Add(*(sympy.expand_mul(arg, deep=False) for arg in Add.make_args(body)))))
+    pieces, summed = _sums_apart(state, pieces, draw)
+    if summed:
+        # The mean of a sum over places is the sum of the means.
+        means = [OverPlaces(index, _expectation(state, symbol, inner)) for index, inner in summed.items()]
+        return Add(*means, _expectation(state, symbol, Add(*pieces)) if pieces else 0)
     for atom in reversed(order_atoms(draw.distribution)):
         usable = state.closed and not draw.distribution.evidence
         if usable and atom.factor.family is not None and len(atom.targets) == 1:
@@ -222,6 +227,23 @@ def _expectation(state: Rewriting, symbol: Symbol, body: Expr) -> Expr:
     if draw.samples > 1 or draw.rows or weights != 0 or surrogates:
         return Add(*outside, MeanOver(symbol, Add(*inside), weights, *surrogates))
     return Add(*outside, *inside)
+
+
+def _sums_apart(
+    state: Rewriting, pieces: list[Expr], draw: Draw
+) -> tuple[list[Expr], dict[Symbol, Expr]]:
+    """The pieces of a sum that are no sums over places, and the bodies of those that are, by their index."""
+    rest: list[Expr] = []
+    summed: dict[Symbol, list[Expr]] = {}
+    for piece in pieces:
+        factors = Mul.make_args(piece)
+        inside = [f for f in factors if isinstance(f, OverPlaces)]
+        others = Mul(*(f for f in factors if not isinstance(f, OverPlaces)))
+        if len(inside) == 1 and not depends(state, others, draw):
+            summed.setdefault(inside[0].args[0], []).append(others * inside[0].args[1])
+        else:
+            rest.append(piece)
+    return rest, {index: Add(*bodies) for index, bodies in summed.items()}
 
 
 def _split(state: Rewriting, pieces: list[Expr], draw: Draw) -> tuple[list[Expr], list[Expr]]:

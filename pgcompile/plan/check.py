@@ -72,8 +72,8 @@ def _check_region(
         return
     sequences = value.args[: len(region.elements)]
     initial = value.args[len(region.elements) :][: len(region.carried)]
-    if any(sequence.axes[:1] != (region.axis,) for sequence in sequences):
-        raise InternalError(f"{method}: a sequence of a loop does not begin with its axis")
+    if any(region.axis not in sequence.axes for sequence in sequences):
+        raise InternalError(f"{method}: a sequence of a loop lacks its axis")
     for first, before, after in zip(initial, region.carried, region.following, strict=True):
         if len({(v.shape, v.axes, v.batched) for v in (first, before, after)}) > 1:
             raise InternalError(f"{method}: what a loop carries changes from turn to turn")

@@ -78,6 +78,8 @@ class Expressions:
                 return self._index(self.evaluate(base, scope), [self.evaluate(i, scope) for i in indices])
             case tree.Call():
                 return self._call(expr, scope)
+            case tree.AtFirst(rest=rest):
+                return self.evaluate(rest, scope)  # what is not unrolled is one of the later places
             case _:
                 raise InternalError(f"the reference cannot interpret {type(expr).__name__}")
 

@@ -62,6 +62,7 @@ class _Unroller:
         found: list[tree.Statement] = []
         for statement in self.program.statements:
             found += self._statement(statement)
+        found += self._spaces_of_starts(found)
         return replace(self.program, statements=tuple(found))
 
     # --- what the program says ---
@@ -122,6 +123,28 @@ class _Unroller:
                 return self._factor(statement, head)
             case _:
                 return [self._placed(statement, {}, frozenset())]
+
+    def _spaces_of_starts(self, statements: list[tree.Statement]) -> list[tree.Statement]:
+        """Declarations of places outside the range, which have the space of the variable."""
+        declared = {n.id for s in statements if isinstance(s, tree.SpaceDeclaration) for n in s.names}
+        defined = {s.left.id for s in statements if isinstance(s, tree.Definition) and isinstance(s.left, tree.Name)}
+        spaces = {
+            found[0]: s.space
+            for s in self.program.statements
+            if isinstance(s, tree.SpaceDeclaration)
+            for n in s.names
+            if (found := self._split(n.id)) is not None
+        }
+        made = []
+        for node in tree.walk(*self.program.statements):
+            found = self._split(node.id) if isinstance(node, tree.Name) else None
+            if found is not None and len(found[1]) == 1 and isinstance(found[1][0], Literal) and found[0] in spaces:
+                assert isinstance(node, tree.Name)
+                name = self._named(node, {})
+                if name.id not in declared | defined:
+                    declared.add(name.id)
+                    made.append(tree.SpaceDeclaration((name,), spaces[found[0]], span=node.span))
+        return list(made)
 
     def _every_place(self, name: tree.Name) -> list[tree.Name]:
         found = self._split(name.id)

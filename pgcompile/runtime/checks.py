@@ -46,8 +46,9 @@ def take_all(module, formula: str, /, **variables):
 def take_sequences(module, formula: str, /, **variables):
     """Variables as `take_all` gives them; a name in a shape is a number of places, one in all."""
     lengths = {}
-    for name, (value, shape, *kind) in variables.items():
-        size = tuple(value.shape)[-len(shape) :]
+    for name, given in variables.items():
+        value, shape, *kind = given if isinstance(given, tuple) else (given, ())
+        size = tuple(value.shape)[value.ndim - len(shape) :] if isinstance(value, Tensor) else ()
         if len(size) < len(shape):
             raise ValueError(f"{name} of {formula} is [..., {', '.join(map(str, shape))}], not {size}")
         for index, count in zip(shape, size, strict=True):

@@ -156,12 +156,12 @@ class Harness:
         """The noise of runs of a method, for a reference."""
         return noise_of(self.program.noise[name], calls)
 
-    def slopes(self, value: Tensor) -> Tensor:
-        """The derivative of a scalar along the direction of each parameter."""
+    def slopes(self, value: Tensor, *, again: bool = False) -> Tensor:
+        """The derivative of a scalar along the direction of each parameter; `again` if more will be taken."""
         zero = torch.zeros((), dtype=torch.float64)
         if not value.requires_grad or not self.parameters:
             return zero.expand(len(self.parameters))
-        found = torch.autograd.grad(value, list(self.parameters.values()), allow_unused=True)
+        found = torch.autograd.grad(value, list(self.parameters.values()), retain_graph=again, allow_unused=True)
         directions = self.directions.values()
         return torch.stack([zero if g is None else (g * d).sum() for g, d in zip(found, directions, strict=True)])
 

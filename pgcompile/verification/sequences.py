@@ -6,7 +6,7 @@ Noise that the module drew for all places is handed over place by place.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
@@ -128,9 +128,9 @@ class Sequences:
     def noise(self, name: str, runs: Sequence[Sequence[Call]], term: Term) -> dict[DrawKey, tuple[Noise, ...]]:
         """The noise of each draw at each place, for the terms of the program written out."""
         planned, at = self._in_order(self.program.noise[name], {})
-        found: dict[tuple[Variable, tuple[int, ...]], list[Noise]] = {}
+        found: dict[tuple[Variable, tuple[int, ...], Hashable], list[Noise]] = {}
         drawn = noise_of_places(planned, at, runs)
-        for (_, variable), places, noise in drawn:
+        for (owner, variable), places, noise in drawn:
             indices = self.harness.model.indices.of(variable.name)
             axes = [axis for axis in noise.axes if axis in self.lengths]
             for k in product(*(range(self.lengths[str(axis)]) for axis in axes)):
@@ -138,14 +138,15 @@ class Sequences:
                 picked = noise
                 for axis in axes:
                     picked = _picked(picked, picked.axes.index(axis), here[str(axis)])
-                found.setdefault((variable, tuple(here[i] + 1 for i in indices if i in here)), []).append(picked)
+                where = tuple(here[i] + 1 for i in indices if i in here)
+                found.setdefault((variable, where, _drawn_from(owner, variable)), []).append(picked)
         keyed: dict[DrawKey, tuple[Noise, ...]] = {}
         for draw in draws_of(term):
             for variable in draw.variables:
-                for (own, places), noises in found.items():
+                for (own, places, drawn_from), noises in found.items():
                     split = places_of(own.name)
                     name_here = place_name(split[0], places) if split is not None else own.name
-                    if name_here == variable.name:
+                    if name_here == variable.name and drawn_from == _drawn_from(draw, variable):
                         keyed[draw, variable] = tuple(_owned(n, draw) for n in noises)
         return keyed
 
@@ -243,7 +244,7 @@ class Sequences:
     def _slopes(self, what: str, found: Tensor, expected: Tensor) -> Check:
         found, expected = torch.broadcast_tensors(found, expected)
         weights = torch.randn(found.shape, dtype=torch.float64)
-        mine, theirs = (self.harness.slopes((weights * value).sum()) for value in (found, expected))
+        mine, theirs = (self.harness.slopes((weights * value).sum(), again=True) for value in (found, expected))
         worst = [relative(a, b) for a, b in zip(mine, theirs, strict=True)]
         return Check(what, max(worst, default=0.0), EXACT)
 
@@ -278,6 +279,12 @@ def _picked(noise: Noise, axis: int, place: int) -> Noise:
 
     axes = (*noise.axes[:axis], *noise.axes[axis + 1 :])
     return Noise(noise.kind, pick(noise.value), tuple(map(pick, noise.arguments)), axes, noise.batched)
+
+
+def _drawn_from(draw: Draw, variable: Variable) -> Hashable:
+    """What tells the draws of a variable apart: the name of its factor and the number of samples."""
+    atom = draw.atom_of(variable)
+    return (atom.factor.name if atom is not None else "", draw.samples)
 
 
 def _owned(noise: Noise, draw: Draw) -> Noise:
