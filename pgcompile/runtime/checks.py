@@ -110,6 +110,54 @@ def hold(shape: tuple, given: dict | None, variables: dict) -> tuple:
     return shape, {n: v.expand((*shape, *variables[n][0])) for n, v in given.items()}
 
 
+def hold_places(shape: tuple, given: dict | None, variables: dict, grows: str | None, **lengths) -> tuple:
+    """As `hold`, for `variables` with the names of their numbers of places and their event shapes.
+
+    Places stand first in what is held; along `grows` fewer may be given than are drawn.
+    """
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    batch, held = [], {}
+    for name, value in (given or {}).items():
+        if name not in variables:
+            raise KeyError(f"{name} is not one of {', '.join(variables)}")
+        places, event = variables[name]
+        rank = len(places) + len(event)
+        if not isinstance(value, Tensor) or value.ndim < rank or value.shape[value.ndim - len(event) :] != event:
+            raise TypeError(f"{name} must be a tensor [..., {', '.join(map(str, (*places, *event)))}]")
+        at = value.ndim - rank
+        for i, index in enumerate(places):
+            count = value.shape[at + i]
+            if lengths[index] is None or (index == grows and count > lengths[index]):
+                lengths[index] = count
+            elif index != grows and lengths[index] != count:
+                raise ValueError(f"{name} has {count} places, and {index} is {lengths[index]}")
+        batch.append(value.shape[:at])
+        held[name] = value.movedim(tuple(range(at, at + len(places))), tuple(range(len(places))))
+    if missing := [index for index, count in lengths.items() if count is None]:
+        raise ValueError(f"say how many places to draw: sample(..., {missing[0]}=20)")
+    shape = (*shape, *torch.broadcast_shapes(*batch))
+    for name, value in held.items():
+        places, event = variables[name]
+        held[name] = value.expand(*value.shape[: len(places)], *shape, *event)
+    return shape, held, *lengths.values()
+
+
+def refuse_known(known: dict, name: str, *children: str) -> None:
+    """Refuse to draw a variable from its prior where what depends on it is given."""
+    if given := [child for child in children if child in known]:
+        raise ValueError(f"{given[0]} is given, but {name} above it is not")
+
+
+def behind_batch(value: Tensor, places: int, batch: int) -> Tensor:
+    """A value whose first dimensions are places, with these behind the batch."""
+    return value.movedim(tuple(range(places)), tuple(range(batch, batch + places)))
+
+
+def repeat_places(value: Tensor, sizes: tuple) -> Tensor:
+    """A value that all places share, repeated along first dimensions."""
+    return value.expand(*sizes, *value.shape)
+
+
 def take_inputs(given: dict | None, *names: str) -> tuple:
     """The values given to a sampler without the inputs, and the inputs."""
     given = given or {}

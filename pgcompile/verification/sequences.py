@@ -6,9 +6,9 @@ Noise that the module drew for all places is handed over place by place.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +18,12 @@ from torch import Tensor
 from pgcompile.declare import build
 from pgcompile.diagnostics import InternalError, Sink
 from pgcompile.inference.generative import generative_part
+from pgcompile.model.distributions import Distribution
 from pgcompile.model.names import identifier
 from pgcompile.model.variable import Variable
 from pgcompile.objective.resolve import resolve_objectives
 from pgcompile.objective.terms import OBSERVED, Draw, DrawKey, Term, draws_of
+from pgcompile.plan.axes import length_name
 from pgcompile.plan.values import InTurns, Value
 from pgcompile.plan.values import Noise as Planned
 from pgcompile.reference import Reference
@@ -30,7 +32,7 @@ from pgcompile.reference.formulas import Formulas
 from pgcompile.reference.spaces import values_in
 from pgcompile.reference.unrolled import place_name, unrolled
 from pgcompile.syntax.places import places_of
-from pgcompile.verification.checks import EXACT, Z_BOUND, Check, relative, score
+from pgcompile.verification.checks import EXACT, Z_BOUND, Check, kolmogorov_smirnov, relative, score
 from pgcompile.verification.harness import BATCH, Harness
 from pgcompile.verification.recording import Call, noise_of, recording
 
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 LENGTHS = (1, 2, 5)
 _TRIES = 4
 _GROUPS, _EACH = 12, 20
+_SAMPLES = 4000
 
 
 @dataclass
@@ -99,14 +102,18 @@ class Sequences:
         return whole, {k: v for k, v in places.items() if k in self.model.spaces}
 
     def reference(
-        self, replicates: int = 1, noise: dict[DrawKey, tuple[Noise, ...]] | None = None, **options: bool
+        self,
+        replicates: int = 1,
+        noise: dict[DrawKey, tuple[Noise, ...]] | None = None,
+        observed: dict[str, Tensor] | None = None,
+        **options: bool,
     ) -> Reference:
         """The interpreter of the program written out."""
         return Reference(
             self.model,
             self.harness._modules(),
             self.harness._tensors(),
-            self.observed,
+            self.observed if observed is None else observed,
             replicates,
             1 if noise else 200,
             self.harness._extern_factors(),
@@ -120,8 +127,6 @@ class Sequences:
         """A method on the data that it asks for."""
         method = getattr(self.harness.module, identifier(name))
         values = {**self.data, **{identifier(k): v for k, v in self.harness.inputs.items()}}
-        import inspect
-
         wanted = inspect.signature(method).parameters
         return method(**{k: v for k, v in values.items() if k in wanted})
 
@@ -179,6 +184,8 @@ class Sequences:
             yield self._slopes(f"gradient of log_prob{suffix}", found, expected)
         for name in self.program.analysis.objectives:
             yield from self._objective(f"{name}{suffix}", name, "", 0, name)
+        if hasattr(module, "sample") and part is not None and self.length == LENGTHS[1]:
+            yield from self._sampler(part)
         lines = [o for o in self.harness.model.optimise if o.objective in self.terms]
         for method in self.program.losses:
             line = next((o for o in lines if method in ("loss", f"loss_{o.objective}")), None)
@@ -188,6 +195,47 @@ class Sequences:
         if "terms" in self.program.noise and len(self.terms) > 1:
             for name in self.program.analysis.objectives:
                 yield from self._objective(f"terms: {name}{suffix}", "terms", name, 0, name)
+
+    def _sampler(self, part: Distribution) -> Iterator[Check]:
+        """Draws of every variable at every place, and of random combinations of all, against the judge's own."""
+        conditions = [v.name for v in part.parents if v.name not in self.model.deterministic]
+        given = {n: self.data[n][0] for n in self.data if self._is_condition(n, conditions)}
+        inputs = self.harness.inputs_of(part)
+        method = self.harness.module.sample
+        asked = inspect.signature(method).parameters
+        sizes = {length_name(known): self.lengths[i] for i, known in self.harness.model.indices.ranges.items()}
+        with torch.no_grad():
+            found = method((_SAMPLES,), {**given, **inputs} or None, **{k: v for k, v in sizes.items() if k in asked})
+            observed = {v: value[:1] for v, value in self.observed.items() if v in conditions}
+            reference = self.reference(observed=observed)
+            draw = Draw(part, _SAMPLES, OBSERVED)
+            inside = OBSERVED.extended(draw.variables, draw)
+            columns: list[tuple[Tensor, Tensor]] = []
+            for name in self.harness.model.variables:
+                split = places_of(name)
+                if identifier(name) not in found or name in self.harness.model.deterministic:
+                    continue
+                mine = found[identifier(name)]
+                grid = product(*(range(self.lengths[i]) for i in self.harness.model.indices.of(name)))
+                for at in grid:
+                    own = place_name(split[0], tuple(k + 1 for k in at)) if split is not None else name
+                    if Variable(own) not in part.targets:
+                        continue
+                    theirs = reference.variable(Variable(own), inside).tensor.reshape(_SAMPLES, -1)
+                    here = mine[(slice(None), *at)].reshape(_SAMPLES, -1)
+                    columns += [(here[:, i].double(), theirs[:, i].double()) for i in range(min(here.shape[1], 4))]
+        if columns:
+            columns += _combined(columns)
+            distances = [kolmogorov_smirnov(a, b) for a, b in columns]
+            yield Check(f"sample of {self.length} places", max(d for d, _ in distances), distances[0][1], "KS")
+
+    def _is_condition(self, name: str, conditions: list[str]) -> bool:
+        for own in self.harness.model.variables:
+            if identifier(own) == name:
+                split = places_of(own)
+                base = own if split is None else place_name(split[0], (1,) * len(split[1]))
+                return base in conditions
+        return False
 
     def _objective(self, what: str, method: str, key: str, sign: int, name: str) -> Iterator[Check]:
         """Draw by draw, with divergences averaged over the same draws or known; else by the means of many runs."""
@@ -248,10 +296,12 @@ class Sequences:
         worst = [relative(a, b) for a, b in zip(mine, theirs, strict=True)]
         return Check(what, max(worst, default=0.0), EXACT)
 
-    @cached_property
-    def part(self) -> Any:
-        """The generative part of the program written out."""
-        return generative_part(self.model, self.resolver)
+def _combined(columns: list[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]:
+    """Random combinations of all columns, each in units of its own spread."""
+    mine, theirs = (torch.stack(side) for side in zip(*columns, strict=True))
+    centre, spread = theirs.mean(1, keepdim=True), theirs.std(1, keepdim=True) + 1e-9
+    weights = torch.randn(8, len(columns), dtype=torch.float64)
+    return list(zip(weights @ ((mine - centre) / spread), weights @ ((theirs - centre) / spread), strict=True))
 
 
 def noise_of_places(
@@ -259,8 +309,6 @@ def noise_of_places(
 ) -> list[tuple[DrawKey, dict[str, int], Noise]]:
     """The noise of each planned draw, with the places at which it was made in turn."""
     found: list[tuple[DrawKey, dict[str, int], Noise]] = []
-    whole = noise_of([], [[] for _ in runs]) if not planned else {}
-    del whole
     groups: dict[tuple[tuple[str, int], ...], list[int]] = {}
     for position, places in enumerate(at):
         groups.setdefault(tuple(sorted(places.items())), []).append(position)

@@ -36,7 +36,7 @@ HELPERS = frozenset(
     "log_bessel_and_ratio log_bessel_i0 log_bessel_of_large_order log_binned_logistic log_expm1_ratio "
     "log_generalized_pareto log_mean log_normal_mass log_sigmoid_difference log_sphere_constant logit_of "
     "low_rank_log_det low_rank_log_prob low_rank_parts lower_cholesky mean_of mixture_of multigamma normal_between "
-    "one_hot_states onto_simplex ordered_log_probs moved_places first_place take_sequences other_rows over_batch parameters_of pick_rows positive_definite "
+    "one_hot_states onto_simplex ordered_log_probs moved_places first_place take_sequences hold_places refuse_known behind_batch repeat_places other_rows over_batch parameters_of pick_rows positive_definite "
     "product_of_family product_of_gaussians product_of_normals ramp relaxed_bernoulli "
     "relaxed_one_hot require_given row_mask sliced_wasserstein solve_vector sphere_direction sphere_lack "
     "sphere_lack_slope sphere_mean square_distances standard_gamma store take take_all take_inputs unwrapped watch "

@@ -30,6 +30,7 @@ from pgcompile.backends.torch.objectives import (
     terms_method,
 )
 from pgcompile.backends.torch.samplers import sampler_methods
+from pgcompile.backends.torch.sequence_samplers import sequence_methods
 from pgcompile.backends.torch.training import training_methods
 from pgcompile.backends.torch.values import value_methods
 from pgcompile.diagnostics import Source
@@ -192,6 +193,8 @@ def _methods(writer: MethodWriter) -> list[list[Line]]:
     for loss in plan.losses:
         found.append(stamped(loss_method(writer, loss), Origin(spans[loss.line.objective], loss.line.objective)))
     found += [terms or terms_method(writer)] if plan.objectives else []
+    if plan.sequences is not None:
+        found += sequence_methods(writer, plan.sequences)
     if plan.sampler is not None:
         found += sampler_methods(writer, plan.sampler)
     if plan.log_prob is not None:

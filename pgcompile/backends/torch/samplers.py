@@ -16,7 +16,7 @@ _EITHER = "either"
 def sampler_methods(writer: MethodWriter, sampler: Sampler) -> list[list[Line]]:
     """`sample` and `sample_mean`, and what they have in common where that is long."""
     drawn = [step for step in sampler.steps if step.factor is not None]
-    if len(drawn) < FEWEST_STEPS or not all(_centre(writer, step).startswith(".mean") for step in drawn):
+    if len(drawn) < FEWEST_STEPS or not all(centre_of(writer, step).startswith(".mean") for step in drawn):
         return [[*_head(name, sampler), *_walk(writer, name, sampler)] for name in _VERBS]
     for name in ("draw_of", "mean_of"):
         writer.use(name)
@@ -93,7 +93,7 @@ def _step(writer: MethodWriter, name: str, step: SampleStep, taken: list[str]) -
     elif name == "sample":
         drawn += ".sample()" if step.batched else ".sample(shape)"
     else:
-        drawn += _centre(writer, step)
+        drawn += centre_of(writer, step)
     line = f'{target} = held["{step.variable}"] if "{step.variable}" in held else {drawn}'
     lines = [Line(f"        {line}")]
     if len(line) + 8 > WIDTH:
@@ -112,7 +112,7 @@ def _drawn_lines(target: str, drawn: str) -> list[Line]:
     return statement(f"{target} = {drawn}", 12)
 
 
-def _centre(writer: MethodWriter, step: SampleStep) -> str:
+def centre_of(writer: MethodWriter, step: SampleStep, lead: str = "*shape") -> str:
     """The attribute of a distribution that stands for a draw, with the batch shape where it has none."""
     assert step.factor is not None
     shape = writer.plan.model.spaces[step.factor.targets[0]].shape
@@ -122,8 +122,8 @@ def _centre(writer: MethodWriter, step: SampleStep) -> str:
         text = f"{'.base_dist' if wrapped else ''}.{family.centre}"
     if step.batched:
         return text
-    sizes = ", ".join(["*shape", *map(str, shape)])
-    return f"{text}.expand({sizes})" if shape else f"{text}.expand(shape)"
+    sizes = ", ".join([lead, *map(str, shape)])
+    return f"{text}.expand({sizes})" if shape or lead != "*shape" else f"{text}.expand(shape)"
 
 
 def _shape_text(writer: MethodWriter, variable: str) -> str:

@@ -69,7 +69,7 @@ class ExpressionLowering:
         spaces: Mapping[str, Space] | None = None,
         around: "Around | None" = None,
         observed: Callable[[str], Value] | None = None,
-        is_first: Callable[[str], Value | None] | None = None,
+        is_first: Callable[[str], Value | bool] | None = None,
     ) -> None:
         self.builder = builder
         self.model = model
@@ -129,9 +129,9 @@ class ExpressionLowering:
     def _at_first(self, first: Value, rest: Value, index: str) -> Value:
         """One value at the first place of an index, another at the rest."""
         build = self.builder
-        here = self.is_first(index) if self.is_first is not None else None
-        if here is None:
-            return rest
+        here = self.is_first(index) if self.is_first is not None else False
+        if isinstance(here, bool):
+            return first if here else rest
         here, first, rest = build.align_all([here, build.tensor(first), build.tensor(rest)])
         return build.make("where", (here, first, rest))
 

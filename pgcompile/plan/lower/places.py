@@ -91,10 +91,10 @@ def _sample_axes(lowering: "FactorLowering", variable: Variable) -> set[Axis]:
     return found
 
 
-def first_place(lowering: "FactorLowering", index: str) -> Value | None:
-    """True at the first place of an index; None in what is computed for one place, of which there are many."""
+def first_place(lowering: "FactorLowering", index: str) -> Value | bool:
+    """True at the first place of an index; known in what is computed for one place."""
     if lowering.one_place:
-        return None
+        return lowering.at_first
     build = lowering.builder
     assert build.device is not None
     places = expand_full(build, build.device(), (), (axis_of(lowering, index),), None)

@@ -106,6 +106,53 @@ class Sampler:
 
 
 @dataclass(frozen=True)
+class Carry:
+    """A variable at another place, as a sampler carries it from turn to turn.
+
+    Args:
+        name: `z_{t-1}`.
+        source: what it becomes after a turn: `z_{t}`, or the name that is one place nearer.
+        start: the variable that it is in the first turn; None where the first place has its own factor, or a number is
+            the start.
+        number: that number.
+    """
+
+    name: str
+    source: str
+    start: str | None
+    number: float = 0.0
+
+
+@dataclass(frozen=True)
+class SequenceSampler:
+    """The steps of `sample` and `sample_mean` of a model with indices.
+
+    Args:
+        label: of the model.
+        shared: the steps of what all places share, parents first.
+        steps: the steps of each place, or of all at once where none depends on another.
+        time: the index that the steps of places are repeated over; None for plates.
+        plates: the other indices.
+        carried: what is carried from turn to turn.
+        guides: of a variable, a factor of the posterior to draw it from where its children are given.
+        firsts: factors of the first place, by variable.
+        conditions: variables that must be given.
+        inputs: of the steps.
+    """
+
+    label: str
+    shared: tuple[SampleStep, ...]
+    steps: tuple[SampleStep, ...]
+    time: str | None
+    plates: tuple[str, ...]
+    carried: tuple[Carry, ...]
+    guides: tuple[tuple[str, SampleStep], ...]
+    firsts: tuple[tuple[str, SampleStep], ...]
+    conditions: tuple[str, ...]
+    inputs: tuple[Argument, ...]
+
+
+@dataclass(frozen=True)
 class FactorMethod:
     """A factor as a distribution object: its family's parameters in the environment of its parents."""
 
@@ -120,6 +167,8 @@ class FactorMethod:
     """Of a product: its factors with their powers, so that those whose parents are not given can be left out."""
     needs: tuple[tuple[str, ...], ...] = ()
     """The arguments that each expert and its power need."""
+    first: bool = False
+    """Whether it is the factor of the first place of an index, where that is another."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +218,8 @@ class ModulePlan:
     procedures: list[Procedure] = field(default_factory=list)
     """The procedures that methods share, each after those that it calls."""
     sampler: Sampler | None = None
+    sequences: SequenceSampler | None = None
+    """The sampler of a model with indices."""
     factors: list[FactorMethod] = field(default_factory=list)
     aliases: dict[str, str] = field(default_factory=dict)
     generative: Distribution | None = None

@@ -18,6 +18,7 @@ from pgcompile.model.factors import (
     Pushforward,
     Undefined,
 )
+from pgcompile.model.kinds import expressions_of
 from pgcompile.model.names import factor_attribute
 from pgcompile.objective.terms import OBSERVED
 from pgcompile.plan.double import factor_of, is_computed
@@ -28,7 +29,8 @@ from pgcompile.plan.lower.mixture_factors import weights_of_mixture
 from pgcompile.plan.methods.description import Argument, FactorMethod, ModulePlan
 from pgcompile.plan.methods.maker import MethodMaker
 from pgcompile.plan.passes.heads import finish_heads
-from pgcompile.plan.values import Value
+from pgcompile.plan.values import Value, live_values
+from pgcompile.syntax import tree
 from pgcompile.syntax.format import format_expr
 from pgcompile.syntax.tree import names_in
 
@@ -54,12 +56,41 @@ def add_factors(methods: MethodMaker, plan: ModulePlan) -> None:
         plan.factors.append(
             FactorMethod(named, factor.label, formula, factor, arguments, lowering.builder, items, experts, needs)
         )
+        if any(isinstance(node, tree.AtFirst) for node in tree.walk(*expressions_of(factor))):
+            plan.factors.append(_first_place(methods, factor))
     written = {method.label for method in plan.factors}
     for known in methods.model.named:
         atoms = known.distribution.atoms
         alone = len(atoms) == 1 and not known.distribution.hidden
         if alone and atoms[0].renaming and atoms[0].factor.label in written:
             plan.aliases[known.label] = atoms[0].factor.label
+
+
+def _first_place(methods: MethodMaker, factor: Factor) -> FactorMethod:
+    """The distribution of a variable at the first place, `p(z_1)`, where it is another than at the others."""
+    planner = _PLANNERS[type(factor.definition)]
+    assert planner is not None
+    lowering = methods.given_parents(factor.parents)
+    lowering.at_first = True
+    formula, parameters = planner(methods, factor, lowering)
+    finish_heads(list(parameters.values()))
+    used = {str(v.attributes[0]) for v in live_values(list(parameters.values())) if v.op == "argument"}
+    arguments = (
+        *(Argument(p, methods.model.spaces[p].shape) for p in factor.parents if p in used),
+        *methods.inputs(lowering),
+    )
+    base = factor.targets[0].rpartition("_{")[0]
+    shown = replace(factor, targets=(f"{base}_1",), parents=tuple(a.name for a in arguments if not a.is_input))
+    return FactorMethod(
+        factor_attribute(shown),
+        shown.label,
+        formula,
+        replace(factor, parents=shown.parents),
+        arguments,
+        lowering.builder,
+        tuple(parameters.items()),
+        first=True,
+    )
 
 
 # --- a planner for each kind of factor ---

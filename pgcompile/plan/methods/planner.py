@@ -12,6 +12,7 @@ from pgcompile.plan.methods.factors import add_factors
 from pgcompile.plan.methods.maker import MethodMaker
 from pgcompile.plan.methods.objectives import has_closed_form, mean_method, objective_method
 from pgcompile.plan.methods.samplers import sampler_of
+from pgcompile.plan.methods.sequence_samplers import sequence_sampler_of
 from pgcompile.plan.module_attributes import ModuleAttributes
 from pgcompile.plan.passes.delegation import delegate
 from pgcompile.plan.passes.procedures import share
@@ -39,6 +40,8 @@ def plan_module(model: Model, generative: Distribution | None, objectives: dict[
     add_log_densities(methods, plan, generative)
     if generative is not None and not model.indices.carried and all(kind_of(atom.factor).normalised for atom in generative.atoms):
         plan.sampler = sampler_of(methods, generative, plan.factors)
+    if generative is not None and model.indices.carried and all(kind_of(a.factor).normalised for a in generative.atoms):
+        plan.sequences = sequence_sampler_of(methods, generative, plan.factors)
     check_plan(plan)
     delegate(plan)
     share(plan)

@@ -17,15 +17,15 @@ def sampler_of(methods: MethodMaker, generative: Distribution, factors: list[Fac
     by_factor = {method.factor: method for method in factors}
     atoms = order_atoms(generative)
     generated = {name for atom in atoms for name in names_of(atom)[0]}
-    order = _with_deterministic(methods, atoms, generated)
-    conditioned = _conditions(order, generated)
+    order = with_deterministic(methods, atoms, generated)
+    conditioned = conditions_of(order, generated)
     conditions = tuple(v for v in methods.model.variables if v in conditioned)
-    steps = tuple(_step(methods, item, by_factor) for item in order)
+    steps = tuple(step_of(methods, item, by_factor) for item in order)
     inputs = tuple(dict.fromkeys(i for step in steps for i in step.inputs))
     return Sampler(generative.spelled, steps, conditions, inputs, _ancestors(methods, order))
 
 
-def _with_deterministic(
+def with_deterministic(
     methods: MethodMaker, atoms: list[FactorInstance], generated: set[str]
 ) -> list[FactorInstance | Factor]:
     """Generated variables and the deterministic ones, each after what it is made from.
@@ -52,7 +52,7 @@ def _with_deterministic(
     return list(dict.fromkeys(values[i] for i in nx.lexicographical_topological_sort(graph)))
 
 
-def _conditions(order: list[FactorInstance | Factor], generated: set[str]) -> set[str]:
+def conditions_of(order: list[FactorInstance | Factor], generated: set[str]) -> set[str]:
     """The variables that the steps need and none of them makes."""
     made = generated | {f.targets[0] for f in order if isinstance(f, Factor)}
     return {p for item in order for p in names_of(item)[1] if p not in made}
@@ -73,8 +73,14 @@ def _ancestors(methods: MethodMaker, order: list[FactorInstance | Factor]) -> tu
     return tuple(found.items())
 
 
-def _step(methods: MethodMaker, item: FactorInstance | Factor, by_factor: dict[Factor, FactorMethod]) -> SampleStep:
-    """One step: a draw from a factor, or the value of a formula."""
+def step_of(
+    methods: MethodMaker,
+    item: FactorInstance | Factor,
+    by_factor: dict[Factor, FactorMethod],
+    *,
+    one_place: bool = False,
+) -> SampleStep:
+    """One step: a draw from a factor, or the value of a formula; of one place where the variable has an index."""
     if isinstance(item, FactorInstance):
         method = by_factor[item.factor]
         alone = item.factor.family is not None and bool(method.parameters)
@@ -84,6 +90,7 @@ def _step(methods: MethodMaker, item: FactorInstance | Factor, by_factor: dict[F
         targets, parents = names_of(item)
         return SampleStep(targets[0], item.label, parents, item.factor, batched, inputs)
     lowering = methods.lowering(sampler=True)
+    lowering.one_place = one_place
     for parent in item.parents:
         lowering.local[parent] = lowering.argument(parent)
     assert isinstance(item.definition, Deterministic)

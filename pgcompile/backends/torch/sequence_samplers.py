@@ -1,0 +1,265 @@
+"""The methods that draw sequences: `sample` and `sample_mean` of a model with indices."""
+
+from pgcompile.backends.torch.layout import Line, bare, collection, docstring, shortened, stamped, statement
+from pgcompile.backends.torch.method_writer import MethodWriter
+from pgcompile.backends.torch.samplers import centre_of
+from pgcompile.model.names import identifier
+from pgcompile.plan.axes import length_name
+from pgcompile.plan.methods.description import Carry, SampleStep, SequenceSampler
+from pgcompile.plan.origin import Origin
+
+_VERBS = {"sample": "Draw from", "sample_mean": "Propagate means through"}
+
+
+def sequence_methods(writer: MethodWriter, sampler: SequenceSampler) -> list[list[Line]]:
+    """`sample` and `sample_mean`."""
+    return [_Sampler(writer, sampler, name).lines() for name in _VERBS]
+
+
+class _Sampler:
+    """One of the two methods.
+
+    Args:
+        writer: the class.
+        sampler: its steps.
+        name: of the method.
+    """
+
+    def __init__(self, writer: MethodWriter, sampler: SequenceSampler, name: str) -> None:
+        self.writer = writer
+        self.sampler = sampler
+        self.name = name
+        self.indices = writer.plan.model.indices
+        self.lengths = {i: length_name(self.indices.ranges[i]) for i in (*sampler.plates, *_one(sampler.time))}
+        names = [s.variable for s in (*sampler.shared, *sampler.steps)] + [*sampler.conditions]
+        names += [a.name for a in sampler.inputs] + [c.name for c in sampler.carried]
+        self.taken = [*map(identifier, names), "shape", "held", "known", "drawn", *self.lengths.values()]
+
+    def lines(self) -> list[Line]:
+        found = [*self._head(), *self._held()]
+        for step in self.sampler.shared:
+            found += self._shared(step)
+        found += self._loop() if self.sampler.time is not None else self._plates()
+        return found
+
+    # --- parts ---
+
+    def _head(self) -> list[Line]:
+        arguments = "".join(
+            f", {length}: int | None = {self.indices.ranges[i].size}" for i, length in self.lengths.items()
+        )
+        said = "variables in `given` are held fixed"
+        if self.sampler.time is not None:
+            said += ", sequences as far as they go"
+        return [
+            Line(f"    def {self.name}(self, shape: tuple = (), given: dict | None = None{arguments}) -> dict:"),
+            *docstring(f"{_VERBS[self.name]} {shortened(self.sampler.label, 60)}", said),
+        ]
+
+    def _held(self) -> list[Line]:
+        """The statements that take out of `given` what is held, with the places of sequences first."""
+        sampler, found = self.sampler, list[Line]()
+        if sampler.inputs:
+            self.writer.use("take_inputs")
+            names = [a.name for a in sampler.inputs]
+            asked = ", ".join(["given", *(f'"{name}"' for name in names)])
+            found += statement(f"{', '.join(['given', *map(identifier, names)])} = take_inputs({asked})")
+        if sampler.conditions:
+            self.writer.use("require_given")
+            found += statement(f"require_given(given, {', '.join(_quoted(v) for v in sampler.conditions)})")
+        self.writer.use("hold_places")
+        names = [*(s.variable for s in (*sampler.shared, *sampler.steps) if s.factor is not None), *sampler.conditions]
+        spaces = self.writer.plan.model.spaces
+        lengths = {i: f'"{length}"' for i, length in self.lengths.items()}
+        facts = [
+            f"{_quoted(v)}: ({_tuple([lengths[i] for i in self.indices.of(v)])}, {tuple(spaces[v].shape)})" for v in names
+        ]
+        asked = ", ".join(f"{length}={length}" for length in self.lengths.values())
+        found += collection("variables = {", facts, "}")
+        targets = ", ".join(["shape", "held", *self.lengths.values()])
+        required = _quoted_or_none(self.lengths.get(self.sampler.time or ""))
+        found += statement(f"{targets} = hold_places(shape, given, variables, {required}, {asked})")
+        return found + [
+            Line(f"        {identifier(v)} = held[{_quoted(v)}]") for v in sampler.conditions if not self._loops(v)
+        ]
+
+    def _loops(self, variable: str) -> bool:
+        return self.sampler.time is not None and self.sampler.time in self.indices.of(variable)
+
+    def _shared(self, step: SampleStep) -> list[Line]:
+        target = identifier(step.variable)
+        if step.factor is None:
+            return self._formula(step, 8)
+        drawn = self._drawn(step, "*shape")
+        text = f"{target} = held[{_quoted(step.variable)}] if {_quoted(step.variable)} in held else {drawn}"
+        return stamped(statement(text), Origin(step.factor.span, step.label))
+
+    def _formula(self, step: SampleStep, indent: int) -> list[Line]:
+        target = identifier(step.variable)
+        assert step.value is not None
+        arguments = {*step.parents, *(a.name for a in step.inputs)}
+        body = self.writer.body([step.value], [n for n in self.taken if n != target], arguments, indent)
+        text = body.write()[0]
+        lines = [] if text.text == target else statement(f"{target} = {text.text}", indent)
+        return [*bare(body.lines), *stamped(lines, *body.origins)]
+
+    def _drawn(self, step: SampleStep, lead: str) -> str:
+        """A draw, or what stands for it, from the factor of a step."""
+        assert step.factor is not None
+        method = next(m for m in self.writer.plan.factors if m.factor is step.factor)
+        parents = ", ".join(identifier(p) for p in (*step.parents, *(a.name for a in step.inputs)))
+        law = f"self.{self.writer.method_name(method.name)}({parents})"
+        if self.name == "sample":
+            if step.batched:
+                return f"{law}.sample()"
+            return f"{law}.sample(shape)" if lead == "*shape" else f"{law}.sample(({lead}))"
+        return law + centre_of(self.writer, step, lead)
+
+    def _lead(self, variable: str) -> str:
+        """The dimensions of a draw that depends on nothing: those of its plates, then the batch."""
+        own = [self.lengths[i] for i in self.indices.of(variable) if i in self.sampler.plates]
+        return ", ".join([*own, "*shape"])
+
+    def _plates(self) -> list[Line]:
+        """All places at once, along the first dimensions."""
+        found: list[Line] = []
+        for step in self.sampler.steps:
+            if step.factor is None:
+                found += self._formula(step, 8)
+                continue
+            target, quoted = identifier(step.variable), _quoted(step.variable)
+            draw = self._all_places(step)
+            found += stamped(
+                statement(f"{target} = held[{quoted}] if {quoted} in held else {draw}"), Origin(step.factor.span, step.label)
+            )
+        names = [s.variable for s in self.sampler.shared]
+        entries = [f"{_quoted(n)}: {identifier(n)}" for n in names]
+        entries += [f"{_quoted(s.variable)}: {self._placed(s.variable, identifier(s.variable))}" for s in self.sampler.steps]
+        entries += [f"{_quoted(n)}: {identifier(n)}" for n in self.sampler.conditions]
+        return [*found, *collection("return {", entries, "}")]
+
+    def _all_places(self, step: SampleStep) -> str:
+        """A draw of each place, where what it depends on may be shared by them."""
+        own = {i for i in self.indices.of(step.variable) if i in self.sampler.plates}
+        above = {i for p in step.parents for i in self.indices.of(p)}
+        missing = [self.lengths[i] for i in self.indices.of(step.variable) if i in own - above]
+        drawn = self._drawn(step, self._lead(step.variable))
+        if not step.batched or not missing:
+            return drawn
+        lead = ", ".join(missing) + ("," if len(missing) == 1 else "")
+        if self.name == "sample":
+            return f"{drawn.removesuffix('.sample()')}.sample(({lead}))"
+        self.writer.use("repeat_places")
+        return f"repeat_places({drawn}, ({lead}))"
+
+    def _placed(self, variable: str, text: str) -> str:
+        """A value with its places behind the batch."""
+        count = sum(i in self.sampler.plates for i in self.indices.of(variable))
+        if not count:
+            return text
+        self.writer.use("behind_batch")
+        return f"behind_batch({text}, {count}, len(shape))"
+
+    def _loop(self) -> list[Line]:
+        """One place after another."""
+        sampler = self.sampler
+        assert sampler.time is not None
+        length = self.lengths[sampler.time]
+        found: list[Line] = []
+        for carry in sampler.carried:
+            found += self._start(carry)
+        quoted = ", ".join(f"{_quoted(s.variable)}: []" for s in sampler.steps)
+        found += statement(f"drawn = {{{quoted}}}")
+        sequences = [s.variable for s in sampler.steps if s.factor is not None]
+        sequences += [v for v in sampler.conditions if self._loops(v)]
+        found += statement(f"for t in range({length}):")
+        names = ", ".join(_quoted(n) for n in sequences) + "," * (len(sequences) == 1)
+        found += statement(f"known = {{n: v[t] for n, v in held.items() if n in ({names}) and t < len(v)}}", 12)
+        for v in sampler.conditions:
+            if self._loops(v):
+                found += statement(f"{identifier(v)} = known[{_quoted(v)}]", 12)
+        guided = dict(sampler.guides)
+        for step in sampler.steps:
+            found += self._turn(step, guided.get(step.variable))
+        texts = ", ".join(f"({_quoted(s.variable)}, {identifier(s.variable)})" for s in sampler.steps)
+        found += statement(f"for name, value in ({texts}{',' * (len(sampler.steps) == 1)}):", 12)
+        found += statement("drawn[name].append(value)", 16)
+        for carry in sampler.carried:
+            found += statement(f"{identifier(carry.name)} = {identifier(carry.source)}", 12)
+        entries = [f"{_quoted(s.variable)}: {identifier(s.variable)}" for s in sampler.shared]
+        entries += [f"{_quoted(v)}: {identifier(v)}" for v in sampler.conditions if not self._loops(v)]
+        if not entries:
+            return [*found, Line("        return {n: torch.stack(v, len(shape)) for n, v in drawn.items()}")]
+        entries.append("**{n: torch.stack(v, len(shape)) for n, v in drawn.items()}")
+        return [*found, *collection("return {", entries, "}")]
+
+    def _start(self, carry: Carry) -> list[Line]:
+        base = carry.source if carry.source in self.writer.plan.model.spaces else carry.name
+        shape = self.writer.plan.model.spaces[base].shape
+        sizes = ", ".join(["*shape", *map(str, shape)])
+        if carry.start is not None:
+            own = self.writer.plan.model.tensors.get(carry.start)
+            text = f"self.{self.writer.rename(carry.start)}" if own is not None else identifier(carry.start)
+            return statement(f"{identifier(carry.name)} = {text}.expand({sizes})")
+        number = f" + {carry.number}" if carry.number else ""
+        return statement(f"{identifier(carry.name)} = self._like.expand({sizes}){number}")
+
+    def _turn(self, step: SampleStep, guide: SampleStep | None) -> list[Line]:
+        """The statements of one variable at one place."""
+        if step.factor is None:
+            return self._formula(step, 12)
+        target, quoted = identifier(step.variable), _quoted(step.variable)
+        drawn = self._drawn(step, self._lead(step.variable))
+        first = dict(self.sampler.firsts).get(step.variable)
+        if first is not None:
+            drawn = f"{self._drawn(first, self._lead(step.variable))} if t == 0 else {drawn}"
+        lines = statement(f"if ({target} := known.get({quoted})) is None:", 12)
+        children = self._children(step)
+        if guide is not None and self.name == "sample":
+            asked = [p for p in guide.parents if p in {s.variable for s in self.sampler.steps} and p != step.variable]
+            data = [p for p in asked if p in children]
+            if data:
+                where = " and ".join(f"{_quoted(p)} in known" for p in data)
+                given = [f"known[{_quoted(p)}]" if p in data else identifier(p) for p in guide.parents]
+                assert guide.factor is not None
+                method = next(m for m in self.writer.plan.factors if m.factor is guide.factor)
+                law = f"self.{self.writer.method_name(method.name)}({', '.join(given)})"
+                lines += statement(f"if {where}:", 16)
+                lines += statement(f"{target} = {law}.sample()", 20)
+                lines += statement("else:", 16)
+                lines += statement(f"{target} = {drawn}", 20)
+                return stamped(lines, Origin(step.factor.span, step.label))
+        if children and step.variable not in [c for c in children]:
+            quoted_children = ", ".join(_quoted(c) for c in sorted(children))
+            self.writer.use("refuse_known")
+            lines += statement(f"refuse_known(known, {quoted}, {quoted_children})", 16)
+        lines += statement(f"{target} = {drawn}", 16)
+        return stamped(lines, Origin(step.factor.span, step.label))
+
+    def _children(self, step: SampleStep) -> set[str]:
+        """The drawn variables of a place that depend on a variable, through deterministic ones."""
+        found, pending = set[str](), [step.variable]
+        while pending:
+            name = pending.pop()
+            for other in self.sampler.steps:
+                if name in other.parents and other.variable not in found:
+                    found.add(other.variable)
+                    if other.factor is None:
+                        pending.append(other.variable)
+        return {s.variable for s in self.sampler.steps if s.variable in found and s.factor is not None}
+
+
+def _one(index: str | None) -> tuple[str, ...]:
+    return () if index is None else (index,)
+
+
+def _quoted(name: str) -> str:
+    return f'"{identifier(name)}"'
+
+
+def _quoted_or_none(name: str | None) -> str:
+    return "None" if name is None else f'"{name}"'
+
+
+def _tuple(parts: list[str]) -> str:
+    return f"({', '.join(parts)}{',' * (len(parts) == 1)})"

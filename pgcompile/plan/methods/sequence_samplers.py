@@ -1,0 +1,113 @@
+"""The sampler of a model with indices: what is shared, then place after place, or all places of plates at once."""
+
+from fractions import Fraction
+
+from pgcompile.inference.algebra import order_atoms
+from pgcompile.model.distributions import Distribution, names_of
+from pgcompile.model.factors import Deterministic, Factor, FactorInstance, base_name
+from pgcompile.model.literals import evaluate
+from pgcompile.plan.methods.description import Carry, FactorMethod, SampleStep, SequenceSampler
+from pgcompile.plan.methods.maker import MethodMaker
+from pgcompile.plan.methods.samplers import conditions_of, step_of, with_deterministic
+from pgcompile.syntax import tree
+
+
+def sequence_sampler_of(
+    methods: MethodMaker, generative: Distribution, factors: list[FactorMethod]
+) -> SequenceSampler | None:
+    """The sampler of a model with indices.
+
+    None where it would have to go both ways through an index, or through two indices one inside the other.
+    """
+    indices = methods.model.indices
+    by_factor = {method.factor: method for method in factors if not method.first}
+    atoms = order_atoms(generative)
+    generated = {name for atom in atoms for name in names_of(atom)[0]}
+    order = with_deterministic(methods, atoms, generated)
+    made = [name for item in order for name in names_of(item)[0]]
+    used = {p for item in order for p in names_of(item)[1]}
+    lags = {name: lag for name, lag in indices.lags.items() if name in used}
+    times = dict.fromkeys(lag.index for lag in lags.values())
+    if len(times) > 1 or any(lag.offset > 0 or lag.of not in made for lag in lags.values()):
+        return None
+    starts = [s.id for lag in lags.values() for s in lag.starts if isinstance(s, tree.Name)]
+    starts = [s for s in starts if _literal(methods, s) is None]
+    missing = [methods.model.deterministic[s] for s in starts if s in methods.model.deterministic and s not in made]
+    order = [item for item in order if not (isinstance(item, Factor) and _literal(methods, item.targets[0]) is not None)]
+    order = [*dict.fromkeys(missing), *order]
+    made += [f.targets[0] for f in missing]
+    conditioned = conditions_of(order, generated) - lags.keys()
+    conditioned |= {s for s in starts if s not in made and s not in methods.model.tensors}
+    steps = {name: step_of(methods, item, by_factor, one_place=True) for item in order for name in names_of(item)[0][:1]}
+    shared = [step for name, step in steps.items() if not indices.of(name)]
+    placed = [step for name, step in steps.items() if indices.of(name)]
+    time = next(iter(times), None)
+    plates = tuple(i for i in indices.ranges if i != time and any(i in indices.of(s.variable) for s in placed))
+    inputs = tuple(dict.fromkeys(i for step in steps.values() for i in step.inputs))
+    return SequenceSampler(
+        generative.spelled,
+        tuple(shared),
+        tuple(placed),
+        time,
+        plates,
+        _carried(methods, lags.keys()),
+        _guides(methods, factors, {s.variable for s in placed if s.factor is not None}, lags.keys()),
+        _firsts(methods, factors),
+        tuple(v for v in methods.model.variables if v in conditioned),
+        inputs,
+    )
+
+
+def _literal(methods: MethodMaker, name: str) -> Fraction | None:
+    """The number that a deterministic variable is, where it is one."""
+    factor = methods.model.deterministic.get(name)
+    if factor is None or not isinstance(factor.definition, Deterministic) or factor.definition.bindings:
+        return None
+    found = evaluate(factor.definition.expr, methods.model.constants)
+    return found if isinstance(found, Fraction) else None
+
+
+def _carried(methods: MethodMaker, names: "list[str] | object") -> tuple[Carry, ...]:
+    """What is carried, the farthest first, so that each takes the value of the next before that changes."""
+    indices = methods.model.indices
+    found: list[Carry] = []
+    bases = dict.fromkeys(indices.lags[n].of for n in names)  # type: ignore[attr-defined]
+    for base in bases:
+        own = {-lag.offset: (name, lag) for name, lag in indices.lags_of(base)}
+        farthest = max(own)
+        starts = own[farthest][1].starts
+        for distance in range(farthest, 0, -1):
+            name = own[distance][0] if distance in own else f"{base}_back_{distance}"
+            nearer = own[distance - 1][0] if distance - 1 in own else f"{base}_back_{distance - 1}"
+            start = starts[farthest - distance]
+            number = evaluate(start, methods.model.constants)
+            named = start.id if isinstance(start, tree.Name) else None
+            literal = None if named is None else _literal(methods, named)
+            if literal is not None:
+                number, named = literal, None
+            found.append(Carry(name, base if distance == 1 else nearer, named, float(number or 0)))  # type: ignore[arg-type]
+    return tuple(found)
+
+
+def _guides(
+    methods: MethodMaker, factors: list[FactorMethod], drawn: set[str], lags: "object"
+) -> tuple[tuple[str, SampleStep], ...]:
+    """A factor of the posterior for each drawn variable that has one over what a place knows."""
+    found = []
+    for method in factors:
+        factor = method.factor
+        if base_name(factor.name) == "p" or len(factor.targets) != 1 or factor.targets[0] not in drawn:
+            continue
+        known = {*methods.model.indices.carried} - {n for n, lag in methods.model.indices.lags.items() if lag.offset > 0}
+        if {*factor.parents} <= known and not {*factor.parents} & methods.model.deterministic.keys():
+            found.append((factor.targets[0], step_of(methods, FactorInstance(factor), {factor: method}, one_place=True)))
+    return tuple(found)
+
+
+def _firsts(methods: MethodMaker, factors: list[FactorMethod]) -> tuple[tuple[str, SampleStep], ...]:
+    found = []
+    for method in factors:
+        if method.first:
+            factor: Factor = method.factor
+            found.append((factor.targets[0], step_of(methods, FactorInstance(factor), {factor: method}, one_place=True)))
+    return tuple(found)
