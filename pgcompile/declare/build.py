@@ -15,8 +15,8 @@ from pgcompile.declare.formulas import settle_formulas
 from pgcompile.declare.free_factors import read_free_formulas
 from pgcompile.declare.functions import read_functions
 from pgcompile.declare.indices import read_indices
-from pgcompile.declare.place_spaces import place_spaces
 from pgcompile.declare.optional import mark_optional
+from pgcompile.declare.place_spaces import place_spaces
 from pgcompile.declare.rows import read_rows
 from pgcompile.declare.shadows import without_shadows
 from pgcompile.declare.training_lines import read_lines

@@ -18,8 +18,11 @@ def read_constants(program: tree.Program, overrides: dict[str, int | float], mod
         sink: where faults go.
     """
     declared = {s.name.id: s for s in program.statements if isinstance(s, tree.ConstDeclaration)}
+    ends = {
+        s.high.id for s in program.statements if isinstance(s, tree.IndexDeclaration) and isinstance(s.high, tree.Name)
+    }
     for name in overrides:
-        if name not in declared:
+        if name not in declared and name not in ends:
             close = nearest(name, declared)
             sink.add(
                 "PGC101",
@@ -27,7 +30,7 @@ def read_constants(program: tree.Program, overrides: dict[str, int | float], mod
                 f"the program has no constant {name} to set",
                 help=f"did you mean {close}?" if close else f"declare it: `const {name} = 64`",
             )
-    model.constants.update({k: Fraction(str(v)) for k, v in overrides.items() if k in declared})
+    model.constants.update({k: Fraction(str(v)) for k, v in overrides.items() if k in declared or k in ends})
     waiting = [s for s in declared.values() if s.name.id not in model.constants]
     while waiting:
         left = []

@@ -48,7 +48,13 @@ def _merged(first: tree.Definition, rest: tree.Definition, sink: Sink) -> tree.D
     start, others = _family(first.right), _family(rest.right)
     assert isinstance(rest.left, tree.Call) and isinstance(first.left, tree.Call)
     names = None if start is None or others is None else (_parameters(start[0]), _parameters(others[0]))
-    if start is None or others is None or names is None or start[0].name != others[0].name or {*names[0]} != {*names[1]}:
+    if (
+        start is None
+        or others is None
+        or names is None
+        or start[0].name != others[0].name
+        or {*names[0]} != {*names[1]}
+    ):
         sink.add(
             "PGC119",
             first.left.span,

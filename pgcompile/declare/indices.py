@@ -12,6 +12,7 @@ from typing import Any
 
 from pgcompile.declare.first_places import with_first_places
 from pgcompile.declare.formulas import is_formula
+from pgcompile.declare.starts import find_starts
 from pgcompile.diagnostics import Sink, Span, nearest
 from pgcompile.model.indices import IndexRange, Indices, Lag
 from pgcompile.model.literals import evaluate
@@ -23,9 +24,7 @@ from pgcompile.syntax.subscripts import Literal, Shift, Slice, subscripts
 WORDS = ("sum", "mean", "prod")
 
 
-def read_indices(
-    program: tree.Program, sink: Sink, constants: dict[str, Fraction]
-) -> tuple[tree.Program, Indices]:
+def read_indices(program: tree.Program, sink: Sink, constants: dict[str, Fraction]) -> tuple[tree.Program, Indices]:
     """The program with names of templates, and its indices.
 
     Args:
@@ -42,13 +41,11 @@ def read_indices(
     if not indices.ranges:
         return (program if not declared else replace(program, statements=tuple(statements))), indices
     statements = with_first_places(reader.inlined(statements), reader.firsts, sink)
-    reader.close(statements)
+    find_starts(indices, statements, reader.firsts, sink)
     return replace(program, statements=tuple(statements)), indices
 
 
-def _declare(
-    statement: tree.IndexDeclaration, indices: Indices, sink: Sink, constants: dict[str, Fraction]
-) -> None:
+def _declare(statement: tree.IndexDeclaration, indices: Indices, sink: Sink, constants: dict[str, Fraction]) -> None:
     name = statement.name.id
     if name in indices.ranges:
         sink.add(
@@ -145,7 +142,7 @@ class _Reader:
 
     def _declared(self, name: tree.Name) -> tree.Name:
         found = self._name(name)
-        places = places_of(found.id) if isinstance(found, tree.Name) else None
+        places = places_of(found.id)
         if places is None:
             return name
         if any(offset for _, offset in places[1]):
@@ -165,7 +162,7 @@ class _Reader:
 
     # --- expressions ---
 
-    def _mapped(self, node: Any, name: Callable[[tree.Name], tree.Node]) -> Any:
+    def _mapped(self, node: Any, name: Callable[[tree.Name], tree.Name]) -> Any:
         """A tree with its names read, sums over indices in their places."""
         match node:
             case tree.Name():
@@ -223,14 +220,15 @@ class _Reader:
             )
         return node
 
-    def _factor(self, call: tree.Call, name: Callable[[tree.Name], tree.Node]) -> tree.Expr:
+    def _factor(self, call: tree.Call, name: Callable[[tree.Name], tree.Name]) -> tree.Expr:
         """A factor; one of whole sequences is that of one place, marked."""
         index: str | None = None
 
         def of_place(argument: tree.Argument) -> tree.Argument:
             nonlocal index
             if not isinstance(argument.value, tree.Name):
-                return self._mapped(argument, name)
+                changed: tree.Argument = self._mapped(argument, name)
+                return changed
             whole = self._whole(argument.value)
             if whole is None:
                 return replace(argument, value=name(argument.value))
@@ -256,7 +254,7 @@ class _Reader:
             return None
         return self._placed(base, ((index, 0),), name.span), index
 
-    def _name(self, name: tree.Name) -> tree.Node:
+    def _name(self, name: tree.Name) -> tree.Name:
         """A name as that of a template."""
         found = subscripts(name.id, self.indices, self.bases)
         if found is None:
@@ -266,9 +264,7 @@ class _Reader:
         base, parts = found
         shifts = [part for part in parts if isinstance(part, Shift)]
         if len(shifts) == len(parts):
-            return tree.Name(
-                self._placed(base, tuple((s.index, s.offset) for s in shifts), name.span), span=name.span
-            )
+            return tree.Name(self._placed(base, tuple((s.index, s.offset) for s in shifts), name.span), span=name.span)
         if len(parts) == 1 and isinstance(parts[0], Literal):
             return tree.Name(parts[0].named(base), span=name.span)
         self.sink.add(
@@ -279,7 +275,7 @@ class _Reader:
         )
         return name
 
-    def _at_first(self, name: tree.Name) -> tree.Node:
+    def _at_first(self, name: tree.Name) -> tree.Name:
         """A name in a factor of the first place: z_1 is z_t there."""
         found = subscripts(name.id, self.indices, self.bases)
         if found is None or found[1] != (Literal(1),):
@@ -340,41 +336,3 @@ class _Reader:
                 return next((self._written_out(right) for head, right in self.wholes if head == node), node)
             case _:
                 return mapped(node, self._written_out)
-
-    def close(self, statements: list[tree.Statement]) -> None:
-        """Find where each recurrence starts, or say that it does not."""
-        defined = {s.left.id for s in statements if isinstance(s, tree.Definition) and isinstance(s.left, tree.Name)}
-        for s in statements:
-            match s:
-                case tree.Definition(tree.Call(args=args), _):
-                    defined |= {a.value.id for a in args if isinstance(a.value, tree.Name)}
-                case tree.SpaceDeclaration(names=names) | tree.TensorDeclaration(names=names):
-                    defined |= {n.id for n in names}
-                case _:
-                    pass
-        firsts = {a.value.id for f in self.firsts for a in f.left.args if isinstance(a.value, tree.Name)}
-        for name, lag in list(self.indices.lags.items()):
-            base = lag.of.rpartition("_{")[0]
-            count = abs(lag.offset)
-            places = [Literal(1 - k) if lag.offset < 0 else Literal(k, end=True) for k in range(count, 0, -1)]
-            names = [place.named(base) for place in places]
-            missing = [n for n in names if n not in defined]
-            if not missing:
-                starts = tuple(tree.Name(n, span=lag.span) for n in names)
-            elif lag.of in firsts and lag.offset == -1:
-                starts = (tree.Number("0", span=lag.span),)  # never seen: the first place has its own factor
-            else:
-                self._report_start(name, lag, base, missing)
-                starts = tuple(tree.Number("0", span=lag.span) for _ in names)
-            self.indices.lags[name] = replace(lag, starts=starts)
-
-    def _report_start(self, name: str, lag: Lag, base: str, missing: list[str]) -> None:
-        here = lag.of.replace("{", "").replace("}", "")
-        end = "the last place" if lag.offset > 0 else "the first place"
-        self.sink.add(
-            "PGC119",
-            lag.span,
-            f"{name} has no start: at {end} of {here} there is nothing before it",
-            help=f"say what {missing[-1]} is: `{missing[-1]} = 0`, or `p({missing[-1]}) = ...`"
-            + (f", or give the first place a factor of its own: `p({base}_1) = ...`" if lag.offset == -1 else ""),
-        )

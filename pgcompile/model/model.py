@@ -7,8 +7,8 @@ from pgcompile.diagnostics import Span
 from pgcompile.model.distributions import Distribution, NamedDistribution
 from pgcompile.model.factors import Factor
 from pgcompile.model.flows import FlowNet
-from pgcompile.model.kinds import is_defined
 from pgcompile.model.indices import Indices
+from pgcompile.model.kinds import is_defined
 from pgcompile.model.nets import ExternNetwork, Net
 from pgcompile.model.tensors import Ramp, TensorValue
 from pgcompile.model.training import Objective, OptimiseLine

@@ -43,9 +43,7 @@ def over_index(whole: "Objectives", expr: tree.OverIndex, env: Env, context: Con
     return terms.OverIndex(expr.kind, index, body, expr.span)
 
 
-def log_over_places(
-    whole: "Objectives", distribution: Distribution, env: Env, context: Context, span: Span
-) -> Term:
+def log_over_places(whole: "Objectives", distribution: Distribution, env: Env, context: Context, span: Span) -> Term:
     """log of a distribution that is written as a whole: the sum over the places of every index that none goes over."""
     groups: dict[tuple[str, ...], list[FactorInstance]] = {}
     for atom in distribution.atoms:

@@ -229,9 +229,7 @@ def _expectation(state: Rewriting, symbol: Symbol, body: Expr) -> Expr:
     return Add(*outside, *inside)
 
 
-def _sums_apart(
-    state: Rewriting, pieces: list[Expr], draw: Draw
-) -> tuple[list[Expr], dict[Symbol, Expr]]:
+def _sums_apart(state: Rewriting, pieces: list[Expr], draw: Draw) -> tuple[list[Expr], dict[Symbol, Expr]]:
     """The pieces of a sum that are no sums over places, and the bodies of those that are, by their index."""
     rest: list[Expr] = []
     summed: dict[Symbol, list[Expr]] = {}

@@ -304,8 +304,7 @@ class _LoopBody:
 
     def _realigned(self, value: Value, inner: Value) -> Value:
         wanted = self._without(value.aligned_to)
-        made = self.closing.build.insert_axes(inner, wanted)
-        return made
+        return self.closing.build.insert_axes(inner, wanted)
 
     def _argument(self, arg: Value) -> Value:
         """What a value of the loop takes: of its turn, one place of what is computed before, or the same each turn."""
@@ -393,4 +392,3 @@ class _LoopBody:
         for value in members:
             if self.closing._is_hoisted(value):
                 self.closing.made[value.number] = self.closing.made[self.closing._noise(value).number]
-

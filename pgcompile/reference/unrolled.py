@@ -16,7 +16,8 @@ from pgcompile.syntax.mapped import mapped
 from pgcompile.syntax.subscripts import Literal, Shift, Slice, Subscript, subscripts
 
 Places = Mapping[str, int]
-_SAMPLED = {"KL": "left", "H": "left", "TC": "left", "MI": "left"}
+_SAMPLED = ("KL", "H", "TC", "MI")
+"""Functionals that draw from their left side."""
 
 
 def unrolled(program: tree.Program, lengths: Places, shapes: Mapping[str, tuple[int, ...]]) -> tree.Program:
@@ -319,16 +320,16 @@ class _Unroller:
         return mapped(body, self._inlined)
 
     def _path(self, body: tree.Expr, bound: frozenset[str]) -> list[tree.Expectation]:
-        """The expectations, without their bodies, over what later places depend on; each before what it is made from."""
+        """The expectations, without bodies, over what later places depend on; each before those made from it."""
         needed = self._needed() - bound
         found: dict[str, tree.Expectation] = {}
         for node in tree.walk(body):
-            over, options = None, tuple[tree.Option, ...]()
-            match node:
-                case tree.Expectation(over=over, options=options):
-                    pass
-                case tree.Functional(kind=kind, left=left) if kind in _SAMPLED:
-                    over, options = left, ()
+            over: tree.Expr | None = None
+            options: tuple[tree.Option, ...] = ()
+            if isinstance(node, tree.Expectation):
+                over, options = node.over, node.options
+            elif isinstance(node, tree.Functional) and node.kind in _SAMPLED:
+                over = node.left
             if over is None:
                 continue
             for name in self._drawn(over) & needed:

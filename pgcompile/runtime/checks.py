@@ -45,7 +45,7 @@ def take_all(module, formula: str, /, **variables):
 
 def take_sequences(module, formula: str, /, **variables):
     """Variables as `take_all` gives them; a name in a shape is a number of places, one in all."""
-    lengths = {}
+    lengths: dict = {}
     for name, given in variables.items():
         value, shape, *kind = given if isinstance(given, tuple) else (given, ())
         size = tuple(value.shape)[value.ndim - len(shape) :] if isinstance(value, Tensor) else ()

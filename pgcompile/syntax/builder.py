@@ -83,7 +83,9 @@ class Builder(Expressions):
         bounds = nodes_in(c)
         if len(bounds) == 1:
             if bounds[0] != tree.Name("data"):
-                raise OperatorError(place_of(bounds[0]), "an index has a range", "write `index t in 1..T`, or `in data`")
+                raise OperatorError(
+                    place_of(bounds[0]), "an index has a range", "write `index t in 1..T`, or `in data`"
+                )
             return tree.IndexDeclaration(name_of(c[1]), span=span_over(c))
         low, high = bounds
         padded = isinstance(high, tree.Product) and len(high.factors) == 2 and high.factors[1] == tree.Name("padded")

@@ -187,7 +187,11 @@ def _operator(
             names = ", ".join(v.id for v in variables)
             return f"sum_{names if len(variables) == 1 else f'{{{names}}}'} {_at(body, _JUXTAPOSED)}", _UNARY
         case tree.OverIndex(kind, index, body, low, high):
-            within = index.id if low is None or high is None else f"{{{index.id}={format_expr(low)}}}^{{{format_expr(high)}}}"
+            within = (
+                index.id
+                if low is None or high is None
+                else f"{{{index.id}={format_expr(low)}}}^{{{format_expr(high)}}}"
+            )
             return f"{kind}_{within} {_at(body, _JUXTAPOSED)}", _UNARY
         case tree.Integral(body, variables):
             return f"∫ {_at(body, _JUXTAPOSED)} {' '.join(f'd{v.id}' for v in variables)}", _UNARY

@@ -67,7 +67,9 @@ def canonical_name(text: str) -> str | None:
     return text if text.isidentifier() and not text.startswith("_") else None
 
 
-_PLACE = re.compile(r"_\{\s*((?:\w+|\w+\s*[-+]\s*\d+|<\s*\w+|\w+\s*:\s*\w+(?:\s*[-+]\s*\d+)?)(?:\s*,\s*[^{},]+)*)\s*\}$")
+_PLACE = re.compile(
+    r"_\{\s*((?:\w+|\w+\s*[-+]\s*\d+|<\s*\w+|\w+\s*:\s*\w+(?:\s*[-+]\s*\d+)?)(?:\s*,\s*[^{},]+)*)\s*\}$"
+)
 
 
 def _place_apart(text: str) -> tuple[str, str | None]:

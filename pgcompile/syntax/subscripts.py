@@ -56,9 +56,7 @@ class Slice:
 Subscript = Shift | Literal | Slice
 
 
-def subscripts(
-    name: str, indices: "Indices", bases: Container[str] = ()
-) -> tuple[str, tuple[Subscript, ...]] | None:
+def subscripts(name: str, indices: "Indices", bases: Container[str] = ()) -> tuple[str, tuple[Subscript, ...]] | None:
     """A variable and its places, as a name has them.
 
     Args:

@@ -11,6 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from pgcompile.diagnostics import DataError
+from pgcompile.model.data_spaces import data_names, data_spaces
 from pgcompile.model.names import identifier
 from pgcompile.program import Program
 from pgcompile.training import checkpoint
@@ -68,7 +69,7 @@ class Applied:
         """
         if self.data is None:
             raise DataError(f"{', '.join(wanted)} is observed: give the data with --data")
-        spaces = dict(self.program.analysis.model.spaces)
+        spaces = data_spaces(self.program.analysis.model)
         for name, (_, _, noise) in self.prepared.steps.items():
             spaces[name] = replace(spaces[name], kind="nonnegative_integer" if float(noise) else "real")
         return rows_of(self.data, wanted, spaces, frozenset(n for n, s in self.prepared.steps.items() if float(s[2])))
@@ -84,7 +85,7 @@ class Applied:
     def observed(self) -> list[str]:
         """Variables that the objectives observe."""
         names = set(arguments_of(self.program, "terms")) if hasattr(self.program.Model, "terms") else set()
-        return [v for v in self.program.analysis.model.variables if identifier(v) in names]
+        return [v for v in data_names(self.program.analysis.model) if identifier(v) in names]
 
     def _inputs(self) -> dict[str, Tensor]:
         """Inputs as they are at the end of training, where a schedule drives them."""
@@ -124,7 +125,7 @@ class Applied:
         chain = posterior_chain(self.program, rows)
         if chain is None or not hasattr(self.model, "log_prob"):
             raise DataError("a bound needs a density of everything, and a posterior q of what is not observed")
-        spaces = self.program.analysis.model.spaces
+        spaces = data_spaces(self.program.analysis.model)
         for name, value in rows.items():
             lacking = value < 0 if spaces[name].kind == "category" else value.isnan()
             if spaces[name].optional and bool(lacking.any()):

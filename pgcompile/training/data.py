@@ -14,7 +14,7 @@ from pgcompile.atomic_write import write_atomically
 from pgcompile.diagnostics import DataError, nearest
 from pgcompile.training.npz import NpzArrays
 from pgcompile.training.tables import read_csv, read_parquet
-from pgcompile.vocabulary.spaces import KINDS, Space, contains, filling
+from pgcompile.vocabulary.spaces import ANY, KINDS, Space, contains, filling
 
 IN_MEMORY = 256 * 2**20  # bytes of a file above which its rows stay on disk
 CHUNK = 2**16  # rows that are checked at once
@@ -114,12 +114,11 @@ def _check(name: str, array: np.ndarray, space: Space, source: str) -> None:
     where = f"{name} in {source}"
     if array.dtype.kind not in "buif":
         raise DataError(f"{where} holds {array.dtype}, not numbers")
-    if array.shape[1:] != space.shape:
+    if not _fits(array.shape[1:], space.shape):
         flat = int(np.prod(array.shape[1:])) == space.numel and array.ndim > 1
         hint = f"; reshape it to {(len(array), *space.shape)}" if flat else ""
-        raise DataError(
-            f"{where} has rows of shape {list(array.shape[1:])}, and `{name} : {space}` needs {list(space.shape)}{hint}"
-        )
+        has = f"{where} has rows of shape {list(array.shape[1:])}"
+        raise DataError(f"{has}, and `{name} : {space}` needs {_sizes(space.shape)}{hint}")
     for start in range(0, len(array), CHUNK):
         rows = np.asarray(array[start : start + CHUNK])
         if space.optional:
@@ -134,6 +133,15 @@ def _check(name: str, array: np.ndarray, space: Space, source: str) -> None:
             raise DataError(
                 f"{where} has the value {bad:g} outside its space `{space}`, whose values are {KINDS[space.kind].what}"
             )
+
+
+def _fits(sizes: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    """True if rows have the sizes that are wanted, of which some may be any."""
+    return len(sizes) == len(wanted) and all(w in (ANY, s) for s, w in zip(sizes, wanted, strict=True))
+
+
+def _sizes(shape: tuple[int, ...]) -> str:
+    return f"[{', '.join('any' if size == ANY else str(size) for size in shape)}]"
 
 
 def _too_large(array: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pgcompile.diagnostics import DataError
+from pgcompile.model.data_spaces import data_spaces
 from pgcompile.training.coupled import check_rows, count_batches, least_rows, split_rows
 from pgcompile.training.evaluation import by_identifier
 from pgcompile.training.prepare import raw_spaces
@@ -93,7 +94,7 @@ def rows_for(state: TrainingState, data: Data | None) -> Rows | None:
         return None
     if data is None:
         raise DataError(f"the objective observes {', '.join(state.observed)}: give the data with --data")
-    spaces = raw_spaces(state.program.analysis.model.spaces, state.settings)
+    spaces = raw_spaces(data_spaces(state.program.analysis.model), state.settings)
     rows = rows_of(data, state.observed, spaces, frozenset(state.settings.dequantize))
     if isinstance(rows, ResidentRows):
         bytes_held = sum(v.numel() * v.element_size() for v in rows.values.values())

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pgcompile.atomic_write import write_atomically
+from pgcompile.model.data_spaces import data_spaces
 from pgcompile.program import Program
 from pgcompile.training.folder import check_folder
 from pgcompile.training.pictures import image_shape, save_curves, save_grid, save_pairs, save_scatter
@@ -128,7 +129,7 @@ def save_reconstructions(
     if found is None:
         return None
     for name, value in found.items():
-        size = image_shape(program.analysis.model.spaces[name].shape)
+        size = image_shape(data_spaces(program.analysis.model)[name].shape)
         if size is not None:
             return save_pairs(few[name].float().cpu().numpy(), value.float().cpu().numpy(), size, path)
     return None
@@ -159,7 +160,7 @@ def _grid(program: Program, model: Any, path: Path, rows: dict[str, Tensor], num
     part = program.generative
     if part is None or not hasattr(model, "sample"):
         return None
-    spaces = program.analysis.model.spaces
+    spaces = data_spaces(program.analysis.model)
     given = {name: rows[name][:number] for name in part.parent_names if name in rows}
     if len(given) < len(part.parents):
         return None

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pgcompile.model.data_spaces import data_names, data_spaces
 from pgcompile.model.kinds import kind_of
 from pgcompile.program import Program
 from pgcompile.training.pictures import Density, save_scatter
@@ -22,8 +23,8 @@ def save_plane(program: Program, model: Any, path: Path, rows: dict[str, Tensor]
         path: a PNG file.
         rows: the data, by variable.
     """
-    spaces = program.analysis.model.spaces
-    names = [n for n in program.analysis.model.variables if n in spaces and spaces[n].shape == (2,)]
+    spaces = data_spaces(program.analysis.model)
+    names = [n for n in data_names(program.analysis.model) if n in spaces and spaces[n].shape == (2,)]
     for name in sorted(names, key=lambda n: n not in rows):
         drawn = _drawn(program, model, name, rows)
         if drawn is not None:

@@ -1,5 +1,6 @@
 """`pgc sample`: draws of a trained model into a file."""
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import torch
 
 from pgcompile.array_errors import UNREADABLE
 from pgcompile.diagnostics import DataError
+from pgcompile.model.data_spaces import data_spaces
 from pgcompile.program import Program
 from pgcompile.training import checkpoint
 from pgcompile.training.data import load, save_arrays
@@ -83,6 +85,8 @@ def check_ending(output: Path) -> None:
 
 def _in_commands(text: str) -> str:
     """A message of the emitted module, with the option of the command that it asks for."""
+    if text.startswith("say how many places"):
+        return re.sub(r"sample\(\.\.\., (\w+)=20\)", r"--set \1=20", text)
     return text.replace("; give it", ": give it in a file, --given FILE.npz") if text.endswith("; give it") else text
 
 
@@ -139,19 +143,19 @@ def _conditions(
             names = list(content.files)
     except (*UNREADABLE, AttributeError) as error:
         raise DataError(f"{given.name} cannot be read as .npz: {error}") from None
-    known = program.analysis.model.spaces
+    known = data_spaces(program.analysis.model)
     wanted = _wanted(program, [name for name in names if name in known], part)
     if not wanted:
         raise DataError(f"{given.name} holds {', '.join(names) or 'nothing'}, and no variable to condition on")
     left = [name for name in names if name not in wanted]
     if left:
         say(f"{given.name}: {', '.join(left)} left out, conditioned on {', '.join(wanted)}")
-    return load(given, wanted, program.analysis.model.spaces)
+    return load(given, wanted, data_spaces(program.analysis.model, begun=True))
 
 
 def _picture(program: Program, values: dict[str, torch.Tensor], output: Path) -> Path:
     for name, value in values.items():
-        size = image_shape(program.analysis.model.spaces[name].shape)
+        size = image_shape(data_spaces(program.analysis.model)[name].shape)
         if size is not None:
             if program.generative is not None and name not in program.generative.target_names[-1:]:
                 continue

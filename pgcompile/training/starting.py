@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from pgcompile.diagnostics import DataError
+from pgcompile.model.data_spaces import data_names
 from pgcompile.model.names import identifier
 from pgcompile.program import NOTHING_TO_OPTIMISE, Program
 from pgcompile.training.average import Average
@@ -37,7 +38,7 @@ def start(program: Program, model: nn.Module, settings: Settings) -> TrainingSta
     check_batches(program, settings, team.size)
     players = _players(program, trained, settings, team, device)
     wanted = {name for player in players for name in player.arguments}
-    observed = [v for v in program.analysis.model.variables if identifier(v) in wanted]
+    observed = [v for v in data_names(program.analysis.model) if identifier(v) in wanted]
     inputs = fixed_inputs(program, settings, wanted)
     averaged = _averaged(trained, players, settings, team)
     return TrainingState(

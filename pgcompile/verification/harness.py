@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pgcompile.diagnostics import InternalError
 from pgcompile.model.distributions import Distribution
 from pgcompile.model.factors import FamilyUse
 from pgcompile.model.kinds import expressions_of, kind_of
@@ -21,6 +22,8 @@ from pgcompile.model.nets import ExternNetwork, ModuleSegment, Net
 from pgcompile.model.variable import Variable, variables
 from pgcompile.objective.dependence import closure
 from pgcompile.objective.terms import OBSERVED, DrawKey
+from pgcompile.plan.values import Noise as Planned
+from pgcompile.plan.values import Value
 from pgcompile.reference import Reference
 from pgcompile.reference.draws import Noise
 from pgcompile.reference.spaces import values_in
@@ -150,11 +153,11 @@ class Harness:
         """One run of a method on the data repeated along a dimension of its own, which its noise has too."""
         with recording(self.module) as made:
             result = self.call(name, count)
-        return result, noise_of(self.program.noise[name], [made], replicated=True)
+        return result, noise_of(_plain(self.program.noise[name]), [made], replicated=True)
 
     def noise(self, name: str, calls: Sequence[Sequence[Call]]) -> dict[DrawKey, tuple[Noise, ...]]:
         """The noise of runs of a method, for a reference."""
-        return noise_of(self.program.noise[name], calls)
+        return noise_of(_plain(self.program.noise[name]), calls)
 
     def slopes(self, value: Tensor, *, again: bool = False) -> Tensor:
         """The derivative of a scalar along the direction of each parameter; `again` if more will be taken."""
@@ -224,6 +227,14 @@ class Harness:
             for f in self.model.factors
             if kind_of(f).supplied
         }
+
+
+def _plain(noise: Sequence[Planned]) -> list[Value]:
+    """The draws of a method without loops over an index."""
+    found = [draw for draw in noise if isinstance(draw, Value)]
+    if len(found) < len(noise):
+        raise InternalError("a method of sequences was run as one of single places")
+    return found
 
 
 def _mapped(kind: str, free: Tensor) -> Tensor:

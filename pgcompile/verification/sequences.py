@@ -98,7 +98,7 @@ class Sequences:
             found = places_of(name)
             assert found is not None
             for at in product(*(range(size) for size in sizes)):
-                places[place_name(found[0], tuple(k + 1 for k in at))] = value[(slice(None), *at)]
+                places[place_name(found[0], tuple(k + 1 for k in at))] = _at(value, at)
         return whole, {k: v for k, v in places.items() if k in self.model.spaces}
 
     def reference(
@@ -106,7 +106,9 @@ class Sequences:
         replicates: int = 1,
         noise: dict[DrawKey, tuple[Noise, ...]] | None = None,
         observed: dict[str, Tensor] | None = None,
-        **options: bool,
+        *,
+        shared: bool = False,
+        integrates: bool = False,
     ) -> Reference:
         """The interpreter of the program written out."""
         return Reference(
@@ -118,7 +120,8 @@ class Sequences:
             1 if noise else 200,
             self.harness._extern_factors(),
             noise or {},
-            **options,
+            shared,
+            integrates=integrates,
         )
 
     # --- the module ---
@@ -148,16 +151,14 @@ class Sequences:
         keyed: dict[DrawKey, tuple[Noise, ...]] = {}
         for draw in draws_of(term):
             for variable in draw.variables:
-                for (own, places, drawn_from), noises in found.items():
+                for (own, spot, drawn_from), noises in found.items():
                     split = places_of(own.name)
-                    name_here = place_name(split[0], places) if split is not None else own.name
+                    name_here = place_name(split[0], spot) if split is not None else own.name
                     if name_here == variable.name and drawn_from == _drawn_from(draw, variable):
                         keyed[draw, variable] = tuple(_owned(n, draw) for n in noises)
         return keyed
 
-    def _in_order(
-        self, planned: Sequence[Planned], places: dict[str, int]
-    ) -> tuple[list[Value], list[dict[str, int]]]:
+    def _in_order(self, planned: Sequence[Planned], places: dict[str, int]) -> tuple[list[Value], list[dict[str, int]]]:
         values: list[Value] = []
         at: list[dict[str, int]] = []
         for draw in planned:
@@ -222,7 +223,7 @@ class Sequences:
                     if Variable(own) not in part.targets:
                         continue
                     theirs = reference.variable(Variable(own), inside).tensor.reshape(_SAMPLES, -1)
-                    here = mine[(slice(None), *at)].reshape(_SAMPLES, -1)
+                    here = _at(mine, at).reshape(_SAMPLES, -1)
                     columns += [(here[:, i].double(), theirs[:, i].double()) for i in range(min(here.shape[1], 4))]
         if columns:
             columns += _combined(columns)
@@ -250,8 +251,13 @@ class Sequences:
         found = torch.stack([r.reshape(1) if sign else r for r in results])
         tried = []
         for integrates in (True, False):
-            expected = self._term(self.reference(_TRIES, noise, shared=not integrates, integrates=integrates), name, sign)
-            exact = [Check(what, relative(found, expected), EXACT), self._slopes(f"gradient of {what}", found, expected)]
+            expected = self._term(
+                self.reference(_TRIES, noise, shared=not integrates, integrates=integrates), name, sign
+            )
+            exact = [
+                Check(what, relative(found, expected), EXACT),
+                self._slopes(f"gradient of {what}", found, expected),
+            ]
             tried.append(exact)
             if all(check.passed for check in exact):
                 yield from exact
@@ -296,6 +302,7 @@ class Sequences:
         worst = [relative(a, b) for a, b in zip(mine, theirs, strict=True)]
         return Check(what, max(worst, default=0.0), EXACT)
 
+
 def _combined(columns: list[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]:
     """Random combinations of all columns, each in units of its own spread."""
     mine, theirs = (torch.stack(side) for side in zip(*columns, strict=True))
@@ -312,10 +319,17 @@ def noise_of_places(
     groups: dict[tuple[tuple[str, int], ...], list[int]] = {}
     for position, places in enumerate(at):
         groups.setdefault(tuple(sorted(places.items())), []).append(position)
-    for places, positions in groups.items():
+    for spot, positions in groups.items():
         part = noise_of([planned[i] for i in positions], [[calls[i] for i in positions] for calls in runs])
-        found += [(key, dict(places), noise) for key, noises in part.items() for noise in noises]
+        found += [(key, dict(spot), noise) for key, noises in part.items() for noise in noises]
     return found
+
+
+def _at(value: Tensor, places: tuple[int, ...]) -> Tensor:
+    """Some places of sequences, whose rows come first."""
+    for place in places:
+        value = value.select(1, place)
+    return value
 
 
 def _picked(noise: Noise, axis: int, place: int) -> Noise:

@@ -45,6 +45,10 @@ _KINDS = (
 KINDS: dict[str, SpaceKind] = {kind.name: kind for kind in _KINDS}
 
 
+ANY = -1
+"""A size that data say: the number of places of an index."""
+
+
 @dataclass(frozen=True)
 class Space:
     """A kind with its event shape.
@@ -67,7 +71,7 @@ class Space:
         return prod(self.shape)
 
     def __str__(self) -> str:
-        dims = ", ".join(map(str, self.shape))
+        dims = ", ".join("any" if size == ANY else str(size) for size in self.shape)
         if self.kind == "category":
             return f"category[{self.categories}]" + (f"[{dims}]" if dims else "")
         return f"{self.kind}[{dims}]" if dims else self.kind

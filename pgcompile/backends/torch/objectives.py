@@ -192,7 +192,10 @@ def _of_a_factor(writer: MethodWriter) -> list[Line]:
         sides = (planned.factor.targets, planned.factor.parents)
         targets, parents = ("[" + ", ".join(f'"{identifier(n)}"' for n in side) + "]" for side in sides)
         entries.append(f'"{canonical(planned.label)}": ({targets}, {parents})')
-    table = [*collection("variables = {", entries, "}"), Line('        targets, parents = variables[name.replace(" ", "")]')]
+    table = [
+        *collection("variables = {", entries, "}"),
+        Line('        targets, parents = variables[name.replace(" ", "")]'),
+    ]
     return [lines[0], *table, *lines[3:]]
 
 

@@ -235,7 +235,9 @@ def _places(value: Value, args: list[Text], rename: Rename) -> Text:
     """The dimensions of indices moved before the batch."""
     rank, *at = (_int(a) for a in value.attributes)
     own = [-rank - len(at) + i for i in range(len(at))]
-    return Text(f"{args[0].atom}.movedim({own[0] if len(own) == 1 else tuple(own)}, {at[0] if len(at) == 1 else tuple(at)})")
+    return Text(
+        f"{args[0].atom}.movedim({own[0] if len(own) == 1 else tuple(own)}, {at[0] if len(at) == 1 else tuple(at)})"
+    )
 
 
 def _moved(value: Value, args: list[Text], rename: Rename) -> Template | Text:

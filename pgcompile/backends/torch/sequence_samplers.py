@@ -72,7 +72,8 @@ class _Sampler:
         spaces = self.writer.plan.model.spaces
         lengths = {i: f'"{length}"' for i, length in self.lengths.items()}
         facts = [
-            f"{_quoted(v)}: ({_tuple([lengths[i] for i in self.indices.of(v)])}, {tuple(spaces[v].shape)})" for v in names
+            f"{_quoted(v)}: ({_tuple([lengths[i] for i in self.indices.of(v)])}, {tuple(spaces[v].shape)})"
+            for v in names
         ]
         asked = ", ".join(f"{length}={length}" for length in self.lengths.values())
         found += collection("variables = {", facts, "}")
@@ -130,11 +131,14 @@ class _Sampler:
             target, quoted = identifier(step.variable), _quoted(step.variable)
             draw = self._all_places(step)
             found += stamped(
-                statement(f"{target} = held[{quoted}] if {quoted} in held else {draw}"), Origin(step.factor.span, step.label)
+                statement(f"{target} = held[{quoted}] if {quoted} in held else {draw}"),
+                Origin(step.factor.span, step.label),
             )
         names = [s.variable for s in self.sampler.shared]
         entries = [f"{_quoted(n)}: {identifier(n)}" for n in names]
-        entries += [f"{_quoted(s.variable)}: {self._placed(s.variable, identifier(s.variable))}" for s in self.sampler.steps]
+        entries += [
+            f"{_quoted(s.variable)}: {self._placed(s.variable, identifier(s.variable))}" for s in self.sampler.steps
+        ]
         entries += [f"{_quoted(n)}: {identifier(n)}" for n in self.sampler.conditions]
         return [*found, *collection("return {", entries, "}")]
 
@@ -229,7 +233,7 @@ class _Sampler:
                 lines += statement("else:", 16)
                 lines += statement(f"{target} = {drawn}", 20)
                 return stamped(lines, Origin(step.factor.span, step.label))
-        if children and step.variable not in [c for c in children]:
+        if children and step.variable not in children:
             quoted_children = ", ".join(_quoted(c) for c in sorted(children))
             self.writer.use("refuse_known")
             lines += statement(f"refuse_known(known, {quoted}, {quoted_children})", 16)

@@ -11,6 +11,7 @@ import click
 from pgcompile.cli.options import BATCH_SIZE, CONSTANTS, DATA, DEVICE, EXTERNS, INPUTS, PROGRAM, numbers_of, parts
 from pgcompile.cli.programs import Constants, compiled
 from pgcompile.diagnostics import RequestError
+from pgcompile.model.data_spaces import data_spaces
 
 
 @click.command()
@@ -98,7 +99,7 @@ def command(
     settings = Settings(dequantize={name: int(levels) for name, levels in dequantize.items()}, **chosen)
     if more and data is None:
         raise RequestError("--more adds rows to those of --data: give that too")
-    rows: Any = of_several((data, *more), made.analysis.model.spaces) if data is not None and more else data
+    rows: Any = of_several((data, *more), data_spaces(made.analysis.model)) if data is not None and more else data
     try:
         result = fit(
             made,

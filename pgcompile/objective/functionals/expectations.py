@@ -15,8 +15,8 @@ from pgcompile.objective.context import Context
 from pgcompile.objective.draws import average, draw_of
 from pgcompile.objective.estimators import MAX_STATES
 from pgcompile.objective.functionals.sides import Bound, SideResolver
-from pgcompile.objective.places import log_over_places
 from pgcompile.objective.options import read_options, read_settings
+from pgcompile.objective.places import log_over_places
 from pgcompile.objective.terms import PATHWISE, Env, Estimator, Term
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.definition import (
@@ -148,9 +148,7 @@ class Expectations:
         """The logarithm of a formula; ratios and powers of densities stay in logarithms."""
         match formula:
             case Density():
-                return log_over_places(
-                    self.whole, drop_barren(use.sides[formula]), env, use.context, use.expr.span
-                )
+                return log_over_places(self.whole, drop_barren(use.sides[formula]), env, use.context, use.expr.span)
             case Divide(top, bottom) if number(bottom, use.numbers) is None:
                 return self._add(use, ((1, Log(top)), (-1, Log(bottom))), env)
             case Raise(base, exponent):

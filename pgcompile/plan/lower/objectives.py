@@ -27,8 +27,8 @@ from pgcompile.plan.lower.discrepancies import discrepancy
 from pgcompile.plan.lower.environment import FactorLowering
 from pgcompile.plan.lower.formulas import FormulaLowering
 from pgcompile.plan.lower.marginals import log_marginal
-from pgcompile.plan.origin import Origin
 from pgcompile.plan.lower.places import over_places, path_mean, place_count
+from pgcompile.plan.origin import Origin
 from pgcompile.plan.values import Axis, AxisKind, Value
 
 

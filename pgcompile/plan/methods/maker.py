@@ -51,9 +51,7 @@ class MethodMaker:
         outputs = [(key, value) for (key, _), value in zip(outputs, closed, strict=True)]
         used = {str(v.attributes[0]) for v in lowering.builder.values if v.op == "argument"}
         arguments = [
-            Argument(
-                v, self.model.spaces[v].shape, places=tuple(axis.extent for axis in place_axes(lowering, v))
-            )
+            Argument(v, self.model.spaces[v].shape, places=tuple(axis.extent for axis in place_axes(lowering, v)))
             for v in self.model.variables
             if v in used and v not in self.model.tensors
         ]

@@ -38,7 +38,11 @@ def plan_module(model: Model, generative: Distribution | None, objectives: dict[
         plan.terms = objective_method(methods, "terms", "every named term, in one pass", objectives)
     add_factors(methods, plan)
     add_log_densities(methods, plan, generative)
-    if generative is not None and not model.indices.carried and all(kind_of(atom.factor).normalised for atom in generative.atoms):
+    if (
+        generative is not None
+        and not model.indices.carried
+        and all(kind_of(atom.factor).normalised for atom in generative.atoms)
+    ):
         plan.sampler = sampler_of(methods, generative, plan.factors)
     if generative is not None and model.indices.carried and all(kind_of(a.factor).normalised for a in generative.atoms):
         plan.sequences = sequence_sampler_of(methods, generative, plan.factors)

@@ -33,12 +33,16 @@ def sequence_sampler_of(
     starts = [s.id for lag in lags.values() for s in lag.starts if isinstance(s, tree.Name)]
     starts = [s for s in starts if _literal(methods, s) is None]
     missing = [methods.model.deterministic[s] for s in starts if s in methods.model.deterministic and s not in made]
-    order = [item for item in order if not (isinstance(item, Factor) and _literal(methods, item.targets[0]) is not None)]
+    order = [
+        item for item in order if not (isinstance(item, Factor) and _literal(methods, item.targets[0]) is not None)
+    ]
     order = [*dict.fromkeys(missing), *order]
     made += [f.targets[0] for f in missing]
     conditioned = conditions_of(order, generated) - lags.keys()
     conditioned |= {s for s in starts if s not in made and s not in methods.model.tensors}
-    steps = {name: step_of(methods, item, by_factor, one_place=True) for item in order for name in names_of(item)[0][:1]}
+    steps = {
+        name: step_of(methods, item, by_factor, one_place=True) for item in order for name in names_of(item)[0][:1]
+    }
     shared = [step for name, step in steps.items() if not indices.of(name)]
     placed = [step for name, step in steps.items() if indices.of(name)]
     time = next(iter(times), None)
@@ -50,8 +54,8 @@ def sequence_sampler_of(
         tuple(placed),
         time,
         plates,
-        _carried(methods, lags.keys()),
-        _guides(methods, factors, {s.variable for s in placed if s.factor is not None}, lags.keys()),
+        _carried(methods, list(lags)),
+        _guides(methods, factors, {s.variable for s in placed if s.factor is not None}),
         _firsts(methods, factors),
         tuple(v for v in methods.model.variables if v in conditioned),
         inputs,
@@ -67,11 +71,11 @@ def _literal(methods: MethodMaker, name: str) -> Fraction | None:
     return found if isinstance(found, Fraction) else None
 
 
-def _carried(methods: MethodMaker, names: "list[str] | object") -> tuple[Carry, ...]:
+def _carried(methods: MethodMaker, names: list[str]) -> tuple[Carry, ...]:
     """What is carried, the farthest first, so that each takes the value of the next before that changes."""
     indices = methods.model.indices
     found: list[Carry] = []
-    bases = dict.fromkeys(indices.lags[n].of for n in names)  # type: ignore[attr-defined]
+    bases = dict.fromkeys(indices.lags[n].of for n in names)
     for base in bases:
         own = {-lag.offset: (name, lag) for name, lag in indices.lags_of(base)}
         farthest = max(own)
@@ -80,27 +84,39 @@ def _carried(methods: MethodMaker, names: "list[str] | object") -> tuple[Carry, 
             name = own[distance][0] if distance in own else f"{base}_back_{distance}"
             nearer = own[distance - 1][0] if distance - 1 in own else f"{base}_back_{distance - 1}"
             start = starts[farthest - distance]
-            number = evaluate(start, methods.model.constants)
             named = start.id if isinstance(start, tree.Name) else None
-            literal = None if named is None else _literal(methods, named)
-            if literal is not None:
-                number, named = literal, None
-            found.append(Carry(name, base if distance == 1 else nearer, named, float(number or 0)))  # type: ignore[arg-type]
+            written = evaluate(start, methods.model.constants)
+            number = _literal(methods, named) if named is not None else written
+            if isinstance(number, Fraction):
+                named = None
+            found.append(
+                Carry(
+                    name,
+                    base if distance == 1 else nearer,
+                    named,
+                    float(number) if isinstance(number, Fraction) else 0.0,
+                )
+            )
     return tuple(found)
 
 
-def _guides(
-    methods: MethodMaker, factors: list[FactorMethod], drawn: set[str], lags: "object"
-) -> tuple[tuple[str, SampleStep], ...]:
+def _guides(methods: MethodMaker, factors: list[FactorMethod], drawn: set[str]) -> tuple[tuple[str, SampleStep], ...]:
     """A factor of the posterior for each drawn variable that has one over what a place knows."""
     found = []
+    indices = methods.model.indices
+    known = {*indices.carried} - {name for name, lag in indices.lags.items() if lag.offset > 0}
+    known -= methods.model.deterministic.keys()
     for method in factors:
         factor = method.factor
         if base_name(factor.name) == "p" or len(factor.targets) != 1 or factor.targets[0] not in drawn:
             continue
-        known = {*methods.model.indices.carried} - {n for n, lag in methods.model.indices.lags.items() if lag.offset > 0}
+        known = {*methods.model.indices.carried} - {
+            n for n, lag in methods.model.indices.lags.items() if lag.offset > 0
+        }
         if {*factor.parents} <= known and not {*factor.parents} & methods.model.deterministic.keys():
-            found.append((factor.targets[0], step_of(methods, FactorInstance(factor), {factor: method}, one_place=True)))
+            found.append(
+                (factor.targets[0], step_of(methods, FactorInstance(factor), {factor: method}, one_place=True))
+            )
     return tuple(found)
 
 
@@ -109,5 +125,7 @@ def _firsts(methods: MethodMaker, factors: list[FactorMethod]) -> tuple[tuple[st
     for method in factors:
         if method.first:
             factor: Factor = method.factor
-            found.append((factor.targets[0], step_of(methods, FactorInstance(factor), {factor: method}, one_place=True)))
+            found.append(
+                (factor.targets[0], step_of(methods, FactorInstance(factor), {factor: method}, one_place=True))
+            )
     return tuple(found)
