@@ -97,7 +97,7 @@ class Expectations:
         """The options as written, else those of the expectation over the same factors in the same sum."""
         if expr.options:
             return options
-        return next(((n, e) for other, n, e in context.options if other == over), options)
+        return next(((n, e) for other, n, e in context.options if _alike(other, over)), options)
 
     def _refused(self, expr: tree.Functional, functional: Functional, estimator: Estimator) -> bool:
         """Report a gradient estimator that does not go with the functional."""
@@ -217,6 +217,12 @@ class Expectations:
     def _is_finite(self, distribution: Distribution) -> bool:
         counts = [states(atom, self.model) for atom in distribution.atoms]
         return None not in counts and prod(c or 1 for c in counts) <= MAX_STATES
+
+
+def _alike(one: Distribution, other: Distribution) -> bool:
+    """True for the same factors in any order."""
+    mine, theirs = (({*d.atoms}, {*d.hidden}, {*d.evidence}) for d in (one, other))
+    return mine == theirs
 
 
 def _named(formula: Mean) -> Functional | None:
