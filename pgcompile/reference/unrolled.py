@@ -37,7 +37,9 @@ def place_name(base: str, places: tuple[int, ...]) -> str:
 
 
 @dataclass
-class _Unroller:
+class _Reading:
+    """What a program says of indices."""
+
     program: tree.Program
     lengths: Places
     shapes: Mapping[str, tuple[int, ...]]
@@ -49,7 +51,7 @@ class _Unroller:
     formulas: dict[str, tree.Expr] = field(default_factory=dict)
     factors: set[str] = field(default_factory=set)
 
-    def run(self) -> tree.Program:
+    def __post_init__(self) -> None:
         for statement in self.program.statements:
             if isinstance(statement, tree.IndexDeclaration):
                 known = IndexRange(statement.name.id, statement.high, None, statement.padded)
@@ -60,13 +62,6 @@ class _Unroller:
         for statement in self.program.statements:
             if isinstance(statement, tree.Definition):
                 self._define(statement)
-        found: list[tree.Statement] = []
-        for statement in self.program.statements:
-            found += self._statement(statement)
-        found += self._spaces_of_starts(found)
-        return replace(self.program, statements=tuple(found))
-
-    # --- what the program says ---
 
     def _note(self, name: str) -> None:
         found = subscripts(name, self.indices)
@@ -108,6 +103,32 @@ class _Unroller:
                 found.add(name)
                 pending += self.parents.get(name, ())
         return found
+
+    def _drawn(self, over: tree.Expr | None) -> frozenset[str]:
+        """The variables that a distribution draws; a bare name may draw them all."""
+        if over is None:
+            return frozenset()
+        calls = [c for c in tree.walk(over) if isinstance(c, tree.Call)]
+        if not calls:
+            return frozenset(self.carried)
+        return frozenset(self._base(n) for c in calls for a in c.args for n in tree.names_in(a.value))
+
+    def _word(self, name: str) -> tuple[str, str] | None:
+        kind, _, index = name.partition("_")
+        return (kind, index) if kind in ("sum", "mean", "prod") and index in self.indices.ranges else None
+
+
+@dataclass
+class _Unroller(_Reading):
+    """Writes a program out."""
+
+    def run(self) -> tree.Program:
+        """The program without indices."""
+        found: list[tree.Statement] = []
+        for statement in self.program.statements:
+            found += self._statement(statement)
+        found += self._spaces_of_starts(found)
+        return replace(self.program, statements=tuple(found))
 
     # --- statements ---
 
@@ -253,10 +274,6 @@ class _Unroller:
                 )
         return mapped(node, lambda inner: self._placed(inner, places, bound))
 
-    def _word(self, name: str) -> tuple[str, str] | None:
-        kind, _, index = name.partition("_")
-        return (kind, index) if kind in ("sum", "mean", "prod") and index in self.indices.ranges else None
-
     def _called(self, call: tree.Call, places: Places) -> tree.Call:
         """A factor; of whole sequences, the product of its factors at all places."""
 
@@ -277,15 +294,6 @@ class _Unroller:
             return tuple(found)
 
         return replace(call, args=every(call.args), given=None if call.given is None else every(call.given))
-
-    def _drawn(self, over: tree.Expr | None) -> frozenset[str]:
-        """The variables that a distribution draws; a bare name may draw them all."""
-        if over is None:
-            return frozenset()
-        calls = [c for c in tree.walk(over) if isinstance(c, tree.Call)]
-        if not calls:
-            return frozenset(self.carried)
-        return frozenset(self._base(n) for c in calls for a in c.args for n in tree.names_in(a.value))
 
     # --- sums ---
 

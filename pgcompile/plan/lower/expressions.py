@@ -13,7 +13,7 @@ from pgcompile.model.typed import Constant
 from pgcompile.plan.builder import Builder, merge_axes
 from pgcompile.plan.expansion import as_vector, expand_full, joined, spread_lead
 from pgcompile.plan.lower.function_calls import function_value, matrix_product
-from pgcompile.plan.lower.indices import is_every_index, pick, rows_along_axis, rows_of
+from pgcompile.plan.lower.indices import entries
 from pgcompile.plan.module_attributes import ModuleAttributes
 from pgcompile.plan.passes.heads import HEADS
 from pgcompile.plan.region import derivative
@@ -118,7 +118,7 @@ class ExpressionLowering:
                 density = None if self.around is None else self.around.log_density(operand)
                 return build.unary("log", self.number(operand)) if density is None else density
             case tree.Index(base, indices):
-                return self._index(self.lower(base), [self.lower(index) for index in indices])
+                return entries(self.builder, self.lower(base), [self.lower(index) for index in indices])
             case tree.Call():
                 return self._call(expr)
             case tree.AtFirst(first, rest, index):
@@ -182,33 +182,6 @@ class ExpressionLowering:
         """The value of an expression to calculate with; torch would take an index for single precision."""
         value = self.lower(expr)
         return self.builder.make("as_float", (value,), shape=value.shape) if self._is_index(value) else value
-
-    def _index(self, base: Value, values: list[Value]) -> Value:
-        """Entries at some indices: numbers alone, or a variable and numbers behind it, or one after the other."""
-        build = self.builder
-        first, rest = values[0], values[1:]
-        if all(v.constant is not None for v in values):
-            at = tuple(int(v.constant or 0) for v in values)
-            return build.make("select", (base,), (base.rank, *at), shape=base.shape[len(at) :])
-        if first.constant is not None or any(v.constant is None for v in rest):
-            # `T[i, j]` is `T[i][j]`.
-            return self._index(self._index(base, [first]), rest)
-        if (base.batched or base.axes) and base.rank == 1 and first.rank == 0:
-            return pick(build, base, first)
-        if base.batched or base.axes:
-            rows = rows_of(build, base, first)
-        elif is_every_index(first):
-            rows = rows_along_axis(build, base, first)
-        else:
-            rows = build.make("index", (base, first), shape=(*first.shape, *base.shape[1:]))
-        at = tuple(int(v.constant or 0) for v in rest)
-        return (
-            build.make(
-                "select", (rows,), (rows.rank - first.rank, *at), shape=(*first.shape, *base.shape[1 + len(at) :])
-            )
-            if at
-            else rows
-        )
 
     # --- calls ---
 

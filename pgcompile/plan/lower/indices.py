@@ -47,3 +47,28 @@ def _entries_along_axis(build: Builder, vector: Value, index: Value) -> Value:
         return rows_along_axis(build, vector, index)
     axes = merge_axes((vector, index))
     return build.make("move_to_axis", (vector,), (-1, axes.index(index.axes[0])), shape=vector.shape[:-1], axes=axes)
+
+
+def entries(build: Builder, base: Value, values: list[Value]) -> Value:
+    """Entries at some indices: numbers alone, or a variable and numbers behind it, or one after the other."""
+    first, rest = values[0], values[1:]
+    if all(v.constant is not None for v in values):
+        at = tuple(int(v.constant or 0) for v in values)
+        return build.make("select", (base,), (base.rank, *at), shape=base.shape[len(at) :])
+    if first.constant is not None or any(v.constant is None for v in rest):
+        # `T[i, j]` is `T[i][j]`.
+        return entries(build, entries(build, base, [first]), rest)
+    if (base.batched or base.axes) and base.rank == 1 and first.rank == 0:
+        return pick(build, base, first)
+    if base.batched or base.axes:
+        rows = rows_of(build, base, first)
+    elif is_every_index(first):
+        rows = rows_along_axis(build, base, first)
+    else:
+        rows = build.make("index", (base, first), shape=(*first.shape, *base.shape[1:]))
+    at = tuple(int(v.constant or 0) for v in rest)
+    return (
+        build.make("select", (rows,), (rows.rank - first.rank, *at), shape=(*first.shape, *base.shape[1 + len(at) :]))
+        if at
+        else rows
+    )

@@ -28,6 +28,7 @@ from pgcompile.plan.lower.environment import FactorLowering
 from pgcompile.plan.lower.formulas import FormulaLowering
 from pgcompile.plan.lower.marginals import log_marginal
 from pgcompile.plan.lower.places import over_places, path_mean, place_count
+from pgcompile.plan.lower.score_functions import bound_surrogate, fitted_baseline, outer_score
 from pgcompile.plan.origin import Origin
 from pgcompile.plan.values import Axis, AxisKind, Value
 
@@ -97,12 +98,12 @@ class ObjectiveLowering:
         if name == "LogMean":
             return self._as_symbol(expr, self._log_mean(expr.args[0], args[1:]))
         if name == "OuterScoreTerm":
-            return self._as_symbol(expr, self._outer(args[1:]))
+            return self._as_symbol(expr, outer_score(self, args[1:]))
         if name == "BaselineLoss":
-            return self._as_symbol(expr, self._fitted(expr.args[0], args[1:]))
+            return self._as_symbol(expr, fitted_baseline(self, expr.args[0], args[1:]))
         if name == "OverPlaces":
             index = str(args[0]).removeprefix("index_")
-            value = over_places(self.lowering, self._lower(args[1]), index)
+            value = over_places(self.lowering, self.lower(args[1]), index)
             return self._as_symbol(expr, path_mean(self.lowering, value))
         if name == "PlaceCount":
             return self._as_symbol(expr, place_count(self.lowering, str(args[0]).removeprefix("index_")))
@@ -125,34 +126,34 @@ class ObjectiveLowering:
         """The mean over the samples of a draw and the weighted sum over its enumerated variables."""
         draw = self.rewritten.draws[symbol]
         body, weights, *surrogates = args
-        total = self._weighted(self._lower(body), weights, draw)
+        total = self.weighted(self.lower(body), weights, draw)
         for surrogate in surrogates:
             total = self.lowering.builder.binary("add", total, self._surrogate(draw, list(surrogate.args[1:])))
-        return self._mean_over_samples(draw, total)
+        return self.mean_over_samples(draw, total)
 
     def _log_mean(self, symbol: Symbol, args: list[Expr]) -> Value:
         """log of the mean of exp(body) over samples, or of its weighted sum over enumerated variables."""
         build = self.lowering.builder
         draw = self.rewritten.draws[symbol]
         body, weights, *surrogates = args
-        log_w = build.name(self._lower(body), "log_w", materialize=True)
+        log_w = build.name(self.lower(body), "log_w", materialize=True)
         if draw.estimator.grad == "dreg":
             return self._doubly_reparameterised(draw, body, log_w)
         if weights != 0:
-            log_w = build.name(build.binary("add", log_w, self._lower(weights)), "log_joint", materialize=True)
+            log_w = build.name(build.binary("add", log_w, self.lower(weights)), "log_joint", materialize=True)
         if draw.rows == "mean" and (axis := self.lowering.axes.pairs(draw)) in log_w.axes:
             return log_mean_of(self.lowering, log_w, axis)
         total = log_w
         own = self.lowering.axes.of(draw) | ({self.lowering.axes.pairs(draw)} if draw.rows else set())
         for axis in log_w.axes:
             if axis in own:
-                total = self._reduce("logsumexp_axes", total, axis)
+                total = self.reduce("logsumexp_axes", total, axis)
                 if axis.kind is AxisKind.SAMPLE:
                     total = build.binary("sub", total, build.constant(log(axis.size), f"math.log({axis.size})"))
         total = build.name(total, "log_mean", materialize=bool(surrogates))
         bound = total
         for surrogate in surrogates:
-            total = build.binary("add", total, self._bound_surrogate(draw, surrogate, log_w, bound))
+            total = build.binary("add", total, bound_surrogate(self, draw, surrogate, log_w, bound))
         return total
 
     def _doubly_reparameterised(self, draw: Draw, body: Expr, log_w: Value) -> Value:
@@ -163,7 +164,7 @@ class ObjectiveLowering:
         """
         build = self.lowering.builder
         axis = self.lowering.axes.samples(draw)
-        total = self._reduce("logsumexp_axes", log_w, axis)
+        total = self.reduce("logsumexp_axes", log_w, axis)
         bound = build.name(
             build.binary("sub", total, build.constant(log(axis.size), f"math.log({axis.size})")),
             "bound",
@@ -184,40 +185,17 @@ class ObjectiveLowering:
         leaves = {s: leaf for s, leaf in self.rewritten.leaves.items() if s in body.free_symbols}
         other = ObjectiveLowering(again, self.rewritten)
         other.values = {s: other._leaf(leaf) for s, leaf in leaves.items()}
-        weighed = self._reduce("sum_axis", build.binary("mul", share, other._lower(body)), axis)
+        weighed = self.reduce("sum_axis", build.binary("mul", share, other.lower(body)), axis)
         weighed = build.name(weighed, "weighed", materialize=True)
         return build.binary(
             "add", build.unary("detach", bound), build.binary("sub", weighed, build.unary("detach", weighed))
         )
 
-    def _bound_surrogate(self, draw: Draw, surrogate: Expr, log_w: Value, bound: Value) -> Value:
-        """Zero, with the score-function gradient of a log of a mean (Mnih & Rezende 2016).
-
-        Every draw of a variable is weighed by the whole bound, less what the bound would be had its weight been the
-        geometric mean of the others.
-        """
-        build = self.lowering.builder
-        _, log_density, _, _, _, *baseline = surrogate.args
-        log_q = self._lower(log_density)
-        leaf = self.rewritten.leaves[log_density]
-        assert isinstance(leaf, LogDensityLeaf)
-        with build.section(f"the gradient through {leaf.atom.targets[0]}: a score function"):
-            fixed = build.unary("detach", bound)
-            axis = self.lowering.axes.samples(draw)
-            if baseline:
-                other = build.unary("detach", self._lower(baseline[0]))
-            else:
-                weights = build.unary("detach", log_w)
-                other = build.make("special", (weights,), ("leave_one_out", log_w.axes.index(axis)), shape=())
-            advantage = build.name(build.binary("sub", fixed, other), "advantage", materialize=True)
-            zero = build.binary("sub", log_q, build.unary("detach", log_q))
-            product = build.binary("mul", zero, advantage)
-            return self._reduce("sum_axis", product, axis) if axis in product.axes else product
-
-    def _lower(self, expr: Expr) -> Value:
+    def lower(self, expr: Expr) -> Value:
+        """A formula over leaves and means that are computed already."""
         return FormulaLowering(self.lowering.builder, self.values).lower(expr)
 
-    def _weighted(self, value: Value, weights: Expr, draw: Draw) -> Value:
+    def weighted(self, value: Value, weights: Expr, draw: Draw) -> Value:
         """The sum over enumerated variables, each value weighted by its probability."""
         build = self.lowering.builder
         if weights == 0:
@@ -227,7 +205,7 @@ class ObjectiveLowering:
         else:
             axes = {axis for leaf in self._weighed(weights) for axis in leaf}
         with build.section(f"weighted by {self._label(weights)}"):
-            log_probs = self._lower(weights)
+            log_probs = self.lower(weights)
             if draw.estimator.detached:
                 log_probs = build.unary("detach", log_probs)
             probability = build.name(build.unary("exp", log_probs), "probs", materialize=True)
@@ -235,7 +213,7 @@ class ObjectiveLowering:
             total = build.binary("mul", probability, value) if total is None else total
             for axis in in_order(axes):
                 if axis in total.axes:
-                    total = self._reduce("sum_axis", total, axis)
+                    total = self.reduce("sum_axis", total, axis)
         return build.name(total, "expected")
 
     def _weigh(self, probability: Value, value: Value) -> Value | None:
@@ -262,21 +240,23 @@ class ObjectiveLowering:
         leaves = [self.rewritten.leaves[s] for s in sorted(weights.free_symbols, key=str)]
         return " ".join(leaf.atom.label for leaf in leaves if isinstance(leaf, LogDensityLeaf))
 
-    def _reduce(self, op: str, value: Value, axis: Axis) -> Value:
+    def reduce(self, op: str, value: Value, axis: Axis) -> Value:
+        """A value without one of its axes."""
         rest = tuple(a for a in value.axes if a != axis)
         return self.lowering.builder.make(op, (value,), (value.axes.index(axis),), shape=value.shape, axes=rest)
 
-    def _mean_over_samples(self, draw: Draw, value: Value) -> Value:
+    def mean_over_samples(self, draw: Draw, value: Value) -> Value:
+        """A value without the samples of a draw, or the rows that it goes over."""
         if draw.rows:
             return self._over_rows(draw, value)
         axis = self._sample_axis(draw, value)
-        return value if axis is None else self._reduce("mean_axis", value, axis)
+        return value if axis is None else self.reduce("mean_axis", value, axis)
 
     def _over_rows(self, draw: Draw, value: Value) -> Value:
         axis = self.lowering.axes.pairs(draw)
         if axis not in value.axes:
             return value
-        return self._reduce("mean_axis" if draw.rows == "mean" else "sum_axis", value, axis)
+        return self.reduce("mean_axis" if draw.rows == "mean" else "sum_axis", value, axis)
 
     def _sample_axis(self, draw: Draw, value: Value) -> Axis | None:
         """The axis of the samples of a draw, where a value has it."""
@@ -291,15 +271,15 @@ class ObjectiveLowering:
         """
         build = self.lowering.builder
         log_density, cost, below, above, *baseline = args
-        log_q = self._lower(log_density)
+        log_q = self.lower(log_density)
         leaf = self.rewritten.leaves[log_density]
         assert isinstance(leaf, LogDensityLeaf)
         variable = leaf.atom.targets[0]
         with build.section(f"the gradient through {variable}: a score function"):
-            value = build.unary("detach", self._weighted(self._lower(cost), below, draw))
+            value = build.unary("detach", self.weighted(self.lower(cost), below, draw))
             axis = self._sample_axis(draw, value)
             if baseline:
-                advantage = build.binary("sub", value, build.unary("detach", self._lower(baseline[0])))
+                advantage = build.binary("sub", value, build.unary("detach", self.lower(baseline[0])))
             elif axis is not None:
                 mean = build.make("mean_axis_keep", (value,), (value.axes.index(axis),), shape=value.shape)
                 scale = build.constant(draw.samples / (draw.samples - 1))
@@ -309,35 +289,7 @@ class ObjectiveLowering:
             advantage = build.name(advantage, "advantage", materialize=True)
             zero = build.binary("sub", log_q, build.unary("detach", log_q))
             surrogate = build.binary("mul", zero, advantage)
-        return self._weighted(surrogate, above, draw)
-
-    def _outer(self, args: list[Expr]) -> Value:
-        """Zero, with the gradient of the score function of a value that depends on all draws at once."""
-        build = self.lowering.builder
-        log_density, value, *baseline = args
-        leaf = self.rewritten.leaves[log_density]
-        assert isinstance(leaf, LogDensityLeaf)
-        with build.section(f"the gradient through {leaf.atom.targets[0]}: a score function"):
-            log_q = self._lower(log_density)
-            while log_q.axes:
-                log_q = self._reduce("sum_axis", log_q, log_q.axes[0])
-            advantage = build.unary("detach", self._lower(value))
-            if baseline:
-                advantage = build.binary("sub", advantage, build.unary("detach", self._lower(baseline[0])))
-            advantage = build.name(advantage, "advantage", materialize=True)
-            return build.binary("mul", build.binary("sub", log_q, build.unary("detach", log_q)), advantage)
-
-    def _fitted(self, symbol: Symbol, args: list[Expr]) -> Value:
-        """Zero, with the gradient of the squared distance of a learned baseline from what it stands for."""
-        build = self.lowering.builder
-        draw = self.rewritten.draws[symbol]
-        baseline, cost, weights, sign = args
-        with build.section("the baseline is fitted to what it stands for"):
-            value = build.unary("detach", self._weighted(self._lower(cost), weights, draw))
-            distance = build.unary("square", build.binary("sub", value, self._lower(baseline)))
-            distance = build.name(self._mean_over_samples(draw, distance), "distance", materialize=True)
-            zero = build.binary("sub", distance, build.unary("detach", distance))
-        return zero if sign > 0 else build.unary("neg", zero)
+        return self.weighted(surrogate, above, draw)
 
     def _as_symbol(self, expr: Expr, value: Value) -> Symbol:
         symbol = Symbol(f"m{len(self.values):05d}", real=True)
