@@ -81,15 +81,15 @@ def _declare(statement: tree.IndexDeclaration, indices: Indices, sink: Sink, con
     if found is not None and size is None:
         sink.add("PGC117", statement.high.span, f"an index has whole places, 1 to {found} are none", help="as in 1..20")
         return
-    if statement.padded:
+    if statement.padded and not isinstance(statement.high, tree.Name):
         sink.add(
-            "PGC010",
-            statement.span,
-            "sequences of unequal lengths are not part of this version",
-            help=f"write `index {name} in 1..T`, and train on sequences of one length at a time",
+            "PGC117",
+            statement.high.span,
+            "the lengths of padded sequences have a name, by which data give them",
+            help=f"write `index {name} in 1..T padded`",
         )
         return
-    indices.ranges[name] = IndexRange(name, statement.high, size, span=statement.span)
+    indices.ranges[name] = IndexRange(name, statement.high, size, statement.padded, span=statement.span)
 
 
 class _Reader:

@@ -6,6 +6,9 @@ from pgcompile.model.model import Model
 from pgcompile.syntax.places import python_name
 from pgcompile.vocabulary.spaces import ANY, Space
 
+LONGEST = 2**31
+"""The most places of a sequence."""
+
 
 def data_spaces(model: Model, *, begun: bool = False) -> dict[str, Space]:
     """The space of a row of each variable, by the name that it has in Python; `ANY` stands for a number of places.
@@ -21,9 +24,17 @@ def data_spaces(model: Model, *, begun: bool = False) -> dict[str, Space]:
             continue
         sizes = tuple((None if begun else indices.ranges[index].size) or ANY for index in indices.of(name))
         found[python_name(name)] = replace(space, shape=(*sizes, *space.shape)) if sizes else space
+    found |= {lengths: Space("category", categories=LONGEST + 1) for lengths in _lengths(model)}
     return found
 
 
 def data_names(model: Model) -> list[str]:
-    """The variables by the names that they have in Python, without those that are others at another place."""
-    return [python_name(name) for name in model.variables if name not in model.indices.lags]
+    """The variables by the names that they have in Python, without those that are others at another place.
+
+    The lengths of padded sequences are among them.
+    """
+    return [*(python_name(name) for name in model.variables if name not in model.indices.lags), *_lengths(model)]
+
+
+def _lengths(model: Model) -> list[str]:
+    return [index.lengths for index in model.indices.ranges.values() if index.lengths is not None]

@@ -16,7 +16,6 @@ class IndexRange:
         high: the last place, as the program says it; None where the data say it.
         size: its number, where that is known at compile time.
         padded: whether each data point has a length of its own.
-        of_data: whether its places are the data points.
         span: its declaration.
     """
 
@@ -24,8 +23,12 @@ class IndexRange:
     high: tree.Expr | None = None
     size: int | None = None
     padded: bool = False
-    of_data: bool = False
     span: Span = field(default=NOWHERE, compare=False)
+
+    @property
+    def lengths(self) -> str | None:
+        """The name of the argument with the length of each sequence, where they are padded."""
+        return self.high.id if self.padded and isinstance(self.high, tree.Name) else None
 
 
 @dataclass(frozen=True)

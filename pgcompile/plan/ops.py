@@ -267,6 +267,7 @@ _ROWS = (
     Operation("places", 1, None, None),
     Operation("moved", MANY, None, None, hint="before"),
     Operation("place_count", 0, None, None, takes_number=True, has_lines=False),
+    Operation("inside_places", 1, None, None, hint="inside"),
     Operation("first_place", 1, None, None, hint="is_first"),
     # Matrices.
     Operation("linear", 2, None),

@@ -54,7 +54,7 @@ class _Reading:
     def __post_init__(self) -> None:
         for statement in self.program.statements:
             if isinstance(statement, tree.IndexDeclaration):
-                known = IndexRange(statement.name.id, statement.high, None, statement.padded)
+                known = IndexRange(statement.name.id, statement.high)
                 self.indices.ranges[statement.name.id] = known
         for node in tree.walk(*self.program.statements):
             if isinstance(node, tree.Name):

@@ -52,6 +52,12 @@ def moved_places(values: Tensor, offset: int, dim: int, *starts: Tensor) -> Tens
     return whole.narrow(dim, 0 if offset < 0 else offset, count)
 
 
+def inside_places(count: int, lengths: Tensor) -> Tensor:
+    """True at the places, along a first dimension, that sequences of some lengths have."""
+    places = torch.arange(count, device=lengths.device)
+    return places.reshape(-1, *(1 for _ in lengths.shape)) < lengths
+
+
 def first_place(values: Tensor) -> Tensor:
     """True at the first place along the first dimension."""
     places = torch.arange(len(values), device=values.device)

@@ -155,10 +155,13 @@ def split_call(text: str, width: int) -> list[str]:
     if not is_call and not (text[-1] == "]" and not before):
         return [text]  # brackets around a sum are no call: a comma would make a tuple of it
     arguments = split_arguments(text[opening + 1 : -1])
-    if not arguments or (opening >= width and " = " in text[:opening] and not text.startswith("values = ")):
+    held = text.startswith("values = ")
+    if not held and (not arguments or (opening >= width and " = " in text[:opening])):
         # Brackets around the call would be right for one width of the page only; `values` is no name of a program's.
         targets, equals, call = text.partition(" = ")
         return [*split_call(f"values = {call}", width), f"{targets} = values"] if equals else [text]
+    if not arguments:
+        return [text]
     lines = [text[: opening + 1]]
     for argument in arguments:
         inner = split_call(argument, width - 5)

@@ -121,7 +121,10 @@ class MethodWriter:
             self.use("take")
             self.use("take_all")
         self.use(check)
-        entries = [f"{identifier(a.name)}={_spec(identifier(a.name), a.dims, model.spaces[a.name])}" for a in given]
+        entries = [
+            f"{identifier(a.name)}={_spec(identifier(a.name), a.dims, _LENGTHS if a.lengths else model.spaces[a.name])}"
+            for a in given
+        ]
         names = ", ".join(identifier(a.name) for a in given)
         lines = collection(f"{names} = {check}(", ["self", f'"{formula}"', *entries], ")")
         if len(lines) > 1 and "|" in formula:  # the arguments say what it is conditioned on
@@ -129,7 +132,7 @@ class MethodWriter:
             shorter = collection(f"{names} = {check}(", ["self", brief, *entries], ")")
             lines = shorter if len(shorter) == 1 else lines
         if self.debug and batches:  # `sample_mean` hands means to factors, which need not lie in the space
-            for argument in given:
+            for argument in (a for a in given if not a.lengths):
                 self.use("check_support")
                 space = model.spaces[argument.name]
                 if space.optional:
@@ -143,6 +146,10 @@ class MethodWriter:
 def _shape(shape: tuple[int | str, ...]) -> str:
     """A shape as a tuple of Python, with texts in double quotes."""
     return str(shape).replace("'", '"')
+
+
+_LENGTHS = Space("category", categories=2**31)
+"""The space of lengths of sequences: whole numbers."""
 
 
 def canonical(label: str) -> str:

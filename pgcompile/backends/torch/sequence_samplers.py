@@ -213,32 +213,35 @@ class _Sampler:
         if step.factor is None:
             return self._formula(step, 12)
         target, quoted = identifier(step.variable), _quoted(step.variable)
-        drawn = self._drawn(step, self._lead(step.variable))
-        first = dict(self.sampler.firsts).get(step.variable)
-        if first is not None:
-            drawn = f"{self._drawn(first, self._lead(step.variable))} if t == 0 else {drawn}"
+        lead = self._lead(step.variable)
         lines = statement(f"if ({target} := known.get({quoted})) is None:", 12)
+        branches = self._guided(step, guide)
         children = self._children(step)
-        if guide is not None and self.name == "sample":
-            asked = [p for p in guide.parents if p in {s.variable for s in self.sampler.steps} and p != step.variable]
-            data = [p for p in asked if p in children]
-            if data:
-                where = " and ".join(f"{_quoted(p)} in known" for p in data)
-                given = [f"known[{_quoted(p)}]" if p in data else identifier(p) for p in guide.parents]
-                assert guide.factor is not None
-                method = next(m for m in self.writer.plan.factors if m.factor is guide.factor)
-                law = f"self.{self.writer.method_name(method.name)}({', '.join(given)})"
-                lines += statement(f"if {where}:", 16)
-                lines += statement(f"{target} = {law}.sample()", 20)
-                lines += statement("else:", 16)
-                lines += statement(f"{target} = {drawn}", 20)
-                return stamped(lines, Origin(step.factor.span, step.label))
-        if children and step.variable not in children:
-            quoted_children = ", ".join(_quoted(c) for c in sorted(children))
+        if children and not branches:
             self.writer.use("refuse_known")
-            lines += statement(f"refuse_known(known, {quoted}, {quoted_children})", 16)
-        lines += statement(f"{target} = {drawn}", 16)
+            named = ", ".join(_quoted(c) for c in sorted(children))
+            lines += statement(f"refuse_known(known, {quoted}, {named})", 16)
+        if (first := dict(self.sampler.firsts).get(step.variable)) is not None:
+            branches.append(("t == 0", self._drawn(first, lead)))
+        drawn = self._drawn(step, lead)
+        for at, (condition, text) in enumerate(branches):
+            lines += statement(f"{'elif' if at else 'if'} {condition}:", 16)
+            lines += statement(f"{target} = {text}", 20)
+        lines += statement("else:", 16) if branches else []
+        lines += statement(f"{target} = {drawn}", 20 if branches else 16)
         return stamped(lines, Origin(step.factor.span, step.label))
+
+    def _guided(self, step: SampleStep, guide: SampleStep | None) -> list[tuple[str, str]]:
+        """The draw from the posterior where what depends on the variable is given."""
+        if guide is None or guide.factor is None or self.name != "sample":
+            return []
+        data = [p for p in guide.parents if p in self._children(step)]
+        if not data:
+            return []
+        given = [f"known[{_quoted(p)}]" if p in data else identifier(p) for p in guide.parents]
+        method = next(m for m in self.writer.plan.factors if m.factor is guide.factor)
+        law = f"self.{self.writer.method_name(method.name)}({', '.join(given)})"
+        return [(" and ".join(f"{_quoted(p)} in known" for p in data), f"{law}.sample()")]
 
     def _children(self, step: SampleStep) -> set[str]:
         """The drawn variables of a place that depend on a variable, through deterministic ones."""

@@ -4,6 +4,15 @@ LADDER = (
     "x : real[3]\na, b : real[2]\nnet enc = Linear(2)\nnet dec = Linear(3)\n"
     "p(b) = Normal(0, 1)\np(a|b) = Normal(b, 1)\np(x|a) = Normal(dec(a), 1)\n"
 )
+CHAIN = """index t in 1..T
+x_t : real[2]
+net f = Linear(2)
+x_0 = 0
+p(x_t|x_{t-1}) = Normal(f(x_{t-1}), 1)
+fit = sum_t log p(x_t|x_{t-1})
+"""
+"""A sequence in which each place depends on the one before."""
+
 VAE = """x : boolean[784]
 z : real[64]
 net enc = Linear(64)

@@ -14,7 +14,7 @@ TEXT: tuple[Entry, ...] = (
     Entry(
         "PGC010",
         "a part of the language that this version does not compile",
-        "index t in 1..T",
-        "net f = ReLU\nx : real[3]\np(x|z) = Normal(f(z), 1)\nz : real[3]",
+        "index n in data\nx_n : real\np(x_n) = Normal(0, 1)\nfit = sum_n log p(x_n)",
+        "index n in 1..N\nx_n : real\np(x_n) = Normal(0, 1)\nfit = sum_n log p(x_n)",
     ),
 )

@@ -122,17 +122,18 @@ class ExpressionLowering:
             case tree.Call():
                 return self._call(expr)
             case tree.AtFirst(first, rest, index):
-                return self._at_first(self.number(first), self.number(rest), index)
+                return self._at_first(first, rest, index)
             case _:
                 raise InternalError(f"no tensor code for {type(expr).__name__}")
 
-    def _at_first(self, first: Value, rest: Value, index: str) -> Value:
+    def _at_first(self, start: tree.Expr, others: tree.Expr, index: str) -> Value:
         """One value at the first place of an index, another at the rest."""
         build = self.builder
         here = self.is_first(index) if self.is_first is not None else False
         if isinstance(here, bool):
-            return first if here else rest
-        here, first, rest = build.align_all([here, build.tensor(first), build.tensor(rest)])
+            return self.number(start if here else others)
+        first, rest = build.tensor(self.number(start)), build.tensor(self.number(others))
+        here, first, rest = build.align_all([here, first, rest])
         return build.make("where", (here, first, rest))
 
     def _literal(self, value: Constant) -> Value:

@@ -4,6 +4,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pgcompile.model.dependence import formula_parents
+from pgcompile.model.indices import Lag
 from pgcompile.model.variable import Variable
 from pgcompile.plan.builder import in_order
 from pgcompile.plan.expansion import expand_full
@@ -12,6 +13,7 @@ from pgcompile.plan.region import PLACEHOLDER
 from pgcompile.plan.values import Axis, AxisKind, Value
 from pgcompile.syntax import tree
 from pgcompile.syntax.places import python_name
+from pgcompile.vocabulary.spaces import filling
 
 if TYPE_CHECKING:
     from pgcompile.plan.lower.environment import FactorLowering
@@ -28,7 +30,25 @@ def given(lowering: "FactorLowering", name: str) -> Value:
     ordered = in_order(axes)
     at = tuple(ordered.index(axis) for axis in axes)
     places = build.make("places", (whole,), (len(shape), *at), shape=shape, axes=ordered)
+    for index in lowering.model.indices.of(name):
+        if (inside := inside_places(lowering, index)) is not None:
+            # What stands behind the end may be anything, NaN too: it enters nothing.
+            space = lowering.model.spaces[name]
+            filled = build.constant(filling(space.kind))
+            here, value = build.align(inside, places)
+            places = build.make("where", (here, value, filled), shape=shape)
     return build.name(places, f"{python_name(name)}_all", materialize=True)
+
+
+def inside_places(lowering: "FactorLowering", index: str) -> Value | None:
+    """True at the places that a data point's own sequence has; None where all have one length."""
+    lengths = lowering.model.indices.ranges[index].lengths
+    if lengths is None or lowering.one_place or lowering.builder.sampler:
+        return None
+    build, axis = lowering.builder, axis_of(lowering, index)
+    given = build.argument(lengths, ())
+    value = build.make("inside_places", (given,), (axis.extent,), shape=(), axes=(axis,))
+    return build.name(value, f"inside_{index}", materialize=True)
 
 
 def place_axes(lowering: "FactorLowering", name: str) -> tuple[Axis, ...]:
@@ -61,9 +81,20 @@ def elsewhere(lowering: "FactorLowering", name: str) -> Value:
     )
     value.hints.append(name)
     starts = tuple(partial(_start, lowering, start) for start in lag.starts)
-    source = partial(lowering.variable, Variable(lag.of), lowering.path)
+    source = partial(_source, lowering, lag)
     lowering.recurrences.delays[name] = Delay(value, axis_of(lowering, lag.index), lag.offset, source, starts)
     return value
+
+
+def _source(lowering: "FactorLowering", lag: Lag) -> Value:
+    """The variable at the place itself; a recurrence from the end starts at the end of each sequence."""
+    value = lowering.variable(Variable(lag.of), lowering.path)
+    inside = inside_places(lowering, lag.index) if lag.offset > 0 else None
+    if inside is None:
+        return value
+    build = lowering.builder
+    here, value, start = build.align_all([inside, build.tensor(value), build.tensor(_start(lowering, lag.starts[-1]))])
+    return build.make("where", (here, value, start))
 
 
 def _start(lowering: "FactorLowering", start: tree.Expr) -> Value:
@@ -104,6 +135,10 @@ def first_place(lowering: "FactorLowering", index: str) -> Value | bool:
 def over_places(lowering: "FactorLowering", value: Value, index: str) -> Value:
     """The sum of a value over the places of an index."""
     build, axis = lowering.builder, axis_of(lowering, index)
+    inside = inside_places(lowering, index)
+    if inside is not None and axis in value.axes:
+        a, b = build.align(inside, value)
+        value = build.make("where", (a, b, build.constant(0.0)), shape=value.shape)
     if axis not in value.axes:
         return build.binary("mul", place_count(lowering, index), value)
     rest = tuple(a for a in value.axes if a is not axis)
@@ -122,6 +157,9 @@ def place_count(lowering: "FactorLowering", index: str) -> Value:
     """The number of places of an index."""
     axis = axis_of(lowering, index)
     build = lowering.builder
+    lengths = lowering.model.indices.ranges[index].lengths
+    if lengths is not None:
+        return build.make("as_float", (build.argument(lengths, ()),), shape=())
     if not axis.name:
         return build.constant(float(axis.size))
     return build.make("place_count", (), (axis.name,), shape=(), batched=False, axes=())

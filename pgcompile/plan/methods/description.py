@@ -22,6 +22,8 @@ class Argument:
     is_input: bool = False
     places: tuple[int | str, ...] = ()
     """The lengths of its indices, which stand before the event shape; names where the data say them."""
+    lengths: bool = False
+    """Whether it is the lengths of padded sequences."""
 
     @property
     def dims(self) -> tuple[int | str, ...]:

@@ -18,7 +18,7 @@ from pgcompile.model.factors import (
     Pushforward,
     Undefined,
 )
-from pgcompile.model.kinds import expressions_of
+from pgcompile.model.kinds import expressions_of, kind_of
 from pgcompile.model.names import factor_attribute
 from pgcompile.objective.terms import OBSERVED
 from pgcompile.plan.double import factor_of, is_computed
@@ -29,7 +29,7 @@ from pgcompile.plan.lower.mixture_factors import weights_of_mixture
 from pgcompile.plan.methods.description import Argument, FactorMethod, ModulePlan
 from pgcompile.plan.methods.maker import MethodMaker
 from pgcompile.plan.passes.heads import finish_heads
-from pgcompile.plan.values import Value, live_values
+from pgcompile.plan.values import Value
 from pgcompile.syntax import tree
 from pgcompile.syntax.format import format_expr
 from pgcompile.syntax.tree import names_in
@@ -70,22 +70,27 @@ def _first_place(methods: MethodMaker, factor: Factor) -> FactorMethod:
     """The distribution of a variable at the first place, `p(z_1)`, where it is another than at the others."""
     planner = _PLANNERS[type(factor.definition)]
     assert planner is not None
-    lowering = methods.given_parents(factor.parents)
+    parts = [node for node in tree.walk(*expressions_of(factor)) if isinstance(node, tree.AtFirst)]
+    bound = {n.id: b.value for b in kind_of(factor).bindings(factor.definition) for n in b.names}
+    used, pending = set[str](), [name for part in parts for name in names_in(part.first)]
+    while pending:
+        name = pending.pop()
+        if name not in used:
+            used.add(name)
+            pending += names_in(bound[name]) if name in bound else ()
+    parents = tuple(p for p in factor.parents if p in used)
+    lowering = methods.given_parents(parents)
     lowering.at_first = True
     formula, parameters = planner(methods, factor, lowering)
     finish_heads(list(parameters.values()))
-    used = {str(v.attributes[0]) for v in live_values(list(parameters.values())) if v.op == "argument"}
-    arguments = (
-        *(Argument(p, methods.model.spaces[p].shape) for p in factor.parents if p in used),
-        *methods.inputs(lowering),
-    )
+    arguments = (*(Argument(p, methods.model.spaces[p].shape) for p in parents), *methods.inputs(lowering))
     base = factor.targets[0].rpartition("_{")[0]
-    shown = replace(factor, targets=(f"{base}_1",), parents=tuple(a.name for a in arguments if not a.is_input))
+    shown = replace(factor, targets=(f"{base}_1",), parents=parents)
     return FactorMethod(
         factor_attribute(shown),
         shown.label,
         formula,
-        replace(factor, parents=shown.parents),
+        replace(factor, parents=parents),
         arguments,
         lowering.builder,
         tuple(parameters.items()),

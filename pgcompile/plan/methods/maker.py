@@ -55,6 +55,11 @@ class MethodMaker:
             for v in self.model.variables
             if v in used and v not in self.model.tensors
         ]
+        arguments += [
+            Argument(index.lengths, (), lengths=True)
+            for index in self.model.indices.ranges.values()
+            if index.lengths in used
+        ]
         inputs = self.inputs(lowering)
         finish_bernoullis([value for _, value in outputs])
         finish_heads([value for _, value in outputs])
