@@ -56,6 +56,7 @@ def _declare(statement: tree.IndexDeclaration, indices: Indices, sink: Sink, con
             help="remove one",
         )
         return
+    indices.ranges[name] = IndexRange(name, span=statement.span)  # so that its subscripts are known
     if statement.low is None:
         sink.add(
             "PGC010",
@@ -109,21 +110,31 @@ class _Reader:
         self.wholes: list[tuple[tree.Whole, tree.Expr]] = []
         self.bases: dict[str, tuple[str, ...]] = {}
         self.plain: set[str] = set()
+        self.different: set[str] = set()
         self.factors = {
             s.left.name for s in program.statements if isinstance(s, tree.Definition) and isinstance(s.left, tree.Call)
         }
         self.factors |= {s.head.name for s in program.statements if isinstance(s, tree.ExternFactor)}
-        for node in tree.walk(*program.statements):
+        for node in sorted(tree.walk(*program.statements), key=lambda node: node.span.start):
             if isinstance(node, tree.Name):
-                self._note(node.id)
+                self._note(node.id, node.span)
 
-    def _note(self, name: str) -> None:
+    def _note(self, name: str, span: Span) -> None:
         """Know which variables have an index, and which names stand for themselves."""
         found = subscripts(name, self.indices)
         if found is None:
             self.plain.add(name)
         elif all(isinstance(part, Shift) for part in found[1]):
-            self.bases.setdefault(found[0], tuple(part.index for part in found[1] if isinstance(part, Shift)))
+            own = tuple(part.index for part in found[1] if isinstance(part, Shift))
+            if self.bases.setdefault(found[0], own) != own and found[0] not in self.different:
+                self.different.add(found[0])
+                first, other = (", ".join(i) for i in (self.bases[found[0]], own))
+                self.sink.add(
+                    "PGC118",
+                    span,
+                    f"{found[0]} has the index {other} here, and {first} elsewhere",
+                    help="a variable has the same indices wherever it stands; give one of the two another name",
+                )
 
     # --- statements ---
 
@@ -152,7 +163,8 @@ class _Reader:
                 f"a space is declared for every place at once, and {name.id} is one place apart",
                 help=f"write `{places[0]}_{','.join(i for i, _ in places[1])} : ...`",
             )
-        return tree.Name(found.id, span=name.span)
+        here = place_name(places[0], tuple((index, 0) for index, _ in places[1]))
+        return tree.Name(here, span=name.span)
 
     def _is_first(self, head: tree.Call) -> bool:
         """True of `p(z_1)` where z has an index, and where the first place is no other name of the program."""
@@ -266,13 +278,30 @@ class _Reader:
         if len(shifts) == len(parts):
             return tree.Name(self._placed(base, tuple((s.index, s.offset) for s in shifts), name.span), span=name.span)
         if len(parts) == 1 and isinstance(parts[0], Literal):
-            return tree.Name(parts[0].named(base), span=name.span)
+            if parts[0].place < 1 or parts[0].end:
+                return tree.Name(parts[0].named(base), span=name.span)
+            return self._one_place(name, base, parts[0].place)
         self.sink.add(
             "PGC010",
             name.span,
             f"{name.id} in a formula is not part of this version: it is many places at once",
             help="carry what is needed of them: `h_t = f(x_t, h_{t-1})`",
         )
+        return name
+
+    def _one_place(self, name: tree.Name, base: str, place: int) -> tree.Name:
+        """Report `z_3` in a formula."""
+        index = self.indices.ranges[self.bases[base][0]]
+        if index.size is not None and place > index.size:
+            message = f"{name.id} is outside 1..{index.size}, the places of {index.name}"
+            self.sink.add("PGC118", name.span, message, help=f"write a place from 1 to {index.size}")
+        else:
+            self.sink.add(
+                "PGC010",
+                name.span,
+                f"one place of {base}_{index.name} in a formula is not part of this version",
+                help=f"call it something else, or refer to {base}_{index.name} or {base}_{{{index.name}-1}}",
+            )
         return name
 
     def _at_first(self, name: tree.Name) -> tree.Name:

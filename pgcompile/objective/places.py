@@ -3,7 +3,10 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import networkx as nx
+
 from pgcompile.diagnostics import Span
+from pgcompile.model.dependence import formula_parents
 from pgcompile.model.distributions import Distribution
 from pgcompile.model.factors import FactorInstance
 from pgcompile.model.variable import Variable
@@ -32,6 +35,8 @@ def over_index(whole: "Objectives", expr: tree.OverIndex, env: Env, context: Con
     body = whole.term(expr.body, env, replace(context, places=context.places | {index}))
     if body is None:
         return None
+    if index not in whole.model.indices.ranges:
+        return None  # it was reported where indices are read
     if index not in indices_of(whole, body):
         whole.sink.add(
             "PGC120",
@@ -119,6 +124,8 @@ def _draws_one_path(whole: "Objectives", term: Term) -> bool:
         for v, _ in sources(place, whole.model, path)
         if v.name in whole.model.indices.lags
     }
+    if _goes_both_ways(whole, term, path, used):
+        return False
     for draw in terms.draws_of(term):
         for variable in draw.variables:
             lagged = any(
@@ -146,6 +153,38 @@ def _draws_one_path(whole: "Objectives", term: Term) -> bool:
                 )
                 return False
     return True
+
+
+def _goes_both_ways(whole: "Objectives", term: Term, path: Env, used: set[str]) -> bool:
+    """Report variables that need places before and behind them of each other."""
+    model = whole.model
+    graph = nx.DiGraph()
+    pending, seen = [Variable(name) for name in used], set[Variable]()
+    while pending:
+        here = pending.pop()
+        if here in seen:
+            continue
+        seen.add(here)
+        lag, draw = model.indices.lags.get(here.name), path.get(here)
+        above: list[Variable] = [Variable(lag.of)] if lag is not None else []
+        if lag is None and draw is not None:
+            above = [p for atom in draw.distribution.atoms if here in atom.targets for p in atom.parents]
+        elif lag is None:
+            above = list(formula_parents(here, model) or ())
+        graph.add_edges_from((p, here) for p in above)
+        pending += above
+    for group in nx.strongly_connected_components(graph):
+        offsets = {v: lag.offset for v in group if (lag := model.indices.lags.get(v.name)) is not None}
+        if len(group) > 1 and min(offsets.values(), default=1) < 0 < max(offsets.values(), default=0):
+            before, behind = (next(v for v, k in sorted(offsets.items()) if k * sign > 0) for sign in (-1, 1))
+            whole.sink.add(
+                "PGC121",
+                model.indices.lags[behind.name].span,
+                f"a recurrence goes both ways: what {before} depends on needs {behind}, and the other way round",
+                help="split it in two: one from the start, one from the end, and then what takes both",
+            )
+            return True
+    return False
 
 
 def draw_span(term: Term) -> Span:

@@ -1,5 +1,7 @@
 """Parses a program, one statement at a time, so that one bad statement does not hide the next."""
 
+import re
+
 from lark import Token, UnexpectedInput
 from lark.exceptions import VisitError
 
@@ -76,6 +78,13 @@ def _report(cause: Exception, sink: Sink) -> None:
                 cause.span,
                 f"`{cause.text}` is the inverse of the flow {flow}, and no name of its own",
                 help=f"declare {flow}: its inverse comes with it",
+            )
+        case NameError_() if re.search(r"_\{[^{}]*[-+][^{}]*\}$", cause.text):
+            sink.add(
+                "PGC118",
+                cause.span,
+                f"`{cause.text}` is at a place that is not known: it is a fixed number of places from an index",
+                help="write `z_{t-1}`, say, or carry what is needed in a variable of its own",
             )
         case NameError_():
             sink.add(

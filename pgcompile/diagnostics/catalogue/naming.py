@@ -1,7 +1,7 @@
 """Codes of names that are not known, or known twice."""
 
 from pgcompile.diagnostics.catalogue.entry import Entry
-from pgcompile.diagnostics.catalogue.programs import PAIR, VAE
+from pgcompile.diagnostics.catalogue.programs import CHAIN, PAIR, TWO_WAYS, VAE
 
 NAMING: tuple[Entry, ...] = (
     Entry(
@@ -49,7 +49,7 @@ NAMING: tuple[Entry, ...] = (
         VAE + "e = H[q(z|x)]",
     ),
     Entry("PGC110", "there is no such space", "x : reel[3]", "x : real[3]\np(x) = Normal(0, 1)"),
-    Entry("PGC111", "this is not a name", "p(x_{a+b}) p(z)", "p(x_{a}) p(z)"),
+    Entry("PGC111", "this is not a name", "p(x_{a.b}) p(z)", "p(x_{a}) p(z)"),
     Entry(
         "PGC112",
         "an input has no initial value",
@@ -79,5 +79,25 @@ NAMING: tuple[Entry, ...] = (
         "there is no such flow or transform",
         "x : real[2]\nflow f = repeat 3 { MaskedAutoregresive >> Reverse }\np(x) = Flow(Normal(0, 1), f)",
         "x : real[2]\nflow f = repeat 3 { MaskedAutoregressive >> Reverse }\np(x) = Flow(Normal(0, 1), f)",
+    ),
+    Entry(
+        "PGC117",
+        "there is no such index",
+        CHAIN.replace("sum_t", "sum_{s=1}^{T}"),
+        CHAIN,
+    ),
+    Entry(
+        "PGC118",
+        "a variable is at a place that it does not have",
+        CHAIN.replace("x_t : real[2]", "x_{t-1} : real[2]"),
+        CHAIN,
+    ),
+    Entry("PGC119", "a recurrence has no start", CHAIN.replace("x_0 = 0\n", ""), CHAIN),
+    Entry("PGC120", "an index is not summed over", CHAIN.replace("sum_t ", ""), CHAIN),
+    Entry(
+        "PGC121",
+        "a recurrence cannot be drawn in one order",
+        TWO_WAYS + "h_t = x_t + b_{t+1}\nb_t = x_t - h_{t-1}\nl = sum_t sum(h_t)",
+        TWO_WAYS + "h_t = x_t + h_{t-1}\nb_t = x_t - b_{t+1}\nl = sum_t sum(h_t + b_t)",
     ),
 )

@@ -12,6 +12,7 @@ p(x_t|x_{t-1}) = Normal(f(x_{t-1}), 1)
 fit = sum_t log p(x_t|x_{t-1})
 """
 """A sequence in which each place depends on the one before."""
+TWO_WAYS = CHAIN + "h_t, b_t : real[2]\nh_0 = 0\nb_{T+1} = 0\n"
 
 VAE = """x : boolean[784]
 z : real[64]

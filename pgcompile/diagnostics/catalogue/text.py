@@ -14,7 +14,7 @@ TEXT: tuple[Entry, ...] = (
     Entry(
         "PGC010",
         "a part of the language that this version does not compile",
-        "index n in data\nx_n : real\np(x_n) = Normal(0, 1)\nfit = sum_n log p(x_n)",
-        "index n in 1..N\nx_n : real\np(x_n) = Normal(0, 1)\nfit = sum_n log p(x_n)",
+        "index n in data\nx_n : real\np(x_n) = Normal(0, 1)",
+        "index n in 1..N\nx_n : real\np(x_n) = Normal(0, 1)",
     ),
 )
