@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from pgcompile.diagnostics import Sink
 from pgcompile.syntax import tree
-from pgcompile.syntax.places import places_of
+from pgcompile.syntax.places import places_of, shown_place
 from pgcompile.vocabulary.families import families
 
 
@@ -65,6 +65,17 @@ def _merged(first: tree.Definition, rest: tree.Definition, sink: Sink) -> tree.D
         return rest
     found = places_of(_id(rest.left.args[0]))
     index = found[1][0][0] if found is not None else ""
+    given_first = {_id(a) for a in first.left.given or ()}
+    beside = {_id(a) for a in rest.left.given or ()} - given_first
+    used = {n for value in names[0].values() for n in tree.names_in(value)} & beside
+    if used:
+        name = min(used)
+        sink.add(
+            "PGC114",
+            first.right.span,
+            f"the factor of the first place uses {shown_place(name)}, but is not conditioned on it",
+            help=f"write `{first.left.name}(... | {shown_place(name)}) = ...`",
+        )
     arguments = tuple(
         tree.Argument(name, tree.AtFirst(names[0][name], value, index, span=value.span), span=value.span)
         for name, value in names[1].items()

@@ -55,7 +55,7 @@ def _names(argument: tree.Argument) -> set[str]:
 
 def _report(name: str, lag: Lag, base: str, missing: list[str], sink: Sink) -> None:
     where = "behind the last place" if lag.offset > 0 else "before the first place"
-    start = f"{base}_{{T+1}}" if lag.offset > 0 else missing[-1]
+    start = f"{base}_{{T+1}}" if lag.offset > 0 else missing[-1].replace("_before_1", "_{-1}")
     help = f"say what {start} is: `{start} = 0`, or `p({start}) = ...`"
     if lag.offset == -1:
         help += f", or give the first place a factor of its own: `p({base}_1) = ...`"

@@ -50,6 +50,8 @@ class _Reading:
     parents: dict[str, set[str]] = field(default_factory=dict)
     formulas: dict[str, tree.Expr] = field(default_factory=dict)
     factors: set[str] = field(default_factory=set)
+    firsts: dict[tuple[str, str], tree.Call] = field(default_factory=dict)
+    """The heads of factors of first places, by their name and variable."""
 
     def __post_init__(self) -> None:
         for statement in self.program.statements:
@@ -89,6 +91,9 @@ class _Reading:
                 self.parents.setdefault(self._base(id), set()).update(map(self._base, tree.names_in(statement.right)))
             case tree.Call(name, args, given):
                 self.factors.add(name)
+                for own in (n for a in args for n in tree.names_in(a.value)):
+                    if (split := self._split(own)) is not None and split[1] == (Literal(1),):
+                        self.firsts[name, split[0]] = statement.left
                 above = {self._base(n) for a in given or () for n in tree.names_in(a.value)}
                 for argument in args:
                     for own in tree.names_in(argument.value):
@@ -293,7 +298,14 @@ class _Unroller(_Reading):
                     found.append(replace(argument, value=self._named(name, places)))
             return tuple(found)
 
-        return replace(call, args=every(call.args), given=None if call.given is None else every(call.given))
+        made = replace(call, args=every(call.args), given=None if call.given is None else every(call.given))
+        for argument, own in zip(call.args, made.args, strict=False):
+            names = tree.names_in(argument.value), tree.names_in(own.value)
+            base = self._base(min(names[0])) if names[0] else ""
+            first = self.firsts.get((call.name, base))
+            if first is not None and names[1] == {place_name(base, (1,))}:
+                return replace(made, given=first.given and every(first.given))
+        return made
 
     # --- sums ---
 

@@ -138,7 +138,9 @@ def hold_places(shape: tuple, given: dict | None, variables: dict, grows: str | 
     shape = (*shape, *torch.broadcast_shapes(*batch))
     for name, value in held.items():
         places, event = variables[name]
-        held[name] = value.expand(*value.shape[: len(places)], *shape, *event)
+        count, rest = value.shape[: len(places)], value.shape[len(places) :]
+        ones = (1 for _ in range(len(shape) + len(event) - len(rest)))
+        held[name] = value.reshape(*count, *ones, *rest).expand(*count, *shape, *event)
     return shape, held, *lengths.values()
 
 

@@ -67,9 +67,8 @@ def canonical_name(text: str) -> str | None:
     return text if text.isidentifier() and not text.startswith("_") else None
 
 
-_PLACE = re.compile(
-    r"_\{\s*((?:\w+|\w+\s*[-+]\s*\d+|<\s*\w+|\w+\s*:\s*\w+(?:\s*[-+]\s*\d+)?)(?:\s*,\s*[^{},]+)*)\s*\}$"
-)
+_PART = r"(?:\w+(?:\s*[-+]\s*\d+)?(?:\s*:\s*\w+(?:\s*[-+]\s*\d+)?)?|-\s*\d+|<\s*\w+)"
+_PLACE = re.compile(rf"_\{{\s*({_PART}(?:\s*,\s*{_PART})*)\s*\}}$")
 
 
 def _place_apart(text: str) -> tuple[str, str | None]:

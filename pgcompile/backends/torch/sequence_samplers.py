@@ -108,13 +108,22 @@ class _Sampler:
         """A draw, or what stands for it, from the factor of a step."""
         assert step.factor is not None
         method = next(m for m in self.writer.plan.factors if m.factor is step.factor)
-        parents = ", ".join(identifier(p) for p in (*step.parents, *(a.name for a in step.inputs)))
+        texts = [self._lined(p, step.variable) for p in step.parents]
+        parents = ", ".join([*texts, *(identifier(a.name) for a in step.inputs)])
         law = f"self.{self.writer.method_name(method.name)}({parents})"
         if self.name == "sample":
             if step.batched:
                 return f"{law}.sample()"
             return f"{law}.sample(shape)" if lead == "*shape" else f"{law}.sample(({lead}))"
         return law + centre_of(self.writer, step, lead)
+
+    def _lined(self, parent: str, variable: str) -> str:
+        """A parent with ones for the plates of a variable that it does not have itself."""
+        own = [i for i in self.indices.of(variable) if i in self.sampler.plates]
+        has = [i for i in self.indices.of(parent) if i in self.sampler.plates]
+        missing = [at for at, i in enumerate(own) if i not in has]
+        lined = has and len(has) < len(own)
+        return identifier(parent) + ("".join(f".unsqueeze({at})" for at in missing) if lined else "")
 
     def _lead(self, variable: str) -> str:
         """The dimensions of a draw that depends on nothing: those of its plates, then the batch."""

@@ -56,7 +56,7 @@ def sequence_sampler_of(
         plates,
         _carried(methods, list(lags)),
         _guides(methods, factors, {s.variable for s in placed if s.factor is not None}),
-        _firsts(methods, factors),
+        _firsts(methods, factors, {(a.factor.name, a.factor.targets) for a in atoms}),
         tuple(v for v in methods.model.variables if v in conditioned),
         inputs,
     )
@@ -120,10 +120,12 @@ def _guides(methods: MethodMaker, factors: list[FactorMethod], drawn: set[str]) 
     return tuple(found)
 
 
-def _firsts(methods: MethodMaker, factors: list[FactorMethod]) -> tuple[tuple[str, SampleStep], ...]:
+def _firsts(
+    methods: MethodMaker, factors: list[FactorMethod], generated: set[tuple[str, tuple[str, ...]]]
+) -> tuple[tuple[str, SampleStep], ...]:
     found = []
     for method in factors:
-        if method.first:
+        if method.first and (method.factor.name, method.factor.targets) in generated:
             factor: Factor = method.factor
             found.append(
                 (factor.targets[0], step_of(methods, FactorInstance(factor), {factor: method}, one_place=True))

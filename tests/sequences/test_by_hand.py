@@ -1,0 +1,206 @@
+"""Values of programs with indices against loops, recurrences and densities of torch, written by hand."""
+
+from typing import Any
+
+import pytest
+import torch
+import torch.distributions as D
+import torch.nn.functional as F
+from torch import Tensor
+
+import pgcompile as pgc
+from tests.conftest import compiled
+from tests.sequences.test_programs import TEXTS
+
+
+def made(text: str) -> Any:
+    torch.manual_seed(0)
+    return compiled(text).Model().double()
+
+
+def test_a_variational_recurrent_net_is_its_loop() -> None:
+    model = made(TEXTS["vrnn"])
+    x = (torch.rand(5, 7, 12) < 0.4).double()
+    torch.manual_seed(3)
+    found = model.elbo(x=x)
+    torch.manual_seed(3)
+    noise = torch.randn(7, 5, 3, dtype=torch.float64)
+    h, total = torch.zeros(5, 8, dtype=torch.float64), torch.zeros(5, dtype=torch.float64)
+    for t in range(7):
+        e = model.enc(torch.cat((x[:, t], h), -1))
+        q = D.Normal(model.loc(e), model.scale(e))
+        z = q.loc + q.scale * noise[t]
+        logits = model.decoder(torch.cat((z, h), -1))
+        total = total - F.binary_cross_entropy_with_logits(logits, x[:, t], reduction="none").sum(-1)
+        total = total - D.kl_divergence(q, D.Normal(torch.zeros_like(z), model.prior(h))).sum(-1)
+        h = model.gru(torch.cat((z, x[:, t]), -1), h)
+    torch.testing.assert_close(found, total)
+
+
+def test_a_recurrent_cell_over_data_is_torchs_recurrent_net() -> None:
+    model = made(TEXTS["gru"])
+    x = torch.randint(0, 10, (4, 6))
+    whole = torch.nn.GRU(8, 16, batch_first=True).double()
+    for name, value in model.cell.named_parameters():
+        getattr(whole, f"{name}_l0").data.copy_(value)
+    states, _ = whole(model.emb(x))
+    before = torch.cat((torch.zeros(4, 1, 16, dtype=torch.float64), states[:, :-1]), 1)
+    expected = D.Categorical(logits=model.out(before)).log_prob(x).mean(-1)
+    torch.testing.assert_close(model.fit(x=x), expected)
+
+
+STATE_SPACE = """index t in 1..T
+x_t : real[2]
+z_t : real[3]
+z_0 = 0
+net trans = Linear(3)
+net loc = Linear(3)
+net dec = Linear(2)
+p(z_t | z_{t-1}) = Normal(trans(z_{t-1}), 0.5)
+p(x_t | z_t) = Normal(dec(z_t), 0.3)
+q(z_t | z_{t-1}, x_t) = Normal(loc(z_{t-1}, x_t), 0.4)
+"""
+WAYS = (
+    "ELBO[p || q]",
+    "sum_t (E_{q(z_t|z_{t-1},x_t)}[log p(x_t|z_t)] - KL[q(z_t|z_{t-1},x_t) || p(z_t|z_{t-1})])",
+    "E_{q(z_{1:T}|x_{1:T})}[log p(x_{1:T}, z_{1:T}) - log q(z_{1:T}|x_{1:T})]",
+    "E_{q(z_{1:T}|x_{1:T})}[sum_{t=1}^{T} log p(x_t|z_t)] - sum_t KL[q(z_t|z_{t-1},x_t) || p(z_t|z_{t-1})]",
+    "E_{q(z|x)}[log p(x, z) - log q(z|x)]",
+)
+
+
+def test_ways_of_writing_one_bound_have_one_value() -> None:
+    text = STATE_SPACE + "\n".join(f"way_{i} = {way}" for i, way in enumerate("abcde"))
+    for letter, way in zip("abcde", WAYS, strict=True):
+        text = text.replace(f"way_{'abcde'.index(letter)} = {letter}", f"way{letter} = {way}")
+    model = made(text)
+    x = torch.randn(4, 5, 2, dtype=torch.float64)
+    values, slopes = [], []
+    for letter in "abcde":
+        torch.manual_seed(1)
+        value = getattr(model, f"way{letter}")(x=x)
+        values.append(value.detach())
+        slopes.append(torch.cat([g.flatten() for g in torch.autograd.grad(value.sum(), list(model.parameters()))]))
+    torch.manual_seed(1)
+    noise = torch.randn(5, 4, 3, dtype=torch.float64)
+    z, total = torch.zeros(4, 3, dtype=torch.float64), torch.zeros(4, dtype=torch.float64)
+    for t in range(5):
+        q = D.Normal(model.loc(torch.cat((z, x[:, t]), -1)), 0.4)
+        p = D.Normal(model.trans(z), 0.5)
+        z = q.loc + 0.4 * noise[t]
+        total = total + D.Normal(model.dec(z), 0.3).log_prob(x[:, t]).sum(-1) - D.kl_divergence(q, p).sum(-1)
+    for value, slope in zip(values, slopes, strict=True):
+        torch.testing.assert_close(value, total.detach())
+        torch.testing.assert_close(slope, slopes[0])
+
+
+def test_a_bound_of_several_draws_is_that_of_whole_paths() -> None:
+    model = made(STATE_SPACE + "bound = IWAE[p || q; samples = 4]")
+    x = torch.randn(3, 5, 2, dtype=torch.float64)
+    torch.manual_seed(1)
+    found = model.bound(x=x)
+    torch.manual_seed(1)
+    noise = torch.randn(4, 5, 3, 3, dtype=torch.float64)
+    z, log_w = torch.zeros(4, 3, 3, dtype=torch.float64), torch.zeros(4, 3, dtype=torch.float64)
+    for t in range(5):
+        here = x[:, t].expand(4, 3, 2)
+        q, p = D.Normal(model.loc(torch.cat((z, here), -1)), 0.4), D.Normal(model.trans(z), 0.5)
+        z = q.loc + 0.4 * noise[:, t]
+        scored = D.Normal(model.dec(z), 0.3).log_prob(here).sum(-1)
+        log_w = log_w + scored + (p.log_prob(z) - q.log_prob(z)).sum(-1)
+    torch.testing.assert_close(found, log_w.logsumexp(0) - torch.tensor(4.0).double().log())
+
+
+def test_padding_is_each_sequence_alone() -> None:
+    model, text = made(TEXTS["pad"]), TEXTS["pad"].replace(" padded", "")
+    alone = made(text)
+    alone.load_state_dict(model.state_dict())
+    x, lengths = torch.randn(3, 6, 4, dtype=torch.float64), torch.tensor([6, 3, 1])
+    for row, length in enumerate(lengths):
+        x[row, length:] = torch.nan
+    torch.manual_seed(2)
+    found = model.elbo(x=x, T=lengths)
+    torch.manual_seed(2)
+    noise = torch.randn(6, 3, 3, dtype=torch.float64)
+    slopes = torch.autograd.grad(found.sum(), list(model.parameters()))
+    assert all(slope.isfinite().all() for slope in slopes)
+    expected = []
+    for row, length in enumerate(lengths.tolist()):
+        with _given(noise[:length, row : row + 1]):
+            expected.append(alone.elbo(x=x[row : row + 1, :length]))
+    torch.testing.assert_close(found, torch.cat(expected))
+    own = torch.autograd.grad(torch.cat(expected).sum(), list(alone.parameters()))
+    for a, b in zip(slopes, own, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+class _given:
+    """Lets `torch.randn_like` give some noise."""
+
+    def __init__(self, noise: Tensor) -> None:
+        self.noise = noise
+
+    def __enter__(self) -> None:
+        self.before = torch.randn_like
+        torch.randn_like = lambda like: self.noise.expand(like.shape)  # type: ignore[assignment]
+
+    def __exit__(self, *_: object) -> None:
+        torch.randn_like = self.before
+
+
+def test_two_sequences_of_unequal_length_are_named() -> None:
+    model = made("index t in 1..T\nx_t, u_t : real\np(x_t|u_t) = Normal(u_t, 1)\nfit = sum_t log p(x_t|u_t)")
+    with pytest.raises(ValueError, match="T is 4 in x and 5 in u of fit"):
+        model.fit(x=torch.zeros(2, 4), u=torch.zeros(2, 5))
+
+
+def test_a_hierarchical_model_is_its_product() -> None:
+    model = made(TEXTS["plate"])
+    x, mu = torch.randn(3, 5, 2, dtype=torch.float64), torch.randn(3, 2, dtype=torch.float64)
+    expected = D.Normal(mu.unsqueeze(1), 1.0).log_prob(x).sum((1, 2)) + D.Normal(0.0, 3.0).log_prob(mu).sum(-1)
+    torch.testing.assert_close(model.log_prob(x=x, mu=mu), expected)
+
+
+def test_ratings_are_a_product_over_both_indices() -> None:
+    model = made(TEXTS["ratings"])
+    a, b = torch.randn(4, 3, dtype=torch.float64), torch.randn(5, 3, dtype=torch.float64)
+    r = torch.randn(4, 5, dtype=torch.float64)
+    expected = D.Normal(a @ b.T, 0.5).log_prob(r).sum() + D.Normal(0.0, 1.0).log_prob(a).sum()
+    expected = expected + D.Normal(0.0, 1.0).log_prob(b).sum()
+    torch.testing.assert_close(model.map_(r=r, a=a, b=b) if hasattr(model, "map_") else model.map(r=r, a=a, b=b), expected)
+
+
+def test_a_prefix_is_kept_and_continued_from_the_posterior() -> None:
+    model = made(STATE_SPACE + "bound = ELBO[p || q]")
+    x = torch.randn(2, 3, 2, dtype=torch.float64)
+    torch.manual_seed(0)
+    drawn = model.sample((2000,), given={"x": x}, T=5)
+    assert drawn["x"].shape == (2000, 2, 5, 2)
+    torch.testing.assert_close(drawn["x"][:, :, :3], x.expand(2000, 2, 3, 2))
+    first = model.loc(torch.cat((torch.zeros(2, 3, dtype=torch.float64), x[:, 0]), -1))
+    torch.testing.assert_close(drawn["z"][:, :, 0].mean(0), first, atol=0.05, rtol=0)
+
+
+def test_continuing_needs_a_posterior() -> None:
+    model = made(STATE_SPACE.replace("q(z_t | z_{t-1}, x_t) = Normal(loc(z_{t-1}, x_t), 0.4)\n", "").replace("net loc = Linear(3)\n", ""))
+    with pytest.raises(ValueError, match="x is given, but z above it is not"):
+        model.sample((), given={"x": torch.zeros(3, 2)}, T=5)
+
+
+def test_a_step_is_a_distribution_of_its_own() -> None:
+    model = made(STATE_SPACE)
+    z = torch.randn(7, 3, dtype=torch.float64)
+    step = model.factor("p(z_t|z_{t-1})")(z)
+    torch.testing.assert_close(step.mean, model.trans(z))
+    found = model.log_prob_of("p(z_t | z_{t-1})", z=z, z_prev=z.flip(0))
+    torch.testing.assert_close(found, D.Normal(model.trans(z.flip(0)), 0.5).log_prob(z).sum(-1))
+
+
+def test_sizes_come_from_data_constants_and_the_command_line() -> None:
+    text = STATE_SPACE.replace("1..T", "1..T").replace("index t", "const T = 4\nindex t")
+    model = made(text + "bound = ELBO[p || q]")
+    assert model.sample((2,))["x"].shape == (2, 4, 2)
+    with pytest.raises(ValueError, match="4"):
+        model.bound(x=torch.zeros(2, 5, 2))
+    other = pgc.compile(STATE_SPACE + "bound = ELBO[p || q]", constants={"T": 6}).Model()
+    assert other.sample((2,))["x"].shape == (2, 6, 2)
