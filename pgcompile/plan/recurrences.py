@@ -13,6 +13,7 @@ import networkx as nx
 from pgcompile.diagnostics import InternalError
 from pgcompile.plan.builder import Builder, in_order
 from pgcompile.plan.expansion import expand_full, standard_noise
+from pgcompile.plan.ops import LEAVES
 from pgcompile.plan.region import PLACEHOLDER, Region
 from pgcompile.plan.values import Axis, Value, live_values
 from pgcompile.syntax.places import python_name
@@ -311,8 +312,8 @@ class _LoopBody:
         if arg.number in self.group:
             return self.value(arg)
         outside = self.closing.made[arg.number]
-        if outside.op == "flatten_batch" and self.axis in outside.axes:
-            # Rows of all places would not be those of one.
+        if outside.op in ("flatten_batch", "unsqueeze") and self.axis in outside.axes and outside.args:
+            # Rows of all places would not be those of one, and a view costs nothing in each turn.
             rows = self.closing._copied(
                 outside, (self._argument(arg.args[0]),), self._without(outside.axes), outside.attributes
             )
@@ -327,6 +328,7 @@ class _LoopBody:
 
     def _element(self, sequence: Value) -> Value:
         """The place of a sequence whose turn it is."""
+        sequence.materialize = sequence.op not in LEAVES
         if sequence.number not in self.elements:
             made = self.closing.build.make(
                 PLACEHOLDER,

@@ -44,18 +44,20 @@ def take_all(module, formula: str, /, **variables):
 
 
 def take_sequences(module, formula: str, /, **variables):
-    """Variables as `take_all` gives them; a name in a shape is a number of places, one in all."""
+    """Variables as `take_all` gives them; a name in a shape is a number of places."""
     lengths: dict = {}
     for name, given in variables.items():
         value, shape, *kind = given if isinstance(given, tuple) else (given, ())
-        size = tuple(value.shape)[value.ndim - len(shape) :] if isinstance(value, Tensor) else ()
-        if len(size) < len(shape):
-            raise ValueError(f"{name} of {formula} is [..., {', '.join(map(str, shape))}], not {size}")
-        for index, count in zip(shape, size, strict=True):
-            first, known = lengths.setdefault(index, (name, count))
-            if isinstance(index, str) and known != count:
-                raise ValueError(f"{index} is {known} in {first} and {count} in {name} of {formula}")
-        shape = tuple(n if isinstance(i, str) else i for i, n in zip(shape, size, strict=True))
+        size = tuple(getattr(value, "shape", ()))
+        if (lead := len(size) - len(shape)) < 0:
+            raise ValueError(f"{name} of {formula} ends in {shape}, not {size}")
+        own = dict(zip(shape, size[lead:], strict=True))
+        for index in [i for i in shape if isinstance(i, str)]:
+            first, known = lengths.setdefault(index, (name, own[index]))
+            if known != own[index]:
+                said = f"{known} in {first} and {own[index]} in {name} of {formula}"
+                raise ValueError(f"{index} is {said}")
+        shape = tuple(own[i] if isinstance(i, str) else i for i in shape)
         variables[name] = (value, shape, *kind)
     return (take_all if len(variables) > 1 else take)(module, formula, **variables)
 
@@ -110,10 +112,10 @@ def hold(shape: tuple, given: dict | None, variables: dict) -> tuple:
     return shape, {n: v.expand((*shape, *variables[n][0])) for n, v in given.items()}
 
 
-def hold_places(shape: tuple, given: dict | None, variables: dict, grows: str | None, **lengths) -> tuple:
-    """As `hold`, for `variables` with the names of their numbers of places and their event shapes.
+def hold_places(shape: tuple, given: dict | None, variables: dict, grows, **lengths):
+    """As `hold`, for `variables` with the names of their numbers of places and shapes.
 
-    Places stand first in what is held; along `grows` fewer may be given than are drawn.
+    Places stand first in what is held; along `grows` fewer may be given than drawn.
     """
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
     batch, held = [], {}
@@ -121,18 +123,17 @@ def hold_places(shape: tuple, given: dict | None, variables: dict, grows: str | 
         if name not in variables:
             raise KeyError(f"{name} is not one of {', '.join(variables)}")
         places, event = variables[name]
-        rank = len(places) + len(event)
-        if not isinstance(value, Tensor) or value.ndim < rank or value.shape[value.ndim - len(event) :] != event:
-            raise TypeError(f"{name} must be a tensor [..., {', '.join(map(str, (*places, *event)))}]")
-        at = value.ndim - rank
-        for i, index in enumerate(places):
-            count = value.shape[at + i]
+        at = value.ndim - len(event) - len(places) if isinstance(value, Tensor) else -1
+        if at < 0 or value.shape[at + len(places) :] != event:
+            raise TypeError(f"{name} must be a tensor that ends in {(*places, *event)}")
+        for index, count in zip(places, value.shape[at:], strict=False):
             if lengths[index] is None or (index == grows and count > lengths[index]):
                 lengths[index] = count
             elif index != grows and lengths[index] != count:
-                raise ValueError(f"{name} has {count} places, and {index} is {lengths[index]}")
+                raise ValueError(f"{index} is {lengths[index]}, and {count} in {name}")
         batch.append(value.shape[:at])
-        held[name] = value.movedim(tuple(range(at, at + len(places))), tuple(range(len(places))))
+        moved = tuple(range(at, at + len(places)))
+        held[name] = value.movedim(moved, tuple(range(len(places))))
     if missing := [index for index, count in lengths.items() if count is None]:
         raise ValueError(f"say how many places to draw: sample(..., {missing[0]}=20)")
     shape = (*shape, *torch.broadcast_shapes(*batch))

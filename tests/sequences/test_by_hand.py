@@ -165,9 +165,9 @@ def test_ratings_are_a_product_over_both_indices() -> None:
     model = made(TEXTS["ratings"])
     a, b = torch.randn(4, 3, dtype=torch.float64), torch.randn(5, 3, dtype=torch.float64)
     r = torch.randn(4, 5, dtype=torch.float64)
-    expected = D.Normal(a @ b.T, 0.5).log_prob(r).sum() + D.Normal(0.0, 1.0).log_prob(a).sum()
+    expected = D.Normal(a @ b.T + model.level, 0.5).log_prob(r).sum() + D.Normal(0.0, 1.0).log_prob(a).sum()
     expected = expected + D.Normal(0.0, 1.0).log_prob(b).sum()
-    torch.testing.assert_close(model.map_(r=r, a=a, b=b) if hasattr(model, "map_") else model.map(r=r, a=a, b=b), expected)
+    torch.testing.assert_close(model.posterior(r=r, a=a, b=b), expected)
 
 
 def test_a_prefix_is_kept_and_continued_from_the_posterior() -> None:
@@ -182,7 +182,11 @@ def test_a_prefix_is_kept_and_continued_from_the_posterior() -> None:
 
 
 def test_continuing_needs_a_posterior() -> None:
-    model = made(STATE_SPACE.replace("q(z_t | z_{t-1}, x_t) = Normal(loc(z_{t-1}, x_t), 0.4)\n", "").replace("net loc = Linear(3)\n", ""))
+    model = made(
+        STATE_SPACE.replace("q(z_t | z_{t-1}, x_t) = Normal(loc(z_{t-1}, x_t), 0.4)\n", "").replace(
+            "net loc = Linear(3)\n", ""
+        )
+    )
     with pytest.raises(ValueError, match="x is given, but z above it is not"):
         model.sample((), given={"x": torch.zeros(3, 2)}, T=5)
 

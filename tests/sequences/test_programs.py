@@ -14,6 +14,7 @@ from pgcompile.diagnostics import Source
 from pgcompile.model.data_spaces import data_names, data_spaces
 from pgcompile.pipeline import parse_only
 from pgcompile.syntax.format import format_program
+from pgcompile.syntax.places import python_name
 from pgcompile.vocabulary.spaces import ANY, KINDS
 from tests.conftest import compiled
 
@@ -57,10 +58,15 @@ def test_it_trains_and_draws(name: str) -> None:
     drawn = model.sample((5, 2), **dict.fromkeys(lengths, 3))
     spaces = data_spaces(program.analysis.model)
     for variable, value in drawn.items():
-        if variable in spaces:
-            size = [program.analysis.model.indices.ranges[i].size or 3 for i in _indices(program, variable)]
+        if _is_drawn(program, variable):
+            size = [3 for _ in _indices(program, variable)]
             event = spaces[variable].shape[len(size) :]
             assert tuple(value.shape) == (5, 2, *size, *event)
+
+
+def _is_drawn(program: pgc.Program, variable: str) -> bool:
+    assert program.generative is not None
+    return variable in {python_name(name) for name in program.generative.target_names}
 
 
 def _indices(program: pgc.Program, variable: str) -> tuple[str, ...]:

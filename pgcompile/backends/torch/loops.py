@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from pgcompile.backends.torch.layout import Line, statement
+from pgcompile.backends.torch.layout import WIDTH, Line, collection, statement
 from pgcompile.backends.torch.printer import Text
 from pgcompile.model.names import identifier
 from pgcompile.plan.region import Region
@@ -77,7 +77,7 @@ def loop(
         lines += statement(f"{name} = {first}", indent)
     for name, _ in kept:
         lines += statement(f"{name} = []", indent)
-    lines += statement(_head(elements, sequences, turns), indent)
+    lines += _head(elements, sequences, turns, indent)
     lines += body.lines
     for (name, _), text in zip(kept, outputs, strict=True):
         lines += statement(f"{name}.append({text})", body.indent)
@@ -131,14 +131,20 @@ def _sequence(text: Text, value: Value, axis: Axis | None, backwards: bool) -> s
     return f"{text.atom}.unbind({at})" if at else text.text
 
 
-def _head(elements: list[str], sequences: list[str], size: int | str) -> str:
+def _head(elements: list[str], sequences: list[str], size: int | str, indent: int) -> list[Line]:
     match elements:
         case []:
-            return f"for _ in range({size}):"
+            return statement(f"for _ in range({size}):", indent)
         case [element]:
-            return f"for {element} in {sequences[0]}:"
+            return statement(f"for {element} in {sequences[0]}:", indent)
         case _:
-            return f"for {', '.join(elements)} in zip({', '.join(sequences)}, strict=True):"
+            names = ", ".join(elements)
+            head = f"for {names} in zip("
+            if indent + len(head) <= WIDTH:
+                return collection(head, [*sequences, "strict=True"], "):", indent)
+            # The names do not fit on a line: they are taken apart in the loop.
+            whole = collection("for values in zip(", [*sequences, "strict=True"], "):", indent)
+            return [*whole, *statement(f"{names} = values", indent + 4)]
 
 
 @dataclass

@@ -1,6 +1,16 @@
 """The methods that draw sequences: `sample` and `sample_mean` of a model with indices."""
 
-from pgcompile.backends.torch.layout import Line, bare, collection, docstring, shortened, stamped, statement
+from pgcompile.backends.torch.layout import (
+    WIDTH,
+    Line,
+    bare,
+    collection,
+    definition,
+    docstring,
+    shortened,
+    stamped,
+    statement,
+)
 from pgcompile.backends.torch.method_writer import MethodWriter
 from pgcompile.backends.torch.samplers import centre_of
 from pgcompile.model.names import identifier
@@ -45,14 +55,12 @@ class _Sampler:
     # --- parts ---
 
     def _head(self) -> list[Line]:
-        arguments = "".join(
-            f", {length}: int | None = {self.indices.ranges[i].size}" for i, length in self.lengths.items()
-        )
+        arguments = "".join(f", {length}={self.indices.ranges[i].size}" for i, length in self.lengths.items())
         said = "variables in `given` are held fixed"
         if self.sampler.time is not None:
             said += ", sequences as far as they go"
         return [
-            Line(f"    def {self.name}(self, shape: tuple = (), given: dict | None = None{arguments}) -> dict:"),
+            *definition(f"    def {self.name}(self, shape: tuple = (), given: dict | None = None{arguments}) -> dict:"),
             *docstring(f"{_VERBS[self.name]} {shortened(self.sampler.label, 60)}", said),
         ]
 
@@ -91,9 +99,18 @@ class _Sampler:
         target = identifier(step.variable)
         if step.factor is None:
             return self._formula(step, 8)
-        drawn = self._drawn(step, "*shape")
-        text = f"{target} = held[{_quoted(step.variable)}] if {_quoted(step.variable)} in held else {drawn}"
-        return stamped(statement(text), Origin(step.factor.span, step.label))
+        return self._held_or(step, target, self._drawn(step, "*shape"))
+
+    def _held_or(self, step: SampleStep, target: str, drawn: str) -> list[Line]:
+        """A variable that is held, or drawn."""
+        quoted = _quoted(step.variable)
+        assert step.factor is not None
+        text = f"        {target} = held[{quoted}] if {quoted} in held else {drawn}"
+        lines = [Line(text)]
+        if len(text) > WIDTH:
+            lines = [Line(f"        if ({target} := held.get({quoted})) is None:")]
+            lines += statement(f"{target} = {drawn}", 12)
+        return stamped(lines, Origin(step.factor.span, step.label))
 
     def _formula(self, step: SampleStep, indent: int) -> list[Line]:
         target = identifier(step.variable)
@@ -137,12 +154,8 @@ class _Sampler:
             if step.factor is None:
                 found += self._formula(step, 8)
                 continue
-            target, quoted = identifier(step.variable), _quoted(step.variable)
-            draw = self._all_places(step)
-            found += stamped(
-                statement(f"{target} = held[{quoted}] if {quoted} in held else {draw}"),
-                Origin(step.factor.span, step.label),
-            )
+            target, draw = identifier(step.variable), self._all_places(step)
+            found += self._held_or(step, target, draw)
         names = [s.variable for s in self.sampler.shared]
         entries = [f"{_quoted(n)}: {identifier(n)}" for n in names]
         entries += [
