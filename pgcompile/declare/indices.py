@@ -41,6 +41,7 @@ def read_indices(program: tree.Program, sink: Sink, constants: dict[str, Fractio
     if not indices.ranges:
         return (program if not declared else replace(program, statements=tuple(statements))), indices
     statements = with_first_places(reader.inlined(statements), reader.firsts, sink)
+    statements += _totals(indices, statements)
     find_starts(indices, statements, reader.firsts, sink)
     return replace(program, statements=tuple(statements)), indices
 
@@ -58,12 +59,11 @@ def _declare(statement: tree.IndexDeclaration, indices: Indices, sink: Sink, con
         return
     indices.ranges[name] = IndexRange(name, span=statement.span)  # so that its subscripts are known
     if statement.low is None:
-        sink.add(
-            "PGC010",
-            statement.span,
-            "an index over the data set is not part of this version",
-            help="leave the index out: every data point has its own variables, and a `param` is shared by all",
-        )
+        if any(index.of_data for index in indices.ranges.values()):
+            message = "a program has one index over the data points"
+            sink.add("PGC117", statement.span, message, help=f"write `index {name} in 1..{name.upper()}`")
+        total = tree.Name(name.upper(), span=statement.span)
+        indices.ranges[name] = IndexRange(name, total, of_data=True, span=statement.span)
         return
     if statement.low != tree.Number("1"):
         sink.add("PGC117", statement.low.span, "an index counts from 1", help=f"write `index {name} in 1..T`")
@@ -91,6 +91,22 @@ def _declare(statement: tree.IndexDeclaration, indices: Indices, sink: Sink, con
         )
         return
     indices.ranges[name] = IndexRange(name, statement.high, size, statement.padded, span=statement.span)
+
+
+def _totals(indices: Indices, statements: list[tree.Statement]) -> list[tree.Statement]:
+    """The input `N`, the number of all data points, where a sum goes over them."""
+    summed = {node.index.id for node in tree.walk(*statements) if isinstance(node, tree.OverIndex)}
+    whole = {
+        tree.Name(known.total, span=known.span)
+        for known in indices.ranges.values()
+        if known.total is not None and (known.name in summed or _has_functionals(statements))
+    }
+    return [tree.TensorDeclaration("input", (name,), tree.SpaceExpr("positive"), span=name.span) for name in whole]
+
+
+def _has_functionals(statements: list[tree.Statement]) -> bool:
+    """True if a formula may sum over places without saying so, as `ELBO[p || q]` does."""
+    return any(isinstance(node, tree.Functional | tree.Whole) for node in tree.walk(*statements))
 
 
 class _Reader:

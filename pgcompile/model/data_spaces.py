@@ -22,7 +22,8 @@ def data_spaces(model: Model, *, begun: bool = False) -> dict[str, Space]:
     for name, space in model.spaces.items():
         if name in indices.lags:
             continue
-        sizes = tuple((None if begun else indices.ranges[index].size) or ANY for index in indices.of(name))
+        own = [index for index in indices.of(name) if not indices.ranges[index].of_data]  # which are the rows
+        sizes = tuple((None if begun else indices.ranges[index].size) or ANY for index in own)
         found[python_name(name)] = replace(space, shape=(*sizes, *space.shape)) if sizes else space
     found |= {lengths: Space("category", categories=LONGEST + 1) for lengths in _lengths(model)}
     return found
@@ -34,6 +35,11 @@ def data_names(model: Model) -> list[str]:
     The lengths of padded sequences are among them.
     """
     return [*(python_name(name) for name in model.variables if name not in model.indices.lags), *_lengths(model)]
+
+
+def totals_of(model: Model) -> list[str]:
+    """The inputs that say how many data points there are, which whoever has the data gives."""
+    return [known.total for known in model.indices.ranges.values() if known.total in model.tensors]
 
 
 def _lengths(model: Model) -> list[str]:

@@ -16,6 +16,7 @@ class IndexRange:
         high: the last place, as the program says it; None where the data say it.
         size: its number, where that is known at compile time.
         padded: whether each data point has a length of its own.
+        of_data: whether its places are the data points, of which a batch has some.
         span: its declaration.
     """
 
@@ -23,7 +24,13 @@ class IndexRange:
     high: tree.Expr | None = None
     size: int | None = None
     padded: bool = False
+    of_data: bool = False
     span: Span = field(default=NOWHERE, compare=False)
+
+    @property
+    def total(self) -> str | None:
+        """The name of the input that says how many data points there are in all."""
+        return self.high.id if self.of_data and isinstance(self.high, tree.Name) else None
 
     @property
     def lengths(self) -> str | None:

@@ -32,7 +32,8 @@ class AxisPool:
         kind = AxisKind.PLATE
         known = self._known.setdefault((kind, index.name), [])
         if not known:
-            name = "" if index.size is not None else f"n_{index.name}" if index.padded else length_name(index)
+            named = f"n_{index.name}" if index.padded or index.of_data else length_name(index)
+            name = "" if index.size is not None else named
             self._count += 1
             known.append(Axis(kind, index.name, index.size or 0, (_PLACES, position, self._count), name))
         return known[0]

@@ -50,6 +50,8 @@ class _Reading:
     parents: dict[str, set[str]] = field(default_factory=dict)
     formulas: dict[str, tree.Expr] = field(default_factory=dict)
     factors: set[str] = field(default_factory=set)
+    totals: dict[str, str] = field(default_factory=dict)
+    """The names of the numbers of data points, by the index that goes over them."""
     firsts: dict[tuple[str, str], tree.Call] = field(default_factory=dict)
     """The heads of factors of first places, by their name and variable."""
 
@@ -58,6 +60,8 @@ class _Reading:
             if isinstance(statement, tree.IndexDeclaration):
                 known = IndexRange(statement.name.id, statement.high)
                 self.indices.ranges[statement.name.id] = known
+                if statement.low is None:
+                    self.totals[statement.name.id] = statement.name.id.upper()
         for node in tree.walk(*self.program.statements):
             if isinstance(node, tree.Name):
                 self._note(node.id)
@@ -133,6 +137,8 @@ class _Unroller(_Reading):
         for statement in self.program.statements:
             found += self._statement(statement)
         found += self._spaces_of_starts(found)
+        for name in self.totals.values():
+            found.append(tree.TensorDeclaration("input", (tree.Name(name),), tree.SpaceExpr("positive")))
         return replace(self.program, statements=tuple(found))
 
     # --- statements ---
@@ -327,6 +333,9 @@ class _Unroller(_Reading):
                 here = tree.Sum(((1, here), (1, later)), span=body.span)
             whole = here
         assert whole is not None
+        if kind == "sum" and index in self.totals:
+            share = tree.Quotient(tree.Name(self.totals[index]), tree.Number(str(count)), span=body.span)
+            return tree.Product((share, whole), span=body.span)
         if kind == "mean":
             return tree.Quotient(whole, tree.Number(str(count), span=body.span), span=body.span)
         return whole

@@ -52,6 +52,11 @@ def moved_places(values: Tensor, offset: int, dim: int, *starts: Tensor) -> Tens
     return whole.narrow(dim, 0 if offset < 0 else offset, count)
 
 
+def data_weight(total: float | None, rows: int) -> float:
+    """The number of all data points over that of the rows; 1 where it is not said."""
+    return 1.0 if total is None else total / rows
+
+
 def inside_places(count: int, lengths: Tensor) -> Tensor:
     """True at the places, along a first dimension, that sequences of some lengths have."""
     places = torch.arange(count, device=lengths.device)

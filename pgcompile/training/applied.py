@@ -11,7 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from pgcompile.diagnostics import DataError
-from pgcompile.model.data_spaces import data_names, data_spaces
+from pgcompile.model.data_spaces import data_names, data_spaces, totals_of
 from pgcompile.model.names import identifier
 from pgcompile.program import Program
 from pgcompile.training import checkpoint
@@ -112,6 +112,9 @@ class Applied:
             raise DataError("the program has no objective to evaluate")
         wanted, inputs = self.observed(), self._inputs()
         names = arguments_of(self.program, "terms")
+        for name in map(identifier, totals_of(self.program.analysis.model)):
+            if name in names and name not in inputs:
+                inputs[name] = torch.tensor(float(len(self.rows(wanted))), device=self.device)
 
         def terms(batch: dict[str, Tensor]) -> dict[str, Tensor]:
             given = {**by_identifier(batch), **inputs}

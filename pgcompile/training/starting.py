@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from pgcompile.diagnostics import DataError
-from pgcompile.model.data_spaces import data_names
+from pgcompile.model.data_spaces import data_names, totals_of
 from pgcompile.model.names import identifier
 from pgcompile.program import NOTHING_TO_OPTIMISE, Program
 from pgcompile.training.average import Average
@@ -91,7 +91,7 @@ def fixed_inputs(program: Program, settings: Settings, wanted: set[str]) -> dict
             continue
         if name in settings.inputs:
             found[identifier(name)] = float(settings.inputs[name])
-        elif name not in model.ramps:
+        elif name not in model.ramps and name not in totals_of(model):
             raise DataError(f"the objective needs the input {name}: give it with --input {name}=1")
     return found
 

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pgcompile.model.data_spaces import totals_of
 from pgcompile.model.names import identifier
 from pgcompile.program import Program
 from pgcompile.training.average import Average
@@ -92,6 +93,13 @@ class TrainingState:
     def term_arguments(self) -> tuple[str, ...]:
         """Names of the arguments of the model's `terms`."""
         return arguments_of(self.program, "terms") if hasattr(self.program.Model, "terms") else ()
+
+    def count_rows(self, count: int) -> None:
+        """Tell an objective of the whole data set how many rows that is, where nothing else was said."""
+        wanted = {name for player in self.players for name in player.arguments}
+        for name in map(identifier, totals_of(self.program.analysis.model)):
+            if name in wanted:
+                self.inputs.setdefault(name, float(count))
 
     def inputs_at(self, step: int | None) -> dict[str, Tensor]:
         """The inputs at a step, None for after the last; they are tensors, so that a compiled loss is compiled once."""

@@ -190,6 +190,7 @@ class Trainer:
         if resume and folder is None:
             raise DataError("a run that goes on has a folder: give out")
         feed = self._feed = Feed(state, rows_for(state, data))
+        state.count_rows(len(feed.train))
         alone = locked(folder) if folder is not None and state.team.leads else nullcontext()
         with alone, matmul_precision(settings), interrupts() as request:
             if folder is not None and state.team.leads:

@@ -208,3 +208,36 @@ def test_sizes_come_from_data_constants_and_the_command_line() -> None:
         model.bound(x=torch.zeros(2, 5, 2))
     other = pgc.compile(STATE_SPACE + "bound = ELBO[p || q]", constants={"T": 6}).Model()
     assert other.sample((2,))["x"].shape == (2, 6, 2)
+
+
+def test_a_minibatch_stands_for_the_data_set() -> None:
+    model = made(TEXTS["bayesian_net"])
+    x, y = torch.randn(6, 3, dtype=torch.float64), torch.randn(6, dtype=torch.float64)
+    torch.manual_seed(1)
+    found = model.elbo(x=x[:2], y=y[:2], N=6)
+    torch.manual_seed(1)
+    scale = F.softplus(model.free_s)
+    w = model.m + scale * torch.randn(3, dtype=torch.float64)
+    prior = D.kl_divergence(D.Normal(model.m, scale), D.Normal(0.0, 1.0)).sum()
+    prior = prior + D.kl_divergence(D.Normal(model.c, 0.2), D.Normal(0.0, 5.0))
+    # E_{q(b)} of a square is that of its mean, and the variance.
+    mean = D.Normal(x @ w + model.c, 0.5).log_prob(y) - 0.5 * (0.2 / 0.5) ** 2
+    torch.testing.assert_close(found, 3 * mean[:2].sum() - prior)
+    torch.manual_seed(1)
+    torch.testing.assert_close(model.elbo(x=x, y=y), mean.sum() - prior)
+
+
+def test_the_trainer_says_how_many_data_points_there_are() -> None:
+    program = compiled(TEXTS["bayesian_net"])
+    torch.manual_seed(0)
+    model = program.Model()
+    x = torch.randn(40, 3)
+    y = x @ torch.tensor([1.0, -2.0, 0.5]) + 0.3 + 0.5 * torch.randn(40)
+    trainer = pgc.Trainer(model, epochs=300, batch_size=20, validation=0.0)
+    trainer.fit({"x": x, "y": y}, progress=False)
+    design = torch.cat((x, torch.ones(40, 1)), 1).double()
+    precision = design.T @ design / 0.25 + torch.diag(torch.tensor([1.0, 1.0, 1.0, 1 / 25])).double()
+    exact = torch.linalg.solve(precision, design.T @ y.double() / 0.25)
+    torch.testing.assert_close(model.m.detach().double(), exact[:3], atol=0.1, rtol=0)
+    spread = torch.linalg.inv(precision).diagonal().sqrt()[:3]
+    torch.testing.assert_close(F.softplus(model.free_s).detach().double(), spread, atol=0.04, rtol=0)

@@ -94,7 +94,7 @@ class MethodWriter:
 
     def head(self, name: str, arguments: tuple[Argument, ...], result: str) -> list[Line]:
         """The `def` line of a method."""
-        given = "".join(f", {identifier(a.name)}: {'Tensor | float' if a.is_input else 'Tensor'}" for a in arguments)
+        given = "".join(f", {identifier(a.name)}: {annotation(a)}" for a in arguments)
         return definition(f"    def {name}(self{given}) -> {result}:")
 
     def lengths(self, arguments: tuple[Argument, ...], lines: Sequence[Line]) -> list[Line]:
@@ -146,6 +146,13 @@ class MethodWriter:
 def _shape(shape: tuple[int | str, ...]) -> str:
     """A shape as a tuple of Python, with texts in double quotes."""
     return str(shape).replace("'", '"')
+
+
+def annotation(argument: Argument) -> str:
+    """The type of an argument, and its default."""
+    if argument.optional:
+        return "float | None = None"
+    return "Tensor | float" if argument.is_input else "Tensor"
 
 
 _LENGTHS = Space("category", categories=2**31)

@@ -504,6 +504,7 @@ TEMPLATES: dict[str, Template | Printer] = {
     "places": _places,
     "moved": _moved,
     "place_count": Template("{a[0]}"),
+    "data_weight": Template("data_weight({0}, {a[0]})", uses="data_weight"),
     "inside_places": Template("inside_places({a[0]}, {0})", uses="inside_places"),
     "first_place": Template("first_place({0})", uses="first_place"),
     "unsqueeze_inside": _unsqueeze_inside,

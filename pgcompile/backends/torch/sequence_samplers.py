@@ -161,7 +161,7 @@ class _Sampler:
         entries += [
             f"{_quoted(s.variable)}: {self._placed(s.variable, identifier(s.variable))}" for s in self.sampler.steps
         ]
-        entries += [f"{_quoted(n)}: {identifier(n)}" for n in self.sampler.conditions]
+        entries += [f"{_quoted(n)}: {self._placed(n, identifier(n))}" for n in self.sampler.conditions]
         return [*found, *collection("return {", entries, "}")]
 
     def _all_places(self, step: SampleStep) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from pgcompile.backends.torch.layout import WIDTH, safe_comment
+from pgcompile.backends.torch.method_writer import annotation
 from pgcompile.backends.torch.printer import number_text
 from pgcompile.model.names import identifier
 from pgcompile.model.training import OptimiseLine, loss_name
@@ -150,8 +151,8 @@ class _Training:
 
     def _step(self) -> tuple[str, str, list[str]]:
         arguments: dict[str, Argument] = {a.name: a for loss in self.losses for a in loss.mean.arguments}
-        ordered = sorted(arguments.values(), key=lambda a: a.is_input)
-        given = "".join(f", {identifier(a.name)}: {'Tensor | float' if a.is_input else 'Tensor'}" for a in ordered)
+        ordered = sorted(arguments.values(), key=lambda a: (a.is_input, a.optional))
+        given = "".join(f", {identifier(a.name)}: {annotation(a)}" for a in ordered)
         lines = [self._unpacked(in_step=True)]
         for name, line, loss in zip(self.names, self.lines, self.losses, strict=True):
             lines += self._update(name, line, loss)

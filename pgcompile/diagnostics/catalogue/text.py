@@ -1,6 +1,7 @@
 """Codes of programs that cannot be read."""
 
 from pgcompile.diagnostics.catalogue.entry import Entry
+from pgcompile.diagnostics.catalogue.programs import CHAIN
 
 TEXT: tuple[Entry, ...] = (
     Entry("PGC001", "the program is not text", "p(x) = Normal(0\0, 1)", "x : real\np(x) = Normal(0, 1)"),
@@ -14,7 +15,7 @@ TEXT: tuple[Entry, ...] = (
     Entry(
         "PGC010",
         "a part of the language that this version does not compile",
-        "index n in data\nx_n : real\np(x_n) = Normal(0, 1)",
-        "index n in 1..N\nx_n : real\np(x_n) = Normal(0, 1)",
+        CHAIN.replace("sum_t", "sum_{t=2}^{T}"),
+        CHAIN,
     ),
 )

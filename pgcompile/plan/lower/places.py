@@ -132,8 +132,8 @@ def first_place(lowering: "FactorLowering", index: str) -> Value | bool:
     return build.make("first_place", (places,), shape=(), batched=places.batched, axes=places.axes)
 
 
-def over_places(lowering: "FactorLowering", value: Value, index: str) -> Value:
-    """The sum of a value over the places of an index."""
+def over_places(lowering: "FactorLowering", value: Value, index: str, *, weighted: bool = True) -> Value:
+    """The sum of a value over the places of an index; over data points, as many as there are in all if `weighted`."""
     build, axis = lowering.builder, axis_of(lowering, index)
     inside = inside_places(lowering, index)
     if inside is not None and axis in value.axes:
@@ -142,7 +142,20 @@ def over_places(lowering: "FactorLowering", value: Value, index: str) -> Value:
     if axis not in value.axes:
         return build.binary("mul", place_count(lowering, index), value)
     rest = tuple(a for a in value.axes if a is not axis)
-    return build.make("sum_axis", (value,), (value.axes.index(axis),), shape=value.shape, axes=rest)
+    total = build.make("sum_axis", (value,), (value.axes.index(axis),), shape=value.shape, axes=rest)
+    weight = _data_weight(lowering, index) if weighted else None
+    return total if weight is None else build.binary("mul", weight, total)
+
+
+def _data_weight(lowering: "FactorLowering", index: str) -> Value | None:
+    """The number of all data points over that of the batch, by which a sum over the batch stands for one over all."""
+    known = lowering.model.indices.ranges[index]
+    if known.total is None or known.total not in lowering.model.tensors:
+        return None
+    build = lowering.builder
+    count = lowering.tensors.value(build, known.total)
+    weight = build.make("data_weight", (count,), (axis_of(lowering, index).extent,), shape=(), batched=False, axes=())
+    return build.name(weight, "weight", materialize=True)
 
 
 def over_all_places(lowering: "FactorLowering", value: Value) -> Value:
@@ -162,6 +175,11 @@ def place_count(lowering: "FactorLowering", index: str) -> Value:
         return build.make("as_float", (build.argument(lengths, ()),), shape=())
     if not axis.name:
         return build.constant(float(axis.size))
+    weight = _data_weight(lowering, index)
+    if weight is not None:  # it goes into the sum as well
+        return build.binary(
+            "mul", weight, build.make("place_count", (), (axis.name,), shape=(), batched=False, axes=())
+        )
     return build.make("place_count", (), (axis.name,), shape=(), batched=False, axes=())
 
 

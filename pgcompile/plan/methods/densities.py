@@ -164,7 +164,7 @@ def log_of_places(lowering: FactorLowering, distribution: Distribution) -> Value
     for indices, atoms in groups.items():
         part = log_of(lowering, Distribution(tuple(atoms)), OBSERVED)
         for index in indices:
-            part = over_places(lowering, part, index)
+            part = over_places(lowering, part, index, weighted=False)
         total = part if total is None else lowering.builder.binary("add", total, part)
     assert total is not None
     return total

@@ -24,6 +24,8 @@ class Argument:
     """The lengths of its indices, which stand before the event shape; names where the data say them."""
     lengths: bool = False
     """Whether it is the lengths of padded sequences."""
+    optional: bool = False
+    """Whether it may be left out."""
 
     @property
     def dims(self) -> tuple[int | str, ...]:

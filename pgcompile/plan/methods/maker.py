@@ -71,10 +71,11 @@ class MethodMaker:
         return builder.tensor(builder.as_tensor(value))
 
     def inputs(self, lowering: FactorLowering) -> tuple[Argument, ...]:
-        """The `input`s that were used."""
+        """The `input`s that were used, those that may be left out behind the others."""
+        totals = {index.total for index in self.model.indices.ranges.values()}
         used = {str(v.attributes[0]) for v in lowering.builder.values if v.op == "argument"}
         return tuple(
-            Argument(t.name, t.space.shape, True)
+            Argument(t.name, t.space.shape, True, optional=t.name in totals)
             for t in self.model.tensors.values()
             if t.kind == "input" and t.name in used
         )
