@@ -157,6 +157,9 @@ class _Reader:
     def read(self, statement: tree.Statement) -> tree.Statement:
         """A statement with names of templates."""
         match statement:
+            case tree.Definition(tree.Name() as left, _) if (run := self._run(left)) is not None and run[2] == "all":
+                here = tree.Name(self._placed(run[0], ((run[1], 0),), left.span), span=left.span)
+                return replace(statement, left=here, right=self._mapped(statement.right, self._name))
             case tree.SpaceDeclaration(names):
                 return replace(statement, names=tuple(self._declared(name) for name in names))
             case tree.Definition(tree.Call() as head, _) if self._is_first(head):
@@ -206,6 +209,8 @@ class _Reader:
                 return self._mapped(self._applied(node, factors, at), name)
             case tree.Call() if node.given is not None or node.name in self.factors:
                 return self._factor(node, name)
+            case tree.Call(args=args) if (runs := [self._run(a.value) for a in args]) and any(runs):
+                return self._along(node, runs, name)
             case _:
                 return mapped(node, lambda inner: self._mapped(inner, name))
 
@@ -257,6 +262,9 @@ class _Reader:
             if not isinstance(argument.value, tree.Name):
                 changed: tree.Argument = self._mapped(argument, name)
                 return changed
+            run = self._run(argument.value)
+            if run is not None and run[2] != "all":
+                return replace(argument, value=tree.Name(self._run_name(run, argument.span), span=argument.span))
             whole = self._whole(argument.value)
             if whole is None:
                 return replace(argument, value=name(argument.value))
@@ -267,6 +275,48 @@ class _Reader:
         given = None if call.given is None else tuple(of_place(a) for a in call.given)
         placed = replace(call, args=args, given=given)
         return placed if index is None else tree.Whole(placed, index, span=call.span)
+
+    def _run(self, expr: tree.Expr) -> tuple[str, str, str] | None:
+        """The variable, the index and the reach of `x_{<t}`."""
+        found = subscripts(expr.id, self.indices) if isinstance(expr, tree.Name) else None
+        if found is None or len(found[1]) != 1 or not isinstance(found[1][0], Slice):
+            return None
+        reach = found[1][0].reach(self.indices)
+        return None if reach is None else (found[0], *reach)
+
+    def _along(
+        self,
+        call: tree.Call,
+        runs: list[tuple[str, str, str] | None],
+        name: Callable[[tree.Name], tree.Name],
+    ) -> tree.Expr:
+        """A net of sequences."""
+        known = {run[1:] for run in runs if run is not None}
+        if len(known) > 1 or None in runs:
+            self.sink.add(
+                "PGC010",
+                call.span,
+                "a net of sequences beside what is none, or of several kinds, is not part of this version",
+                help="join them first: `u_t = cat(x_t, c)`, and then `f(u_{<t})`",
+            )
+            return call
+        ((index, reach),) = known
+        found = [run for run in runs if run is not None]
+        args = tuple(
+            replace(a, value=tree.Name(self._run_name(run, a.span), span=a.span))
+            for a, run in zip(call.args, found, strict=True)
+        )
+        return tree.Along(replace(call, args=args), index, reach, span=call.span)
+
+    def _run_name(self, run: tuple[str, str, str], span: Span) -> str:
+        base, index, reach = run
+        high = self.indices.ranges[index].high
+        end = high.id if isinstance(high, tree.Name) else high.text if isinstance(high, tree.Number) else "T"
+        name = f"{base}_{{{ {'all': f'1:{end}', 'here': f'1:{index}', 'past': f'<{index}'}[reach] }}}"
+        self.indices.carried.setdefault(name, (index,))
+        lag = Lag(self._placed(base, ((index, 0),), span), index, 0, reach=reach, span=span)
+        self.indices.lags.setdefault(name, lag)
+        return name
 
     def _whole(self, name: tree.Name) -> tuple[str, str] | None:
         """The template and the index of `x_{1:T}`, and of `x` where no other variable has that name."""

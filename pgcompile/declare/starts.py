@@ -21,6 +21,8 @@ def find_starts(indices: Indices, statements: list[tree.Statement], firsts: list
     defined = _defined(statements)
     own = {n for first in firsts if isinstance(first.left, tree.Call) for a in first.left.args for n in _names(a)}
     for name, lag in list(indices.lags.items()):
+        if lag.reach:
+            continue
         base = lag.of.rpartition("_{")[0]
         places = [Literal(1 - k) if lag.offset < 0 else Literal(k, end=True) for k in range(abs(lag.offset), 0, -1)]
         names = [place.named(base) for place in places]

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from pgcompile.diagnostics import NOWHERE, Span
 from pgcompile.syntax import tree
 
+NOMINAL = 1009
+"""The length that sequences are taken to have where types are found and data say it: no size of a layer."""
+
 
 @dataclass(frozen=True)
 class IndexRange:
@@ -46,6 +49,7 @@ class Lag:
         of: the variable at the place itself, `z_{t}`.
         index: t.
         offset: -1.
+        reach: `all`, `here` or `past` for `x_{1:T}`, `x_{1:t}` and `x_{<t}`, which are many places; otherwise empty.
         starts: names of the variables, or the numbers, that stand at the places outside the range, the farthest first.
         span: where it is used first.
     """
@@ -54,6 +58,7 @@ class Lag:
     index: str
     offset: int
     starts: tuple[tree.Expr, ...] = ()
+    reach: str = ""
     span: Span = field(default=NOWHERE, compare=False)
 
 

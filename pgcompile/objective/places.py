@@ -175,6 +175,15 @@ def _goes_both_ways(whole: "Objectives", term: Term, path: Env, used: set[str]) 
         pending += above
     for group in nx.strongly_connected_components(graph):
         offsets = {v: lag.offset for v in group if (lag := model.indices.lags.get(v.name)) is not None}
+        run = next((v for v in sorted(offsets) if len(group) > 1 and model.indices.lags[v.name].reach), None)
+        if run is not None:
+            whole.sink.add(
+                "PGC010",
+                model.indices.lags[run.name].span,
+                f"a net of {run}, which is drawn along the way, is not part of this version",
+                help="carry a state: `h_t = gru(z_t, h_{t-1})` is the recurrent net of all places so far",
+            )
+            return True
         if len(group) > 1 and min(offsets.values(), default=1) < 0 < max(offsets.values(), default=0):
             before, behind = (next(v for v, k in sorted(offsets.items()) if k * sign > 0) for sign in (-1, 1))
             whole.sink.add(

@@ -267,6 +267,8 @@ _ROWS = (
     Operation("places", 1, None, None),
     Operation("moved", MANY, None, None, hint="before"),
     Operation("place_count", 0, None, None, takes_number=True, has_lines=False),
+    Operation("over_sequence", 1, None, hint="out"),
+    Operation("after_past", 1, None, hint="out"),
     Operation("data_weight", 1, None, None, takes_number=True, hint="weight", cost=0),
     Operation("inside_places", 1, None, None, hint="inside"),
     Operation("first_place", 1, None, None, hint="is_first"),

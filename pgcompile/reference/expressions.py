@@ -78,6 +78,10 @@ class Expressions:
                 return self._index(self.evaluate(base, scope), [self.evaluate(i, scope) for i in indices])
             case tree.Call():
                 return self._call(expr, scope)
+            case tree.Along(call):
+                whole = self._call(call, scope)
+                # What is not unrolled is given the places before it, of which it is the last.
+                return Field(whole.tensor.select(whole.tensor.ndim - whole.rank, -1), whole.rank - 1)
             case tree.AtFirst(rest=rest):
                 return self.evaluate(rest, scope)  # what is not unrolled is one of the later places
             case _:

@@ -50,6 +50,8 @@ class _Reading:
     parents: dict[str, set[str]] = field(default_factory=dict)
     formulas: dict[str, tree.Expr] = field(default_factory=dict)
     factors: set[str] = field(default_factory=set)
+    runs: set[str] = field(default_factory=set)
+    """Variables that a net takes as sequences."""
     totals: dict[str, str] = field(default_factory=dict)
     """The names of the numbers of data points, by the index that goes over them."""
     firsts: dict[tuple[str, str], tree.Call] = field(default_factory=dict)
@@ -73,6 +75,8 @@ class _Reading:
         found = subscripts(name, self.indices)
         if found is None:
             return
+        if any(isinstance(part, Slice) for part in found[1]):
+            self.runs.add(found[0])
         shifts = [part for part in found[1] if isinstance(part, Shift)]
         if len(shifts) == len(found[1]):
             self.carried.setdefault(found[0], tuple(s.index for s in shifts))
@@ -149,13 +153,32 @@ class _Unroller(_Reading):
                 return []
             case tree.SpaceDeclaration(names):
                 every = [name for n in names for name in self._every_place(n)]
-                return [replace(statement, names=tuple(every))]
+                whole = [s for n in names for s in self._run_space(n, statement.space)]
+                return [replace(statement, names=tuple(every)), *whole]
             case tree.Definition(tree.Name(id) as name, right):
-                return self._formula(statement, name, right, self._split(id))
+                found = self._split(id)
+                if found is not None and isinstance(found[1][0], Slice):
+                    found = (found[0], tuple(Shift(i) for i in self.carried[found[0]]))
+                    name = tree.Name(_template(*found), span=name.span)
+                    statement = replace(statement, left=name)
+                return self._formula(statement, name, right, found)
             case tree.Definition(tree.Call() as head, _):
                 return self._factor(statement, head)
             case _:
                 return [self._placed(statement, {}, frozenset())]
+
+    def _run_space(self, name: tree.Name, space: tree.SpaceExpr) -> list[tree.Statement]:
+        """The declaration of all places of a variable at once, for nets of sequences."""
+        found = self._split(name.id)
+        if found is None or found[0] not in self.runs:
+            return []
+        (index,) = self.carried[found[0]]
+        count = tree.Number(str(self.lengths[index]), span=name.span)
+        own = space.groups[:1] if space.name == "category" else ()
+        sizes = space.groups[len(own) :]
+        groups = (*own, (count, *(sizes[0] if sizes else ())))
+        run = tree.Name(f"{found[0]}_run", span=name.span)
+        return [tree.SpaceDeclaration((run,), replace(space, groups=groups), span=name.span)]
 
     def _spaces_of_starts(self, statements: list[tree.Statement]) -> list[tree.Statement]:
         """Declarations of places outside the range, which have the space of the variable."""
@@ -275,6 +298,8 @@ class _Unroller(_Reading):
                         return replace(node, factors=(*before, made)) if before else made
             case tree.Call() if node.given is not None or node.name in self.factors:
                 return self._called(node, places)
+            case tree.Call(args=args) if any(self._is_run(a.value) for a in args):
+                return self._along(node, places)
             case tree.Expectation(over, body):
                 inside = bound | self._drawn(over)
                 return replace(
@@ -285,6 +310,28 @@ class _Unroller(_Reading):
                 )
         return mapped(node, lambda inner: self._placed(inner, places, bound))
 
+    def _is_run(self, expr: tree.Expr) -> bool:
+        found = self._split(expr.id) if isinstance(expr, tree.Name) else None
+        return found is not None and isinstance(found[1][0], Slice)
+
+    def _along(self, call: tree.Call, places: Places) -> tree.Expr:
+        """A net of a whole sequence at one of its places; nets that look ahead are refused where they must not."""
+        args = []
+        at = 0
+        for argument in call.args:
+            assert isinstance(argument.value, tree.Name)
+            found = self._split(argument.value.id)
+            assert found is not None and isinstance(found[1][0], Slice)
+            (index,) = self.carried[found[0]]
+            at = places[index] - (2 if found[1][0].text.startswith("<") else 1)
+            run = tree.Name(f"{found[0]}_run", span=argument.span)
+            args.append(tree.Argument(None, run, span=argument.span))
+        whole = replace(call, args=tuple(args))
+        here = tree.Index(whole, (tree.Number(str(max(at, 0)), span=call.span),), span=call.span)
+        if at < 0:
+            return tree.Product((tree.Number("0", span=call.span), here), span=call.span)
+        return here
+
     def _called(self, call: tree.Call, places: Places) -> tree.Call:
         """A factor; of whole sequences, the product of its factors at all places."""
 
@@ -294,6 +341,10 @@ class _Unroller(_Reading):
                 name = argument.value
                 assert isinstance(name, tree.Name)
                 split = self._split(name.id)
+                reach = split[1][0].reach(self.indices) if split and isinstance(split[1][0], Slice) else None
+                if split is not None and reach is not None and reach[1] != "all":
+                    found.append(tree.Argument(None, tree.Name(f"{split[0]}_run", span=name.span)))
+                    continue
                 if split is None and name.id in self.carried:
                     split = (name.id, tuple(Slice("1:T") for _ in self.carried[name.id]))
                 if split is not None and any(isinstance(p, Slice) for p in split[1]):
@@ -377,6 +428,11 @@ class _Unroller(_Reading):
     def _above(self, expectation: tree.Expectation) -> set[str]:
         calls = [c for c in tree.walk(expectation.over) if isinstance(c, tree.Call)]
         return {self._base(n) for c in calls for a in c.given or () for n in tree.names_in(a.value)}
+
+
+def _template(base: str, parts: tuple[Shift, ...]) -> str:
+    """The name of a variable at any place."""
+    return f"{base}_{{{','.join(part.index for part in parts)}}}"
 
 
 def _is_objective(expr: tree.Expr) -> bool:

@@ -52,6 +52,30 @@ def moved_places(values: Tensor, offset: int, dim: int, *starts: Tensor) -> Tens
     return whole.narrow(dim, 0 if offset < 0 else offset, count)
 
 
+def over_sequence(net, values: Tensor, at: int, rank: int) -> Tensor:
+    """A net of sequences whose places stand along the dimension `at`, each of `rank`."""
+    last = values.ndim - rank - 1
+    moved = values.movedim(at, last)
+    out = net(moved.reshape(-1, *moved.shape[last:]))
+    return out.reshape(*moved.shape[:last], *out.shape[1:]).movedim(last, at)
+
+
+def after_past(net, values: Tensor, rank: int, shape: tuple) -> Tensor:
+    """The result of a net at the last place of sequences; zeros before the first."""
+    last = values.ndim - rank - 1
+    if not values.shape[last]:
+        like = next(net.parameters())
+        return like.new_zeros((*values.shape[:last], *shape))
+    return over_sequence(net, values, last, rank).select(last, -1)
+
+
+def past_of(values: list, shape: tuple, event: tuple, like: Tensor) -> Tensor:
+    """The places that were drawn so far, behind the batch."""
+    if values:
+        return torch.stack(values, len(shape))
+    return like.new_zeros((*shape, 0, *event))
+
+
 def data_weight(total: float | None, rows: int) -> float:
     """The number of all data points over that of the rows; 1 where it is not said."""
     return 1.0 if total is None else total / rows

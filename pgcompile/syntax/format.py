@@ -155,7 +155,7 @@ def _format(expr: tree.Expr) -> tuple[str, int]:
             return f"{_at(base, _POSTFIX)}^{_at(exponent, _POSTFIX)}", _POWER
         case tree.Log() | tree.Expectation() | tree.Functional() | tree.Integral() | tree.OverIndex():
             return _operator(expr)
-        case tree.Whole(call):
+        case tree.Whole(call) | tree.Along(call):
             return _format(call)
         case tree.AtFirst(first, rest):
             return f"{_at(first, _TERM)} at first, then {_at(rest, _TERM)}", _SUM

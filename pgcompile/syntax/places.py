@@ -43,6 +43,10 @@ def python_name(name: str) -> str:
 
 
 def _suffix(places: str) -> str:
+    if places.startswith("<"):
+        return "_past"
+    if re.fullmatch(r"1:[a-z]\w*", places):
+        return "_upto"
     offsets = [int(s["offset"] or 0) for s in map(_SHIFT.fullmatch, places.split(",")) if s is not None]
     if len(offsets) < len(places.split(",")):
         return "_all"

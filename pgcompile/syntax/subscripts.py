@@ -41,6 +41,17 @@ class Slice:
 
     text: str
 
+    def reach(self, indices: "Indices") -> tuple[str, str] | None:
+        """The index and how far a run of its places goes; None for any other run."""
+        for name, known in indices.ranges.items():
+            if self.is_all(known):
+                return name, "all"
+            if self.text == f"<{name}":
+                return name, "past"
+            if self.text == f"1:{name}":
+                return name, "here"
+        return None
+
     def is_all(self, within: "IndexRange") -> bool:
         """True if it is every place of an index."""
         low, _, high = self.text.partition(":")

@@ -225,6 +225,18 @@ class AtFirst(Node):
 
 
 @dataclass(frozen=True)
+class Along(Node):
+    """`f(x_{1:T})`, `f(x_{1:t})` or `f(x_{<t})`: a net of sequences at one of their places.
+
+    Its arguments are the names of runs; `reach` is `all`, `here` for the places up to this one, or `past`.
+    """
+
+    call: "Call"
+    index: str
+    reach: str
+
+
+@dataclass(frozen=True)
 class Whole(Node):
     """`q(z_{1:T}|x_{1:T})`: a factor over all the places of its index at once; `call` is the template of one place."""
 
@@ -276,6 +288,7 @@ Expr = (
     | Integral
     | OverIndex
     | Whole
+    | Along
     | AtFirst
     | Pipeline
     | Where

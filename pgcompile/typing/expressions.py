@@ -23,6 +23,7 @@ from pgcompile.typing.operators import (
     type_of_sum,
 )
 from pgcompile.typing.scope import Result, Scope, bind
+from pgcompile.typing.sequences import type_of_along
 
 __all__ = ["RULES", "Result", "Rule", "Scope", "Typer", "bind"]
 
@@ -150,6 +151,7 @@ RULES: dict[type, Rule] = {
     tree.Integral: _objective,
     tree.OverIndex: _objective,
     tree.Whole: _objective,
+    tree.Along: type_of_along,
     tree.AtFirst: type_of_at_first,
     tree.Rename: _objective,
     tree.Pipeline: _meaningless,

@@ -66,7 +66,7 @@ class Harness:
         self.directions = {name: torch.randn_like(p) for name, p in self.parameters.items()}
         generator = torch.Generator().manual_seed(seed)
         self.observed = {
-            name: values_in(space.kind, (BATCH, *space.shape), space.categories, generator)
+            name: values_in(space.kind, (BATCH, *_sizes(self.model, name)), space.categories, generator)
             for name, space in self.model.spaces.items()
             if name in self.model.variables
         }
@@ -227,6 +227,15 @@ class Harness:
             for f in self.model.factors
             if kind_of(f).supplied
         }
+
+
+_RUN = 4  # places of a run of a sequence
+
+
+def _sizes(model: Model, name: str) -> tuple[int, ...]:
+    """The event shape of a variable; of a run of places, with a few."""
+    shape, lag = model.spaces[name].shape, model.indices.lags.get(name)
+    return (_RUN, *shape[1:]) if lag is not None and lag.reach else shape
 
 
 def _plain(noise: Sequence[Planned]) -> list[Value]:

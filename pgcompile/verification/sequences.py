@@ -121,7 +121,8 @@ class Sequences:
             yield self._slopes(f"gradient of log_prob{suffix}", found, expected)
         for name in self.program.analysis.objectives:
             yield from self._objective(f"{name}{suffix}", name, "", 0, name)
-        if hasattr(module, "sample") and part is not None and self.length == LENGTHS[1]:
+        runs = any(lag.reach for lag in self.harness.model.indices.lags.values())
+        if hasattr(module, "sample") and part is not None and self.length == LENGTHS[1] and not runs:
             yield from self._sampler(first, part)
         lines = [o for o in self.harness.model.optimise if o.objective in first.terms]
         for method in self.program.losses:

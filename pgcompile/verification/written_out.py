@@ -76,6 +76,9 @@ class WrittenOut:
                 continue
             for at in product(*(range(self.lengths[i]) for i in model.indices.of(name))):
                 found[place_name(split[0], tuple(k + 1 for k in at))] = place_of(value[self.rows], at)
+            if f"{split[0]}_run" in self.model.spaces:
+                (index,) = model.indices.of(name)
+                found[f"{split[0]}_run"] = value[self.rows].narrow(1, 0, self.lengths[index])
         return {k: v for k, v in found.items() if k in self.model.spaces}
 
     def reference(

@@ -241,3 +241,41 @@ def test_the_trainer_says_how_many_data_points_there_are() -> None:
     torch.testing.assert_close(model.m.detach().double(), exact[:3], atol=0.1, rtol=0)
     spread = torch.linalg.inv(precision).diagonal().sqrt()[:3]
     torch.testing.assert_close(F.softplus(model.free_s).detach().double(), spread, atol=0.04, rtol=0)
+
+
+def test_a_causal_net_of_the_past_sees_no_later_place() -> None:
+    model = made(TEXTS["transformer"]).eval()
+    x = torch.randint(0, 10, (3, 6))
+    out = model.out(torch.cat((torch.zeros(3, 1, 16, dtype=torch.float64), model.tr(x)[:, :-1]), 1))
+    expected = D.Categorical(logits=out).log_prob(x).mean(-1)
+    torch.testing.assert_close(model.fit(x=x), expected)
+    step = model.factor("p(x_t|x_{<t})")
+    for t in range(6):
+        torch.testing.assert_close(step(x[:, :t]).logits, D.Categorical(logits=out[:, t]).logits)
+    drawn = model.sample((4,), given={"x": x[0, :2]}, T=5)["x"]
+    assert drawn.shape == (4, 5)
+    assert (drawn[:, :2] == x[0, :2]).all()
+
+
+def test_a_net_of_whole_sequences_is_one_call() -> None:
+    model = made(TEXTS["smoother"])
+    x = torch.randn(4, 5, 4, dtype=torch.float64)
+    torch.manual_seed(1)
+    found = model.elbo(x=x)
+    torch.manual_seed(1)
+    noise = torch.randn(5, 4, 3, dtype=torch.float64)
+    e = model.rnn(x)
+    z, total = torch.zeros(4, 3, dtype=torch.float64), torch.zeros(4, dtype=torch.float64)
+    for t in range(5):
+        q = D.Normal(model.loc(torch.cat((z, e[:, t]), -1)), 0.4)
+        p = D.Normal(model.trans(z), 0.5)
+        z = q.loc + 0.4 * noise[t]
+        total = total + D.Normal(model.dec(z), 0.3).log_prob(x[:, t]).sum(-1) - D.kl_divergence(q, p).sum(-1)
+    torch.testing.assert_close(found, total)
+
+
+def test_a_net_that_looks_ahead_is_refused() -> None:
+    text = TEXTS["transformer"].replace(", causal = true", "")
+    assert "PGC303" in {d.code for d in pgc.check(text)}
+    text = TEXTS["smoother"].replace("1..T", "1..T padded")
+    assert "PGC010" in {d.code for d in pgc.check(text)}

@@ -55,13 +55,22 @@ def test_it_trains_and_draws(name: str) -> None:
     losses = [float(model.train_step(optimizers, **batch)["loss"]) for _ in range(3)]
     assert all(torch.isfinite(torch.tensor(losses)))
     lengths = [k for k in inspect.signature(model.sample).parameters if k not in ("shape", "given")]
-    drawn = model.sample((5, 2), **dict.fromkeys(lengths, 3))
+    given = {name: data[name][:3] for name in _conditions(program)}
+    drawn = model.sample((5, 2), given=given, **dict.fromkeys(lengths, 3))
     spaces = data_spaces(program.analysis.model)
     for variable, value in drawn.items():
         if _is_drawn(program, variable):
             size = [3 for _ in _indices(program, variable)]
             event = spaces[variable].shape[len(size) :]
             assert tuple(value.shape) == (5, 2, *size, *event)
+
+
+def _conditions(program: pgc.Program) -> list[str]:
+    """What the sampler must be given; of the programs here, variables of a row each."""
+    assert program.generative is not None
+    model = program.analysis.model
+    names = [v.name for v in program.generative.parents]
+    return [python_name(n) for n in names if n not in model.deterministic and n not in model.indices.lags]
 
 
 def _is_drawn(program: pgc.Program, variable: str) -> bool:

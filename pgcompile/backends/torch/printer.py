@@ -504,6 +504,8 @@ TEMPLATES: dict[str, Template | Printer] = {
     "places": _places,
     "moved": _moved,
     "place_count": Template("{a[0]}"),
+    "over_sequence": Template("over_sequence(self.{name}, {0}, {a[1]}, {a[2]})", uses="over_sequence"),
+    "after_past": Template("after_past(self.{name}, {0}, {a[1]}, {a[2]})", uses="after_past"),
     "data_weight": Template("data_weight({0}, {a[0]})", uses="data_weight"),
     "inside_places": Template("inside_places({a[0]}, {0})", uses="inside_places"),
     "first_place": Template("first_place({0})", uses="first_place"),

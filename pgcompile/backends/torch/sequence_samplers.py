@@ -13,6 +13,7 @@ from pgcompile.backends.torch.layout import (
 )
 from pgcompile.backends.torch.method_writer import MethodWriter
 from pgcompile.backends.torch.samplers import centre_of
+from pgcompile.model.indices import Lag
 from pgcompile.model.names import identifier
 from pgcompile.plan.axes import length_name
 from pgcompile.plan.methods.description import Carry, SampleStep, SequenceSampler
@@ -136,11 +137,23 @@ class _Sampler:
 
     def _lined(self, parent: str, variable: str) -> str:
         """A parent with ones for the plates of a variable that it does not have itself."""
+        lag = self.indices.lags.get(parent)
+        if lag is not None and lag.reach:
+            return identifier(parent)
         own = [i for i in self.indices.of(variable) if i in self.sampler.plates]
         has = [i for i in self.indices.of(parent) if i in self.sampler.plates]
         missing = [at for at, i in enumerate(own) if i not in has]
         lined = has and len(has) < len(own)
         return identifier(parent) + ("".join(f".unsqueeze({at})" for at in missing) if lined else "")
+
+    def _run(self, lag: Lag) -> str:
+        """The places of a variable that were drawn so far, this one too where the run goes up to it."""
+        self.writer.use("past_of")
+        space = self.writer.plan.model.spaces[lag.of]
+        own = f"drawn[{_quoted(lag.of)}]"
+        own = f"[*{own}, {identifier(lag.of)}]" if lag.reach == "here" else own
+        like = "self._like.long()" if space.kind == "category" else "self._like"
+        return f"past_of({own}, shape, {tuple(space.shape)}, {like})"
 
     def _lead(self, variable: str) -> str:
         """The dimensions of a draw that depends on nothing: those of its plates, then the batch."""
@@ -237,6 +250,10 @@ class _Sampler:
         target, quoted = identifier(step.variable), _quoted(step.variable)
         lead = self._lead(step.variable)
         lines = statement(f"if ({target} := known.get({quoted})) is None:", 12)
+        for parent in step.parents:
+            run = self.indices.lags.get(parent)
+            if run is not None and run.reach:
+                lines += statement(f"{identifier(parent)} = {self._run(run)}", 16)
         branches = self._guided(step, guide)
         children = self._children(step)
         if children and not branches:

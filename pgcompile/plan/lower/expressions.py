@@ -14,6 +14,7 @@ from pgcompile.plan.builder import Builder, merge_axes
 from pgcompile.plan.expansion import as_vector, expand_full, joined, spread_lead
 from pgcompile.plan.lower.function_calls import function_value, matrix_product
 from pgcompile.plan.lower.indices import entries
+from pgcompile.plan.lower.sequence_nets import sequence_value
 from pgcompile.plan.module_attributes import ModuleAttributes
 from pgcompile.plan.passes.heads import HEADS
 from pgcompile.plan.region import derivative
@@ -121,6 +122,8 @@ class ExpressionLowering:
                 return entries(self.builder, self.lower(base), [self.lower(index) for index in indices])
             case tree.Call():
                 return self._call(expr)
+            case tree.Along():
+                return self._along(expr)
             case tree.AtFirst(first, rest, index):
                 return self._at_first(first, rest, index)
             case _:
@@ -135,6 +138,14 @@ class ExpressionLowering:
         first, rest = build.tensor(self.number(start)), build.tensor(self.number(others))
         here, first, rest = build.align_all([here, first, rest])
         return build.make("where", (here, first, rest))
+
+    def _along(self, expr: tree.Along) -> Value:
+        """One place of the result of a net of sequences, or all places at once."""
+        net = self.model.nets[expr.call.name]
+        assert isinstance(net, Net)
+        values = [self.lower(argument.value) for argument in expr.call.args]
+        spaces = [self.model.spaces[a.value.id] for a in expr.call.args if isinstance(a.value, tree.Name)]
+        return sequence_value(self, net, values, tuple(space.shape for space in spaces), expr)
 
     def _literal(self, value: Constant) -> Value:
         if isinstance(value, Fraction):

@@ -24,6 +24,9 @@ def given(lowering: "FactorLowering", name: str) -> Value:
     shape = lowering.model.spaces[name].shape
     axes = place_axes(lowering, name)
     build = lowering.builder
+    lag = lowering.model.indices.lags.get(name)
+    if lag is not None and lag.reach:
+        return build.argument(name, (0, *shape[1:]))  # of one place: as many as came before it
     if not axes:
         return build.argument(name, shape)
     whole = build.argument(name, (*(axis.size for axis in axes), *shape))
@@ -70,6 +73,8 @@ def elsewhere(lowering: "FactorLowering", name: str) -> Value:
     if known is not None:
         return known.value
     lag = lowering.model.indices.lags[name]
+    if lag.reach:
+        return lowering.variable(Variable(lag.of), lowering.path)  # all places, of which a net takes what it may
     axes = in_order((*place_axes(lowering, name), *_sample_axes(lowering, Variable(lag.of))))
     value = lowering.builder.make(
         PLACEHOLDER,

@@ -19,6 +19,7 @@ from pgcompile.model.factors import (
     Undefined,
 )
 from pgcompile.model.kinds import expressions_of, kind_of
+from pgcompile.model.model import Model
 from pgcompile.model.names import factor_attribute
 from pgcompile.objective.terms import OBSERVED
 from pgcompile.plan.double import factor_of, is_computed
@@ -47,7 +48,7 @@ def add_factors(methods: MethodMaker, plan: ModulePlan) -> None:
         lowering = methods.given_parents(factor.parents)
         formula, parameters = planner(methods, factor, lowering)
         arguments = (
-            *(Argument(p, methods.model.spaces[p].shape) for p in factor.parents),
+            *(argument_of(methods.model, p) for p in factor.parents),
             *methods.inputs(lowering),
         )
         named, items = factor_attribute(factor), tuple(parameters.items())
@@ -64,6 +65,14 @@ def add_factors(methods: MethodMaker, plan: ModulePlan) -> None:
         alone = len(atoms) == 1 and not known.distribution.hidden
         if alone and atoms[0].renaming and atoms[0].factor.label in written:
             plan.aliases[known.label] = atoms[0].factor.label
+
+
+def argument_of(model: Model, parent: str) -> Argument:
+    """A parent as an argument; a run of places has as many as there are."""
+    shape, lag = model.spaces[parent].shape, model.indices.lags.get(parent)
+    if lag is not None and lag.reach:
+        return Argument(parent, shape[1:], places=(f"n_{lag.reach}",))
+    return Argument(parent, shape)
 
 
 def _first_place(methods: MethodMaker, factor: Factor) -> FactorMethod:

@@ -28,8 +28,11 @@ def sequence_sampler_of(
     used = {p for item in order for p in names_of(item)[1]}
     lags = {name: lag for name, lag in indices.lags.items() if name in used}
     times = dict.fromkeys(lag.index for lag in lags.values())
-    if len(times) > 1 or any(lag.offset > 0 or lag.of not in made for lag in lags.values()):
+    if len(times) > 1 or any(lag.offset > 0 or lag.of not in made or lag.reach == "all" for lag in lags.values()):
         return None
+    runs = {name: lag for name, lag in lags.items() if lag.reach}
+    if any(isinstance(item, Factor) and runs.keys() & {*item.parents} for item in order):
+        return None  # a formula of a run is computed where all places are known
     starts = [s.id for lag in lags.values() for s in lag.starts if isinstance(s, tree.Name)]
     starts = [s for s in starts if _literal(methods, s) is None]
     missing = [methods.model.deterministic[s] for s in starts if s in methods.model.deterministic and s not in made]
@@ -54,7 +57,7 @@ def sequence_sampler_of(
         tuple(placed),
         time,
         plates,
-        _carried(methods, list(lags)),
+        _carried(methods, [name for name in lags if name not in runs]),
         _guides(methods, factors, {s.variable for s in placed if s.factor is not None}),
         _firsts(methods, factors, {(a.factor.name, a.factor.targets) for a in atoms}),
         tuple(v for v in methods.model.variables if v in conditioned),
@@ -77,7 +80,7 @@ def _carried(methods: MethodMaker, names: list[str]) -> tuple[Carry, ...]:
     found: list[Carry] = []
     bases = dict.fromkeys(indices.lags[n].of for n in names)
     for base in bases:
-        own = {-lag.offset: (name, lag) for name, lag in indices.lags_of(base)}
+        own = {-lag.offset: (name, lag) for name, lag in indices.lags_of(base) if not lag.reach}
         farthest = max(own)
         starts = own[farthest][1].starts
         for distance in range(farthest, 0, -1):
