@@ -13,6 +13,7 @@ from pgcompile.atomic_write import write_atomically
 from pgcompile.compiled import Compiled, class_name_of, taken_names
 from pgcompile.diagnostics import RequestError, Source
 from pgcompile.inference.generative import generative_part, graph_of
+from pgcompile.inference.place_graphs import template_graph
 from pgcompile.loading import loaded
 from pgcompile.model.training import Objective
 from pgcompile.pipeline import Analysis, analyse
@@ -72,7 +73,9 @@ class Program(Compiled):
             >>> list(program.graph.edges)
             [('z', 'x')]
         """
-        return graph_of(self.analysis.model, self.generative)
+        graph = graph_of(self.analysis.model, self.generative)
+        indices = self.analysis.model.indices.carried
+        return template_graph(graph, self.analysis.model) if indices else graph
 
     def write(self, path: str | Path) -> Path:
         """Write the emitted module; an existing file is replaced only when the new one is complete.

@@ -110,7 +110,18 @@ def applied(
 
 
 def graph_of_program(analysis: Analysis) -> nx.DiGraph:
-    """The generative graph of an analysed program."""
+    """The generative graph of an analysed program, its templates where it has indices."""
     from pgcompile.inference.generative import generative_part, graph_of
+    from pgcompile.inference.place_graphs import template_graph
 
-    return graph_of(analysis.model, generative_part(analysis.model, analysis.resolver))
+    graph = graph_of(analysis.model, generative_part(analysis.model, analysis.resolver))
+    return template_graph(graph, analysis.model) if analysis.model.indices.carried else graph
+
+
+def graph_of_question(analysis: Analysis, asked: set[str]) -> nx.DiGraph:
+    """The graph that a question is answered with: of places, where the program has indices."""
+    from pgcompile.inference.generative import generative_part, graph_of
+    from pgcompile.inference.place_graphs import placed_graph
+
+    graph = graph_of(analysis.model, generative_part(analysis.model, analysis.resolver))
+    return placed_graph(graph, analysis.model, asked) if analysis.model.indices.carried else graph

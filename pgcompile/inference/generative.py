@@ -5,7 +5,7 @@ import networkx as nx
 from pgcompile.inference.circles import circle_of
 from pgcompile.inference.declared_factors import is_sound
 from pgcompile.inference.distributions import Resolver
-from pgcompile.model.distributions import Distribution
+from pgcompile.model.distributions import Distribution, names_of
 from pgcompile.model.factors import Factor, FactorInstance, base_name
 from pgcompile.model.model import Model
 
@@ -28,15 +28,18 @@ def generative_part(model: Model, resolver: Resolver) -> Distribution | None:
 
 
 def graph_of(model: Model, distribution: Distribution | None) -> nx.DiGraph:
-    """Variables as nodes (each with the `factor` that generates it, if one does), edges from parent to child."""
+    """Variables as nodes (each with the `factor` that generates it, if one does), edges from parent to child.
+
+    Of a model with indices, the names of its templates, those at other places among them.
+    """
     graph = nx.DiGraph()
     atoms: list[FactorInstance | Factor] = (
         list(distribution.atoms) if distribution is not None else [FactorInstance(f) for f in model.factors]
     )
-    mentioned = {str(v) for atom in atoms for v in (*atom.targets, *atom.parents)}
+    mentioned = {n for atom in atoms for side in names_of(atom) for n in side}
     atoms += [f for name, f in model.deterministic.items() if name in mentioned or {*f.parents} <= mentioned]
     for atom in atoms:
-        targets, parents = [str(v) for v in atom.targets], [str(v) for v in atom.parents]
+        targets, parents = names_of(atom)
         for target in targets:
             label = atom.label if atom.label[0] != "(" else f"{target} = f({','.join(parents)})"
             graph.add_node(target, factor=label)

@@ -11,11 +11,23 @@ def mermaid(graph: nx.DiGraph) -> str:
     """The graph for Markdown: variables nobody generates are boxes."""
     ids = {name: f"v{index}" for index, name in enumerate(graph)}
     lines = ["graph TD"]
-    for name, data in graph.nodes(data=True):
-        text = _label(name)
-        lines.append(f"  {ids[name]}(({text}))" if data.get("factor") else f"  {ids[name]}[{text}]")
-    lines += [f"  {ids[a]} --> {ids[b]}" for a, b in graph.edges]
+    for plate in dict.fromkeys(data.get("plate") for _, data in graph.nodes(data=True)):
+        inside = [(name, data) for name, data in graph.nodes(data=True) if data.get("plate") == plate]
+        nodes = [f"  {ids[name]}{_shape(name, generated=bool(data.get('factor')))}" for name, data in inside]
+        if plate is None:
+            lines += nodes
+        else:
+            head = f'  subgraph plate_{plate.replace(", ", "_")} ["{_label(plate)}"]'
+            lines += [head, *(f"  {node}" for node in nodes), "  end"]
+    for a, b, data in graph.edges(data=True):
+        mark = f' -. "{_label(data["place"])}" .-> ' if "place" in data else " --> "
+        lines.append(f"  {ids[a]}{mark}{ids[b]}")
     return "\n".join(lines)
+
+
+def _shape(name: str, *, generated: bool) -> str:
+    text = _label(name)
+    return f"(({text}))" if generated else f"[{text}]"
 
 
 def dot(graph: nx.DiGraph) -> str:
@@ -25,7 +37,12 @@ def dot(graph: nx.DiGraph) -> str:
         shape = "" if data.get("factor") else ", shape=box"
         tip = f', tooltip="{_label(data["factor"])}"' if data.get("factor") else ""
         lines.append(f'  "{_label(name)}" [label="{_label(name)}"{shape}{tip}];')
-    lines += [f'  "{_label(a)}" -> "{_label(b)}";' for a, b in graph.edges]
+    for plate in dict.fromkeys(data["plate"] for _, data in graph.nodes(data=True) if "plate" in data):
+        inside = " ".join(f'"{_label(n)}";' for n, data in graph.nodes(data=True) if data.get("plate") == plate)
+        lines.append(f'  subgraph "cluster_{_label(plate)}" {{ label="{_label(plate)}"; {inside} }}')
+    for a, b, data in graph.edges(data=True):
+        mark = f' [style=dashed, label="{_label(data["place"])}"]' if "place" in data else ""
+        lines.append(f'  "{_label(a)}" -> "{_label(b)}"{mark};')
     return "\n".join([*lines, "}"])
 
 
@@ -40,7 +57,11 @@ def svg(graph: nx.DiGraph) -> str:
         '<defs><marker id="head" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" orient="auto">'
         '<path d="M0 0L10 5L0 10z"/></marker></defs>',
     ]
-    parts += [_edge(places[a], places[b]) for a, b in graph.edges]
+    parts += [
+        _plate(plate, [places[n] for n, d in graph.nodes(data=True) if d.get("plate") == plate])
+        for plate in dict.fromkeys(d["plate"] for _, d in graph.nodes(data=True) if "plate" in d)
+    ]
+    parts += [_edge(places[a], places[b], data.get("place", "")) for a, b, data in graph.edges(data=True)]
     for name, data in graph.nodes(data=True):
         x, y = places[name]
         title = f"<title>{escape(data['factor'])}</title>" if data.get("factor") else ""
@@ -55,6 +76,10 @@ def svg(graph: nx.DiGraph) -> str:
 
 def _layout(graph: nx.DiGraph) -> dict[str, tuple[int, int]]:
     """Generations from top to bottom, each ordered by the mean place of its parents."""
+    here = nx.DiGraph()
+    here.add_nodes_from(graph)
+    here.add_edges_from((a, b) for a, b, data in graph.edges(data=True) if "place" not in data)
+    graph = here
     if not nx.is_directed_acyclic_graph(graph):
         return {name: (_MARGIN + _WIDTH * index, _MARGIN) for index, name in enumerate(graph)}
     layers = list(nx.topological_generations(graph))
@@ -72,14 +97,33 @@ def _mean(values: list[int]) -> float:
     return sum(values) / len(values) if values else 0.0
 
 
-def _edge(start: tuple[int, int], end: tuple[int, int]) -> str:
-    """A line from rim to rim."""
+def _plate(plate: str, places: list[tuple[int, int]]) -> str:
+    """A box around what an index repeats."""
+    xs, ys = [x for x, _ in places], [y for _, y in places]
+    left, top = min(xs) - 46, min(ys) - 44
+    box = f'<rect x="{left}" y="{top}" width="{max(xs) + 46 - left}" height="{max(ys) + 44 - top}" '
+    text = f'<text x="{max(xs) + 40}" y="{max(ys) + 38}" text-anchor="end" font-size="12">{escape(plate)}</text>'
+    return f'{box}rx="6" fill="none" stroke="gray"/>{text}'
+
+
+def _edge(start: tuple[int, int], end: tuple[int, int], place: str = "") -> str:
+    """A line from rim to rim; from another place, a dashed one with its subscript, a loop where it is the same node."""
+    x, y = start
+    dashed = ' stroke-dasharray="5 3"' if place else ""
+    if start == end:
+        loop = f'<path d="M{x + 20} {y - 20}C{x + 62} {y - 52} {x + 62} {y + 52} {x + 22} {y + 20}" fill="none" '
+        text = f'<text x="{x + 54}" y="{y + 4}" font-size="12">{escape(place)}</text>'
+        return f'{loop}stroke="black"{dashed} marker-end="url(#head)"/>{text}'
     dx, dy = end[0] - start[0], end[1] - start[1]
     length = max((dx * dx + dy * dy) ** 0.5, 1.0)
     ux, uy = dx / length, dy / length
     x1, y1 = start[0] + ux * _RADIUS, start[1] + uy * _RADIUS
     x2, y2 = end[0] - ux * (_RADIUS + 2), end[1] - uy * (_RADIUS + 2)
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="black" marker-end="url(#head)"/>'
+    line = f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="black"{dashed} '
+    text = ""
+    if place:
+        text = f'<text x="{(x1 + x2) / 2 + 4:.1f}" y="{(y1 + y2) / 2:.1f}" font-size="12">{escape(place)}</text>'
+    return f'{line}marker-end="url(#head)"/>{text}'
 
 
 def _label(text: str) -> str:

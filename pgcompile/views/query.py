@@ -11,6 +11,8 @@ from pgcompile.diagnostics import RequestError
 
 _SPLIT = re.compile(r"_\|\|?_|⊥⊥?|\\\\perp(?:\\\\!+\\\\perp)?|\\perp|indep")
 
+_COMMA = re.compile(r",(?![^{}]*\})")  # `r_{u,i}` is one name
+
 
 @dataclass(frozen=True)
 class Query:
@@ -44,7 +46,9 @@ def read_query(text: str, graph: nx.DiGraph) -> Query:
     if len(sides) != 2:
         raise QueryError(f"`{text}` is no question: write `x _|_ y | z`")
     right, _, given = sides[1].partition("|")
-    parts = [tuple(v.strip() for v in side.split(",") if v.strip()) for side in (sides[0], right, given)]
+    parts = [tuple(v.strip() for v in _COMMA.split(side) if v.strip()) for side in (sides[0], right, given)]
+    called = graph.graph.get("called", {})  # `z_t` of a model with indices is one of its places
+    parts = [tuple(called.get(v, v) for v in part) for part in parts]
     names = [v for part in parts for v in part]
     for name in names:
         if name not in graph:
@@ -54,6 +58,11 @@ def read_query(text: str, graph: nx.DiGraph) -> Query:
     if not parts[0] or not parts[1]:
         raise QueryError(f"`{text}` lacks a side: write `x _|_ y | z`")
     return Query(parts[0], parts[1], parts[2])
+
+
+def names_asked(text: str) -> set[str]:
+    """The names in a question, whether there are such variables or not."""
+    return set(re.findall(r"\w+(?:_?\{[^{}]*\})?", text))
 
 
 def answer(query: Query, graph: nx.DiGraph) -> Answer:

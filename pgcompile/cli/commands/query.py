@@ -5,7 +5,7 @@ import sys
 import click
 
 from pgcompile.cli.options import CONSTANTS, PROGRAM
-from pgcompile.cli.programs import Constants, checked, graph_of_program
+from pgcompile.cli.programs import Constants, checked, graph_of_question
 
 
 @click.command()
@@ -14,9 +14,9 @@ from pgcompile.cli.programs import Constants, checked, graph_of_program
 @CONSTANTS
 def command(program: str, question: str, constants: Constants) -> None:
     """Is "x _|_ y | z" true of PROGRAM's graph? Exit status 0 if it is, 3 if it is not."""
-    from pgcompile.views.query import answer, drawn_path, read_query
+    from pgcompile.views.query import answer, drawn_path, names_asked, read_query
 
-    graph = graph_of_program(checked(program, constants))
+    graph = graph_of_question(checked(program, constants), names_asked(question))
     asked = read_query(question, graph)
     found = answer(asked, graph)
     given = f" given {', '.join(asked.given)}" if asked.given else ""
