@@ -9,7 +9,7 @@ import torch
 from tqdm import tqdm
 
 import pgcompile as pgc
-from benchmarks import flows
+from benchmarks import flows, sequences
 from benchmarks.commands import command_seconds, compile_seconds
 from benchmarks.counting import dispatches
 from benchmarks.digits import compare
@@ -37,6 +37,7 @@ def main(quick: bool, write: bool, only: tuple[str, ...]) -> None:
         "digits": lambda: _digits(seeds=2 if quick else 5, epochs=40 if quick else 200),
         "rewriting": lambda: _reductions(runs=30 if quick else 400),
         "objectives": lambda: _objectives(seeds=2 if quick else 5, epochs=20 if quick else 100),
+        "sequences": lambda: sequences.table(rounds=4 if quick else 20, compiled=not quick),
         "flows": lambda: flows.table(rounds=5 if quick else 25),
     }
     unknown = [name for name in only if name not in parts]

@@ -1,7 +1,9 @@
 """Starts of recurrences: what stands before the first place, or behind the last."""
 
 from dataclasses import replace
+from typing import TypeGuard
 
+from pgcompile.declare.formulas import is_formula
 from pgcompile.diagnostics import Sink
 from pgcompile.model.indices import Indices, Lag
 from pgcompile.syntax import tree
@@ -30,8 +32,17 @@ def find_starts(indices: Indices, statements: list[tree.Statement], firsts: list
         starts: tuple[tree.Expr, ...] = tuple(tree.Name(n, span=lag.span) for n in names)
         if missing:
             starts = tuple(tree.Number("0", span=lag.span) for _ in names)
-            if lag.of not in own or lag.offset != -1:  # else the first place has its own factor, and this is never seen
+            used = [s for s in statements if _uses(s, name)]
+            if lag.of not in own or lag.offset != -1:
                 _report(name, lag, base, missing, sink)
+            elif alone := next((s for s in used if not _has_first(s)), None):
+                # A factor of the first place is for its own distribution; others still need what is before it.
+                label = " ".join(sink.source.snippet(alone.left.span).split())
+                message = f"{name} has no start in {label}: the factor of the first place is another's"
+                help = (
+                    f"say what {missing[-1]} is, as in `param {missing[-1]} : ...`, or give {label} a first place too"
+                )
+                sink.add("PGC119", alone.left.span, message, help=help)
         indices.lags[name] = replace(lag, starts=starts)
 
 
@@ -49,6 +60,16 @@ def _defined(statements: list[tree.Statement]) -> set[str]:
             case _:
                 pass
     return found
+
+
+def _uses(statement: tree.Statement, name: str) -> TypeGuard[tree.Definition]:
+    """True of a definition whose right side speaks of a variable at another place."""
+    objective = isinstance(statement, tree.Definition) and is_formula(statement.right)
+    return isinstance(statement, tree.Definition) and not objective and name in tree.names_in(statement.right)
+
+
+def _has_first(statement: tree.Definition) -> bool:
+    return any(isinstance(node, tree.AtFirst) for node in tree.walk(statement.right))
 
 
 def _names(argument: tree.Argument) -> set[str]:

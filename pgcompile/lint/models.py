@@ -185,9 +185,9 @@ def _learned_by(objective: str, term: Term, model: Model) -> set[str]:
     return with_inner_nets(found, model)
 
 
-def check_declarations(program: tree.Program, sink: Sink) -> None:
+def check_declarations(program: tree.Program, model: Model, sink: Sink) -> None:
     """Warnings about params, buffers, inputs and variables that are declared and never named again."""
-    used: set[str] = set()
+    used = {name for lag in model.indices.lags.values() for start in lag.starts for name in names_in(start)}
     declared: dict[str, tuple[str, tree.Name]] = {}
     for statement in program.statements:
         own: tuple[tree.Name, ...] = ()

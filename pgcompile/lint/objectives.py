@@ -48,7 +48,7 @@ def remark(program: tree.Program, model: Model, objectives: Mapping[str, Term], 
         _densities(name, term, model, sink)
     remark_players(model, sink)
     if objectives:
-        check_declarations(program, sink)
+        check_declarations(program, model, sink)
 
 
 def parts(term: Term, sign: int = 1) -> Iterator[tuple[int, Term]]:

@@ -133,7 +133,7 @@ def path_of(term: Term) -> Env:
 def observed_variables(term: Term, model: Model) -> set[str]:
     """Names of the variables that a formula speaks of and nothing draws: the arguments of its method."""
     found: set[str] = set()
-    path = path_of(term)
+    path = path_of(term) if model.indices.lags else Env()
     for inner in terms.walk(term):
         for place in mentioned(inner, model):
             for variable, env in sources(place, model, path):

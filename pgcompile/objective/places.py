@@ -67,6 +67,8 @@ def log_over_places(whole: "Objectives", distribution: Distribution, env: Env, c
 
 def over_places(whole: "Objectives", term: Term, span: Span) -> Term | None:
     """An objective whose indices are all summed over; None after a report."""
+    if not whole.model.indices.ranges:
+        return term
     left = indices_of(whole, term)
     if not left:
         return term if _draws_one_path(whole, term) else None
@@ -82,22 +84,31 @@ def over_places(whole: "Objectives", term: Term, span: Span) -> Term | None:
 
 def indices_of(whole: "Objectives", term: Term) -> list[str]:
     """The indices that a term carries and does not sum over, in the order of their declarations."""
-    found = _indices(whole, term)
+    if not whole.model.indices.ranges:
+        return []
+    found = _indices(whole, term, {})
     return [index for index in whole.model.indices.ranges if index in found]
 
 
-def _indices(whole: "Objectives", term: Term) -> set[str]:
+def _indices(whole: "Objectives", term: Term, known: dict[int, set[str]]) -> set[str]:
+    """The same as a set; a term that is named several times is gone through once."""
+    if id(term) not in known:
+        known[id(term)] = _own_indices(whole, term, known)
+    return known[id(term)]
+
+
+def _own_indices(whole: "Objectives", term: Term, known: dict[int, set[str]]) -> set[str]:
     match term:
         case terms.OverIndex(_, index, body):
-            return _indices(whole, body) - {index}
+            return _indices(whole, body, known) - {index}
         case terms.Add(items):
-            return {i for _, item in items for i in _indices(whole, item)}
+            return {i for _, item in items for i in _indices(whole, item, known)}
         case terms.Multiply(items) | terms.Apply(_, items):
-            return {i for item in items for i in _indices(whole, item)}
+            return {i for item in items for i in _indices(whole, item, known)}
         case terms.Divide(a, b) | terms.Raise(a, b):
-            return _indices(whole, a) | _indices(whole, b)
+            return _indices(whole, a, known) | _indices(whole, b, known)
         case terms.Reference(_, body):
-            return _indices(whole, body)
+            return _indices(whole, body, known)
     carried = whole.model.indices.carried
     own = {
         i
@@ -106,7 +117,7 @@ def _indices(whole: "Objectives", term: Term) -> set[str]:
         for i in carried.get(variable.name, ())
     }
     drawn = {i for draw in terms.draws_of(term) for v in draw.variables for i in carried.get(v.name, ())}
-    inside = _indices(whole, term.body) if isinstance(term, terms.Expectation) else set()
+    inside = _indices(whole, term.body, known) if isinstance(term, terms.Expectation) else set()
     if isinstance(term, terms.Expectation):
         # A path is drawn outside the sum over its places.
         here = {i for v in term.draw.distribution.parents for i in carried.get(v.name, ())}

@@ -34,7 +34,7 @@ from pgcompile.objective.rules.registry import EXPECTATION_RULES
 from pgcompile.objective.rules.rule import Site, apply_rule
 from pgcompile.objective.rules.shared_flows import divergence_of_bases
 from pgcompile.objective.rules.state import Named, Rewriting
-from pgcompile.objective.terms import Draw, Term
+from pgcompile.objective.terms import OBSERVED, Draw, Term
 from pgcompile.syntax import tree
 from pgcompile.syntax.format import format_expr
 from pgcompile.vocabulary.functionals import functionals
@@ -67,7 +67,7 @@ def rewrite(
         tuple(state.steps),
         frozenset(observed_variables(term, model)),
         {s: spans for s, spans in state.spans.items() if s in used},
-        path_of(term),
+        path_of(term) if model.indices.lags else OBSERVED,
     )
 
 

@@ -43,6 +43,19 @@ class Sinusoidal(nn.Module):
         return torch.cat((angles.sin(), angles.cos()), -1).to(dtype)
 
 
+class Positions(nn.Module):
+    """A sequence plus sines and cosines of its places (Vaswani et al. 2017)."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.encoding = Sinusoidal(size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, L, D] -> [N, L, D]."""
+        places = torch.arange(x.shape[1], device=x.device)
+        return x + self.encoding(places).to(x.dtype)
+
+
 def causal_mask(x: Tensor) -> Tensor:
     """True where a place [L] of x [N, L, D] may not look: at those after it."""
     places = torch.arange(x.shape[1], device=x.device)

@@ -20,6 +20,7 @@ PLACE_BY_PLACE = {
         "LayerNorm",
         "RMSNorm",
         "Sinusoidal",
+        "PositionalEncoding",
         "Softmax",
         "LogSoftmax",
         "GLU",

@@ -23,6 +23,7 @@ from pgcompile.objective.terms import OBSERVED, Draw, draws_of
 from pgcompile.plan.axes import length_name
 from pgcompile.reference.spaces import values_in
 from pgcompile.reference.unrolled import place_name
+from pgcompile.syntax import tree
 from pgcompile.syntax.places import places_of
 from pgcompile.verification.checks import EXACT, Z_BOUND, Check, kolmogorov_smirnov, relative, score
 from pgcompile.verification.harness import BATCH, Harness
@@ -56,6 +57,11 @@ class Sequences:
     def __post_init__(self) -> None:
         ranges = self.harness.model.indices.ranges
         self.given = {name: known.size or self.length for name, known in ranges.items()}
+        for name, known in ranges.items():
+            if known.total is not None and known.total in self.harness.model.tensors:
+                # A bound of bare names counts each data point once, as far as the judge reads it.
+                share = 1.0 if self._has_bounds() else 1.7
+                self.harness.inputs[known.total] = torch.tensor(share * self.given[name], dtype=torch.float64)
         padded = [known for known in ranges.values() if known.lengths is not None]
         lengths = {k.name: [max(self.given[k.name] - 2 * row, 1) for row in range(BATCH)] for k in padded}
         self.data = self._data({k.lengths: torch.tensor(lengths[k.name]) for k in padded if k.lengths is not None})
@@ -68,6 +74,14 @@ class Sequences:
         ]
         for name in self.data:  # what stands behind the end is nothing
             self._spoil(name, lengths)
+
+    def _has_bounds(self) -> bool:
+        """True if a formula sums over places without a sum of its own."""
+        found = tree.walk(*(o.expr for o in self.harness.model.objectives.values()))
+        return any(
+            isinstance(n, tree.Whole) or (isinstance(n, tree.Functional) and not isinstance(n.left, tree.Call))
+            for n in found
+        )
 
     @property
     def program(self) -> Compiled:

@@ -90,7 +90,17 @@ def _attention_layer(name: str, runtime: str, parameters: tuple[LayerParameter, 
     return Layer(name, parameters, _attention(name, parameters), batch_rank=1, stochastic=True, runtime=runtime)
 
 
+def _positions(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
+    """The rule of what is added to each place of [L, D]."""
+    need_rank(shape, 2, "PositionalEncoding", "places, features")
+    if shape[1] % 2:
+        message = f"`PositionalEncoding` adds sines and as many cosines, and {shape[1]} is odd"
+        raise LayerError(message, f"make the layer before it {shape[1] + 1} wide")
+    return shape, [(None, shape[1])]
+
+
 SEQUENCE_LAYERS = (
+    Layer("PositionalEncoding", (), _positions, batch_rank=1, runtime="Positions"),
     _attention_layer("MultiheadAttention", "SelfAttention", _ATTENTION),
     _attention_layer("TransformerEncoderLayer", "EncoderLayer", (_HEADS, *_ENCODER)),
     _attention_layer(

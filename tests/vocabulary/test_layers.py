@@ -45,6 +45,7 @@ CASES = {
         (SEQUENCE, "TransformerEncoderLayer(2, 16, activation = gelu, norm_first = true, causal = true)")
     ],
     "TransformerEncoder": [(SEQUENCE, "TransformerEncoder(2, 3, 16) >> LayerNorm(dims = 1)")],
+    "PositionalEncoding": [(SEQUENCE, "PositionalEncoding")],
     "GRU": [(SEQUENCE, "GRU(6)"), (SEQUENCE, "GRU(6, last = true)")],
     "LSTM": [(SEQUENCE, "LSTM(6, 2, dropout = 0.1)"), (SEQUENCE, "LSTM(6, bidirectional = true, last = true)")],
     "RNN": [(SEQUENCE, "RNN(6, bidirectional = true)"), (SEQUENCE, "RNN(6, nonlinearity = relu, last = true)")],
