@@ -182,7 +182,8 @@ class _Unroller(_Reading):
 
     def _spaces_of_starts(self, statements: list[tree.Statement]) -> list[tree.Statement]:
         """Declarations of places outside the range, which have the space of the variable."""
-        declared = {n.id for s in statements if isinstance(s, tree.SpaceDeclaration) for n in s.names}
+        written = (tree.SpaceDeclaration, tree.TensorDeclaration)
+        declared = {n.id for s in statements if isinstance(s, written) for n in s.names}
         defined = {s.left.id for s in statements if isinstance(s, tree.Definition) and isinstance(s.left, tree.Name)}
         spaces = {
             found[0]: s.space

@@ -35,14 +35,14 @@ def facts(p: Mapping[str, Any]) -> "Facts":
 
     harmonic = digamma(b + 1) + EulerGamma
     return Facts(
-        # 1 - x^a keeps its digits near 1 by expm1.
+        # 1 - x^a keeps its digits near 1 by expm1, and in the tails near 0 by log1p.
         log_density=log(a) + log(b) + (a - 1) * log(X) + (b - 1) * log(-Expm1(a * log(X))),
         draw=ClippedUnit(exp(log(-Expm1(-StandardExponential(1) / b)) / a)),
         mean=moment(1),
         moments={**first_two_moments(moment(1), moment(2) - moment(1) ** 2), "log x": -harmonic / a},
         entropy=1 - 1 / b + (1 - 1 / a) * harmonic - log(a) - log(b),
-        log_cdf=log(-Expm1(b * log(-Expm1(a * log(X))))),
-        log_survival=b * log(-Expm1(a * log(X))),
+        log_cdf=log(-Expm1(b * Log1p(-exp(a * log(X))))),
+        log_survival=b * Log1p(-exp(a * log(X))),
         quantile=exp(log(-Expm1(Log1p(-LEVEL) / b)) / a),
     )
 
