@@ -50,6 +50,7 @@ class _Reading:
     parents: dict[str, set[str]] = field(default_factory=dict)
     formulas: dict[str, tree.Expr] = field(default_factory=dict)
     factors: set[str] = field(default_factory=set)
+    tensors: set[str] = field(default_factory=set)
     runs: set[str] = field(default_factory=set)
     """Variables that a net takes as sequences."""
     totals: dict[str, str] = field(default_factory=dict)
@@ -70,6 +71,8 @@ class _Reading:
         for statement in self.program.statements:
             if isinstance(statement, tree.Definition):
                 self._define(statement)
+            elif isinstance(statement, tree.TensorDeclaration):
+                self.tensors |= {n.id for n in statement.names}
 
     def _note(self, name: str) -> None:
         found = subscripts(name, self.indices)
@@ -352,11 +355,13 @@ class _Unroller(_Reading):
                     index = self.carried[split[0]][0]
                     for k in range(1, self.lengths[index] + 1):
                         found.append(tree.Argument(None, tree.Name(place_name(split[0], (k,)), span=name.span)))
-                else:
-                    found.append(replace(argument, value=self._named(name, places)))
+                elif (here := self._named(name, places)).id not in self.tensors:  # a parameter is no condition
+                    found.append(replace(argument, value=here))
             return tuple(found)
 
-        made = replace(call, args=every(call.args), given=None if call.given is None else every(call.given))
+        made = replace(
+            call, args=every(call.args), given=(every(call.given) or None) if call.given is not None else None
+        )
         for argument, own in zip(call.args, made.args, strict=False):
             names = tree.names_in(argument.value), tree.names_in(own.value)
             base = self._base(min(names[0])) if names[0] else ""
