@@ -15,7 +15,7 @@ from pgcompile.syntax.tree import names_in
 def is_formula(expr: tree.Expr) -> bool:
     """True if an expression is an objective: expectations, divergences, logarithms and their sums."""
     match expr:
-        case tree.Expectation() | tree.Functional() | tree.Log():
+        case tree.Expectation() | tree.Functional() | tree.Log() | tree.OverIndex():
             return True
         case tree.Sum(items):
             return any(is_formula(item) for _, item in items)

@@ -115,7 +115,7 @@ def hold(shape: tuple, given: dict | None, variables: dict) -> tuple:
 def hold_places(shape: tuple, given: dict | None, variables: dict, grows, **lengths):
     """As `hold`, for `variables` with the names of their numbers of places and shapes.
 
-    Places stand first in what is held; along `grows` fewer may be given than drawn.
+    Places stand first in what is held, first `grows`, of which fewer may be given.
     """
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
     batch, held = [], {}
@@ -132,8 +132,8 @@ def hold_places(shape: tuple, given: dict | None, variables: dict, grows, **leng
             elif index != grows and lengths[index] != count:
                 raise ValueError(f"{index} is {lengths[index]}, and {count} in {name}")
         batch.append(value.shape[:at])
-        moved = tuple(range(at, at + len(places)))
-        held[name] = value.movedim(moved, tuple(range(len(places))))
+        order = sorted(range(len(places)), key=lambda i: places[i] != grows)
+        held[name] = value.movedim([at + i for i in order], [*range(len(places))])
     if missing := [index for index, count in lengths.items() if count is None]:
         raise ValueError(f"say how many places to draw: sample(..., {missing[0]}=20)")
     shape = (*shape, *torch.broadcast_shapes(*batch))
@@ -156,9 +156,11 @@ def behind_batch(value: Tensor, places: int, batch: int) -> Tensor:
     return value.movedim(tuple(range(places)), tuple(range(batch, batch + places)))
 
 
-def repeat_places(value: Tensor, sizes: tuple) -> Tensor:
-    """A value that all places share, repeated along first dimensions."""
-    return value.expand(*sizes, *value.shape)
+def repeat_places(value: Tensor, sizes: tuple, missing: tuple) -> Tensor:
+    """A value repeated along the `missing` of its first dimensions."""
+    for at in missing:
+        value = value.unsqueeze(at)
+    return value.expand(*sizes, *value.shape[len(sizes) :])
 
 
 def take_inputs(given: dict | None, *names: str) -> tuple:

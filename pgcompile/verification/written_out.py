@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
@@ -49,6 +49,7 @@ class WrittenOut:
     resolver: Resolver = field(init=False)
     terms: dict[str, Term] = field(init=False)
     observed: dict[str, Tensor] = field(init=False)
+    bases: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         program, indices, spaces = self.harness.program, self.harness.model.indices, self.harness.model.spaces
@@ -60,6 +61,10 @@ class WrittenOut:
         self.terms = resolve_objectives(self.model, self.resolver, sink)
         if sink.has_errors:
             raise InternalError("the program written out has faults: " + "; ".join(d.message for d in sink.diagnostics))
+        for name in indices.carried:
+            if (split := places_of(name)) is not None and name not in indices.lags:
+                for at in product(*(range(1, self.lengths[i] + 1) for i in indices.of(name))):
+                    self.bases[place_name(split[0], at)] = name
         self.observed = self._observed()
 
     def _observed(self) -> dict[str, Tensor]:
@@ -104,6 +109,10 @@ class WrittenOut:
             integrates=integrates,
         )
 
+    def _base(self, name: str) -> str:
+        """The variable of the program that a name stands for a place of."""
+        return self.bases.get(name, name)
+
     def value(self, reference: Reference, name: str) -> Tensor:
         """An objective, `[replicates, rows]`."""
         value = Formulas(reference, self.resolver, self.terms[name]).whole(name)
@@ -123,14 +132,14 @@ class WrittenOut:
                 for axis in axes:
                     picked = _picked(picked, picked.axes.index(axis), here[str(axis)])
                 where = tuple(here[i] + 1 for i in indices if i in here)
-                found.setdefault((variable, where, _drawn_from(owner, variable)), []).append(picked)
+                found.setdefault((variable, where, _drawn_from(owner, variable, self._base)), []).append(picked)
         keyed: dict[DrawKey, tuple[Noise, ...]] = {}
         for draw in draws_of(term):
             for variable in draw.variables:
                 for (own, spot, drawn_from), noises in found.items():
                     split = places_of(own.name)
                     name_here = place_name(split[0], spot) if split is not None else own.name
-                    if name_here == variable.name and drawn_from == _drawn_from(draw, variable):
+                    if name_here == variable.name and drawn_from == _drawn_from(draw, variable, self._base):
                         keyed[draw, variable] = tuple(_owned(n, draw, self.rows) for n in noises)
         return keyed
 
@@ -182,10 +191,11 @@ def _picked(noise: Noise, axis: int, place: int) -> Noise:
     return Noise(noise.kind, pick(noise.value), tuple(map(pick, noise.arguments)), axes, noise.batched)
 
 
-def _drawn_from(draw: Draw, variable: Variable) -> Hashable:
-    """What tells the draws of a variable apart: the name of its factor and the number of samples."""
+def _drawn_from(draw: Draw, variable: Variable, base: Callable[[str], str]) -> Hashable:
+    """What tells the draws of a variable apart: its factor, the samples, and the variables that are drawn with it."""
     atom = draw.atom_of(variable)
-    return (atom.factor.name if atom is not None else "", draw.samples)
+    together = frozenset(base(v.name) for v in draw.variables)
+    return (atom.factor.name if atom is not None else "", draw.samples, together)
 
 
 def _owned(noise: Noise, draw: Draw, rows: list[int]) -> Noise:

@@ -248,6 +248,63 @@ MUTANTS = [
         '"scale": make.over(one, total)',
         "tests/inference/test_experts.py::test_a_product_is_normalised",
     ),
+    Mutant(
+        "a state one step late",
+        "plan/recurrences.py",
+        "self.inside[value.number] = own.placeholder",
+        "self.inside[value.number] = carried[-1].placeholder",
+        "tests/sequences/test_programs.py::test_it_is_what_the_program_says_place_by_place[lag2]",
+    ),
+    Mutant(
+        "a start for each place outside the range swapped",
+        "plan/recurrences.py",
+        "initial = starts[len(starts) - distance]",
+        "initial = starts[distance - 1]",
+        "tests/sequences/test_programs.py::test_it_is_what_the_program_says_place_by_place[lag2]",
+    ),
+    Mutant(
+        "padding that enters the gradient",
+        "plan/lower/places.py",
+        "            here, value = build.align(inside, places)",
+        "            continue",
+        "tests/sequences/test_by_hand.py::test_padding_is_each_sequence_alone",
+    ),
+    Mutant(
+        "a padded recurrence that starts at the longest end",
+        "plan/lower/places.py",
+        "inside = inside_places(lowering, lag.index) if lag.offset > 0 else None",
+        "inside = None",
+        "tests/sequences/test_by_hand.py::test_padding_is_each_sequence_alone",
+    ),
+    Mutant(
+        "a shared draw drawn for each place",
+        "plan/lower/places.py",
+        "return tuple(axis_of(lowering, index) for index in lowering.model.indices.of(name))",
+        "return tuple(axis_of(lowering, index) for index in lowering.model.indices.ranges)",
+        "tests/sequences/test_programs.py::test_it_is_what_the_program_says_place_by_place[globals]",
+    ),
+    Mutant(
+        "a place counted twice",
+        "plan/lower/places.py",
+        'total = build.make("sum_axis", (value,), (value.axes.index(axis),), shape=value.shape, axes=rest)',
+        'total = build.make("sum_axis", (build.binary("add", value, value),), (value.axes.index(axis),), '
+        "shape=value.shape, axes=rest)",
+        "tests/sequences/test_programs.py::test_it_is_what_the_program_says_place_by_place[arx]",
+    ),
+    Mutant(
+        "the weight of a minibatch dropped",
+        "plan/lower/places.py",
+        "return total if weight is None else",
+        "return total if True else",
+        "tests/sequences/test_by_hand.py::test_a_minibatch_stands_for_the_data_set",
+    ),
+    Mutant(
+        "the past that has the present in it",
+        "plan/lower/sequence_nets.py",
+        'if expr.reach != "past":',
+        "if True:",
+        "tests/sequences/test_by_hand.py::test_a_causal_net_of_the_past_sees_no_later_place",
+    ),
     *(
         Mutant(
             fault.what,

@@ -86,8 +86,8 @@ def terms_method(writer: MethodWriter) -> list[Line]:
     writer.noise["terms"] = tuple(body.noise)
     entries = [f'"{name}": {text.text}' for (name, _), text in zip(method.outputs, results, strict=True)]
     lines += writer.checks("terms", method.arguments)
-    lines += writer.lengths(method.arguments, body.lines)
-    return [*lines, *body.lines, *stamped(collection("return {", entries, "}"), *body.origins)]
+    written = [*body.lines, *stamped(collection("return {", entries, "}"), *body.origins)]
+    return [*lines, *writer.lengths(method.arguments, written), *written]
 
 
 def procedure_method(writer: MethodWriter, procedure: Procedure) -> list[Line]:
@@ -108,8 +108,8 @@ def procedure_method(writer: MethodWriter, procedure: Procedure) -> list[Line]:
     result = statement(f"return {', '.join(texts)}")
     if len(texts) > 1 and len(result[0].text) > WIDTH:
         result = collection("return (", texts, ")")
-    returned = stamped(result, *body.origins)
-    return [*lines, *writer.lengths(procedure.arguments, body.lines), *body.lines, *returned]
+    written = [*body.lines, *stamped(result, *body.origins)]
+    return [*lines, *writer.lengths(procedure.arguments, written), *written]
 
 
 def _given_and_results(procedure: Procedure) -> str:

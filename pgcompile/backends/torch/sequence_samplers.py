@@ -143,8 +143,13 @@ class _Sampler:
         own = [i for i in self.indices.of(variable) if i in self.sampler.plates]
         has = [i for i in self.indices.of(parent) if i in self.sampler.plates]
         missing = [at for at, i in enumerate(own) if i not in has]
-        lined = has and len(has) < len(own)
-        return identifier(parent) + ("".join(f".unsqueeze({at})" for at in missing) if lined else "")
+        return self._repeated(identifier(parent), own, missing) if missing else identifier(parent)
+
+    def _repeated(self, text: str, plates: list[str], missing: list[int]) -> str:
+        """A value repeated along the plates that it lacks."""
+        self.writer.use("repeat_places")
+        sizes = _tuple([self.lengths[i] for i in plates])
+        return f"repeat_places({text}, {sizes}, {_tuple(list(map(str, missing)))})"
 
     def _run(self, lag: Lag) -> str:
         """The places of a variable that were drawn so far, this one too where the run goes up to it."""
@@ -167,7 +172,7 @@ class _Sampler:
             if step.factor is None:
                 found += self._formula(step, 8)
                 continue
-            target, draw = identifier(step.variable), self._all_places(step)
+            target, draw = identifier(step.variable), self._drawn(step, self._lead(step.variable))
             found += self._held_or(step, target, draw)
         names = [s.variable for s in self.sampler.shared]
         entries = [f"{_quoted(n)}: {identifier(n)}" for n in names]
@@ -176,20 +181,6 @@ class _Sampler:
         ]
         entries += [f"{_quoted(n)}: {self._placed(n, identifier(n))}" for n in self.sampler.conditions]
         return [*found, *collection("return {", entries, "}")]
-
-    def _all_places(self, step: SampleStep) -> str:
-        """A draw of each place, where what it depends on may be shared by them."""
-        own = {i for i in self.indices.of(step.variable) if i in self.sampler.plates}
-        above = {i for p in step.parents for i in self.indices.of(p)}
-        missing = [self.lengths[i] for i in self.indices.of(step.variable) if i in own - above]
-        drawn = self._drawn(step, self._lead(step.variable))
-        if not step.batched or not missing:
-            return drawn
-        lead = ", ".join(missing) + ("," if len(missing) == 1 else "")
-        if self.name == "sample":
-            return f"{drawn.removesuffix('.sample()')}.sample(({lead}))"
-        self.writer.use("repeat_places")
-        return f"repeat_places({drawn}, ({lead}))"
 
     def _placed(self, variable: str, text: str) -> str:
         """A value with its places behind the batch."""
@@ -227,10 +218,24 @@ class _Sampler:
             found += statement(f"{identifier(carry.name)} = {identifier(carry.source)}", 12)
         entries = [f"{_quoted(s.variable)}: {identifier(s.variable)}" for s in sampler.shared]
         entries += [f"{_quoted(v)}: {identifier(v)}" for v in sampler.conditions if not self._loops(v)]
-        if not entries:
-            return [*found, Line("        return {n: torch.stack(v, len(shape)) for n, v in drawn.items()}")]
-        entries.append("**{n: torch.stack(v, len(shape)) for n, v in drawn.items()}")
+        if not any(i in sampler.plates for step in sampler.steps for i in self.indices.of(step.variable)):
+            every = "{n: torch.stack(v, len(shape)) for n, v in drawn.items()}"
+            if not entries:
+                return [*found, Line(f"        return {every}")]
+            return [*found, *collection("return {", [*entries, f"**{every}"], "}")]
+        entries += [f"{_quoted(s.variable)}: {self._stacked(s.variable)}" for s in sampler.steps]
         return [*found, *collection("return {", entries, "}")]
+
+    def _stacked(self, variable: str) -> str:
+        """All places of a variable, those of plates behind the batch too."""
+        own, quoted = self.indices.of(variable), _quoted(variable)
+        plates = sum(i in self.sampler.plates for i in own)
+        if not plates:
+            return f"torch.stack(drawn[{quoted}], len(shape))"
+        self.writer.use("behind_batch")
+        at = own.index(self.sampler.time or "")
+        inside = f"behind_batch(v, {plates}, len(shape)) for v in drawn[{quoted}]"
+        return f"torch.stack([{inside}], len(shape){f' + {at}' if at else ''})"
 
     def _start(self, carry: Carry) -> list[Line]:
         base = carry.source if carry.source in self.writer.plan.model.spaces else carry.name
