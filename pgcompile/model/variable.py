@@ -14,22 +14,17 @@ class Variable:
 
     Args:
         name: as the program writes it.
-        index: the place in each of its indices, as pairs of the index and an offset: `z_{t-1}` has `(("t", -1),)`.
         copy: 0 for the variable that the program names; copies with other numbers have been integrated out, so that no
             formula can name them, and are apart from each other.
         base: whether it is what a flow makes of the variable, which no formula can name either.
     """
 
     name: str
-    index: tuple[tuple[str, int], ...] = ()
     copy: int = 0
     base: bool = False
 
     def __str__(self) -> str:
-        if not self.index:
-            return shown_place(self.name)
-        places = ",".join(name if not offset else f"{name}{offset:+d}" for name, offset in self.index)
-        return f"{self.name}_{places}" if len(places) == 1 else f"{self.name}_{{{places}}}"
+        return shown_place(self.name)
 
     @property
     def is_named(self) -> bool:
@@ -38,15 +33,15 @@ class Variable:
 
     def apart_from(self, taken: "Iterable[Variable]") -> "Variable":
         """A copy of it that is none of some variables, nor one that the program can name."""
-        used = {other.copy for other in taken if (other.name, other.index) == (self.name, self.index)}
+        used = {other.copy for other in taken if other.name == self.name}
         copy = 1
         while copy in used:
             copy += 1
-        return Variable(self.name, self.index, copy, self.base)
+        return Variable(self.name, copy, self.base)
 
     def as_base(self) -> "Variable":
         """The variable that a flow makes of it."""
-        return Variable(self.name, self.index, self.copy, base=True)
+        return Variable(self.name, self.copy, base=True)
 
 
 def variables(names: Iterable[str]) -> tuple[Variable, ...]:
