@@ -12,14 +12,15 @@ from typing import Any
 
 from pgcompile.declare.first_places import with_first_places
 from pgcompile.declare.formulas import is_formula
+from pgcompile.declare.place_names import PlaceNames
 from pgcompile.declare.starts import find_starts
 from pgcompile.diagnostics import Sink, Span, nearest
-from pgcompile.model.indices import IndexRange, Indices, Lag
+from pgcompile.model.indices import IndexRange, Indices
 from pgcompile.model.literals import evaluate
 from pgcompile.syntax import tree
 from pgcompile.syntax.mapped import mapped
 from pgcompile.syntax.places import place_name, places_of
-from pgcompile.syntax.subscripts import Literal, Shift, Slice, subscripts
+from pgcompile.syntax.subscripts import Literal, Shift, subscripts
 
 WORDS = ("sum", "mean", "prod")
 
@@ -33,6 +34,8 @@ def read_indices(program: tree.Program, sink: Sink, constants: dict[str, Fractio
         constants: the named sizes.
     """
     declared = [s for s in program.statements if isinstance(s, tree.IndexDeclaration)]
+    if not declared and not any(map(_needs_index, tree.walk(*program.statements))):
+        return program, Indices()
     indices = Indices()
     for statement in declared:
         _declare(statement, indices, sink, constants)
@@ -93,6 +96,11 @@ def _declare(statement: tree.IndexDeclaration, indices: Indices, sink: Sink, con
     indices.ranges[name] = IndexRange(name, statement.high, size, statement.padded, span=statement.span)
 
 
+def _needs_index(node: tree.Node) -> bool:
+    """True of what has no meaning without an index."""
+    return isinstance(node, tree.OverIndex) or (isinstance(node, tree.Name) and node.id.endswith("}"))
+
+
 def _totals(indices: Indices, statements: list[tree.Statement]) -> list[tree.Statement]:
     """The input `N`, the number of all data points, where a sum goes over them."""
     summed = {node.index.id for node in tree.walk(*statements) if isinstance(node, tree.OverIndex)}
@@ -109,7 +117,7 @@ def _has_functionals(statements: list[tree.Statement]) -> bool:
     return any(isinstance(node, tree.Functional | tree.Whole) for node in tree.walk(*statements))
 
 
-class _Reader:
+class _Reader(PlaceNames):
     """Rewrites statements.
 
     Args:
@@ -119,12 +127,10 @@ class _Reader:
     """
 
     def __init__(self, indices: Indices, sink: Sink, program: tree.Program) -> None:
-        self.indices = indices
-        self.sink = sink
+        super().__init__(indices, sink)
         self.firsts: list[tree.Definition] = []
         self.formulas: dict[str, tree.Expr] = {}
         self.wholes: list[tuple[tree.Whole, tree.Expr]] = []
-        self.bases: dict[str, tuple[str, ...]] = {}
         self.plain: set[str] = set()
         self.different: set[str] = set()
         self.factors = {
@@ -157,21 +163,21 @@ class _Reader:
     def read(self, statement: tree.Statement) -> tree.Statement:
         """A statement with names of templates."""
         match statement:
-            case tree.Definition(tree.Name() as left, _) if (run := self._run(left)) is not None and run[2] == "all":
-                here = tree.Name(self._placed(run[0], ((run[1], 0),), left.span), span=left.span)
-                return replace(statement, left=here, right=self._mapped(statement.right, self._name))
+            case tree.Definition(tree.Name() as left, _) if (run := self.run(left)) is not None and run[2] == "all":
+                here = tree.Name(self.placed(run[0], ((run[1], 0),), left.span), span=left.span)
+                return replace(statement, left=here, right=self._mapped(statement.right, self.name))
             case tree.SpaceDeclaration(names):
                 return replace(statement, names=tuple(self._declared(name) for name in names))
             case tree.Definition(tree.Call() as head, _) if self._is_first(head):
-                first: tree.Definition = self._mapped(statement, self._at_first)
+                first: tree.Definition = self._mapped(statement, self.at_first)
                 self.firsts.append(first)
                 return first
             case _:
-                found: tree.Statement = self._mapped(statement, self._name)
+                found: tree.Statement = self._mapped(statement, self.name)
                 return found
 
     def _declared(self, name: tree.Name) -> tree.Name:
-        found = self._name(name)
+        found = self.name(name)
         places = places_of(found.id)
         if places is None:
             return name
@@ -200,6 +206,8 @@ class _Reader:
                 return name(node)
             case tree.Integral(body, (variable,), True) if variable.id in self.indices.ranges:
                 return tree.OverIndex("sum", variable, self._mapped(body, name), span=node.span)
+            case tree.Integral():
+                return self._sums(node, name)
             case tree.OverIndex():
                 return replace(self._ranged(node), body=self._mapped(node.body, name))
             case tree.Call(called, (argument,), None) if (over := self._over(called)) is not None:
@@ -209,10 +217,23 @@ class _Reader:
                 return self._mapped(self._applied(node, factors, at), name)
             case tree.Call() if node.given is not None or node.name in self.factors:
                 return self._factor(node, name)
-            case tree.Call(args=args) if (runs := [self._run(a.value) for a in args]) and any(runs):
+            case tree.Call(args=args) if (runs := [self.run(a.value) for a in args]) and any(runs):
                 return self._along(node, runs, name)
             case _:
                 return mapped(node, lambda inner: self._mapped(inner, name))
+
+    def _sums(self, node: tree.Integral, name: Callable[[tree.Name], tree.Name]) -> tree.Expr:
+        """Sums inside sums, a thousand of them in a long chain, from the inside out."""
+        chain = [node]
+        while isinstance(chain[-1].body, tree.Integral) and not self._is_index(chain[-1].body):
+            chain.append(chain[-1].body)
+        body: tree.Expr = self._mapped(chain[-1].body, name)
+        for outer in reversed(chain):
+            body = replace(outer, body=body, variables=tuple(map(name, outer.variables)))
+        return body
+
+    def _is_index(self, node: tree.Integral) -> bool:
+        return node.is_sum and len(node.variables) == 1 and node.variables[0].id in self.indices.ranges
 
     def _over(self, word: str) -> tuple[str, str] | None:
         """`mean` and `t` of `mean_t`."""
@@ -262,10 +283,10 @@ class _Reader:
             if not isinstance(argument.value, tree.Name):
                 changed: tree.Argument = self._mapped(argument, name)
                 return changed
-            run = self._run(argument.value)
+            run = self.run(argument.value)
             if run is not None and run[2] != "all":
-                return replace(argument, value=tree.Name(self._run_name(run, argument.span), span=argument.span))
-            whole = self._whole(argument.value)
+                return replace(argument, value=tree.Name(self.run_name(run, argument.span), span=argument.span))
+            whole = self.whole(argument.value)
             if whole is None:
                 return replace(argument, value=name(argument.value))
             index = whole[1]
@@ -275,14 +296,6 @@ class _Reader:
         given = None if call.given is None else tuple(of_place(a) for a in call.given)
         placed = replace(call, args=args, given=given)
         return placed if index is None else tree.Whole(placed, index, span=call.span)
-
-    def _run(self, expr: tree.Expr) -> tuple[str, str, str] | None:
-        """The variable, the index and the reach of `x_{<t}`."""
-        found = subscripts(expr.id, self.indices) if isinstance(expr, tree.Name) else None
-        if found is None or len(found[1]) != 1 or not isinstance(found[1][0], Slice):
-            return None
-        reach = found[1][0].reach(self.indices)
-        return None if reach is None else (found[0], *reach)
 
     def _along(
         self,
@@ -303,108 +316,10 @@ class _Reader:
         ((index, reach),) = known
         found = [run for run in runs if run is not None]
         args = tuple(
-            replace(a, value=tree.Name(self._run_name(run, a.span), span=a.span))
+            replace(a, value=tree.Name(self.run_name(run, a.span), span=a.span))
             for a, run in zip(call.args, found, strict=True)
         )
         return tree.Along(replace(call, args=args), index, reach, span=call.span)
-
-    def _run_name(self, run: tuple[str, str, str], span: Span) -> str:
-        base, index, reach = run
-        high = self.indices.ranges[index].high
-        end = high.id if isinstance(high, tree.Name) else high.text if isinstance(high, tree.Number) else "T"
-        name = f"{base}_{{{ {'all': f'1:{end}', 'here': f'1:{index}', 'past': f'<{index}'}[reach] }}}"
-        self.indices.carried.setdefault(name, (index,))
-        lag = Lag(self._placed(base, ((index, 0),), span), index, 0, reach=reach, span=span)
-        self.indices.lags.setdefault(name, lag)
-        return name
-
-    def _whole(self, name: tree.Name) -> tuple[str, str] | None:
-        """The template and the index of `x_{1:T}`, and of `x` where no other variable has that name."""
-        found = subscripts(name.id, self.indices)
-        if found is None:
-            carried = self.bases.get(name.id)
-            if carried is None or len(carried) != 1:
-                return None
-            return self._placed(name.id, tuple((i, 0) for i in carried), name.span), carried[0]
-        base, (part, *_) = found
-        index = next((i for i, r in self.indices.ranges.items() if isinstance(part, Slice) and part.is_all(r)), None)
-        if index is None or len(found[1]) > 1:
-            return None
-        return self._placed(base, ((index, 0),), name.span), index
-
-    def _name(self, name: tree.Name) -> tree.Name:
-        """A name as that of a template."""
-        found = subscripts(name.id, self.indices, self.bases)
-        if found is None:
-            if name.id.endswith("}"):
-                self._report_undeclared(name)
-            return name
-        base, parts = found
-        shifts = [part for part in parts if isinstance(part, Shift)]
-        if len(shifts) == len(parts):
-            return tree.Name(self._placed(base, tuple((s.index, s.offset) for s in shifts), name.span), span=name.span)
-        if len(parts) == 1 and isinstance(parts[0], Literal):
-            if parts[0].place < 1 or parts[0].end:
-                return tree.Name(parts[0].named(base), span=name.span)
-            return self._one_place(name, base, parts[0].place)
-        self.sink.add(
-            "PGC010",
-            name.span,
-            f"{name.id} in a formula is not part of this version: it is many places at once",
-            help="carry what is needed of them: `h_t = f(x_t, h_{t-1})`",
-        )
-        return name
-
-    def _one_place(self, name: tree.Name, base: str, place: int) -> tree.Name:
-        """Report `z_3` in a formula."""
-        index = self.indices.ranges[self.bases[base][0]]
-        if index.size is not None and place > index.size:
-            message = f"{name.id} is outside 1..{index.size}, the places of {index.name}"
-            self.sink.add("PGC118", name.span, message, help=f"write a place from 1 to {index.size}")
-        else:
-            self.sink.add(
-                "PGC010",
-                name.span,
-                f"one place of {base}_{index.name} in a formula is not part of this version",
-                help=f"call it something else, or refer to {base}_{index.name} or {base}_{{{index.name}-1}}",
-            )
-        return name
-
-    def _at_first(self, name: tree.Name) -> tree.Name:
-        """A name in a factor of the first place: z_1 is z_t there."""
-        found = subscripts(name.id, self.indices, self.bases)
-        if found is None or found[1] != (Literal(1),):
-            return self._name(name)
-        return tree.Name(self._placed(found[0], tuple((i, 0) for i in self.bases[found[0]]), name.span), span=name.span)
-
-    def _placed(self, base: str, places: tuple[tuple[str, int], ...], span: Span) -> str:
-        """The name of a template, which is known from now on."""
-        here = place_name(base, tuple((index, 0) for index, _ in places))
-        self.indices.carried.setdefault(here, tuple(index for index, _ in places))
-        known = self.indices.carried[here]
-        moved = [(index, offset) for index, offset in places if offset]
-        if not moved:
-            return here
-        name = place_name(base, places)
-        self.indices.carried.setdefault(name, known)
-        if len(moved) > 1:
-            message = f"{name} is another place of two indices at once, which is not part of this version"
-            self.sink.add("PGC010", span, message, help="refer to another place of one index")
-        self.indices.lags.setdefault(name, Lag(here, moved[0][0], moved[0][1], span=span))
-        return name
-
-    def _report_undeclared(self, name: tree.Name) -> None:
-        inside = name.id[name.id.index("{") + 1 : -1]
-        word = "".join(c if c.isalnum() else " " for c in inside).split()
-        letters = [w for w in word if not w.isdigit()]
-        close = nearest(letters[0], self.indices.ranges) if letters and self.indices.ranges else None
-        wanted = letters[0] if letters else "t"
-        self.sink.add(
-            "PGC117",
-            name.span,
-            f"{name.id} is at a place of an index, and {wanted} is none",
-            help=f"did you mean {close}?" if close else f"declare it: `index {wanted} in 1..T`",
-        )
 
     # --- after all statements ---
 

@@ -426,14 +426,14 @@ MISREADINGS = [
         "the sign of a baseline",
         "baseline",
         "plan/lower/objectives.py",
-        'advantage = build.binary("sub", value, build.unary("detach", self._lower(baseline[0])))',
-        'advantage = build.binary("add", value, build.unary("detach", self._lower(baseline[0])))',
+        'advantage = build.binary("sub", value, build.unary("detach", self.lower(baseline[0])))',
+        'advantage = build.binary("add", value, build.unary("detach", self.lower(baseline[0])))',
     ),
     Misreading(
         "a baseline that is left out",
         "baseline of a path",
         "plan/lower/objectives.py",
-        'advantage = build.binary("sub", value, build.unary("detach", self._lower(baseline[0])))',
+        'advantage = build.binary("sub", value, build.unary("detach", self.lower(baseline[0])))',
         "advantage = value",
     ),
 ]

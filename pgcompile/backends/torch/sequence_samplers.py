@@ -44,7 +44,7 @@ class _Sampler:
         self.lengths = {i: length_name(self.indices.ranges[i]) for i in (*sampler.plates, *_one(sampler.time))}
         names = [s.variable for s in (*sampler.shared, *sampler.steps)] + [*sampler.conditions]
         names += [a.name for a in sampler.inputs] + [c.name for c in sampler.carried]
-        self.taken = [*map(identifier, names), "shape", "held", "known", "drawn", *self.lengths.values()]
+        self.taken = [*map(identifier, names), "shape", "held", "known", "drawn", "law", *self.lengths.values()]
 
     def lines(self) -> list[Line]:
         found = [*self._head(), *self._held()]
@@ -110,7 +110,7 @@ class _Sampler:
         lines = [Line(text)]
         if len(text) > WIDTH:
             lines = [Line(f"        if ({target} := held.get({quoted})) is None:")]
-            lines += statement(f"{target} = {drawn}", 12)
+            lines += _assigned(target, drawn, 12)
         return stamped(lines, Origin(step.factor.span, step.label))
 
     def _formula(self, step: SampleStep, indent: int) -> list[Line]:
@@ -270,9 +270,9 @@ class _Sampler:
         drawn = self._drawn(step, lead)
         for at, (condition, text) in enumerate(branches):
             lines += statement(f"{'elif' if at else 'if'} {condition}:", 16)
-            lines += statement(f"{target} = {text}", 20)
+            lines += _assigned(target, text, 20)
         lines += statement("else:", 16) if branches else []
-        lines += statement(f"{target} = {drawn}", 20 if branches else 16)
+        lines += _assigned(target, drawn, 20 if branches else 16)
         return stamped(lines, Origin(step.factor.span, step.label))
 
     def _guided(self, step: SampleStep, guide: SampleStep | None) -> list[tuple[str, str]]:
@@ -298,6 +298,19 @@ class _Sampler:
                     if other.factor is None:
                         pending.append(other.variable)
         return {s.variable for s in self.sampler.steps if s.variable in found and s.factor is not None}
+
+
+def _assigned(target: str, drawn: str, indent: int) -> list[Line]:
+    """An assignment; the distribution has a line of its own where both do not fit on one."""
+    if indent + len(f"{target} = {drawn}") <= WIDTH or not drawn.startswith("self."):
+        return statement(f"{target} = {drawn}", indent)
+    depth, end = 0, len(drawn)
+    for at, char in enumerate(drawn):
+        depth += {"(": 1, ")": -1}.get(char, 0)
+        if char == ")" and depth == 0:
+            end = at + 1
+            break
+    return [*statement(f"law = {drawn[:end]}", indent), *statement(f"{target} = law{drawn[end:]}", indent)]
 
 
 def _one(index: str | None) -> tuple[str, ...]:
