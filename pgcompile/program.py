@@ -18,6 +18,7 @@ from pgcompile.loading import loaded
 from pgcompile.model.training import Objective
 from pgcompile.pipeline import Analysis, analyse
 from pgcompile.syntax.format import format_expr
+from pgcompile.syntax.places import shown_place
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -203,7 +204,8 @@ def describe(analysis: Analysis) -> str:
     others = [f for f in model.factors if part is None or all(a.factor is not f for a in part.atoms)]
     if others:
         lines.append("with " + ", ".join(f.label for f in others))
-    spaces = [f"{name} : {model.spaces[name]}" for name in model.variables if name in model.spaces]
+    own = [name for name in model.variables if name in model.spaces and name not in model.indices.lags]
+    spaces = [f"{shown_place(name)} : {model.spaces[name]}" for name in own]
     lines += [f"  {text}" for text in spaces]
     lines += [f"  {name} = {_objective_text(objective)}" for name, objective in model.objectives.items()]
     lines += [f"  {line.direction} {line.objective} using {line.optimiser}" for line in model.optimise]

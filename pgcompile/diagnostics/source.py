@@ -49,7 +49,8 @@ class Source:
         return {kept: name for kept, name in written.items() if kept not in self.text}
 
     def as_written(self, text: str) -> str:
-        """A message with its names as the program writes them."""
+        """A message with its names as the program writes them: `x_t` for the name `x_{t}` of a template too."""
+        text = re.sub(r"_\{([^\W\d]\w*)\}", r"_\1", text)
         if not self.primed:
             return text
         return re.sub(r"(?<!\w)\w+_prime\b", lambda found: self.primed.get(found[0], found[0]), text)

@@ -38,6 +38,7 @@ from pgcompile.model.names import identifier
 from pgcompile.plan.methods.description import ModulePlan
 from pgcompile.plan.origin import Origin
 from pgcompile.plan.values import Noise
+from pgcompile.syntax.places import shown_place
 from pgcompile.vocabulary.reserved import ANCHOR
 
 VERSION = "0.1.0"
@@ -162,8 +163,8 @@ def _class(writer: MethodWriter, class_name: str) -> list[Line]:
     plan = writer.plan
     spaces: dict[str, list[str]] = {}
     for name, space in plan.model.spaces.items():
-        if name in plan.model.variables:
-            spaces.setdefault(str(space), []).append(name)
+        if name in plan.model.variables and name not in plan.model.indices.lags:
+            spaces.setdefault(str(space), []).append(shown_place(name))
     declared = ", ".join(f"{', '.join(names)}: {space}" for space, names in spaces.items())
     head = [Line(f"class {class_name}(nn.Module):")]
     head += docstring(f"{_model_text(plan, len(declared))}; {declared}", "", 4)
