@@ -21,6 +21,7 @@ from pgcompile.syntax import tree
 from pgcompile.syntax.mapped import mapped
 from pgcompile.syntax.places import place_name, places_of
 from pgcompile.syntax.subscripts import Literal, Shift, subscripts
+from pgcompile.syntax.sum_reach import reached
 
 WORDS = ("sum", "mean", "prod")
 
@@ -206,21 +207,46 @@ class _Reader(PlaceNames):
                 return name(node)
             case tree.Integral(body, (variable,), True) if variable.id in self.indices.ranges:
                 return tree.OverIndex("sum", variable, self._mapped(body, name), span=node.span)
+            case tree.Integral(body, (first, *others), True) if others and all(
+                v.id in self.indices.ranges for v in node.variables
+            ):
+                inner = replace(node, variables=tuple(others))
+                return self._mapped(tree.Integral(inner, (first,), is_sum=True, span=node.span), name)
             case tree.Integral():
                 return self._sums(node, name)
+            case tree.Sum():
+                return reached(mapped(node, lambda inner: self._mapped(inner, name)), self._carries)
             case tree.OverIndex():
                 return replace(self._ranged(node), body=self._mapped(node.body, name))
+            case tree.Power(tree.Call(called, (argument,), None) as call) if self._over(called) is not None:
+                # `mean_t (a - b)^2` is the mean of squares, as `sum_t (a - b)^2` is their sum.
+                inside = replace(argument, value=replace(node, base=argument.value))
+                return self._mapped(replace(call, args=(inside,), span=node.span), name)
             case tree.Call(called, (argument,), None) if (over := self._over(called)) is not None:
                 index = tree.Name(over[1], span=node.name_span)
                 return tree.OverIndex(over[0], index, self._mapped(argument.value, name), span=node.span)
             case tree.Product(factors) if (at := self._operator_in(factors)) is not None:
                 return self._mapped(self._applied(node, factors, at), name)
+            case tree.Product():
+                return reached(mapped(node, lambda inner: self._mapped(inner, name)), self._carries)
             case tree.Call() if node.given is not None or node.name in self.factors:
                 return self._factor(node, name)
             case tree.Call(args=args) if (runs := [self.run(a.value) for a in args]) and any(runs):
                 return self._along(node, runs, name)
             case _:
                 return mapped(node, lambda inner: self._mapped(inner, name))
+
+    def _carries(self, node: tree.Node, index: str) -> bool:
+        """True if a formula that was read speaks of a place of an index, outside of sums over it."""
+        pending: list[tree.Node] = [node]
+        while pending:
+            here = pending.pop()
+            if isinstance(here, tree.OverIndex) and here.index.id == index:
+                continue
+            if isinstance(here, tree.Name) and index in self.indices.of(here.id):
+                return True
+            pending += tree.children(here)
+        return False
 
     def _sums(self, node: tree.Integral, name: Callable[[tree.Name], tree.Name]) -> tree.Expr:
         """Sums inside sums, a thousand of them in a long chain, from the inside out."""

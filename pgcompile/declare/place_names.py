@@ -66,9 +66,10 @@ class PlaceNames:
         if len(shifts) == len(parts):
             return tree.Name(self.placed(base, tuple((s.index, s.offset) for s in shifts), name.span), span=name.span)
         if len(parts) == 1 and isinstance(parts[0], Literal):
-            if parts[0].place < 1 or parts[0].end:
+            outside = parts[0].place >= 1 if parts[0].end else parts[0].place < 1
+            if outside:
                 return tree.Name(parts[0].named(base), span=name.span)
-            return self._one_place(name, base, parts[0].place)
+            return self._one_place(name, base, parts[0])
         self.sink.add(
             "PGC010",
             name.span,
@@ -77,20 +78,29 @@ class PlaceNames:
         )
         return name
 
-    def _one_place(self, name: tree.Name, base: str, place: int) -> tree.Name:
-        """Report `z_3` in a formula."""
-        index = self.indices.ranges[self.bases[base][0]]
-        if index.size is not None and place > index.size:
+    def _one_place(self, name: tree.Name, base: str, at: Literal) -> tree.Name:
+        """`z_3` or `z_T` in a formula, which has no index."""
+        carried = self.bases[base]
+        index = self.indices.ranges[carried[0]]
+        if index.size is not None and at.place > index.size:
             message = f"{name.id} is outside 1..{index.size}, the places of {index.name}"
             self.sink.add("PGC118", name.span, message, help=f"write a place from 1 to {index.size}")
-        else:
+            return name
+        if len(carried) > 1 or (index.padded and at.end):
+            what = "of several indices" if len(carried) > 1 else "at the end of padded sequences"
             self.sink.add(
                 "PGC010",
                 name.span,
-                f"one place of {base}_{index.name} in a formula is not part of this version",
-                help=f"call it something else, or refer to {base}_{index.name} or {base}_{{{index.name}-1}}",
+                f"one place {what} in a formula is not part of this version",
+                help=f"refer to {base}_{index.name} or {base}_{{{index.name}-1}}",
             )
-        return name
+            return name
+        end = index.high.id if isinstance(index.high, tree.Name) else "T"
+        found = f"{base}_{{={end if at.end else at.place}}}"
+        here = self.placed(base, ((index.name, 0),), name.span)
+        position = -1 if at.end else at.place - 1
+        self.indices.lags.setdefault(found, Lag(here, index.name, position, reach="one", span=name.span))
+        return tree.Name(found, span=name.span)
 
     def at_first(self, name: tree.Name) -> tree.Name:
         """A name in a factor of the first place: z_1 is z_t there."""

@@ -15,7 +15,7 @@ def place_spaces(state: DeclarationPass) -> None:
         if lag.of in model.spaces:
             space = model.spaces[lag.of]
             size = model.indices.ranges[lag.index].size or NOMINAL
-            model.spaces[name] = replace(space, shape=(size, *space.shape)) if lag.reach else space
+            model.spaces[name] = replace(space, shape=(size, *space.shape)) if lag.is_run else space
         for start in lag.starts:
             if isinstance(start, tree.Name) and start.id not in model.tensors:
                 state.add_variables((start.id,), lag.span)

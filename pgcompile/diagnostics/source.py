@@ -50,7 +50,7 @@ class Source:
 
     def as_written(self, text: str) -> str:
         """A message with its names as the program writes them: `x_t` for the name `x_{t}` of a template too."""
-        text = re.sub(r"_\{([^\W\d]\w*)\}", r"_\1", text)
+        text = re.sub(r"_\{(?:=(\w+)|([^\W\d]\w*))\}", lambda found: f"_{found[1] or found[2]}", text)
         if not self.primed:
             return text
         return re.sub(r"(?<!\w)\w+_prime\b", lambda found: self.primed.get(found[0], found[0]), text)

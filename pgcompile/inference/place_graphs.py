@@ -35,7 +35,7 @@ def template_graph(graph: nx.DiGraph, model: Model) -> nx.DiGraph:
         if lag is None:
             found.add_edge(shown_place(parent), shown_place(child))
             continue
-        place = parent[parent.index("_{") + 2 : -1]
+        place = parent[parent.index("_{") + 2 : -1].removeprefix("=")
         if lag.of not in graph:
             found.add_node(shown_place(lag.of), factor=None, plate=", ".join(model.indices.of(lag.of)))
         if not found.has_edge(shown_place(lag.of), shown_place(child)):
@@ -106,6 +106,8 @@ def _parents(model: Model, parent: str, at: dict[str, int], count: int) -> list[
     if lag is None:
         return [_at(model, parent, at)]
     size = min(model.indices.ranges[lag.index].size or count, count)
+    if lag.reach == "one":
+        return [_at(model, lag.of, {**at, lag.index: lag.offset + 1 if lag.offset >= 0 else size})]
     if lag.reach:
         last = {"all": size, "here": at[lag.index], "past": at[lag.index] - 1}[lag.reach]
         return [_at(model, lag.of, {**at, lag.index: k}) for k in range(1, last + 1)]

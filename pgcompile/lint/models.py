@@ -12,6 +12,7 @@ from pgcompile.model.model import Model
 from pgcompile.model.nets import Net
 from pgcompile.objective.terms import Term, atoms_in, every_atom
 from pgcompile.syntax import tree
+from pgcompile.syntax.subscripts import Literal, subscripts
 from pgcompile.syntax.tree import Functional, calls_in, names_in, walk
 
 
@@ -201,6 +202,9 @@ def check_declarations(program: tree.Program, model: Model, sink: Sink) -> None:
             own = statement.inputs
         kept = {id(n) for n in own}
         used |= {n.id for n in tree.walk(statement) if isinstance(n, tree.Name) and id(n) not in kept}
+    bases = {found[0] for name in used if (found := subscripts(name, model.indices)) is not None}
     for name, (kind, node) in declared.items():
-        if name not in used:
+        base, places = subscripts(name, model.indices) or (name, ())
+        start = places[0].named(base) if len(places) == 1 and isinstance(places[0], Literal) else name
+        if not used & {name, start} and not (places and base in bases):
             sink.add("W120", node.span, f"{kind} {name} is declared, and nothing uses it", help="remove it, or use it")

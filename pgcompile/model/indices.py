@@ -49,7 +49,8 @@ class Lag:
         of: the variable at the place itself, `z_{t}`.
         index: t.
         offset: -1.
-        reach: `all`, `here` or `past` for `x_{1:T}`, `x_{1:t}` and `x_{<t}`, which are many places; otherwise empty.
+        reach: `all`, `here` or `past` for `x_{1:T}`, `x_{1:t}` and `x_{<t}`, which are many places; `one` for `x_3` and
+            `h_T`, whose position is `offset`, -1 for the last; otherwise empty.
         starts: names of the variables, or the numbers, that stand at the places outside the range, the farthest first.
         span: where it is used first.
     """
@@ -60,6 +61,11 @@ class Lag:
     starts: tuple[tree.Expr, ...] = ()
     reach: str = ""
     span: Span = field(default=NOWHERE, compare=False)
+
+    @property
+    def is_run(self) -> bool:
+        """True if it is many places."""
+        return self.reach in ("all", "here", "past")
 
 
 @dataclass

@@ -14,7 +14,7 @@ from pgcompile.model.factors import FactorInstance
 from pgcompile.model.kinds import flows_of, is_pathwise, is_point_mass, kind_of
 from pgcompile.model.learned import learnables_of
 from pgcompile.model.model import Model
-from pgcompile.model.variable import Variable, shown
+from pgcompile.model.variable import Variable, shown, variables
 from pgcompile.objective.terms import PATHWISE, Env, Estimator
 
 MAX_STATES = 64  # enumerated unasked up to this many combinations
@@ -170,15 +170,20 @@ def _stands_alone(over: Distribution, estimator: Estimator, env: Env, model: Mod
                 help=f"leave grad={estimator.grad} out",
             )
             return False
-        pending = list(atom.parents)
+        pending, seen, earlier = list(atom.parents), set[Variable](), ""
         while pending:
             parent = pending.pop()
-            if parent in over.targets or env.get(parent) is not None:
+            if parent in seen:
+                continue
+            seen.add(parent)
+            if (lag := model.indices.lags.get(parent.name)) is not None:
+                pending, earlier = [*pending, *variables((lag.of,))], " at another place"
+            elif parent in over.targets or env.get(parent) is not None:
                 sink.add(
                     "PGC408",
                     span,
                     f"grad={estimator.grad} detaches the parameters of {atom.label}, "
-                    f"which depend on the draw of {parent}",
+                    f"which depend on the draw of {parent}{earlier}",
                     reasons=["the gradient of that draw would be lost, and the estimate biased"],
                     help=f"leave grad={estimator.grad} out",
                 )

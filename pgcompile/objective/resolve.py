@@ -115,6 +115,9 @@ class Objectives:
                 return None if low is None or high is None else terms.Raise(low, high)
             case tree.OverIndex():
                 return over_index(self, expr, env, context)
+            case tree.Log(tree.OverIndex("prod", index, inner)):
+                total = tree.OverIndex("sum", index, tree.Log(inner, span=expr.span), span=expr.span)
+                return over_index(self, total, env, context)
             case tree.Log(operand):
                 return log(self, expr, operand, env, context)
             case tree.Expectation():

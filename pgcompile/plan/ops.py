@@ -267,6 +267,7 @@ _ROWS = (
     Operation("places", 1, None, None),
     Operation("moved", MANY, None, None, hint="before"),
     Operation("place_count", 0, None, None, takes_number=True, has_lines=False),
+    Operation("one_place", 1, _same, None),
     Operation("over_sequence", 1, None, hint="out"),
     Operation("after_past", 1, None, hint="out"),
     Operation("data_weight", 1, None, None, takes_number=True, hint="weight", cost=0),

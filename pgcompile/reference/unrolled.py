@@ -6,16 +6,15 @@ E_{q(z_2)}[...]]`. The result is a program without indices, which the interprete
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from pgcompile.diagnostics import InternalError
-from pgcompile.model.indices import IndexRange, Indices
+from pgcompile.reference.factors_at_places import FactorsAtPlaces
+from pgcompile.reference.index_reading import Places
 from pgcompile.syntax import tree
 from pgcompile.syntax.mapped import mapped
-from pgcompile.syntax.subscripts import Literal, Shift, Slice, Subscript, subscripts
+from pgcompile.syntax.subscripts import Literal, Shift, Slice, Subscript
 
-Places = Mapping[str, int]
 _SAMPLED = ("KL", "H", "TC", "MI")
 """Functionals that draw from their left side."""
 
@@ -31,111 +30,8 @@ def unrolled(program: tree.Program, lengths: Places, shapes: Mapping[str, tuple[
     return _Unroller(program, lengths, shapes).run()
 
 
-def place_name(base: str, places: tuple[int, ...]) -> str:
-    """The name that a variable has at some places of its indices in an unrolled program."""
-    return "_".join([base, *(str(k) if k >= 0 else f"before_{-k}" for k in places)])
-
-
 @dataclass
-class _Reading:
-    """What a program says of indices."""
-
-    program: tree.Program
-    lengths: Places
-    shapes: Mapping[str, tuple[int, ...]]
-    indices: Indices = field(default_factory=Indices)
-    carried: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    lagged: set[str] = field(default_factory=set)
-    """Variables that are used at another place than their own."""
-    parents: dict[str, set[str]] = field(default_factory=dict)
-    formulas: dict[str, tree.Expr] = field(default_factory=dict)
-    factors: set[str] = field(default_factory=set)
-    tensors: set[str] = field(default_factory=set)
-    runs: set[str] = field(default_factory=set)
-    """Variables that a net takes as sequences."""
-    totals: dict[str, str] = field(default_factory=dict)
-    """The names of the numbers of data points, by the index that goes over them."""
-    firsts: dict[tuple[str, str], tree.Call] = field(default_factory=dict)
-    """The heads of factors of first places, by their name and variable."""
-
-    def __post_init__(self) -> None:
-        for statement in self.program.statements:
-            if isinstance(statement, tree.IndexDeclaration):
-                known = IndexRange(statement.name.id, statement.high)
-                self.indices.ranges[statement.name.id] = known
-                if statement.low is None:
-                    self.totals[statement.name.id] = statement.name.id.upper()
-        for node in tree.walk(*self.program.statements):
-            if isinstance(node, tree.Name):
-                self._note(node.id)
-        for statement in self.program.statements:
-            if isinstance(statement, tree.Definition):
-                self._define(statement)
-            elif isinstance(statement, tree.TensorDeclaration):
-                self.tensors |= {n.id for n in statement.names}
-
-    def _note(self, name: str) -> None:
-        found = subscripts(name, self.indices)
-        if found is None:
-            return
-        if any(isinstance(part, Slice) for part in found[1]):
-            self.runs.add(found[0])
-        shifts = [part for part in found[1] if isinstance(part, Shift)]
-        if len(shifts) == len(found[1]):
-            self.carried.setdefault(found[0], tuple(s.index for s in shifts))
-            if any(s.offset for s in shifts):
-                self.lagged.add(found[0])
-
-    def _split(self, name: str) -> tuple[str, tuple[Subscript, ...]] | None:
-        return subscripts(name, self.indices, self.carried)
-
-    def _base(self, name: str) -> str:
-        found = self._split(name)
-        return name if found is None else found[0]
-
-    def _define(self, statement: tree.Definition) -> None:
-        match statement.left:
-            case tree.Name(id):
-                found = self._split(id)
-                if found is not None and all(isinstance(p, Shift) for p in found[1]) and _is_objective(statement.right):
-                    self.formulas[found[0]] = statement.right
-                self.parents.setdefault(self._base(id), set()).update(map(self._base, tree.names_in(statement.right)))
-            case tree.Call(name, args, given):
-                self.factors.add(name)
-                for own in (n for a in args for n in tree.names_in(a.value)):
-                    if (split := self._split(own)) is not None and split[1] == (Literal(1),):
-                        self.firsts[name, split[0]] = statement.left
-                above = {self._base(n) for a in given or () for n in tree.names_in(a.value)}
-                for argument in args:
-                    for own in tree.names_in(argument.value):
-                        self.parents.setdefault(self._base(own), set()).update(above)
-
-    def _needed(self) -> set[str]:
-        """Variables that one at another place depends on."""
-        found, pending = set[str](), list(self.lagged)
-        while pending:
-            name = pending.pop()
-            if name not in found:
-                found.add(name)
-                pending += self.parents.get(name, ())
-        return found
-
-    def _drawn(self, over: tree.Expr | None) -> frozenset[str]:
-        """The variables that a distribution draws; a bare name may draw them all."""
-        if over is None:
-            return frozenset()
-        calls = [c for c in tree.walk(over) if isinstance(c, tree.Call)]
-        if not calls:
-            return frozenset(self.carried)
-        return frozenset(self._base(n) for c in calls for a in c.args for n in tree.names_in(a.value))
-
-    def _word(self, name: str) -> tuple[str, str] | None:
-        kind, _, index = name.partition("_")
-        return (kind, index) if kind in ("sum", "mean", "prod") and index in self.indices.ranges else None
-
-
-@dataclass
-class _Unroller(_Reading):
+class _Unroller(FactorsAtPlaces):
     """Writes a program out."""
 
     def run(self) -> tree.Program:
@@ -214,13 +110,6 @@ class _Unroller(_Reading):
             return [self._named(name, {})]
         return [self._named(name, places) for places in self._grid(found[1])]
 
-    def _grid(self, parts: tuple[Subscript, ...]) -> list[dict[str, int]]:
-        places: list[dict[str, int]] = [{}]
-        for part in parts:
-            if isinstance(part, Shift) and part.index not in places[0]:
-                places = [{**p, part.index: k} for p in places for k in range(1, self.lengths[part.index] + 1)]
-        return places
-
     def _formula(
         self,
         statement: tree.Definition,
@@ -260,27 +149,9 @@ class _Unroller(_Reading):
 
     # --- expressions ---
 
-    def _named(self, name: tree.Name, places: Places) -> tree.Name:
-        found = self._split(name.id)
-        if found is None:
-            return name
-        base, parts = found
-        at = []
-        for part in parts:
-            match part:
-                case Shift(index, offset):
-                    at.append(places[index] + offset)
-                case Literal(place, True):
-                    (index,) = self.carried[base]
-                    at.append(self.lengths[index] + place)
-                case Literal(place):
-                    at.append(place)
-                case _:
-                    raise InternalError(f"{name.id} is many places at once")
-        return tree.Name(place_name(base, tuple(at)), span=name.span)
-
     def _placed(self, node: Any, places: Places, bound: frozenset[str]) -> Any:
         """A tree at some places; `bound` are the variables that an expectation around it draws."""
+        node = self._grouped(node)
         match node:
             case tree.Name(id) if (found := self._split(id)) is not None and found[0] in self.formulas:
                 return self._placed(self.formulas[found[0]], places, bound)
@@ -290,6 +161,11 @@ class _Unroller(_Reading):
                 return self._over("sum", variable.id, body, places, bound)
             case tree.OverIndex(kind, index, body):
                 return self._over(kind, index.id, body, places, bound)
+            case tree.Integral(body, (first, *others), True) if others and first.id in self.indices.ranges:
+                inner = replace(node, variables=tuple(others))
+                return self._over("sum", first.id, inner, places, bound)
+            case tree.Power(tree.Call(name, (argument,), None)) if (over := self._word(name)) is not None:
+                return self._over(*over, replace(node, base=argument.value), places, bound)
             case tree.Call(name, (argument,), None) if (over := self._word(name)) is not None:
                 return self._over(*over, argument.value, places, bound)
             case tree.Product(factors):
@@ -335,40 +211,6 @@ class _Unroller(_Reading):
         if at < 0:
             return tree.Product((tree.Number("0", span=call.span), here), span=call.span)
         return here
-
-    def _called(self, call: tree.Call, places: Places) -> tree.Call:
-        """A factor; of whole sequences, the product of its factors at all places."""
-
-        def every(arguments: tuple[tree.Argument, ...]) -> tuple[tree.Argument, ...]:
-            found = []
-            for argument in arguments:
-                name = argument.value
-                assert isinstance(name, tree.Name)
-                split = self._split(name.id)
-                reach = split[1][0].reach(self.indices) if split and isinstance(split[1][0], Slice) else None
-                if split is not None and reach is not None and reach[1] != "all":
-                    found.append(tree.Argument(None, tree.Name(f"{split[0]}_run", span=name.span)))
-                    continue
-                if split is None and name.id in self.carried:
-                    split = (name.id, tuple(Slice("1:T") for _ in self.carried[name.id]))
-                if split is not None and any(isinstance(p, Slice) for p in split[1]):
-                    index = self.carried[split[0]][0]
-                    for k in range(1, self.lengths[index] + 1):
-                        found.append(tree.Argument(None, tree.Name(place_name(split[0], (k,)), span=name.span)))
-                elif (here := self._named(name, places)).id not in self.tensors:  # a parameter is no condition
-                    found.append(replace(argument, value=here))
-            return tuple(found)
-
-        made = replace(
-            call, args=every(call.args), given=(every(call.given) or None) if call.given is not None else None
-        )
-        for argument, own in zip(call.args, made.args, strict=False):
-            names = tree.names_in(argument.value), tree.names_in(own.value)
-            base = self._base(min(names[0])) if names[0] else ""
-            first = self.firsts.get((call.name, base))
-            if first is not None and names[1] == {place_name(base, (1,))}:
-                return replace(made, given=first.given and every(first.given))
-        return made
 
     # --- sums ---
 
@@ -439,10 +281,6 @@ class _Unroller(_Reading):
 def _template(base: str, parts: tuple[Shift, ...]) -> str:
     """The name of a variable at any place."""
     return f"{base}_{{{','.join(part.index for part in parts)}}}"
-
-
-def _is_objective(expr: tree.Expr) -> bool:
-    return any(isinstance(n, tree.Expectation | tree.Functional | tree.Log) for n in tree.walk(expr))
 
 
 def _factors(expr: tree.Expr) -> tuple[tree.Expr, ...]:

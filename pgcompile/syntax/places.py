@@ -34,6 +34,8 @@ def has_place(name: str) -> bool:
 def shown_place(name: str) -> str:
     """A name as people write it: `x_t` for `x_{t}`, `z_{t-1}` as it is."""
     found = _PLACE.fullmatch(name)
+    if found is not None and found["places"].startswith("="):
+        return f"{found['base']}_{found['places'][1:]}"
     return f"{found['base']}_{found['places']}" if found is not None and found["places"].isidentifier() else name
 
 
@@ -43,6 +45,8 @@ def python_name(name: str) -> str:
 
 
 def _suffix(places: str) -> str:
+    if places.startswith("="):
+        return f"_{places[1:]}" if places[1:].isdigit() else "_last"
     if places.startswith("<"):
         return "_past"
     if re.fullmatch(r"1:[a-z]\w*", places):

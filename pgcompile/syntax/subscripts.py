@@ -86,8 +86,10 @@ def subscripts(name: str, indices: "Indices", bases: Container[str] = ()) -> tup
         count = 0
         while count < len(words) - 1 and words[-1 - count] in indices.ranges:
             count += 1
-        if not count and len(words) > 1 and words[-1].isdigit() and "_".join(words[:-1]) in bases:
-            return "_".join(words[:-1]), (Literal(int(words[-1])),)
+        if not count and len(words) > 1 and "_".join(words[:-1]) in bases:
+            one = _subscript(words[-1], indices)
+            if isinstance(one, Literal):
+                return "_".join(words[:-1]), (one,)
         if not count:
             return None
         base, parts = "_".join(words[:-count]), words[-count:]
@@ -107,4 +109,4 @@ def _subscript(part: str, indices: "Indices") -> Subscript | None:
     if name in indices.ranges:
         return Shift(name, offset)
     ends = {r.high.id for r in indices.ranges.values() if isinstance(r.high, tree.Name)}
-    return Literal(offset, end=True) if name in ends and offset >= 1 else None
+    return Literal(offset, end=True) if name in ends and offset >= 0 else None

@@ -235,7 +235,7 @@ _RUN = 4  # places of a run of a sequence
 def _sizes(model: Model, name: str) -> tuple[int, ...]:
     """The event shape of a variable; of a run of places, with a few."""
     shape, lag = model.spaces[name].shape, model.indices.lags.get(name)
-    return (_RUN, *shape[1:]) if lag is not None and lag.reach else shape
+    return (_RUN, *shape[1:]) if lag is not None and lag.is_run else shape
 
 
 def _plain(noise: Sequence[Planned]) -> list[Value]:

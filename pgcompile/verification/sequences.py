@@ -19,10 +19,11 @@ from pgcompile.inference.generative import generative_part
 from pgcompile.model.distributions import Distribution
 from pgcompile.model.names import identifier
 from pgcompile.model.variable import Variable
+from pgcompile.objective.dependence import closure
 from pgcompile.objective.terms import OBSERVED, Draw, draws_of
 from pgcompile.plan.axes import length_name
+from pgcompile.reference.index_reading import place_name
 from pgcompile.reference.spaces import values_in
-from pgcompile.reference.unrolled import place_name
 from pgcompile.syntax import tree
 from pgcompile.syntax.places import places_of
 from pgcompile.verification.checks import EXACT, Z_BOUND, Check, kolmogorov_smirnov, relative, score
@@ -135,7 +136,7 @@ class Sequences:
             yield self._slopes(f"gradient of log_prob{suffix}", found, expected)
         for name in self.program.analysis.objectives:
             yield from self._objective(f"{name}{suffix}", name, "", 0, name)
-        runs = any(lag.reach for lag in self.harness.model.indices.lags.values())
+        runs = any(lag.is_run for lag in self.harness.model.indices.lags.values())
         if hasattr(module, "sample") and part is not None and self.length == LENGTHS[1] and not runs:
             yield from self._sampler(first, part)
         lines = [o for o in self.harness.model.optimise if o.objective in first.terms]
@@ -150,7 +151,9 @@ class Sequences:
 
     def _sampler(self, judge: WrittenOut, part: Distribution) -> Iterator[Check]:
         """Draws of every variable at every place, and of random combinations of all, against the judge's own."""
-        conditions = [v.name for v in part.parents if v.name not in judge.model.deterministic]
+        needed = closure(part.parents, judge.model)
+        conditions = [v.name for v in needed if v.name not in judge.model.deterministic]
+        conditions = [name for name in conditions if Variable(name) not in part.targets]
         given = {n: self.data[n][0] for n in self.data if self._is_condition(n, conditions)}
         inputs = self.harness.inputs_of(part)
         method = self.harness.module.sample

@@ -22,7 +22,8 @@ from pgcompile.plan.values import Noise as Planned
 from pgcompile.reference import Reference
 from pgcompile.reference.draws import Noise
 from pgcompile.reference.formulas import Formulas
-from pgcompile.reference.unrolled import place_name, unrolled
+from pgcompile.reference.index_reading import place_name
+from pgcompile.reference.unrolled import unrolled
 from pgcompile.syntax.places import places_of
 from pgcompile.verification.harness import Harness
 from pgcompile.verification.recording import Call, noise_of

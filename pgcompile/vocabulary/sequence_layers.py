@@ -11,6 +11,7 @@ from pgcompile.vocabulary.layer import (
     given,
     need_rank,
     need_share,
+    show,
     size_of,
 )
 
@@ -65,6 +66,11 @@ def _recurrent(name: str, parameters: tuple[LayerParameter, ...]) -> Rule:
     """The rule of recurrent nets over [L, D]: all states [L, H], or the last one [H]."""
 
     def rule(shape: Shape, args: Arguments) -> tuple[Shape, list[tuple[str | None, Value]]]:
+        if len(shape) == 1:
+            raise LayerError(
+                f"`{name}` goes over a whole sequence (places, features), here the input is {show(shape)}",
+                "give it a sequence, as in `net(x_{1:T})`, or step with `GRUCell`: `h_t = cell(x_t, h_{t-1})`",
+            )
         need_rank(shape, 2, name, "places, features")
         size = size_of(args, "hidden_size")
         layers = size_of(args, "num_layers")

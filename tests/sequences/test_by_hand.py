@@ -279,3 +279,30 @@ def test_a_net_that_looks_ahead_is_refused() -> None:
     assert "PGC303" in {d.code for d in pgc.check(text)}
     text = TEXTS["smoother"].replace("1..T", "1..T padded")
     assert "PGC010" in {d.code for d in pgc.check(text)}
+
+
+def test_a_sum_over_places_reaches_over_the_product_behind_it_and_a_power_is_within() -> None:
+    model = made(TEXTS["reward"])
+    x, r, w = torch.randn(5, 7, 3).double(), torch.randn(5, 7).double(), torch.rand(5, 7).double()
+    h, v = model.h_0.expand(5, 4), []
+    for t in range(7):
+        h = model.cell(x[:, t], h)
+        v.append(model.out(h)[..., 0])
+    found = torch.stack(v, -1)
+    torch.testing.assert_close(model.mse(x=x, r=r), (r - found).square().mean(-1))
+    expected = (w * D.Normal(found, 1.0).log_prob(r)).sum(-1)
+    torch.testing.assert_close(model.fit(x=x, r=r, w=w), expected)
+
+
+def test_an_estimator_that_would_lose_the_gradient_through_earlier_draws_is_refused() -> None:
+    program = """index t in 1..T
+x_t : real
+z_t : real
+z_0 = 0
+p(z_t) = Normal(0, 1)
+p(x_t | z_t) = Normal(z_t, 1)
+q(z_t | x_t, z_{t-1}) = Normal(x_t + z_{t-1}, 1)
+bound = IWAE[p || q; samples=3, grad=dreg]
+"""
+    with pytest.raises(pgc.CompileError, match="PGC408"):
+        compiled(program)

@@ -188,10 +188,13 @@ def _of_a_factor(writer: MethodWriter) -> list[Line]:
     if not writer.plan.model.indices.carried:
         return lines
     entries = []
-    for planned in writer.plan.factors:
-        sides = (planned.factor.targets, planned.factor.parents)
-        targets, parents = ("[" + ", ".join(f'"{identifier(n)}"' for n in side) + "]" for side in sides)
-        entries.append(f'"{canonical(planned.label)}": ({targets}, {parents})')
+    known: list[tuple[str, tuple[str, ...], tuple[str, ...]]]
+    known = [(planned.label, planned.factor.targets, planned.factor.parents) for planned in writer.plan.factors]
+    model = writer.plan.model
+    known += [(n.label, n.distribution.target_names, tuple(v.name for v in n.parents)) for n in model.named]
+    for label, given, by in {entry[0]: entry for entry in known}.values():
+        targets, parents = ("[" + ", ".join(f'"{identifier(n)}"' for n in side) + "]" for side in (given, by))
+        entries.append(f'"{canonical(label)}": ({targets}, {parents})')
     table = [
         *collection("variables = {", entries, "}"),
         Line('        targets, parents = variables[name.replace(" ", "")]'),

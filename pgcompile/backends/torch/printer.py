@@ -240,6 +240,12 @@ def _places(value: Value, args: list[Text], rename: Rename) -> Text:
     )
 
 
+def _one_place(value: Value, args: list[Text], rename: Rename) -> Text:
+    """A sequence at one place."""
+    position, at = (_int(a) for a in value.attributes)
+    return Text(f"{args[0].atom}[{position}]" if at == 0 else f"{args[0].atom}.select({at}, {position})")
+
+
 def _moved(value: Value, args: list[Text], rename: Rename) -> Template | Text:
     """A sequence at other places, with starts outside the range."""
     offset, at = (_int(a) for a in value.attributes)
@@ -504,6 +510,7 @@ TEMPLATES: dict[str, Template | Printer] = {
     "places": _places,
     "moved": _moved,
     "place_count": Template("{a[0]}"),
+    "one_place": _one_place,
     "over_sequence": Template("over_sequence(self.{name}, {0}, {a[1]}, {a[2]})", uses="over_sequence"),
     "after_past": Template("after_past(self.{name}, {0}, {a[1]}, {a[2]})", uses="after_past"),
     "data_weight": Template("data_weight({0}, {a[0]})", uses="data_weight"),

@@ -1,5 +1,7 @@
 """The methods that draw sequences: `sample` and `sample_mean` of a model with indices."""
 
+from collections.abc import Callable
+
 from pgcompile.backends.torch.layout import (
     WIDTH,
     Line,
@@ -42,7 +44,8 @@ class _Sampler:
         self.name = name
         self.indices = writer.plan.model.indices
         self.lengths = {i: length_name(self.indices.ranges[i]) for i in (*sampler.plates, *_one(sampler.time))}
-        names = [s.variable for s in (*sampler.shared, *sampler.steps)] + [*sampler.conditions]
+        names = [s.variable for s in (*sampler.shared, *sampler.steps, *sampler.late)] + [*sampler.conditions]
+        names += [name for name, _, _ in sampler.ones]
         names += [a.name for a in sampler.inputs] + [c.name for c in sampler.carried]
         self.taken = [*map(identifier, names), "shape", "held", "known", "drawn", "law", *self.lengths.values()]
 
@@ -77,7 +80,8 @@ class _Sampler:
             self.writer.use("require_given")
             found += statement(f"require_given(given, {', '.join(_quoted(v) for v in sampler.conditions)})")
         self.writer.use("hold_places")
-        names = [*(s.variable for s in (*sampler.shared, *sampler.steps) if s.factor is not None), *sampler.conditions]
+        every = (*sampler.shared, *sampler.steps, *sampler.late)
+        names = [*(s.variable for s in every if s.factor is not None), *sampler.conditions]
         spaces = self.writer.plan.model.spaces
         lengths = {i: f'"{length}"' for i, length in self.lengths.items()}
         facts = [
@@ -138,7 +142,7 @@ class _Sampler:
     def _lined(self, parent: str, variable: str) -> str:
         """A parent with ones for the plates of a variable that it does not have itself."""
         lag = self.indices.lags.get(parent)
-        if lag is not None and lag.reach:
+        if lag is not None and lag.is_run:
             return identifier(parent)
         own = [i for i in self.indices.of(variable) if i in self.sampler.plates]
         has = [i for i in self.indices.of(parent) if i in self.sampler.plates]
@@ -174,7 +178,8 @@ class _Sampler:
                 continue
             target, draw = identifier(step.variable), self._drawn(step, self._lead(step.variable))
             found += self._held_or(step, target, draw)
-        names = [s.variable for s in self.sampler.shared]
+        found += self._late(lambda variable: identifier(variable))
+        names = [s.variable for s in (*self.sampler.shared, *self.sampler.late)]
         entries = [f"{_quoted(n)}: {identifier(n)}" for n in names]
         entries += [
             f"{_quoted(s.variable)}: {self._placed(s.variable, identifier(s.variable))}" for s in self.sampler.steps
@@ -216,7 +221,9 @@ class _Sampler:
         found += statement("drawn[name].append(value)", 16)
         for carry in sampler.carried:
             found += statement(f"{identifier(carry.name)} = {identifier(carry.source)}", 12)
-        entries = [f"{_quoted(s.variable)}: {identifier(s.variable)}" for s in sampler.shared]
+        found += self._late(lambda variable: f"drawn[{_quoted(variable)}]")
+        kept = (*sampler.shared, *sampler.late)
+        entries = [f"{_quoted(s.variable)}: {identifier(s.variable)}" for s in kept]
         entries += [f"{_quoted(v)}: {identifier(v)}" for v in sampler.conditions if not self._loops(v)]
         if not any(i in sampler.plates for step in sampler.steps for i in self.indices.of(step.variable)):
             every = "{n: torch.stack(v, len(shape)) for n, v in drawn.items()}"
@@ -225,6 +232,15 @@ class _Sampler:
             return [*found, *collection("return {", [*entries, f"**{every}"], "}")]
         entries += [f"{_quoted(s.variable)}: {self._stacked(s.variable)}" for s in sampler.steps]
         return [*found, *collection("return {", entries, "}")]
+
+    def _late(self, places: Callable[[str], str]) -> list[Line]:
+        """What is made from one place of a sequence, after all of them."""
+        found: list[Line] = []
+        for name, of, position in self.sampler.ones:
+            found += statement(f"{identifier(name)} = {places(of)}[{position}]")
+        for step in self.sampler.late:
+            found += self._shared(step)
+        return found
 
     def _stacked(self, variable: str) -> str:
         """All places of a variable, those of plates behind the batch too."""
@@ -257,7 +273,7 @@ class _Sampler:
         lines = statement(f"if ({target} := known.get({quoted})) is None:", 12)
         for parent in step.parents:
             run = self.indices.lags.get(parent)
-            if run is not None and run.reach:
+            if run is not None and run.is_run:
                 lines += statement(f"{identifier(parent)} = {self._run(run)}", 16)
         branches = self._guided(step, guide)
         children = self._children(step)

@@ -96,7 +96,7 @@ class ObjectiveLowering:
         if name == "MeanOver":
             return self._as_symbol(expr, self._average(expr.args[0], args[1:]))
         if name == "LogMean":
-            return self._as_symbol(expr, self._log_mean(expr.args[0], args[1:]))
+            return self._as_symbol(expr, self._log_mean(expr.args[0], args[1:], expr.args[1]))
         if name == "OuterScoreTerm":
             return self._as_symbol(expr, outer_score(self, args[1:]))
         if name == "BaselineLoss":
@@ -131,14 +131,14 @@ class ObjectiveLowering:
             total = self.lowering.builder.binary("add", total, self._surrogate(draw, list(surrogate.args[1:])))
         return self.mean_over_samples(draw, total)
 
-    def _log_mean(self, symbol: Symbol, args: list[Expr]) -> Value:
+    def _log_mean(self, symbol: Symbol, args: list[Expr], written: Expr) -> Value:
         """log of the mean of exp(body) over samples, or of its weighted sum over enumerated variables."""
         build = self.lowering.builder
         draw = self.rewritten.draws[symbol]
         body, weights, *surrogates = args
         log_w = build.name(self.lower(body), "log_w", materialize=True)
         if draw.estimator.grad == "dreg":
-            return self._doubly_reparameterised(draw, body, log_w)
+            return self._doubly_reparameterised(draw, written, log_w)
         if weights != 0:
             log_w = build.name(build.binary("add", log_w, self.lower(weights)), "log_joint", materialize=True)
         if draw.rows == "mean" and (axis := self.lowering.axes.pairs(draw)) in log_w.axes:
@@ -185,7 +185,7 @@ class ObjectiveLowering:
         leaves = {s: leaf for s, leaf in self.rewritten.leaves.items() if s in body.free_symbols}
         other = ObjectiveLowering(again, self.rewritten)
         other.values = {s: other._leaf(leaf) for s, leaf in leaves.items()}
-        weighed = self.reduce("sum_axis", build.binary("mul", share, other.lower(body)), axis)
+        weighed = self.reduce("sum_axis", build.binary("mul", share, other.lower(other._mean_over(body))), axis)
         weighed = build.name(weighed, "weighed", materialize=True)
         return build.binary(
             "add", build.unary("detach", bound), build.binary("sub", weighed, build.unary("detach", weighed))

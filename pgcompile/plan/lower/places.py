@@ -25,7 +25,7 @@ def given(lowering: "FactorLowering", name: str) -> Value:
     axes = place_axes(lowering, name)
     build = lowering.builder
     lag = lowering.model.indices.lags.get(name)
-    if lag is not None and lag.reach:
+    if lag is not None and lag.is_run:
         return build.argument(name, (0, *shape[1:]))  # of one place: as many as came before it
     if not axes:
         return build.argument(name, shape)
@@ -73,8 +73,10 @@ def elsewhere(lowering: "FactorLowering", name: str) -> Value:
     if known is not None:
         return known.value
     lag = lowering.model.indices.lags[name]
-    if lag.reach:
+    if lag.is_run:
         return lowering.variable(Variable(lag.of), lowering.path)  # all places, of which a net takes what it may
+    if lag.reach:
+        return _one(lowering, name, lag)
     axes = in_order((*place_axes(lowering, name), *_sample_axes(lowering, Variable(lag.of))))
     value = lowering.builder.make(
         PLACEHOLDER,
@@ -89,6 +91,18 @@ def elsewhere(lowering: "FactorLowering", name: str) -> Value:
     source = partial(_source, lowering, lag)
     lowering.recurrences.delays[name] = Delay(value, axis_of(lowering, lag.index), lag.offset, source, starts)
     return value
+
+
+def _one(lowering: "FactorLowering", name: str, lag: Lag) -> Value:
+    """The variable at one place that is known."""
+    build, axis = lowering.builder, axis_of(lowering, lag.index)
+    whole = build.tensor(build.as_tensor(lowering.variable(Variable(lag.of), lowering.path)))
+    if axis not in whole.axes:
+        return whole
+    rest = tuple(a for a in whole.axes if a is not axis)
+    at = whole.axes.index(axis)
+    value = build.make("one_place", (whole,), (lag.offset, at), shape=whole.shape, batched=whole.batched, axes=rest)
+    return build.name(value, python_name(name), materialize=True)
 
 
 def _source(lowering: "FactorLowering", lag: Lag) -> Value:

@@ -135,6 +135,8 @@ class SequenceSampler:
         label: of the model.
         shared: the steps of what all places share, parents first.
         steps: the steps of each place, or of all at once where none depends on another.
+        late: the steps of what is made from one place, after all places.
+        ones: the names of single places, with the variable and the position.
         time: the index that the steps of places are repeated over; None for plates.
         plates: the other indices.
         carried: what is carried from turn to turn.
@@ -147,6 +149,8 @@ class SequenceSampler:
     label: str
     shared: tuple[SampleStep, ...]
     steps: tuple[SampleStep, ...]
+    late: tuple[SampleStep, ...]
+    ones: tuple[tuple[str, str, int], ...]
     time: str | None
     plates: tuple[str, ...]
     carried: tuple[Carry, ...]

@@ -70,7 +70,7 @@ def add_factors(methods: MethodMaker, plan: ModulePlan) -> None:
 def argument_of(model: Model, parent: str) -> Argument:
     """A parent as an argument; a run of places has as many as there are."""
     shape, lag = model.spaces[parent].shape, model.indices.lags.get(parent)
-    if lag is not None and lag.reach:
+    if lag is not None and lag.is_run:
         return Argument(parent, shape[1:], places=(f"n_{lag.reach}",))
     return Argument(parent, shape)
 

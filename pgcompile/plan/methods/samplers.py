@@ -35,9 +35,12 @@ def with_deterministic(
     graph = nx.DiGraph()
     items: dict[str, FactorInstance | Factor] = {t: atom for atom in atoms for t in names_of(atom)[0]}
     reachable = set(generated) | {p for atom in atoms for p in names_of(atom)[1]}
+    lags = methods.model.indices.lags
     changed = True
     while changed:
         changed = False
+        earlier = {lags[name].of for name in reachable if name in lags}
+        reachable |= earlier & methods.model.deterministic.keys()
         for name, factor in methods.model.deterministic.items():
             needed = name in reachable or all(p in reachable for p in factor.parents)
             if name not in items and needed:

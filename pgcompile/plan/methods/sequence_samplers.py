@@ -27,11 +27,16 @@ def sequence_sampler_of(
     made = [name for item in order for name in names_of(item)[0]]
     used = {p for item in order for p in names_of(item)[1]}
     lags = {name: lag for name, lag in indices.lags.items() if name in used}
-    times = dict.fromkeys(lag.index for lag in lags.values())
-    if len(times) > 1 or any(lag.offset > 0 or lag.of not in made or lag.reach == "all" for lag in lags.values()):
+    ones = {name: lag for name, lag in lags.items() if lag.reach == "one"}
+    times = dict.fromkeys(lag.index for name, lag in lags.items() if name not in ones)
+    behind = any((lag.offset > 0 and not lag.reach) or lag.reach == "all" for lag in lags.values())
+    if len(times) > 1 or behind or any(lag.reach and lag.of not in made for lag in lags.values()):
         return None
     runs = {name: lag for name, lag in lags.items() if lag.reach}
-    if any(isinstance(item, Factor) and runs.keys() & {*item.parents} for item in order):
+    late = _descendants(order, {*ones})
+    if any(indices.of(name) for name in late):
+        return None  # a place that needs a later one, or an end that is not known yet
+    if any(isinstance(item, Factor) and (runs.keys() - ones.keys()) & {*item.parents} for item in order):
         return None  # a formula of a run is computed where all places are known
     starts = [s.id for lag in lags.values() for s in lag.starts if isinstance(s, tree.Name)]
     starts = [s for s in starts if _literal(methods, s) is None]
@@ -42,11 +47,12 @@ def sequence_sampler_of(
     order = [*dict.fromkeys(missing), *order]
     made += [f.targets[0] for f in missing]
     conditioned = conditions_of(order, generated) - lags.keys()
+    conditioned |= {lag.of for lag in lags.values() if lag.of not in made}
     conditioned |= {s for s in starts if s not in made and s not in methods.model.tensors}
     steps = {
         name: step_of(methods, item, by_factor, one_place=True) for item in order for name in names_of(item)[0][:1]
     }
-    shared = [step for name, step in steps.items() if not indices.of(name)]
+    shared = [step for name, step in steps.items() if not indices.of(name) and name not in late]
     placed = [step for name, step in steps.items() if indices.of(name)]
     time = next(iter(times), None)
     plates = tuple(i for i in indices.ranges if i != time and any(i in indices.of(s.variable) for s in placed))
@@ -55,6 +61,8 @@ def sequence_sampler_of(
         generative.spelled,
         tuple(shared),
         tuple(placed),
+        tuple(step for name, step in steps.items() if name in late),
+        tuple((name, lag.of, lag.offset) for name, lag in ones.items()),
         time,
         plates,
         _carried(methods, [name for name in lags if name not in runs]),
@@ -63,6 +71,16 @@ def sequence_sampler_of(
         tuple(v for v in methods.model.variables if v in conditioned),
         inputs,
     )
+
+
+def _descendants(order: "list[FactorInstance | Factor]", names: set[str]) -> set[str]:
+    """What is made from some variables."""
+    found: set[str] = set()
+    for item in order:
+        targets, parents = names_of(item)
+        if (names | found) & {*parents}:
+            found |= {*targets}
+    return found
 
 
 def _literal(methods: MethodMaker, name: str) -> Fraction | None:
