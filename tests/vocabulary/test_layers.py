@@ -239,7 +239,7 @@ def test_a_layer_of_torch_by_its_own_name(space: str, stage: str) -> None:
         ("nn.Linear(5, 4)", "does not take an input of [6]"),
         ("nn.Linear(99999999999, 1)", "is no argument of nn.Linear"),
         ("nn.Linear(x, 1)", "does not take an input of [6]"),
-        ("GRU(3)", "`GRU` takes an input of 2 dimensions (places, features)"),
+        ("GRU(3)", "`GRU` goes over a whole sequence (places, features)"),
     ],
 )
 def test_what_is_said_of_layers_of_torch(stage: str, message: str) -> None:
