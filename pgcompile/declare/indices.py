@@ -13,6 +13,7 @@ from typing import Any
 from pgcompile.declare.first_places import with_first_places
 from pgcompile.declare.formulas import is_formula
 from pgcompile.declare.place_names import PlaceNames
+from pgcompile.declare.run_parents import without_run_parents
 from pgcompile.declare.starts import find_starts
 from pgcompile.diagnostics import Sink, Span, nearest
 from pgcompile.model.indices import IndexRange, Indices
@@ -20,7 +21,7 @@ from pgcompile.model.literals import evaluate
 from pgcompile.syntax import tree
 from pgcompile.syntax.mapped import mapped
 from pgcompile.syntax.places import place_name, places_of
-from pgcompile.syntax.subscripts import Literal, Shift, subscripts
+from pgcompile.syntax.subscripts import Literal, Shift, Slice, Subscript, subscripts
 from pgcompile.syntax.sum_reach import reached
 
 WORDS = ("sum", "mean", "prod")
@@ -40,6 +41,7 @@ def read_indices(program: tree.Program, sink: Sink, constants: dict[str, Fractio
     indices = Indices()
     for statement in declared:
         _declare(statement, indices, sink, constants)
+    program = without_run_parents(program, indices, sink)
     reader = _Reader(indices, sink, program)
     statements = [reader.read(s) for s in program.statements if not isinstance(s, tree.IndexDeclaration)]
     if not indices.ranges:
@@ -147,8 +149,8 @@ class _Reader(PlaceNames):
         found = subscripts(name, self.indices)
         if found is None:
             self.plain.add(name)
-        elif all(isinstance(part, Shift) for part in found[1]):
-            own = tuple(part.index for part in found[1] if isinstance(part, Shift))
+        elif None not in (carried := [self._index_of(part) for part in found[1]]):
+            own = tuple(index for index in carried if index is not None)
             if self.bases.setdefault(found[0], own) != own and found[0] not in self.different:
                 self.different.add(found[0])
                 first, other = (", ".join(i) for i in (self.bases[found[0]], own))
@@ -158,6 +160,17 @@ class _Reader(PlaceNames):
                     f"{found[0]} has the index {other} here, and {first} elsewhere",
                     help="a variable has the same indices wherever it stands; give one of the two another name",
                 )
+
+    def _index_of(self, part: Subscript) -> str | None:
+        """The index along which a subscript is; None of a single place."""
+        match part:
+            case Shift(index):
+                return index
+            case Slice():
+                reach = part.reach(self.indices)
+                return None if reach is None else reach[0]
+            case _:
+                return None
 
     # --- statements ---
 

@@ -1,9 +1,6 @@
 """Spaces of variables at other places of an index: those of the variable itself."""
 
-from dataclasses import replace
-
 from pgcompile.declare.declaration_pass import DeclarationPass
-from pgcompile.model.indices import NOMINAL
 from pgcompile.syntax import tree
 
 
@@ -13,9 +10,7 @@ def place_spaces(state: DeclarationPass) -> None:
     for name, lag in model.indices.lags.items():
         state.add_variables((lag.of, name), lag.span)
         if lag.of in model.spaces:
-            space = model.spaces[lag.of]
-            size = model.indices.ranges[lag.index].size or NOMINAL
-            model.spaces[name] = replace(space, shape=(size, *space.shape)) if lag.is_run else space
+            model.spaces[name] = model.indices.space_at(lag, model.spaces[lag.of])
         for start in lag.starts:
             if isinstance(start, tree.Name) and start.id not in model.tensors:
                 state.add_variables((start.id,), lag.span)

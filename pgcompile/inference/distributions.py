@@ -11,6 +11,7 @@ from pgcompile.inference.unresolved import (
     report_computed_from,
     report_no_density,
     report_unknown_factor,
+    report_unknown_index,
     report_unknown_name,
 )
 from pgcompile.model.distributions import Distribution
@@ -106,6 +107,8 @@ class Resolver:
         while isinstance(body, tree.Integral):
             nested.append(body.variables)
             body = body.body
+        if report_unknown_index(expr, self.model, self.sink):
+            return None
         found = self._resolve(body)
         every = [variable for variables in reversed(nested) for variable in variables]
         names = {Variable(variable.id) for variable in every}

@@ -10,6 +10,17 @@ from pgcompile.syntax import tree
 from pgcompile.vocabulary.families import families
 
 
+def report_unknown_index(expr: tree.Integral, model: Model, sink: Sink) -> bool:
+    """Report a sum over a letter that is neither a variable nor an index, in a program with indices; True if it is."""
+    unknown = next((v for v in expr.variables if v.id not in {*model.variables, *model.deterministic}), None)
+    if not expr.is_sum or unknown is None or not model.indices.ranges:
+        return False
+    known = ", ".join(f"sum_{index}" for index in model.indices.ranges)
+    message = f"{unknown.id} is neither an index nor a variable"
+    sink.add("PGC117", unknown.span, message, help=f"the indices are {', '.join(model.indices.ranges)}: write {known}")
+    return True
+
+
 def report_unknown_factor(
     call: tree.Call,
     targets: tuple[str, ...],

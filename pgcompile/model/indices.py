@@ -1,10 +1,11 @@
 """The indices of a program: what ranges they have, which variables carry them, and where recurrences start."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pgcompile.diagnostics import NOWHERE, Span
 from pgcompile.syntax import tree
+from pgcompile.vocabulary.spaces import Space
 
 NOMINAL = 1009
 """The length that sequences are taken to have where types are found and data say it: no size of a layer."""
@@ -85,6 +86,11 @@ class Indices:
     def of(self, name: str) -> tuple[str, ...]:
         """The indices of a variable; none where it is shared by all places."""
         return self.carried.get(name, ())
+
+    def space_at(self, lag: Lag, space: Space) -> Space:
+        """The space of a name of other places, whose variable has this space: a run of places has an axis for them."""
+        size = self.ranges[lag.index].size or NOMINAL
+        return replace(space, shape=(size, *space.shape)) if lag.is_run else space
 
     def lags_of(self, name: str) -> Iterator[tuple[str, Lag]]:
         """The names under which a variable is used at other places."""

@@ -64,6 +64,9 @@ class IndexReading:
             return
         if any(isinstance(part, Slice) for part in found[1]):
             self.runs.add(found[0])
+            reaches = [part.reach(self.indices) for part in found[1] if isinstance(part, Slice)]
+            if len(found[1]) == 1 and reaches[0] is not None:
+                self.carried.setdefault(found[0], (reaches[0][0],))
         shifts = [part for part in found[1] if isinstance(part, Shift)]
         if len(shifts) == len(found[1]):
             self.carried.setdefault(found[0], tuple(s.index for s in shifts))

@@ -17,6 +17,7 @@ from pgcompile.syntax.subscripts import Literal, Shift, Slice, Subscript
 
 _SAMPLED = ("KL", "H", "TC", "MI")
 """Functionals that draw from their left side."""
+_DECLARATIONS = (tree.SpaceDeclaration, tree.TensorDeclaration)
 
 
 def unrolled(program: tree.Program, lengths: Places, shapes: Mapping[str, tuple[int, ...]]) -> tree.Program:
@@ -81,8 +82,7 @@ class _Unroller(FactorsAtPlaces):
 
     def _spaces_of_starts(self, statements: list[tree.Statement]) -> list[tree.Statement]:
         """Declarations of places outside the range, which have the space of the variable."""
-        written = (tree.SpaceDeclaration, tree.TensorDeclaration)
-        declared = {n.id for s in statements if isinstance(s, written) for n in s.names}
+        declared = {n.id for s in statements if isinstance(s, _DECLARATIONS) for n in s.names}
         defined = {s.left.id for s in statements if isinstance(s, tree.Definition) and isinstance(s.left, tree.Name)}
         spaces = {
             found[0]: s.space
@@ -124,7 +124,17 @@ class _Unroller(FactorsAtPlaces):
         if isinstance(right, tree.Number) and self.shapes.get(found[0]):
             right = _filled(right, self.shapes[found[0]])
         whole = replace(statement, right=right)
-        return [self._placed(whole, places, frozenset()) for places in self._grid(found[1])]
+        made = [self._placed(whole, places, frozenset()) for places in self._grid(found[1])]
+        return [*self._space_of_run(found[0], made), *made]
+
+    def _space_of_run(self, base: str, made: list[tree.Statement]) -> list[tree.Statement]:
+        """The space of a formula of a whole sequence, some of whose places nothing may use."""
+        declared = {self._base(n.id) for s in self.program.statements if isinstance(s, _DECLARATIONS) for n in s.names}
+        if base in declared or base not in self.shapes:
+            return []
+        sizes = tuple(tree.Number(str(size)) for size in self.shapes[base])
+        names = tuple(s.left for s in made if isinstance(s, tree.Definition) and isinstance(s.left, tree.Name))
+        return [tree.SpaceDeclaration(names, tree.SpaceExpr("real", (sizes,) if sizes else ()))]
 
     def _factor(self, statement: tree.Definition, head: tree.Call) -> list[tree.Statement]:
         own = [self._split(n) for a in head.args for n in tree.names_in(a.value)]

@@ -88,6 +88,10 @@ def space_of(variable: str, typer: TypingContext, factor: Factor) -> Typed | Non
     known = model.spaces.get(variable)
     if known is not None:
         return Typed(known)
+    lag = model.indices.lags.get(variable)
+    if lag is not None and (there := space_of(lag.of, typer, factor)) is not None:
+        model.spaces[variable] = model.indices.space_at(lag, there.space)
+        return Typed(model.spaces[variable])
     if variable in model.untyped:
         return None
     model.untyped.add(variable)
@@ -104,6 +108,6 @@ def space_of(variable: str, typer: TypingContext, factor: Factor) -> Typed | Non
             "PGC307",
             model.variables.get(variable, factor.span),
             f"the space of {variable} is not known",
-            help=f"declare it: `{variable} : real[64]`",
+            help=f"declare it: `{variable if lag is None else lag.of} : real[64]`",
         )
     return None

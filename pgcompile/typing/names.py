@@ -68,6 +68,8 @@ def _report_undeclared(typer: TypingContext, expr: tree.Name, scope: Scope) -> N
         special = f"a layer belongs in a net: `net f = {example_of(LAYERS[name])}`, and f(x) here"
     elif name == "E":
         special = "an expectation says over what: E_{q(z|x)}[...]"
+    elif ends := [i for i, known_as in model.indices.ranges.items() if known_as.high == tree.Name(name)]:
+        special = f"the number of places is no value of a formula: write mean_{ends[0]} (...), or `const {name} = 20`"
     declare = (
         f"define it: `{name} = ...`, or declare it, as in `input {name} : real`"
         if scope.where == "the objective"

@@ -59,7 +59,7 @@ def type_of_along(typer: TypingContext, expr: tree.Along, scope: Scope) -> Resul
             "PGC303",
             expr.span,
             f"{net.name} makes {show(found.shape[1:])} of a whole sequence, not something of each place",
-            "end it in a layer that keeps the places, such as `GRU(64)` without `last`",
+            "end it in a layer that keeps the places, such as `GRU(64)` without `last`; e_T is then its last state",
         )
     if unfit and expr.reach == "all":
         return typer.fail(

@@ -59,6 +59,9 @@ class FactorContext:
         """Why the parameters may not use a variable of the model, and what would allow it."""
         factor = self.factor
         if name in factor.targets:
+            if name in self.model.deterministic and (carried := self.model.indices.of(name)):
+                before = name.replace(f"_{{{carried[0]}", f"_{{{carried[0]}-1")
+                return f"it cannot depend on itself; what it is one place before is {before}"
             return f"{name} is what {factor.label} generates; it cannot depend on itself"
         if name in self.model.variables:
             inside = factor.label[:-1] + (f",{name})" if factor.parents else f"|{name})")

@@ -1,0 +1,39 @@
+"""What a program with indices is told, where people go wrong: the message, and the way out."""
+
+import pytest
+
+import pgcompile as pgc
+from tests.conftest import compiled
+
+MODEL = """index t in 1..T
+x_t : real[2]
+h_t : real[3]
+h_0 = 0
+net cell = GRUCell(3)
+net out = Linear(2)
+h_t = cell(x_t, h_{t-1})
+p(x_t | h_{t-1}) = Normal(out(h_{t-1}), 1)
+fit = sum_t log p(x_t|h_{t-1})
+maximize fit
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "words"),
+    [
+        ("sum_t log", "sum_k log", "PGC117", "write sum_t"),
+        ("sum_t log p(x_t|h_{t-1})", "sum_t log p(x_t|h_{t-1}) / T", "PGC101", "write mean_t (...)"),
+        ("cell(x_t, h_{t-1})", "cell(x_t, h_t-1)", "PGC114", "one place before is h_{t-1}"),
+        ("GRUCell(3)", "GRU(3)", "PGC303", "step with `GRUCell`"),
+        ("h_t : real[3]\n", "", "PGC307", "`h_t : real[64]`"),
+        ("maximize fit", "z : real\nq(z|x_{1:T}) = Normal(0, 1)\nmaximize fit", "PGC010", "q(z|e_T)"),
+        ("maximize fit", "z_t : real\nq(z_t|x_{1:T}) = Normal(0, 1)\nmaximize fit", "PGC010", "q(z_t|e_t)"),
+    ],
+)
+def test_the_way_out_is_told(old: str, new: str, code: str, words: str) -> None:
+    compiled(MODEL)
+    assert old in MODEL
+    with pytest.raises(pgc.CompileError) as caught:
+        compiled(MODEL.replace(old, new))
+    found = {d.code: d.help for d in caught.value.diagnostics}
+    assert words in (found[code] or "")
