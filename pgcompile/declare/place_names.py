@@ -86,8 +86,8 @@ class PlaceNames:
             message = f"{name.id} is outside 1..{index.size}, the places of {index.name}"
             self.sink.add("PGC118", name.span, message, help=f"write a place from 1 to {index.size}")
             return name
-        if len(carried) > 1 or (index.padded and at.end):
-            what = "of several indices" if len(carried) > 1 else "at the end of padded sequences"
+        if len(carried) > 1 or (index.padded and not at.end and at.place > 1):
+            what = "of several indices" if len(carried) > 1 else "of padded sequences, which may end before it,"
             self.sink.add(
                 "PGC010",
                 name.span,

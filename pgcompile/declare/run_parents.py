@@ -45,4 +45,5 @@ def _run_of(argument: tree.Argument, indices: Indices) -> str | None:
     if not isinstance(argument.value, tree.Name):
         return None
     found = subscripts(argument.value.id, indices)
-    return argument.value.id if found is not None and any(isinstance(p, Slice) for p in found[1]) else None
+    reaches = [p.reach(indices) for p in found[1] if isinstance(p, Slice)] if found is not None else []
+    return argument.value.id if any(reach is not None and reach[1] == "all" for reach in reaches) else None

@@ -272,6 +272,7 @@ _ROWS = (
     Operation("after_past", 1, None, hint="out"),
     Operation("data_weight", 1, None, None, takes_number=True, hint="weight", cost=0),
     Operation("inside_places", 1, None, None, hint="inside"),
+    Operation("last_places", 1, None, None, hint="at_end"),
     Operation("first_place", 1, None, None, hint="is_first"),
     # Matrices.
     Operation("linear", 2, None),

@@ -87,6 +87,12 @@ def inside_places(count: int, lengths: Tensor) -> Tensor:
     return places.reshape(-1, *(1 for _ in lengths.shape)) < lengths
 
 
+def last_places(count: int, lengths: Tensor) -> Tensor:
+    """True at the last place, along a first dimension, of sequences of some lengths."""
+    places = torch.arange(count, device=lengths.device)
+    return places.reshape(-1, *(1 for _ in lengths.shape)) == lengths - 1
+
+
 def first_place(values: Tensor) -> Tensor:
     """True at the first place along the first dimension."""
     places = torch.arange(len(values), device=values.device)

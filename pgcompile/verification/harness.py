@@ -15,6 +15,7 @@ from pgcompile.diagnostics import InternalError
 from pgcompile.model.distributions import Distribution
 from pgcompile.model.factors import FamilyUse
 from pgcompile.model.kinds import expressions_of, kind_of
+from pgcompile.model.learned import learnables_of
 from pgcompile.model.literals import evaluate
 from pgcompile.model.model import Model
 from pgcompile.model.names import factor_attribute, identifier
@@ -94,7 +95,15 @@ class Harness:
         }
         if hasattr(self.module, "factor"):
             within_supports(self.module, self.model, self.observed, self.inputs)
-        for name in self.model.deterministic:
+        self._observe_formulas()
+
+    def _observe_formulas(self) -> None:
+        """Give the deterministic variables that the module can compute the values of their formulas."""
+        unknown: set[str] = set()
+        for name, factor in self.model.deterministic.items():
+            if unknown & {*factor.parents} or learnables_of(factor, self.model) & self._left_out():
+                unknown.add(name)  # nothing that the module has uses it
+                continue
             # Where one is scored, it takes values that its formula has.
             with torch.no_grad():
                 value = self.reference().variable(Variable(name), OBSERVED).tensor
@@ -190,6 +199,16 @@ class Harness:
 
     def _attribute(self, name: str) -> Any:
         return getattr(self.module, self.program.attributes.get(name, identifier(name)))
+
+    def _left_out(self) -> set[str]:
+        """Nets that the module does not have, since nothing that it computes uses them."""
+        made = self._modules()
+        return {
+            name
+            for name, net in self.model.nets.items()
+            if isinstance(net, Net)
+            and any(isinstance(s, ModuleSegment) and s.attribute not in made for s in net.segments or ())
+        }
 
     def _modules(self) -> dict[str, Callable[..., Any]]:
         found: dict[str, Callable[..., Any]] = {}

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from pgcompile.inference.generative import generative_part
 from pgcompile.model.distributions import Distribution
+from pgcompile.model.indices import Indices
 from pgcompile.model.names import identifier
 from pgcompile.model.variable import Variable
 from pgcompile.objective.dependence import closure
@@ -44,10 +45,17 @@ from pgcompile.verification.written_out import WrittenOut, place_of
 if TYPE_CHECKING:
     from pgcompile.compiled import Compiled
 
-LENGTHS = (1, 2, 5)
+_LENGTHS = (1, 2, 5)
 _TRIES = 4
 _EACH = 10
 _SAMPLES = 4000
+
+
+def lengths_of(indices: Indices) -> tuple[int, ...]:
+    """The lengths at which a program is run: short ones, but as long as the places that it names, such as x_3."""
+    named = (lag.offset + 1 for lag in indices.lags.values() if lag.reach == "one")
+    shortest = max(named, default=1)
+    return tuple(sorted({max(length, shortest) for length in _LENGTHS}))
 
 
 @dataclass
@@ -147,7 +155,8 @@ class Sequences:
         for name in self.program.analysis.objectives:
             yield from self._objective(f"{name}{suffix}", name, "", 0, name)
         runs = any(lag.is_run for lag in self.harness.model.indices.lags.values())
-        if hasattr(module, "sample") and part is not None and self.length == LENGTHS[1] and not runs:
+        drawn = self.length == lengths_of(self.harness.model.indices)[-2:][0]
+        if hasattr(module, "sample") and part is not None and drawn and not runs:
             yield from self._sampler(first, part)
         lines = [o for o in self.harness.model.optimise if o.objective in first.terms]
         for method in self.program.losses:

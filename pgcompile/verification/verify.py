@@ -40,7 +40,7 @@ from pgcompile.verification.checks import (
 )
 from pgcompile.verification.harness import BATCH, Harness
 from pgcompile.verification.recording import DrawsDiffer
-from pgcompile.verification.sequences import LENGTHS, Sequences
+from pgcompile.verification.sequences import Sequences, lengths_of
 
 if TYPE_CHECKING:
     from pgcompile.compiled import Compiled
@@ -99,7 +99,7 @@ class _Verifier:
             if named.label in program.scored:
                 yield named.label, partial(self._density, named.label, named.distribution)
         if analysis.model.indices.ranges:
-            for length in LENGTHS:
+            for length in lengths_of(analysis.model.indices):
                 yield f"sequences of {length} places", partial(self._sequences, length)
             return
         if hasattr(module, "log_prob"):

@@ -306,3 +306,23 @@ bound = IWAE[p || q; samples=3, grad=dreg]
 """
     with pytest.raises(pgc.CompileError, match="PGC408"):
         compiled(program)
+
+
+def test_the_last_place_of_padded_sequences_is_each_ones_own() -> None:
+    model = made(TEXTS["padded_code"])
+    x, lengths = torch.randn(4, 6, 3).double(), torch.tensor([6, 1, 3, 4])
+    for row, length in enumerate(lengths):
+        x[row, length:] = torch.nan
+    torch.manual_seed(1)
+    found = model.elbo(x=x, T=lengths)
+    torch.manual_seed(1)
+    noise = torch.randn(4, 2, dtype=torch.float64)
+    for row, length in enumerate(lengths):
+        own = x[row : row + 1, :length]
+        q = D.Normal(model.qs(model.enc(own)[:, -1]), 0.5)
+        z, h = q.loc + q.scale * noise[row], torch.zeros(1, 8, dtype=torch.float64)
+        total = -D.kl_divergence(q, D.Normal(0.0, 1.0)).sum(-1)
+        for t in range(length):
+            total = total + D.Normal(model.dec(torch.cat((z, h), -1)), 1.0).log_prob(own[:, t]).sum(-1)
+            h = model.cell(torch.cat((own[:, t], z), -1), h)
+        torch.testing.assert_close(found[row], total[0])

@@ -514,6 +514,7 @@ TEMPLATES: dict[str, Template | Printer] = {
     "over_sequence": Template("over_sequence(self.{name}, {0}, {a[1]}, {a[2]})", uses="over_sequence"),
     "after_past": Template("after_past(self.{name}, {0}, {a[1]}, {a[2]})", uses="after_past"),
     "data_weight": Template("data_weight({0}, {a[0]})", uses="data_weight"),
+    "last_places": Template("last_places({a[0]}, {0})", uses="last_places"),
     "inside_places": Template("inside_places({a[0]}, {0})", uses="inside_places"),
     "first_place": Template("first_place({0})", uses="first_place"),
     "unsqueeze_inside": _unsqueeze_inside,

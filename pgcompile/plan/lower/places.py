@@ -101,8 +101,22 @@ def _one(lowering: "FactorLowering", name: str, lag: Lag) -> Value:
         return whole
     rest = tuple(a for a in whole.axes if a is not axis)
     at = whole.axes.index(axis)
+    if lag.offset < 0 and inside_places(lowering, lag.index) is not None:
+        return build.name(_at_own_end(lowering, whole, lag.index), python_name(name), materialize=True)
     value = build.make("one_place", (whole,), (lag.offset, at), shape=whole.shape, batched=whole.batched, axes=rest)
     return build.name(value, python_name(name), materialize=True)
+
+
+def _at_own_end(lowering: "FactorLowering", whole: Value, index: str) -> Value:
+    """The value at the last place of each data point's own sequence."""
+    build, axis = lowering.builder, axis_of(lowering, index)
+    lengths = lowering.model.indices.ranges[index].lengths
+    assert lengths is not None
+    ends = build.make("last_places", (build.argument(lengths, ()),), (axis.extent,), shape=(), axes=(axis,))
+    at_end, value = build.align(build.name(ends, "at_end", materialize=True), whole)
+    kept = build.make("where", (at_end, value, build.constant(0.0)), shape=whole.shape)
+    rest = tuple(a for a in kept.axes if a is not axis)
+    return build.make("sum_axis", (kept,), (kept.axes.index(axis),), shape=whole.shape, axes=rest)
 
 
 def _source(lowering: "FactorLowering", lag: Lag) -> Value:
