@@ -218,17 +218,13 @@ class _Reader(PlaceNames):
         match node:
             case tree.Name():
                 return name(node)
-            case tree.Integral(body, (variable,), True) if variable.id in self.indices.ranges:
-                return tree.OverIndex("sum", variable, self._mapped(body, name), span=node.span)
-            case tree.Integral(body, (first, *others), True) if others and all(
-                v.id in self.indices.ranges for v in node.variables
-            ):
-                inner = replace(node, variables=tuple(others))
-                return self._mapped(tree.Integral(inner, (first,), is_sum=True, span=node.span), name)
+            case tree.Integral(body, variables, True) if all(v.id in self.indices.ranges for v in variables):
+                summed = self._mapped(body, name)
+                for variable in reversed(variables):
+                    summed = tree.OverIndex("sum", variable, summed, span=node.span)
+                return summed
             case tree.Integral():
                 return self._sums(node, name)
-            case tree.Sum():
-                return reached(mapped(node, lambda inner: self._mapped(inner, name)), self._carries)
             case tree.OverIndex():
                 return replace(self._ranged(node), body=self._mapped(node.body, name))
             case tree.Power(tree.Call(called, (argument,), None) as call) if self._over(called) is not None:
@@ -240,7 +236,7 @@ class _Reader(PlaceNames):
                 return tree.OverIndex(over[0], index, self._mapped(argument.value, name), span=node.span)
             case tree.Product(factors) if (at := self._operator_in(factors)) is not None:
                 return self._mapped(self._applied(node, factors, at), name)
-            case tree.Product():
+            case tree.Sum() | tree.Product():
                 return reached(mapped(node, lambda inner: self._mapped(inner, name)), self._carries)
             case tree.Call() if node.given is not None or node.name in self.factors:
                 return self._factor(node, name)

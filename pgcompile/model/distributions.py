@@ -1,10 +1,12 @@
 """Distributions: products of factors with some of their variables integrated out or given."""
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from pgcompile.diagnostics import Span
 from pgcompile.model.factors import Factor, FactorInstance, base_name, factor_label
+from pgcompile.model.indices import Indices
 from pgcompile.model.variable import Variable
 
 
@@ -77,6 +79,23 @@ class NamedDistribution:
         known = self.distribution.parents
         parents = self.parents if {*self.parents} >= {*known} else known
         return factor_label(self.name, self.distribution.targets, parents)
+
+
+def by_indices(
+    distribution: Distribution, indices: Indices, apart_from: Container[str] = ()
+) -> dict[tuple[str, ...], list[FactorInstance]]:
+    """The factors of a distribution by the indices of what they generate.
+
+    Args:
+        distribution: the factors.
+        indices: of the program.
+        apart_from: indices that do not count.
+    """
+    groups: dict[tuple[str, ...], list[FactorInstance]] = {}
+    for atom in distribution.atoms:
+        own = tuple(i for i in indices.of(atom.targets[0].name) if i not in apart_from)
+        groups.setdefault(own, []).append(atom)
+    return groups
 
 
 def names_of(item: "FactorInstance | Factor | Distribution") -> tuple[tuple[str, ...], tuple[str, ...]]:

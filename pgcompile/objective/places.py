@@ -7,8 +7,7 @@ import networkx as nx
 
 from pgcompile.diagnostics import Span
 from pgcompile.model.dependence import formula_parents
-from pgcompile.model.distributions import Distribution
-from pgcompile.model.factors import FactorInstance
+from pgcompile.model.distributions import Distribution, by_indices
 from pgcompile.model.variable import Variable
 from pgcompile.objective import terms
 from pgcompile.objective.context import Context
@@ -50,10 +49,7 @@ def over_index(whole: "Objectives", expr: tree.OverIndex, env: Env, context: Con
 
 def log_over_places(whole: "Objectives", distribution: Distribution, env: Env, context: Context, span: Span) -> Term:
     """log of a distribution that is written as a whole: the sum over the places of every index that none goes over."""
-    groups: dict[tuple[str, ...], list[FactorInstance]] = {}
-    for atom in distribution.atoms:
-        carried = whole.model.indices.of(atom.targets[0].name)
-        groups.setdefault(tuple(i for i in carried if i not in context.places), []).append(atom)
+    groups = by_indices(distribution, whole.model.indices, context.places)
     if [*groups] == [()]:
         return terms.LogDensity(distribution, env, span)
     found: list[tuple[int, Term]] = []
@@ -109,6 +105,8 @@ def _own_indices(whole: "Objectives", term: Term, known: dict[int, set[str]]) ->
             return _indices(whole, a, known) | _indices(whole, b, known)
         case terms.Reference(_, body):
             return _indices(whole, body, known)
+        case terms.Expectation():
+            return _indices(whole, term.body, known)  # a path is drawn outside the sum over its places
     carried = whole.model.indices.carried
     own = {
         i
@@ -117,12 +115,7 @@ def _own_indices(whole: "Objectives", term: Term, known: dict[int, set[str]]) ->
         for i in carried.get(variable.name, ())
     }
     drawn = {i for draw in terms.draws_of(term) for v in draw.variables for i in carried.get(v.name, ())}
-    inside = _indices(whole, term.body, known) if isinstance(term, terms.Expectation) else set()
-    if isinstance(term, terms.Expectation):
-        # A path is drawn outside the sum over its places.
-        here = {i for v in term.draw.distribution.parents for i in carried.get(v.name, ())}
-        return inside | (here & inside)
-    return own | drawn | inside
+    return own | drawn
 
 
 def _draws_one_path(whole: "Objectives", term: Term) -> bool:
@@ -137,12 +130,10 @@ def _draws_one_path(whole: "Objectives", term: Term) -> bool:
     }
     if _goes_both_ways(whole, term, path, used):
         return False
+    lagged = {v for name in used for v, _ in sources((Variable(name), path), whole.model, path)}
     for draw in terms.draws_of(term):
         for variable in draw.variables:
-            lagged = any(
-                variable in {v for v, _ in sources((Variable(name), path), whole.model, path)} for name in used
-            )
-            if not lagged:
+            if variable not in lagged:
                 continue
             other = path.get(variable)
             if other is not None and other.distribution != draw.distribution:

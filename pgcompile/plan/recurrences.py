@@ -15,7 +15,7 @@ from pgcompile.plan.builder import Builder, in_order
 from pgcompile.plan.expansion import expand_full, standard_noise
 from pgcompile.plan.ops import LEAVES
 from pgcompile.plan.region import PLACEHOLDER, Region
-from pgcompile.plan.values import Axis, Value, live_values
+from pgcompile.plan.values import Attribute, Axis, Value, live_values
 from pgcompile.syntax.places import python_name
 
 _SHAPED_BY = {"randn_like": "randn", "rand_like": "rand", "exponential_like": "exponential"}
@@ -151,7 +151,7 @@ class _Closing:
         return self._copied(value, args, value.axes, value.attributes)
 
     def _copied(
-        self, value: Value, args: tuple[Value, ...], axes: tuple[Axis, ...], attributes: tuple[object, ...]
+        self, value: Value, args: tuple[Value, ...], axes: tuple[Axis, ...], attributes: tuple[Attribute, ...]
     ) -> Value:
         """A value of other arguments, which keeps everything that is said of it."""
         aligned = tuple(axis for axis in value.aligned_to if axis in axes or axis in value.axes)
@@ -159,7 +159,7 @@ class _Closing:
             value,
             args=args,
             axes=axes,
-            attributes=attributes,  # type: ignore[arg-type]
+            attributes=attributes,
             number=len(self.build.values),
             hints=list(value.hints),
             aligned_to=aligned,
@@ -287,7 +287,7 @@ class _LoopBody:
         self.body.append(made)
         return made
 
-    def _attributes(self, value: Value) -> tuple[object, ...]:
+    def _attributes(self, value: Value) -> tuple[Attribute, ...]:
         """Attributes without the size of the index, which comes last among the axes."""
         match value.op:
             case "expand":

@@ -24,19 +24,13 @@ def reached(node: tree.Expr, carries: Carries) -> tree.Expr:
                     return replace(node, factors=(*factors[:at], whole)) if at else whole
         case tree.Sum(terms):
             for at, (sign, term) in enumerate(terms[:-1]):
-                over = _last(term)
                 behind = terms[at + 1 :]
-                if over is None or not any(carries(t, over.index.id) for _, t in behind):
+                # A factor before the sum would weigh what stands behind it: only a bare sum reaches.
+                if not isinstance(term, tree.OverIndex) or not any(carries(t, term.index.id) for _, t in behind):
                     continue
-                inside = tree.Sum(((1, over.body), *((sign * s, t) for s, t in behind)), span=node.span)
-                whole = replace(over, body=inside)
-                if term is not over:
-                    continue  # a factor before the sum would weigh what stands behind it
+                inside = tree.Sum(((1, term.body), *((sign * s, t) for s, t in behind)), span=node.span)
+                whole = replace(term, body=inside)
                 if at:
                     return replace(node, terms=(*terms[:at], (sign, whole)))
                 return tree.Negative(whole, span=node.span) if sign < 0 else whole
     return node
-
-
-def _last(term: tree.Expr) -> tree.OverIndex | None:
-    return term if isinstance(term, tree.OverIndex) else None

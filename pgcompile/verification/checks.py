@@ -1,6 +1,7 @@
 """Comparisons of two computations, and what each may deviate."""
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -61,8 +62,22 @@ def relative(found: Tensor, expected: Tensor) -> float:
     return math.inf if math.isnan(worst) else worst
 
 
-def score(differences: Tensor, size: Tensor) -> Tensor:
-    """z-scores of the means of groups (the first dimension) of paired differences; rounding is not a fault."""
+def confirmed(by_means: Callable[[int], list[Check]]) -> list[Check]:
+    """The checks of the means of some number of groups; where they are suspect, those of more."""
+    first = by_means(GROUPS)
+    if all(check.passed for check in first) or any(check.deviation > CERTAIN for check in first):
+        return first
+    return by_means(MORE_GROUPS)
+
+
+def score(groups: Sequence[Tensor], sizes: Sequence[Tensor]) -> Tensor:
+    """z-scores of the means of groups of paired differences; rounding is not a fault.
+
+    Args:
+        groups: the difference of each group.
+        sizes: the values that differ, of each group.
+    """
+    differences, size = torch.stack(list(groups)), torch.stack(list(sizes)).mean(0).abs()
     if not differences.numel():
         return torch.zeros(differences.shape[1:])
     gap = differences.mean(0).abs()

@@ -99,9 +99,9 @@ class Harness:
 
     def _observe_formulas(self) -> None:
         """Give the deterministic variables that the module can compute the values of their formulas."""
-        unknown: set[str] = set()
+        unknown, left_out = set[str](), self._left_out()
         for name, factor in self.model.deterministic.items():
-            if unknown & {*factor.parents} or learnables_of(factor, self.model) & self._left_out():
+            if unknown & {*factor.parents} or learnables_of(factor, self.model) & left_out:
                 unknown.add(name)  # nothing that the module has uses it
                 continue
             # Where one is scored, it takes values that its formula has.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -28,12 +29,10 @@ from pgcompile.reference.spaces import values_in
 from pgcompile.syntax import tree
 from pgcompile.syntax.places import places_of
 from pgcompile.verification.checks import (
-    CERTAIN,
     EXACT,
-    GROUPS,
-    MORE_GROUPS,
     Z_BOUND,
     Check,
+    confirmed,
     kolmogorov_smirnov,
     relative,
     score,
@@ -227,10 +226,7 @@ class Sequences:
         if once and not self.program.closed_in(method):
             yield from tried[1]
             return
-        first = self._by_means(what, method, key, sign, name, GROUPS)
-        if not all(check.passed for check in first) and not any(check.deviation > CERTAIN for check in first):
-            first = self._by_means(what, method, key, sign, name, MORE_GROUPS)
-        yield from first
+        yield from confirmed(partial(self._by_means, what, method, key, sign, name))
 
     def _runs(self, method: str, key: str, sign: int, count: int) -> tuple[Tensor, list[list[Call]]]:
         results, calls = [], []
@@ -252,8 +248,8 @@ class Sequences:
             slopes.append(mine - theirs)
             sizes.append(expected.detach())
             slope_sizes.append(theirs)
-        values = score(torch.stack(differences), torch.stack(sizes).mean(0).abs())
-        gradients = score(torch.stack(slopes), torch.stack(slope_sizes).mean(0).abs())
+        values = score(differences, sizes)
+        gradients = score(slopes, slope_sizes)
         steepest = float(gradients.max()) if gradients.numel() else 0.0
         return [Check(what, float(values.max()), Z_BOUND, "z"), Check(f"gradient of {what}", steepest, Z_BOUND, "z")]
 

@@ -28,12 +28,11 @@ from pgcompile.reference.draws import Noise
 from pgcompile.reference.formulas import Formulas
 from pgcompile.reference.integrals import BeyondBruteForce
 from pgcompile.verification.checks import (
-    CERTAIN,
     EXACT,
     GROUPS,
-    MORE_GROUPS,
     Z_BOUND,
     Check,
+    confirmed,
     kolmogorov_smirnov,
     relative,
     score,
@@ -163,7 +162,7 @@ class _Verifier:
         Compared draw by draw, and by the means of paired differences where a closed form makes that impossible.
         """
         if _enumerates(term):
-            return self._confirmed(what, method, term, sign, key)
+            return confirmed(partial(self._by_means, what, method, term, sign, key))
         results, calls = self.harness.runs(method, _TRIES)
         try:
             noise = self.harness.noise(method, calls)
@@ -183,7 +182,7 @@ class _Verifier:
         closed = self.harness.program.closed_in(method)
         if not (closed or reference.own_draws or _scores(term)) or all(check.passed for check in exact):
             return [*checks, *exact]
-        return [*checks, *self._confirmed(what, method, term, sign, key)]
+        return [*checks, *confirmed(partial(self._by_means, what, method, term, sign, key))]
 
     def _baselines(self, what: str, method: str, term: Term, sign: int, key: str) -> list[Check]:
         """The change of each run's gradient when a fitted baseline is moved; the mean would not show the baseline."""
@@ -210,13 +209,6 @@ class _Verifier:
         gained = (slopes[1] - slopes[0]) * compared
         return [Check(f"baseline of {what}", relative(gained[0], gained[1]), EXACT)]
 
-    def _confirmed(self, what: str, method: str, term: Term, sign: int, key: str) -> list[Check]:
-        """The means of paired differences; where they are suspect, those of more runs."""
-        first = self._by_means(what, method, term, sign, key, GROUPS)
-        if all(check.passed for check in first) or any(check.deviation > CERTAIN for check in first):
-            return first
-        return self._by_means(what, method, term, sign, key, MORE_GROUPS)
-
     def _by_means(self, what: str, method: str, term: Term, sign: int, key: str, groups: int) -> list[Check]:
         rows = self._by_rows(method, term)
         each = self.each if rows else min(self.each, _FEW)
@@ -236,8 +228,8 @@ class _Verifier:
             slopes.append((mine - theirs) * self._compared(term))
             sizes.append(expected.detach())
             slope_sizes.append(theirs)
-        values = score(torch.stack(differences), torch.stack(sizes).mean(0).abs())
-        gradients = score(torch.stack(slopes), torch.stack(slope_sizes).mean(0).abs())
+        values = score(differences, sizes)
+        gradients = score(slopes, slope_sizes)
         worst = [float(g) for g in gradients]
         return [
             *self._differing(what),

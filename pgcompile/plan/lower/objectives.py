@@ -28,7 +28,7 @@ from pgcompile.plan.lower.environment import FactorLowering
 from pgcompile.plan.lower.formulas import FormulaLowering
 from pgcompile.plan.lower.marginals import log_marginal
 from pgcompile.plan.lower.places import over_places, path_mean, place_count
-from pgcompile.plan.lower.score_functions import bound_surrogate, fitted_baseline, outer_score
+from pgcompile.plan.lower.score_functions import bound_surrogate, fitted_baseline, gradient_of, outer_score
 from pgcompile.plan.origin import Origin
 from pgcompile.plan.values import Axis, AxisKind, Value
 
@@ -187,9 +187,7 @@ class ObjectiveLowering:
         other.values = {s: other._leaf(leaf) for s, leaf in leaves.items()}
         weighed = self.reduce("sum_axis", build.binary("mul", share, other.lower(other._mean_over(body))), axis)
         weighed = build.name(weighed, "weighed", materialize=True)
-        return build.binary(
-            "add", build.unary("detach", bound), build.binary("sub", weighed, build.unary("detach", weighed))
-        )
+        return build.binary("add", build.unary("detach", bound), gradient_of(build, weighed))
 
     def lower(self, expr: Expr) -> Value:
         """A formula over leaves and means that are computed already."""
@@ -287,8 +285,7 @@ class ObjectiveLowering:
             else:
                 advantage = value
             advantage = build.name(advantage, "advantage", materialize=True)
-            zero = build.binary("sub", log_q, build.unary("detach", log_q))
-            surrogate = build.binary("mul", zero, advantage)
+            surrogate = build.binary("mul", gradient_of(build, log_q), advantage)
         return self.weighted(surrogate, above, draw)
 
     def _as_symbol(self, expr: Expr, value: Value) -> Symbol:

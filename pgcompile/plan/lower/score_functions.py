@@ -6,10 +6,16 @@ from sympy import Expr, Symbol
 
 from pgcompile.objective.leaves import LogDensityLeaf
 from pgcompile.objective.terms import Draw
+from pgcompile.plan.builder import Builder
 from pgcompile.plan.values import Value
 
 if TYPE_CHECKING:
     from pgcompile.plan.lower.objectives import ObjectiveLowering
+
+
+def gradient_of(build: Builder, value: Value) -> Value:
+    """Zero, with the gradient of a value."""
+    return build.binary("sub", value, build.unary("detach", value))
 
 
 def bound_surrogate(whole: "ObjectiveLowering", draw: Draw, surrogate: Expr, log_w: Value, bound: Value) -> Value:
@@ -32,8 +38,7 @@ def bound_surrogate(whole: "ObjectiveLowering", draw: Draw, surrogate: Expr, log
             weights = build.unary("detach", log_w)
             other = build.make("special", (weights,), ("leave_one_out", log_w.axes.index(axis)), shape=())
         advantage = build.name(build.binary("sub", fixed, other), "advantage", materialize=True)
-        zero = build.binary("sub", log_q, build.unary("detach", log_q))
-        product = build.binary("mul", zero, advantage)
+        product = build.binary("mul", gradient_of(build, log_q), advantage)
         return whole.reduce("sum_axis", product, axis) if axis in product.axes else product
 
 
@@ -51,7 +56,7 @@ def outer_score(whole: "ObjectiveLowering", args: list[Expr]) -> Value:
         if baseline:
             advantage = build.binary("sub", advantage, build.unary("detach", whole.lower(baseline[0])))
         advantage = build.name(advantage, "advantage", materialize=True)
-        return build.binary("mul", build.binary("sub", log_q, build.unary("detach", log_q)), advantage)
+        return build.binary("mul", gradient_of(build, log_q), advantage)
 
 
 def fitted_baseline(whole: "ObjectiveLowering", symbol: Symbol, args: list[Expr]) -> Value:
@@ -63,5 +68,5 @@ def fitted_baseline(whole: "ObjectiveLowering", symbol: Symbol, args: list[Expr]
         value = build.unary("detach", whole.weighted(whole.lower(cost), weights, draw))
         distance = build.unary("square", build.binary("sub", value, whole.lower(baseline)))
         distance = build.name(whole.mean_over_samples(draw, distance), "distance", materialize=True)
-        zero = build.binary("sub", distance, build.unary("detach", distance))
+        zero = gradient_of(build, distance)
     return zero if sign > 0 else build.unary("neg", zero)

@@ -5,7 +5,7 @@ from math import prod
 
 from pgcompile.inference.algebra import drop_barren
 from pgcompile.inference.elimination import evidence_of, states, tables
-from pgcompile.model.distributions import Distribution, NamedDistribution, names_of
+from pgcompile.model.distributions import Distribution, NamedDistribution, by_indices, names_of
 from pgcompile.model.factors import Extern, Factor, FactorInstance
 from pgcompile.model.kinds import is_point_mass, kind_of, unscored
 from pgcompile.model.model import Model
@@ -155,9 +155,7 @@ def log_density_method(methods: MethodMaker, name: str, formula: str, distributi
 
 def log_of_places(lowering: FactorLowering, distribution: Distribution) -> Value:
     """log of a distribution over all places of its indices; what is shared by them counts once."""
-    groups: dict[tuple[str, ...], list[FactorInstance]] = {}
-    for atom in distribution.atoms:
-        groups.setdefault(lowering.model.indices.of(atom.targets[0].name), []).append(atom)
+    groups = by_indices(distribution, lowering.model.indices)
     if [*groups] == [()]:
         return log_of(lowering, distribution, OBSERVED)
     total: Value | None = None
