@@ -1,4 +1,4 @@
-"""What names with subscripts stand for: templates, other places, runs of places, whole sequences."""
+"""Names with subscripts: templates, other places, runs of places, whole sequences."""
 
 from pgcompile.diagnostics import Sink, Span, nearest
 from pgcompile.model.indices import Indices, Lag

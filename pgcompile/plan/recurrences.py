@@ -173,7 +173,7 @@ class _Closing:
         return [self.values[number] for number in sorted(group)]
 
     def _outside(self, group: frozenset[int]) -> list[Value]:
-        """What a loop needs that is computed before it."""
+        """Values that a loop needs and that are computed before it."""
         found: dict[int, Value] = {}
         for value in self._members(group):
             delay = self._delay(value)
@@ -236,7 +236,7 @@ class _LoopBody:
     body: list[Value] = field(default_factory=list)
 
     def carry(self, delays: Iterable[tuple[Value, str, Delay]]) -> list[_Carried]:
-        """What stands for variables at other places is carried, at every distance up to the largest."""
+        """Carry the placeholders of variables at other places, at every distance up to the largest."""
         build = self.closing.build
         farthest: dict[int, tuple[Value, str, Delay]] = {}
         for value, name, delay in delays:
@@ -308,7 +308,7 @@ class _LoopBody:
         return self.closing.build.insert_axes(inner, wanted)
 
     def _argument(self, arg: Value) -> Value:
-        """What a value of the loop takes: of its turn, one place of what is computed before, or the same each turn."""
+        """An argument of a value of the loop: of its turn, a place of what came before it, or the same each turn."""
         if arg.number in self.group:
             return self.value(arg)
         outside = self.closing.made[arg.number]

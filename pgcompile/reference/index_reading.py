@@ -1,4 +1,4 @@
-"""What a program says of indices, as the judge reads it for itself: which variables have places, and their factors."""
+"""The indices of a program, as the judge reads them for itself: which variables have places, and their factors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ def place_name(base: str, places: tuple[int, ...]) -> str:
 
 @dataclass
 class IndexReading:
-    """What a program says of indices."""
+    """The indices of a program, and the variables that carry them."""
 
     program: tree.Program
     lengths: Places

@@ -1,4 +1,4 @@
-"""How far a sum over an index reaches: over all that carries the index behind it, as papers write it.
+"""The reach of a sum over an index: over all that carries the index behind it, as papers write it.
 
 `sum_t w_t * log p(x_t)` and `sum_t E_q[f_t] - KL[q_t || p_t]` have no other reading: what stands behind would be at no
 place.

@@ -193,7 +193,7 @@ def _picked(noise: Noise, axis: int, place: int) -> Noise:
 
 
 def _drawn_from(draw: Draw, variable: Variable, base: Callable[[str], str]) -> Hashable:
-    """What tells the draws of a variable apart: its factor, the samples, and the variables that are drawn with it."""
+    """The identity of a draw of a variable: its factor, the samples, and the variables that are drawn with it."""
     atom = draw.atom_of(variable)
     together = frozenset(base(v.name) for v in draw.variables)
     return (atom.factor.name if atom is not None else "", draw.samples, together)

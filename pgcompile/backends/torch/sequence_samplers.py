@@ -234,7 +234,7 @@ class _Sampler:
         return [*found, *collection("return {", entries, "}")]
 
     def _late(self, places: Callable[[str], str]) -> list[Line]:
-        """What is made from one place of a sequence, after all of them."""
+        """Variables that one place of a sequence determines, after all of them."""
         found: list[Line] = []
         for name, of, position in self.sampler.ones:
             found += statement(f"{identifier(name)} = {places(of)}[{position}]")

@@ -66,9 +66,9 @@ class FactorLowering:
     path: Env = OBSERVED
     """Where variables at other places of an index come from."""
     one_place: bool = False
-    """Whether it computes for one place of every index: the distribution of a step."""
+    """True while it computes for one place of every index: the distribution of a step."""
     at_first: bool = False
-    """Whether that is the first place."""
+    """True if that is the first place."""
     inside: set[Axis] = field(default_factory=set)
     """The axes of samples that a mean around what is lowered will take."""
     recurrences: Recurrences = field(init=False)

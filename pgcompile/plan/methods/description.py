@@ -23,9 +23,9 @@ class Argument:
     places: tuple[int | str, ...] = ()
     """The lengths of its indices, which stand before the event shape; names where the data say them."""
     lengths: bool = False
-    """Whether it is the lengths of padded sequences."""
+    """True of the lengths of padded sequences."""
     optional: bool = False
-    """Whether it may be left out."""
+    """True if it may be left out."""
 
     @property
     def dims(self) -> tuple[int | str, ...]:
@@ -176,7 +176,7 @@ class FactorMethod:
     needs: tuple[tuple[str, ...], ...] = ()
     """The arguments that each expert and its power need."""
     first: bool = False
-    """Whether it is the factor of the first place of an index, where that is another."""
+    """True of the factor of the first place of an index, where that is another."""
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def sequence_sampler_of(
 
 
 def _descendants(order: "list[FactorInstance | Factor]", names: set[str]) -> set[str]:
-    """What is made from some variables."""
+    """Variables computed from some variables."""
     found: set[str] = set()
     for item in order:
         targets, parents = names_of(item)
@@ -93,7 +93,7 @@ def _literal(methods: MethodMaker, name: str) -> Fraction | None:
 
 
 def _carried(methods: MethodMaker, names: list[str]) -> tuple[Carry, ...]:
-    """What is carried, the farthest first, so that each takes the value of the next before that changes."""
+    """Carried variables, the farthest first, so that each takes the value of the next before that changes."""
     indices = methods.model.indices
     found: list[Carry] = []
     bases = dict.fromkeys(indices.lags[n].of for n in names)
