@@ -8,7 +8,7 @@ from pgcompile.declare.declaration_pass import DeclarationPass
 from pgcompile.inference.expression_maker import renamed
 from pgcompile.syntax import tree
 from pgcompile.syntax.mapped import mapped
-from pgcompile.syntax.rows import PRIME
+from pgcompile.syntax.rows import PRIME, own_name, primed
 
 
 def read_rows(state: DeclarationPass) -> None:
@@ -43,27 +43,48 @@ class _Reader:
         """A tree whose means and sums over rows are expectations over `data`."""
         match expr:
             case tree.Expectation(tree.Call("data", args, None), body) if (names := self._names(args)) is not None:
-                return replace(expr, body=_renamed(self.settled(body), names, self._is_distribution))
+                return self._averaged(expr, names, args, body, expr.options)
             case tree.Integral(body, variables, True):
-                names = self._names(tuple(tree.Argument(None, v, span=v.span) for v in variables))
-                if names is not None:
-                    over = tree.Call("data", tuple(tree.Argument(None, v, span=v.span) for v in variables))
-                    inside = _renamed(self.settled(body), names, self._is_distribution)
+                args = tuple(tree.Argument(None, v, span=v.span) for v in variables)
+                if (names := self._names(args)) is not None:
                     total = tree.Option("total", tree.Number("1"), span=expr.span)
-                    return tree.Expectation(replace(over, span=expr.span), inside, (total,), span=expr.span)
+                    return self._averaged(expr, names, args, body, (total,))
         return mapped(expr, self.settled)
+
+    def _averaged(
+        self,
+        expr: tree.Expr,
+        names: dict[str, str],
+        args: tuple[tree.Argument, ...],
+        body: tree.Expr,
+        options: tuple[tree.Option, ...],
+    ) -> tree.Expr:
+        """The mean of a body: x' and y' stand for one row, x' and x'' for two."""
+        inside: tree.Expr = _renamed(self.settled(body), names, self._is_distribution)
+        rows: list[list[tree.Argument]] = []
+        for arg in args:
+            base = names[_name_of(arg)]
+            row = next((r for r in rows if all(names[_name_of(other)] != base for other in r)), None)
+            if row is None:
+                rows.append([arg])
+            else:
+                row.append(arg)
+        for row in reversed(rows):
+            over = tree.Call("data", tuple(row), span=expr.span)
+            inside = tree.Expectation(over, inside, options, span=expr.span)
+        return inside
 
     def _names(self, args: tuple[tree.Argument, ...]) -> dict[str, str] | None:
         """The rows that some names stand for, by name; None where they are variables of their own."""
-        names = [a.value.id if isinstance(a.value, tree.Name) else "" for a in args]
-        found = {name: name.removesuffix(PRIME) for name in names}
+        names = [_name_of(a) for a in args]
+        found = {name: own_name(name) for name in names}
         apart = all(name.endswith(PRIME) and name not in self.known for name in names)
         if not names or not apart:
             return None
         unknown = next((base for base in found.values() if base not in self.known), None)
         if unknown is not None:
-            span = next(a.span for a in args if isinstance(a.value, tree.Name) and found[a.value.id] == unknown)
-            message = f"{unknown}' would be {unknown} at another row, and {unknown} is no variable"
+            span, written = next((a.span, primed(n)) for a, n in zip(args, names, strict=True) if found[n] == unknown)
+            message = f"{written} would be {unknown} at another row, and {unknown} is no variable"
             known = ", ".join(self.state.model.variables)
             self.state.sink.add("PGC101", span, message, help=f"its variables are {known}")
             return None
@@ -74,6 +95,10 @@ class _Reader:
         return any(f.name == name for f in self.state.model.factors) or any(
             d.name == name for d in self.state.definitions
         )
+
+
+def _name_of(argument: tree.Argument) -> str:
+    return argument.value.id if isinstance(argument.value, tree.Name) else ""
 
 
 def _renamed(expr: Any, names: Mapping[str, str], is_distribution: Any) -> Any:

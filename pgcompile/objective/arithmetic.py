@@ -7,10 +7,10 @@ from pgcompile.diagnostics.spelling import Suggestion
 from pgcompile.objective import terms
 from pgcompile.objective.context import Context
 from pgcompile.objective.densities import density, is_density
+from pgcompile.objective.draws import is_inside_rows
 from pgcompile.objective.entries import TAILS, tail
 from pgcompile.objective.terms import Env, Term
 from pgcompile.syntax import tree
-from pgcompile.syntax.rows import primed
 from pgcompile.vocabulary.functionals import in_brackets, synonyms
 from pgcompile.vocabulary.functions import FUNCTIONS, OF_TERMS
 from pgcompile.vocabulary.synonyms import FORMULAS
@@ -82,15 +82,7 @@ def call(whole: "Objectives", expr: tree.Call, env: Env, context: Context) -> Te
             help=f"write `{expr.name}({', '.join('ab'[:wanted])})`",
         )
         return None
-    around = env.rows
-    if expr.name in ("mean", "sum") and around is not None:
-        rows = ", ".join(primed(v.name) for v in around.variables)
-        whole.sink.add(
-            "PGC408",
-            expr.span,
-            f"this {expr.name} is over the batch, inside the {around.rows} over {rows}",
-            help=f"take it outside: {expr.name}({around.rows}_{{{rows}}} ...)",
-        )
+    if expr.name in ("mean", "sum") and is_inside_rows(whole, expr.name, env, expr.span):
         return None
     inner = [whole.term(a.value, env, context) for a in expr.args]
     return None if None in inner else terms.Apply(expr.name, tuple(t for t in inner if t is not None))

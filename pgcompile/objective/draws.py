@@ -73,6 +73,21 @@ def _over_rows(
     return None if body is None else terms.Expectation(draw, body, expr.span)
 
 
+def is_inside_rows(whole: "Objectives", name: str, env: Env, span: Span) -> bool:
+    """True where a value of the whole batch stands inside a mean over its rows; reported then."""
+    around = env.rows
+    if around is None:
+        return False
+    rows = ", ".join(primed(v.name) for v in around.variables)
+    whole.sink.add(
+        "PGC408",
+        span,
+        f"this {name} is over the batch, inside the {around.rows} over {rows}",
+        help=f"take it out of the {around.rows}, whose body is of one row and one other",
+    )
+    return True
+
+
 def average(
     whole: "Objectives",
     over: Distribution,
@@ -141,7 +156,7 @@ def draw_of(
     span: Span,
 ) -> tuple[Draw, Env] | None:
     """The draw of a distribution in this context, shared with other terms of the same sum; None after a report."""
-    if _is_in_circle(whole, over, span) or _is_in_rows(whole, over, env, span):
+    if _is_in_circle(whole, over, span):
         return None
     decided = plan(over, estimator, samples, env, whole.model, whole.sink, span)
     if decided is None or not _is_baseline(whole, estimator.baseline, over, env):
@@ -160,21 +175,6 @@ def draw_of(
     )
     draw = whole.pool.setdefault(draw, draw)
     return draw, env.extended(draw.variables, draw)
-
-
-def _is_in_rows(whole: "Objectives", over: Distribution, env: Env, span: Span) -> bool:
-    """Report a draw inside a mean over rows: it would be one for every pair of rows."""
-    around = env.rows
-    if around is None:
-        return False
-    rows = ", ".join(primed(v.name) for v in around.variables)
-    whole.sink.add(
-        "PGC408",
-        span,
-        f"{over.spelled} is drawn inside the {around.rows} over {rows}: that is a draw for every pair of rows",
-        help=f"draw outside: E_{{...}}[... {around.rows}_{{{rows}}} ...]",
-    )
-    return True
 
 
 def _is_in_circle(whole: "Objectives", over: Distribution, span: Span) -> bool:

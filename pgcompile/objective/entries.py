@@ -35,7 +35,7 @@ def _observed(value: tree.Expr) -> tree.Name | None:
 
 def observed_entries(whole: "Objectives", expr: tree.Call, factor: tree.Call, env: Env) -> Term | None:
     """The log-density of the entries that the data has; None after a report."""
-    atom = _atom(whole, expr, factor)
+    atom = _atom(whole, expr, factor, of_data=True)
     if atom is None:
         return None
     drawn = next((t for t in atom.targets if env.get(t) is not None), None)
@@ -82,14 +82,19 @@ def atom_with(whole: "Objectives", expr: tree.Call, factor: tree.Expr | None) ->
     return atom
 
 
-def _atom(whole: "Objectives", expr: tree.Call, factor: tree.Call) -> FactorInstance | None:
-    """The one factor that is meant, if its entries are independent; None after a report."""
+def _atom(whole: "Objectives", expr: tree.Call, factor: tree.Call, *, of_data: bool = False) -> FactorInstance | None:
+    """The one factor that is meant, if its entries are independent; None after a report.
+
+    Data that lack a vector of one category, of shares or of counts lack it whole, so that those families are taken too;
+    a real vector may lack some of its entries, and what is left of it would need a density of its own.
+    """
     found = whole.resolver.resolve(factor)
     if found is None:
         return None
     atom = found.atoms[0] if len(found.atoms) == 1 and not found.hidden else None
     family = None if atom is None else atom.factor.family
-    if atom is None or family is None or family.event_rank or len(atom.targets) > 1:
+    whole_events = of_data and family is not None and family.support != "real"
+    if atom is None or family is None or len(atom.targets) > 1 or (family.event_rank and not whole_events):
         whole.sink.add(
             "PGC210",
             expr.span,

@@ -17,7 +17,7 @@ from pgcompile.objective.arithmetic import call, product, quotient
 from pgcompile.objective.context import Context
 from pgcompile.objective.densities import density, is_density, log
 from pgcompile.objective.derivatives import densities_in, outside_derivatives
-from pgcompile.objective.draws import baselines_apart, expectation
+from pgcompile.objective.draws import baselines_apart, expectation, is_inside_rows
 from pgcompile.objective.functionals import Functionals
 from pgcompile.objective.places import over_index, over_places
 from pgcompile.objective.readings import averages, context_of, note_readings
@@ -171,7 +171,7 @@ class Objectives:
         quiet = Typer(self.model, self.sink.quiet())
         names = names_in(call.args[0].value)
         known = {*self.model.variables, *self.model.rows}
-        scope = Scope("the objective", {v: self.space(v) for v in names if v in known})
+        scope = Scope("the objective", {v: self.space(v) for v in names if v in known}, in_objective=True)
         typed = quiet.typed(call.args[0].value, scope)
         return typed is not None and not typed.shape
 
@@ -193,6 +193,9 @@ class Objectives:
                 f"{primed(unbound)} ranges over no rows here",
                 help=f"put brackets around what is meant: mean_{{{primed(unbound)}}} (...)",
             )
+            return None
+        shuffled = next((call for call in tree.calls_in(expr) if call.name == "shuffle"), None)
+        if shuffled is not None and is_inside_rows(self, "shuffle", env, shuffled.span):
             return None
         scope = self._scope(expr)
         typed = self.typer.typed(expr, scope)
@@ -217,7 +220,7 @@ class Objectives:
     def _scope(self, expr: tree.Expr) -> Scope:
         named = {*self.model.variables, *self.model.rows}
         known = {v: self.space(v) for v in names_in(expr) if v in named}
-        return Scope("the objective", known, density=lambda e: is_density(self, e))
+        return Scope("the objective", known, density=lambda e: is_density(self, e), in_objective=True)
 
     def shape_of(self, expr: tree.Expr) -> tuple[int, ...] | None:
         """The event shape of an expression, None where it has faults: they are reported where it is used."""

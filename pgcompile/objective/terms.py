@@ -403,6 +403,8 @@ def over_rows(term: Term) -> Iterator[str]:
             yield inner.label
         elif isinstance(inner, Expectation) and inner.draw.rows:
             yield f"{inner.draw.rows} over {', '.join(map(str, inner.draw.variables))}"
+        elif isinstance(inner, Pointwise) and any(call.name == "shuffle" for call in tree.calls_in(inner.expr)):
+            yield inner.text
 
 
 def signed(term: Term, sign: int = 1) -> "Iterator[tuple[int, Term]]":

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from pgcompile.plan.builder import merge_axes
-from pgcompile.plan.values import Axis, Value, meets_rows
+from pgcompile.plan.values import Axis, AxisKind, Value, meets_rows
 
 if TYPE_CHECKING:
     from pgcompile.plan.builder import Builder
@@ -32,8 +32,8 @@ def expand_full(
         return value
     if like is not None and like is not value:
         return build.make("expand_as", (value, like), shape=shape)
-    if value.shape == shape and (value.batched or not build.needs_batch) and not value.axes:
-        sizes = tuple(axis.extent for axis in axes)
+    if _lacks_axes_only(build, value, shape, axes):
+        sizes = tuple(axis.extent for axis in axes[: len(axes) - len(value.axes)])
         return build.make("expand_axes", (value,), sizes, shape=shape, axes=axes)
     return _expand(build, value, shape, axes)
 
@@ -57,7 +57,7 @@ def standard_noise(
     """Standard noise with the dimensions of a draw, made like one of the candidates where one has them."""
     like = next((v for v in candidates if build.is_full(v, shape, axes)), None)
     if like is None:
-        near = next((v for v in candidates if _lacks_axes_only(build, v, shape)), None)
+        near = next((v for v in candidates if _lacks_axes_only(build, v, shape, axes)), None)
         like = expand_full(build, near, shape, axes, None) if near is not None else _template(build, shape, axes)
     return build.make(f"{kind}_like", (like,), shape=shape, fresh=fresh)
 
@@ -122,7 +122,11 @@ def every_value(build: "Builder", kind: str, categories: int, shape: tuple[int, 
     )
 
 
-def _lacks_axes_only(build: "Builder", value: Value, shape: tuple[int, ...]) -> bool:
+def _lacks_axes_only(build: "Builder", value: Value, shape: tuple[int, ...], axes: tuple[Axis, ...]) -> bool:
+    """True if a value has all dimensions of a draw but the first of its axes, whose sizes are known."""
+    lacking = axes[: len(axes) - len(value.axes)]
     return (
-        value.constant is None and value.shape == shape and not value.axes and (value.batched or not build.needs_batch)
+        build.is_full(value, shape, value.axes)
+        and (*lacking, *value.axes) == axes
+        and not any(axis.kind is AxisKind.PAIRS for axis in lacking)
     )

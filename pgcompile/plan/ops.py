@@ -211,6 +211,7 @@ _ROWS = (
     Operation("bernoulli_cross_entropy", 2, _reduced_pair, hint="cross_entropy", cost=2),
     # Reductions of event dimensions.
     Operation("sum", 1, _reduced, hint="total"),
+    Operation("amin", 1, _reduced),
     Operation("mean", 1, _reduced),
     Operation("sum_keep", 1, lambda args, _: (*args[0].shape[:-1], 1)),
     Operation("logsumexp", 1, _without_last),
@@ -263,6 +264,7 @@ _ROWS = (
     Operation("axis_inside", 1, _same, None),
     Operation("over_batch", 2, _same, None),
     Operation("other_rows", 2, _same, None),
+    Operation("shuffle", 2, _same, cost=3, hint="shuffled"),
     Operation("along", 1, _same, None, cost=0),
     Operation("places", 1, None, None),
     Operation("moved", MANY, None, None, hint="before"),

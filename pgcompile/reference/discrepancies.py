@@ -40,7 +40,7 @@ def sliced_distance(x: Tensor, y: Tensor, projections: int) -> Tensor:
     """Mean squared distance of sorted projections on random directions (Rabin et al. 2012), one a replicate."""
     units = torch.nn.functional.normalize(torch.randn(x.shape[-1], projections, dtype=torch.float64), dim=0)
     a, b = (((points @ units).sort(1).values) for points in (in_one_set(x), in_one_set(y)))
-    return (a - b).square().mean((1, 2)).unsqueeze(-1)
+    return _for_batch((a - b).square().mean((1, 2)), x)
 
 
 def kernel_distance(x: Tensor, y: Tensor, kernel: str, widths: tuple[float, ...]) -> Tensor:
@@ -59,9 +59,15 @@ def kernel_distance(x: Tensor, y: Tensor, kernel: str, widths: tuple[float, ...]
             return sum((torch.exp(-squares / (2 * w**2)) for w in widths), torch.zeros(()))
         return sum((w**2 / (w**2 + squares) for w in widths), torch.zeros(()))
 
+    like = x
     x, y = in_one_set(x), in_one_set(y)
     n = x.shape[1]
     inner = [
         (k.sum((1, 2)) - k.diagonal(dim1=1, dim2=2).sum(-1)) / (n * (n - 1)) for k in (compared(x, x), compared(y, y))
     ]
-    return (inner[0] + inner[1] - 2 * compared(x, y).mean((1, 2))).unsqueeze(-1)
+    return _for_batch(inner[0] + inner[1] - 2 * compared(x, y).mean((1, 2)), like)
+
+
+def _for_batch(value: Tensor, side: Tensor) -> Tensor:
+    """`[replicates]` as `[replicates, 1]` where the draws of a side have a batch, which the value has in common."""
+    return value.unsqueeze(-1) if side.ndim > 3 else value

@@ -136,6 +136,8 @@ class Expressions:
             return scope.quantile(call, self.evaluate(call.args[1].value, scope))
         if call.name == "observed" and isinstance(call.args[0].value, tree.Name) and scope.observed is not None:
             return scope.observed(call.args[0].value.id)
+        if call.name == "shuffle" and scope.shuffled is not None:
+            return scope.shuffled(self.evaluate(call.args[0].value, scope))
         tensors, literals = parts_of_call(call, self.model.constants)
         arguments = [self.evaluate(a.value, scope) for a in tensors if a.name is None]
         named = {a.name: self.evaluate(a.value, scope) for a in tensors if a.name is not None}

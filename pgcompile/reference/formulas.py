@@ -128,7 +128,10 @@ class Formulas:
                 variable = atom.targets[0]
                 scores = self._each(atom, env).log_prob(self.world.variable(variable, env).tensor)
                 mask = self.world.is_observed(variable.name)
-                return _summed(scores * mask.tensor, mask.rank)
+                seen, rank = mask.tensor, mask.rank
+                for _ in range(seen.ndim - scores.ndim):  # an event counts where all of it is there
+                    seen, rank = seen.amin(-1), rank - 1
+                return _summed(scores * seen, rank)
             case _:
                 return None
 
@@ -172,6 +175,9 @@ class Formulas:
             atom = FactorInstance(data_of(variables(names), expr.span).factor)
             count = math.prod(self.world.batch())
             draw = Draw(Distribution((atom,)), count, env, rows="sum" if is_total(expr.options) else "mean")
+            partner = self.averages.pairing.take(expr.span, draw.distribution)
+            if partner is not None:
+                self.averages.pairing.partners[draw] = partner
             inside_log = averaged == self._log_average
             return (self.averages.log_mean if inside_log else self.averages.mean)(draw, body)
         fixed = detached(expr.over)

@@ -121,6 +121,16 @@ def _norm(fields: list[Field], literals: Sequence[int | str]) -> Field:
     return Field(a.tensor.flatten(-a.rank).square().sum(-1).sqrt() if a.rank else a.tensor.abs(), 0)
 
 
+def shuffled(value: Field) -> Field:
+    """Each entry of a row from a row of its own; the batch is the last dimension before the entries."""
+    at = value.tensor.ndim - value.rank - 1
+    columns = value.tensor.movedim(at, -1)
+    flat = columns.reshape(-1, columns.shape[-1])
+    orders = [torch.randperm(flat.shape[-1]) for _ in flat]
+    found = torch.stack([column[order] for column, order in zip(flat, orders, strict=True)])
+    return Field(found.reshape(columns.shape).movedim(-1, at), value.rank)
+
+
 TENSOR_FUNCTIONS: dict[str, Function] = {
     "less": _compared(torch.lt),
     "less_equal": _compared(torch.le),

@@ -26,6 +26,7 @@ from pgcompile.reference.factors import centre, distribution, scored_variables
 from pgcompile.reference.families import is_point
 from pgcompile.reference.fields import Field
 from pgcompile.reference.flows import PushedBack
+from pgcompile.reference.functions import shuffled
 from pgcompile.reference.scopes import Scope
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.spaces import filling
@@ -204,9 +205,17 @@ class Reference:
             bindings,
             at=at,
             observed=self.is_observed,
+            shuffled=self._shuffled,
             quantile=None if quantile is None else lambda call, share: quantile(call, share, env),
             log_density=lambda expr: log_density(expr, env),
         )
+
+    def _shuffled(self, value: Field) -> Field:
+        """Each entry of a value at another row of the batch, by orders that no draw of the compiler gives."""
+        if value.tensor.ndim - value.rank < len(self.batch()) or not self.batch():
+            return value
+        self.own_draws.add("rows")
+        return shuffled(value)
 
     def evaluate(self, expr: tree.Expr, scope: Scope) -> Field:
         """An expression over variables."""

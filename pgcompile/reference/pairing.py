@@ -73,7 +73,7 @@ class Pairing:
             ("draws around it", {self.partners.get(d) for d in own.around}, {*partner.around}),
         ):
             if mine != theirs:
-                self._differ(f"{what} of {label}: the formula says {mine}, the compiler {theirs}")
+                self._differ(f"{what} of {label}: the formula says {_shown(mine)}, the compiler {_shown(theirs)}")
                 return own  # it draws for itself
         while self.partners.get(own, partner) != partner:
             own = replace(own, repetition=(*own.repetition, "again"))
@@ -92,3 +92,10 @@ class Pairing:
     def _differ(self, text: str) -> None:
         if text not in self.differences:
             self.differences.append(text)
+
+
+def _shown(found: object) -> str:
+    """What a draw has, in words: draws by their distributions."""
+    if isinstance(found, set):
+        return ", ".join(sorted(d.distribution.label if isinstance(d, Draw) else str(d) for d in found)) or "none"
+    return str(found)

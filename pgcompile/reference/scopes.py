@@ -24,6 +24,9 @@ class Scope:
     observed: "Callable[[str], Field] | None" = None
     """1 for each entry of a variable that the data has, else 0."""
 
+    shuffled: "Callable[[Field], Field] | None" = None
+    """Each entry of a value at another row of the batch."""
+
     quantile: "Callable[[tree.Call, Field], Field] | None" = None
     """The value below which a share of a factor's draws lies."""
 

@@ -107,6 +107,13 @@ def other_rows(value: Tensor, rank: int, axes: int, at: int) -> Tensor:
     return rows.movedim(axes, at)
 
 
+def shuffled(value: Tensor, noise: Tensor, rank: int, axes: int) -> Tensor:
+    """Every entry at another row of the batch, in an order of its own: what is left are the marginals."""
+    rows = (*value.shape[:axes], -1, *value.shape[value.ndim - rank :])
+    order = noise.reshape(rows).argsort(axes)
+    return value.reshape(rows).gather(axes, order).reshape(value.shape)
+
+
 def over_batch(value: Tensor, rank: int) -> Tensor:
     """The batch as one leading dimension, with ones where it was: [n, 1, ..., *event]."""
     event = value.shape[value.ndim - rank :]

@@ -8,8 +8,13 @@ PRIME = "_prime"
 
 
 def primed(name: str) -> str:
-    """A name as papers write it: `x'` for `x_prime`."""
-    return f"{name.removesuffix(PRIME)}'" if name.endswith(PRIME) else name
+    """A name as papers write it: `x'` for `x_prime`, `x''` for `x_prime_prime`."""
+    return f"{primed(name.removesuffix(PRIME))}'" if name.endswith(PRIME) else name
+
+
+def own_name(name: str) -> str:
+    """A name without its primes: that of the variable whose other rows it stands for."""
+    return own_name(name.removesuffix(PRIME)) if name.endswith(PRIME) else name
 
 
 def row_names(over: tree.Expr | None) -> tuple[str, ...]:
@@ -30,7 +35,9 @@ def is_total(options: tuple[tree.Option, ...]) -> bool:
 def at_rows(renamed: tree.Rename) -> tree.Call | None:
     """`p(x'|z)` for `p(x|z)[x -> x']`; None where a variable takes the place of another."""
     call = renamed.base
-    if not isinstance(call, tree.Call) or any(new.id != old.id + PRIME for old, new in renamed.pairs):
+    if not isinstance(call, tree.Call) or any(
+        new.id == old.id or own_name(new.id) != old.id for old, new in renamed.pairs
+    ):
         return None
     names = {old.id: new for old, new in renamed.pairs}
 

@@ -42,6 +42,9 @@ def type_of_call(typer: TypingContext, expr: tree.Call, scope: Scope) -> Result:
         return _layer_tensor(typer, expr, function.shape)
     if function.shape == "observed":
         return _observed(typer, expr, scope)
+    if function.shape == "shuffle" and not scope.in_objective:
+        message = f"{expr.name} takes values of other rows of the batch, and {scope.where} is of one row"
+        return typer.fail("PGC401", expr.span, message, f"write `{typer.text(expr)}` in an objective")
     if function.shape == "tail":
         return _tail(typer, expr, scope)
     if function.shape == "quantile":

@@ -176,6 +176,7 @@ SHAPES: dict[str, ShapeRule] = {
     "reduce": _reduced,
     "last": _without_last,
     "keep": _kept,
+    "shuffle": _elementwise,
     "one_hot": _one_hot,
     "compare": _elementwise,
     "where": _elementwise,

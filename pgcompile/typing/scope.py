@@ -21,6 +21,7 @@ class Scope:
         bindings: `where` clauses by the names they bind.
         forbidden: variables of the model that this formula is not conditioned on, for a better message.
         density: whether an expression is a density that may stand here, as in `grad(log p(x), x)`.
+        in_objective: whether the formula is a part of an objective, and has a batch.
         results: types of the bound names that have been inferred.
         in_progress: bound names whose clause is being inferred: one that is met again is defined by itself.
     """
@@ -30,6 +31,7 @@ class Scope:
     bindings: dict[str, tuple[tree.Binding, int]] = field(default_factory=dict)
     forbidden: Callable[[str], str | None] = lambda name: None
     density: Callable[[tree.Expr], bool] = lambda expr: False
+    in_objective: bool = False
     results: dict[str, Result] = field(default_factory=dict)
     in_progress: set[str] = field(default_factory=set)
 

@@ -84,10 +84,13 @@ class Harness:
                 number = dict(factor.definition.parameters)["total_count"]
                 if isinstance(number, tree.Name) and number.id in self.observed:
                     self.observed[number.id] = self.observed[factor.targets[0]].sum(-1)
+        self.complete = dict(self.observed)
         for name in [n for n in self.observed if self.model.spaces[n].optional]:
-            index = self.model.spaces[name].kind == "category"
-            lacking = torch.rand(self.observed[name].shape, generator=generator) < 0.4
-            self.observed[name] = self.observed[name].masked_fill(lacking, -1 if index else torch.nan)
+            kind, value = self.model.spaces[name].kind, self.observed[name]
+            whole = kind in ("one_hot", "simplex")  # of which there is no part
+            lacking = torch.rand(value.shape[:-1] if whole else value.shape, generator=generator) < 0.4
+            lacking = lacking.unsqueeze(-1).expand(value.shape) if whole else lacking
+            self.observed[name] = value.masked_fill(lacking, -1 if kind == "category" else torch.nan)
         self.inputs = {
             t.name: values_in(t.space.kind, t.space.shape, None, generator)
             for t in self.model.tensors.values()

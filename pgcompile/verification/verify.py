@@ -126,7 +126,10 @@ class _Verifier:
     # --- exact quantities ---
 
     def _density(self, label: str, distribution: Distribution) -> list[Check]:
-        reference = self.harness.reference()
+        # A density is of values that are there.
+        complete = {v: self.harness.complete[v] for v in distribution.target_names if v in self.harness.complete}
+        lacking = {v for v in complete if self.harness.model.spaces[v].optional}
+        reference = self.harness.reference(observed={**self.harness.observed, **{v: complete[v] for v in lacking}})
         wanted = (*distribution.targets, *distribution.parents)
         values = {v.name: reference.variable(v, OBSERVED).tensor for v in wanted}
         # What a factor is conditioned on may be missing, and its nets are told.

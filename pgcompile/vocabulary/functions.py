@@ -37,7 +37,8 @@ class Function:
             (a vector as a diagonal matrix), `outer`, `trace`, `log_det`, `solve`, `eye`; `compare` and `where` (entry
             by entry), `place` (of the largest entry), `norm`, `dot`, `stack`, `reshape`, `einsum`; `gradient` and
             `jacobian` (of a formula with respect to a variable); of a net that is one Linear layer `weight` and `bias`;
-            `observed` (of a variable that data may lack) and `tail` and `quantile` (of a factor).
+            `shuffle` (each entry at another row of the batch); `observed` (of a variable that data may lack);
+            `tail` and `quantile` (of a factor).
         codomain: kind of the result; None where it follows from the argument's kind.
         differentiable: whether gradients pass.
         domain: kind of space outside of which the value is not a number.
@@ -188,6 +189,8 @@ _FUNCTIONS = (
     Function("jacobian", "jacobian", "jacobian"),
     Function("weight", "weight", "weight"),
     Function("bias", "bias", "bias"),
+    # Over the batch, in objectives.
+    Function("shuffle", "shuffle", "shuffle", codomain=None),
     # Of a variable, and of a factor.
     Function("observed", "is_observed", "observed", "boolean"),
     Function("cdf", "cdf", "tail", "unit_interval"),
@@ -215,7 +218,7 @@ def result_kind(function: Function, kinds: list[str]) -> str:
             return "positive" if contains("positive", first) else "nonnegative"
         case "square":
             return "positive" if contains("positive", first) else "nonnegative"
-        case "sum" | "mean" | "reshape" | "sort":
+        case "sum" | "mean" | "reshape" | "sort" | "shuffle":
             return next((k for k in ("positive", "nonnegative") if contains(k, first)), "real")
         case "detach":
             return first

@@ -38,7 +38,7 @@ HELPERS = frozenset(
     "logit_of low_rank_log_det low_rank_log_prob low_rank_parts lower_cholesky mean_of mixture_of moved_places "
     "multigamma normal_between one_hot_states onto_simplex ordered_log_probs other_rows over_batch over_sequence "
     "parameters_of past_of pick_rows positive_definite product_of_family product_of_gaussians product_of_normals ramp "
-    "refuse_known relaxed_bernoulli relaxed_one_hot repeat_places require_given row_mask sliced_wasserstein "
+    "refuse_known relaxed_bernoulli relaxed_one_hot repeat_places require_given row_mask shuffled sliced_wasserstein "
     "solve_vector sphere_direction sphere_lack sphere_lack_slope sphere_mean square_distances standard_gamma store "
     "take take_all take_inputs take_sequences unwrapped watch weigh wishart_halves wishart_log_prob wishart_of "
     "without_diagonal zero_inflated zero_inflated_by_logits".split()

@@ -67,6 +67,38 @@ def test_missing_entries_count_for_nothing() -> None:
     torch.testing.assert_close(model.c(x=data["x"], y=data["y"]), expected)
 
 
+def test_a_vector_of_one_category_is_missing_whole() -> None:
+    text = """
+x : real[4]
+y : one_hot[3]
+m : one_hot[2, 3]
+s : simplex[3]
+net f = Linear(3)
+net g = Linear(6) >> Unflatten([2, 3])
+p(y|x) = OneHotCategorical(logits = f(x))
+p(m|x) = OneHotCategorical(logits = g(x))
+p(s|x) = Dirichlet(exp(f(x)))
+l = log p(observed(y)|x) + log p(observed(m)|x) + log p(observed(s)|x)
+maximize l
+"""
+    program = pgc.compile(text)
+    assert [check for check in program.verify(runs=100) if not check.passed] == []
+    model = program.Model().double()
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(4, 4, dtype=torch.float64, generator=generator)
+    y = F.one_hot(torch.tensor([0, 2, 1, 1]), 3).double()
+    m = F.one_hot(torch.tensor([[0, 1], [2, 2], [1, 0], [0, 0]]), 3).double()
+    s = torch.rand(4, 3, dtype=torch.float64, generator=generator).softmax(-1)
+    log_y = D.OneHotCategorical(logits=model.f(x)).log_prob(y)
+    log_m = D.OneHotCategorical(logits=model.g(x)).log_prob(m)
+    log_s = D.Dirichlet(model.f(x).exp()).log_prob(s)
+    of_m = log_m.sum(1)
+    rows = [of_m[0] + log_s[0], log_y[1] + log_m[1, 1], log_y[2] + of_m[2] + log_s[2], log_y[3] + of_m[3]]
+    y[0] = s[1] = s[3] = torch.nan
+    m[1, 0] = torch.nan
+    torch.testing.assert_close(model.l(x=x, y=y, m=m, s=s), torch.stack(rows))
+
+
 def test_what_is_missing_passes_no_gradient() -> None:
     model, data = pgc.compile(MISSING).Model().double(), missing_data()
     torch.manual_seed(0)

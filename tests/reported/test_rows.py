@@ -19,6 +19,7 @@ net d = Linear(3)
 net g = Linear(2)
 net c(x, z) = cat(x, z) >> Linear(5) >> Tanh >> Linear(1)
 net h = Linear(4)
+p(z) = Normal(0, 1)
 q(z|x) = Normal(e(x), 0.1)
 p(x|z) = Normal(d(z), 1)
 p(k|x) = Categorical(logits = h(x))
@@ -34,6 +35,10 @@ def compiled(formula: str) -> torch.nn.Module:
 def table(model: torch.nn.Module, x: torch.Tensor, means: torch.Tensor) -> torch.Tensor:
     """log Normal(x_i; mean_j, 1), the rows of x first."""
     return D.Independent(D.Normal(means[None], 1.0), 1).log_prob(x[:, None])
+
+
+def prior_kl(means: torch.Tensor) -> torch.Tensor:
+    return D.kl_divergence(D.Normal(means, 0.1), D.Normal(0.0, 1.0)).sum(1)
 
 
 X = torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -85,6 +90,27 @@ def test_a_net_of_two_inputs_meets_every_pair() -> None:
     torch.testing.assert_close(found, pairs.diagonal() - pairs.logsumexp(0) + math.log(5))
 
 
+def test_each_row_is_drawn_once_whatever_it_is_compared_with() -> None:
+    model = compiled("mean_{x'} E_{q(z|x'); samples=3}[log p(x|z)]")
+    torch.manual_seed(0)
+    found = model.l(x=X)
+    torch.manual_seed(0)
+    z = model.e(X) + 0.1 * torch.randn(3, 5, 1, 2, dtype=torch.float64).squeeze(2)
+    means = model.d(z).flatten(0, 1)
+    torch.testing.assert_close(found, table(model, X, means).mean(1))
+
+
+def test_a_bound_of_every_row() -> None:
+    model = compiled("mean_{x'} IWAE[p(x', z) || q(z|x'); samples=4] + sum(x)")
+    torch.manual_seed(0)
+    found = model.l(x=X)
+    torch.manual_seed(0)
+    q = D.Independent(D.Normal(model.e(X), 0.1), 1)
+    z = model.e(X) + 0.1 * torch.randn(4, 5, 1, 2, dtype=torch.float64).squeeze(2)
+    log_w = D.Normal(0.0, 1.0).log_prob(z).sum(-1) + D.Normal(model.d(z), 1.0).log_prob(X).sum(-1) - q.log_prob(z)
+    torch.testing.assert_close(found, (log_w.logsumexp(0) - math.log(4)).mean() + X.sum(1))
+
+
 @pytest.mark.parametrize(
     ("formula", "expected"),
     [
@@ -96,6 +122,14 @@ def test_a_net_of_two_inputs_meets_every_pair() -> None:
         ("E_{data(x')}[dot(x', y)]", lambda m: X.mean(0) @ Y.T),
         ("mean_{x′} dot(x′, y)", lambda m: X.mean(0) @ Y.T),
         ("mean_{x'} [dot(x', y) + 1]", lambda m: X.mean(0) @ Y.T + 1),
+        ("mean_{x', x''} dot(x' * y, x'')", lambda m: (X.mean(0) ** 2 * Y).sum(1)),
+        ("sum_{x', x''} dot(x' * y, x'')", lambda m: (X.sum(0) ** 2 * Y).sum(1)),
+        ("mean_{x', y', x''} dot(x' * y', x'' * y)", lambda m: ((X * Y).mean(0) * X.mean(0) * Y).sum(1)),
+        ("mean_{x'} KL[q(z|x) || q(z|x')]", lambda m: torch.cdist(m.e(X), m.e(X)).square().mean(1) / 2 / 0.01),
+        (
+            "mean_{x'} KL[q(z|x') || p(z)]",
+            lambda m: prior_kl(m.e(X)).mean().expand(5),
+        ),
     ],
 )
 def test_formulas_of_pairs(formula: str, expected: object) -> None:
@@ -148,7 +182,10 @@ def test_what_is_written_is_what_is_shown() -> None:
         ("E_{p(k|x)}[log mean_{k'} exp(log p(k'|x))]", "PGC408"),
         ("mean_{q'} q(z|x)", "PGC101"),
         ("mean_{x'} dot(x', y) * dot(x', x)", "PGC101"),
-        ("mean_{x'} E_{q(z|x)}[dot(x', d(z))]", "PGC408"),
+        ("mean_{x'} MMD[q(z|x') || p(z)]", "PGC408"),
+        ("mean_{x'} SW[q(z|x') || p(z)]", "PGC408"),
+        ("mean_{x'} TC[q(z|x')]", "PGC408"),
+        ("mean_{x', w''} dot(x', w'')", "PGC101"),
     ],
 )
 def test_what_cannot_be_is_said(formula: str, code: str) -> None:
@@ -168,3 +205,39 @@ l = log sum_{k'} p(x|k') p(k')
     x = torch.randn(4, dtype=torch.float64)
     mixture = torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64).log() + D.Normal(model.m, 1.0).log_prob(x[:, None])
     torch.testing.assert_close(model.l(x=x), mixture.logsumexp(-1))
+
+
+SHUFFLED = """
+x : real[3]
+z : real[2]
+net e = Linear(2)
+net d = Linear(5) >> Tanh >> Linear(1)
+q(z|x) = Normal(e(x), 0.1)
+"""
+
+
+def test_shuffled_entries_are_those_of_the_batch_and_keep_no_company() -> None:
+    text = "x : real[3]\ninput w : real[3]\nl = sum(w * shuffle(x))\nmaximize l"
+    model = pgc.compile(text).Model().double()
+    torch.manual_seed(0)
+    for entry in range(3):
+        found = model.l(x=X, w=torch.eye(3, dtype=torch.float64)[entry])
+        torch.testing.assert_close(found.sort().values, X[:, entry].sort().values)
+    # E[(x_1 + x_2)^2] of entries of two rows chosen apart
+    square = pgc.compile("x : real[3]\nl = (shuffle(x)[0] + shuffle(x)[1])^2\nmaximize l").Model().double()
+    found = torch.stack([square.l(x=X) for _ in range(4000)]).mean()
+    a, b = X[:, 0], X[:, 1]
+    torch.testing.assert_close(found, (a**2 + b**2).mean() + 2 * a.mean() * b.mean(), atol=0.05, rtol=0.0)
+
+
+def test_a_discriminator_of_the_marginals() -> None:
+    told = "E_{q(z|x)}[log sigmoid(d(z)) + log(1 - sigmoid(d(shuffle(z))))]"
+    program = pgc.compile(f"{SHUFFLED}\nl = {told}\nmaximize l wrt d")
+    assert [check for check in program.verify(runs=100) if not check.passed] == []
+    assert program.coupled is not None  # a batch cannot be taken in parts
+
+
+@pytest.mark.parametrize("line", ["l = mean_{x'} sum(shuffle(x') * x)", "y = shuffle(x)\nl = sum(y)"])
+def test_where_nothing_can_be_shuffled(line: str) -> None:
+    codes = {d.code for d in pgc.check(f"{SHUFFLED}\n{line}")}
+    assert codes & {"PGC401", "PGC408"}

@@ -137,3 +137,20 @@ def test_messages_name_a_cure_that_helps() -> None:
         pgc.compile("x : real\nparam s : nonnegative = 0\np(x) = Normal(s, 1)\no = log p(x)")
     assert "at infinity" in str(caught.value)
     assert "0.01" in str(caught.value)
+
+
+def test_distances_of_a_mixture_in_one_sum() -> None:
+    text = """
+z : real[3]
+c : category[3]
+param m : real[3, 3]
+param v : real[3]
+p(c) = Categorical(probs = [0.2, 0.3, 0.5])
+p(z|c) = Normal(m[c], 1)
+p(z) = sum_c p(z|c) p(c)
+q(z) = Normal(v, 0.1)
+l = W[q(z) || p(z)] + SW[q(z) || p(z)] + MMD[p(z) || q(z); samples=16]
+minimize l
+"""
+    program = pgc.compile(text)
+    assert [check for check in program.verify(runs=100) if not check.passed] == []

@@ -331,7 +331,8 @@ def _expand(value: Value, args: list[Text], rename: Rename) -> Text:
     axes, shape = value.attributes
     assert isinstance(axes, tuple)
     assert isinstance(shape, tuple)
-    sizes = [str(size) for size in axes]
+    rows = f"{_batch_of(value, args)}.numel()"  # an axis of no size of its own is as long as the batch
+    sizes = [str(size or rows) for size in axes]
     if len(args) > 1:
         sizes.append("*" + _batch_of(value, args))
     elif value.batched:
@@ -483,6 +484,7 @@ TEMPLATES: dict[str, Template | Printer] = {
     "cross_entropy_mean": Template(f"F.cross_entropy({_FLAT})"),
     # reductions
     "sum": _over_last("sum"),
+    "amin": _over_last("amin"),
     "mean": _over_last("mean"),
     "norm": _norm,
     "sum_keep": Template("{0.atom}.sum(-1, keepdim=True)"),
@@ -504,6 +506,7 @@ TEMPLATES: dict[str, Template | Printer] = {
     # axes and tables
     "over_batch": Template("over_batch({0}, {a[0]})", uses="over_batch"),
     "other_rows": Template("other_rows({0}, {a[0]}, {a[1]}, {a[2]})", uses="other_rows"),
+    "shuffle": Template("shuffled({0}, {1}, {a[0]}, {a[1]})", uses="shuffled"),
     "move_to_axis": Template("{0.atom}.movedim({a[0]}, {a[1]})"),
     "axes_to_last": _axes_to_last,
     "axis_inside": _axis_inside,

@@ -7,7 +7,7 @@ from pgcompile.model.factors import FamilyUse
 from pgcompile.objective import terms
 from pgcompile.objective.context import Context
 from pgcompile.objective.densities import scorable
-from pgcompile.objective.draws import draw_of, sampling_distribution
+from pgcompile.objective.draws import draw_of, is_inside_rows, sampling_distribution
 from pgcompile.objective.functionals.expectations import Expectations
 from pgcompile.objective.options import read_options
 from pgcompile.objective.terms import Env, Term
@@ -36,6 +36,8 @@ class BatchFunctionals:
         """The estimate over the batch, None after a report."""
         over = sampling_distribution(self.whole, expr.left)
         if over is None or not scorable(self.whole, over, expr.left.span):
+            return None
+        if is_inside_rows(self.whole, expr.kind, env, expr.span):
             return None
         if not self._factorises(over, env):
             self.sink.add(

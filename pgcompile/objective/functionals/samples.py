@@ -8,7 +8,7 @@ from pgcompile.model.distributions import Distribution
 from pgcompile.model.factors import Data, FamilyUse
 from pgcompile.objective import terms
 from pgcompile.objective.context import Context
-from pgcompile.objective.draws import draw_of
+from pgcompile.objective.draws import draw_of, is_inside_rows
 from pgcompile.objective.functionals.sides import Bound, SideResolver
 from pgcompile.objective.options import Settings, read_options, read_settings
 from pgcompile.objective.terms import Draw, Env, Estimator, Term
@@ -39,6 +39,8 @@ class SampleFunctionals:
         sides = self.sides.resolve(expr, functional)
         settings = None if sides is None else read_settings(expr, functional, self.model.constants, self.sink)
         if sides is None or settings is None:
+            return None
+        if expr.kind != "W" and is_inside_rows(self.whole, expr.kind, env, expr.span):
             return None
         found, rest = settings
         options = read_options(rest, self.model.constants, self.sink, expr.kind, functional.setting_names)

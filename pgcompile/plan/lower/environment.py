@@ -125,11 +125,13 @@ class FactorLowering:
         )
         return self.builder.name(filled, f"{name}_filled", materialize=True)
 
-    def is_observed(self, name: str) -> Value:
-        """1 for each entry of a variable that the data has, else 0."""
+    def is_observed(self, name: str, event_rank: int = 0) -> Value:
+        """1 for each entry of a variable that the data has, else 0; or for each event, along its last dimensions."""
         space = self.model.spaces[name]
         value = self.builder.argument(name, space.shape)
         seen = self.builder.make("is_observed", (value,), (space.kind == "category",), shape=value.shape)
+        if event_rank:
+            seen = self.builder.make("amin", (seen,), (event_rank,), shape=value.shape[: value.rank - event_rank])
         return self.builder.name(seen, f"has_{name}", materialize=True)
 
     def override(self, variable: Variable, draw: Draw, value: Value) -> None:
@@ -284,11 +286,13 @@ class FactorLowering:
     def score_of_entries(self, leaf: EntriesLeaf) -> Value:
         """The entries of a variable, each scored by itself: those that are observed, or by their factor's tails."""
         atom = leaf.atom
+        lead = self.independent_shape(atom)
         score = log_density_of_family(self, atom, leaf.env, by_entry=True, of=leaf.kind, within=leaf.label)
         if leaf.kind == "observed":
-            a, b = self.builder.align(self.is_observed(atom.targets[0].name), score)
+            seen = self.is_observed(atom.targets[0].name, len(self.shape(atom)) - len(lead))
+            a, b = self.builder.align(seen, score)
             score = self.builder.binary("mul", a, b)
-        total = self.builder.sum_to_scalar(score, self.shape(atom)) if self.shape(atom) else score
+        total = self.builder.sum_to_scalar(score, lead) if lead else score
         return self.builder.name(total, f"log_{leaf.kind}_{atom.targets[0]}", materialize=True)
 
     def log_density_of_entries(self, atom: FactorInstance, env: Env) -> Value:

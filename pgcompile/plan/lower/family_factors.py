@@ -222,7 +222,7 @@ def log_density_of_family(
             raise InternalError(f"no formula of the {of} of {atom.label}")
         total = summed(lowering, formula, scored, lead)
         if by_entry:
-            total = build.raise_rank(build.tensor(total), len(lowering.shape(atom)))
+            total = build.raise_rank(build.tensor(total), len(lowering.independent_shape(atom)))
         if x.batched and not total.batched and not by_entry:
             total = expand_full(build, build.tensor(total), (), x.axes, None)
     return total if within is not None else build.name(total, density_name(atom), materialize=True)

@@ -81,6 +81,15 @@ def _keep(build: Builder, call: Call) -> Value:
     return build.make(call.function.op, (call.args[0],), shape=call.args[0].shape)
 
 
+def _shuffle(build: Builder, call: Call) -> Value:
+    """Every entry at another row of the batch, by the order of uniform noise."""
+    value = build.tensor(call.args[0])
+    if not value.batched:
+        return value
+    noise = build.make("rand_like", (value,), shape=value.shape, fresh=f"shuffle {value.number}")
+    return build.make("shuffle", (value, noise), (value.rank, len(value.axes)), shape=value.shape)
+
+
 def _diag(build: Builder, call: Call) -> Value:
     return build.make("diag_matrix", (call.args[0],), shape=call.args[0].shape * 2)
 
@@ -202,6 +211,7 @@ _RULES: dict[str, Rule] = {
     "last": _last,
     "place": _last,
     "keep": _keep,
+    "shuffle": _shuffle,
     "square": _keep,
     "diag": _diag,
     "outer": _outer,

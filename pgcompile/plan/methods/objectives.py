@@ -31,10 +31,24 @@ def for_each_row(builder: Builder, value: Value, rewritten: Rewritten) -> Value:
     What is one number for the whole batch, as an MMD or a `mean` over it, stays one number.
     """
     source = builder.batch_source
-    if value.batched or source is None or is_over_batch(rewritten):
+    if source is None or is_over_batch(rewritten) or (value.batched and _has_own_row(value)):
         return value
     tensor = builder.tensor(builder.as_tensor(value))
     return builder.make("expand_lead", (tensor, source), shape=(), batched=True, axes=())
+
+
+def _has_own_row(value: Value) -> bool:
+    """True if a value is made of the row that it stands at, and not of the other rows alone."""
+    pending, seen = [value], set[int]()
+    while pending:
+        part = pending.pop()
+        if part.number in seen or part.op == "other_rows":
+            continue
+        if part.op == "argument" and part.batched:
+            return True
+        seen.add(part.number)
+        pending += part.args
+    return False
 
 
 def is_over_batch(rewritten: Rewritten) -> bool:
