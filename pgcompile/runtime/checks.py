@@ -43,6 +43,16 @@ def take_all(module, formula: str, /, **variables):
     return found
 
 
+def check_inputs(formula: str, /, **inputs) -> None:
+    """Check that inputs are numbers, or tensors that end in their shapes."""
+    for name, (value, shape) in inputs.items():
+        size = tuple(getattr(value, "shape", ()))
+        fits = size[len(size) - len(shape) :] == shape
+        if not isinstance(value, Tensor | int | float) or not fits:
+            said = f"a tensor that ends in {shape}" if shape else "a number"
+            raise TypeError(f"{name} of {formula} must be {said}")
+
+
 def take_sequences(module, formula: str, /, **variables):
     """Variables as `take_all` gives them; a name in a shape is a number of places."""
     lengths: dict = {}
@@ -97,7 +107,7 @@ def require_given(given: dict | None, *names: str) -> None:
 
 def hold(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event shape, and parents."""
-    shape = (shape,) if isinstance(shape, int) else shape
+    shape = torch.empty(shape, device="meta").shape
     given, batch = given or {}, {}
     for name, v in given.items():
         if name not in variables:
@@ -108,7 +118,7 @@ def hold(shape: tuple, given: dict | None, variables: dict) -> tuple:
         if not isinstance(v, Tensor) or v.shape[v.ndim - len(event) :] != event:
             raise TypeError(f"{name} must be a tensor that ends in {event}")
         batch[name] = v.shape[: v.ndim - len(event)]
-    shape = (*torch.Size(shape), *torch.broadcast_shapes(*batch.values()))
+    shape = (*shape, *torch.broadcast_shapes(*batch.values()))
     return shape, {n: v.expand((*shape, *variables[n][0])) for n, v in given.items()}
 
 
@@ -117,7 +127,7 @@ def hold_places(shape: tuple, given: dict | None, variables: dict, grows, **leng
 
     Places stand first in what is held, first `grows`, of which fewer may be given.
     """
-    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    shape = torch.empty(shape, device="meta").shape
     batch, held = [], {}
     for name, value in (given or {}).items():
         if name not in variables:

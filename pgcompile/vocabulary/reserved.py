@@ -27,7 +27,7 @@ PRIVATE = frozenset(
 # Functions that an emitted file may hold; arguments that are called so get an underscore.
 HELPERS = frozenset(
     "after_past as_event behind_batch bernoulli_cross_entropy bernoulli_log_prob bessel_ratio causal_mask check_net "
-    "check_present check_support cholesky_of_inverse clipped_positive clipped_unit continuous_bernoulli_draw "
+    "check_inputs check_present check_support cholesky_of_inverse clipped_positive clipped_unit continuous_bernoulli_draw "
     "continuous_bernoulli_mean continuous_bernoulli_variance data_weight draw_binomial draw_category draw_counts "
     "draw_from draw_multinomial draw_of draw_sphere_lack draw_von_mises every_state exp_minus expand_rows expm1_ratio "
     "first_place free_of_lower_cholesky free_of_positive free_of_positive_definite free_of_simplex gaussian_mmd "

@@ -112,8 +112,14 @@ class MethodWriter:
         """The statement that checks and converts the variables a method is given; inputs may have any batch."""
         model = self.plan.model
         given = [a for a in arguments if not a.is_input]
+        inputs = [a for a in arguments if a.is_input and not a.optional]
+        before: list[Line] = []
+        if inputs:
+            self.use("check_inputs")
+            asked = [f"{identifier(a.name)}=({identifier(a.name)}, {_shape(a.dims)})" for a in inputs]
+            before = collection("check_inputs(", [f'"{formula}"', *asked], ")")
         if not given:
-            return []
+            return before
         together = batches and len(given) > 1 and formula != "log_prob" and not formula.startswith("log_")
         check = "take_all" if together else "take"
         if any(isinstance(size, str) for a in given for size in a.places):
@@ -140,7 +146,7 @@ class MethodWriter:
                 size = space.categories if space.kind == "category" else None
                 name = identifier(argument.name)
                 lines += statement(f'check_support("{argument.name}", {name}, "{space.kind}", {size})')
-        return lines
+        return before + lines
 
 
 def _shape(shape: tuple[int | str, ...]) -> str:

@@ -258,3 +258,19 @@ def test_a_sampler_asks_for_its_inputs() -> None:
     model = pgc.compile(WITH_INPUTS).Model()
     with pytest.raises(ValueError, match="gain is an input"):
         model.sample((2,), given={"beta": 0.5})
+
+
+@pytest.mark.parametrize("value", [None, "0.5", [0.5], torch.zeros(4, 2)])
+def test_an_input_of_another_kind_is_named(value: object) -> None:
+    text = "x : real\ninput beta : real[3]\nl = x * sum(beta)\nmaximize l"
+    model = pgc.compile(text).Model()
+    assert model.l(x=torch.ones(4), beta=torch.ones(3)).tolist() == [3.0] * 4
+    with pytest.raises(TypeError, match=r"beta of l must be a tensor that ends in \(3,\)"):
+        model.l(x=torch.ones(4), beta=value)
+
+
+@pytest.mark.parametrize("shape", [(-1,), (2.5,), ("a",), None, torch.tensor([2.0])])
+def test_a_shape_of_draws_is_whole_numbers(shape: object) -> None:
+    model = pgc.compile("z : real[2]\np(z) = Normal(0, 1)").Model()
+    with pytest.raises((TypeError, RuntimeError), match="dimension|size"):
+        model.sample(shape)

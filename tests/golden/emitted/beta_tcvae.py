@@ -25,7 +25,7 @@ def take(module, formula: str, /, **variables):
 
 def hold(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event shape, and parents."""
-    shape = (shape,) if isinstance(shape, int) else shape
+    shape = torch.empty(shape, device="meta").shape
     given, batch = given or {}, {}
     for name, v in given.items():
         if name not in variables:
@@ -36,7 +36,7 @@ def hold(shape: tuple, given: dict | None, variables: dict) -> tuple:
         if not isinstance(v, Tensor) or v.shape[v.ndim - len(event) :] != event:
             raise TypeError(f"{name} must be a tensor that ends in {event}")
         batch[name] = v.shape[: v.ndim - len(event)]
-    shape = (*torch.Size(shape), *torch.broadcast_shapes(*batch.values()))
+    shape = (*shape, *torch.broadcast_shapes(*batch.values()))
     return shape, {n: v.expand((*shape, *variables[n][0])) for n, v in given.items()}
 
 

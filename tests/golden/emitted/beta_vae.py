@@ -23,9 +23,19 @@ def take(module, formula: str, /, **variables):
     return found if len(found) > 1 else found[0]
 
 
+def check_inputs(formula: str, /, **inputs) -> None:
+    """Check that inputs are numbers, or tensors that end in their shapes."""
+    for name, (value, shape) in inputs.items():
+        size = tuple(getattr(value, "shape", ()))
+        fits = size[len(size) - len(shape) :] == shape
+        if not isinstance(value, Tensor | int | float) or not fits:
+            said = f"a tensor that ends in {shape}" if shape else "a number"
+            raise TypeError(f"{name} of {formula} must be {said}")
+
+
 def hold(shape: tuple, given: dict | None, variables: dict) -> tuple:
     """Check what a sampler is given and expand it; `variables`: event shape, and parents."""
-    shape = (shape,) if isinstance(shape, int) else shape
+    shape = torch.empty(shape, device="meta").shape
     given, batch = given or {}, {}
     for name, v in given.items():
         if name not in variables:
@@ -36,7 +46,7 @@ def hold(shape: tuple, given: dict | None, variables: dict) -> tuple:
         if not isinstance(v, Tensor) or v.shape[v.ndim - len(event) :] != event:
             raise TypeError(f"{name} must be a tensor that ends in {event}")
         batch[name] = v.shape[: v.ndim - len(event)]
-    shape = (*torch.Size(shape), *torch.broadcast_shapes(*batch.values()))
+    shape = (*shape, *torch.broadcast_shapes(*batch.values()))
     return shape, {n: v.expand((*shape, *variables[n][0])) for n, v in given.items()}
 
 
@@ -87,6 +97,7 @@ class BetaVae(nn.Module):
 
     def loss(self, x: Tensor, beta: Tensor | float) -> Tensor:
         """The scalar to minimise: minus the batch mean of objective."""
+        check_inputs("loss", beta=(beta, ()))
         x = take(self, "loss", x=(x, (64,)))
         loc, scale, log_scale = self._loc_scale_log_scale(x)
         z = loc + scale * torch.randn_like(loc)
@@ -97,6 +108,7 @@ class BetaVae(nn.Module):
 
     def terms(self, x: Tensor, beta: Tensor | float) -> dict:
         """Every named term, in one pass."""
+        check_inputs("terms", beta=(beta, ()))
         x = take(self, "terms", x=(x, (64,)))
         loc, scale, log_scale = self._loc_scale_log_scale(x)
         # E_{q(z|x)}: one pathwise sample of z
