@@ -272,5 +272,5 @@ def test_an_input_of_another_kind_is_named(value: object) -> None:
 @pytest.mark.parametrize("shape", [(-1,), (2.5,), ("a",), None, torch.tensor([2.0])])
 def test_a_shape_of_draws_is_whole_numbers(shape: object) -> None:
     model = pgc.compile("z : real[2]\np(z) = Normal(0, 1)").Model()
-    with pytest.raises((TypeError, RuntimeError), match="dimension|size"):
+    with pytest.raises((TypeError, RuntimeError), match=r"dimension|size"):
         model.sample(shape)
