@@ -145,6 +145,14 @@ def _draws_one_path(whole: "Objectives", term: Term) -> bool:
                     help="write two objectives",
                 )
                 return False
+            if other is not None and other != draw:
+                whole.sink.add(
+                    "PGC121",
+                    draw_span(term),
+                    f"{variable} is drawn twice here, and other places would be from either",
+                    help="write two objectives, or give both expectations the same options",
+                )
+                return False
             if variable in draw.scored or variable in draw.enumerated:
                 whole.sink.add(
                     "PGC121",

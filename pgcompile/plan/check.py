@@ -1,6 +1,7 @@
 """Holds the values of a method against the specification of a plan: a fault here is one of the compiler."""
 
 import math
+import re
 from collections.abc import Iterable
 
 from pgcompile.diagnostics import InternalError
@@ -92,7 +93,7 @@ def _fault(value: Value, names: set[str], attributes: set[str], made: set[int]) 
         return f"is {value.attributes[0]}, and not {value.attributes[1]}"
     if value.op == "argument" and value.attributes[0] not in names:
         return f"reads {value.attributes[0]}, which is no argument of the method"
-    if value.op == "attribute" and str(value.attributes[0]).partition(".")[0] not in attributes:
+    if value.op == "attribute" and re.split(r"[.\[]", str(value.attributes[0]))[0] not in attributes:
         return f"reads {value.attributes[0]}, which the class does not own"
     if value.op == "procedure" and value.attributes[0] not in attributes:
         return f"calls {value.attributes[0]}, which the class does not have yet"

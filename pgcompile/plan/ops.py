@@ -277,7 +277,7 @@ _ROWS = (
     Operation("last_places", 1, None, None, hint="at_end"),
     Operation("first_place", 1, None, None, hint="is_first"),
     # Matrices.
-    Operation("linear", 2, None),
+    Operation("linear", (2, 3), None),
     Operation("matmul", 2, None),
     Operation("matrix_vector", 2, lambda args, _: args[0].shape[:-1]),
     Operation("vector_matrix", 2, lambda args, _: args[1].shape[1:]),
@@ -299,6 +299,10 @@ _ROWS = (
     # Nets, flows and functions of the runtime library.
     Operation("module", MANY, None, hint="out"),
     Operation("body", 1, None, hint="raw"),
+    Operation("add_product", 3, None, hint="total"),
+    Operation("layer", 1, None, hint="out"),
+    Operation("columns", 1, None, hint="weight", cost=0),
+    Operation("cell_step", MANY, None, hint="state", cost=8),
     Operation("cell", MANY, None),
     Operation("flow", (1, 2), None),
     Operation("special", MANY, None, None, hint="value"),

@@ -3,6 +3,7 @@
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -101,6 +102,35 @@ class Encoder(nn.Module):
         for layer in self.layers:
             x = layer(x)
         return x
+
+
+def add_product(total: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+    """total + x W', in one kernel for a batch of one dimension."""
+    if x.ndim == 2:
+        return torch.addmm(total, x, weight.t())
+    return total + F.linear(x, weight)
+
+
+def gru_step(gates: Tensor, state: Tensor, cell: nn.GRUCell) -> Tensor:
+    """The next state of gated recurrent units (Cho et al. 2014) from its input's product."""
+    own = F.linear(state, cell.weight_hh, cell.bias_hh)
+    size = 2 * state.shape[-1]
+    reset, keep = (gates[..., :size] + own[..., :size]).sigmoid().chunk(2, -1)
+    new = torch.addcmul(gates[..., size:], reset, own[..., size:]).tanh()
+    return torch.lerp(new, state.to(new), keep)
+
+
+def lstm_step(gates: Tensor, state: Tensor, cell: Tensor, net: nn.LSTMCell) -> tuple:
+    """The next state and cell of a long short-term memory from its input's product."""
+    total = gates + F.linear(state, net.weight_hh, net.bias_hh)
+    put, keep, new, shown = total.chunk(4, -1)
+    cell = keep.sigmoid() * cell + put.sigmoid() * new.tanh()
+    return shown.sigmoid() * cell.tanh(), cell
+
+
+def rnn_step(gates: Tensor, state: Tensor, cell: nn.RNNCell) -> Tensor:
+    """The next state of a recurrent layer (Elman 1990) from its input's product."""
+    return (gates + F.linear(state, cell.weight_hh, cell.bias_hh)).tanh()
 
 
 def last_states(state: Tensor, directions: int) -> Tensor:

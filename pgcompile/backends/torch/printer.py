@@ -372,6 +372,17 @@ def _cell(value: Value, args: list[Text], rename: Rename) -> Template:
     return Template("self.{name}({0}, {1})" if len(args) == 2 else "self.{name}({0}, ({1}, {2}))")
 
 
+def _cell_step(value: Value, args: list[Text], rename: Rename) -> Template:
+    step = str(value.attributes[1])
+    return Template(f"{step}({{all}}, self.{{name}})", uses=step)
+
+
+def _columns(value: Value, args: list[Text], rename: Rename) -> Text:
+    start, stop = (_int(a) for a in value.attributes)
+    end = "" if stop == value.args[0].shape[-1] else stop
+    return Text(f"{args[0].atom}[:, {start or ''}:{end}]")
+
+
 def _extern_log_prob(value: Value, args: list[Text], rename: Rename) -> Template:
     parents = ", ".join(f"{{{i}}}" for i in range(1, len(args)))
     return Template(f"self.{{method}}({parents}).log_prob({{0}})")
@@ -570,6 +581,10 @@ TEMPLATES: dict[str, Template | Printer] = {
     # modules
     "module": Template("self.{name}({all})"),
     "body": _body,
+    "layer": Template("self.{name}[{a[1]}]({0})"),
+    "columns": _columns,
+    "add_product": Template("add_product({0}, {1}, {2})", uses="add_product"),
+    "cell_step": _cell_step,
     "procedure": Template("self.{name}({all})"),
     "cell": _cell,
     "flow": _flow,

@@ -82,7 +82,7 @@ class FactorLowering:
     constants: dict[Expr, tuple[Expr, float, str | None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.recurrences = Recurrences(self.builder)
+        self.recurrences = Recurrences(self.builder, self.tensors.modules)
 
     def copy(self) -> "FactorLowering":
         """The same method, with variables of its own."""

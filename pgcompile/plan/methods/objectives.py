@@ -1,5 +1,7 @@
 """Methods of objectives, of their losses, and of all terms at once."""
 
+from dataclasses import replace
+
 from pgcompile.model.training import OptimiseLine
 from pgcompile.objective.derivation import Rewritten
 from pgcompile.objective.leaves import AggregateLeaf, BatchMean, BatchSum, ClosedLeaf, DiscrepancyLeaf, NamedLeaf
@@ -23,6 +25,13 @@ def objective_method(methods: MethodMaker, name: str, formula: str, objectives: 
         lowering.builder.name(value, key, materialize=len(objectives) > 1)
         outputs.append((key, value))
     return methods.finished(name, formula, lowering, outputs)
+
+
+def apart(objectives: list[Method]) -> Method:
+    """The method of several objectives that calls the methods of each: what they take."""
+    arguments = {a.name: a for method in objectives for a in method.arguments}
+    taken = sorted(arguments.values(), key=lambda a: (a.is_input, a.optional))
+    return replace(objectives[0], name="terms", formula="every named term", arguments=tuple(taken), outputs=())
 
 
 def for_each_row(builder: Builder, value: Value, rewritten: Rewritten) -> Value:

@@ -5,12 +5,13 @@ from pgcompile.model.kinds import kind_of
 from pgcompile.model.model import Model
 from pgcompile.model.training import loss_name
 from pgcompile.objective.derivation import Rewritten
+from pgcompile.objective.terms import OBSERVED
 from pgcompile.plan.check import check_plan
 from pgcompile.plan.methods.densities import add_log_densities
 from pgcompile.plan.methods.description import LossMethod, ModulePlan
 from pgcompile.plan.methods.factors import add_factors
 from pgcompile.plan.methods.maker import MethodMaker
-from pgcompile.plan.methods.objectives import has_closed_form, mean_method, objective_method
+from pgcompile.plan.methods.objectives import apart, has_closed_form, mean_method, objective_method
 from pgcompile.plan.methods.samplers import sampler_of
 from pgcompile.plan.methods.sequence_samplers import sequence_sampler_of
 from pgcompile.plan.module_attributes import ModuleAttributes
@@ -34,7 +35,10 @@ def plan_module(model: Model, generative: Distribution | None, objectives: dict[
         plan.objectives.append(objective_method(methods, name, formula, {name: rewritten}))
     plan.closed = frozenset(name for name, rewritten in objectives.items() if has_closed_form(rewritten))
     _add_losses(methods, plan, objectives)
-    if len(objectives) > 1:
+    if len({rewritten.path for rewritten in objectives.values()} - {OBSERVED}) > 1:
+        # What is drawn along a sequence is drawn for each of them.
+        plan.terms, plan.terms_one_by_one = apart(plan.objectives), True
+    elif len(objectives) > 1:
         plan.terms = objective_method(methods, "terms", "every named term, in one pass", objectives)
     add_factors(methods, plan)
     add_log_densities(methods, plan, generative)

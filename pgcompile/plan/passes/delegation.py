@@ -19,9 +19,9 @@ def delegate(plan: ModulePlan) -> None:
     plan.log_densities = [(label, _density(plan, label, method)) for label, method in plan.log_densities]
     scored = {label: method.same_as for label, method in plan.log_densities}
     plan.tables = [_table(plan, table, scored.get(table.label)) for table in plan.tables]
-    if plan.terms is not None and _saved_by_terms(plan, plan.terms) < FEWEST_SAVED:
-        plan.terms_one_by_one = True
-    elif plan.terms is not None:
+    if plan.terms is not None and not plan.terms_one_by_one:
+        plan.terms_one_by_one = _saved_by_terms(plan, plan.terms) < FEWEST_SAVED
+    if plan.terms is not None and not plan.terms_one_by_one:
         plan.objectives = [_objective(plan, objective, plan.terms) for objective in plan.objectives]
 
 
