@@ -302,6 +302,7 @@ _ROWS = (
     Operation("add_product", 3, None, hint="total"),
     Operation("layer", 1, None, hint="out"),
     Operation("columns", 1, None, hint="weight", cost=0),
+    Operation("over_cells", MANY, None, None, hint="states", cost=4),
     Operation("cell_step", MANY, None, hint="state", cost=8),
     Operation("cell", MANY, None),
     Operation("flow", (1, 2), None),

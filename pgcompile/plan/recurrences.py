@@ -16,6 +16,7 @@ from pgcompile.plan.builder import Builder
 from pgcompile.plan.expansion import expand_full, standard_noise
 from pgcompile.plan.loop_body import LoopBody
 from pgcompile.plan.values import Attribute, Axis, Value, live_values
+from pgcompile.plan.whole_cells import whole_cell
 
 _SHAPED_BY = {"randn_like": "randn", "rand_like": "rand", "exponential_like": "exponential"}
 """Noise that asks its argument for nothing but the shape."""
@@ -216,6 +217,8 @@ class Closing:
         axis = delays[0][2].axis
         if any(delay.axis is not axis or delay.offset * delays[0][2].offset < 0 for _, _, delay in delays):
             raise InternalError("a loop would go both ways")
+        if whole_cell(self, members, delays, axis):
+            return
         body = LoopBody(self, group, axis)
         carried = body.carry(delays)
         for value in members:

@@ -62,6 +62,8 @@ class _Unroller(FactorsAtPlaces):
                     name = tree.Name(_template(*found), span=name.span)
                     statement = replace(statement, left=name)
                 return self._formula(statement, name, right, found)
+            case tree.Definition(tree.TupleLiteral((tree.Name(id), *_)), _) if (found := self._split(id)) is not None:
+                return [self._placed(statement, places, frozenset()) for places in self._grid(found[1])]
             case tree.Definition(tree.Call() as head, _):
                 return self._factor(statement, head)
             case _:

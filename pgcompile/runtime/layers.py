@@ -133,6 +133,20 @@ def rnn_step(gates: Tensor, state: Tensor, cell: nn.RNNCell) -> Tensor:
     return (gates + F.linear(state, cell.weight_hh, cell.bias_hh)).tanh()
 
 
+def over_cells(net, x: Tensor, *initial: Tensor, backwards: bool = False) -> Tensor:
+    """The states of a recurrent cell at all places of x [L, *N, D], in one call: [L, *N, H]."""
+    size = net.hidden_size
+    flat = (x.flip(0) if backwards else x).reshape(len(x), -1, x.shape[-1])
+    start = tuple(s.expand(*x.shape[1:-1], size).reshape(1, -1, size) for s in initial)
+    weights = [net.weight_ih, net.weight_hh, *([net.bias_ih, net.bias_hh] * net.bias)]
+    name = {nn.GRUCell: "gru", nn.LSTMCell: "lstm"}.get(type(net), "rnn_tanh")
+    given = start if len(start) > 1 else start[0]
+    options = (net.bias, 1, 0.0, False, False, False)
+    states = getattr(torch, name)(flat, given, weights, *options)[0]
+    states = states.reshape(*x.shape[:-1], size)
+    return states.flip(0) if backwards else states
+
+
 def last_states(state: Tensor, directions: int) -> Tensor:
     """The last state of the last layer [N, H], both ways side by side: [layers * directions, N, H] -> [N, ...]."""
     return torch.cat(state[-directions:].unbind(0), -1)

@@ -303,6 +303,9 @@ _LAYERS = (
     Layer(
         "LSTMCell", (LayerParameter("hidden_size", "size", required=True), _BIAS), _cell(2), batch_rank=1, cell_states=2
     ),
+    Layer(
+        "RNNCell", (LayerParameter("hidden_size", "size", required=True), _BIAS), _cell(1), batch_rank=1, cell_states=1
+    ),
     _elementwise("ReLU", codomain="nonnegative"),
     _elementwise("ReLU6", codomain="nonnegative"),
     _elementwise("LeakyReLU", _SLOPE),

@@ -37,12 +37,12 @@ HELPERS = frozenset(
     "log_bessel_of_large_order log_binned_logistic log_expm1_ratio log_generalized_pareto log_mean log_normal_mass "
     "log_sigmoid_difference log_sphere_constant logit_of low_rank_log_det low_rank_log_prob low_rank_parts "
     "lower_cholesky lstm_step mean_of mixture_of moved_places multigamma normal_between one_hot_states onto_simplex "
-    "ordered_log_probs other_rows over_batch over_sequence parameters_of past_of pick_rows positive_definite "
-    "product_of_family product_of_gaussians product_of_normals ramp refuse_known relaxed_bernoulli relaxed_one_hot "
-    "repeat_places require_given rnn_step row_mask shuffled sliced_wasserstein solve_vector sphere_direction "
-    "sphere_lack sphere_lack_slope sphere_mean square_distances standard_gamma store take take_all take_inputs "
-    "take_sequences unwrapped watch weigh wishart_halves wishart_log_prob wishart_of without_diagonal zero_inflated "
-    "zero_inflated_by_logits".split()
+    "ordered_log_probs other_rows over_batch over_cells over_sequence parameters_of past_of pick_rows "
+    "positive_definite product_of_family product_of_gaussians product_of_normals ramp refuse_known relaxed_bernoulli "
+    "relaxed_one_hot repeat_places require_given rnn_step row_mask shuffled sliced_wasserstein solve_vector "
+    "sphere_direction sphere_lack sphere_lack_slope sphere_mean square_distances standard_gamma store take take_all "
+    "take_inputs take_sequences unwrapped watch weigh wishart_halves wishart_log_prob wishart_of without_diagonal "
+    "zero_inflated zero_inflated_by_logits".split()
 )
 # Local names of emitted methods that are not chosen by what is free.
 LOCALS = frozenset("shape given name values held variables by".split())

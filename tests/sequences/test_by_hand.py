@@ -49,6 +49,51 @@ def test_a_recurrent_cell_over_data_is_torchs_recurrent_net() -> None:
     torch.testing.assert_close(model.fit(x=x), expected)
 
 
+def test_cells_over_data_are_one_call_each_way() -> None:
+    model = made(TEXTS["cells"])
+    text = compiled(TEXTS["cells"]).source
+    assert " for " not in text[text.index("def elbo") : text.index("def loss")]
+    x = torch.randn(4, 6, 4, dtype=torch.float64)
+    start = torch.zeros(4, 6, dtype=torch.float64)
+    h, c, states = start, start, []
+    for t in range(6):
+        h, c = model.lstm(x[:, t], (h, c))
+        states.append(h)
+    g, r, behind = (
+        model.g_0.expand(4, 5),
+        torch.zeros(4, 5, dtype=torch.float64),
+        torch.zeros(4, 5, dtype=torch.float64),
+    )
+    gs, rs, bs = [], [], []
+    for t in range(6):
+        g, r = model.gru(x[:, t], g), model.rnn(states[t], r)
+        gs.append(g)
+        rs.append(r)
+    for t in reversed(range(6)):
+        behind = model.back(torch.cat((gs[t], x[:, t]), -1), behind)
+        bs.insert(0, behind)
+    torch.manual_seed(3)
+    found = model.elbo(x=x)
+    torch.manual_seed(3)
+    noise, total = torch.randn(6, 4, 3, dtype=torch.float64), torch.zeros(4, dtype=torch.float64)
+    for t in range(6):
+        q = D.Normal(model.q1(torch.cat((states[t], rs[t], bs[t]), -1)), 0.4)
+        z = q.loc + 0.4 * noise[t]
+        total = total + D.Normal(model.dec(z), 0.3).log_prob(x[:, t]).sum(-1)
+        total = total - D.kl_divergence(q, D.Normal(model.loc(states[t - 1] if t else start), 0.5)).sum(-1)
+    torch.testing.assert_close(found, total)
+
+
+def test_terms_of_two_paths_are_drawn_apart() -> None:
+    bounds = "bound = IWAE[p || q; samples=5]\nelbo = ELBO[p || q; samples=3]\nmaximize bound"
+    model = made(f"{STATE_SPACE}{bounds}")
+    x = torch.randn(4, 6, 2, dtype=torch.float64)
+    torch.manual_seed(0)
+    one_by_one = {"bound": model.bound(x=x), "elbo": model.elbo(x=x)}
+    torch.manual_seed(0)
+    torch.testing.assert_close(model.terms(x=x), one_by_one)
+
+
 STATE_SPACE = """index t in 1..T
 x_t : real[2]
 z_t : real[3]

@@ -26,6 +26,13 @@ maximize fit
         ("cell(x_t, h_{t-1})", "cell(x_t, h_t-1)", "PGC114", "one place before is h_{t-1}"),
         ("GRUCell(3)", "GRU(3)", "PGC303", "step with `GRUCell`"),
         ("h_t : real[3]\n", "", "PGC307", "`h_t : real[64]`"),
+        (
+            "maximize fit",
+            "z_t : real\nz_0 = 0\np(z_t|z_{t-1}) = Normal(z_{t-1}, 1)\nq(z_t|z_{t-1}) = Normal(z_{t-1}, 2)\n"
+            "two = ELBO[p(z) || q(z)] + IWAE[p(z) || q(z); samples=3]\nmaximize two",
+            "PGC121",
+            "two objectives",
+        ),
         ("maximize fit", "z : real\nq(z|x_{1:T}) = Normal(0, 1)\nmaximize fit", "PGC010", "q(z|e_T)"),
         ("maximize fit", "z_t : real\nq(z_t|x_{1:T}) = Normal(0, 1)\nmaximize fit", "PGC010", "q(z_t|e_t)"),
     ],

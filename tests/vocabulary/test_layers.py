@@ -62,7 +62,7 @@ FLAT = [(name, space, stage) for name, cases in CASES.items() for space, stage i
 
 
 def test_every_layer_is_listed() -> None:
-    assert set(CASES) | {"GRUCell", "LSTMCell", "Bilinear"} == set(LAYERS)
+    assert set(CASES) | {"GRUCell", "LSTMCell", "RNNCell", "Bilinear"} == set(LAYERS)
 
 
 @pytest.mark.parametrize(("name", "space", "stage"), FLAT, ids=[f[2] for f in FLAT])
@@ -121,9 +121,9 @@ def test_mlp_is_sugar() -> None:
     assert [type(m).__name__ for m in model.f] == ["Linear", "ReLU", "Linear", "ReLU", "Linear"]
 
 
-@pytest.mark.parametrize("cell", ["GRUCell", "LSTMCell"])
+@pytest.mark.parametrize("cell", ["GRUCell", "LSTMCell", "RNNCell"])
 def test_cells(cell: str) -> None:
-    states = "h" if cell == "GRUCell" else "h, c"
+    states = "h, c" if cell == "LSTMCell" else "h"
     call = f"r(x, y, {states})"
     bound = "where (m, d) = " + call if cell == "LSTMCell" else "where m = " + call
     program = compiled(
@@ -133,7 +133,7 @@ def test_cells(cell: str) -> None:
     model = program.Model()
     x, y, h, c = torch.randn(5, 2), torch.randn(5, 3), torch.randn(5, 4), torch.randn(5, 4)
     joined = torch.cat((x, y), -1)
-    m = model.r(joined, h) if cell == "GRUCell" else model.r(joined, (h, c))[0]
+    m = model.r(joined, (h, c))[0] if cell == "LSTMCell" else model.r(joined, h)
     b = torch.randn(5, 4)
     torch.testing.assert_close(model.s(b=b, x=x, y=y, h=h, c=c), torch.distributions.Normal(m, 1.0).log_prob(b).sum(-1))
 

@@ -377,6 +377,11 @@ def _cell_step(value: Value, args: list[Text], rename: Rename) -> Template:
     return Template(f"{step}({{all}}, self.{{name}})", uses=step)
 
 
+def _over_cells(value: Value, args: list[Text], rename: Rename) -> Template:
+    ending = ", backwards=True" if value.attributes[1] else ""
+    return Template(f"over_cells(self.{{name}}, {{all}}{ending})", uses="over_cells")
+
+
 def _columns(value: Value, args: list[Text], rename: Rename) -> Text:
     start, stop = (_int(a) for a in value.attributes)
     end = "" if stop == value.args[0].shape[-1] else stop
@@ -583,6 +588,7 @@ TEMPLATES: dict[str, Template | Printer] = {
     "body": _body,
     "layer": Template("self.{name}[{a[1]}]({0})"),
     "columns": _columns,
+    "over_cells": _over_cells,
     "add_product": Template("add_product({0}, {1}, {2})", uses="add_product"),
     "cell_step": _cell_step,
     "procedure": Template("self.{name}({all})"),
