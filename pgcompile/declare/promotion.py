@@ -1,11 +1,13 @@
 """The `where` of an objective: what it binds are variables and objectives of the program, under names of their own."""
 
 from dataclasses import replace
+from fractions import Fraction
 
 from pgcompile.declare.declaration_pass import DeclarationPass
 from pgcompile.declare.vectors import Shapes
 from pgcompile.diagnostics import Span
 from pgcompile.inference.expression_maker import renamed
+from pgcompile.model.literals import evaluate
 from pgcompile.syntax import tree
 
 Formulas = dict[str, tuple[tree.Expr, Span]]
@@ -35,6 +37,10 @@ def promote_bindings(formulas: Formulas, state: DeclarationPass) -> Formulas:
                 chosen = _free_name(part.id, value, found, state)
                 names[part.id] = chosen
                 whole: tree.Expr = value
+                number = evaluate(value, state.model.constants) if len(binding.names) == 1 else None
+                if isinstance(number, Fraction):
+                    state.model.constants[chosen] = number
+                    continue
                 if len(binding.names) > 1:
                     parts = replace(binding, value=value)
                     whole = tree.Where(part, (parts,), span=binding.span)
@@ -67,4 +73,5 @@ def _free_name(name: str, value: tree.Expr, found: Formulas, state: DeclarationP
 
 def _is_taken(name: str, state: DeclarationPass) -> bool:
     known = {factor.name for factor in state.factors.values()}
+    known |= state.model.constants.keys()
     return name in state.taken or name in state.formulas or name in state.model.variables or name in known

@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -83,9 +83,9 @@ class Averages:
     def mean(self, draw: Draw, body: Body) -> Tensor:
         """`E[f]`, over the samples of a draw or every value of a posterior."""
         inner = draw.env.extended(draw.variables, draw)
-        if draw.distribution.evidence:
+        if draw.distribution.evidence or (self.weighed_outside and self._is_exact(draw)):
             return self._posterior_mean(draw, lambda: body(inner))
-        value = body(inner)
+        value = body(inner).double()
         if draw.rows == "sum":
             return value.sum(0) if value.ndim == len(self.world.lead(draw)) else value * draw.samples
         if not self.weighed_outside:
@@ -94,7 +94,7 @@ class Averages:
 
     def log_mean(self, draw: Draw, log_body: Body) -> Tensor:
         """`log E[exp f]`, the mean taken inside the logarithm."""
-        if draw.distribution.evidence:
+        if draw.distribution.evidence or self._is_exact(draw):
             return self.nonlinear(lambda: self.mean(draw, lambda inner: log_body(inner).exp()).log())
 
         def value() -> Tensor:
@@ -163,15 +163,19 @@ class Averages:
     def _posterior_mean(self, draw: Draw, body: Callable[[], Tensor]) -> Tensor:
         """The sum over every value of a posterior."""
         names = draw.variables
+        self.made.pop(draw, None)
+        atoms = tuple(atom for atom in draw.distribution.atoms if not atom.factor.is_data)
+        drawn = draw.distribution if draw.distribution.evidence else replace(draw.distribution, atoms=atoms)
         makers = {t: atom for atom in draw.distribution.atoms for t in atom.targets}
         choices = [values_of(self.world.model.spaces[makers[v].factor.targets[0]]) for v in names]
         parts: list[Tensor] = []
-        kept = {key: value for key, value in self.world.drawn.items() if not _inside(key[0], draw)}
+        before = self.world.drawn
+        kept = {key: value for key, value in before.items() if not _inside(key[0], draw)}
 
         def part(values: tuple[Tensor, ...]) -> None:
             given = {(draw, v): Field(x, x.ndim) for v, x in zip(names, values, strict=True)}
             self.world.drawn = {**kept, **given}
-            probability = self.world.log_density(draw.distribution, draw.inside).exp()
+            probability = self.world.log_density(drawn, draw.inside).exp()
             weight = probability.detach() if draw.estimator.detached else probability
             parts.append(weight * torch.where(probability > 0, body(), 0.0))  # 0 log 0 is 0
 
@@ -179,7 +183,14 @@ class Averages:
         for values in others:
             self.pairing.repeated(lambda values=values: part(values))  # type: ignore[misc]
         part(last)
+        if not draw.distribution.evidence:
+            self.world.drawn = before  # other terms draw it
         return sum(parts, torch.zeros((), dtype=torch.float64))
+
+    def _is_exact(self, draw: Draw) -> bool:
+        """True if the compiler sums over every value: a mean of a few draws would be biased in what acts on it."""
+        partner = self.pairing.partners.get(draw)
+        return partner is not None and bool(draw.variables) and {*partner.enumerated} == {*draw.variables}
 
     def of_its_own(self, draw: Draw) -> Draw:
         """A draw of the same distribution with many samples, with which a divergence is averaged."""

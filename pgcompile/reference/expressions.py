@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import torch
@@ -92,7 +92,7 @@ class Expressions:
             binding, position = scope.bound[name]
             # `where x = f(x)` means the outer x on the right.
             others = tuple(dict.fromkeys(b for b, _ in scope.bound.values() if b is not binding))
-            return self._bound(binding, position, Scope(scope.variable, others, scope.spaces))
+            return self._bound(binding, position, replace(scope, bindings=others))
         if name in self.model.tensors:
             return Field(self.tensors[name], len(self.model.tensors[name].space.shape))
         if name == "pi" and name not in self.model.variables:

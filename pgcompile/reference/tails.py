@@ -33,7 +33,7 @@ def _truncated(p: Parameters, x: Tensor) -> Tensor:
     """The share of the whole that lies between the lower bound and x."""
     normal = D.Normal(p["loc"], p["scale"], validate_args=False)
     low, high = normal.cdf(p["low"]), normal.cdf(p["high"])
-    share: Tensor = (normal.cdf(x) - low) / (high - low)
+    share: Tensor = (normal.cdf(x.clamp(p["low"], p["high"])) - low) / (high - low)
     return share
 
 
@@ -52,7 +52,8 @@ _TAILS: dict[tuple[str, str], Callable[[Parameters, Tensor], Tensor]] = {
     ("Weibull", "survival"): lambda p, x: -((x / p["scale"]) ** p["concentration"]),
     ("HalfNormal", "survival"): _half_normal,
     ("Exponential", "survival"): lambda p, x: -p["rate"] * x,
-    ("Pareto", "survival"): lambda p, x: p["alpha"] * (p["scale"] / x).log(),
+    ("Pareto", "survival"): lambda p, x: p["alpha"] * (p["scale"] / x).clamp(max=1).log(),
+    ("Pareto", "cdf"): lambda p, x: torch.log1p(-((p["scale"] / x).clamp(max=1) ** p["alpha"])),
     ("Kumaraswamy", "survival"): lambda p, x: p["concentration0"] * torch.log1p(-(x ** p["concentration1"])),
     ("Logistic", "cdf"): lambda p, x: F.logsigmoid((x - p["loc"]) / p["scale"]),
     ("Logistic", "survival"): lambda p, x: F.logsigmoid((p["loc"] - x) / p["scale"]),

@@ -92,6 +92,16 @@ def check_support(name: str, value: Tensor, space: str, size: int | None) -> Non
         raise ValueError(f"{name} has the value {found:g}, which is not in {space}")
 
 
+def kept_in(name: str, space: str):
+    """A map that leaves values as they are, and refuses those outside their space."""
+
+    def checked(value: Tensor) -> Tensor:
+        check_support(name, value, space, None)
+        return value
+
+    return checked
+
+
 def watch(formula: str, name: str, value: Tensor) -> None:
     """Stop at a value that is not finite (debug modules only: this waits for the device)."""
     if not value.isfinite().all():

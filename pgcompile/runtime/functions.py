@@ -32,15 +32,15 @@ def bessel_ratio(x: Tensor) -> Tensor:
 
 
 def log_expm1_ratio(x: Tensor) -> Tensor:
-    """log((exp(x) - 1) / x): x / 2 + log(sinh(h) / h) at h = |x| / 2, by its series near 0."""
+    """log((exp(x) - 1) / x), near 0 by the series of x / 2 + log(sinh(h) / h) at h = |x| / 2."""
     h = x.abs() / 2
     near = h < 0.1
     far = torch.where(near, 1.0, h)
     square = h.square()
     tail = 1 / 180 - square * (1 / 2835 - square / 37800)
     series = square * (1 / 6 - square * tail)
-    exact = far + torch.log(-torch.expm1(-2 * far)) - torch.log(2 * far)
-    return x / 2 + torch.where(near, series, exact)
+    exact = x.clamp_min(0.0) + torch.log(-torch.expm1(-2 * far)) - torch.log(2 * far)
+    return torch.where(near, x / 2 + series, exact)
 
 
 def continuous_bernoulli_mean(logits: Tensor) -> Tensor:
@@ -385,7 +385,20 @@ def normal_between(low: Tensor, high: Tensor, share: Tensor) -> Tensor:
     turned = low > 0
     a, b = torch.where(turned, -high, low), torch.where(turned, -low, high)
     part = torch.where(turned, 1 - share, share)
-    below, above = torch.special.log_ndtr(a).exp(), torch.special.log_ndtr(b).exp()
-    found = torch.special.ndtri(below + part * (above - below))
-    found = torch.minimum(torch.maximum(found, a), b)
+    log_a, log_b = torch.special.log_ndtr(a), torch.special.log_ndtr(b)
+    share = (part + (1 - part) * (log_a - log_b).exp()).clamp_min(1e-37)
+    found = torch.minimum(torch.maximum(log_ndtri(log_b + share.log()), a), b)
     return torch.where(turned, -found, found)
+
+
+def log_ndtri(y: Tensor) -> Tensor:
+    """The value at which the log of a standard normal's distribution function is y, by Newton's method in the tail."""
+    deep = y < -10
+    tail = torch.where(deep, y, -10.0)
+    twice = -2 * tail.detach()
+    x = -(twice - twice.log() - math.log(2 * math.pi)).sqrt()
+    for step in range(4):
+        here = torch.special.log_ndtr(x)
+        slope = (-0.5 * x.square() - 0.5 * math.log(2 * math.pi) - here).exp()
+        x = x - (here - (tail if step == 3 else tail.detach())) / slope
+    return torch.where(deep, x, torch.special.ndtri(torch.where(deep, -10.0, y).exp()))

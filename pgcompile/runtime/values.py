@@ -23,7 +23,8 @@ def onto_simplex(free: Tensor) -> Tensor:
 
 def free_of_simplex(value: Tensor) -> Tensor:
     """The logarithms of proportions, which `onto_simplex` takes back to them."""
-    return (value / value.sum(-1, keepdim=True)).log()
+    whole = (value.sum(-1, keepdim=True) - 1).abs() < 1e-3
+    return torch.where(whole, value, torch.nan).log()
 
 
 def free_of_positive(value: Tensor) -> Tensor:

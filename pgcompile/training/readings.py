@@ -75,7 +75,7 @@ class Readings:
         values = {**self.batch, **state.inputs_at(state.run.step)}
         devices = [state.device] if state.device.type == "cuda" else []
         with torch.random.fork_rng(devices), evaluating(state.model):
-            found = state.model.terms(**{name: values[name] for name in state.term_arguments})
+            found = state.terms(state.model, values)
         return {name: float(value.float().mean()) for name, value in found.items()}
 
     def mean(self) -> float:

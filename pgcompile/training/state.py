@@ -1,5 +1,6 @@
 """The state of a training: the model, its optimizers, and how far the run is."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,6 +94,24 @@ class TrainingState:
     def term_arguments(self) -> tuple[str, ...]:
         """Names of the arguments of the model's `terms`."""
         return arguments_of(self.program, "terms") if hasattr(self.program.Model, "terms") else ()
+
+    def terms(self, model: Any, values: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Every named term that some values are enough for, by name.
+
+        Args:
+            model: whose terms.
+            values: data and inputs by their names in Python; a term that nothing trains may ask for more.
+        """
+        wanted = self.term_arguments
+        if all(name in values for name in wanted):
+            found: dict[str, Tensor] = model.terms(**{name: values[name] for name in wanted})
+            return found
+        known = {name: arguments_of(self.program, identifier(name)) for name in self.program.analysis.objectives}
+        return {
+            name: getattr(model, identifier(name))(**{n: values[n] for n in arguments})
+            for name, arguments in known.items()
+            if all(n in values for n in arguments)
+        }
 
     def count_rows(self, count: int) -> None:
         """Tell an objective of the whole data set how many rows that is, where nothing else was said."""

@@ -244,7 +244,7 @@ class Trainer:
         model = self.shown
         values = {**by_identifier(rows), **self.state.inputs_at(None)}
         with evaluating(model):
-            found = model.terms(**{name: values[name] for name in self.state.term_arguments})
+            found = self.state.terms(model, values)
         return {name: float(value.float().mean()) for name, value in found.items()}
 
     def evaluate(self, data: Data | None = None, *, given: Mapping[str, float] | None = None) -> dict[str, float]:
@@ -262,12 +262,10 @@ class Trainer:
         """
         state, model = self.state, self.shown
         rows = rows_for(state, data)
-        wanted, inputs = state.term_arguments, {**state.inputs_at(None), **dict(given or {})}
+        inputs = {**state.inputs_at(None), **dict(given or {})}
 
         def terms(batch: dict[str, Tensor]) -> Mapping[str, Tensor]:
-            values = {**by_identifier(batch), **inputs}
-            found: Mapping[str, Tensor] = model.terms(**{name: values[name] for name in wanted})
-            return found
+            return state.terms(model, {**by_identifier(batch), **inputs})
 
         with evaluating(model):
             if rows is None:

@@ -96,11 +96,7 @@ def _check_finite(state: TrainingState, player: Player, loss: Tensor, given: dic
 @torch.no_grad()
 def not_finite(state: TrainingState, name: str, value: float, step: int, given: dict[str, Any]) -> DataError:
     """The error for a non-finite loss; it names the non-finite terms."""
-    wanted = state.term_arguments
-    guilty = []
-    if all(n in given for n in wanted):
-        found = state.model.terms(**{n: given[n] for n in wanted})
-        guilty = [n for n, v in found.items() if not bool(torch.isfinite(v).all())]
+    guilty = [n for n, v in state.terms(state.model, given).items() if not bool(torch.isfinite(v).all())]
     blamed = f"; the term {', '.join(guilty)} is not finite" if guilty else ""
     epoch = f" of epoch {state.run.epoch + 1}" if state.run.epochs else ""
     return DataError(

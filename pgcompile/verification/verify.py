@@ -360,20 +360,20 @@ def _combined(columns: list[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Te
 
 
 def _nonlinear(term: Term) -> bool:
-    """True if something nonlinear acts on a divergence, so that an average of it is not the value of its average."""
-    return any(map(_acts_on_divergence, terms.walk(term)))
+    """True if something nonlinear acts on a mean, so that an average of it is not the value of its average."""
+    return any(map(_acts_on_average, terms.walk(term)))
 
 
-def _acts_on_divergence(term: Term) -> bool:
+def _acts_on_average(term: Term) -> bool:
     match term:
         case terms.Multiply(factors):
-            return sum(map(_has_divergence, factors)) > 1
+            return sum(map(_has_average, factors)) > 1
         case terms.Apply(function, arguments):
-            return function not in ("mean", "sum", "detach") and any(map(_has_divergence, arguments))
+            return function not in ("mean", "sum", "detach") and any(map(_has_average, arguments))
         case terms.Divide(_, bottom):
-            return _has_divergence(bottom)
+            return _has_average(bottom)
         case terms.Raise():
-            return _has_divergence(term)
+            return _has_average(term)
         case _:
             return False
 
@@ -395,5 +395,9 @@ def _over_batch(term: Term) -> bool:
     return any(terms.over_rows(term)) or any(totals) or any(penalties)
 
 
-def _has_divergence(term: Term) -> bool:
-    return any(isinstance(inner, terms.Divergence) for inner in terms.walk(term))
+def _has_average(term: Term) -> bool:
+    """True if a term has a mean in it that the module knows exactly and the reference averages."""
+    return any(
+        isinstance(inner, terms.Divergence) or (isinstance(inner, terms.Expectation) and inner.draw.enumerated)
+        for inner in terms.walk(term)
+    )

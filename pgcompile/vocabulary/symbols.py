@@ -118,6 +118,12 @@ class Facts:
 Parameters = Mapping[str, Expr]
 
 
+def log_of_one_less(exponent: Expr) -> Expr:
+    """log(1 - exp(-exp(m))), which is m where exp(m) is so small that it vanishes."""
+    held = Function("Minimum")(exponent, 80)
+    return held + LogExpm1Ratio(-exp(held))
+
+
 def first_two_moments(mean: Expr, variance: Expr) -> dict[str, Moment]:
     """The first two moments, the second one about any centre: nothing cancels where the centre is near the mean."""
     return {"x": mean, "(x-c)^2": lambda c: variance + (mean - c) ** 2}
@@ -193,6 +199,7 @@ __all__ = [
     "exp",
     "first_two_moments",
     "log",
+    "log_of_one_less",
     "loggamma",
     "pi",
     "runtime",

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 import pgcompile as pgc
@@ -63,3 +64,54 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = CliRunner().invoke(main, ["verify", str(program), "--extern", "f=parts:make"])
     assert run.exit_code == 0, run.output
     assert CliRunner().invoke(main, ["verify", str(program), "--extern", "f=nowhere:make"]).exit_code == 2
+
+
+SOUND = {
+    "observed in a clause of parts": """
+x : real[6]
+z : real[2]
+net enc(x, m) = cat(x, m) >> Linear(4)
+p(z) = Normal(0, 1)
+p(x|z) = Normal(sum(z), 1)
+q(z|x) = Normal(m, softplus(s)) where (m, s) = enc(x, observed(x))
+o = IWAE[p || q; samples=5]
+""",
+    "functions of means without data": """
+k : category[2]
+param m : real[2] = [0, 3]
+p(k) = Categorical(logits = 0)
+o = exp(E_{p(k)}[m[k]]) + 1 / (1 + E_{p(k)}[k]) + square(E_{p(k)}[k])
+""",
+    "functions of means and the means": """
+x : real[2]
+y : real
+k : category[3]
+net f = Linear(3)
+param m : real[3] = [0, 3, 1]
+q(k|x) = Categorical(logits = f(x))
+p(y|k) = Normal(m[k], 1)
+o = log E_{q(k|x)}[p(y|k)] + exp(E_{q(k|x)}[log p(y|k)]) - E_{q(k|x)}[m[k]]^2 + E_{q(k|x)}[log p(y|k)]
+""",
+    "numbers in clauses of objectives": """
+x : real[4]
+param m : real[4]
+p(x) = Normal(m, 1)
+o = beta * log p(x) + c where beta = 2, c = beta^2 + 1
+r = beta * log p(x) where beta = 3
+""",
+}
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_a_sound_module_passes(name: str) -> None:
+    program = pgc.compile(f"{SOUND[name]}maximize o")
+    assert [str(check) for check in program.verify() if not check.passed] == []
+
+
+def test_numbers_of_two_clauses_stay_apart() -> None:
+    model = pgc.compile(f"{SOUND['numbers in clauses of objectives']}maximize o").Model()
+    x = torch.randn(3, 4)
+    log_p = torch.distributions.Normal(0.0, 1.0).log_prob(x - model.m).sum(-1)
+    torch.testing.assert_close(model.o(x=x), 2 * log_p + 5)
+    torch.testing.assert_close(model.r(x=x), 3 * log_p)
+    assert set(model.sample((2,))) == {"x"}

@@ -310,3 +310,109 @@ def test_a_detached_head_keeps_its_log_form() -> None:
     for value in (model.d(x=x), model.bound(x=x)):
         assert value.isfinite().all()
         assert torch.autograd.grad(value.sum(), model.r)[0].isfinite()
+
+
+def _truncated_mean(loc: float) -> float:
+    """The mean of a Normal(loc, 1) between -2 and 2, by mpmath, from the tail that it lies in."""
+    with mpmath.workdps(80):
+        a, b = mpmath.mpf(-2 - loc), mpmath.mpf(2 - loc)
+        low, high = (-b, -a) if a > 0 else (a, b)
+        mass = (mpmath.erfc(-high / mpmath.sqrt(2)) - mpmath.erfc(-low / mpmath.sqrt(2))) / 2
+        return float(loc + (mpmath.npdf(a) - mpmath.npdf(b)) / mass)
+
+
+TRUNCATED = "t, l : real\np(t|l) = TruncatedNormal(l, 1, -2, 2)\nm = E_{p(t|l)}[t]\nmaximize m"
+
+
+@pytest.mark.parametrize("loc", [0.0, 1.0, -3.0, 6.0, 16.0, -20.0, 100.0, -1000.0])
+def test_draws_between_bounds_far_from_the_mean(loc: float) -> None:
+    model = pgc.compile(TRUNCATED).Model()
+    given = torch.full((20_000,), loc)
+    torch.manual_seed(0)
+    drawn = model.sample((20_000,), given={"l": torch.tensor(loc)})["t"]
+    expected = _truncated_mean(loc)
+    spread = max(2 - abs(expected), 1e-3)  # an exponential's deviation is its mean, and here it is one nearly
+    assert abs(float(drawn.mean()) - expected) < 6 * spread / 20_000**0.5 + 1e-6
+    assert abs(float(model.m(l=given).mean()) - expected) < 6 * spread / 20_000**0.5 + 1e-6
+    assert drawn.min() >= -2
+    assert drawn.max() <= 2
+
+
+def test_the_slope_of_draws_between_bounds_far_from_the_mean() -> None:
+    model = pgc.compile(TRUNCATED).Model().double()
+    for loc in (0.5, 6.0, -20.0):
+        given = torch.full((200_000,), loc, dtype=torch.float64, requires_grad=True)
+        torch.manual_seed(0)
+        model.m(l=given).sum().backward()
+        assert given.grad is not None
+        step = 1e-4
+        expected = (_truncated_mean(loc + step) - _truncated_mean(loc - step)) / (2 * step)
+        assert math.isclose(float(given.grad.mean()), expected, rel_tol=0.02)
+
+
+def test_a_truncated_normal_of_numbers_far_from_its_mean() -> None:
+    model = pgc.compile("t : real\np(t) = TruncatedNormal(40, 1, -2, 2)\no = log p(t)").Model()
+    with mpmath.workdps(80):
+        mass = (mpmath.erfc(38 / mpmath.sqrt(2)) - mpmath.erfc(42 / mpmath.sqrt(2))) / 2
+        expected = float(mpmath.log(mpmath.npdf(mpmath.mpf("1.9") - 40) / mass))
+    assert math.isclose(float(model.o(t=torch.tensor(1.9))), expected, rel_tol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("family", "value", "below"),
+    [
+        ("Uniform(0, 1)", 1.5, 1.0),
+        ("Uniform(0, 1)", -0.5, 0.0),
+        ("Uniform(0, 1)", 0.25, 0.25),
+        ("TruncatedNormal(0, 1, -2, 2)", 3.0, 1.0),
+        ("TruncatedNormal(0, 1, -2, 2)", -3.0, 0.0),
+        ("Pareto(1, 2)", 0.5, 0.0),
+        ("Pareto(1, 2)", 2.0, 0.75),
+        ("Gumbel(0, 1)", 100.0, 1.0),
+        ("Weibull(1, 2)", 100.0, 1.0),
+    ],
+)
+def test_tails_outside_of_where_a_factor_lies(family: str, value: float, below: float) -> None:
+    text = f"t : real\np(t) = {family}\nc = log cdf(p(t))\ns = log survival(p(t))"
+    model = pgc.compile(text).Model()
+    t = torch.tensor(value)
+    torch.testing.assert_close(model.c(t=t).exp(), torch.tensor(below))
+    torch.testing.assert_close(model.s(t=t).exp(), torch.tensor(1 - below))
+
+
+@pytest.mark.parametrize(
+    ("which", "family", "value", "slope"),
+    [
+        ("survival", "Gumbel(0, 1)", 100.0, -1.0),
+        ("cdf", "Weibull(1, 2)", 1e-25, 2e25),
+        ("survival", "Gumbel(0, 1)", -99.0, 0.0),
+    ],
+)
+def test_the_slope_of_a_tail_that_underflows(which: str, family: str, value: float, slope: float) -> None:
+    model = pgc.compile(f"t : real\np(t) = {family}\no = log {which}(p(t))").Model()
+    t = torch.tensor(value, requires_grad=True)
+    model.o(t=t).backward()
+    assert t.grad is not None
+    torch.testing.assert_close(t.grad, torch.tensor(slope))
+
+
+def test_a_mixture_gated_by_a_softmax_keeps_its_logarithms() -> None:
+    text = """
+x : real[2]
+y : real
+net gate = Linear(2) >> Softmax
+p_0(y) = Normal(0, 1)
+p_1(y) = Uniform(5, 6)
+p(y|x) = gate(x)[0] p_0(y) + gate(x)[1] p_1(y)
+l = log p(y|x)
+"""
+    model = pgc.compile(text).Model()
+    with torch.no_grad():
+        model.gate[0].weight.zero_()
+        model.gate[0].bias.copy_(torch.tensor([-100.0, 100.0]))
+    for y, value, slopes in ((2.0, -200 - 2 - 0.5 * math.log(2 * math.pi), [1.0, -1.0]), (5.5, 0.0, [0.0, 0.0])):
+        model.zero_grad()
+        found = model.l(x=torch.zeros(1, 2), y=torch.tensor([y]))
+        found.sum().backward()
+        torch.testing.assert_close(found, torch.tensor([value]))
+        torch.testing.assert_close(model.gate[0].bias.grad, torch.tensor(slopes))

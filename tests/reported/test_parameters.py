@@ -125,3 +125,29 @@ def test_a_file_that_gives_no_numbers_is_refused(tmp_path: Path, name: str, cont
     found = pgc.check(program)
     assert [d.code for d in found] == ["PGC315"]
     assert re.search(reason, found[0].message)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("s", [-1.0, 1.0]), ("u", 1.5), ("k", 0.5), ("w", [0.5, 0.5, 0.5]), ("v", float("nan"))]
+)
+def test_a_value_outside_of_its_space_is_refused(name: str, value: object) -> None:
+    text = """
+x : real[2]
+buffer s : positive[2] = 2
+buffer u : unit_interval = 0
+buffer k : nonnegative_integer = 3
+param w : simplex[3]
+param v : real
+p(x) = Normal(v + u + k * w[0], s)
+o = log p(x)
+maximize o
+"""
+    model = pgc.compile(text).Model()
+    before = model.get(name).clone()
+    with pytest.raises(ValueError, match=name):
+        model.set(name, value)
+    torch.testing.assert_close(model.get(name), before)
+    model.set("s", [3.0, 0.5])
+    model.set("u", 1.0)
+    model.set("w", [0.5, 0.25, 0.25])
+    assert model.get("s").tolist() == [3.0, 0.5]

@@ -580,3 +580,11 @@ def test_schedules_that_change_course(schedule: str, factors: list[float]) -> No
         optimizer.step()
         made.step()
     assert found == pytest.approx(factors, abs=1e-5)
+
+
+def test_a_term_that_nothing_trains_may_ask_for_more_than_the_data(tmp_path: Path) -> None:
+    text = "x, y : real\nnet f = Linear(1)\na = (f(x)[0])^2\nb = (x - y)^2\nminimize a using Adam(lr = 1e-2)"
+    trainer = Trainer(pgc.compile(text).Model(), batch_size=8, log_every=1)
+    trainer.fit({"x": torch.randn(16)}, epochs=2)
+    assert set(trainer.evaluate({"x": torch.randn(16)})) == {"a"}
+    assert set(trainer.evaluate({"x": torch.randn(16), "y": torch.randn(16)})) >= {"a"}

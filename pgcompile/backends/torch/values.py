@@ -66,6 +66,12 @@ def _plain_methods(attributes: dict[str, str]) -> list[list[Line]]:
     return [_lookup(head, [f'"{name}": {attribute}' for name, attribute in attributes.items()]), give]
 
 
+_CHECKED = frozenset(
+    "boolean unit_interval nonnegative positive nonnegative_integer positive_integer one_hot simplex".split()
+)
+"""Spaces of buffers whose values are looked at when they are given one."""
+
+
 def _lookup(head: list[str], entries: list[str]) -> list[Line]:
     """A method that finds an entry of a table by a name."""
     return [
@@ -85,6 +91,9 @@ def _maps(writer: MethodWriter, tensor: TensorValue) -> tuple[str, str] | None:
     """Names of the map into a tensor's space and its inverse; None where the numbers are stored as they are."""
     if is_triangular(tensor):
         return "torch.tril", "torch.tril"
+    if tensor.kind == "buffer" and tensor.space.kind in _CHECKED:
+        writer.use("kept_in")
+        return "torch.positive", f'kept_in("{tensor.name}", "{tensor.space.kind}")'
     if not is_mapped(tensor):
         return None
     pair = _CALLS[MAPS[tensor.space.kind]]

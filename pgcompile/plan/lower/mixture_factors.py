@@ -6,6 +6,7 @@ from pgcompile.inference.mixtures import component_atoms, weights_of
 from pgcompile.model.factors import FactorInstance, Mixture
 from pgcompile.model.names import density_name
 from pgcompile.objective.terms import OBSERVED, Env
+from pgcompile.plan.builder import Builder
 from pgcompile.plan.origin import origin_of
 from pgcompile.plan.values import Value
 
@@ -20,14 +21,23 @@ def log_density_of_mixture(lowering: "FactorLowering", atom: FactorInstance, env
     build = lowering.builder
     densities = [lowering.log_density(part, env) for part in component_atoms(atom)]
     with build.section(f"log {atom.label}: a log-sum-exp of its components", origin_of(atom)):
-        terms = []
-        for weight, density in zip(weights_of(definition, lowering.model), densities, strict=True):
-            value = lowering.expressions(env, atom.mapping, ()).lower(weight)
-            terms.append(build.binary("add", density, build.unary("log", value)))
-        total = terms[0]
-        for term in terms[1:]:
-            total = build.binary("logaddexp", total, term)
+        weights = weights_of(definition, lowering.model)
+        # Weights that are divided by their sum keep the logarithms that they may be made of, as those of a softmax.
+        whole = weights is definition.weights
+        lower = lowering.expressions(env, atom.mapping, ()).lower
+        logs = [build.unary("log", build.tensor(lower(weight))) for weight in definition.weights]
+        total = _log_sum(build, [build.binary("add", a, b) for a, b in zip(densities, logs, strict=True)])
+        if not whole:
+            total = build.binary("sub", total, _log_sum(build, logs))
     return build.name(total, density_name(atom), materialize=True)
+
+
+def _log_sum(build: Builder, values: list[Value]) -> Value:
+    """log of a sum of exponentials."""
+    total = values[0]
+    for value in values[1:]:
+        total = build.binary("logaddexp", total, value)
+    return total
 
 
 def weights_of_mixture(lowering: "FactorLowering", definition: Mixture) -> list[Value]:

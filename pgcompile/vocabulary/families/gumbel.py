@@ -16,13 +16,13 @@ def facts(p: Mapping[str, Any]) -> "Facts":
     from pgcompile.vocabulary.symbols import (
         LEVEL,
         ClippedPositive,
-        Expm1,
         Facts,
         StandardExponential,
         X,
         exp,
         first_two_moments,
         log,
+        log_of_one_less,
         loggamma,
         pi,
     )
@@ -38,7 +38,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
             "exp(-(x-c)/s)": lambda c, s: exp(loggamma(1 + scale / s) - (loc - c) / s),
         },
         log_cdf=-exp(-(X - loc) / scale),
-        log_survival=log(-Expm1(-exp(-(X - loc) / scale))),
+        log_survival=log_of_one_less(-(X - loc) / scale),
         quantile=loc - scale * log(-log(LEVEL)),
     )
 

@@ -11,11 +11,12 @@ if TYPE_CHECKING:
 
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
-    from sympy import oo
+    from sympy import Function, oo
 
     from pgcompile.vocabulary.symbols import LEVEL, Expm1, Facts, Inside, Log1p, StandardExponential, X, exp, log
 
     scale, alpha = p["scale"], p["alpha"]
+    held = Function("Maximum")(X, scale)
     return Facts(
         log_density=log(alpha) + alpha * log(scale) - (alpha + 1) * log(X) + Inside(X, scale, oo),
         draw=scale * exp(StandardExponential(1) / alpha),
@@ -26,8 +27,8 @@ def facts(p: Mapping[str, Any]) -> "Facts":
             "inside(x,a,b)": lambda low, high: Inside(scale, low, high) + (0 if high == oo else Inside(1, 2, 3)),
         },
         entropy=log(scale) - log(alpha) + 1 / alpha + 1,
-        log_cdf=log(-Expm1(alpha * (log(scale) - log(X)))) + Inside(X, scale, oo),
-        log_survival=alpha * (log(scale) - log(X)) + Inside(X, scale, oo),
+        log_cdf=log(-Expm1(alpha * (log(scale) - log(held)))),
+        log_survival=alpha * (log(scale) - log(held)),
         quantile=scale * exp(-Log1p(-LEVEL) / alpha),
     )
 

@@ -11,9 +11,13 @@ if TYPE_CHECKING:
 
 def facts(p: Mapping[str, Any]) -> "Facts":
     """The formulas, in terms of the symbols of the parameters."""
+    from sympy import Function
+
     from pgcompile.vocabulary.symbols import LEVEL, Facts, Inside, StandardUniform, X, exp, log
 
+    minimum, maximum = Function("Minimum"), Function("Maximum")
     low, high = p["low"], p["high"]
+    held = minimum(maximum(X, low), high)
     return Facts(
         log_density=Inside(X, low, high) - log(high - low),
         draw=low + (high - low) * StandardUniform(1),
@@ -28,8 +32,8 @@ def facts(p: Mapping[str, Any]) -> "Facts":
             "inside(x,a,b)": lambda a, b: Inside(low, a, b) + Inside(high, a, b) if (a, b) != (low, high) else 0,
         },
         entropy=log(high - low),
-        log_cdf=Inside(X, low, high) + log(X - low) - log(high - low),
-        log_survival=Inside(X, low, high) + log(high - X) - log(high - low),
+        log_cdf=log(held - low) - log(high - low),
+        log_survival=log(high - held) - log(high - low),
         quantile=low + (high - low) * LEVEL,
     )
 

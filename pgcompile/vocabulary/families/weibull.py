@@ -16,7 +16,6 @@ def facts(p: Mapping[str, Any]) -> "Facts":
     from pgcompile.vocabulary.symbols import (
         LEVEL,
         ClippedPositive,
-        Expm1,
         Facts,
         Log1p,
         StandardExponential,
@@ -24,6 +23,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         exp,
         first_two_moments,
         log,
+        log_of_one_less,
         loggamma,
     )
 
@@ -37,7 +37,7 @@ def facts(p: Mapping[str, Any]) -> "Facts":
         mean=mean,
         moments={**first_two_moments(mean, square - mean**2), "log x": log(scale) - EulerGamma / k},
         entropy=EulerGamma * (1 - 1 / k) + log(scale) - log(k) + 1,
-        log_cdf=log(-Expm1(-exp(k * ratio))),
+        log_cdf=log_of_one_less(k * ratio),
         log_survival=-exp(k * ratio),
         quantile=scale * exp(log(-Log1p(-LEVEL)) / k),
     )
