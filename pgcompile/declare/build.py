@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from pgcompile.declare.clashes import check_names
+from pgcompile.declare.clauses import read_clauses
 from pgcompile.declare.coefficients import read_coefficients
 from pgcompile.declare.combinations import combine
 from pgcompile.declare.constants import read_constants
@@ -41,7 +42,8 @@ def build(program: tree.Program, sink: Sink, constants: dict[str, int | float] |
     model = Model()
     read_constants(program, constants or {}, model, sink)
     program, model.indices = read_indices(program, sink, model.constants)
-    program = read_functions(read_energies(read_truncations(without_shadows(program), sink)))
+    program = read_energies(read_truncations(without_shadows(program), sink))
+    program = read_functions(read_clauses(program))
     state = DeclarationPass(model, sink)
     for read in (declare, define, combine):
         for statement in program.statements:

@@ -10,6 +10,7 @@ from pgcompile.model.kinds import expressions_of
 from pgcompile.model.training import Objective
 from pgcompile.syntax import tree
 from pgcompile.syntax.tree import names_in
+from pgcompile.vocabulary.functions import FUNCTIONS
 
 
 def is_formula(expr: tree.Expr) -> bool:
@@ -95,8 +96,11 @@ def settle_formulas(state: DeclarationPass) -> None:
     _settle_variables(left, state)
     left = promote_bindings(left, state)
     _settle_variables(left, state)
-    written = WrittenOut({name: expr for name, (expr, _) in left.items()}, state.model.nets)
+    slopes = _slopes(left, state)
+    written = WrittenOut({name: expr for name, (expr, _) in left.items()}, state.model.nets, slopes)
     for name, (_, span) in left.items():
+        if name in slopes:
+            continue
         state.model.objectives[name] = Objective(name, written.of(name), span)
     _order_as_written(state)
 
@@ -106,6 +110,21 @@ def _settle_variables(left: dict[str, tuple[tree.Expr, Span]], state: Declaratio
     while made := [name for name in left if name in state.model.variables]:
         for name in made:
             _add_deterministic(name, *left.pop(name), state)
+
+
+def _slopes(left: dict[str, tuple[tree.Expr, Span]], state: DeclarationPass) -> set[str]:
+    """The gradients of objectives that others use, as s = grad(l, x) with l = log p(x) in dot(s, s): no numbers."""
+    trained = {n for line in state.training_lines for n in names_in(line.objective)}
+    used = {n for name, (expr, _) in left.items() for n in names_in(expr) if n != name} - trained
+    shapes = Shapes(state)
+    return {
+        name
+        for name in used & left.keys()
+        if isinstance(expr := left[name][0], tree.Call)
+        and expr.name in FUNCTIONS
+        and FUNCTIONS[expr.name].shape in ("gradient", "jacobian")
+        and not shapes.is_number(expr)
+    }
 
 
 def _order_as_written(state: DeclarationPass) -> None:
@@ -132,7 +151,7 @@ def _count_vectors(state: DeclarationPass) -> None:
 
 def _count_scored_variables(state: DeclarationPass) -> None:
     """Count formulas that an objective scores, as in `log p(y)`, among the variables."""
-    names = {f.name for f in state.factors.values()}
+    names = {*(f.name for f in state.factors.values()), *(d.name for d in state.definitions)}
     roots = [expr for expr, _ in state.formulas.values()] + [line.objective for line in state.training_lines]
     for node in tree.walk(*roots):
         if isinstance(node, tree.Call) and node.name in names and node.name not in state.model.nets:

@@ -65,7 +65,42 @@ def read_functions(program: tree.Program) -> tree.Program:
         found: tree.Statement = mapped(statement, lambda part: changed(part, named=own or not factor))
         return found
 
-    return replace(program, statements=tuple(map(read, program.statements)))
+    declared = _declared(program)
+    called = {
+        node.name for s in program.statements for node in tree.walk(_formula_of(s)) if isinstance(node, tree.Call)
+    }
+    written = {
+        name
+        for name, function in known.items()
+        if name in called and not all(argument in declared for argument in function.arguments)
+    }
+    kept = [
+        s
+        for s in program.statements
+        if not (isinstance(s, tree.Definition) and isinstance(s.left, tree.Call) and s.left.name in written)
+    ]
+    return replace(program, statements=tuple(map(read, kept)))
+
+
+def _formula_of(statement: tree.Statement) -> tree.Node:
+    """What a statement says, without the name that it says it of."""
+    return statement.right if isinstance(statement, tree.Definition) else statement
+
+
+def _declared(program: tree.Program) -> set[str]:
+    """Names that stand for values of the program: a function of others has arguments of its own."""
+    found: set[str] = set()
+    for statement in program.statements:
+        match statement:
+            case tree.SpaceDeclaration(names=names) | tree.TensorDeclaration(names=names):
+                found |= {n.id for n in names}
+            case tree.ConstDeclaration(name=name) | tree.Definition(left=tree.Name() as name):
+                found.add(name.id)
+            case tree.Definition(left=tree.Call(name=name) as head) if base_name(name) in _DISTRIBUTIONS:
+                found |= tree.names_in(head)
+            case _:
+                pass
+    return found
 
 
 def _function(statement: tree.Statement, nets: set[str]) -> tuple[str, Function] | None:

@@ -29,7 +29,7 @@ class Shapes:
         if name not in self._vectors:
             self._vectors[name] = False  # a ring is none; it is reported where it is used
             expr, _ = self.state.formulas[name]
-            self._vectors[name] = self.is_plain(expr) and not self._is_number(expr)
+            self._vectors[name] = self.is_plain(expr) and not self.is_number(expr)
         return self._vectors[name]
 
     def is_plain(self, expr: tree.Expr) -> bool:
@@ -62,7 +62,7 @@ class Shapes:
             self._plain[name] = self.is_plain(self.state.formulas[name][0])
         return self._plain[name]
 
-    def _is_number(self, expr: tree.Expr) -> bool:
+    def is_number(self, expr: tree.Expr) -> bool:
         """True if the value of an expression may be one number."""
         match expr:
             case tree.Name(id):
@@ -73,7 +73,7 @@ class Shapes:
                 function = FUNCTIONS.get(name)
                 if function is None or function.shape in _NUMBERS:
                     return True
-                inner = [self._is_number(a.value) for a in args if a.name is None]
+                inner = [self.is_number(a.value) for a in args if a.name is None]
                 if function.shape == "gradient":
                     return all(inner[1:])
                 return function.shape in _ENTRY_BY_ENTRY and all(inner)
@@ -81,12 +81,14 @@ class Shapes:
                 return True
             case tree.ListLiteral() | tree.TupleLiteral():
                 return False
+            case tree.Where(tree.Name(), (tree.Binding((_, _, *_), whole),)):
+                return self.is_number(whole)  # a part of several
             case tree.Where(value):
-                return self._is_number(value)
+                return self.is_number(value)
             case tree.MatMul():
                 return True
             case _:
-                return all(self._is_number(part) for part in tree.children(expr))  # type: ignore[arg-type]
+                return all(self.is_number(part) for part in tree.children(expr))  # type: ignore[arg-type]
 
     def _is_number_name(self, name: str) -> bool:
         model = self.state.model

@@ -18,10 +18,12 @@ class WrittenOut:
     Args:
         formulas: the objectives by name.
         nets: those of the program.
+        vectors: those of them that are no number, and so no objective of their own: they are written out everywhere.
     """
 
     formulas: Mapping[str, tree.Expr]
     nets: Container[str]
+    vectors: Container[str] = ()
     _sizes: dict[str, int] = field(default_factory=dict)
     _found: dict[str, tree.Expr] = field(default_factory=dict)
 
@@ -31,7 +33,8 @@ class WrittenOut:
 
     def _changed(self, expr: tree.Expr, *, inside: bool) -> tree.Expr:
         if isinstance(expr, tree.Name):
-            return self._value(expr) if inside and expr.id in self.formulas else expr
+            wanted = inside or expr.id in self.vectors
+            return self._value(expr) if wanted and expr.id in self.formulas else expr
         inside = inside or self._takes_values(expr)
         found: tree.Expr = mapped(expr, lambda part: self._changed(part, inside=inside))
         return found

@@ -50,12 +50,13 @@ def product(whole: "Objectives", factors: tuple[tree.Expr, ...], env: Env, conte
 
 def call(whole: "Objectives", expr: tree.Call, env: Env, context: Context) -> Term | None:
     if expr.name in TAILS:
-        log = tail(whole, expr, env)
+        log = tail(whole, expr, env, context)
         return log and terms.Apply("exp", (log,))
     if whole.is_distribution(expr.name) and expr.name not in FUNCTIONS and expr.name not in whole.model.nets:
         return density(whole, expr, env, context)
     if expr.name == "where":
-        hint = "multiply by comparisons: `less(y, 0) * (...) + greater_equal(y, 0) * (...)`"
+        condition = whole.text(expr.args[0].value) if expr.args else "c"
+        hint = f"multiply: `{condition} * (...) + (1 - {condition}) * (...)`"
         whole.sink.add("PGC103", expr.name_span, "where cannot choose between terms of an objective", help=hint)
         return None
     if expr.name not in OF_TERMS:

@@ -44,7 +44,7 @@ def log(whole: "Objectives", expr: tree.Log, operand: tree.Expr, env: Env, conte
     if (factor := of_observed(operand)) is not None and isinstance(operand, tree.Call):
         return observed_entries(whole, operand, factor, env)
     if isinstance(operand, tree.Call) and operand.name in TAILS and operand.name not in whole.model.nets:
-        return tail(whole, operand, env)
+        return tail(whole, operand, env, context)
     if is_density(whole, operand):
         return log_density(whole, operand, env, context)
     inner = whole.term(operand, env, context)

@@ -3,8 +3,10 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pgcompile.model.factors import FactorInstance
+from pgcompile.inference.mixtures import weights_of
+from pgcompile.model.factors import FactorInstance, Mixture
 from pgcompile.objective import terms
+from pgcompile.objective.context import Context
 from pgcompile.objective.terms import Env, Term
 from pgcompile.syntax import tree
 
@@ -50,11 +52,37 @@ def observed_entries(whole: "Objectives", expr: tree.Call, factor: tree.Call, en
     return terms.Entries("observed", atom, env, f"log {whole.text(expr)}", expr.span)
 
 
-def tail(whole: "Objectives", expr: tree.Call, env: Env) -> Term | None:
+def tail(whole: "Objectives", expr: tree.Call, env: Env, context: Context) -> Term | None:
     """The logarithm of a factor's probability of smaller or larger values; None after a report."""
     factor = expr.args[0].value if len(expr.args) == 1 else None
+    mixed = None if factor is None else _of_mixture(whole, expr, factor)
+    if mixed is not None:
+        return whole.term(tree.Log(mixed, span=expr.span), env, context)
     atom = atom_with(whole, expr, factor)
     return None if atom is None else terms.Entries(expr.name, atom, env, f"log {whole.text(expr)}", expr.span)
+
+
+def _of_mixture(whole: "Objectives", expr: tree.Call, factor: tree.Expr) -> tree.Expr | None:
+    """The weighted sum of the tails of a mixture of numbers; None of any other factor."""
+    if not isinstance(factor, tree.Call) or not whole.is_distribution(factor.name):
+        return None
+    found = whole.resolver.resolve(factor)
+    atom = found.atoms[0] if found is not None and len(found.atoms) == 1 else None
+    definition = None if atom is None else atom.factor.definition
+    if atom is None or not isinstance(definition, Mixture) or atom.renaming or len(atom.targets) > 1:
+        return None
+    if whole.model.spaces[atom.factor.targets[0]].shape:
+        return None
+    parts: list[tuple[int, tree.Expr]] = []
+    for weight, part in zip(weights_of(definition, whole.model), definition.components, strict=True):
+        args, given = (
+            tuple(tree.Argument(None, tree.Name(name, span=expr.span), span=expr.span) for name in names)
+            for names in (part.targets, part.parents)
+        )
+        one = tree.Call(part.name, args, given or None, span=expr.span, name_span=expr.span)
+        share = replace(expr, args=(tree.Argument(None, one, span=expr.span),))
+        parts.append((1, tree.Product((weight, share), span=expr.span)))
+    return tree.Sum(tuple(parts), span=expr.span)
 
 
 def atom_with(whole: "Objectives", expr: tree.Call, factor: tree.Expr | None) -> FactorInstance | None:
@@ -100,7 +128,9 @@ def _atom(whole: "Objectives", expr: tree.Call, factor: tree.Call, *, of_data: b
             expr.span,
             f"the entries of {found.label} are not scored one by one",
             reasons=["that takes a factor of a family whose entries are independent, such as Normal or Bernoulli"],
-            help=f"write log {found.label} where all is observed",
+            help=f"write {expr.name} of each part, as in `E_{{p(k)}}[{expr.name}(p(t|k))]`"
+            if expr.name in TAILS and found.hidden
+            else f"write log {found.label} where all is observed",
         )
         return None
     return atom

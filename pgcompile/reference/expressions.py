@@ -45,6 +45,8 @@ class Expressions:
         match expr:
             case tree.Name(id):
                 return self._name(id, scope)
+            case tree.Where(tree.Name(id), (binding,)):
+                return self._bound(binding, [name.id for name in binding.names].index(id), scope)
             case tree.Negative(operand):
                 inner = self.evaluate(operand, scope)
                 return Field(-inner.tensor, inner.rank)

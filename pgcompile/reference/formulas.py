@@ -137,7 +137,18 @@ class Formulas:
 
     def _tail(self, name: str, factor: tree.Call, env: Env) -> Tensor:
         """log of a distribution function, or of one minus it."""
-        atom = self.readings.distribution(factor).atoms[0]
+        whole = self.readings.distribution(factor)
+        parts = self.readings.components(whole)
+        if parts:
+            total = _zero()
+            for weight, weights, one in parts:
+                share = self.plain(weight, env) / sum((self.plain(w, env) for w in weights), _zero())
+                total = total + share * self._tail_of(name, one.atoms[0], env).exp()
+            return total.log()
+        return self._tail_of(name, whole.atoms[0], env)
+
+    def _tail_of(self, name: str, atom: FactorInstance, env: Env) -> Tensor:
+        """The same of one factor of a family."""
         value, use = self.world.variable(atom.targets[0], env), atom.factor.use
         assert use is not None
         given = parameters_of(self.world, use, atom, env)

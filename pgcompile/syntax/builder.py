@@ -39,8 +39,10 @@ class Builder(Expressions):
         return tree.TensorDeclaration(str(c[0]), c[1].items, c[3], initial, span=span_over(c))
 
     def net_declaration(self, c: list[Any]) -> tree.NetDeclaration:
-        inputs = next((x.items for x in c if isinstance(x, Many)), None)
-        return tree.NetDeclaration(name_of(c[1]), inputs, c[-1], span=span_over(c))
+        at = next(i for i, x in enumerate(c) if isinstance(x, tree.Pipeline))
+        inputs = next((x.items for x in c[:at] if isinstance(x, Many)), None)
+        bindings = next((x.items for x in c[at:] if isinstance(x, Many)), ())
+        return tree.NetDeclaration(name_of(c[1]), inputs, c[at], bindings, span=span_over(c))
 
     def extern_net(self, c: list[Any]) -> tree.ExternNet:
         return tree.ExternNet(name_of(c[2]), c[4].items, c[7].items, span=span_over(c))

@@ -52,9 +52,10 @@ def format_statement(statement: tree.Statement) -> str:
         case tree.TensorDeclaration(kind, names, space, initial):
             end = f" = {format_expr(initial)}" if initial is not None else ""
             return f"{kind} {_names(names)} : {_space(space)}{end}"
-        case tree.NetDeclaration(name, inputs, body):
+        case tree.NetDeclaration(name, inputs, body, bindings):
             head = f"({_names(inputs)})" if inputs is not None else ""
-            return f"net {name.id}{head} = {format_expr(body)}"
+            clause = f" where {', '.join(map(_binding, bindings))}" if bindings else ""
+            return f"net {name.id}{head} = {format_expr(body)}{clause}"
         case tree.FlowDeclaration(name, inputs, stages):
             head = f"({_names(inputs)})" if inputs is not None else ""
             return f"flow {name.id}{head} = {_flow(stages)}"

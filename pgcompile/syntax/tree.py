@@ -338,6 +338,7 @@ class NetDeclaration(Node):
     name: Name
     inputs: tuple[Name, ...] | None
     body: Pipeline
+    bindings: tuple[Binding, ...] = ()
 
 
 @dataclass(frozen=True)

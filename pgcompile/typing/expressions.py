@@ -11,7 +11,7 @@ from pgcompile.syntax import tree
 from pgcompile.typing.calls import type_of_call
 from pgcompile.typing.context import TypingContext
 from pgcompile.typing.indexing import type_of_index
-from pgcompile.typing.names import type_of_literal, type_of_name
+from pgcompile.typing.names import type_of_literal, type_of_name, type_of_part
 from pgcompile.typing.operators import (
     type_of_at_first,
     type_of_log,
@@ -126,6 +126,15 @@ def _meaningless(typer: TypingContext, expr: tree.Expr, scope: Scope) -> Result:
     return typer.fail("PGC401", expr.span, f"`{typer.text(expr)}` has no meaning here", None)
 
 
+def _part(typer: TypingContext, expr: tree.Where, scope: Scope) -> Result:
+    """One of the values that a clause binds, where the clause was written out."""
+    if not isinstance(expr.value, tree.Name) or len(expr.bindings) != 1:
+        return _meaningless(typer, expr, scope)
+    (binding,) = expr.bindings
+    position = [name.id for name in binding.names].index(expr.value.id)
+    return type_of_part(typer, binding, position, typer.infer(binding.value, scope))
+
+
 def _text(typer: TypingContext, expr: tree.Text, scope: Scope) -> Result:
     """A text where a value belongs."""
     message = f"the text {typer.text(expr)} is no value"
@@ -155,6 +164,6 @@ RULES: dict[type, Rule] = {
     tree.AtFirst: type_of_at_first,
     tree.Rename: _objective,
     tree.Pipeline: _meaningless,
-    tree.Where: _meaningless,
+    tree.Where: _part,
 }
 """The rule of each kind of expression whose value is not known at compile time."""

@@ -93,12 +93,12 @@ def _binding(typer: TypingContext, expr: tree.Name, scope: Scope) -> Result:
     scope.in_progress.add(name)
     value = typer.infer(binding.value, scope)
     scope.in_progress.discard(name)
-    result = _part(typer, binding, position, value)
+    result = type_of_part(typer, binding, position, value)
     scope.results[name] = result
     return result
 
 
-def _part(typer: TypingContext, binding: tree.Binding, position: int, value: Result) -> Result:
+def type_of_part(typer: TypingContext, binding: tree.Binding, position: int, value: Result) -> Result:
     """Type of one of the names of a clause: one of several results, or an equal part of the last dimension."""
     wanted = len(binding.names)
     if value is None or wanted == 1:

@@ -218,8 +218,11 @@ def result_kind(function: Function, kinds: list[str]) -> str:
             return "positive" if contains("positive", first) else "nonnegative"
         case "square":
             return "positive" if contains("positive", first) else "nonnegative"
-        case "sum" | "mean" | "reshape" | "sort" | "shuffle":
+        case "mean":
             return next((k for k in ("positive", "nonnegative") if contains(k, first)), "real")
+        case "sum" | "reshape" | "sort" | "shuffle":
+            kinds_kept = ("positive_integer", "nonnegative_integer", "positive", "nonnegative")
+            return next((k for k in kinds_kept if contains(k, first)), "real")
         case "detach":
             return first
         case "max":

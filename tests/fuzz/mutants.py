@@ -250,7 +250,7 @@ MUTANTS = [
     ),
     Mutant(
         "a state one step late",
-        "plan/recurrences.py",
+        "plan/loop_body.py",
         "self.inside[value.number] = own.placeholder",
         "self.inside[value.number] = carried[-1].placeholder",
         "tests/sequences/test_programs.py::test_it_is_what_the_program_says_place_by_place[lag2]",

@@ -27,7 +27,7 @@ ADVICE = {
     "a choice between terms": (
         HEAD + "p(y|x) = Normal(f(x)[0], 1)\no = where(less_equal(y, 0), log cdf(p(y|x)), log p(y|x))",
         "PGC103",
-        "multiply by comparisons",
+        "multiply: `less_equal(y, 0) * (...)",
     ),
 }
 
@@ -124,3 +124,77 @@ def test_a_baseline_may_be_a_net_of_one_unit() -> None:
     assert all(check.passed for check in compiled(text.replace("BASE", "b(x)")).verify(runs=300))
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other)
+
+
+def test_the_tail_of_a_mixture_is_that_of_its_parts() -> None:
+    text = """
+t : positive
+param a : simplex[2]
+p_1(t) = Exponential(1)
+p_2(t) = Weibull(2, 3)
+p(t) = a[0] p_1(t) + a[1] p_2(t)
+o = log survival(p(t))
+c = cdf(p(t))
+maximize o
+"""
+    program = pgc.compile(text)
+    assert [str(check) for check in program.verify(runs=100) if not check.passed] == []
+    model = program.Model().double()
+    model.set("a", [0.25, 0.75])
+    t = torch.tensor([0.5, 2.0, 4.0], dtype=torch.float64)
+    survival = 0.25 * (-t).exp() + 0.75 * (-((t / 2) ** 3)).exp()
+    torch.testing.assert_close(model.o(t=t), survival.log())
+    torch.testing.assert_close(model.c(t=t), 1 - survival)
+
+
+def test_a_deterministic_variable_may_be_scored_by_its_tail_alone() -> None:
+    text = "lo, w, t : real\np(t) = Logistic(0, 1)\nu = lo + w\nr(u) = p(t)[t -> u]\no = log cdf(r(u))"
+    model = pgc.compile(text).Model()
+    lo, w = torch.randn(4), torch.randn(4)
+    torch.testing.assert_close(model.o(lo=lo, w=w), torch.nn.functional.logsigmoid(lo + w))
+
+
+def test_the_slope_of_a_density_has_a_name() -> None:
+    text = (
+        "x : real[4]\nparam m : real[4]\np(x) = Normal(m, 2)\nl = log p(x)\ns = grad(l, x)\no = dot(s, s)\nmaximize o"
+    )
+    program = pgc.compile(text)
+    assert [str(check) for check in program.verify(runs=100) if not check.passed] == []
+    model, x = program.Model(), torch.randn(5, 4)
+    torch.testing.assert_close(model.o(x=x), ((x - model.m) / 4).square().sum(-1))
+    assert set(program.analysis.objectives) == {"l", "o"}
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "words"),
+    [
+        ("x, z : real\np(x|z) = Normal(z, 1)\nq(z|x) = Normal(x, 1)\no = ELBO[p || q]", "PGC405", "define `p(z) ="),
+        ("x, z : real\np(x|z) = Normal(z, 1)\nq(z|x) = Normal(x, 1)\no = ELBO[q || p]", "PGC405", "the model first"),
+        (
+            "x : real\ny : boolean\np(x) = Normal(0, 1)\no = where(y, log p(x), 0)",
+            "PGC103",
+            "`y * (...) + (1 - y) * (...)`",
+        ),
+        (
+            "k : category[2]\nt : positive\np(k) = Categorical(logits = 0)\np(t|k) = Exponential(1 + k)\n"
+            "p(t) = sum_k p(t|k) p(k)\no = log survival(p(t))",
+            "PGC210",
+            "survival of each part",
+        ),
+    ],
+)
+def test_the_cure_is_that_of_the_fault(text: str, code: str, words: str) -> None:
+    found = {d.code: d.help or "" for d in pgc.check(text)}
+    assert words in found[code]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "e : positive\np(e) = GeneralizedPareto(0, 1, 0.2)\no = log p(e)",
+        "w : nonnegative_integer[4]\nn = sum(w)\np(w|n) = Multinomial(n, logits = [0, 1, 2, 3])\no = log p(w|n)",
+        "x : unit_interval[6]\np(x) = Bernoulli(logits = [0, 1, 2, 3, 4, 5])\no = log p(x)",
+    ],
+)
+def test_nothing_is_warned_of_that_cannot_happen(text: str) -> None:
+    assert [d for d in pgc.check(text) if d.code.startswith(("W", "PGC")) and d.code != "W119"] == []

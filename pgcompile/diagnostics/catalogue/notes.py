@@ -50,4 +50,10 @@ NOTES: tuple[Entry, ...] = (
         "z, W : real\np(z) = Normal(0, 1)\np(W) = Normal(0, 1)\nq(z) = Normal(1, 1)\ne = W[q(z) || p(z)] + log p(W)",
         "z, w : real\np(z) = Normal(0, 1)\np(w) = Normal(0, 1)\nq(z) = Normal(1, 1)\ne = W[q(z) || p(z)] + log p(w)",
     ),
+    Entry(
+        "N108",
+        "values between 0 and 1 are scored as if they were probabilities",
+        "x : unit_interval\np(x) = Bernoulli(0.5)",
+        "x : unit_interval\np(x) = ContinuousBernoulli(0.4)",
+    ),
 )

@@ -5,12 +5,6 @@ from pgcompile.diagnostics.catalogue.programs import DISCRETE, GAN, LADDER, PAIR
 
 WARNINGS: tuple[Entry, ...] = (
     Entry(
-        "W101",
-        "values between 0 and 1 are scored as if they were 0 or 1",
-        "x : unit_interval\np(x) = Bernoulli(0.5)",
-        "x : unit_interval\np(x) = ContinuousBernoulli(0.4)",
-    ),
-    Entry(
         "W102",
         "a parameter need not land in its domain",
         PAIR + "net s = Linear(3)\np(a|b) = Normal(0, s(b))",

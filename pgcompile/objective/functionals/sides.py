@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from pgcompile.model.distributions import Distribution
-from pgcompile.model.factors import data_of
+from pgcompile.model.factors import base_name, data_of
 from pgcompile.model.variable import Variable, shown, variables
 from pgcompile.objective.densities import scorable
 from pgcompile.objective.draws import sampling_distribution
@@ -95,7 +95,9 @@ class SideResolver:
         self, expr: tree.Functional, model: Distribution, guide: Distribution, missing: list[Variable]
     ) -> str:
         """The factor that is missing, or that the sides are the wrong way round."""
-        if {*guide.targets} >= {*model.targets} or not {*guide.targets} & {*model.targets}:
+        apart = not {*guide.targets} & {*model.targets}
+        named_q = all(base_name(atom.factor.name) == "q" for atom in model.atoms)
+        if {*guide.targets} >= {*model.targets} or (apart and named_q):
             return f"{expr.kind}[p || q] takes the model first and the approximate posterior second"
         name = model.atoms[0].factor.name
         return f"define `{name}({missing[0]}) = Normal(0, 1)`, say, or take {missing[0]} out of {guide.label}"

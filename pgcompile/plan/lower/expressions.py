@@ -100,6 +100,8 @@ class ExpressionLowering:
         match expr:
             case tree.Name(id):
                 return self._name(id)
+            case tree.Where(tree.Name(id), (binding,)):
+                return self._part(binding, [name.id for name in binding.names].index(id))
             case tree.Negative(operand):
                 return build.unary("neg", self.number(operand))
             case tree.Sum(terms):
@@ -171,9 +173,12 @@ class ExpressionLowering:
         return self.variable(name)
 
     def _binding(self, name: str) -> Results:
-        binding, position = self.bindings[name]
+        return self._part(*self.bindings[name])
+
+    def _part(self, binding: tree.Binding, position: int) -> Results:
+        """One of the values that a clause binds."""
         value = self.results(binding.value)
-        wanted = len(binding.names)
+        wanted, name = len(binding.names), binding.names[position].id
         if isinstance(value, tuple):
             return value if wanted == 1 else self.builder.name(value[position], name)
         if wanted == 1:

@@ -62,11 +62,11 @@ def check_support(context: FamilyContext, space: Space) -> bool:
         return True
     if space.kind == "unit_interval" and support == "boolean":
         context.sink.add(
-            "W101",
+            "N108",
             context.factor.span,
-            f"{family.name} scores 0 and 1, and {subject} is declared `{space}`",
+            f"{family.name} scores 0 and 1, and {subject} is declared `{space}`: its values count as probabilities",
             reasons=["the cross-entropy of values between 0 and 1 is no normalised log-density"],
-            help=f"use ContinuousBernoulli, or declare {subject} boolean",
+            help=f"ContinuousBernoulli is one; of values that are 0 or 1, declare {subject} boolean",
         )
         return True
     if contains(space.kind, support) and _can_score(support, space.kind):
@@ -100,6 +100,8 @@ def _warn_of_draws_outside(context: FamilyContext, space: Space) -> None:
         return  # the end that the space lacks has no mass
     if family.name in ("Uniform", "TruncatedNormal") and _bounds_inside(context, space):
         return
+    if family.name == "GeneralizedPareto" and contains("nonnegative", space.kind) and _starts_above(context):
+        return
     better = _FAMILIES_FOR.get(space.kind)
     declare = f"declare `{subject} : {_of_kind(space, support)}`"
     context.sink.add(
@@ -120,6 +122,14 @@ def _bounds_inside(context: FamilyContext, space: Space) -> bool:
         return False
     low, high = min(numbers["low"]), max(numbers["high"])
     return low >= 0 and ((contains("nonnegative", space.kind) and space.kind != "unit_interval") or high <= 1)
+
+
+def _starts_above(context: FamilyContext) -> bool:
+    """True if the end of a generalised Pareto distribution is a number that is not negative, and it has no other."""
+    use = context.factor.use
+    found = {} if use is None else {n: evaluate(e, context.model.constants) for n, e in use.parameters}
+    loc, shape = found.get("loc"), found.get("concentration")
+    return loc is not None and min(flatten(loc)) >= 0 and (shape is None or min(flatten(shape)) >= 0)
 
 
 def _report_misfit(context: FamilyContext, space: Space) -> None:
