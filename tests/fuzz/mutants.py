@@ -249,6 +249,27 @@ MUTANTS = [
         "tests/inference/test_experts.py::test_a_product_is_normalised",
     ),
     Mutant(
+        "a recurrent net that goes the wrong way",
+        "plan/whole_cells.py",
+        "attributes = (str(cell.attributes[0]), delays[0][2].offset > 0)",
+        "attributes = (str(cell.attributes[0]), False)",
+        "tests/sequences/test_programs.py::test_it_is_what_the_program_says_place_by_place[cells]",
+    ),
+    Mutant(
+        "the known part of a product with the columns of another",
+        "plan/split_products.py",
+        "for part, start, stop in known:",
+        "for part, start, stop in [(part, 0, stop - start) for part, start, stop in known]:",
+        "tests/sequences/test_by_hand.py::test_a_variational_recurrent_net_is_its_loop",
+    ),
+    Mutant(
+        "rows that are not shuffled",
+        "runtime/finite.py",
+        "order = noise.reshape(rows).argsort(axes)",
+        "order = noise.reshape(rows).argsort(axes).sort(axes).values",
+        "tests/reported/test_rows.py::test_shuffled_entries_are_those_of_the_batch_and_keep_no_company",
+    ),
+    Mutant(
         "a state one step late",
         "plan/loop_body.py",
         "self.inside[value.number] = own.placeholder",
@@ -257,7 +278,7 @@ MUTANTS = [
     ),
     Mutant(
         "a start for each place outside the range swapped",
-        "plan/recurrences.py",
+        "plan/loop_body.py",
         "initial = starts[len(starts) - distance]",
         "initial = starts[distance - 1]",
         "tests/sequences/test_programs.py::test_it_is_what_the_program_says_place_by_place[lag2]",
