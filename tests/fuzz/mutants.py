@@ -281,7 +281,7 @@ MUTANTS = [
         "plan/loop_body.py",
         "initial = starts[len(starts) - distance]",
         "initial = starts[distance - 1]",
-        "tests/sequences/test_programs.py::test_it_is_what_the_program_says_place_by_place[lag2]",
+        "tests/sequences/test_programs.py::test_it_is_what_the_program_says_place_by_place[lag2_drawn]",
     ),
     Mutant(
         "padding that enters the gradient",
