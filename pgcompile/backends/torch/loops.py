@@ -53,7 +53,7 @@ def loop(
         texts: sources of the values before it.
         taken: names that the method uses.
     """
-    free = _Names({*taken})
+    free = Names({*taken})
     carried = [names.get(i) or free.name(p, "carried") for i, p in enumerate(region.carried)]
     elements = [free.name(p, "element") for p in region.elements]
     count = len(region.carried)
@@ -70,14 +70,14 @@ def loop(
     indent = body.indent - 4
     following, outputs = results[:count], results[count:]
 
-    sequences = [_sequence(texts[arg.number], arg, axis, backwards) for arg in value.args[: len(elements)]]
+    sequences = [in_order_of(texts[arg.number], arg, axis, backwards) for arg in value.args[: len(elements)]]
     initial = [texts[arg.number].text for arg in value.args[len(elements) :][:count]]
     lines: list[Line] = []
     for name, first in zip(carried, initial, strict=True):
         lines += statement(f"{name} = {first}", indent)
     for name, _ in kept:
         lines += statement(f"{name} = []", indent)
-    lines += _head(elements, sequences, turns, indent)
+    lines += loop_head(elements, sequences, turns, indent)
     lines += body.lines
     for (name, _), text in zip(kept, outputs, strict=True):
         lines += statement(f"{name}.append({text})", body.indent)
@@ -108,7 +108,7 @@ def derivative(
         texts: sources of the values before it.
         taken: names that the method uses.
     """
-    free = _Names({*taken})
+    free = Names({*taken})
     (argument,), (result,) = region.carried, region.outputs
     at = free.name(argument, "argument")
     function = free.name(result, "value")
@@ -123,15 +123,17 @@ def derivative(
     return Loop(lines, body.noise)
 
 
-def _sequence(text: Text, value: Value, axis: Axis | None, backwards: bool) -> str:
+def in_order_of(text: Text, value: Value, axis: Axis | None, backwards: bool, *, tuples: bool = False) -> str:
     """The places of a sequence in the order of the loop."""
     at = value.axes.index(axis) if axis in value.axes else 0
+    if backwards and tuples:
+        return f"{text.atom}.unbind({at or ''})[::-1]"
     if backwards:
         return f"reversed({text.atom}.unbind({at or ''}))"
     return f"{text.atom}.unbind({at})" if at else text.text
 
 
-def _head(elements: list[str], sequences: list[str], size: int | str, indent: int) -> list[Line]:
+def loop_head(elements: list[str], sequences: list[str], size: int | str, indent: int) -> list[Line]:
     match elements:
         case []:
             return statement(f"for _ in range({size}):", indent)
@@ -148,7 +150,7 @@ def _head(elements: list[str], sequences: list[str], size: int | str, indent: in
 
 
 @dataclass
-class _Names:
+class Names:
     """Names of one loop that nothing else in the method has."""
 
     taken: set[str]

@@ -25,12 +25,14 @@ class MethodWriter:
         debug: check the values of variables, and stop at the first value that is not finite.
         used: functions of the runtime library in use, in the order of their first use.
         noise: of each method, its draws in the order in which they are made.
+        turns: the methods of loops over places.
     """
 
     plan: ModulePlan
     debug: bool = False
     used: dict[str, None] = field(default_factory=dict)
     noise: dict[str, tuple[Noise, ...]] = field(default_factory=dict)
+    turns: list[list[Line]] = field(default_factory=list)
 
     @cached_property
     def attributes(self) -> dict[str, str]:

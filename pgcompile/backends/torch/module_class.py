@@ -200,7 +200,7 @@ def _methods(writer: MethodWriter) -> list[list[Line]]:
         found += sampler_methods(writer, plan.sampler)
     if plan.log_prob is not None:
         found.append(bare(formula_method(writer, plan.log_prob)))
-    lines = [[Line(""), *method] for method in [*found, *procedures]]
+    lines = [[Line(""), *method] for method in [*found, *procedures, *writer.turns]]
     lines += [log_densities(writer), factor_methods(writer)]
     lines += [[Line(""), *method] for method in value_methods(writer)]
     origins = [Origin(line.span, f"{line.direction} {line.objective}") for line in plan.model.optimise]

@@ -24,7 +24,9 @@ def _body(writer: MethodWriter, method: Method, name: str) -> list[Line]:
     if method.same_as is not None:
         return _delegated(writer, method)
     body = writer.body_of(method, [v for _, v in method.outputs])
+    body.turns_name = f"_{identifier(name)}_turns" if name.isidentifier() else ""
     result = body.write()[0]
+    writer.turns += body.methods
     writer.noise[name] = tuple(body.noise)
     returned = stamped(statement(f"return {result.text}"), *body.origins)
     lines = [*body.lines, *returned]
@@ -82,7 +84,9 @@ def terms_method(writer: MethodWriter) -> list[Line]:
     lines.append(Line('        """Every named term, in one pass."""'))
     body = writer.body_of(method, [v for _, v in method.outputs])
     body.before = max(len(f'    "{name}": ,') for name, _ in method.outputs)
+    body.turns_name = "_terms_turns"
     results = body.write()
+    writer.turns += body.methods
     writer.noise["terms"] = tuple(body.noise)
     entries = [f'"{name}": {text.text}' for (name, _), text in zip(method.outputs, results, strict=True)]
     lines += writer.checks("terms", method.arguments)

@@ -5,14 +5,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pgcompile.backends.torch.layout import WIDTH, Line, comment, safe_comment, stamped, statement
-from pgcompile.backends.torch.loops import derivative, loop
+from pgcompile.backends.torch.loops import Loop, derivative, loop
 from pgcompile.backends.torch.printer import Text, Writer
+from pgcompile.backends.torch.turns import Turns
 from pgcompile.diagnostics import InternalError
 from pgcompile.model.names import identifier
 from pgcompile.plan.hints import default_hint
 from pgcompile.plan.ops import LEAVES, NOISE, is_tensor
 from pgcompile.plan.origin import Origin, merged
-from pgcompile.plan.values import Noise, Value, live_values
+from pgcompile.plan.values import Attribute, AxisKind, Noise, Value, live_values
 
 _LONGEST = 400  # an estimate of characters, past which a value is named before any text is made
 _PASSES = 100
@@ -59,6 +60,12 @@ class Body:
     _previous: Value | None = None
     noise: list[Noise] = field(default_factory=list)
     """Every draw of the method, in the order in which the written statements run."""
+
+    turns_name: str = ""
+    """The name of the method that a loop over places becomes; none where it is written where it stands."""
+
+    methods: list[list[Line]] = field(default_factory=list)
+    """Those methods."""
 
     live: list[Value] | None = None
     """The values that are written, where these are not all that the outputs need: the body of a loop."""
@@ -175,6 +182,7 @@ class Body:
     def _attempt(self, live: list[Value]) -> set[int]:
         """Write every line; the result is the values that must get lines of their own for the others to fit."""
         self.lines, self._texts, self._inlined = [], dict(self.given), {}
+        self.methods = []
         self.noise, self._pending = [], {}
         self._section, self._comment_at, self._previous = None, None, None
         writer = Writer(self.rename, self.use, self.method_name)
@@ -198,7 +206,7 @@ class Body:
                 names = {item.attributes[0]: self._names[item.number] for item in self._items[value.number]}
                 self._comment(value, value.origins)
                 taken = {*self.taken, *self._names.values()}
-                made = loop(self._inside, value, value.region, names, self._texts, taken)
+                made = self._loop(value, names, taken)
                 self.lines += stamped(made.lines, *value.origins)
                 self.noise += made.noise
                 continue
@@ -216,6 +224,18 @@ class Body:
                 long |= self._longest_operand(value)
             self._write_line(value, name, text, origins)
         return long
+
+    def _loop(self, value: Value, names: dict[Attribute, str], taken: set[str]) -> Loop:
+        """The statements of a loop, which is a method of its own where it goes over the places of an index."""
+        region = value.region
+        assert region is not None
+        apart = region.axis is not None and region.axis.kind is AxisKind.PLATE and bool(region.elements)
+        if not (apart and self.turns_name and self.indent == 8):
+            return loop(self._inside, value, region, names, self._texts, taken)
+        method = f"{self.turns_name}_{len(self.methods) + 1}" if self.methods else self.turns_name
+        made, lines = Turns(value, region, names, self._texts, taken, method).write(self._inside)
+        self.methods.append(stamped(lines, *value.origins))
+        return made
 
     def _write_line(self, value: Value, name: str, text: Text, origins: tuple[Origin, ...]) -> None:
         """The assignment of a value to its name, under its comment and before its watch."""
