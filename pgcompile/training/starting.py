@@ -10,6 +10,7 @@ from pgcompile.model.data_spaces import data_names, totals_of
 from pgcompile.model.names import identifier
 from pgcompile.program import NOTHING_TO_OPTIMISE, Program
 from pgcompile.training.average import Average
+from pgcompile.training.compiling import compiled_losses
 from pgcompile.training.coupled import check_batches
 from pgcompile.training.device import can_fuse, device_of, scaler
 from pgcompile.training.distributed import Team
@@ -66,11 +67,10 @@ def _players(program: Program, model: Any, settings: Settings, team: Team, devic
         if not player.parameters:
             raise DataError(f"{player.line.direction} {player.line.objective} has nothing to learn")
     losses = team.losses(model, [p.name for p in players])
+    if settings.compile is not None:
+        losses = compiled_losses(model, losses, settings.compile)
     for player in players:
-        loss = losses[player.name]
-        if settings.compile is not None:
-            loss = torch.compile(loss, fullgraph=True, mode=settings.compile)
-        player.loss = loss
+        player.loss = losses[player.name]
     return players
 
 
