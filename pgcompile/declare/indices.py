@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 from pgcompile.declare.first_places import with_first_places
+from pgcompile.declare.first_terms import heads_of, of_first_place
 from pgcompile.declare.formulas import is_formula
 from pgcompile.declare.place_names import PlaceNames
 from pgcompile.declare.run_parents import without_run_parents
@@ -136,6 +137,7 @@ class _Reader(PlaceNames):
         self.wholes: list[tuple[tree.Whole, tree.Expr]] = []
         self.plain: set[str] = set()
         self.different: set[str] = set()
+        self.heads = heads_of(program, indices)
         self.factors = {
             s.left.name for s in program.statements if isinstance(s, tree.Definition) and isinstance(s.left, tree.Call)
         }
@@ -218,6 +220,10 @@ class _Reader(PlaceNames):
         match node:
             case tree.Name():
                 return name(node)
+            case tree.Log() | tree.Functional() if (
+                first := of_first_place(node, self.heads, self.indices, self.bases)
+            ) is not None:
+                return self._mapped(first, name)
             case tree.Integral(body, variables, True) if all(v.id in self.indices.ranges for v in variables):
                 summed = self._mapped(body, name)
                 for variable in reversed(variables):
@@ -226,7 +232,7 @@ class _Reader(PlaceNames):
             case tree.Integral():
                 return self._sums(node, name)
             case tree.OverIndex():
-                return replace(self._ranged(node), body=self._mapped(node.body, name))
+                return self._after_first(replace(self._ranged(node), body=self._mapped(node.body, name)))
             case tree.Power(tree.Call(called, (argument,), None) as call) if self._over(called) is not None:
                 # `mean_t (a - b)^2` is the mean of squares, as `sum_t (a - b)^2` is their sum.
                 inside = replace(argument, value=replace(node, base=argument.value))
@@ -300,14 +306,33 @@ class _Reader(PlaceNames):
                 f"{node.index.id} is no index",
                 help=f"did you mean {close}?" if close else f"declare it: `index {node.index.id} in 1..T`",
             )
-        elif node.low is not None and (node.low != tree.Number("1") or node.high not in (None, known.high)):
+        elif not self._is_whole(node, known) and not self._is_after_first(node, known):
             self.sink.add(
                 "PGC010",
                 node.span,
-                "a sum over a part of an index is not part of this version",
-                help=f"write {node.kind}_{node.index.id}, which is over all places",
+                f"a {node.kind} over this part of an index is not part of this version",
+                help=f"write {node.kind}_{node.index.id}, which is over all places, or sum_{{{node.index.id}=2}}^{{T}}",
             )
         return node
+
+    @staticmethod
+    def _is_whole(node: tree.OverIndex, known: IndexRange) -> bool:
+        return node.low is None or (node.low == tree.Number("1") and node.high in (None, known.high))
+
+    @staticmethod
+    def _is_after_first(node: tree.OverIndex, known: IndexRange) -> bool:
+        """True of `sum_{t=2}^{T}`, all places but the first."""
+        ends = node.high in (None, known.high) and not known.of_data
+        return node.kind == "sum" and node.low == tree.Number("2") and ends
+
+    def _after_first(self, node: tree.OverIndex) -> tree.OverIndex:
+        """A sum over all places but the first as one over all, in which the first counts for nothing."""
+        known = self.indices.ranges.get(node.index.id)
+        if known is None or not self._is_after_first(node, known):
+            return node
+        zero, one = (tree.Number(text, span=node.span) for text in ("0", "1"))
+        counted = tree.AtFirst(zero, one, node.index.id, span=node.span)
+        return replace(node, body=tree.Product((counted, node.body), span=node.span), low=None, high=None)
 
     def _factor(self, call: tree.Call, name: Callable[[tree.Name], tree.Name]) -> tree.Expr:
         """A factor; one of whole sequences is that of one place, marked."""

@@ -145,7 +145,7 @@ def _draws_one_path(whole: "Objectives", term: Term) -> bool:
                     help="write two objectives",
                 )
                 return False
-            if other is not None and other != draw:
+            if other is not None and other != draw and not ({other, draw} & (other.around | draw.around)):
                 whole.sink.add(
                     "PGC121",
                     draw_span(term),

@@ -171,8 +171,9 @@ class _Unroller(FactorsAtPlaces):
                 return self._named(node, places)
             case tree.Integral(body, (variable,), True) if variable.id in self.indices.ranges:
                 return self._over("sum", variable.id, body, places, bound)
-            case tree.OverIndex(kind, index, body):
-                return self._over(kind, index.id, body, places, bound)
+            case tree.OverIndex(kind, index, body, low):
+                first = int(low.text) if isinstance(low, tree.Number) else 1
+                return self._over(kind, index.id, body, places, bound, first)
             case tree.Integral(body, (first, *others), True) if others and first.id in self.indices.ranges:
                 inner = replace(node, variables=tuple(others))
                 return self._over("sum", first.id, inner, places, bound)
@@ -226,7 +227,9 @@ class _Unroller(FactorsAtPlaces):
 
     # --- sums ---
 
-    def _over(self, kind: str, index: str, body: tree.Expr, places: Places, bound: frozenset[str]) -> tree.Expr:
+    def _over(
+        self, kind: str, index: str, body: tree.Expr, places: Places, bound: frozenset[str], first: int = 1
+    ) -> tree.Expr:
         count = self.lengths[index]
         at = [{**places, index: k} for k in range(1, count + 1)]
         if kind == "prod":
@@ -236,7 +239,7 @@ class _Unroller(FactorsAtPlaces):
         path = self._path(body, bound)
         whole: tree.Expr | None = None
         for p in reversed(at):
-            here = self._placed(body, p, bound)
+            here = self._placed(body, p, bound) if p[index] >= first else tree.Number("0", span=body.span)
             if whole is not None:
                 later = whole
                 for over in reversed(path):

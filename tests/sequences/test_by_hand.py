@@ -94,6 +94,50 @@ def test_terms_of_two_paths_are_drawn_apart() -> None:
     torch.testing.assert_close(model.terms(x=x), one_by_one)
 
 
+FIRST = """index t in 1..T{padded}
+x_t : real[2]
+z_t : real[3]
+net f = Linear(3)
+net e = Linear(3)
+net d = Linear(2)
+p(z_1) = Normal(0, 2)
+p(z_t|z_{{t-1}}) = Normal(f(z_{{t-1}}), 1)
+p(x_t|z_t) = Normal(d(z_t), 0.5)
+q(z_t|x_t) = Normal(e(x_t), 0.7)
+"""
+PATH = "E_{q(z_{1:T}|x_{1:T})}"
+LIKELIHOOD = "sum_t log p(x_t|z_t)"
+AS_PAPERS_WRITE_IT = (
+    f"{PATH}[log p(z_1) + sum_{{t=2}}^{{T}} log p(z_t|z_{{t-1}}) + {LIKELIHOOD} - sum_t log q(z_t|x_t)]",
+    f"{PATH}[{LIKELIHOOD} - KL[q(z_1|x_1) || p(z_1)] - sum_{{t=2}}^{{T}} KL[q(z_t|x_t) || p(z_t|z_{{t-1}})]]",
+    f"{PATH}[{LIKELIHOOD}] - KL[q(z_1|x_1) || p(z_1)] - sum_{{t=2}}^{{T}} KL[q(z_t|x_t) || p(z_t|z_{{t-1}})]",
+)
+
+
+@pytest.mark.parametrize("formula", AS_PAPERS_WRITE_IT)
+@pytest.mark.parametrize("padded", ["", " padded"])
+def test_the_first_place_apart_is_the_whole(formula: str, padded: str) -> None:
+    text = f"{FIRST.format(padded=padded)}apart = {formula}\nwhole = ELBO[p || q]\nmaximize apart"
+    program = compiled(text)
+    assert [str(check) for check in program.verify(runs=100) if not check.passed] == []
+    model = made(text)
+    x = torch.randn(3, 5, 2, dtype=torch.float64)
+    given = {"T": torch.tensor([5, 1, 3])} if padded else {}
+    means = []
+    for compute in (model.apart, model.whole):
+        torch.manual_seed(0)
+        means.append(torch.stack([compute(x=x, **given) for _ in range(2000)]).mean(0))
+    torch.testing.assert_close(*means, rtol=0.02, atol=0.2)
+
+
+def test_all_places_but_the_first() -> None:
+    model = made("index t in 1..T\nx_t : real[2]\no = sum_{t=2}^{T} sum(x_t)^2\nm = sum_{t=2}^T mean(x_t)")
+    x = torch.randn(3, 5, 2, dtype=torch.float64)
+    torch.testing.assert_close(model.o(x=x), x[:, 1:].sum(-1).square().sum(1))
+    torch.testing.assert_close(model.m(x=x), x[:, 1:].mean(-1).sum(1))
+    torch.testing.assert_close(model.o(x=x[:, :1]), torch.zeros(3, dtype=torch.float64))
+
+
 STATE_SPACE = """index t in 1..T
 x_t : real[2]
 z_t : real[3]
