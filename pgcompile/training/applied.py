@@ -27,6 +27,7 @@ from pgcompile.training.rows import Data, Rows, rows_of
 from pgcompile.training.sampling import check_ending
 from pgcompile.training.settings import Settings
 from pgcompile.training.starting import fixed_inputs
+from pgcompile.training.unequal import filled_up
 
 
 class Applied:
@@ -72,7 +73,8 @@ class Applied:
         spaces = data_spaces(self.program.analysis.model)
         for name, (_, _, noise) in self.prepared.steps.items():
             spaces[name] = replace(spaces[name], kind="nonnegative_integer" if float(noise) else "real")
-        return rows_of(self.data, wanted, spaces, frozenset(n for n, s in self.prepared.steps.items() if float(s[2])))
+        data = filled_up(self.data, self.program.analysis.model) if isinstance(self.data, Mapping) else self.data
+        return rows_of(data, wanted, spaces, frozenset(n for n, s in self.prepared.steps.items() if float(s[2])))
 
     def _batches(self, wanted: list[str], title: str, progress: bool) -> Iterator[dict[str, Tensor]]:
         rows = self.rows(wanted)

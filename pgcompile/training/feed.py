@@ -1,6 +1,6 @@
 """The data of a training: its rows, the part that is held out, and the batches of each epoch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from pgcompile.training.evaluation import by_identifier
 from pgcompile.training.prepare import raw_spaces
 from pgcompile.training.rows import Data, ResidentRows, Rows, batches, epoch_order, rows_of, shuffled
 from pgcompile.training.state import TrainingState
+from pgcompile.training.unequal import filled_up
 
 STEPS_WITHOUT_DATA = 100  # of an epoch, where there is nothing to pass over
 _LABELS = ("y", "label", "labels", "target", "class")
@@ -94,6 +95,7 @@ def rows_for(state: TrainingState, data: Data | None) -> Rows | None:
         return None
     if data is None:
         raise DataError(f"the objective observes {', '.join(state.observed)}: give the data with --data")
+    data = filled_up(data, state.program.analysis.model) if isinstance(data, Mapping) else data
     spaces = raw_spaces(data_spaces(state.program.analysis.model), state.settings)
     rows = rows_of(data, state.observed, spaces, frozenset(state.settings.dequantize))
     if isinstance(rows, ResidentRows):

@@ -10,11 +10,12 @@ import pytest
 import torch
 
 import pgcompile as pgc
-from pgcompile.diagnostics import Source
+from pgcompile.diagnostics import DataError, Source
 from pgcompile.model.data_spaces import data_names, data_spaces
 from pgcompile.pipeline import parse_only
 from pgcompile.syntax.format import format_program
 from pgcompile.syntax.places import python_name
+from pgcompile.training import Settings, Trainer
 from pgcompile.vocabulary.spaces import ANY, KINDS
 from tests.conftest import compiled
 
@@ -129,3 +130,28 @@ def test_other_devices_and_precisions(name: str) -> None:
     assert model.double().loss(**{k: v.double() if v.is_floating_point() else v for k, v in batch.items()}).isfinite()
     meta = program.Model().to("meta")
     assert meta.loss(**{k: v.to("meta") for k, v in batch.items()}).device.type == "meta"
+
+
+def test_a_list_of_sequences_is_filled_up() -> None:
+    program = compiled(TEXTS["pad"])
+    size = program.analysis.model.spaces["x_{t}"].shape[0]
+    counts = (3, 5, 1, 4, 2, 6)
+    rows = [(torch.rand(n, size) < 0.5).float() for n in counts]
+    filled = torch.full((6, 6, size), 0.0)
+    for row, to in zip(rows, filled, strict=True):
+        to[: len(row)] = row
+    ends = []
+    for data in ({"x": rows}, {"x": filled, "T": torch.tensor(counts)}):
+        torch.manual_seed(0)
+        model = program.Model()
+        trainer = Trainer(model, Settings(epochs=1, batch_size=3, validation=0.0, seed=1))
+        trainer.fit(data)
+        ends.append([p.detach().clone() for p in model.parameters()])
+        assert trainer.evaluate(data)
+    torch.testing.assert_close(*ends)
+
+
+def test_unequal_sequences_need_an_index_that_says_so() -> None:
+    rows = [torch.zeros(n, 12) for n in (3, 5)]
+    with pytest.raises(DataError, match=r"x have 3 to 5 places: `index t in 1\.\.T padded`"):
+        Trainer(compiled(TEXTS["vrnn"]).Model(), Settings(epochs=1)).fit({"x": rows})
