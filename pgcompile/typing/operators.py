@@ -79,6 +79,10 @@ def type_of_matmul(typer: TypingContext, expr: tree.MatMul, scope: Scope) -> Typ
         )
     both = [a.space.kind, b.space.kind]
     kind = "nonnegative" if all(contains("nonnegative", k) for k in both) else "real"
+    if contains("simplex", a.space.kind):
+        # Shares of rows: a mean of them, which lies where they do.
+        inside = "simplex" if len(b.shape) == 2 and contains("simplex", b.space.kind) else "unit_interval"
+        kind = inside if contains(inside, b.space.kind) else kind
     return Typed(Space(kind, (*a.shape[:-1], *b.shape[1:])), differentiable=a.differentiable and b.differentiable)
 
 

@@ -198,3 +198,10 @@ def test_the_cure_is_that_of_the_fault(text: str, code: str, words: str) -> None
 )
 def test_nothing_is_warned_of_that_cannot_happen(text: str) -> None:
     assert [d for d in pgc.check(text) if d.code.startswith(("W", "PGC")) and d.code != "W119"] == []
+
+
+def test_a_mean_of_shares_are_shares() -> None:
+    text = "t : simplex[3]\nparam b : simplex[3, 5]\nw : one_hot[5]\np(w|t) = OneHotCategorical(t @ b)\no = log p(w|t)"
+    assert [d for d in pgc.check(f"{text}\nmaximize o") if d.code == "W102"] == []
+    text = "t : simplex[3]\nparam b : unit_interval[3]\nw : boolean\np(w|t) = Bernoulli(t @ b)\no = log p(w|t)"
+    assert [d for d in pgc.check(f"{text}\nmaximize o") if d.code == "W102"] == []

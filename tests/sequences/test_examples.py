@@ -60,6 +60,17 @@ def test_the_schools_have_the_published_mean() -> None:
     assert abs(float(torch.nn.functional.softplus(model.free_d_mu)) - 3.3) < 0.8
 
 
+def test_the_topics_are_the_bars_that_the_documents_are_made_of() -> None:
+    """Griffiths & Steyvers (2004), section 3: ten topics, each a row or a column of a grid of words."""
+    torch.manual_seed(0)
+    model = pgc.compile(FOLDER / "topics.pgc").Model()
+    pgc.Trainer(model, epochs=100, validation=0.0).fit({"w": np.load(DATA / "bars.npz")["w"]}, progress=False)
+    grid = torch.eye(5)
+    bars = torch.cat([torch.stack([row.reshape(shape).expand(5, 5) for row in grid]) for shape in ((5, 1), (1, 5))])
+    shares = model.get("topics").detach() @ bars.reshape(10, 25).T
+    assert int((shares.max(0).values > 0.75).sum()) >= 8
+
+
 def test_files_are_where_the_examples_say(tmp_path: Path) -> None:
     for path in FOLDER.glob("*.pgc"):
         text = path.read_text(encoding="utf-8")
