@@ -6,6 +6,7 @@ from pgcompile.diagnostics import Sink, Span
 from pgcompile.model.model import Model
 from pgcompile.model.names import attribute_name, factor_attribute, identifier, is_mapped
 from pgcompile.model.training import loss_name
+from pgcompile.syntax.places import has_place, places_of, shown_place
 from pgcompile.vocabulary.reserved import METHODS
 
 
@@ -25,6 +26,17 @@ def _check_pairs(names: Iterable[tuple[str, Span]], sink: Sink) -> None:
     for name, span in names:
         other = known.setdefault(identifier(name), (name, span))
         if other[0] != name:
+            places = places_of(name) if has_place(name) else None
+            if places is not None and places[0] == other[0]:
+                shown = shown_place(name)
+                sink.add(
+                    "PGC115",
+                    other[1],
+                    f"{other[0]} is declared without the index that {shown} has",
+                    related=[(span, f"{shown} is here")],
+                    help=f"declare every place: `{shown} : ...`, or call one of them something else",
+                )
+                continue
             sink.add(
                 "PGC115",
                 span,

@@ -193,6 +193,15 @@ class _Reader(PlaceNames):
                 return found
 
     def _declared(self, name: tree.Name) -> tree.Name:
+        run = self.run(name)
+        if run is not None and run[2] == "all":
+            self.sink.add(
+                "PGC118",
+                name.span,
+                f"a space is that of one place, and {name.id} is all of them",
+                help=f"write `{run[0]}_{run[1]} : ...`",
+            )
+            return tree.Name(self.placed(run[0], ((run[1], 0),), name.span), span=name.span)
         found = self.name(name)
         places = places_of(found.id)
         if places is None:

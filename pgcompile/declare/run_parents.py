@@ -29,13 +29,14 @@ def _reported(statement: tree.Statement, indices: Indices, sink: Sink) -> bool:
         return False
     (own, *_) = (a.value.id for a in args if isinstance(a.value, tree.Name))
     found = subscripts(own, indices)
-    index = next(iter(indices.ranges))
-    summary = f"e_{index}" if found is not None else "e_T"
+    inside = run.partition("_{")[2].rstrip("}")  # as in 1:T
+    index = next((name for name, known in indices.ranges.items() if Slice(inside).is_all(known)), "t")
+    summary = f"e_{index}" if found is not None else f"e_{inside.rpartition(':')[2]}"
     sink.add(
         "PGC010",
         statement.left.span,
         f"a factor of a family that is conditioned on {run}, many places at once, is not part of this version",
-        help=f"condition on what a net makes of them: `e_{{1:T}} = f({run})`, and {name}({own}|{summary}) here",
+        help=f"condition on what a net makes of them: `e_{{{inside}}} = f({run})`, and {name}({own}|{summary}) here",
     )
     sink.unread.add(name)
     return True

@@ -142,6 +142,8 @@ def colons(place: Place) -> Message | None:
             tuple(Edit(Span(span(t).end, span(t).end), ",") for t in place.tokens[: place.index - 1]),
             span(first),
         )
+    if place.tokens[0].type == "INDEX":
+        return Message("an index goes over `1..T`, with two dots", "write `..`", place.replaced(".."))
     if place.tokens[0].type == "NUMBER":
         return Message(
             "a name does not start with a digit", f"write `x_{place.tokens[0]} : real`", at=span(place.tokens[0])

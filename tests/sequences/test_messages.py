@@ -22,6 +22,9 @@ maximize fit
     ("old", "new", "code", "words"),
     [
         ("sum_t log", "sum_k log", "PGC117", "write sum_t"),
+        ("1..T", "1:T", "PGC006", "write `..`"),
+        ("x_t : real[2]", "x_{1:T} : real[2]", "PGC118", "write `x_t : ...`"),
+        ("h_t : real[3]", "h : real[3]", "PGC115", "`h_t : ...`"),
         ("sum_t log p(x_t|h_{t-1})", "sum_t log p(x_t|h_{t-1}) / T", "PGC101", "write mean_t (...)"),
         ("cell(x_t, h_{t-1})", "cell(x_t, h_t-1)", "PGC114", "one place before is h_{t-1}"),
         ("GRUCell(3)", "GRU(3)", "PGC303", "step with `GRUCell`"),
