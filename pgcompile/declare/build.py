@@ -17,7 +17,7 @@ from pgcompile.declare.free_factors import read_free_formulas
 from pgcompile.declare.functions import read_functions
 from pgcompile.declare.indices import read_indices
 from pgcompile.declare.optional import mark_optional
-from pgcompile.declare.place_spaces import place_spaces
+from pgcompile.declare.place_spaces import check_starts, place_spaces
 from pgcompile.declare.rows import read_rows
 from pgcompile.declare.shadows import without_shadows
 from pgcompile.declare.training_lines import read_lines
@@ -59,6 +59,7 @@ def build(program: tree.Program, sink: Sink, constants: dict[str, int | float] |
         for factor in (*model.factors, *model.deterministic.values()):
             check_factor(factor, typer)
         check_renamed_spaces(model, sink)
+        check_starts(model, sink)
         if not sink.has_errors:
             resolver.exact = Exact(model, sink.source)
             resolve_deferred(state, resolver)

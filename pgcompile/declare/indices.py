@@ -50,7 +50,30 @@ def read_indices(program: tree.Program, sink: Sink, constants: dict[str, Fractio
     statements = with_first_places(reader.inlined(statements), reader.firsts, sink)
     statements += _totals(indices, statements)
     find_starts(indices, statements, reader.firsts, sink)
+    statements = _without_unused(statements, reader.outside, indices, sink)
     return replace(program, statements=tuple(statements)), indices
+
+
+def _without_unused(
+    statements: list[tree.Statement], outside: set[str], indices: Indices, sink: Sink
+) -> list[tree.Statement]:
+    """The statements without starts of what does not recur, each of which is warned of: they would be objectives."""
+    used = {s.id for lag in indices.lags.values() for s in lag.starts if isinstance(s, tree.Name)}
+    for statement in statements:
+        match statement:
+            case tree.Definition(tree.Name(), right):
+                used |= tree.names_in(right)
+            case _:
+                used |= tree.names_in(statement)
+    kept = []
+    for statement in statements:
+        left = statement.left if isinstance(statement, tree.Definition) else None
+        if isinstance(left, tree.Name) and left.id in outside - used:
+            message = f"{left.id} stands outside the places of its index, and nothing refers to it"
+            sink.add("W120", statement.span, message, help="leave it out, or refer to the place before")
+        else:
+            kept.append(statement)
+    return kept
 
 
 def _declare(statement: tree.IndexDeclaration, indices: Indices, sink: Sink, constants: dict[str, Fraction]) -> None:

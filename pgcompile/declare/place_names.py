@@ -14,13 +14,14 @@ class PlaceNames:
         indices: gets what the names stand for.
         sink: where faults go.
 
-    `bases` are the indices of each variable that has some.
+    `bases` are the indices of each variable that has some, `outside` the names of places that no index has.
     """
 
     def __init__(self, indices: Indices, sink: Sink) -> None:
         self.indices = indices
         self.sink = sink
         self.bases: dict[str, tuple[str, ...]] = {}
+        self.outside: set[str] = set()
 
     def run(self, expr: tree.Expr) -> tuple[str, str, str] | None:
         """The variable, the index and the reach of `x_{<t}`."""
@@ -68,6 +69,7 @@ class PlaceNames:
         if len(parts) == 1 and isinstance(parts[0], Literal):
             outside = parts[0].place >= 1 if parts[0].end else parts[0].place < 1
             if outside:
+                self.outside.add(parts[0].named(base))
                 return tree.Name(parts[0].named(base), span=name.span)
             return self._one_place(name, base, parts[0])
         self.sink.add(

@@ -112,8 +112,8 @@ def _product(
 
 
 def _unspread(body: "LoopBody", part: Value) -> Value:
-    """A part without what only repeats it over the dimensions of others."""
-    while part.number in body.group and part.op == "expand_lead":
+    """A part without what only repeats it over the dimensions of others, or lines it up with them."""
+    while (part.number in body.group and part.op == "expand_lead") or (part.op == "unsqueeze_axes" and part.aligned_to):
         part = part.args[0]
     return part
 

@@ -30,12 +30,17 @@ class FactorsAtPlaces(IndexReading):
                 case Shift(index, offset):
                     at.append(places[index] + offset)
                 case Literal(place, True):
-                    (index,) = self.carried[base]
+                    index = self.carried[base][-1]
                     at.append(self.lengths[index] + place)
                 case Literal(place):
                     at.append(place)
                 case _:
                     raise InternalError(f"{name.id} is many places at once")
+        shifts = [part for part in parts if isinstance(part, Shift)]
+        if len(shifts) == len(parts) > 1:
+            # What stands before the first place of one index is the same at all places of the others.
+            outside = [k for part, k in zip(shifts, at, strict=True) if not 1 <= k <= self.lengths[part.index]]
+            at = outside or at
         return tree.Name(place_name(base, tuple(at)), span=name.span)
 
     def _called(self, call: tree.Call, places: Places) -> tree.Expr:

@@ -40,10 +40,32 @@ class _Unroller(FactorsAtPlaces):
         found: list[tree.Statement] = []
         for statement in self.program.statements:
             found += self._statement(statement)
+        found = self._without_unused_starts(found)
         found += self._spaces_of_starts(found)
         for name in self.totals.values():
             found.append(tree.TensorDeclaration("input", (tree.Name(name),), tree.SpaceExpr("positive")))
         return replace(self.program, statements=tuple(found))
+
+    def _without_unused_starts(self, statements: list[tree.Statement]) -> list[tree.Statement]:
+        """The statements without starts that nothing uses at these lengths, which would be objectives."""
+        starts = {
+            self._named(s.left, {}).id
+            for s in self.program.statements
+            if isinstance(s, tree.Definition) and isinstance(s.left, tree.Name)
+            if (split := self._split(s.left.id)) is not None and all(isinstance(p, Literal) for p in split[1])
+        }
+        used = {
+            node.id
+            for s in statements
+            for node in tree.walk(s.right if isinstance(s, tree.Definition) and isinstance(s.left, tree.Name) else s)
+            if isinstance(node, tree.Name)
+        }
+        unused = starts - used
+        return [
+            s
+            for s in statements
+            if not (isinstance(s, tree.Definition) and isinstance(s.left, tree.Name) and s.left.id in unused)
+        ]
 
     # --- statements ---
 

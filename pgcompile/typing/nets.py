@@ -261,11 +261,12 @@ class Sizing:
         name = stage.name if isinstance(stage, tree.Call) else stage.id if isinstance(stage, tree.Name) else ""
         states = LAYERS[name].cell_states
         inputs, hidden = spaces[:-states], spaces[-states:]
-        if isinstance(stage, tree.Name) and hidden[0].shape:
+        options = stage.args if isinstance(stage, tree.Call) else ()
+        if hidden[0].shape and all(option.name not in (None, "hidden_size") for option in options):
             # Its size is that of its state.
             size = tree.Argument(None, tree.Number(str(hidden[0].shape[-1]), span=stage.span), span=stage.span)
-            stage = tree.Call(name, (size,), span=stage.span, name_span=stage.span)
-        if not inputs:
+            stage = tree.Call(name, (size, *options), span=stage.span, name_span=stage.span)
+        if not inputs or len({state.shape for state in hidden}) > 1:
             self.typer.sink.add(
                 "PGC311",
                 self.call,

@@ -270,6 +270,24 @@ def test_a_prefix_is_kept_and_continued_from_the_posterior() -> None:
     torch.testing.assert_close(drawn["z"][:, :, 0].mean(0), first, atol=0.05, rtol=0)
 
 
+def test_a_recurrence_in_a_plate_is_one_for_each_place_of_it() -> None:
+    model = made(TEXTS["plate_of_sequences"])
+    x = torch.randn(2, 4, 4, 3, dtype=torch.float64)  # as many sequences as places: axes that are mixed up would fit
+    torch.manual_seed(0)
+    found = model.elbo(x=x)
+    torch.manual_seed(0)
+    noise = torch.randn(4, 4, 2, 2, dtype=torch.float64)
+    z, total = torch.zeros(4, 2, 2, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
+    for t in range(4):
+        here = x[:, :, t].transpose(0, 1)
+        q = D.Normal(model.en(torch.cat((here, z), -1)), 0.3)
+        prior, z = D.Normal(z, 0.5), q.loc + 0.3 * noise[t]
+        total = total + D.Normal(model.de(z), 0.4).log_prob(here).sum((0, 2)) - D.kl_divergence(q, prior).sum((0, 2))
+    torch.testing.assert_close(found, total)
+    drawn = model.sample((5,), N=3, T=6)
+    assert drawn["z"].shape == (5, 3, 6, 2)
+
+
 def test_continuing_needs_a_posterior() -> None:
     model = made(
         STATE_SPACE.replace("q(z_t | z_{t-1}, x_t) = Normal(loc(z_{t-1}, x_t), 0.4)\n", "").replace(

@@ -23,6 +23,9 @@ maximize fit
     [
         ("sum_t log", "sum_k log", "PGC117", "write sum_t"),
         ("1..T", "1:T", "PGC006", "write `..`"),
+        ("h_0 = 0", "h_0 = [0, 0]", "PGC301", "give h_0 as many numbers"),
+        ("h_0 = 0", "param h_0 : real[4]", "PGC301", "give h_0 as many numbers"),
+        ("GRUCell(3)", "LSTMCell", "PGC311", "cell(x, h, c)"),
         ("x_t : real[2]", "x_{1:T} : real[2]", "PGC118", "write `x_t : ...`"),
         ("h_t : real[3]", "h : real[3]", "PGC115", "`h_t : ...`"),
         ("sum_t log p(x_t|h_{t-1})", "sum_t log p(x_t|h_{t-1}) / T", "PGC101", "write mean_t (...)"),

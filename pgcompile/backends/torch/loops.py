@@ -7,6 +7,7 @@ from typing import Protocol
 from pgcompile.backends.torch.layout import WIDTH, Line, collection, statement
 from pgcompile.backends.torch.printer import Text
 from pgcompile.model.names import identifier
+from pgcompile.plan.builder import in_order
 from pgcompile.plan.region import Region
 from pgcompile.plan.values import Attribute, Axis, AxisKind, InTurns, Noise, Value
 
@@ -83,16 +84,31 @@ def loop(
         lines += statement(f"{name}.append({text})", body.indent)
     changed = [(name, text) for name, text in zip(carried, following, strict=True) if name != text]
     if changed:
-        left, right = (", ".join(part) for part in zip(*changed, strict=True))
-        lines += statement(f"{left} = {right}", body.indent)
+        lines += assigned(changed, body.indent)
     for name, result in kept:
-        at = f", {len(result.axes)}" if result.axes and axis is not None and axis.kind is AxisKind.PLATE else ""
+        place = place_in(axis, result) if axis is not None and axis.kind is AxisKind.PLATE else 0
+        at = f", {place}" if place else ""
         lines += statement(f"{name} = torch.stack({name}{'[::-1]' if backwards else ''}{at})", indent)
     if axis is not None and axis.kind is AxisKind.PLATE:
         noise: list[Noise] = [InTurns(tuple(body.noise), str(axis.owner), backwards)] if body.noise else []
         return Loop(lines, noise)
     assert isinstance(turns, int)
     return Loop(lines, body.noise * turns)
+
+
+def assigned(pairs: list[tuple[str, str]], indent: int) -> list[Line]:
+    """`a, b = f(a), g(b)`, over several lines where one is too short."""
+    left = ", ".join(name for name, _ in pairs)
+    right = [text for _, text in pairs]
+    whole = f"{left} = {', '.join(right)}"
+    if len(pairs) == 1 or indent + len(whole) <= WIDTH:
+        return statement(whole, indent)
+    return collection(f"{left} = (", right, ")", indent)
+
+
+def place_in(axis: Axis, result: Value) -> int:
+    """The dimension at which the places of a loop stand in what is kept of all its turns."""
+    return in_order((*result.axes, axis)).index(axis)
 
 
 def derivative(

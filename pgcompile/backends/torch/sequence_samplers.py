@@ -216,8 +216,11 @@ class _Sampler:
         guided = dict(sampler.guides)
         for step in sampler.steps:
             found += self._turn(step, guided.get(step.variable))
-        texts = ", ".join(f"({_quoted(s.variable)}, {identifier(s.variable)})" for s in sampler.steps)
-        found += statement(f"for name, value in ({texts}{',' * (len(sampler.steps) == 1)}):", 12)
+        pairs = [f"({_quoted(s.variable)}, {identifier(s.variable)})" for s in sampler.steps]
+        if len(pairs) == 1:
+            found += statement(f"for name, value in ({pairs[0]},):", 12)
+        else:
+            found += collection("for name, value in (", pairs, "):", 12)
         found += statement("drawn[name].append(value)", 16)
         for carry in sampler.carried:
             found += statement(f"{identifier(carry.name)} = {identifier(carry.source)}", 12)
@@ -256,7 +259,8 @@ class _Sampler:
     def _start(self, carry: Carry) -> list[Line]:
         base = carry.source if carry.source in self.writer.plan.model.spaces else carry.name
         shape = self.writer.plan.model.spaces[base].shape
-        sizes = ", ".join(["*shape", *map(str, shape)])
+        plates = [self.lengths[i] for i in self.indices.of(carry.source) if i in self.sampler.plates]
+        sizes = ", ".join([*plates, "*shape", *map(str, shape)])
         if carry.start is not None:
             own = self.writer.plan.model.tensors.get(carry.start)
             text = f"self.{self.writer.rename(carry.start)}" if own is not None else identifier(carry.start)
@@ -296,12 +300,19 @@ class _Sampler:
         if guide is None or guide.factor is None or self.name != "sample":
             return []
         data = [p for p in guide.parents if p in self._children(step)]
-        if not data:
+        if not data or not {*guide.parents} <= {*data, *self._known_before(step)}:
             return []
         given = [f"known[{_quoted(p)}]" if p in data else identifier(p) for p in guide.parents]
         method = next(m for m in self.writer.plan.factors if m.factor is guide.factor)
         law = f"self.{self.writer.method_name(method.name)}({', '.join(given)})"
         return [(" and ".join(f"{_quoted(p)} in known" for p in data), f"{law}.sample()")]
+
+    def _known_before(self, step: SampleStep) -> set[str]:
+        """What a place has when a variable is drawn there."""
+        sampler = self.sampler
+        before = sampler.steps[: sampler.steps.index(step)]
+        found = {s.variable for s in (*sampler.shared, *before)} | {carry.name for carry in sampler.carried}
+        return found | {*sampler.conditions}
 
     def _children(self, step: SampleStep) -> set[str]:
         """The drawn variables of a place that depend on a variable, through deterministic ones."""

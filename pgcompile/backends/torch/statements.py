@@ -233,7 +233,7 @@ class Body:
         if not (apart and self.turns_name and self.indent == 8):
             return loop(self._inside, value, region, names, self._texts, taken)
         method = f"{self.turns_name}_{len(self.methods) + 1}" if self.methods else self.turns_name
-        made, lines = Turns(value, region, names, self._texts, taken, method).write(self._inside)
+        made, lines = Turns(value, region, names, self._texts, {*self.taken}, method).write(self._inside)
         self.methods.append(stamped(lines, *value.origins))
         return made
 
@@ -286,7 +286,7 @@ class Body:
     def _unpacking(self, value: Value) -> str:
         """`m, s` for a value whose results are `m` and `s`; a result that nobody needs is `_`."""
         items = {item.attributes[0]: self._names[item.number] for item in self._items[value.number]}
-        count = value.attributes[-1] if value.op != "cell" else 2
+        count = value.attributes[-1] if value.op not in ("cell", "cell_step") else 2
         assert isinstance(count, int)
         names = [items.get(position, "_") for position in range(count)]
         return ", ".join(names) if len(names) > 1 else f"({names[0]},)"

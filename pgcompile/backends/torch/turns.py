@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pgcompile.backends.torch.layout import Line, collection, definition, statement
-from pgcompile.backends.torch.loops import Inside, Loop, Names, Statements, in_order_of, loop_head
+from pgcompile.backends.torch.loops import Inside, Loop, Names, Statements, assigned, in_order_of, loop_head, place_in
 from pgcompile.backends.torch.printer import Text
 from pgcompile.diagnostics import InternalError
 from pgcompile.plan.region import Region
@@ -21,7 +21,7 @@ class Turns:
         region: its parts.
         names: of its results that are used, by their places.
         texts: sources of the values before it.
-        taken: names that the calling method uses.
+        taken: names that the method is not to use for its own.
         method: the name of the method.
     """
 
@@ -43,11 +43,11 @@ class Turns:
             inside: makes the statements of a turn.
         """
         region, count = self.region, len(self.region.carried)
-        free = Names({*self.taken, "carried", "places", "kept"})
+        free = Names({*self.taken, "carried", "places", "kept", *map(str, self.names.values())})
+        given = self._given(free)
         carried = [free.name(p, "state") for p in region.carried]
         elements = [free.name(p, "element") for p in region.elements]
         kept = [(self.names[count + i], r) for i, r in enumerate(region.outputs) if count + i in self.names]
-        given = self._given(free)
         for placeholder, name in zip((*region.carried, *region.elements), (*carried, *elements), strict=True):
             given[placeholder.number] = Text(name)
         body = inside([*region.following, *(result for _, result in kept)], free.taken, list(region.body), given)
@@ -68,7 +68,9 @@ class Turns:
     def _given(self, free: Names) -> dict[int, Text]:
         """The sources of what stands before the loop, as the method has them."""
         given = dict(self.texts)
-        for arg in self.value.args[len(self.region.elements) + len(self.region.carried) :]:
+        captured = self.value.args[len(self.region.elements) + len(self.region.carried) :]
+        free.taken |= {text for a in captured if (text := self.texts[a.number].text).isidentifier()}
+        for arg in captured:
             text = self.texts[arg.number].text
             if not _is_of_class(text):
                 name = text if text.isidentifier() else free.name(arg, "given")
@@ -102,8 +104,7 @@ class Turns:
             lines += statement(f"{name}.append({text})", body.indent)
         changed = [(name, text) for name, text in zip(carried, following, strict=True) if name != text]
         if changed:
-            left, right = (", ".join(part) for part in zip(*changed, strict=True))
-            lines += statement(f"{left} = {right}", body.indent)
+            lines += assigned(changed, body.indent)
         stacked = [f"torch.stack({name})" for name in outputs]
         if len(stacked) > 1:
             lines += collection("kept = (", stacked, ")", 8)
@@ -122,7 +123,8 @@ class Turns:
         given = [_tuple(initial), _tuple(sequences), *self._passed.values()]
         lines = collection(f"{left}, {right} = self.{self.method}(", given, ")", 8)
         for name, result in kept:
-            ways = ".flip(0)" * backwards + (f".movedim(0, {len(result.axes)})" if result.axes else "")
+            at = place_in(self.axis, result)
+            ways = ".flip(0)" * backwards + (f".movedim(0, {at})" if at else "")
             lines += statement(f"{name} = {name}{ways}", 8) if ways else []
         return lines
 

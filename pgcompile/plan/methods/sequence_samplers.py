@@ -55,6 +55,8 @@ def sequence_sampler_of(
     shared = [step for name, step in steps.items() if not indices.of(name) and name not in late]
     placed = [step for name, step in steps.items() if indices.of(name)]
     time = next(iter(times), None)
+    if time is not None and any(time not in indices.of(step.variable) for step in placed):
+        return None  # a plate beside a sequence is drawn by neither
     plates = tuple(i for i in indices.ranges if i != time and any(i in indices.of(s.variable) for s in placed))
     inputs = tuple(dict.fromkeys(i for step in steps.values() for i in step.inputs))
     return SequenceSampler(
@@ -122,19 +124,14 @@ def _carried(methods: MethodMaker, names: list[str]) -> tuple[Carry, ...]:
 
 
 def _guides(methods: MethodMaker, factors: list[FactorMethod], drawn: set[str]) -> tuple[tuple[str, SampleStep], ...]:
-    """A factor of the posterior for each drawn variable that has one over what a place knows."""
+    """A factor of the posterior for each drawn variable that has one over what a place may know."""
     found = []
-    indices = methods.model.indices
-    known = {*indices.carried} - {name for name, lag in indices.lags.items() if lag.offset > 0}
-    known -= methods.model.deterministic.keys()
+    later = {name for name, lag in methods.model.indices.lags.items() if lag.offset > 0 or lag.is_run or lag.reach}
     for method in factors:
         factor = method.factor
         if base_name(factor.name) == "p" or len(factor.targets) != 1 or factor.targets[0] not in drawn:
             continue
-        known = {*methods.model.indices.carried} - {
-            n for n, lag in methods.model.indices.lags.items() if lag.offset > 0
-        }
-        if {*factor.parents} <= known and not {*factor.parents} & methods.model.deterministic.keys():
+        if not {*factor.parents} & later:
             found.append(
                 (factor.targets[0], step_of(methods, FactorInstance(factor), {factor: method}, one_place=True))
             )

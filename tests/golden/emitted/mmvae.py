@@ -187,7 +187,9 @@ class Mmvae(nn.Module):
         square = ((z - q_y_loc_z) / scale_floored).square()
         total_2 = (log_scale_2 + 0.5 * square).sum(-1)
         log_q_y_z = -0.5 * 8 * math.log(2 * math.pi) - total_2
-        log_q_z = torch.logaddexp(log_q_x_z - math.log(2), log_q_y_z - math.log(2))
+        # log q(z|x,y): a log-sum-exp of its components
+        log = torch.full_like(self._like, 0.5).log()
+        log_q_z = torch.logaddexp(log_q_x_z + log, log_q_y_z + log)
         # log q_x(z|x)
         scale_floored_2 = q_x_scale_z.clamp_min(torch.finfo(q_x_scale_z.dtype).tiny)
         square_2 = ((z_2 - q_x_loc_z) / scale_floored_2).square()
@@ -197,8 +199,7 @@ class Mmvae(nn.Module):
         total_4 = (log_scale_2 + 0.5 * noise_2.square()).sum(-1)
         log_q_y_z_2 = -0.5 * 8 * math.log(2 * math.pi) - total_4
         # log q(z|x,y): a log-sum-exp of its components
-        difference = log_q_x_z_2 - math.log(2)
-        log_q_z_2 = torch.logaddexp(difference, log_q_y_z_2 - math.log(2))
+        log_q_z_2 = torch.logaddexp(log_q_x_z_2 + log, log_q_y_z_2 + log)
         # E_{q_x(z|x)}[log p(z)], closed form
         total_5 = q_x_loc_z.square() + q_x_scale_z.square()
         expected_z = (-(0.5 * total_5 + 0.5 * math.log(2 * math.pi))).sum(-1)
@@ -237,15 +238,15 @@ class Mmvae(nn.Module):
         square = ((z - q_y_loc_z) / scale_floored).square()
         total_2 = (log_scale_2 + 0.5 * square).sum(-1)
         log_q_y_z = -0.5 * 8 * math.log(2 * math.pi) - total_2
-        log_q_z = torch.logaddexp(log_q_x_z - math.log(2), log_q_y_z - math.log(2))
+        log = torch.full_like(self._like, 0.5).log()
+        log_q_z = torch.logaddexp(log_q_x_z + log, log_q_y_z + log)
         scale_floored_2 = q_x_scale_z.clamp_min(torch.finfo(q_x_scale_z.dtype).tiny)
         square_2 = ((z_2 - q_x_loc_z) / scale_floored_2).square()
         total_3 = (log_scale + 0.5 * square_2).sum(-1)
         log_q_x_z_2 = -0.5 * 8 * math.log(2 * math.pi) - total_3
         total_4 = (log_scale_2 + 0.5 * noise_2.square()).sum(-1)
         log_q_y_z_2 = -0.5 * 8 * math.log(2 * math.pi) - total_4
-        difference = log_q_x_z_2 - math.log(2)
-        log_q_z_2 = torch.logaddexp(difference, log_q_y_z_2 - math.log(2))
+        log_q_z_2 = torch.logaddexp(log_q_x_z_2 + log, log_q_y_z_2 + log)
         total_5 = q_x_loc_z.square() + q_x_scale_z.square()
         total_6 = q_y_loc_z.square() + q_y_scale_z.square()
         cross_entropy = F.binary_cross_entropy_with_logits(
@@ -271,10 +272,10 @@ class Mmvae(nn.Module):
         )
         expected_z = (-(0.5 * total_5 + 0.5 * math.log(2 * math.pi))).sum()
         expected_z_2 = (-(0.5 * total_6 + 0.5 * math.log(2 * math.pi))).sum()
-        difference_2 = total_7 + cross_entropy_4 - expected_z - expected_z_2
+        difference = total_7 + cross_entropy_4 - expected_z - expected_z_2
         log_q_z_3 = log_q_z.sum()
         log_q_z_4 = log_q_z_2.sum()
-        return 0.5 * (difference_2 + log_q_z_3 + log_q_z_4) / x.shape[:-1].numel()
+        return 0.5 * (difference + log_q_z_3 + log_q_z_4) / x.shape[:-1].numel()
 
     def terms(self, x: Tensor, y: Tensor) -> dict:
         """Every named term."""
