@@ -38,13 +38,11 @@ def sequence_sampler_of(
         return None  # a place that needs a later one, or an end that is not known yet
     if any(isinstance(item, Factor) and (runs.keys() - ones.keys()) & {*item.parents} for item in order):
         return None  # a formula of a run is computed where all places are known
-    starts = [s.id for lag in lags.values() for s in lag.starts if isinstance(s, tree.Name)]
-    starts = [s for s in starts if _literal(methods, s) is None]
+    named = [s.id for lag in lags.values() for s in lag.starts if isinstance(s, tree.Name)]
+    starts = [s for s in named if _literal(methods, s) is None]
     missing = [methods.model.deterministic[s] for s in starts if s in methods.model.deterministic and s not in made]
-    order = [
-        item for item in order if not (isinstance(item, Factor) and _literal(methods, item.targets[0]) is not None)
-    ]
-    order = [*dict.fromkeys(missing), *order]
+    literals = [i for i in order if isinstance(i, Factor) and _literal(methods, i.targets[0]) is not None]
+    order = [*dict.fromkeys(missing), *(item for item in order if item not in literals)]
     made += [f.targets[0] for f in missing]
     conditioned = conditions_of(order, generated) - lags.keys()
     conditioned |= {lag.of for lag in lags.values() if lag.of not in made}
@@ -55,7 +53,7 @@ def sequence_sampler_of(
     shared = [step for name, step in steps.items() if not indices.of(name) and name not in late]
     placed = [step for name, step in steps.items() if indices.of(name)]
     time = next(iter(times), None)
-    if time is not None and any(time not in indices.of(step.variable) for step in placed):
+    if any(time not in (None, *indices.of(step.variable)) for step in placed):
         return None  # a plate beside a sequence is drawn by neither
     plates = tuple(i for i in indices.ranges if i != time and any(i in indices.of(s.variable) for s in placed))
     inputs = tuple(dict.fromkeys(i for step in steps.values() for i in step.inputs))
