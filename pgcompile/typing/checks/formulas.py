@@ -45,7 +45,17 @@ def check_mixture(context: FactorContext, mixture: Mixture) -> None:
         context.check(component)
     for weight in mixture.weights:
         text = context.typer.text(weight)
-        _check_one_number(context, weight, context.scope(()), "a weight", f"write {text}[0]")
+        target = context.factor.targets[0]
+        space = context.model.spaces.get(target)
+        found = context.typer.quiet().typed(weight, context.scope(())) if space is not None and space.shape else None
+        help = f"write {text}[0]"
+        if found is not None and space is not None and found.shape == space.shape:
+            sizes = ", ".join(map(str, space.shape))
+            help = (
+                f"a choice for each entry is drawn: `b : boolean[{sizes}]`, `p(b) = Bernoulli({text})`, "
+                f"and `p({target}) = sum_b p({target}|b) p(b)`, which is a product over the entries"
+            )
+        _check_one_number(context, weight, context.scope(()), "a weight", help)
 
 
 def check_log_density(context: FactorContext, use: LogDensityUse) -> None:
