@@ -28,7 +28,7 @@ def check_inputs(formula: str, /, **inputs) -> None:
     for name, (value, shape) in inputs.items():
         size = tuple(getattr(value, "shape", ()))
         fits = size[len(size) - len(shape) :] == shape
-        if not isinstance(value, Tensor | int | float) or not fits:
+        if not hasattr(value, "__float__") or not fits:
             said = f"a tensor that ends in {shape}" if shape else "a number"
             raise TypeError(f"{name} of {formula} must be {said}")
 
