@@ -15,7 +15,7 @@ TEXT: tuple[Entry, ...] = (
     Entry(
         "PGC010",
         "a part of the language that this version does not compile",
-        CHAIN.replace("sum_t", "sum_{t=2}^{T}"),
+        CHAIN.replace("sum_t", "sum_{t=3}^{T}"),
         CHAIN,
     ),
 )
