@@ -83,7 +83,7 @@ def read_functions(program: tree.Program) -> tree.Program:
 
 
 def _formula_of(statement: tree.Statement) -> tree.Node:
-    """What a statement says, without the name that it says it of."""
+    """The right side of a definition, or the statement itself."""
     return statement.right if isinstance(statement, tree.Definition) else statement
 
 

@@ -1,4 +1,4 @@
-"""What is kept of the turns of a loop: the fewest values from which the others follow for all places at once.
+"""The values kept of the turns of a loop: the fewest values from which the others follow for all places at once.
 
 A value that is kept costs a list, a stack and, going back, a gradient added in each turn; one that is an entry by entry
 function of what is kept anyway costs one kernel after the loop.

@@ -47,7 +47,7 @@ class LoopBody:
 
     @contextmanager
     def stamped(self, value: Value) -> Iterator[None]:
-        """What is made inside stands where a value of the program does."""
+        """A section of the plan: values made inside have the origins and the section of `value`."""
         with self.build.section(value.section or "", *value.origins):
             yield
 

@@ -161,7 +161,7 @@ class Averages:
         return torch.exp(total - total.detach())
 
     def _posterior_mean(self, draw: Draw, body: Callable[[], Tensor]) -> Tensor:
-        """The sum over every value of a posterior."""
+        """The weighted sum of `body` over every value of a draw that is finite given all else, a posterior among them."""
         names = draw.variables
         self.made.pop(draw, None)
         atoms = tuple(atom for atom in draw.distribution.atoms if not atom.factor.is_data)

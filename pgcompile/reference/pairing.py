@@ -95,7 +95,7 @@ class Pairing:
 
 
 def _shown(found: object) -> str:
-    """What a draw has, in words: draws by their distributions."""
+    """A fact of a draw, in words: other draws by their distributions."""
     if isinstance(found, set):
         return ", ".join(sorted(d.distribution.label if isinstance(d, Draw) else str(d) for d in found)) or "none"
     return str(found)

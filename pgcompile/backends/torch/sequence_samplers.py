@@ -308,7 +308,7 @@ class _Sampler:
         return [(" and ".join(f"{_quoted(p)} in known" for p in data), f"{law}.sample()")]
 
     def _known_before(self, step: SampleStep) -> set[str]:
-        """What a place has when a variable is drawn there."""
+        """Names of the values that a place has when a variable is drawn there."""
         sampler = self.sampler
         before = sampler.steps[: sampler.steps.index(step)]
         found = {s.variable for s in (*sampler.shared, *before)} | {carry.name for carry in sampler.carried}

@@ -32,7 +32,7 @@ class Turns:
     taken: set[str]
     method: str
     _passed: dict[str, str] = field(default_factory=dict)
-    """What the method is given besides, by the names that it has there."""
+    """Further arguments of the method: their sources at the call, by the names of the parameters."""
 
     _sizes: set[str] = field(default_factory=set)
 
@@ -60,7 +60,7 @@ class Turns:
 
     @property
     def axis(self) -> Axis:
-        """What it goes over."""
+        """The index of the loop, with its length."""
         if self.region.axis is None:
             raise InternalError("a loop over places has no index")
         return self.region.axis
