@@ -84,7 +84,7 @@ class Averages:
         """`E[f]`, over the samples of a draw or every value of a posterior."""
         inner = draw.env.extended(draw.variables, draw)
         if draw.distribution.evidence or (self.weighed_outside and self._is_exact(draw)):
-            return self._posterior_mean(draw, lambda: body(inner))
+            return self._weighted_sum(draw, lambda: body(inner))
         value = body(inner).double()
         if draw.rows == "sum":
             return value.sum(0) if value.ndim == len(self.world.lead(draw)) else value * draw.samples
@@ -160,8 +160,8 @@ class Averages:
                     total = total + self.world.log_density(Distribution((atom,)), draw.inside)
         return torch.exp(total - total.detach())
 
-    def _posterior_mean(self, draw: Draw, body: Callable[[], Tensor]) -> Tensor:
-        """The weighted sum of `body` over every value of a draw that is finite given all else, a posterior among them."""
+    def _weighted_sum(self, draw: Draw, body: Callable[[], Tensor]) -> Tensor:
+        """The weighted sum of `body` over all values of a draw that is finite given all else."""
         names = draw.variables
         self.made.pop(draw, None)
         atoms = tuple(atom for atom in draw.distribution.atoms if not atom.factor.is_data)
