@@ -6,6 +6,7 @@ from pgcompile.declare.clashes import check_names
 from pgcompile.declare.clauses import read_clauses
 from pgcompile.declare.coefficients import read_coefficients
 from pgcompile.declare.combinations import combine
+from pgcompile.declare.conditions import conditioned
 from pgcompile.declare.constants import read_constants
 from pgcompile.declare.declaration_pass import DeclarationPass
 from pgcompile.declare.declarations import declare
@@ -41,7 +42,7 @@ def build(program: tree.Program, sink: Sink, constants: dict[str, int | float] |
     """
     model = Model()
     read_constants(program, constants or {}, model, sink)
-    program, model.indices = read_indices(program, sink, model.constants)
+    program, model.indices = read_indices(conditioned(program), sink, model.constants)
     program = read_energies(read_truncations(without_shadows(program), sink))
     program = read_functions(read_clauses(program))
     state = DeclarationPass(model, sink)

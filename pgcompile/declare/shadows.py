@@ -13,11 +13,14 @@ def without_shadows(program: tree.Program) -> tree.Program:
     The numbers that are added are free in the whole program.
     """
     declared = _declared(program)
-    if not any(_hidden(right.bindings, declared) for right in _wheres(program)):
+    defined = _defined(program)
+    if not any(_hidden(right.bindings, declared, defined) for right in _wheres(program)):
         return program
     taken = {node.id for node in tree.walk(*program.statements) if isinstance(node, tree.Name)}
     taken |= {node.name for node in tree.walk(*program.statements) if isinstance(node, tree.Call)}
-    return replace(program, statements=tuple(_without(statement, declared, taken) for statement in program.statements))
+    return replace(
+        program, statements=tuple(_without(statement, declared, defined, taken) for statement in program.statements)
+    )
 
 
 def _wheres(program: tree.Program) -> list[tree.Where]:
@@ -41,16 +44,28 @@ def _declared(program: tree.Program) -> set[str]:
     return found
 
 
-def _hidden(bindings: tuple[tree.Binding, ...], declared: set[str]) -> set[str]:
+def _defined(program: tree.Program) -> set[tree.Binding]:
+    """What the program says of its deterministic variables, as clauses of `where` would."""
+    found = set[tree.Binding]()
+    for statement in program.statements:
+        if isinstance(statement, tree.Definition) and not isinstance(statement.left, tree.Call):
+            right = statement.right.value if isinstance(statement.right, tree.Where) else statement.right
+            found.add(tree.Binding(tree.defined_names(statement.left), right))
+    return found
+
+
+def _hidden(bindings: tuple[tree.Binding, ...], declared: set[str], defined: set[tree.Binding]) -> set[str]:
     """Names that bindings give and that stand for something else too, on their own right side or in the program."""
-    bound = {n.id for b in bindings for n in b.names}
+    bound = {n.id for b in bindings for n in b.names if b not in defined}
     return (bound & declared) | {name for b in bindings for name in tree.names_in(b.value) & {n.id for n in b.names}}
 
 
-def _without(statement: tree.Statement, declared: set[str], taken: set[str]) -> tree.Statement:
+def _without(
+    statement: tree.Statement, declared: set[str], defined: set[tree.Binding], taken: set[str]
+) -> tree.Statement:
     if not isinstance(statement, tree.Definition | tree.Proportional) or not isinstance(statement.right, tree.Where):
         return statement
-    names = {name: _free(name, taken) for name in sorted(_hidden(statement.right.bindings, declared))}
+    names = {name: _free(name, taken) for name in sorted(_hidden(statement.right.bindings, declared, defined))}
     if not names:
         return statement
     bindings = []

@@ -59,6 +59,9 @@ def _unused_formulas(model: Model, sink: Sink) -> None:
     """A deterministic variable that nothing uses: perhaps it was meant as an objective."""
     factors = [*model.factors, *model.deterministic.values()]
     used = {name for factor in factors for name in factor.parents}
+    # What a factor is conditioned on through a variable is written out in it, as a clause of that name.
+    clauses = (b for f in model.factors for b in kind_of(f).bindings(f.definition))
+    used |= {name.id for clause in clauses for name in clause.names}
     used |= {v.name for named in model.named for v in (*named.distribution.targets, *named.distribution.parents)}
     used |= {name for objective in model.objectives.values() for name in names_in(objective.expr)}
     for lag, found in model.indices.lags.items():

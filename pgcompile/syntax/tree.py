@@ -455,6 +455,12 @@ def names_in(expr: Node) -> set[str]:
     return {node.id for node in walk(expr) if isinstance(node, Name)}
 
 
+def defined_names(left: Expr) -> tuple[Name, ...]:
+    """The names on the left side of `h = f(x)` or `(a, b) = f(x)`; none of a factor."""
+    parts = left.items if isinstance(left, TupleLiteral) else (left,)
+    return tuple(part for part in parts if isinstance(part, Name))
+
+
 def calls_in(expr: Node) -> list[Call]:
     """Every call in an expression, in the order written."""
     found = [node for node in walk(expr) if isinstance(node, Call)]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pgcompile.declare import build
+from pgcompile.declare.conditions import conditioned
 from pgcompile.diagnostics import InternalError, Sink
 from pgcompile.inference.distributions import Resolver
 from pgcompile.model.model import Model
@@ -55,7 +56,7 @@ class WrittenOut:
     def __post_init__(self) -> None:
         program, indices, spaces = self.harness.program, self.harness.model.indices, self.harness.model.spaces
         shapes = {found[0]: spaces[n].shape for n in indices.carried if n in spaces and (found := places_of(n))}
-        tree = unrolled(program.analysis.tree, self.lengths, shapes)
+        tree = unrolled(conditioned(program.analysis.tree), self.lengths, shapes)
         sink = Sink(program.analysis.source)
         constants = {name: float(value) for name, value in self.harness.model.constants.items()}
         self.model, self.resolver = build(tree, sink, constants)

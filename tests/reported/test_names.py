@@ -88,7 +88,7 @@ def test_a_bound_name_means_the_binding_outside_its_own_right_side() -> None:
 
 def test_a_formula_that_a_factor_is_not_conditioned_on_is_said_so() -> None:
     with pytest.raises(CompileError) as caught:
-        pgc.compile("x, z : real[2]\nh = 2 * z\np(z) = Normal(0, 1)\np(x|z) = Normal(h, 1)\no = log p(x|z)\n")
+        pgc.compile("x, z, y : real[2]\nh = 2 * y\np(z) = Normal(0, 1)\np(x|z) = Normal(h, 1)\no = log p(x|z)\n")
     assert [d.code for d in caught.value.diagnostics] == ["PGC114"]
 
 
