@@ -10,13 +10,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pgcompile.declare.formulas import is_formula
+from pgcompile.declare.common_starts import ranges_of, with_common_starts
 from pgcompile.declare.reaches import EVERYWHERE, HERE, Reach, covered, reach_of
-from pgcompile.model.indices import IndexRange, Indices
+from pgcompile.model.indices import Indices
 from pgcompile.syntax import tree
 from pgcompile.syntax.mapped import mapped
 from pgcompile.syntax.subscripts import Shift, Slice, Subscript, subscripts
 from pgcompile.vocabulary.functions import FUNCTIONS
+
+WORDS = ("sum", "mean", "prod")
+"""What may be taken over all places of an index."""
 
 _Key = tuple[str, frozenset[str], frozenset[str]]
 
@@ -29,6 +32,7 @@ def conditioned(program: tree.Program) -> tree.Program:
     formulas = [s for s in program.statements if isinstance(s, tree.Definition) and not isinstance(s.left, tree.Call)]
     if not formulas:
         return program
+    program = with_common_starts(program)
     reader = _Reader(program)
     statements = tuple(map(reader.read, program.statements))
     if not reader.heads:
@@ -73,12 +77,11 @@ class _Reader:
     formulas: dict[str, list[_Formula]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.indices = ranges_of(self.program)
         self.fixed: set[str] = set(FUNCTIONS)
         factors = set[str]()
         for statement in self.program.statements:
             match statement:
-                case tree.IndexDeclaration(name, high=high):
-                    self.indices.ranges[name.id] = IndexRange(name.id, high)
                 case tree.TensorDeclaration(names=names):
                     self.fixed |= {n.id for n in names}
                 case tree.NetDeclaration(name=name) | tree.ExternNet(name=name) | tree.FlowDeclaration(name=name):
@@ -87,6 +90,8 @@ class _Reader:
                     self.fixed.add(name.id)
                 case tree.Definition(tree.Call(name)):
                     factors.add(name)
+        for name in self.indices.ranges:
+            self.fixed |= {name, *(f"{word}_{name}" for word in WORDS)}
         self.bases = set[str]()
         for name in _names(*self.program.statements):
             if (found := subscripts(name, self.indices)) is not None:
@@ -123,7 +128,7 @@ class _Reader:
 
     def _widen(self, found: dict[str, dict[str, Reach]], base: str, formula: _Formula, *, to_the_end: bool) -> bool:
         """Add what a formula uses; whether that was more than was known."""
-        at_place = all(isinstance(part, Shift) for part in formula.parts)
+        at_place = bool(formula.parts) and all(isinstance(part, Shift) for part in formula.parts)
         changed = False
         for name in formula.names:
             used, here = self._split(name)[0], self._reach(name) if at_place else EVERYWHERE
@@ -278,7 +283,7 @@ def _bound(where: tree.Where) -> list[tree.Name]:
 
 def _is_objective(expr: tree.Expr, factors: set[str]) -> bool:
     """True of a formula that speaks of distributions."""
-    return is_formula(expr) or any(
+    return any(
         isinstance(node, tree.Expectation | tree.Functional)
         or (isinstance(node, tree.Call) and (node.given is not None or node.name in factors))
         for node in tree.walk(expr)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
+from pgcompile.declare.conditions import WORDS
 from pgcompile.declare.first_places import with_first_places
 from pgcompile.declare.first_terms import heads_of, of_first_place
 from pgcompile.declare.formulas import is_formula
@@ -24,8 +25,6 @@ from pgcompile.syntax.mapped import mapped
 from pgcompile.syntax.places import place_name, places_of
 from pgcompile.syntax.subscripts import Literal, Shift, Slice, Subscript, subscripts
 from pgcompile.syntax.sum_reach import reached
-
-WORDS = ("sum", "mean", "prod")
 
 
 def read_indices(program: tree.Program, sink: Sink, constants: dict[str, Fraction]) -> tuple[tree.Program, Indices]:

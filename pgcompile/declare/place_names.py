@@ -1,5 +1,6 @@
 """Names with subscripts: templates, other places, runs of places, whole sequences."""
 
+from pgcompile.declare.common_starts import common_name
 from pgcompile.diagnostics import Sink, Span, nearest
 from pgcompile.model.indices import Indices, Lag
 from pgcompile.syntax import tree
@@ -58,6 +59,14 @@ class PlaceNames:
     def name(self, name: tree.Name) -> tree.Name:
         """A name as that of a template."""
         found = subscripts(name.id, self.indices, self.bases)
+        if (start := common_name(name.id, self.indices, self.bases)) is not None:
+            self.sink.add(
+                "PGC010",
+                name.span,
+                f"{name.id} is the start of each place of another index, which is not part of this version",
+                help=f"start all of them alike: `{start} = 0`, or from a parameter, `param {start} : real`",
+            )
+            return name
         if found is None:
             if name.id.endswith("}"):
                 self._report_undeclared(name)

@@ -31,7 +31,12 @@ EVERYWHERE = Reach(-inf, inf)
 
 
 def reach_of(parts: tuple[Subscript, ...], indices: Indices) -> Reach:
-    """The places that a name with these subscripts stands for; of several indices, its own place only is known."""
+    """The places that a name with these subscripts stands for; of several indices, its own place only is known.
+
+    A name without any is the same at every place.
+    """
+    if not parts:
+        return EVERYWHERE
     if all(isinstance(part, Shift) for part in parts):
         offsets = [part.offset for part in parts if isinstance(part, Shift)]
         if not any(offsets):

@@ -31,12 +31,14 @@ def _reported(statement: tree.Statement, indices: Indices, sink: Sink) -> bool:
     found = subscripts(own, indices)
     inside = run.partition("_{")[2].rstrip("}")  # as in 1:T
     index = next((name for name, known in indices.ranges.items() if Slice(inside).is_all(known)), "t")
+    base = run.partition("_")[0]
     summary = f"e_{index}" if found is not None else f"e_{inside.rpartition(':')[2]}"
     sink.add(
         "PGC010",
         statement.left.span,
         f"a factor of a family that is conditioned on {run}, many places at once, is not part of this version",
-        help=f"condition on what a net makes of them: `e_{{{inside}}} = f({run})`, and {name}({own}|{summary}) here",
+        help=f"name what a net makes of them, `e_{{{inside}}} = f({run})` or `r = mean_{index} f({base}_{index})`, "
+        f"and use {summary} or r in it",
     )
     sink.unread.add(name)
     return True

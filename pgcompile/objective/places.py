@@ -8,13 +8,16 @@ import networkx as nx
 from pgcompile.diagnostics import Span
 from pgcompile.model.dependence import formula_parents
 from pgcompile.model.distributions import Distribution, by_indices
+from pgcompile.model.kinds import expressions_of
+from pgcompile.model.model import Model
 from pgcompile.model.variable import Variable
 from pgcompile.objective import terms
 from pgcompile.objective.context import Context
-from pgcompile.objective.dependence import mentioned, path_of, sources
+from pgcompile.objective.dependence import Place, mentioned, path_of, sources
 from pgcompile.objective.terms import Env, Term
 from pgcompile.syntax import tree
 from pgcompile.syntax.places import shown_place
+from pgcompile.typing.over_places import loose_indices
 
 if TYPE_CHECKING:
     from pgcompile.objective.resolve import Objectives
@@ -108,14 +111,27 @@ def _own_indices(whole: "Objectives", term: Term, known: dict[int, set[str]]) ->
         case terms.Expectation():
             return _indices(whole, term.body, known)  # a path is drawn outside the sum over its places
     carried = whole.model.indices.carried
-    own = {
-        i
-        for place in mentioned(term, whole.model)
-        for variable, _ in sources(place, whole.model)
-        for i in carried.get(variable.name, ())
-    }
+    places: dict[Place, set[str]] = {}
+    own = {i for place in mentioned(term, whole.model) for i in _indices_at(place, whole.model, places)}
     drawn = {i for draw in terms.draws_of(term) for v in draw.variables for i in carried.get(v.name, ())}
     return own | drawn
+
+
+def _indices_at(place: Place, model: Model, known: dict[Place, set[str]]) -> set[str]:
+    """The indices of a variable, and of what it is computed from; `r = mean_t f(x_t)` is one for all t."""
+    if place in known:
+        return known[place]
+    variable, env = place
+    known[place] = {*model.indices.carried.get(variable.name, ())}
+    factor = model.deterministic.get(variable.name) if variable.is_named else None
+    if factor is not None and env.get(variable) is None:
+
+        def of(name: str) -> set[str]:
+            return _indices_at((Variable(name), env), model, known) if name in factor.parents else set()
+
+        for expr in expressions_of(factor):
+            known[place] = known[place] | loose_indices(expr, of)
+    return known[place]
 
 
 def _draws_one_path(whole: "Objectives", term: Term) -> bool:

@@ -84,6 +84,8 @@ class Expressions:
                 whole = self._call(call, scope)
                 # What is not unrolled is given the places before it, of which it is the last.
                 return Field(whole.tensor.select(whole.tensor.ndim - whole.rank, -1), whole.rank - 1)
+            case tree.OverIndex(body=body):
+                return self.evaluate(body, scope)  # of one place
             case tree.AtFirst(rest=rest):
                 return self.evaluate(rest, scope)  # what is not unrolled is one of the later places
             case _:

@@ -22,6 +22,7 @@ from pgcompile.typing.operators import (
     type_of_quotient,
     type_of_sum,
 )
+from pgcompile.typing.over_places import type_of_over_index
 from pgcompile.typing.scope import Result, Scope, bind
 from pgcompile.typing.sequences import type_of_along
 
@@ -158,7 +159,7 @@ RULES: dict[type, Rule] = {
     tree.Expectation: _objective,
     tree.Functional: _objective,
     tree.Integral: _objective,
-    tree.OverIndex: _objective,
+    tree.OverIndex: type_of_over_index,
     tree.Whole: _objective,
     tree.Along: type_of_along,
     tree.AtFirst: type_of_at_first,

@@ -39,8 +39,8 @@ maximize fit
             "PGC121",
             "two objectives",
         ),
-        ("maximize fit", "z : real\nq(z|x_{1:T}) = Normal(0, 1)\nmaximize fit", "PGC010", "q(z|e_T)"),
-        ("maximize fit", "z_t : real\nq(z_t|x_{1:T}) = Normal(0, 1)\nmaximize fit", "PGC010", "q(z_t|e_t)"),
+        ("maximize fit", "z : real\nq(z|x_{1:T}) = Normal(0, 1)\nmaximize fit", "PGC010", "use e_T or r"),
+        ("maximize fit", "z_t : real\nq(z_t|x_{1:T}) = Normal(0, 1)\nmaximize fit", "PGC010", "use e_t or r"),
     ],
 )
 def test_the_way_out_is_told(old: str, new: str, code: str, words: str) -> None:

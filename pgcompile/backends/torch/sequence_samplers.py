@@ -104,7 +104,7 @@ class _Sampler:
         target = identifier(step.variable)
         if step.factor is None:
             return self._formula(step, 8)
-        return self._held_or(step, target, self._drawn(step, "*shape"))
+        return self._held_or(step, target, self._drawn(step, self._lead(step.variable)))
 
     def _held_or(self, step: SampleStep, target: str, drawn: str) -> list[Line]:
         """A variable that is held, or drawn."""
@@ -179,11 +179,8 @@ class _Sampler:
             target, draw = identifier(step.variable), self._drawn(step, self._lead(step.variable))
             found += self._held_or(step, target, draw)
         found += self._late(lambda variable: identifier(variable))
-        names = [s.variable for s in (*self.sampler.shared, *self.sampler.late)]
-        entries = [f"{_quoted(n)}: {identifier(n)}" for n in names]
-        entries += [
-            f"{_quoted(s.variable)}: {self._placed(s.variable, identifier(s.variable))}" for s in self.sampler.steps
-        ]
+        steps = (*self.sampler.shared, *self.sampler.late, *self.sampler.steps)
+        entries = [f"{_quoted(s.variable)}: {self._placed(s.variable, identifier(s.variable))}" for s in steps]
         entries += [f"{_quoted(n)}: {self._placed(n, identifier(n))}" for n in self.sampler.conditions]
         return [*found, *collection("return {", entries, "}")]
 
@@ -226,8 +223,8 @@ class _Sampler:
             found += statement(f"{identifier(carry.name)} = {identifier(carry.source)}", 12)
         found += self._late(lambda variable: f"drawn[{_quoted(variable)}]")
         kept = (*sampler.shared, *sampler.late)
-        entries = [f"{_quoted(s.variable)}: {identifier(s.variable)}" for s in kept]
-        entries += [f"{_quoted(v)}: {identifier(v)}" for v in sampler.conditions if not self._loops(v)]
+        whole = [*(s.variable for s in kept), *(v for v in sampler.conditions if not self._loops(v))]
+        entries = [f"{_quoted(n)}: {self._placed(n, identifier(n))}" for n in whole]
         if not any(i in sampler.plates for step in sampler.steps for i in self.indices.of(step.variable)):
             every = "{n: torch.stack(v, len(shape)) for n, v in drawn.items()}"
             if not entries:
@@ -241,6 +238,8 @@ class _Sampler:
         found: list[Line] = []
         for name, of, position in self.sampler.ones:
             found += statement(f"{identifier(name)} = {places(of)}[{position}]")
+        for name in self.sampler.whole:
+            found += statement(f"{identifier(name)} = torch.stack({places(name)})")
         for step in self.sampler.late:
             found += self._shared(step)
         return found

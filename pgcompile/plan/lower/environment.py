@@ -23,7 +23,7 @@ from pgcompile.plan.lower.family_factors import log_density_of_family, parameter
 from pgcompile.plan.lower.formulas import FormulaLowering
 from pgcompile.plan.lower.handlers import HANDLERS, DrawRequest, Handler
 from pgcompile.plan.lower.marginals import log_of
-from pgcompile.plan.lower.places import elsewhere, first_place, given
+from pgcompile.plan.lower.places import elsewhere, first_place, given, together
 from pgcompile.plan.module_attributes import ModuleAttributes
 from pgcompile.plan.origin import Origin, origin_of
 from pgcompile.plan.passes.heads import is_head_of_net
@@ -186,6 +186,7 @@ class FactorLowering:
             around=around,
             observed=self.is_observed,
             is_first=lambda index: first_place(self, index),
+            over=lambda kind, index, value: together(self, kind, index, value),
         )
 
     def formula(self, definition: Deterministic) -> Value:

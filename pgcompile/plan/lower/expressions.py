@@ -58,6 +58,9 @@ class ExpressionLowering:
         bindings: the formula's `where` clauses.
         spaces: spaces of the variables, where they are not the model's: the inputs of a net.
         around: what derivatives need of the method around the formula.
+        observed: whether each entry of a variable is in the data.
+        is_first: whether a place of an index is the first.
+        over: the sum or the mean of a value over the places of an index.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class ExpressionLowering:
         around: "Around | None" = None,
         observed: Callable[[str], Value] | None = None,
         is_first: Callable[[str], Value | bool] | None = None,
+        over: Callable[[str, str, Value], Value] | None = None,
     ) -> None:
         self.builder = builder
         self.model = model
@@ -80,6 +84,7 @@ class ExpressionLowering:
         self.around = around
         self.observed = observed or variable
         self.is_first = is_first
+        self.over = over
         self.bindings = {name.id: (binding, i) for binding in bindings for i, name in enumerate(binding.names)}
         self._known: dict[str, Results] = {}
         self._in_order = len(self.bindings) <= LONG_CHAIN
@@ -128,6 +133,8 @@ class ExpressionLowering:
                 return self._along(expr)
             case tree.AtFirst(first, rest, index):
                 return self._at_first(first, rest, index)
+            case tree.OverIndex(kind, index, body) if self.over is not None:
+                return self.over(kind, index.id, self.number(body))
             case _:
                 raise InternalError(f"no tensor code for {type(expr).__name__}")
 

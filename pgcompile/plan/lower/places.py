@@ -3,9 +3,11 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
+from pgcompile.diagnostics import InternalError
 from pgcompile.model.dependence import formula_parents
 from pgcompile.model.indices import Lag
 from pgcompile.model.variable import Variable
+from pgcompile.plan.axes import length_name
 from pgcompile.plan.builder import in_order
 from pgcompile.plan.expansion import expand_full
 from pgcompile.plan.recurrences import Delay
@@ -180,6 +182,14 @@ def over_places(lowering: "FactorLowering", value: Value, index: str, *, weighte
     return total if weight is None else build.binary("mul", weight, total)
 
 
+def together(lowering: "FactorLowering", kind: str, index: str, value: Value) -> Value:
+    """The sum or the mean of a value over the places of an index, as a formula of a variable says it."""
+    if lowering.one_place:
+        raise InternalError(f"a {kind} over {index} stands where one place is computed")
+    total = over_places(lowering, lowering.builder.tensor(value), index, weighted=False)
+    return total if kind == "sum" else lowering.builder.binary("div", total, place_count(lowering, index))
+
+
 def _data_weight(lowering: "FactorLowering", index: str) -> Value | None:
     """The number of all data points over that of the batch, by which a sum over the batch stands for one over all."""
     known = lowering.model.indices.ranges[index]
@@ -204,10 +214,13 @@ def place_count(lowering: "FactorLowering", index: str) -> Value:
     axis = axis_of(lowering, index)
     build = lowering.builder
     lengths = lowering.model.indices.ranges[index].lengths
-    if lengths is not None:
+    if lengths is not None and not build.sampler:
         return build.make("as_float", (build.argument(lengths, ()),), shape=())
     if not axis.name:
         return build.constant(float(axis.size))
+    if build.sampler:
+        name = length_name(lowering.model.indices.ranges[index])
+        return build.make("place_count", (), (name,), shape=(), batched=False, axes=())
     weight = _data_weight(lowering, index)
     if weight is not None:  # it goes into the sum as well
         return build.binary(

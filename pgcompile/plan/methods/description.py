@@ -137,6 +137,7 @@ class SequenceSampler:
         steps: the steps of each place, or of all at once where none depends on another.
         late: the steps of what is made from one place, after all places.
         ones: the names of single places, with the variable and the position.
+        whole: the variables of which late steps take all places, where they were drawn one after another.
         time: the index that the steps of places are repeated over; None for plates.
         plates: the other indices.
         carried: what is carried from turn to turn.
@@ -151,6 +152,7 @@ class SequenceSampler:
     steps: tuple[SampleStep, ...]
     late: tuple[SampleStep, ...]
     ones: tuple[tuple[str, str, int], ...]
+    whole: tuple[str, ...]
     time: str | None
     plates: tuple[str, ...]
     carried: tuple[Carry, ...]

@@ -5,6 +5,8 @@ import networkx as nx
 from pgcompile.inference.algebra import order_atoms
 from pgcompile.model.distributions import Distribution, names_of
 from pgcompile.model.factors import Deterministic, Factor, FactorInstance
+from pgcompile.plan.builder import in_order
+from pgcompile.plan.lower.places import place_axes
 from pgcompile.plan.methods.description import FactorMethod, Sampler, SampleStep
 from pgcompile.plan.methods.maker import MethodMaker
 from pgcompile.plan.origin import Origin
@@ -95,7 +97,12 @@ def step_of(
     lowering = methods.lowering(sampler=True)
     lowering.one_place = one_place
     for parent in item.parents:
-        lowering.local[parent] = lowering.argument(parent)
+        axes = place_axes(lowering, parent)
+        if axes:  # all places, which the sampler has along the first dimensions
+            shape = methods.model.spaces[parent].shape
+            lowering.local[parent] = lowering.builder.make("argument", (), (parent,), shape=shape, axes=in_order(axes))
+        else:
+            lowering.local[parent] = lowering.argument(parent)
     assert isinstance(item.definition, Deterministic)
     text = f"{item.targets[0]} = {format_expr(item.definition.expr)}"
     with lowering.builder.within(Origin(item.span, text)):
