@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from pgcompile.model.dependence import formula_parents
 from pgcompile.model.distributions import Distribution
+from pgcompile.model.factors import base_name
 from pgcompile.model.model import Model
 from pgcompile.model.variable import Variable, variables
 from pgcompile.objective import terms
@@ -119,6 +120,21 @@ def sources(place: Place, model: Model, path: Env | None = None) -> Iterator[Pla
             pending.extend((v, path) for v in (Variable(lag.of), *starts))
         elif env.get(variable) is None:
             pending.extend((v, env) for v in formula_parents(variable, model) or ())
+
+
+def carried_along(model: Model) -> set[Variable]:
+    """The variables that later places of an index depend on: what is used at another place, and what makes it."""
+    found: set[Variable] = set()
+    pending = [Variable(lag.of) for lag in model.indices.lags.values() if lag.reach != "all"]
+    while pending:
+        variable = pending.pop()
+        if variable in found:
+            continue
+        found.add(variable)
+        pending += formula_parents(variable, model) or ()
+        drawn = (f for f in model.factors if variable.name in f.targets and base_name(f.name) != "p")
+        pending += variables(p for factor in drawn for p in factor.parents)
+    return found
 
 
 def path_of(term: Term) -> Env:

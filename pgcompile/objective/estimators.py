@@ -15,6 +15,7 @@ from pgcompile.model.kinds import flows_of, is_pathwise, is_point_mass, kind_of
 from pgcompile.model.learned import learnables_of
 from pgcompile.model.model import Model
 from pgcompile.model.variable import Variable, shown, variables
+from pgcompile.objective.dependence import carried_along
 from pgcompile.objective.terms import PATHWISE, Env, Estimator
 
 MAX_STATES = 64  # enumerated unasked up to this many combinations
@@ -59,6 +60,7 @@ def plan(
     relaxed: list[Variable] = []
     table = 1
     unasked = replace(estimator, detached=False) == PATHWISE
+    carried = carried_along(model) if model.indices.lags else set()
     drawn = False
     for atom in over.atoms:
         if is_point_mass(atom.factor) or not (is_pathwise(atom.factor) or atom.factor.family is not None):
@@ -84,7 +86,9 @@ def plan(
                 return None
             table *= count
             enumerated.append(target)
-        elif unasked and samples is None and count is not None and table * count <= MAX_STATES:
+        elif (
+            unasked and samples is None and count is not None and table * count <= MAX_STATES and target not in carried
+        ):
             table *= count
             enumerated.append(target)
         elif learned:

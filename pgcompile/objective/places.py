@@ -14,7 +14,7 @@ from pgcompile.model.variable import Variable
 from pgcompile.objective import terms
 from pgcompile.objective.context import Context
 from pgcompile.objective.dependence import Place, mentioned, path_of, sources
-from pgcompile.objective.terms import Env, Term
+from pgcompile.objective.terms import Draw, Env, Term
 from pgcompile.syntax import tree
 from pgcompile.syntax.places import shown_place
 from pgcompile.typing.over_places import loose_indices
@@ -169,16 +169,56 @@ def _draws_one_path(whole: "Objectives", term: Term) -> bool:
                     help="write two objectives, or give both expectations the same options",
                 )
                 return False
-            if variable in draw.scored or variable in draw.enumerated:
+            if variable in draw.enumerated:
                 whole.sink.add(
                     "PGC121",
                     draw_span(term),
-                    f"{variable} has no pathwise gradient, and later places depend on it",
-                    help="relax it, `E_{q; relax=gumbel}`, or draw something continuous; "
+                    f"{variable} takes every value, and later places depend on one of them",
+                    help="leave grad=enumerate out: it is drawn then, and a score function carries its gradient; "
                     f"{shown_place(variable.name)} may be enumerated where nothing refers to another place",
                 )
                 return False
+            if variable in draw.scored and not _scored_in_a_sum(whole, term, variable, draw):
+                return False
     return True
+
+
+def _scored_in_a_sum(whole: "Objectives", term: Term, variable: Variable, draw: Draw) -> bool:
+    """True if later costs are added up, so that a score function can weigh each draw by them; reported otherwise."""
+    if draw.estimator.baseline is not None:
+        wrong = "the baseline is fitted to one place, and later places depend on the draw too"
+        help = "write samples=4, which gives each draw the mean of the others"
+    elif not _is_sum(whole, term, set()):
+        wrong = f"later places depend on {variable}, whose draws pass no gradient, inside what is no sum over places"
+        help = "relax it, `E_{q; relax=gumbel}`, or write a sum over one index of expectations, as ELBO[p || q] is"
+    else:
+        return True
+    whole.sink.add("PGC121", draw_span(term), wrong, help=help)
+    return False
+
+
+def _is_sum(whole: "Objectives", term: Term, summed: set[str]) -> bool:
+    """True of sums and multiples of sums over one index, of anything that is drawn along its path."""
+    if not terms.draws_of(term) and not indices_of(whole, term):
+        return True
+    match term:
+        case terms.Add(items):
+            return all(_is_sum(whole, item, summed) for _, item in items)
+        case terms.OverIndex(_, index, body):
+            return not summed and _is_sum(whole, body, {index})
+        case terms.Reference(_, body):
+            return _is_sum(whole, body, summed)
+        case terms.Expectation(_, body):
+            return _is_sum(whole, body, summed)
+        case terms.Multiply(items):
+            drawn = [item for item in items if terms.draws_of(item)]
+            return len(drawn) <= 1 and all(_is_sum(whole, item, summed) for item in drawn)
+        case terms.Divide(top, below):
+            return not terms.draws_of(below) and _is_sum(whole, top, summed)
+        case terms.Divergence() | terms.LogDensity() | terms.Pointwise() | terms.Entries():
+            return True
+        case _:
+            return False
 
 
 def _goes_both_ways(whole: "Objectives", term: Term, path: Env, used: set[str]) -> bool:

@@ -222,6 +222,7 @@ _ROWS = (
     Operation("sum_axis", 1, _same, _dropped),
     Operation("mean_axis", 1, _same, _dropped, hint="average"),
     Operation("mean_axis_keep", 1, _same),
+    Operation("from_here", 1, _same, hint="to_come"),
     Operation("logsumexp_axes", 1, _same, _all_dropped),
     Operation("softmax_axis", 1, _scalar),
     Operation("batch_mean", 1, _scalar),

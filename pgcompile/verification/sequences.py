@@ -222,7 +222,9 @@ class Sequences:
             if all(check.passed for check in exact):
                 yield from exact
                 return
-        once = all(draw.samples == 1 for draw in draws_of(self.judges[0].terms[name]))
+        own = draws_of(self.program.analysis.objectives[name])
+        # The judge may take every value of what the module draws, and weighs by a score function.
+        once = all(draw.samples == 1 and not draw.scored for draw in (*draws_of(self.judges[0].terms[name]), *own))
         if once and not self.program.closed_in(method):
             yield from tried[1]
             return

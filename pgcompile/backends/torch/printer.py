@@ -246,6 +246,13 @@ def _one_place(value: Value, args: list[Text], rename: Rename) -> Text:
     return Text(f"{args[0].atom}[{position}]" if at == 0 else f"{args[0].atom}.select({at}, {position})")
 
 
+def _from_here(value: Value, args: list[Text], rename: Rename) -> Text:
+    """The sum over each place and what comes after it, or before it in a sequence from the end."""
+    at, backwards = (_int(a) for a in value.attributes)
+    text = f"{args[0].atom}.cumsum({at})" if backwards else f"{args[0].atom}.flip({at}).cumsum({at}).flip({at})"
+    return Text(text)
+
+
 def _moved(value: Value, args: list[Text], rename: Rename) -> Template | Text:
     """A sequence at other places, with starts outside the range."""
     offset, at = (_int(a) for a in value.attributes)
@@ -507,6 +514,7 @@ TEMPLATES: dict[str, Template | Printer] = {
     "sum_axis": Template("{0.atom}.sum({a[0]})"),
     "mean_axis": Template("{0.atom}.mean({a[0]})"),
     "mean_axis_keep": Template("{0.atom}.mean({a[0]}, keepdim=True)"),
+    "from_here": _from_here,
     "logsumexp_axes": _logsumexp,
     "softmax_axis": Template("{0.atom}.softmax({a[0]})"),
     "logsumexp": Template("{0.atom}.logsumexp(-1)"),

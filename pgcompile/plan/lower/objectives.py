@@ -27,6 +27,7 @@ from pgcompile.plan.lower.discrepancies import discrepancy
 from pgcompile.plan.lower.environment import FactorLowering
 from pgcompile.plan.lower.formulas import FormulaLowering
 from pgcompile.plan.lower.marginals import log_marginal
+from pgcompile.plan.lower.path_scores import PlacedCost, path_scores, scored_along
 from pgcompile.plan.lower.places import over_places, path_mean, place_count
 from pgcompile.plan.lower.score_functions import bound_surrogate, fitted_baseline, gradient_of, outer_score
 from pgcompile.plan.origin import Origin
@@ -40,6 +41,8 @@ class ObjectiveLowering:
         self.lowering = lowering
         self.rewritten = rewritten
         self.values: dict[Symbol, Value] = {}
+        self.costs: list[PlacedCost] = []
+        self.scored = {variable: draw for draw, variable in scored_along(lowering)}
 
     def run(self) -> Value:
         """The objective, one number for each data point."""
@@ -57,7 +60,14 @@ class ObjectiveLowering:
             with build.within(*places):
                 self.values[symbol] = self._leaf(leaf)
         expr = self._mean_over(self.rewritten.expr)
-        return FormulaLowering(build, self.values).lower(expr)
+        value = FormulaLowering(build, self.values).lower(expr)
+        if not self.scored:
+            return value
+        value = path_mean(self.lowering, build.tensor(value))
+        apart = {symbol for symbol, leaf in self.rewritten.leaves.items() if isinstance(leaf, NamedLeaf)}
+        for zero in path_scores(self, expr, self.costs, apart):
+            value = build.binary("add", value, zero)
+        return value
 
     def _leaf(self, leaf: Leaf) -> Value:
         match leaf:
@@ -103,8 +113,11 @@ class ObjectiveLowering:
             return self._as_symbol(expr, fitted_baseline(self, expr.args[0], args[1:]))
         if name == "OverPlaces":
             index = str(args[0]).removeprefix("index_")
-            value = over_places(self.lowering, self.lower(args[1]), index)
-            return self._as_symbol(expr, path_mean(self.lowering, value))
+            each = self.lower(args[1])
+            symbol = self._as_symbol(expr, path_mean(self.lowering, over_places(self.lowering, each, index)))
+            if self.scored:
+                self.costs.append(PlacedCost(symbol, index, build.tensor(each)))
+            return symbol
         if name == "PlaceCount":
             return self._as_symbol(expr, place_count(self.lowering, str(args[0]).removeprefix("index_")))
         if name in ("BatchMean", "BatchSum"):
@@ -128,8 +141,17 @@ class ObjectiveLowering:
         body, weights, *surrogates = args
         total = self.weighted(self.lower(body), weights, draw)
         for surrogate in surrogates:
-            total = self.lowering.builder.binary("add", total, self._surrogate(draw, list(surrogate.args[1:])))
+            if not self._is_along_path(surrogate.args[1]):
+                total = self.lowering.builder.binary("add", total, self._surrogate(draw, list(surrogate.args[1:])))
+        if draw in self.scored.values():
+            return total  # whose samples are told apart in later places too
         return self.mean_over_samples(draw, total)
+
+    def _is_along_path(self, log_density: Expr) -> bool:
+        """True if the draw that a score function is of is weighed by later places too."""
+        leaf = self.rewritten.leaves[log_density]
+        assert isinstance(leaf, LogDensityLeaf)
+        return leaf.atom.targets[0] in self.scored
 
     def _log_mean(self, symbol: Symbol, args: list[Expr], written: Expr) -> Value:
         """log of the mean of exp(body) over samples, or of its weighted sum over enumerated variables."""
