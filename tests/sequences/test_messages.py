@@ -32,6 +32,9 @@ maximize fit
         ("cell(x_t, h_{t-1})", "cell(x_t, h_t-1)", "PGC114", "one place before is h_{t-1}"),
         ("GRUCell(3)", "GRU(3)", "PGC303", "step with `GRUCell`"),
         ("h_t : real[3]\n", "", "PGC307", "`h_t : real[64]`"),
+        ("h_0 = 0", "h_0 = 0\nparam w_t : real[2]", "PGC010", "`w[k_t]`"),
+        ("h_0 = 0", "h_0 = 0\ninput w_t : real[2]", "PGC010", "without the word `input`"),
+        ("h_0 = 0", "h_0 = 0\nx_0 = 0\no = sum_t sum(observed(x_{t-1}))", "PGC010", "`s_t = observed(x_t)`"),
         (
             "maximize fit",
             "z_t : real\nz_0 = 0\np(z_t|z_{t-1}) = Normal(z_{t-1}, 1)\nq(z_t|z_{t-1}) = Normal(z_{t-1}, 2)\n"
