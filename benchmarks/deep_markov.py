@@ -92,7 +92,7 @@ def table(rounds: int) -> list[str]:
         "",
         "A training step of the model of Pixyz's tutorial (30 places, 3 x 28 x 28 numbers each, its nets) over that of",
         "a loop written by hand, which puts the frames through their encoder at once and all else a place at a time.",
-        "Pixyz stands here where it is installed.",
+        "Made by `python -m benchmarks --only deep_markov`; Pixyz stands here where it is installed.",
         "",
     ]
     found = {batch: step_ratios(batch, rounds) for batch in (1, 8)}

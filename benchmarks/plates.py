@@ -102,6 +102,7 @@ def table(rounds: int) -> list[str]:
         "## Plates",
         "",
         f"A training step of an example over that of Pyro {pyro.__version__} with the same parameters (both by Adam).",
+        "Made by `python -m benchmarks --only plates` with the extra `peers`.",
         "",
         "| program | emitted, over Pyro |",
         "| --- | --- |",

@@ -93,7 +93,7 @@ def test_a_tracked_pendulum_is_nearer_than_it_is_seen() -> None:
     with np.load(DATA / "track.npz") as data:
         x, truth = (torch.as_tensor(data[name].astype("float32")) for name in ("x", "truth"))
     pgc.Trainer(model, epochs=60, batch_size=20, validation=0.0).fit({"x": x[:160].numpy()}, progress=False)
-    z, tracked = model.factor("q(z_1|x_t)")(x=x[160:, 0]).mean, []
+    z, tracked = model.factor("q(z_1|x_1)")(x=x[160:, 0]).mean, []
     with torch.no_grad():
         for t in range(1, 40):
             z = model.factor("q(z_t|z_{t-1},x_t)")(z_prev=z, x=x[160:, t]).mean
