@@ -9,7 +9,7 @@ import torch
 from tqdm import tqdm
 
 import pgcompile as pgc
-from benchmarks import flows, sequences
+from benchmarks import deep_markov, flows, plates, sequences
 from benchmarks.commands import command_seconds, compile_seconds
 from benchmarks.counting import dispatches
 from benchmarks.digits import compare
@@ -38,6 +38,8 @@ def main(quick: bool, write: bool, only: tuple[str, ...]) -> None:
         "rewriting": lambda: _reductions(runs=30 if quick else 400),
         "objectives": lambda: _objectives(seeds=2 if quick else 5, epochs=20 if quick else 100),
         "sequences": lambda: sequences.table(rounds=4 if quick else 20, compiled=not quick),
+        "deep_markov": lambda: deep_markov.table(rounds=2 if quick else 9),
+        "plates": lambda: plates.table(rounds=4 if quick else 20),
         "flows": lambda: flows.table(rounds=5 if quick else 25),
     }
     unknown = [name for name in only if name not in parts]
@@ -45,7 +47,8 @@ def main(quick: bool, write: bool, only: tuple[str, ...]) -> None:
         raise click.UsageError(f"there is no part {unknown[0]}: there are {', '.join(parts)}")
     found = {}
     for name in tqdm(only or parts, unit="part"):
-        found[name] = "\n".join(parts[name]()).strip()
+        if section := "\n".join(parts[name]()).strip():
+            found[name] = section
     text = _head(quick) + "\n" + "\n\n".join(found.values()) + "\n"
     if only and PAGE.is_file():
         text = PAGE.read_text(encoding="utf-8")

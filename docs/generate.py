@@ -19,6 +19,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from docs.architecture import page as architecture_page
 from docs.architecture import picture
 from docs.closed_forms import page as closed_forms
+from docs.hoisting import page as indices_page
+from docs.hoisting import picture as hoisting
 from tests.fuzz.mutants import MUTANTS  # the repository's own tests, which are not installed
 
 DOCS = Path(__file__).parent
@@ -127,6 +129,8 @@ def main() -> int:
         "closed_forms.md": closed_forms(),
         "architecture.md": architecture(),
         "trip.svg": picture(),
+        "indices.md": indices_page((DOCS / "indices.template.md").read_text(encoding="utf-8")),
+        "hoisting.svg": hoisting(),
     }
     stale = [n for n, t in pages.items() if not (DOCS / n).is_file() or (DOCS / n).read_text(encoding="utf-8") != t]
     if not tables_are_current():

@@ -15,6 +15,7 @@ from pgcompile.declare.first_places import with_first_places
 from pgcompile.declare.first_terms import heads_of, of_first_place
 from pgcompile.declare.formulas import is_formula
 from pgcompile.declare.place_names import PlaceNames
+from pgcompile.declare.place_tensors import report_tensors_of_places
 from pgcompile.declare.run_parents import without_run_parents
 from pgcompile.declare.starts import find_starts
 from pgcompile.diagnostics import Sink, Span, nearest
@@ -206,6 +207,9 @@ class _Reader(PlaceNames):
                 return replace(statement, left=here, right=self._mapped(statement.right, self.name))
             case tree.SpaceDeclaration(names):
                 return replace(statement, names=tuple(self._declared(name) for name in names))
+            case tree.TensorDeclaration():
+                report_tensors_of_places(statement, self.indices, self.sink)
+                return self._mapped(statement, self.name)  # type: ignore[no-any-return]
             case tree.Definition(tree.Call() as head, _) if self._is_first(head):
                 first: tree.Definition = self._mapped(statement, self.at_first)
                 self.firsts.append(first)

@@ -1,5 +1,7 @@
 """Spaces of variables at other places of an index: those of the variable itself."""
 
+from dataclasses import replace
+
 from pgcompile.declare.declaration_pass import DeclarationPass
 from pgcompile.diagnostics import Sink
 from pgcompile.model.model import Model
@@ -23,13 +25,15 @@ def place_spaces(state: DeclarationPass) -> None:
 
 
 def check_starts(model: Model, sink: Sink) -> None:
-    """Report starts that are of another size than the variable; a number stands for each entry."""
+    """Report starts of another size than the variable, a number stands for each entry; those of reals are reals."""
     for lag in model.indices.lags.values():
         for start in lag.starts:
             if not isinstance(start, tree.Name) or lag.of not in model.spaces:
                 continue
             tensor = model.tensors.get(start.id)
             space = model.spaces.get(start.id) if tensor is None else tensor.space
+            if tensor is None and space is not None and model.spaces[lag.of].kind == "real":
+                model.spaces[start.id] = space = replace(space, kind="real")  # a 0 alone would be taken for a boolean
             wanted = model.spaces[lag.of].shape
             if space is None or space.shape in ((), wanted) or lag.reach:
                 continue

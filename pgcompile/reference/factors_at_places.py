@@ -77,6 +77,9 @@ class FactorsAtPlaces(IndexReading):
             found = []
             for argument in arguments:
                 name = argument.value
+                if isinstance(name, tree.Call):  # observed(x_t)
+                    found += [replace(argument, value=replace(name, args=(inner,))) for inner in every(name.args)]
+                    continue
                 assert isinstance(name, tree.Name)
                 split = self._split(name.id)
                 reach = split[1][0].reach(self.indices) if split and isinstance(split[1][0], Slice) else None

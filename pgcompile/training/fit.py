@@ -158,8 +158,8 @@ def save_samples(program: Program, model: Any, path: Path, rows: dict[str, Tenso
 def _grid(program: Program, model: Any, path: Path, rows: dict[str, Tensor], number: int) -> Path | None:
     """A grid of sampled images of the first generated variable that can be shown as one."""
     part = program.generative
-    if part is None or not hasattr(model, "sample"):
-        return None
+    if part is None or not hasattr(model, "sample") or program.analysis.model.indices.ranges:
+        return None  # places of an index are no images
     spaces = data_spaces(program.analysis.model)
     given = {name: rows[name][:number] for name in part.parent_names if name in rows}
     if len(given) < len(part.parents):

@@ -139,6 +139,11 @@ def _observed(typer: TypingContext, expr: tree.Call, scope: Scope) -> Typed | No
     model = typer.model
     if not isinstance(name, tree.Name) or name.id not in model.variables or name.id in model.deterministic:
         return typer.fail("PGC311", expr.span, "observed takes a variable of the data", "write observed(x)")
+    if (lag := model.indices.lags.get(name.id)) is not None:
+        here = lag.of.replace("{", "").replace("}", "")
+        message = f"observed of {name.id}, another place, is not part of this version"
+        hint = f"carry it: `s_{lag.index} = observed({here})`, and s at that place here"
+        return typer.fail("PGC010", expr.span, message, hint)
     value = typer.typed(name, scope)
     return value and Typed(Space("boolean", value.space.shape))
 

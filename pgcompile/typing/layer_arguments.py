@@ -178,4 +178,7 @@ def _list_help(layer: Layer, given: tuple[tree.Argument, ...], typer: TypingCont
     numbers = [evaluate(a.value, typer.model.constants) for a in given]
     if layer.name not in ("Unflatten", "LayerNorm") or any(a.name for a in given) or None in numbers:
         return None
+    shapes = [a for a, number in zip(given, numbers, strict=True) if isinstance(number, tuple)]
+    if shapes:  # torch's own Unflatten has the dimension first, which is the last one here
+        return f"write `{layer.name}({typer.text(shapes[0].value)})`"
     return f"write `{layer.name}([{', '.join(typer.text(a.value) for a in given)}])`"

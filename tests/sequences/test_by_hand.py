@@ -433,3 +433,23 @@ def test_the_last_place_of_padded_sequences_is_each_ones_own() -> None:
             total = total + D.Normal(model.dec(torch.cat((z, h), -1)), 1.0).log_prob(own[:, t]).sum(-1)
             h = model.cell(torch.cat((own[:, t], z), -1), h)
         torch.testing.assert_close(found[row], total[0])
+
+
+def test_what_data_lack_is_left_out_at_each_place() -> None:
+    """As many rows as places: a mask along the wrong axis would fit too."""
+    model = made(TEXTS["observed"])
+    x = torch.randn(4, 4, 2, dtype=torch.float64)
+    x[torch.rand(4, 4, 2) < 0.4] = torch.nan
+    torch.manual_seed(3)
+    found = model.elbo(x=x)
+    torch.manual_seed(3)
+    noise = torch.randn(4, 4, 3, dtype=torch.float64)
+    z, before = torch.zeros(4, 3, dtype=torch.float64), torch.zeros(4, 2, dtype=torch.float64)
+    total = torch.zeros(4, dtype=torch.float64)
+    for t in range(4):
+        seen = (~x[:, t].isnan()).double()
+        here = x[:, t].nan_to_num(0.0)
+        q, prior = D.Normal(model.e(torch.cat((z, here, before), -1)), 0.7), D.Normal(model.f(z), 1.0)
+        z, before = q.loc + 0.7 * noise[t], seen
+        total = total + (seen * D.Normal(model.d(z), 0.5).log_prob(here)).sum(-1) - D.kl_divergence(q, prior).sum(-1)
+    torch.testing.assert_close(found, total)

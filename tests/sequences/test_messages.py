@@ -1,6 +1,7 @@
 """What a program with indices is told, where people go wrong: the message, and the way out."""
 
 import pytest
+import torch
 
 import pgcompile as pgc
 from tests.conftest import compiled
@@ -32,6 +33,10 @@ maximize fit
         ("cell(x_t, h_{t-1})", "cell(x_t, h_t-1)", "PGC114", "one place before is h_{t-1}"),
         ("GRUCell(3)", "GRU(3)", "PGC303", "step with `GRUCell`"),
         ("h_t : real[3]\n", "", "PGC307", "`h_t : real[64]`"),
+        ("net out = Linear(2)", "net out = Linear(2) >> Unflatten(-1, [2, 1])", "PGC311", "write `Unflatten([2, 1])`"),
+        ("h_0 = 0", "h_0 = 0\nparam w_t : real[2]", "PGC010", "`w[k_t]`"),
+        ("h_0 = 0", "h_0 = 0\ninput w_t : real[2]", "PGC010", "without the word `input`"),
+        ("h_0 = 0", "h_0 = 0\nx_0 = 0\no = sum_t sum(observed(x_{t-1}))", "PGC010", "`s_t = observed(x_t)`"),
         (
             "maximize fit",
             "z_t : real\nz_0 = 0\np(z_t|z_{t-1}) = Normal(z_{t-1}, 1)\nq(z_t|z_{t-1}) = Normal(z_{t-1}, 2)\n"
@@ -50,3 +55,18 @@ def test_the_way_out_is_told(old: str, new: str, code: str, words: str) -> None:
         compiled(MODEL.replace(old, new))
     found = {d.code: d.help for d in caught.value.diagnostics}
     assert words in (found[code] or "")
+
+
+def test_a_start_is_a_number_of_its_sequence_s_kind() -> None:
+    """`h_0 = 0` of reals is a real, though 0 alone could be a boolean."""
+    assert compiled(MODEL).analysis.model.spaces["h_0"].kind == "real"
+
+
+def test_a_factor_of_the_first_place_has_the_name_that_it_was_given() -> None:
+    text = (
+        "index t in 1..T\nx_t, z_t : real\np(z_1) = Normal(0, 1)\np(z_t|z_{t-1}) = Normal(z_{t-1}, 1)\n"
+        "p(x_t|z_t) = Normal(z_t, 1)\nq(z_1|x_1) = Normal(x_1, 2)\nq(z_t|z_{t-1}, x_t) = Normal(x_t, 1)\n"
+        "elbo = ELBO[p || q]\nmaximize elbo"
+    )
+    factor = compiled(text).Model().factor("q(z_1|x_1)")(x=torch.tensor(3.0))
+    assert (float(factor.mean), float(factor.stddev)) == (3.0, 2.0)

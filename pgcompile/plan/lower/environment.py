@@ -31,6 +31,7 @@ from pgcompile.plan.recurrences import Recurrences
 from pgcompile.plan.values import Axis, Value
 from pgcompile.syntax import tree
 from pgcompile.syntax.format import format_expr
+from pgcompile.syntax.places import python_name
 from pgcompile.vocabulary.family import Family
 from pgcompile.vocabulary.spaces import filling
 from pgcompile.vocabulary.symbols import LEVEL, Facts
@@ -128,11 +129,11 @@ class FactorLowering:
     def is_observed(self, name: str, event_rank: int = 0) -> Value:
         """1 for each entry of a variable that the data has, else 0; or for each event, along its last dimensions."""
         space = self.model.spaces[name]
-        value = self.builder.argument(name, space.shape)
+        value = given(self, name)
         seen = self.builder.make("is_observed", (value,), (space.kind == "category",), shape=value.shape)
         if event_rank:
             seen = self.builder.make("amin", (seen,), (event_rank,), shape=value.shape[: value.rank - event_rank])
-        return self.builder.name(seen, f"has_{name}", materialize=True)
+        return self.builder.name(seen, f"has_{python_name(name)}", materialize=True)
 
     def override(self, variable: Variable, draw: Draw, value: Value) -> None:
         """Let a drawn variable stand for another value."""

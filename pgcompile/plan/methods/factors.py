@@ -33,6 +33,7 @@ from pgcompile.plan.passes.heads import finish_heads
 from pgcompile.plan.values import Value
 from pgcompile.syntax import tree
 from pgcompile.syntax.format import format_expr
+from pgcompile.syntax.places import places_of
 from pgcompile.syntax.tree import names_in
 
 Planned = tuple[str, dict[str, Value]]
@@ -93,8 +94,12 @@ def _first_place(methods: MethodMaker, factor: Factor) -> FactorMethod:
     formula, parameters = planner(methods, factor, lowering)
     finish_heads(list(parameters.values()))
     arguments = (*(Argument(p, methods.model.spaces[p].shape) for p in parents), *methods.inputs(lowering))
-    base = factor.targets[0].rpartition("_{")[0]
-    shown = replace(factor, targets=(f"{base}_1",), parents=parents)
+    index = parts[0].index
+    shown = replace(
+        factor,
+        targets=(_at_first(factor.targets[0], index),),
+        parents=tuple(_at_first(parent, index) for parent in parents),
+    )
     return FactorMethod(
         factor_attribute(shown),
         shown.label,
@@ -105,6 +110,12 @@ def _first_place(methods: MethodMaker, factor: Factor) -> FactorMethod:
         tuple(parameters.items()),
         first=True,
     )
+
+
+def _at_first(name: str, index: str) -> str:
+    """`x_1` for `x_{t}`, as the program writes it of the first place of t."""
+    places = places_of(name)
+    return name if places is None or (index, 0) not in places[1] else f"{places[0]}_1"
 
 
 # --- a planner for each kind of factor ---
