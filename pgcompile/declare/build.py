@@ -42,7 +42,7 @@ def build(program: tree.Program, sink: Sink, constants: dict[str, int | float] |
     model = Model()
     read_constants(program, constants or {}, model, sink)
     program, model.indices = read_indices(program, sink, model.constants)
-    program = read_energies(read_truncations(without_shadows(program), sink))
+    program = read_energies(read_truncations(without_shadows(program), sink, model.constants))
     program = read_functions(read_clauses(program))
     state = DeclarationPass(model, sink)
     for read in (declare, define, combine):

@@ -464,8 +464,11 @@ TEMPLATES: dict[str, Template | Printer] = {
     "clamp_min": _clamp("min"),
     "clamp_max": _clamp("max"),
     "full_like": _full_like,
-    "inside": Template("torch.where(({0.factor} < {1.factor}) | ({0.factor} > {2.factor}), -torch.inf, 0.0)"),
-    "point": Template("torch.where({0.factor} == {1.factor}, 0.0, -torch.inf)"),
+    # A zero of its own precision: of two numbers torch would make a single, and beside a double number stay single.
+    "inside": Template(
+        "torch.where(({0.factor} < {1.factor}) | ({0.factor} > {2.factor}), -torch.inf, {0.atom}.new_zeros(()))"
+    ),
+    "point": Template("torch.where({0.factor} == {1.factor}, {0.atom}.new_zeros(()), -torch.inf)"),
     **{name: Template(f"{{0.factor}} {sign} {{1.factor}}", 0) for name, sign in COMPARISONS.items()},
     "as_double": Template("{0.atom}.double()"),
     "log_ndtr": Template("torch.special.log_ndtr({0})"),
