@@ -267,9 +267,7 @@ def family_named(name: str, given: tuple[str, ...] = ()) -> Family | None:
     """
     if name in families() and name != "TruncatedNormal":
         return families()[name]
+    if not is_truncated(name):
+        return None
     low, high = "low" in given, "high" in given
-    return (
-        truncated(name.removeprefix("Truncated"), low=low or not high, high=high or not low)
-        if is_truncated(name)
-        else None
-    )
+    return truncated(name.removeprefix("Truncated"), low=low or not high, high=high or not low)
