@@ -55,37 +55,77 @@ def _location_scale(standard: str) -> _Coordinate:
 @cache
 def _coordinates() -> dict[str, _Coordinate]:
     """The coordinate of every family that has one and can be truncated; imports sympy."""
+    symmetric = {
+        "Logistic": _location_scale("logistic"),
+        "Laplace": _location_scale("laplace"),
+        "Cauchy": _location_scale("cauchy"),
+    }
+    return {**symmetric, **_of_normal(), **_of_exponential()}
+
+
+def _positive(p: Values, x: Any) -> Any:
+    from pgcompile.vocabulary.symbols import ClippedPositive
+
+    return ClippedPositive(x)
+
+
+def _unit(p: Values, x: Any) -> Any:
+    from pgcompile.vocabulary.symbols import ClippedUnit
+
+    return ClippedUnit(x)
+
+
+def _of_normal() -> dict[str, _Coordinate]:
+    """Families that are functions of a normal variable."""
     from sympy import Function
 
-    from pgcompile.vocabulary.symbols import (
-        ClippedPositive,
-        ClippedUnit,
-        Expm1,
-        Log1p,
-        Sigmoid,
-        exp,
-        log,
-        runtime,
-    )
+    from pgcompile.vocabulary.symbols import Log1p, Sigmoid, exp, log, runtime
 
-    maximum, bend, stretch = Function("Maximum"), runtime("log1p_bend"), runtime("expm1_ratio")
-    slopes, lack = runtime("normal_slopes"), runtime("exponential_mean")
-    mass, less = runtime("log_normal_mass"), runtime("log1m_exp")
-
-    def positive(p: Values, x: Any) -> Any:
-        return ClippedPositive(x)
-
-    def unit(p: Values, x: Any) -> Any:
-        return ClippedUnit(x)
+    maximum, slopes, mass = Function("Maximum"), runtime("normal_slopes"), runtime("log_normal_mass")
 
     def normal_mean(p: Values, a: Any, b: Any) -> Any:
         return p.get("loc", 0) + p["scale"] * slopes(a, b)
 
     return {
         "Normal": replace(_location_scale("normal"), mean=normal_mean),
-        "Logistic": _location_scale("logistic"),
-        "Laplace": _location_scale("laplace"),
-        "Cauchy": _location_scale("cauchy"),
+        "HalfNormal": _Coordinate(
+            "normal",
+            lambda p, x: x / p["scale"],
+            lambda p, s: p["scale"] * s,
+            hold=lambda p, x: maximum(x, 0),
+            first=0,
+            share=2,
+            mean=normal_mean,
+        ),
+        "LogNormal": _Coordinate(
+            "normal",
+            lambda p, x: (log(x) - p["loc"]) / p["scale"],
+            lambda p, s: exp(p["loc"] + p["scale"] * s),
+            hold=_positive,
+            ends=(0, None),
+            mean=lambda p, a, b: exp(
+                p["loc"] + p["scale"] ** 2 / 2 + mass(a - p["scale"], b - p["scale"]) - mass(a, b)
+            ),
+        ),
+        "LogitNormal": _Coordinate(
+            "normal",
+            lambda p, x: (log(x) - Log1p(-x) - p["loc"]) / p["scale"],
+            lambda p, s: Sigmoid(p["loc"] + p["scale"] * s),
+            hold=_unit,
+            ends=(0, 1),
+        ),
+    }
+
+
+def _of_exponential() -> dict[str, _Coordinate]:
+    """Families that are functions of an exponential variable."""
+    from sympy import Function
+
+    from pgcompile.vocabulary.symbols import ClippedPositive, Expm1, exp, log, runtime
+
+    maximum, bend, stretch = Function("Maximum"), runtime("log1p_bend"), runtime("expm1_ratio")
+    lack, less = runtime("exponential_mean"), runtime("log1m_exp")
+    return {
         "Gumbel": _Coordinate(
             "exponential",
             lambda p, x: exp(-(x - p["loc"]) / p["scale"]),
@@ -100,37 +140,11 @@ def _coordinates() -> dict[str, _Coordinate]:
             ends=(0, None),
             mean=lambda p, a, b: lack(a, b) / p["rate"],
         ),
-        "HalfNormal": _Coordinate(
-            "normal",
-            lambda p, x: x / p["scale"],
-            lambda p, s: p["scale"] * s,
-            hold=lambda p, x: maximum(x, 0),
-            first=0,
-            share=2,
-            mean=normal_mean,
-        ),
-        "LogNormal": _Coordinate(
-            "normal",
-            lambda p, x: (log(x) - p["loc"]) / p["scale"],
-            lambda p, s: exp(p["loc"] + p["scale"] * s),
-            hold=positive,
-            ends=(0, None),
-            mean=lambda p, a, b: exp(
-                p["loc"] + p["scale"] ** 2 / 2 + mass(a - p["scale"], b - p["scale"]) - mass(a, b)
-            ),
-        ),
-        "LogitNormal": _Coordinate(
-            "normal",
-            lambda p, x: (log(x) - Log1p(-x) - p["loc"]) / p["scale"],
-            lambda p, s: Sigmoid(p["loc"] + p["scale"] * s),
-            hold=unit,
-            ends=(0, 1),
-        ),
         "Weibull": _Coordinate(
             "exponential",
             lambda p, x: exp(p["concentration"] * (log(x) - log(p["scale"]))),
             lambda p, s: p["scale"] * exp(log(ClippedPositive(s)) / p["concentration"]),
-            hold=positive,
+            hold=_positive,
             ends=(0, None),
         ),
         "Pareto": _Coordinate(
@@ -145,7 +159,7 @@ def _coordinates() -> dict[str, _Coordinate]:
             "exponential",
             lambda p, x: -p["concentration0"] * less(p["concentration1"] * log(x)),
             lambda p, s: exp(log(-Expm1(-ClippedPositive(s) / p["concentration0"])) / p["concentration1"]),
-            hold=unit,
+            hold=_unit,
             ends=(0, 1),
         ),
         "GeneralizedPareto": _Coordinate(
