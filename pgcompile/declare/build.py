@@ -17,6 +17,7 @@ from pgcompile.declare.formulas import settle_formulas
 from pgcompile.declare.free_factors import read_free_formulas
 from pgcompile.declare.functions import read_functions
 from pgcompile.declare.indices import read_indices
+from pgcompile.declare.inner_clauses import without_inner_clauses
 from pgcompile.declare.optional import mark_optional
 from pgcompile.declare.place_spaces import check_starts, place_spaces
 from pgcompile.declare.rows import read_rows
@@ -42,8 +43,9 @@ def build(program: tree.Program, sink: Sink, constants: dict[str, int | float] |
     """
     model = Model()
     read_constants(program, constants or {}, model, sink)
-    program, model.indices = read_indices(conditioned(program), sink, model.constants)
-    program = read_energies(read_truncations(without_shadows(program), sink))
+    program = conditioned(without_inner_clauses(program))
+    program, model.indices = read_indices(program, sink, model.constants)
+    program = read_energies(read_truncations(without_shadows(program), sink, model.constants))
     program = read_functions(read_clauses(program))
     state = DeclarationPass(model, sink)
     for read in (declare, define, combine):

@@ -16,11 +16,13 @@ from pgcompile.vocabulary.family import Family
 from pgcompile.vocabulary.functions import FUNCTIONS
 from pgcompile.vocabulary.layers import LAYERS
 from pgcompile.vocabulary.synonyms import PARAMETERS
+from pgcompile.vocabulary.truncated_names import is_family_name
+from pgcompile.vocabulary.truncation import family_named
 
 
 def is_family(value: tree.Call, model: Model) -> bool:
     """True if a call on the right side is meant as a family rather than as another factor."""
-    if value.name in families():
+    if is_family_name(value.name):
         return True
     if value.name in model.nets or value.name in FUNCTIONS:
         return not any(value.name == f.name for f in model.factors)
@@ -40,7 +42,7 @@ def read_family_use(call: tree.Call, bindings: tuple[tree.Binding, ...], model: 
     Returns:
         The family with its parameters in the family's order; None after a report.
     """
-    family = families().get(call.name)
+    family = family_named(call.name, tuple(a.name for a in call.args if a.name is not None))
     if family is None:
         _report_unknown_family(call, model, sink)
         return None
@@ -209,6 +211,8 @@ def report_undeclared(
     call: tree.Call, head: tree.Call, bindings: tuple[tree.Binding, ...], model: Model, sink: Sink
 ) -> None:
     """Report names in the parameters of an unsound factor that nothing declares: its types are never looked at."""
+    if call.name == "truncate":
+        return  # what is wrong in it has been said
     nets = {*model.nets, *FUNCTIONS}
     callables = nets | LAYERS.keys() | families().keys()
     variables = [a.value.id for a in (*head.args, *(head.given or ())) if isinstance(a.value, tree.Name)]
@@ -233,6 +237,8 @@ def report_undeclared(
 
 def _report_unknown_family(call: tree.Call, model: Model, sink: Sink) -> None:
     """Report a name that is no family: a net, a function, a layer, or no word of the language."""
+    if call.name == "truncate":
+        return  # what is wrong in it has been said
     known = families()
     text = " ".join(sink.source.snippet(call.span).split())
     if call.name in model.nets:

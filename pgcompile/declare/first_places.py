@@ -5,7 +5,8 @@ from dataclasses import replace
 from pgcompile.diagnostics import Sink
 from pgcompile.syntax import tree
 from pgcompile.syntax.places import places_of, shown_place
-from pgcompile.vocabulary.families import families
+from pgcompile.vocabulary.truncated_names import is_family_name
+from pgcompile.vocabulary.truncation import family_named
 
 
 def with_first_places(
@@ -92,12 +93,13 @@ def _merged(first: tree.Definition, rest: tree.Definition, sink: Sink) -> tree.D
 def _family(expr: tree.Expr) -> tuple[tree.Call, tuple[tree.Binding, ...]] | None:
     """The family of a right side, and what its `where` binds."""
     value, bindings = (expr.value, expr.bindings) if isinstance(expr, tree.Where) else (expr, ())
-    return (value, bindings) if isinstance(value, tree.Call) and value.name in families() else None
+    return (value, bindings) if isinstance(value, tree.Call) and is_family_name(value.name) else None
 
 
 def _parameters(call: tree.Call) -> dict[str, tree.Expr]:
     """The parameters of a family by their names."""
-    order = [p.name for p in families()[call.name].parameters]
+    family = family_named(call.name, tuple(a.name for a in call.args if a.name is not None))
+    order = [] if family is None else [p.name for p in family.parameters]
     found = {}
     for at, argument in enumerate(call.args):
         name = argument.name or (order[at] if at < len(order) else str(at))

@@ -6,7 +6,7 @@ from pgcompile.diagnostics import Sink
 from pgcompile.model.indices import Indices
 from pgcompile.syntax import tree
 from pgcompile.syntax.subscripts import Slice, subscripts
-from pgcompile.vocabulary.families import families
+from pgcompile.vocabulary.truncated_names import is_family_name
 
 
 def without_run_parents(program: tree.Program, indices: Indices, sink: Sink) -> tree.Program:
@@ -19,7 +19,7 @@ def _reported(statement: tree.Statement, indices: Indices, sink: Sink) -> bool:
     match statement:
         case tree.Definition(tree.Call(name, args, (*given,)), right):
             value = right.value if isinstance(right, tree.Where) else right
-            if not isinstance(value, tree.Call) or value.name not in families():
+            if not isinstance(value, tree.Call) or not is_family_name(value.name):
                 return False
         case _:
             return False

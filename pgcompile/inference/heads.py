@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pgcompile.diagnostics import Sink
 from pgcompile.model.factors import factor_label
 from pgcompile.syntax import tree
-from pgcompile.vocabulary.families import families
+from pgcompile.vocabulary.truncated_names import is_family_name
 
 
 def label_key(name: str, targets: Iterable[str], parents: Iterable[str]) -> str:
@@ -15,7 +15,7 @@ def label_key(name: str, targets: Iterable[str], parents: Iterable[str]) -> str:
 
 def head_variables(call: tree.Call, sink: Sink) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
     """Targets and parents of `p(x|z)` as names, or None after a report."""
-    if call.name in families() and call.given is None:
+    if is_family_name(call.name) and call.given is None:
         text = " ".join(sink.source.snippet(call.span).split())
         sink.add(
             "PGC212",

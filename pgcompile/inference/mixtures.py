@@ -49,7 +49,7 @@ def components(distribution: Distribution, model: Model) -> list[tuple[tree.Expr
     """A distribution with a mixture in it as a weighted sum of distributions without; None where there is none."""
     for index, atom in enumerate(distribution.atoms):
         definition = atom.factor.definition
-        if not isinstance(definition, Mixture):
+        if not isinstance(definition, Mixture) or definition.by_entry:
             continue
         found: list[tuple[tree.Expr, Distribution]] = []
         for weight, part in zip(weights_of(definition, model), component_atoms(atom), strict=True):

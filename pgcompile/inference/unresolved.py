@@ -8,6 +8,7 @@ from pgcompile.model.model import Model
 from pgcompile.model.variable import Variable, variables
 from pgcompile.syntax import tree
 from pgcompile.vocabulary.families import families
+from pgcompile.vocabulary.truncated_names import is_family_name, is_truncated
 
 
 def report_unknown_index(expr: tree.Integral, model: Model, sink: Sink) -> bool:
@@ -181,7 +182,7 @@ def report_computed_from(variable: tree.Name, made: Factor, parent: Variable, us
 def report_unknown_name(name: str, span: Span, model: Model, sink: Sink) -> None:
     """Report a bare name that no factor has."""
     names = sorted({f.name for f in model.factors} | {base_name(f.name) for f in model.factors})
-    is_family = name in families()
+    is_family = is_family_name(name)
     otherwise = f"the program defines {', '.join(f.label for f in model.factors) or 'no factors'}"
     if is_family:
         otherwise = f"{name} needs its parameters: {name}({', '.join(_needed_parameters(name))})"
@@ -197,8 +198,9 @@ def report_unknown_name(name: str, span: Span, model: Model, sink: Sink) -> None
 
 def _needed_parameters(family: str) -> list[str]:
     """Parameters that a family must be given."""
-    found = families()[family]
-    return [p.name for p in found.needed if p.default is None]
+    bounds = ["low", "high"] if is_truncated(family) else []
+    found = families()[family.removeprefix("Truncated") if bounds else family]
+    return [*(p.name for p in found.needed if p.default is None), *bounds]
 
 
 def report_ambiguous_name(name: str, span: Span, atoms: list[FactorInstance], sink: Sink) -> None:

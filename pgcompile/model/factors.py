@@ -66,10 +66,17 @@ class Mixture:
     Args:
         weights: of the components; numbers sum to one, other expressions are divided by their sum.
         components: the factors.
+        types: of the weights, by their place, when it is checked.
     """
 
     weights: tuple[tree.Expr, ...]
     components: tuple["Factor", ...]
+    types: Mapping[int, Typed] = field(default_factory=dict, compare=False)
+
+    @property
+    def by_entry(self) -> bool:
+        """Whether each entry of the variable is a mixture of its own: a weight has a value for each."""
+        return any(found.shape for found in self.types.values())
 
 
 @dataclass(frozen=True)

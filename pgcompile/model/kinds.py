@@ -118,8 +118,15 @@ KINDS: dict[type, Kind] = {
         expressions=lambda mixture: mixture.weights,
         parts=lambda mixture: mixture.components,
         undrawn=lambda mixture: (
-            "a mixture is averaged component by component",
-            "write the sum, as in 0.5 IWAE[p || q_1; samples=8] + 0.5 IWAE[p || q_2; samples=8]",
+            (
+                "each of its entries chooses a component of its own, and a choice has no pathwise gradient",
+                "draw the choice too, as in `b : boolean[10]`, `q(b) = Bernoulli(w)` and `E_{q(z|b) q(b)}[...]`",
+            )
+            if mixture.by_entry
+            else (
+                "a mixture is averaged component by component",
+                "write the sum, as in 0.5 IWAE[p || q_1; samples=8] + 0.5 IWAE[p || q_2; samples=8]",
+            )
         ),
     ),
     Extern: Kind("supplied distribution", supplied=True),

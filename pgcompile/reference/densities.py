@@ -14,7 +14,7 @@ from pgcompile.model.distributions import Distribution
 from pgcompile.model.factors import Extern, FactorInstance, FamilyUse, LogDensityUse, Mixture, Pushforward
 from pgcompile.model.variable import Variable, shown
 from pgcompile.objective.terms import Env, point
-from pgcompile.reference.factors import distribution
+from pgcompile.reference.factors import distribution, entry_choice
 from pgcompile.reference.fields import Field
 from pgcompile.reference.integrals import BeyondBruteForce, integral_of_gaussian, line_of
 from pgcompile.reference.spaces import MOST_STATES, is_finite, unpacked, values_of
@@ -126,7 +126,11 @@ def _by_torch(world: Reference, definition: Any, atom: FactorInstance, env: Env)
 def _mixture(world: Reference, mixture: Mixture, atom: FactorInstance, env: Env) -> Tensor:
     """The logarithm of the weighted mean of the components' densities."""
     scope = world.scope(env, atom.mapping, ())
-    weights = [world.evaluate(w, scope).tensor for w in mixture.weights]
+    found = [world.evaluate(w, scope) for w in mixture.weights]
+    if any(w.rank for w in found):
+        made = entry_choice(world, mixture, atom, env)
+        return made.log_prob(world.variable(atom.targets[0], env).tensor)
+    weights = [w.tensor for w in found]
     logs = [_log_prob(world, FactorInstance(c, atom.renaming), env) for c in mixture.components]
     total = sum(weights, torch.zeros((), dtype=torch.float64))
     return torch.log(sum((w / total * one.exp() for w, one in zip(weights, logs, strict=True)), torch.zeros(())))

@@ -292,6 +292,13 @@ class Choice(D.Distribution):
         shares = [(w / total)[(..., *[None] * rank)] for w in self.weights]
         return sum((w * c.mean for w, c in zip(shares, self.components, strict=True)), torch.zeros(()))
 
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log of the weighted mean of the densities."""
+        total = sum(self.weights, torch.zeros(()))
+        densities = [c.log_prob(value).exp() for c in self.components]
+        mixed = sum((w / total * d for w, d in zip(self.weights, densities, strict=True)), torch.zeros(()))
+        return torch.log(torch.as_tensor(mixed))
+
     def sample(self, sample_shape: Any = ()) -> Tensor:
         """A draw."""
         shape = (*sample_shape, *self.batch_shape)

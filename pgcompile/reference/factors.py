@@ -71,8 +71,22 @@ def _aligned_parameter(use: FamilyUse, parameter: Parameter, value: Field, space
 def _mixture(world: Reference, mixture: Mixture, atom: FactorInstance, env: Env) -> D.Distribution:
     """One of the components, by chance."""
     scope = world.scope(env, atom.mapping, ())
-    weights = [world.evaluate(w, scope).tensor for w in mixture.weights]
+    found = [world.evaluate(w, scope) for w in mixture.weights]
+    if any(w.rank for w in found):
+        return entry_choice(world, mixture, atom, env)
+    weights = [w.tensor for w in found]
     return Choice(weights, [distribution(world, FactorInstance(c, atom.renaming), env) for c in mixture.components])
+
+
+def entry_choice(world: Reference, mixture: Mixture, atom: FactorInstance, env: Env) -> D.Distribution:
+    """A choice of a component for each entry: a product of mixtures of single numbers."""
+    rank = len(world.model.spaces[atom.factor.targets[0]].shape)
+    scope = world.scope(env, atom.mapping, ())
+    weights = [world.evaluate(w, scope) for w in mixture.weights]
+    tables = [raised(w.tensor, rank - w.rank) for w in weights]
+    parts = [distribution(world, FactorInstance(c, atom.renaming), env) for c in mixture.components]
+    entries = [part.base_dist for part in parts if isinstance(part, D.Independent)]
+    return D.Independent(Choice(tables, entries), rank, validate_args=False)
 
 
 def _supplied(world: Reference, definition: Extern, atom: FactorInstance, env: Env) -> D.Distribution:

@@ -17,6 +17,7 @@ from pgcompile.reference.own_families import (
     zero_inflated_negative_binomial,
     zero_inflated_poisson,
 )
+from pgcompile.reference.truncation import TruncatedFamily
 from pgcompile.vocabulary.families import families
 
 
@@ -35,6 +36,9 @@ def family_of(name: str, found: dict[str, Any]) -> D.Distribution:
         return _VonMises(**found, validate_args=False)
     if name == "Delta":
         return _PointMass(found["v"], 0.0, validate_args=False)
+    if name.startswith("Truncated"):
+        whole = {n: value for n, value in found.items() if n not in ("low", "high")}
+        return TruncatedFamily(family_of(name.removeprefix("Truncated"), whole), found.get("low"), found.get("high"))
     if name in _TRANSFORMED:
         return _TRANSFORMED[name](**found)
     if name == "ContinuousBernoulli":
@@ -219,49 +223,6 @@ class AsymmetricLaplace(D.Distribution):
         return drawn
 
 
-class _TruncatedNormal(D.Distribution):
-    """A normal distribution of which a part is left, by its distribution function."""
-
-    arg_constraints: dict[str, Any] = {}  # noqa: RUF012
-    has_rsample = True
-
-    def __init__(self, loc: Tensor, scale: Tensor, low: Tensor, high: Tensor) -> None:
-        self.whole = D.Normal(loc, scale, validate_args=False)
-        self.low, self.high = low, high
-        shape = torch.broadcast_shapes(self.whole.batch_shape, low.shape, high.shape)
-        super().__init__(shape, validate_args=False)
-
-    def expand(self, batch_shape: Any, _instance: Any = None) -> D.Distribution:
-        """The same for more batch dimensions."""
-        given = (self.whole.loc, self.whole.scale, self.low, self.high)
-        return _TruncatedNormal(*(value.expand(batch_shape) for value in given))
-
-    @property
-    def mean(self) -> Tensor:
-        """By the densities at the ends."""
-        a, b = (self.whole.log_prob(end).exp() for end in (self.low, self.high))
-        shifted: Tensor = self.whole.loc + self.whole.variance * (a - b) / self._mass()
-        return shifted
-
-    def _mass(self) -> Tensor:
-        mass: Tensor = self.whole.cdf(self.high) - self.whole.cdf(self.low)
-        return mass
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """The whole density over the mass between the bounds."""
-        inside = (value >= self.low) & (value <= self.high)
-        return torch.where(inside, self.whole.log_prob(value) - self._mass().log(), -math.inf)
-
-    def icdf(self, value: Tensor) -> Tensor:
-        """By that of the whole."""
-        found: Tensor = self.whole.icdf(self.whole.cdf(self.low) + value * self._mass())
-        return found
-
-    def rsample(self, sample_shape: Any = ()) -> Tensor:
-        """Draws by the inverse distribution function."""
-        return self.icdf(torch.rand((*sample_shape, *self.batch_shape), dtype=torch.float64))
-
-
 _TRANSFORMED: dict[str, Callable[..., D.Distribution]] = {
     "AsymmetricLaplace": AsymmetricLaplace,
     "DiscretizedLogistic": DiscretizedLogistic,
@@ -273,6 +234,5 @@ _TRANSFORMED: dict[str, Callable[..., D.Distribution]] = {
     "ZeroInflatedPoisson": zero_inflated_poisson,
     "Logistic": _logistic,
     "LogitNormal": _logit_normal,
-    "TruncatedNormal": _TruncatedNormal,
 }
 """Families that torch has not, of what it has."""

@@ -112,6 +112,20 @@ class GeneralizedPareto(D.Distribution):
         straight = -z - self.shape * (z - z**2 / 2)
         return torch.where(inside, torch.where(flat, straight, curved) - self.scale.log(), -torch.inf)
 
+    @property
+    def support(self) -> Any:
+        """Every number: outside of what it can be, its distribution function is 0 or 1."""
+        return D.constraints.real
+
+    def cdf(self, value: Tensor) -> Tensor:
+        """One less a power of one and the shape times the distance."""
+        flat, shape = self._split()
+        z = ((value - self.loc) / self.scale).clamp(min=0)
+        bent = torch.where(1 + shape * z > 0, shape * z, -1.0)
+        curved = -torch.expm1(-torch.log1p(bent) / shape)
+        found: Tensor = torch.where(flat, -torch.expm1(-z + self.shape * z**2 / 2), curved)
+        return found
+
     def icdf(self, value: Tensor) -> Tensor:
         """By powers of the share above."""
         flat, shape = self._split()

@@ -158,7 +158,7 @@ class Readings:
         """A product with a mixture in it as products without: weight, all weights, product; empty without a mixture."""
         for place, atom in enumerate(over.atoms):
             definition = atom.factor.definition
-            if isinstance(definition, Mixture):
+            if isinstance(definition, Mixture) and not definition.by_entry:
                 found = []
                 for weight, factor in zip(definition.weights, definition.components, strict=True):
                     inside = {*factor.targets, *factor.parents}

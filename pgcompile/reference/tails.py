@@ -29,14 +29,6 @@ def log_tail(which: str, family: str, made: D.Distribution, p: Parameters, x: Te
     return below.log() if which == "cdf" else torch.log1p(-below)
 
 
-def _truncated(p: Parameters, x: Tensor) -> Tensor:
-    """The share of the whole that lies between the lower bound and x."""
-    normal = D.Normal(p["loc"], p["scale"], validate_args=False)
-    low, high = normal.cdf(p["low"]), normal.cdf(p["high"])
-    share: Tensor = (normal.cdf(x.clamp(p["low"], p["high"])) - low) / (high - low)
-    return share
-
-
 def _failures(p: Parameters) -> Tensor:
     """log of the probability that a trial fails."""
     return F.logsigmoid(-p["logits"]) if "logits" in p else torch.log1p(-p["probs"])
@@ -57,8 +49,6 @@ _TAILS: dict[tuple[str, str], Callable[[Parameters, Tensor], Tensor]] = {
     ("Kumaraswamy", "survival"): lambda p, x: p["concentration0"] * torch.log1p(-(x ** p["concentration1"])),
     ("Logistic", "cdf"): lambda p, x: F.logsigmoid((x - p["loc"]) / p["scale"]),
     ("Logistic", "survival"): lambda p, x: F.logsigmoid((p["loc"] - x) / p["scale"]),
-    ("TruncatedNormal", "cdf"): lambda p, x: _truncated(p, x).log(),
-    ("TruncatedNormal", "survival"): lambda p, x: torch.log1p(-_truncated(p, x)),
     ("Geometric", "survival"): lambda p, x: (x + 1) * _failures(p),
     ("Geometric", "cdf"): lambda p, x: (1 - ((x + 1) * _failures(p)).exp()).log(),
 }

@@ -68,6 +68,11 @@ class WeightedMixture(D.Distribution):
         return total
 
 
+def each_entry(made):
+    """The distribution of each entry of independent ones; of a point, the point of each."""
+    return made.base_dist if isinstance(made, D.Independent) else type(made)(made.v, 0)
+
+
 def unwrapped(experts: list) -> tuple:
     """Experts without the declaration of their event dimensions, powers to match."""
     if not experts:

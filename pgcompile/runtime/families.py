@@ -8,8 +8,6 @@ from pgcompile.runtime.draws import draw_counts
 from pgcompile.runtime.functions import (
     expm1_ratio,
     log_generalized_pareto,
-    log_normal_mass,
-    normal_between,
 )
 
 
@@ -135,55 +133,6 @@ class LogitNormal(LocationScale):
         z = (torch.logit(value) - self.loc) / self.scale
         density = -0.5 * z.square() - self.scale.log() - 0.9189385332046727
         return density - value.log() - torch.log1p(-value)
-
-
-class TruncatedNormal(D.Distribution):
-    """A normal distribution between two bounds."""
-
-    arg_constraints = {}  # noqa: RUF012
-    has_rsample = True
-
-    def __init__(self, loc, scale, low, high, validate_args=None) -> None:
-        wide = D.utils.broadcast_all(loc, scale, low, high)
-        self.loc, self.scale, self.low, self.high = wide
-        ends = (self.low, self.high)
-        self.ends = tuple((end - self.loc) / self.scale for end in ends)
-        super().__init__(self.loc.shape, validate_args=False)
-
-    def expand(self, batch_shape, _instance=None):
-        """The same for more batch dimensions."""
-        given = (self.loc, self.scale, self.low, self.high)
-        return TruncatedNormal(*(value.expand(batch_shape) for value in given))
-
-    @property
-    def mean(self) -> Tensor:
-        """The location, shifted by the slopes at the bounds."""
-        a, b = self.ends
-        mass = log_normal_mass(a, b)
-        low, high = (torch.exp(-0.5 * end.square() - mass) for end in (a, b))
-        return self.loc + self.scale * 0.3989422804014327 * (low - high)
-
-    def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
-        """Draws, pathwise."""
-        shape = self._extended_shape(torch.Size(sample_shape))
-        return self.icdf(torch.rand_like(self.loc.expand(shape)))
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """The density of the normal over the share between the bounds."""
-        z = (value - self.loc) / self.scale
-        density = -0.5 * z.square() - self.scale.log() - 0.9189385332046727
-        inside = (value >= self.low) & (value <= self.high)
-        return torch.where(inside, density - log_normal_mass(*self.ends), -torch.inf)
-
-    def cdf(self, value: Tensor) -> Tensor:
-        """The share of draws below a value."""
-        z = ((value - self.loc) / self.scale).clamp(*self.ends)
-        return (log_normal_mass(self.ends[0], z) - log_normal_mass(*self.ends)).exp()
-
-    def icdf(self, value: Tensor) -> Tensor:
-        """The value below which a share of the draws lies."""
-        low, high = self.ends
-        return self.loc + self.scale * normal_between(low, high, value)
 
 
 class VaryingMultinomial(D.Distribution):

@@ -131,8 +131,7 @@ class Builder(Expressions):
         return many(c, nodes_in(c))
 
     def right_side(self, c: list[Any]) -> Any:
-        value = opened(c[0])
-        return tree.Where(value, c[1].items, span=span_over(c)) if len(c) > 1 else value
+        return self.body(c)
 
     def where(self, c: list[Any]) -> Many:
         return many(c, nodes_in(c))

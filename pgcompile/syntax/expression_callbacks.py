@@ -211,7 +211,12 @@ class Expressions(Transformer[Token, Any]):
         return tree.Argument(name_of(c[0]).id, opened(c[2]), span=span_over(c))
 
     def group(self, c: list[Any]) -> Grouped:
-        return Grouped(opened(c[1]), span_over(c))
+        return Grouped(self.body(c[1:-1]), span_over(c))
+
+    def body(self, c: list[Any]) -> Any:
+        """A formula in brackets, with what its `where` binds."""
+        value = opened(c[0])
+        return tree.Where(value, c[1].items, span=span_over(c)) if len(c) > 1 else value
 
     def tuple_literal(self, c: list[Any]) -> tree.TupleLiteral:
         return tree.TupleLiteral(tuple(nodes_in(c)), span=span_over(c))

@@ -7,7 +7,7 @@ from pgcompile.syntax.rows import at_rows, is_total, primed, row_names
 from pgcompile.vocabulary.functions import COMPARISONS
 
 # Binding strength of what an expression prints as, loosest first.
-_COMPARISON, _SUM, _TERM, _UNARY, _JUXTAPOSED, _POWER, _POSTFIX, _ATOM = range(8)
+_CLAUSE, _COMPARISON, _SUM, _TERM, _UNARY, _JUXTAPOSED, _POWER, _POSTFIX, _ATOM = range(9)
 
 
 def format_program(program: tree.Program, source: Source) -> str:
@@ -164,7 +164,7 @@ def _format(expr: tree.Expr) -> tuple[str, int]:
             return " >> ".join(map(format_expr, stages)), _SUM
         case tree.Where(value, bindings):
             bound = ", ".join(_binding(b) for b in bindings)
-            return f"{format_expr(value)} where {bound}", _SUM
+            return f"{format_expr(value)} where {bound}", _CLAUSE
         case _:
             raise InternalError(f"no spelling for {type(expr).__name__}")
 
@@ -199,7 +199,8 @@ def _operator(
 
 
 def _arguments(arguments: tuple[tree.Argument, ...], separator: str) -> str:
-    return separator.join(f"{a.name} = {format_expr(a.value)}" if a.name else format_expr(a.value) for a in arguments)
+    values = [(a.name, _at(a.value, _COMPARISON)) for a in arguments]
+    return separator.join(f"{name} = {value}" if name else value for name, value in values)
 
 
 def _sum(terms: tuple[tuple[int, tree.Expr], ...]) -> str:
@@ -236,7 +237,7 @@ def _log(operand: tree.Expr) -> tuple[str, int]:
         case tree.Name(id) if len(id.split("_")[0]) == 1:
             return f"log {id}", _UNARY
         case _:
-            return f"log({format_expr(operand)})", _ATOM
+            return f"log({_at(operand, _COMPARISON)})", _ATOM
 
 
 def _expectation(over: tree.Expr | None, body: tree.Expr, options: tuple[tree.Option, ...]) -> str:
@@ -253,4 +254,4 @@ def _options(options: tuple[tree.Option, ...]) -> str:
 
 def _binding(binding: tree.Binding) -> str:
     names = _names(binding.names)
-    return f"{names if len(binding.names) == 1 else f'({names})'} = {format_expr(binding.value)}"
+    return f"{names if len(binding.names) == 1 else f'({names})'} = {_at(binding.value, _COMPARISON)}"

@@ -15,12 +15,12 @@ from pgcompile.typing.context import TypingContext
 from pgcompile.typing.derivatives import type_of_derivative
 from pgcompile.typing.function_shapes import OPTIONS, arity_of, shape_of_call
 from pgcompile.typing.scope import Result, Scope
-from pgcompile.vocabulary.families import families
 from pgcompile.vocabulary.functionals import in_brackets
 from pgcompile.vocabulary.functions import FUNCTIONS, Function, result_kind
 from pgcompile.vocabulary.layers import LAYERS, show
 from pgcompile.vocabulary.spaces import Space, join
 from pgcompile.vocabulary.synonyms import FUNCTIONS as SYNONYMS
+from pgcompile.vocabulary.truncated_names import is_family_name
 
 
 def type_of_call(typer: TypingContext, expr: tree.Call, scope: Scope) -> Result:
@@ -75,7 +75,7 @@ def _report_unknown(typer: TypingContext, expr: tree.Call, scope: Scope) -> None
     typer.sink.add(
         "PGC103",
         expr.name_span,
-        f"{name} is a family, and no value" if name in families() else f"there is no function or net called {name}",
+        f"{name} is a family, and no value" if is_family_name(name) else f"there is no function or net called {name}",
         **found,
     )
     for argument in expr.args:
@@ -87,7 +87,7 @@ def _suggestion(typer: TypingContext, expr: tree.Call, scope: Scope) -> Suggesti
     name, text, model = expr.name, typer.text(expr), typer.model
     low = name.lower()
     edits: tuple[Edit, ...] = ()
-    if name in families():
+    if is_family_name(name):
         hint = f"a parameter is a value: name the random one, `p(m) = {text}`, and condition on m"
     elif name in LAYERS and low in FUNCTIONS:
         hint = f"{name} is a layer; the function is {low}"

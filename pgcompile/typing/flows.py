@@ -13,10 +13,10 @@ from pgcompile.typing.context import TypingContext
 from pgcompile.typing.flow_names import flow_name, stage_name
 from pgcompile.typing.flow_sizing import Sizing
 from pgcompile.typing.flow_spaces import BASES, BRIDGES, SAID, supports
-from pgcompile.vocabulary.families import families
 from pgcompile.vocabulary.layers import show
 from pgcompile.vocabulary.spaces import KINDS, Space
 from pgcompile.vocabulary.transforms import transform_words
+from pgcompile.vocabulary.truncated_names import is_family_name
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def read_flow(call: tree.Call, parents: tuple[str, ...], model: Model, sink: Sin
         text = f"write Flow({sink.source.snippet(base.span)}, {sink.source.snippet(flow.span)})"
         sink.add("PGC311", call.span, "the base comes first, then the flow", help=text)
         return None
-    if not isinstance(base, tree.Call) or base.given is not None or base.name not in families():
+    if not isinstance(base, tree.Call) or base.given is not None or not is_family_name(base.name):
         text = " ".join(sink.source.snippet(base.span).split())
         sink.add("PGC102", base.span, f"`{text}` is no family, which the base of a flow is", help=example)
         return None

@@ -62,6 +62,13 @@ def relative(found: Tensor, expected: Tensor) -> float:
     return math.inf if math.isnan(worst) else worst
 
 
+def where_finite(found: Tensor, expected: Tensor) -> tuple[Tensor, Tensor]:
+    """The entries of both whose expected value is a number: what has no density has no slope to compare."""
+    found, expected = torch.broadcast_tensors(found, expected)
+    kept = expected.isfinite()
+    return found[kept], expected[kept]
+
+
 def confirmed(by_means: Callable[[int], list[Check]]) -> list[Check]:
     """The checks of the means of some number of groups; where they are suspect, those of more."""
     first = by_means(GROUPS)

@@ -36,6 +36,7 @@ from pgcompile.verification.checks import (
     kolmogorov_smirnov,
     relative,
     score,
+    where_finite,
 )
 from pgcompile.verification.harness import BATCH, Harness
 from pgcompile.verification.recording import DrawsDiffer
@@ -147,7 +148,7 @@ class _Verifier:
 
     def _exact_slopes(self, what: str, found: Tensor, expected: Tensor) -> Check:
         """Gradients of all entries at once, each with a weight of its own."""
-        found, expected = torch.broadcast_tensors(found, expected)
+        found, expected = where_finite(found, expected)
         weights = torch.randn(found.shape, dtype=torch.float64)
         mine, theirs = (self.harness.slopes((weights * value).sum()) for value in (found, expected))
         worst = [relative(a, b) for a, b in zip(mine, theirs, strict=True)]

@@ -59,6 +59,7 @@ class Family:
         also_called: other names people use, for proposals.
         tails: `cdf`, `survival` and `quantile` where `facts` states them.
         equation: one line for the documentation.
+        truncates: the name of the family of which this one is the part between bounds.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Family:
     also_called: tuple[str, ...] = ()
     tails: tuple[str, ...] = ()
     equation: str = ""
+    truncates: str = ""
 
     @property
     def alternatives(self) -> tuple[tuple[str, ...], ...]:

@@ -432,13 +432,6 @@ def test_a_normal_between_two_bounds(written: str) -> None:
     torch.testing.assert_close(model.l(x=x, z=z), normal.log_prob(z) - mass.log())
 
 
-def test_other_families_are_not_truncated() -> None:
-    found = pgc.check("z : positive\np(z) = truncate(Gamma(1, 1), 0, 1)\nl = log p(z)")
-    assert [(d.code, d.message) for d in found] == [
-        ("PGC311", "truncate takes a Normal, or a factor that is one, and two bounds")
-    ]
-
-
 def test_importance_weights_of_what_is_observed() -> None:
     program = pgc.compile("""
 x : real[3]

@@ -42,7 +42,8 @@ def construct(writer: MethodWriter, use: FamilyUse, given: dict[str, Text], shap
         return Construction(f"Delta({given['v'].text}, {len(shape)})")
     order = [p.name for p in family.parameters]
     positional = list(given) == order[: len(given)]
-    inner = [_parameter(use, name, text, positional) for name, text in given.items()]
+    bounds = ("low", "high") if family.truncates else ()
+    inner = [_parameter(use, name, text, positional and name not in bounds) for name, text in given.items()]
     lead = len(shape) - family.event_rank
     call = f"{head}({', '.join(inner)}, validate_args=False)"
     return Construction(call, f"D.Independent({{}}, {lead})" if lead else "{}")

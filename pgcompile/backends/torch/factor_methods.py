@@ -106,11 +106,18 @@ def _mixture(writer: MethodWriter, method: FactorMethod, mixture: Mixture) -> li
     body = writer.body_of(method, [v for _, v in method.parameters])
     weights = body.write()
     writer.use("WeightedMixture")
+    if mixture.by_entry:
+        writer.use("each_entry")
     by_factor = {m.factor: m for m in writer.plan.factors}
     parts = []
     for weight, component in zip(weights, mixture.components, strict=True):
         given = ", ".join(identifier(a.name) for a in by_factor[component].arguments)
-        parts.append(f"({weight.text}, self.{writer.method_name(by_factor[component].name)}({given}))")
+        made = f"self.{writer.method_name(by_factor[component].name)}({given})"
+        parts.append(f"({weight.text}, {f'each_entry({made})' if mixture.by_entry else made})")
+    if mixture.by_entry:
+        rank = writer.rank(method.factor.targets[0])
+        whole = f"D.Independent(WeightedMixture({', '.join(parts)}), {rank}, validate_args=False)"
+        return [*lines, *bare(body.lines), *statement(f"return {whole}")]
     return [*lines, *bare(body.lines), *statement(f"return WeightedMixture({', '.join(parts)})")]
 
 

@@ -148,6 +148,21 @@ def _special(value: Value, args: list[Text], rename: Rename) -> Template:
     return _called(name, args, more)
 
 
+def _zero(value: Value) -> str:
+    """A zero of the values' own precision: of two numbers torch makes a single, and keeps it beside a double number."""
+    like = next((place for place, arg in enumerate(value.args) if arg.constant is None), 0)
+    return f"{{{like}.atom}}.new_zeros(())"
+
+
+def _inside(value: Value, args: list[Text], rename: Rename) -> Template:
+    outside = "({0.factor} < {1.factor}) | ({0.factor} > {2.factor})"
+    return Template(f"torch.where({outside}, -torch.inf, {_zero(value)})")
+
+
+def _point(value: Value, args: list[Text], rename: Rename) -> Template:
+    return Template(f"torch.where({{0.factor}} == {{1.factor}}, {_zero(value)}, -torch.inf)")
+
+
 def _drawn(function: str) -> Printer:
     def draw(value: Value, args: list[Text], rename: Rename) -> Template:
         return _called(function, args, [str(a) for a in value.attributes])
@@ -471,8 +486,8 @@ TEMPLATES: dict[str, Template | Printer] = {
     "clamp_min": _clamp("min"),
     "clamp_max": _clamp("max"),
     "full_like": _full_like,
-    "inside": Template("torch.where(({0.factor} < {1.factor}) | ({0.factor} > {2.factor}), -torch.inf, 0.0)"),
-    "point": Template("torch.where({0.factor} == {1.factor}, 0.0, -torch.inf)"),
+    "inside": _inside,
+    "point": _point,
     **{name: Template(f"{{0.factor}} {sign} {{1.factor}}", 0) for name, sign in COMPARISONS.items()},
     "as_double": Template("{0.atom}.double()"),
     "log_ndtr": Template("torch.special.log_ndtr({0})"),

@@ -19,8 +19,10 @@ def log_density_of_mixture(lowering: "FactorLowering", atom: FactorInstance, env
     definition = atom.factor.definition
     assert isinstance(definition, Mixture)
     build = lowering.builder
-    densities = [lowering.log_density(part, env) for part in component_atoms(atom)]
-    with build.section(f"log {atom.label}: a log-sum-exp of its components", origin_of(atom)):
+    score = lowering.log_density_of_entries if definition.by_entry else lowering.log_density
+    densities = [score(part, env) for part in component_atoms(atom)]
+    where = " of each entry" if definition.by_entry else ""
+    with build.section(f"log {atom.label}: a log-sum-exp of its components{where}", origin_of(atom)):
         weights = weights_of(definition, lowering.model)
         # Weights that are divided by their sum keep the logarithms that they may be made of, as those of a softmax.
         whole = weights is definition.weights
@@ -29,6 +31,8 @@ def log_density_of_mixture(lowering: "FactorLowering", atom: FactorInstance, env
         total = _log_sum(build, [build.binary("add", a, b) for a, b in zip(densities, logs, strict=True)])
         if not whole:
             total = build.binary("sub", total, _log_sum(build, logs))
+        if definition.by_entry:
+            total = build.sum_to_scalar(total, lowering.shape(atom))
     return build.name(total, density_name(atom), materialize=True)
 
 
@@ -42,4 +46,8 @@ def _log_sum(build: Builder, values: list[Value]) -> Value:
 
 def weights_of_mixture(lowering: "FactorLowering", definition: Mixture) -> list[Value]:
     """The weights of a mixture over observed variables."""
-    return [lowering.plain(weight, OBSERVED) for weight in weights_of(definition, lowering.model)]
+    found = [lowering.plain(weight, OBSERVED) for weight in weights_of(definition, lowering.model)]
+    if not definition.by_entry:
+        return found
+    rank = len(lowering.model.spaces[definition.components[0].targets[0]].shape)
+    return [value if value.constant is not None else lowering.builder.raise_rank(value, rank) for value in found]

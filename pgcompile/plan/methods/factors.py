@@ -156,7 +156,8 @@ def _mixture(methods: MethodMaker, factor: Factor, lowering: FactorLowering) -> 
     assert isinstance(mixture, Mixture)
     weights = weights_of_mixture(lowering, mixture)
     weighed = zip(mixture.weights, mixture.components, strict=True)
-    formula = " + ".join(f"{format_expr(w)} {c.label}" for w, c in weighed)
+    written = [(f"({format_expr(w)})" if isinstance(w, tree.Sum) else format_expr(w), c.label) for w, c in weighed]
+    formula = " + ".join(f"{weight} {label}" for weight, label in written)
     return formula, {f"weight_{i}": weight for i, weight in enumerate(weights, 1)}
 
 

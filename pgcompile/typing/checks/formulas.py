@@ -40,22 +40,40 @@ def check_extern(context: FactorContext, definition: Extern) -> None:
 
 
 def check_mixture(context: FactorContext, mixture: Mixture) -> None:
-    """Check a mixture: its components, and that each weight is one number."""
+    """Check a mixture: its components, and that each weight is one number, or one for each entry of the variable."""
     for component in mixture.components:
         context.check(component)
-    for weight in mixture.weights:
+    assert isinstance(mixture.types, dict)
+    space = context.model.spaces.get(context.factor.targets[0])
+    shape = () if space is None or len(context.factor.targets) > 1 else space.shape
+    for place, weight in enumerate(mixture.weights):
         text = context.typer.text(weight)
-        target = context.factor.targets[0]
-        space = context.model.spaces.get(target)
-        found = context.typer.quiet().typed(weight, context.scope(())) if space is not None and space.shape else None
+        found = context.typer.quiet().typed(weight, context.scope(())) if shape else None
+        if found is not None and found.shape == shape:
+            mixture.types[place] = found
+            continue
         help = f"write {text}[0]"
-        if found is not None and space is not None and found.shape == space.shape:
-            sizes = ", ".join(map(str, space.shape))
-            help = (
-                f"a choice for each entry is drawn: `b : boolean[{sizes}]`, `p(b) = Bernoulli({text})`, "
-                f"and `p({target}) = sum_b p({target}|b) p(b)`, which is a product over the entries"
-            )
+        if shape:
+            help += f", or a weight for each entry, which is {show(shape)}"
         _check_one_number(context, weight, context.scope(()), "a weight", help)
+    if mixture.by_entry:
+        _check_independent_entries(context, mixture)
+
+
+def _check_independent_entries(context: FactorContext, mixture: Mixture) -> None:
+    """Report components whose entries depend on each other: a choice for each entry leaves them no density."""
+    for component in mixture.components:
+        family = component.family
+        if family is not None and family.event_rank == 0:
+            continue
+        what = "has no family" if family is None else f"is a {family.name}, whose entries depend on each other"
+        context.sink.add(
+            "PGC216",
+            context.factor.span,
+            f"{context.factor.label} has weights for each entry, and {component.label} {what}",
+            reasons=["each entry is a mixture of its own, of the densities of that entry"],
+            help="weigh whole vectors by one number, or give the component a family of single numbers",
+        )
 
 
 def check_log_density(context: FactorContext, use: LogDensityUse) -> None:

@@ -98,7 +98,7 @@ def _warn_of_draws_outside(context: FamilyContext, space: Space) -> None:
         return
     if covers_support(space.kind, support) and not is_countable(support):
         return  # the end that the space lacks has no mass
-    if family.name in ("Uniform", "TruncatedNormal") and _bounds_inside(context, space):
+    if _bounds_inside(context, space):
         return
     if family.name == "GeneralizedPareto" and contains("nonnegative", space.kind) and _starts_above(context):
         return
@@ -114,14 +114,15 @@ def _warn_of_draws_outside(context: FamilyContext, space: Space) -> None:
 
 
 def _bounds_inside(context: FamilyContext, space: Space) -> bool:
-    """True if the bounds of a uniform distribution are numbers inside the variable's space."""
-    use = context.factor.use
-    found = {} if use is None else {n: evaluate(e, context.model.constants) for n, e in use.parameters}
-    numbers = {n: flatten(value) for n, value in found.items() if value is not None}
-    if not {"low", "high"} <= set(numbers):
+    """True if the bounds of a uniform or truncated distribution are numbers inside the variable's space."""
+    use, family = context.factor.use, context.family
+    if use is None or not (family.truncates or family.name in ("Uniform", "TruncatedNormal")):
         return False
-    low, high = min(numbers["low"]), max(numbers["high"])
-    return low >= 0 and ((contains("nonnegative", space.kind) and space.kind != "unit_interval") or high <= 1)
+    found = {n: evaluate(e, context.model.constants) for n, e in use.parameters if n in ("low", "high")}
+    numbers = {n: flatten(value) for n, value in found.items() if value is not None}
+    starts = contains("nonnegative", family.support) or ("low" in numbers and min(numbers["low"]) >= 0)
+    ends = contains("unit_interval", family.support) or ("high" in numbers and max(numbers["high"]) <= 1)
+    return starts and (ends or (contains("nonnegative", space.kind) and space.kind != "unit_interval"))
 
 
 def _starts_above(context: FamilyContext) -> bool:

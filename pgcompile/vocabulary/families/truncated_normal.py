@@ -50,6 +50,7 @@ FAMILY = Family(
         Parameter("high", "real"),
     ),
     support="real",
+    truncates="Normal",
     equation="log p(x) = log Normal(x) - log(Phi(high) - Phi(low)), low <= x <= high",
     facts=facts,
     tails=("cdf", "survival", "quantile"),
