@@ -103,7 +103,7 @@ class Compiled:
 
     @cached_property
     def whole_data(self) -> str | None:
-        """An objective that is no sum over data points, so that parts of a batch do not add up to it; None without one."""
+        """An objective that no parts of a batch add up to, as it is no sum over the data points; None without one."""
         ranges = self.analysis.model.indices.ranges
         own = {name for name, known in ranges.items() if known.of_data}
         return next((name for name, term in self.analysis.objectives.items() if whole_data(term, own)), None)
