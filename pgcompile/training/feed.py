@@ -16,7 +16,7 @@ from pgcompile.training.prepare import raw_spaces
 from pgcompile.training.rows import Data, ResidentRows, Rows, batches, epoch_order, rows_of, shuffled
 from pgcompile.training.shorter import shorter
 from pgcompile.training.state import TrainingState
-from pgcompile.training.unequal import filled_up
+from pgcompile.training.unequal import check_ends, filled_up
 
 STEPS_WITHOUT_DATA = 100  # of an epoch, where there is nothing to pass over
 _LABELS = ("y", "label", "labels", "target", "class")
@@ -101,6 +101,7 @@ def rows_for(state: TrainingState, data: Data | None) -> Rows | None:
     spaces = raw_spaces(data_spaces(state.program.analysis.model), state.settings)
     rows = rows_of(data, state.observed, spaces, frozenset(state.settings.dequantize))
     if isinstance(rows, ResidentRows):
+        check_ends(rows.values, state.program.analysis.model)
         bytes_held = sum(v.numel() * v.element_size() for v in rows.values.values())
         return rows.to(state.device) if bytes_held < _RESIDENT else rows
     return rows

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from pgcompile.model.data_spaces import data_names
 from pgcompile.syntax.places import python_name
 from pgcompile.training.rows import ResidentRows, Rows
 from pgcompile.training.state import TrainingState
@@ -19,12 +18,10 @@ def shorter(state: TrainingState, rows: Rows) -> Callable[[Batch, Tensor], Batch
     shape, and rows that stay on disk come as they are.
     """
     model = state.program.analysis.model
-    indices = {
-        name: own for name, own in model.indices.ranges.items() if own.lengths in data_names(model) and own.size is None
-    }
+    padded = {name: own for name, own in model.indices.ranges.items() if own.lengths is not None and own.size is None}
     if state.settings.compile is not None or not isinstance(rows, ResidentRows):
         return lambda batch, chunk: batch
-    ends = {name: rows.values[own.lengths].cpu() for name, own in indices.items() if own.lengths in rows.values}
+    ends = {name: rows.values[own.lengths].cpu() for name, own in padded.items() if own.lengths in rows.values}
     axes = {
         python_name(variable): [
             (at + 1, index)

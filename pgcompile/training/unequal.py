@@ -104,6 +104,30 @@ def _check_same(first: str, before: np.ndarray, name: str, counts: np.ndarray) -
         raise DataError(f"sequence {row} has {before[row]} places in {one}, and {counts[row]} in {two}")
 
 
+def check_ends(values: Mapping[str, Tensor], model: Model) -> None:
+    """Check that no sequence is said to be longer than its variables.
+
+    Args:
+        values: rows by variable, lengths among them.
+        model: says which variables are sequences.
+
+    Raises:
+        DataError: one is; the message names the row.
+    """
+    for variable in model.variables:
+        name = python_name(variable)
+        own = [i for i in model.indices.of(variable) if not model.indices.ranges[i].of_data]
+        for axis, index in enumerate(own, 1) if name in values else ():
+            ends = model.indices.ranges[index].lengths
+            if ends is None or ends not in values:
+                continue
+            count = values[name].shape[axis]
+            beyond = (values[ends] > count).nonzero()
+            if len(beyond):
+                row = int(beyond[0, 0])
+                raise DataError(f"{ends} says {int(values[ends][row])} places in row {row}, and {name} has {count}")
+
+
 def _is_array(value: Any) -> bool:
     return isinstance(value, np.ndarray | Tensor | list)
 

@@ -106,8 +106,14 @@ def test_what_a_file_of_sequences_may_not_hold(tmp_path: Path) -> None:
     path = tmp_path / "d.npz"
     rows = _rows()
     np.savez(path, x_0=rows["x"][0], x_2=rows["x"][2])
-    with pytest.raises(DataError, match="d.npz has x_2, and no x_1"):
+    with pytest.raises(DataError, match=r"d\.npz has x_2, and no x_1"):
         _trainer().fit(path)
     np.savez(path, x=_object_array(rows["x"]), u=_object_array(rows["u"]))
     with pytest.raises(DataError, match=r"it holds Python objects; sequences of unequal length are an array each"):
         _trainer().fit(path)
+
+
+def test_a_length_beyond_the_data_is_refused() -> None:
+    data = {"x": np.zeros((3, 4), np.float32), "u": np.zeros((3, 4), np.float32), "T": np.array([4, 9, 2])}
+    with pytest.raises(DataError, match="T says 9 places in row 1, and x has 4"):
+        _trainer().fit(data)
