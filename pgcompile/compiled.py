@@ -15,6 +15,7 @@ from pgcompile.loading import load
 from pgcompile.model.distributions import Distribution
 from pgcompile.model.training import loss_name
 from pgcompile.objective.terms import over_rows
+from pgcompile.objective.whole_data import whole_data
 from pgcompile.pipeline import Analysis, generate
 from pgcompile.tracebacks import explain_errors_of
 
@@ -99,6 +100,13 @@ class Compiled:
     def coupled(self) -> str | None:
         """A term over the rows of a batch together, as `MMD[q(z) || p(z)]`; None where every row stands alone."""
         return next((label for t in self.analysis.objectives.values() for label in over_rows(t)), None)
+
+    @cached_property
+    def whole_data(self) -> str | None:
+        """An objective that no parts of a batch add up to, as it is no sum over the data points; None without one."""
+        ranges = self.analysis.model.indices.ranges
+        own = {name for name, known in ranges.items() if known.of_data}
+        return next((name for name, term in self.analysis.objectives.items() if whole_data(term, own)), None)
 
     @cached_property
     def formatted(self) -> str:

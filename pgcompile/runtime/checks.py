@@ -43,6 +43,13 @@ def take_all(module, formula: str, /, **variables):
     return found
 
 
+def check_per(formula: str, per: str | None, *indices: str) -> None:
+    """Refuse to split a formula by an index that it is no sum over."""
+    if per is not None and per not in indices:
+        known = " or ".join(f'"{index}"' for index in indices)
+        raise ValueError(f"{formula} is no sum over {per!r}: per can be {known}")
+
+
 def check_inputs(formula: str, /, **inputs) -> None:
     """Check that inputs are numbers, or tensors that end in their shapes."""
     for name, (value, shape) in inputs.items():

@@ -73,7 +73,7 @@ class Applied:
         spaces = data_spaces(self.program.analysis.model)
         for name, (_, _, noise) in self.prepared.steps.items():
             spaces[name] = replace(spaces[name], kind="nonnegative_integer" if float(noise) else "real")
-        data = filled_up(self.data, self.program.analysis.model) if isinstance(self.data, Mapping) else self.data
+        data = filled_up(self.data, self.program.analysis.model)
         return rows_of(data, wanted, spaces, frozenset(n for n, s in self.prepared.steps.items() if float(s[2])))
 
     def _batches(self, wanted: list[str], title: str, progress: bool) -> Iterator[dict[str, Tensor]]:

@@ -16,11 +16,17 @@ def least_rows(program: Program) -> int:
 
 
 def check_batches(program: Program, settings: Settings, processes: int) -> None:
-    """Refuse batches that are too small for a term over their rows, and parts of batches, which change its value.
+    """Refuse batches that are too small for a term over their rows, and parts of batches where they change a value.
 
     Raises:
         DataError: with what to change.
     """
+    whole = program.whole_data
+    if whole is not None and (settings.accumulate > 1 or processes > 1):
+        left_out = "leave out accumulate" if settings.accumulate > 1 else "train it in one process"
+        raise DataError(
+            f"{whole} is a function of a sum over the data, which no parts of a batch add up to: {left_out}"
+        )
     label = program.coupled
     if label is None:
         return

@@ -47,7 +47,7 @@ def train_epochs(state: TrainingState, feed: Feed, out: Path | None, journal: Jo
         state.model.train()
         for batch, weight in feed.batches(run.epoch, skip=run.position):
             try:
-                readings.note(take_step(state, {**batch, **state.inputs_at(run.step)}, weight), batch)
+                readings.note(take_step(state, {**batch, **state.inputs_at(run.step)}, weight), batch, weight)
             except DataError:  # the loss is no number: the weights that gave it are kept where they are numbers
                 if out is not None and not_finite(dict(state.model.named_parameters())) is None:
                     _save(state, out)

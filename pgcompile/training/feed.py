@@ -1,6 +1,6 @@
 """The data of a training: its rows, the part that is held out, and the batches of each epoch."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from pgcompile.training.coupled import check_rows, count_batches, least_rows, sp
 from pgcompile.training.evaluation import by_identifier
 from pgcompile.training.prepare import raw_spaces
 from pgcompile.training.rows import Data, ResidentRows, Rows, batches, epoch_order, rows_of, shuffled
+from pgcompile.training.shorter import shorter
 from pgcompile.training.state import TrainingState
-from pgcompile.training.unequal import filled_up
+from pgcompile.training.unequal import check_ends, filled_up
 
 STEPS_WITHOUT_DATA = 100  # of an epoch, where there is nothing to pass over
 _LABELS = ("y", "label", "labels", "target", "class")
@@ -58,9 +59,10 @@ class Feed:
         order = epoch_order(self.train, epoch, state.settings.seed)
         shares = [state.team.share(chunk) for chunk in split_rows(order, self.size, self.least)]
         shares = [(chunk, weight) for chunk, weight in shares[skip:] if len(chunk)]
+        cut = shorter(state, self.rows)
         several = batches(self.rows, [chunk for chunk, _ in shares], state.device, state.settings.workers)
-        for batch, (_, weight) in zip(several, shares, strict=True):
-            yield by_identifier(state.prepared(batch)), weight
+        for batch, (chunk, weight) in zip(several, shares, strict=True):
+            yield by_identifier(state.prepared(cut(batch, chunk))), weight
 
     def some(self, number: int) -> dict[str, Tensor]:
         """Rows that are held out, or else trained on, as the model sees them."""
@@ -95,10 +97,11 @@ def rows_for(state: TrainingState, data: Data | None) -> Rows | None:
         return None
     if data is None:
         raise DataError(f"the objective observes {', '.join(state.observed)}: give the data with --data")
-    data = filled_up(data, state.program.analysis.model) if isinstance(data, Mapping) else data
+    data = filled_up(data, state.program.analysis.model)
     spaces = raw_spaces(data_spaces(state.program.analysis.model), state.settings)
     rows = rows_of(data, state.observed, spaces, frozenset(state.settings.dequantize))
     if isinstance(rows, ResidentRows):
+        check_ends(rows.values, state.program.analysis.model)
         bytes_held = sum(v.numel() * v.element_size() for v in rows.values.values())
         return rows.to(state.device) if bytes_held < _RESIDENT else rows
     return rows

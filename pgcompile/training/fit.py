@@ -17,6 +17,7 @@ from pgcompile.training.pictures import image_shape, save_curves, save_grid, sav
 from pgcompile.training.plane import save_plane
 from pgcompile.training.posteriors import posterior_of, reconstruct
 from pgcompile.training.rows import Data
+from pgcompile.training.sequence_draws import save_sequences
 from pgcompile.training.settings import Settings
 from pgcompile.training.trainer import Fitted, Trainer
 
@@ -124,6 +125,8 @@ def save_reconstructions(
     program: Program, model: Any, path: Path, rows: dict[str, Tensor], number: int = 32
 ) -> Path | None:
     """Images, and below each the mean of what its latent decodes to; None where there are none."""
+    if program.analysis.model.indices.carried:
+        return None  # those of sequences stand beside the samples
     few = {name: value[:number] for name, value in rows.items()}
     found = reconstruct(program, model, few)
     if found is None:
@@ -151,7 +154,9 @@ def save_latents(
 
 
 def save_samples(program: Program, model: Any, path: Path, rows: dict[str, Tensor], number: int = 64) -> Path | None:
-    """A picture of samples: a grid of images, or points of the plane over the density; None where neither is one."""
+    """A picture of samples: sequences, a grid of images, or points of the plane over the density; else None."""
+    if program.analysis.model.indices.carried:
+        return save_sequences(program, model, path, rows)
     return _grid(program, model, path, rows, number) or save_plane(program, model, path, rows)
 
 

@@ -84,7 +84,7 @@ def _claimed(file: IO[bytes]) -> int:
         raise ValueError(f"its format {version} is not known")
     shape, _, dtype = readers[version](file)
     if dtype.hasobject:
-        raise ValueError("it holds Python objects")
+        raise ValueError("it holds Python objects; sequences of unequal length are an array each, as x_0, x_1, ...")
     if any(size < 0 for size in shape):
         raise ValueError(f"its shape is {shape}")
     return prod(shape) * dtype.itemsize

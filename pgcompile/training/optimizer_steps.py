@@ -92,8 +92,9 @@ def players_of(program: Program, model: Any, *, fused: bool) -> list[Player]:
 
 
 def arguments_of(program: Program, method: str) -> tuple[str, ...]:
-    """Names of a method's arguments, as the class has it: FSDP hides them on the model."""
-    return tuple(inspect.signature(getattr(program.Model, method)).parameters)[1:]
+    """Names of what a method computes from, as the class has it: FSDP hides them on the model."""
+    known = inspect.signature(getattr(program.Model, method)).parameters.values()
+    return tuple(argument.name for argument in known if argument.kind is not argument.KEYWORD_ONLY)[1:]
 
 
 def with_schedules(players: list[Player], model: Any, steps: int) -> None:

@@ -45,7 +45,7 @@ def save_grid(values: np.ndarray, size: tuple[int, int], path: Path, columns: in
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.imshow(canvas, cmap="gray_r", interpolation="nearest")
     axes.set_axis_off()
-    return _write(figure, path)
+    return write_figure(figure, path)
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def save_scatter(
         axes.scatter(values[:, 0], values[:, 1], s=3, label="samples", alpha=0.7)
         axes.legend()
     axes.set_aspect("equal")
-    return _write(figure, path)
+    return write_figure(figure, path)
 
 
 def save_curves(curves: dict[str, list[float]], path: Path) -> Path:
@@ -121,10 +121,11 @@ def save_curves(curves: dict[str, list[float]], path: Path) -> Path:
     axes.set_xlabel("epoch")
     axes.set_ylabel("loss")
     axes.legend()
-    return _write(figure, path)
+    return write_figure(figure, path)
 
 
-def _write(figure: Any, path: Path) -> Path:
+def write_figure(figure: Any, path: Path) -> Path:
+    """Write a figure as a PNG; only a whole file takes the place of one that is there."""
     FigureCanvasAgg(figure)
     buffer = BytesIO()
     figure.savefig(buffer, format="png")

@@ -29,10 +29,16 @@ class Readings:
         self.every = min(state.settings.log_every, steps)
         self.since = time.monotonic()
 
-    def note(self, losses: dict[str, Tensor], batch: dict[str, Any]) -> None:
-        """Keep the losses of a step; read them when there are enough."""
+    def note(self, losses: dict[str, Tensor], batch: dict[str, Any], weight: float) -> None:
+        """Keep the losses of a step; read them when there are enough.
+
+        Args:
+            losses: by line.
+            batch: this process's share of it.
+            weight: of the share in the mean over the team.
+        """
         self.waiting.append(losses)
-        self.sizes.append(size_of(batch) or 1)
+        self.sizes.append(round(size_of(batch) * self.state.team.size / weight) or 1)  # rows of the whole batch
         self.batch = batch
         if len(self.waiting) >= self.every:
             self.read()

@@ -15,6 +15,7 @@ from pgcompile.program import Program
 from pgcompile.training import checkpoint
 from pgcompile.training.data import load, save_arrays
 from pgcompile.training.pictures import image_shape, save_grid, save_scatter
+from pgcompile.training.sequence_draws import save_drawn_sequences
 
 
 def draw(
@@ -154,6 +155,12 @@ def _conditions(
 
 
 def _picture(program: Program, values: dict[str, torch.Tensor], output: Path) -> Path:
+    if program.analysis.model.indices.carried:
+        arrays = {name: value.float().cpu().numpy() for name, value in values.items()}
+        found = save_drawn_sequences(program, arrays, output)
+        if found is None:
+            raise DataError(f"no sequence of the program can be shown: write an .npz instead of {output.name}")
+        return found
     for name, value in values.items():
         size = image_shape(data_spaces(program.analysis.model)[name].shape)
         if size is not None:

@@ -102,6 +102,8 @@ class TrainingState:
             model: whose terms.
             values: data and inputs by their names in Python; a term that nothing trains may ask for more.
         """
+        totals = {*map(identifier, totals_of(self.program.analysis.model))}  # by default the rows of the batch
+        values = {**dict.fromkeys(totals), **values}
         wanted = self.term_arguments
         if all(name in values for name in wanted):
             found: dict[str, Tensor] = model.terms(**{name: values[name] for name in wanted})
@@ -114,11 +116,17 @@ class TrainingState:
         }
 
     def count_rows(self, count: int) -> None:
-        """Tell an objective of the whole data set how many rows that is, where nothing else was said."""
-        wanted = {name for player in self.players for name in player.arguments}
-        for name in map(identifier, totals_of(self.program.analysis.model)):
-            if name in wanted:
-                self.inputs.setdefault(name, float(count))
+        """Tell objectives of the whole data set how many rows that is, where the settings say nothing else."""
+        self.inputs |= self.totals(count)
+
+    def totals(self, count: int) -> dict[str, float]:
+        """The inputs that say how many data points there are, for so many rows, where the settings say nothing else."""
+        wanted = {name for player in self.players for name in player.arguments} | {*self.term_arguments}
+        return {
+            identifier(name): float(count)
+            for name in totals_of(self.program.analysis.model)
+            if identifier(name) in wanted and name not in self.settings.inputs
+        }
 
     def inputs_at(self, step: int | None) -> dict[str, Tensor]:
         """The inputs at a step, None for after the last; they are tensors, so that a compiled loss is compiled once."""
@@ -127,6 +135,9 @@ class TrainingState:
             driven = {identifier(n): ramp.end for n, ramp in self.program.analysis.model.ramps.items()}
         elif hasattr(self.model, "inputs_at"):
             driven = self.model.inputs_at(step)
+        weights = next((p.dtype for p in self.model.parameters() if p.is_floating_point()), torch.float32)
+        dtype = torch.promote_types(weights, torch.float32)
         return {
-            name: torch.tensor(float(value), device=self.device) for name, value in {**driven, **self.inputs}.items()
+            name: torch.tensor(float(value), dtype=dtype, device=self.device)
+            for name, value in {**driven, **self.inputs}.items()
         }

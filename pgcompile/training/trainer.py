@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pgcompile.diagnostics import DataError
+from pgcompile.model.data_spaces import totals_of
 from pgcompile.model.names import identifier
 from pgcompile.program import Program
 from pgcompile.training import checkpoint
@@ -143,7 +144,7 @@ class Trainer:
         if unknown:
             raise DataError(f"a step takes {', '.join(sorted(known)) or 'nothing'}, and not {unknown[0]}")
         values = {**state.inputs_at(state.run.step), **{name: self._tensor(value) for name, value in batch.items()}}
-        missing = sorted(known - set(values))
+        missing = sorted(known - set(values) - {*map(identifier, totals_of(state.program.analysis.model))})
         if missing:
             raise DataError(f"a step needs {missing[0]}")
         for name in map(identifier, state.observed):
@@ -262,7 +263,8 @@ class Trainer:
         """
         state, model = self.state, self.shown
         rows = rows_for(state, data)
-        inputs = {**state.inputs_at(None), **dict(given or {})}
+        totals = state.totals(len(rows)) if rows is not None else {}
+        inputs = {**state.inputs_at(None), **totals, **dict(given or {})}
 
         def terms(batch: dict[str, Tensor]) -> Mapping[str, Tensor]:
             return state.terms(model, {**by_identifier(batch), **inputs})

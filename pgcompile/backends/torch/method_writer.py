@@ -94,9 +94,10 @@ class MethodWriter:
         names = [identifier(a.name) for a in method.arguments]
         return self.body(values, names, {a.name for a in method.arguments})
 
-    def head(self, name: str, arguments: tuple[Argument, ...], result: str) -> list[Line]:
-        """The `def` line of a method."""
+    def head(self, name: str, arguments: tuple[Argument, ...], result: str, *, per: bool = False) -> list[Line]:
+        """The `def` line of a method; `per` if it may be asked for each place of an index."""
         given = "".join(f", {identifier(a.name)}: {annotation(a)}" for a in arguments)
+        given += ", *, per: str | None = None" * per
         return definition(f"    def {name}(self{given}) -> {result}:")
 
     def lengths(self, arguments: tuple[Argument, ...], lines: Sequence[Line]) -> list[Line]:

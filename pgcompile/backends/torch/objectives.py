@@ -2,6 +2,15 @@
 
 from dataclasses import replace
 
+from pgcompile.backends.torch.by_place import (
+    ALL_TERMS,
+    called_by_place,
+    called_for_each_place,
+    check_per,
+    indices_of,
+    name_taken,
+    places_of,
+)
 from pgcompile.backends.torch.layout import WIDTH, Line, bare, collection, docstring, stamped, statement
 from pgcompile.backends.torch.method_writer import MethodWriter, canonical
 from pgcompile.diagnostics import InternalError
@@ -14,7 +23,7 @@ from pgcompile.syntax.places import shown_place
 
 def formula_method(writer: MethodWriter, method: Method) -> list[Line]:
     """A method that gives the value of one formula."""
-    lines = writer.head(identifier(method.name), method.arguments, "Tensor")
+    lines = writer.head(identifier(method.name), method.arguments, "Tensor", per=bool(indices_of(method)))
     lines += docstring(method.formula, _shapes(method))
     return [*lines, *_body(writer, method, method.name)]
 
@@ -25,12 +34,15 @@ def _body(writer: MethodWriter, method: Method, name: str) -> list[Line]:
         return _delegated(writer, method)
     body = writer.body_of(method, [v for _, v in method.outputs])
     body.turns_name = f"_{identifier(name)}_turns" if name.isidentifier() else ""
+    name_taken(body, method)
     result = body.write()[0]
     writer.turns += body.methods
     writer.noise[name] = tuple(body.noise)
     returned = stamped(statement(f"return {result.text}"), *body.origins)
-    lines = [*body.lines, *returned]
-    return [*writer.checks(name, method.arguments), *writer.lengths(method.arguments, lines), *lines]
+    places = places_of(body, method, keyed=False)
+    lines = [*body.lines, *places, *returned]
+    checks = check_per(writer, name, indices_of(method)) + writer.checks(name, method.arguments)
+    return [*checks, *writer.lengths(method.arguments, lines), *lines]
 
 
 def _delegated(writer: MethodWriter, method: Method) -> list[Line]:
@@ -68,30 +80,41 @@ def terms_method(writer: MethodWriter) -> list[Line]:
     """The method of every named term at once."""
     plan = writer.plan
     method = plan.terms or plan.objectives[0]
-    lines = writer.head("terms", method.arguments, "dict")
-    if plan.terms is None:
-        call = f"self.{identifier(method.name)}({', '.join(identifier(a.name) for a in method.arguments)})"
-        lines.append(Line('        """Every named term."""'))
-        return [*lines, Line(f'        return {{"{method.name}": {call}}}')]
-    if plan.terms_one_by_one:
-        lines.append(Line('        """Every named term."""'))
-        writer.noise["terms"] = tuple(noise for m in plan.objectives for noise in writer.noise[m.name])
-        calls = [
-            f'"{m.name}": self.{identifier(m.name)}({", ".join(identifier(a.name) for a in m.arguments)})'
-            for m in plan.objectives
-        ]
-        return [*lines, *collection("return {", calls, "}")]
-    lines.append(Line('        """Every named term, in one pass."""'))
+    if plan.terms is None or plan.terms_one_by_one:
+        return _terms_apart(writer, method.arguments)
+    lines = writer.head("terms", method.arguments, "dict", per=bool(indices_of(method)))
+    title = ALL_TERMS if indices_of(method) else "Every named term, in one pass."
+    lines.append(Line(f'        """{title}"""'))
     body = writer.body_of(method, [v for _, v in method.outputs])
     body.before = max(len(f'    "{name}": ,') for name, _ in method.outputs)
     body.turns_name = "_terms_turns"
-    results = body.write()
+    name_taken(body, method)
+    results = body.write()[: len(method.outputs)]
     writer.turns += body.methods
     writer.noise["terms"] = tuple(body.noise)
     entries = [f'"{name}": {text.text}' for (name, _), text in zip(method.outputs, results, strict=True)]
-    lines += writer.checks("terms", method.arguments)
-    written = [*body.lines, *stamped(collection("return {", entries, "}"), *body.origins)]
+    lines += check_per(writer, "terms", indices_of(method)) + writer.checks("terms", method.arguments)
+    places = places_of(body, method, keyed=True)
+    written = [*body.lines, *places, *stamped(collection("return {", entries, "}"), *body.origins)]
     return [*lines, *writer.lengths(method.arguments, written), *written]
+
+
+def _terms_apart(writer: MethodWriter, arguments: tuple[Argument, ...]) -> list[Line]:
+    """The terms by the methods of each."""
+    objectives = writer.plan.objectives
+    indices = indices_of(*objectives)
+    lines = writer.head("terms", arguments, "dict", per=bool(indices))
+    lines.append(Line(f'        """{ALL_TERMS if indices else "Every named term."}"""'))
+    if writer.plan.terms_one_by_one:
+        writer.noise["terms"] = tuple(noise for m in objectives for noise in writer.noise[m.name])
+    calls = {
+        m.name: f"self.{identifier(m.name)}({', '.join(identifier(a.name) for a in m.arguments)})" for m in objectives
+    }
+    if indices and all(indices_of(m) == indices for m in objectives):
+        calls = {name: called_by_place(call) for name, call in calls.items()}  # each looks at what is asked for
+    elif indices:
+        lines += check_per(writer, "terms", indices) + called_for_each_place(objectives, calls)
+    return [*lines, *collection("return {", [f'"{name}": {call}' for name, call in calls.items()], "}")]
 
 
 def procedure_method(writer: MethodWriter, procedure: Procedure) -> list[Line]:

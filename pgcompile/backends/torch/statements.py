@@ -100,6 +100,12 @@ class Body:
         body.live, body.given, body.before = live, given, 20
         return body
 
+    def after(self, outputs: list[Value], live: list[Value], before: int) -> "Body":
+        """The statements of a block behind this body, which is written: values that are made for it alone."""
+        body = self._inside(outputs, {*self.taken, *self._names.values()}, live, self._texts)
+        body.before = before
+        return body
+
     def _choose(self, live: list[Value]) -> None:
         """Values that get a line: those used more than once, and those whose name helps the reader."""
         uses: dict[int, int] = {}

@@ -8,6 +8,7 @@ from pgcompile.model.factors import Factor
 from pgcompile.model.model import Model
 from pgcompile.model.training import OptimiseLine
 from pgcompile.plan.builder import Builder
+from pgcompile.plan.by_place import ByPlace
 from pgcompile.plan.module_attributes import ModuleAttributes
 from pgcompile.plan.values import Value
 from pgcompile.vocabulary.spaces import Space
@@ -45,6 +46,8 @@ class Method:
     batched: bool
     same_as: "Delegate | None" = None
     """The method that computes its value already."""
+    by_place: tuple[ByPlace, ...] = ()
+    """Its terms at each place of an index, for every index that they are sums over."""
 
 
 class Form(Enum):

@@ -6,6 +6,7 @@ from pgcompile.model.training import OptimiseLine
 from pgcompile.objective.derivation import Rewritten
 from pgcompile.objective.leaves import AggregateLeaf, BatchMean, BatchSum, ClosedLeaf, DiscrepancyLeaf, NamedLeaf
 from pgcompile.plan.builder import Builder
+from pgcompile.plan.by_place import by_places
 from pgcompile.plan.lower.objectives import ObjectiveLowering
 from pgcompile.plan.methods.description import Method
 from pgcompile.plan.methods.maker import MethodMaker
@@ -24,14 +25,17 @@ def objective_method(methods: MethodMaker, name: str, formula: str, objectives: 
             value = for_each_row(lowering.builder, ObjectiveLowering(lowering, rewritten).run(), rewritten)
         lowering.builder.name(value, key, materialize=len(objectives) > 1)
         outputs.append((key, value))
-    return methods.finished(name, formula, lowering, outputs)
+    method = methods.finished(name, formula, lowering, outputs)
+    return replace(method, by_place=by_places(method.outputs, methods.model.indices.ranges))
 
 
 def apart(objectives: list[Method]) -> Method:
     """The method of several objectives that calls the methods of each: what they take."""
     arguments = {a.name: a for method in objectives for a in method.arguments}
     taken = sorted(arguments.values(), key=lambda a: (a.is_input, a.optional))
-    return replace(objectives[0], name="terms", formula="every named term", arguments=tuple(taken), outputs=())
+    return replace(
+        objectives[0], name="terms", formula="every named term", arguments=tuple(taken), outputs=(), by_place=()
+    )
 
 
 def for_each_row(builder: Builder, value: Value, rewritten: Rewritten) -> Value:

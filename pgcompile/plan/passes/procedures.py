@@ -131,7 +131,7 @@ def _sites(plan: ModulePlan) -> list[_Site]:
     methods += [(table.label, table.method, True) for table in plan.tables]
     methods += [(label, method, False) for label, method, _ in plan.mixtures]
     sites = [
-        _Site(label, commented, m.arguments, [v for _, v in m.outputs])
+        _Site(label, commented, m.arguments, [*(v for _, v in m.outputs), *(v for p in m.by_place for v in p.taken)])
         for label, m, commented in methods
         if m.same_as is None
     ]
