@@ -26,23 +26,25 @@ PRIVATE = frozenset(
 )
 # Functions that an emitted file may hold; arguments that are called so get an underscore.
 HELPERS = frozenset(
-    "add_product after_past as_event behind_batch bernoulli_cross_entropy bernoulli_log_prob bessel_ratio causal_mask "
-    "check_inputs check_net check_present check_support cholesky_of_inverse clipped_positive clipped_unit "
-    "continuous_bernoulli_draw continuous_bernoulli_mean continuous_bernoulli_variance data_weight draw_binomial "
-    "draw_category draw_counts draw_from draw_multinomial draw_of draw_sphere_lack draw_von_mises every_state "
-    "exp_minus expand_rows expm1_ratio first_place free_of_lower_cholesky free_of_positive free_of_positive_definite "
-    "free_of_simplex gaussian_mmd gradient gradient_penalty gru_step hard_bernoulli hard_one_hot hold hold_places "
-    "imq_mmd inside_places interpolate jacobian kept_in last_places last_states learning_rate leave_one_out "
-    "lkj_inside lkj_log_prob lkj_of lkj_outside log1p_series log_abs log_bessel_and_ratio log_bessel_i0 "
-    "log_bessel_of_large_order log_binned_logistic log_expm1_ratio log_generalized_pareto log_mean log_ndtri "
-    "log_normal_mass log_sigmoid_difference log_sphere_constant logit_of low_rank_log_det low_rank_log_prob "
-    "low_rank_parts lower_cholesky lstm_step mean_of mixture_of moved_places multigamma normal_between one_hot_states "
-    "onto_simplex ordered_log_probs other_rows over_batch over_cells over_sequence parameters_of past_of pick_rows "
-    "positive_definite product_of_family product_of_gaussians product_of_normals ramp refuse_known relaxed_bernoulli "
-    "relaxed_one_hot repeat_places require_given rnn_step row_mask shuffled sliced_wasserstein solve_vector "
-    "sphere_direction sphere_lack sphere_lack_slope sphere_mean square_distances standard_gamma store take take_all "
-    "take_inputs take_sequences unwrapped watch weigh wishart_halves wishart_log_prob wishart_of without_diagonal "
-    "zero_inflated zero_inflated_by_logits".split()
+    "add_product after_past as_event behind_batch bernoulli_cross_entropy bernoulli_log_prob bessel_ratio "
+    "broadcast_batches causal_mask check_inputs check_net check_part check_present check_support "
+    "cholesky_of_inverse clipped_positive clipped_unit continuous_bernoulli_draw continuous_bernoulli_mean "
+    "continuous_bernoulli_variance data_weight draw_binomial draw_category draw_counts draw_from draw_multinomial "
+    "draw_of draw_sphere_lack draw_von_mises every_state exp_minus expand_rows expm1_ratio first_place "
+    "free_of_lower_cholesky free_of_positive free_of_positive_definite free_of_simplex gaussian_mmd gradient "
+    "gradient_penalty gru_step hard_bernoulli hard_one_hot hold hold_places imq_mmd inside_places interpolate "
+    "jacobian kept_in last_places last_states learning_rate leave_one_out lkj_inside lkj_log_prob lkj_of "
+    "lkj_outside log1p_series log_abs log_bessel_and_ratio log_bessel_i0 log_bessel_of_large_order "
+    "log_binned_logistic log_expm1_ratio log_generalized_pareto log_mean log_ndtri log_normal_mass log_prob_under "
+    "log_sigmoid_difference log_sphere_constant logit_of low_rank_log_det low_rank_log_prob low_rank_parts "
+    "lower_cholesky lstm_step mean_of mixture_of moved_places multigamma normal_between one_hot_states "
+    "onto_simplex ordered_log_probs other_rows out_of_range over_batch over_cells over_sequence parameters_of "
+    "past_of pick_rows positive_definite product_of_family product_of_gaussians product_of_normals ramp "
+    "refuse_known relaxed_bernoulli relaxed_one_hot repeat_places require_given rnn_step row_mask shape_of_draws "
+    "shuffled sliced_wasserstein solve_vector sphere_direction sphere_lack sphere_lack_slope sphere_mean "
+    "square_distances standard_gamma store take take_all take_each take_expanded take_inputs take_one take_sequences "
+    "unwrapped values_of watch weigh wishart_halves wishart_log_prob wishart_of without_diagonal zero_inflated "
+    "zero_inflated_by_logits".split()
 )
 # Local names of emitted methods that are not chosen by what is free.
 LOCALS = frozenset("shape given name values held variables by".split())

@@ -433,3 +433,39 @@ def test_the_last_place_of_padded_sequences_is_each_ones_own() -> None:
             total = total + D.Normal(model.dec(torch.cat((z, h), -1)), 1.0).log_prob(own[:, t]).sum(-1)
             h = model.cell(torch.cat((own[:, t], z), -1), h)
         torch.testing.assert_close(found[row], total[0])
+
+
+CHAIN_OF_CATEGORIES = """index t in 1..T
+z_t : category[3]
+x_t : real
+param a : real[3, 3] = normal(1)
+param m : real[3] = normal(1)
+p(z_1) = Categorical(logits = [0, 1, 2])
+p(z_t|z_{t-1}) = Categorical(logits = a[z_{t-1}])
+p(x_t|z_t) = Normal(m[z_t], 1)
+joint = log p
+maximize joint
+"""
+
+
+def test_a_chain_of_categories_is_its_product() -> None:
+    """What stands before the first place is an index too, so that rows of a table are taken by those before."""
+    model = made(CHAIN_OF_CATEGORIES)
+    z, x = torch.randint(0, 3, (4, 5)), torch.randn(4, 5, dtype=torch.float64)
+    expected = D.Categorical(logits=torch.arange(3.0).double()).log_prob(z[:, 0])
+    for t in range(5):
+        expected = expected + D.Normal(model.m[z[:, t]], 1.0).log_prob(x[:, t])
+        if t:
+            expected = expected + D.Categorical(logits=model.a[z[:, t - 1]]).log_prob(z[:, t])
+    torch.testing.assert_close(model.joint(z=z, x=x), expected)
+    assert model.sample((), T=4)["z"].shape == (4,)  # a batch of no dimensions has a start as well
+
+
+def test_padded_categories_are_each_sequence_alone() -> None:
+    text = CHAIN_OF_CATEGORIES.replace("1..T", "1..T padded")
+    model, alone = made(text), made(CHAIN_OF_CATEGORIES)
+    z, x = torch.randint(0, 3, (3, 5)), torch.randn(3, 5, dtype=torch.float64)
+    lengths = torch.tensor([5, 2, 1])
+    found = model.joint(z=z, x=x, T=lengths)
+    for row, length in enumerate(lengths.tolist()):
+        torch.testing.assert_close(found[row], alone.joint(z=z[row, :length], x=x[row, :length]))
