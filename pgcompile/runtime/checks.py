@@ -48,11 +48,11 @@ def take_one(like: Tensor, said: str, value, shape: tuple, kind=None) -> Tensor:
 
     The kind of its numbers is "float", "int64", or the range of a category's values.
     """
-    if not isinstance(value, Tensor) or value.is_complex():
-        got = value.dtype if isinstance(value, Tensor) else type(value).__name__
+    real = isinstance(value, Tensor) and not value.is_complex()
+    if not real or value.layout is not torch.strided:
+        is_tensor = isinstance(value, Tensor)
+        got = f"{value.dtype} ({value.layout})" if is_tensor else type(value)
         raise TypeError(f"{said} must be a dense real tensor, not {got}")
-    if value.layout is not torch.strided:
-        raise TypeError(f"{said} must be a dense real tensor, not {value.layout}")
     size = tuple(value.shape)
     if size[max(len(size) - len(shape), 0) :] != shape:
         raise ValueError(f"{said} ends in {shape}, not {size}")
@@ -77,8 +77,8 @@ def broadcast_batches(formula: str, batch: dict) -> tuple:
         return torch.broadcast_shapes(*batch.values())
     except RuntimeError:
         said = ", ".join(f"{name} {tuple(size)}" for name, size in batch.items())
-        said = f"the batch shapes of {said} in {formula} do not broadcast together"
-        raise ValueError(said) from None
+    said = f"the batch shapes of {said} in {formula} do not broadcast together"
+    raise ValueError(said)
 
 
 def take_each(module, formula: str, variables: dict) -> tuple:
@@ -94,16 +94,15 @@ def take_each(module, formula: str, variables: dict) -> tuple:
 def take(module, formula: str, /, **variables):
     """Variables in a module's dtype and on its device; their batches must broadcast."""
     found, batch = take_each(module, formula, variables)
-    if len(found) == 1:
-        return found[0]
     broadcast_batches(formula, batch)
-    return found
+    return found if len(found) > 1 else found[0]
 
 
 def take_expanded(module, formula: str, /, **variables):
     """Variables as `take` gives them, each repeated over the batches of the others."""
     found, batch = take_each(module, formula, variables)
-    whole, pairs = broadcast_batches(formula, batch), zip(found, batch.values(), strict=True)
+    whole = broadcast_batches(formula, batch)
+    pairs = zip(found, batch.values(), strict=True)
     return [v if n == whole else v.expand(*whole, *v.shape[len(n) :]) for v, n in pairs]
 
 
@@ -215,11 +214,9 @@ def watch(formula: str, name: str, value: Tensor) -> None:
 def log_prob_under(module, name: str, found, values: dict, /, **kinds) -> Tensor:
     """Log-density of a factor's variables; `kinds` has the ranges of categories."""
     (first, value), *more = values.items()
-    event = tuple(found.event_shape)
-    kind = (kinds[first],) if first in kinds else ()
-    value = take(module, name, **{first: (value, event, *kind)})
+    known = {first: (value, tuple(found.event_shape), kinds.get(first))}
+    (value,), batch = take_each(module, name, known)
     if not more:
-        batch = {first: tuple(value.shape[: value.ndim - len(event)])}
         broadcast_batches(name, {**batch, "its parents": tuple(found.batch_shape)})
     return found.log_prob(value, *(v for _, v in more))
 
@@ -242,15 +239,12 @@ def shape_of_draws(shape) -> tuple:
     try:
         return torch.empty(shape, device="meta").shape
     except (TypeError, RuntimeError):
-        said = f"a number of draws or a tuple of such, not {shape!r}"
-        raise TypeError(f"shape must be {said}") from None
+        said = "shape must be a number of draws or a tuple of such, not"
+    raise TypeError(f"{said} {shape!r}")
 
 
 def hold(module, shape: tuple, given: dict | None, variables: dict) -> tuple:
-    """Check what a sampler is given and expand it.
-
-    `variables`: event shape, parents, and the range of a category's values.
-    """
+    """Check and expand what is given; `variables`: event shape, parents, kind."""
     shape, given, held, batch = shape_of_draws(shape), values_of(given), {}, {}
     for name, value in given.items():
         if name not in variables:
@@ -264,7 +258,7 @@ def hold(module, shape: tuple, given: dict | None, variables: dict) -> tuple:
     return shape, {n: v.expand((*shape, *variables[n][0])) for n, v in held.items()}
 
 
-def hold_places(module, shape: tuple, given: dict | None, variables: dict, grows, **lengths):
+def hold_places(module, shape, given: dict | None, variables: dict, grows, **lengths):
     """As `hold`, for `variables` with the names of their numbers of places and shapes.
 
     Places stand first in what is held, first `grows`, of which fewer may be given.

@@ -82,8 +82,8 @@ def data_weight(name: str, total: float | None, rows: int) -> float:
         return 1.0
     one = hasattr(total, "__float__") and not getattr(total, "shape", ())
     if not one or not (isinstance(total, Tensor) or total >= rows):
-        said = f"the number of all data points, at least the {rows} given, not {total!r}"
-        raise ValueError(f"{name} must be {said}")
+        said = f"the number of all data points, at least the {rows} given"
+        raise ValueError(f"{name} must be {said}, not {total!r}")
     return total / rows
 
 

@@ -122,13 +122,13 @@ CALLS: list[tuple[str, str, tuple[str, ...], dict[str, Any], str]] = [
         {"y": torch.zeros(6, 1).long()},
         r"batch shapes of x \(6,\), y \(6, 1\) in elbo differ",
     ),
-    ("images", "elbo", ("x", "y"), {"x": np.ones((6, 6))}, "x of elbo must be a dense real tensor, not ndarray"),
-    ("images", "elbo", ("x", "y"), {"x": None}, "x of elbo must be a dense real tensor, not NoneType"),
+    ("images", "elbo", ("x", "y"), {"x": np.ones((6, 6))}, "x of elbo must be a dense real tensor, not .*ndarray"),
+    ("images", "elbo", ("x", "y"), {"x": None}, "x of elbo must be a dense real tensor, not .*NoneType"),
     ("images", "elbo", ("x", "y"), {"x": torch.ones(6, 6).to(torch.complex64)}, "x of elbo .* not torch.complex64"),
     ("images", "elbo", ("x", "y"), {"x": torch.ones(6, 6).to_sparse()}, "x of elbo .* not .*sparse_coo"),
     ("images", "elbo", ("x", "y"), {"x": torch.ones(6, 6).to_sparse_csr()}, "x of elbo .* not .*sparse_csr"),
     ("images", "elbo", ("x", "y"), {"x": torch.ones(6, 6, device="meta")}, "x of elbo is on meta, the module on cpu"),
-    ("images", "elbo", ("x", "y"), {"y": (1, 2)}, "y of elbo must be a dense real tensor, not tuple"),
+    ("images", "elbo", ("x", "y"), {"y": (1, 2)}, "y of elbo must be a dense real tensor, not .*tuple"),
     (
         "images",
         "log_prob",
@@ -193,7 +193,7 @@ CALLS: list[tuple[str, str, tuple[str, ...], dict[str, Any], str]] = [
         {"T": torch.tensor([5, 2])},
         r"x \(3,\), y \(3,\), T \(2,\) in like differ",
     ),
-    ("padded", "like", ("x", "y", "T"), {"T": 5}, "T of like must be a dense real tensor, not int"),
+    ("padded", "like", ("x", "y", "T"), {"T": 5}, "T of like must be a dense real tensor, not .*int"),
     ("padded", "like", ("x", "y", "T"), {"y": torch.zeros(3, 4)}, "n_t is 5 in x and 4 in y of like"),
     (
         "words",
@@ -263,7 +263,7 @@ SAMPLES: list[tuple[str, tuple[Any, ...], dict[str, Any], str]] = [
     ("chain", ((),), {"T": "a"}, "T must be a number of places, not 'a'"),
     ("chain", ((),), {}, r"say how many places to draw: sample\(\.\.\., T=20\)"),
     ("chain", ((),), {"T": 5, "given": {"z": torch.zeros(3)}}, r"z in given ends in \('T', 3\), not \(3,\)"),
-    ("chain", ((),), {"T": 5, "given": {"z": "a"}}, "z in given must be a dense real tensor, not str"),
+    ("chain", ((),), {"T": 5, "given": {"z": "a"}}, "z in given must be a dense real tensor, not .*str"),
 ]
 RIGHT_SAMPLES: dict[str, dict[str, Any]] = {
     "images": {"given": {"y": torch.zeros(3).long(), "z": torch.zeros(3, 2)}},
@@ -288,7 +288,7 @@ FACTORS: list[tuple[str, str, dict[str, Any], str]] = [
     ("images", "p(x|z,y)", {"y": torch.full((6,), 7)}, r"y of p\(x\|z,y\) must lie in 0\.\.3, not 7"),
     ("images", "p(x|z,y)", {"x": torch.ones(4, 6)}, r"batch shapes of x \(4,\), its parents \(6,\) in p\(x\|z,y\)"),
     ("images", "p(x|z,y)", {"x": torch.ones(6, 5)}, r"x of p\(x\|z,y\) ends in \(6,\), not \(6, 5\)"),
-    ("images", "p(x|z,y)", {"x": [1.0]}, r"x of p\(x\|z,y\) must be a dense real tensor, not list"),
+    ("images", "p(x|z,y)", {"x": [1.0]}, r"x of p\(x\|z,y\) must be a dense real tensor, not .*list"),
     ("images", "p(y)", {"y": torch.full((6,), 4)}, r"y of p\(y\) must lie in 0\.\.3, not 4"),
     ("images", "q(z|x,y)", {"z": torch.zeros(6, 1)}, r"z of q\(z\|x,y\) ends in \(2,\), not \(6, 1\)"),
     ("means", "p(x|k)", {"x": torch.zeros(6, 2).to(torch.complex64)}, r"x of p\(x\|k\) must be a dense real tensor"),

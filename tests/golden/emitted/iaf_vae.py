@@ -24,69 +24,70 @@ def take_one(like: Tensor, said: str, value, shape: tuple, kind=None) -> Tensor:
 
     The kind of its numbers is "float", "int64", or the range of a category's values.
     """
-    got = f"{value.dtype}" if isinstance(value, Tensor) else type(value).__name__
-    if not isinstance(value, Tensor) or value.is_complex():
+    real = isinstance(value, Tensor) and not value.is_complex()
+    if not real or value.layout is not torch.strided:
+        is_tensor = isinstance(value, Tensor)
+        got = f"{value.dtype} ({value.layout})" if is_tensor else type(value)
         raise TypeError(f"{said} must be a dense real tensor, not {got}")
-    if value.layout is not torch.strided:
-        raise TypeError(f"{said} must be a dense real tensor, not {value.layout}")
     size = tuple(value.shape)
     if size[max(len(size) - len(shape), 0) :] != shape:
         raise ValueError(f"{said} ends in {shape}, not {size}")
     if kind is not None and value.is_floating_point() is (kind != "float"):
         wanted = "float" if kind == "float" else "int64"
-        raise TypeError(f"{said} must be {wanted}, not {got}")
+        raise TypeError(f"{said} must be {wanted}, not {value.dtype}")
     if isinstance(kind, range) and (found := out_of_range(value, kind)) is not None:
         raise ValueError(f"{said} must lie in {kind[0]}..{kind[-1]}, not {found}")
     if value.is_meta and not like.is_meta:
         raise ValueError(f"{said} is on meta, the module on {like.device}")
-    return value.to(like.device, like.dtype if kind in (None, "float") else torch.int64)
+    if kind is None or kind == "float":
+        return value.to(like)
+    return value.to(like.device, torch.int64)
 
 
 def broadcast_batches(formula: str, batch: dict) -> tuple:
     """The shape that batch shapes, by variable, broadcast to."""
+    first, *others = [*batch.values()] or [()]
+    if all(size == first for size in others):
+        return first
     try:
         return torch.broadcast_shapes(*batch.values())
     except RuntimeError:
         said = ", ".join(f"{name} {tuple(size)}" for name, size in batch.items())
-        said = f"the batch shapes of {said} in {formula} do not broadcast together"
-        raise ValueError(said) from None
+    said = f"the batch shapes of {said} in {formula} do not broadcast together"
+    raise ValueError(said)
 
 
-def take(module, formula: str, /, **variables):
-    """Variables in a module's dtype and on its device; their batches must broadcast.
-
-    Each comes with its event shape and kind of number, as `take_one` has them.
-    """
+def take_each(module, formula: str, variables: dict) -> tuple:
+    """Variables as `take_one` gives them, each of its event shape, and the batch shapes."""
     found, batch = [], {}
     for name, (value, shape, *kind) in variables.items():
         value = take_one(module._like, f"{name} of {formula}", value, shape, *kind)
         found.append(value)
-        batch[name] = value.shape[: value.ndim - len(shape)]
-    if any(size != batch[name] for size in batch.values()):
-        broadcast_batches(formula, batch)
+        batch[name] = tuple(value.shape)[: value.ndim - len(shape)]
+    return found, batch
+
+
+def take(module, formula: str, /, **variables):
+    """Variables in a module's dtype and on its device; their batches must broadcast."""
+    found, batch = take_each(module, formula, variables)
+    broadcast_batches(formula, batch)
     return found if len(found) > 1 else found[0]
 
 
 def take_expanded(module, formula: str, /, **variables):
     """Variables as `take` gives them, each repeated over the batches of the others."""
-    found = take(module, formula, **variables)
-    ranks = [len(shape) for _, shape, *_ in variables.values()]
-    sizes = [v.shape[: v.ndim - n] for v, n in zip(found, ranks, strict=True)]
-    if all(size == sizes[0] for size in sizes):
-        return found
-    batch = torch.broadcast_shapes(*sizes)
-    pairs = zip(found, ranks, strict=True)
-    return [v.expand((*batch, *v.shape[v.ndim - n :])) for v, n in pairs]
+    found, batch = take_each(module, formula, variables)
+    whole = broadcast_batches(formula, batch)
+    pairs = zip(found, batch.values(), strict=True)
+    return [v if n == whole else v.expand(*whole, *v.shape[len(n) :]) for v, n in pairs]
 
 
 def log_prob_under(module, name: str, found, values: dict, /, **kinds) -> Tensor:
     """Log-density of a factor's variables; `kinds` has the ranges of categories."""
     (first, value), *more = values.items()
-    event = tuple(found.event_shape)
-    kind = (kinds[first],) if first in kinds else ()
-    value = take(module, name, **{first: (value, event, *kind)})
+    known = {first: (value, tuple(found.event_shape), kinds.get(first))}
+    (value,), batch = take_each(module, name, known)
     if not more:
-        batch = {first: tuple(value.shape[: value.ndim - len(event)])}
         broadcast_batches(name, {**batch, "its parents": tuple(found.batch_shape)})
     return found.log_prob(value, *(v for _, v in more))
 
@@ -103,15 +104,12 @@ def shape_of_draws(shape) -> tuple:
     try:
         return torch.empty(shape, device="meta").shape
     except (TypeError, RuntimeError):
-        said = f"a number of draws or a tuple of such, not {shape!r}"
-        raise TypeError(f"shape must be {said}") from None
+        said = "shape must be a number of draws or a tuple of such, not"
+    raise TypeError(f"{said} {shape!r}")
 
 
 def hold(module, shape: tuple, given: dict | None, variables: dict) -> tuple:
-    """Check what a sampler is given and expand it.
-
-    `variables`: event shape, parents, and the range of a category's values.
-    """
+    """Check and expand what is given; `variables`: event shape, parents, kind."""
     shape, given, held, batch = shape_of_draws(shape), values_of(given), {}, {}
     for name, value in given.items():
         if name not in variables:
