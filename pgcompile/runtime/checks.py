@@ -154,7 +154,7 @@ def take_sequences(module, formula: str, /, **variables):
             take_one(module._like, f"{name} of {formula}", value, shape)
         for index, count in zip(shape, own, strict=True):
             if isinstance(index, str):
-                if count == 0:
+                if count == 0 and "|" not in formula:  # a factor's past may be empty
                     raise ValueError(f"{name} of {formula} has no places: {index} is 0")
                 first, known = lengths.setdefault(index, (name, count))
                 if known != count:
