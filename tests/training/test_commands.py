@@ -449,7 +449,7 @@ def _trained_with(part: str, folder: Path) -> Result:
         ("", "has no attribute 'f'"),
         ("import nosuchmodule", "No module named 'nosuchmodule'"),
         ("import torch\nf = torch.nn.Linear", "fails with TypeError"),
-        ("import torch\nf = torch.nn.Linear(3, 4)", "f, as supplied, does not serve: RuntimeError"),
+        ("import torch\nf = torch.nn.Linear(3, 4)", "f, as supplied, does not serve: ValueError: f fails on inputs"),
         ("import torch\nf = torch.nn.Linear(2, 5)", "the net gives [5]"),
         (
             "import torch\nclass f(torch.nn.Module):\n    def forward(self, z):\n        raise ValueError('inside')",
