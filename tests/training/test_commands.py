@@ -450,10 +450,10 @@ def _trained_with(part: str, folder: Path) -> Result:
         ("import nosuchmodule", "No module named 'nosuchmodule'"),
         ("import torch\nf = torch.nn.Linear", "fails with TypeError"),
         ("import torch\nf = torch.nn.Linear(3, 4)", "f, as supplied, does not serve: ValueError: f fails on inputs"),
-        ("import torch\nf = torch.nn.Linear(2, 5)", "the net gives [5]"),
+        ("import torch\nf = torch.nn.Linear(2, 5)", "f gives [5]"),
         (
             "import torch\nclass f(torch.nn.Module):\n    def forward(self, z):\n        raise ValueError('inside')",
-            "does not serve: ValueError: inside",
+            "f fails on inputs of the event shapes [2]: inside",
         ),
         ("import torch\nclass f(torch.nn.Module):\n    def forward(self, z):\n        return None", "does not serve"),
     ],
