@@ -188,6 +188,7 @@ _ROWS = (
     _elementwise("positive_definite"),
     Operation("neg", 1, _same, fold=lambda x: -x, takes_number=True),
     Operation("as_tensor", 1, _same, takes_number=True),
+    Operation("as_index", 1, _same),
     # Elementwise functions of two values.
     Operation("add", 2, _all, fold=lambda a, b: a + b, hint="total", takes_number=True),
     Operation("sub", 2, _all, fold=lambda a, b: a - b, hint="difference", takes_number=True),

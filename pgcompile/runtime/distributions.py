@@ -4,14 +4,26 @@ import torch
 import torch.distributions as D
 from torch import Tensor
 
+from pgcompile.runtime.checks import broadcast_batches
 from pgcompile.runtime.draws import draw_binomial, draw_von_mises, standard_gamma
 from pgcompile.runtime.functions import clipped_positive, clipped_unit, log_bessel_i0, log_expm1_ratio
 
 
-def as_event(distribution: D.Distribution, rank: int) -> D.Distribution:
-    """A supplied distribution with `rank` event dimensions, whatever it left to its batch."""
-    left = rank - len(distribution.event_shape)
-    return D.Independent(distribution, left) if left > 0 else distribution
+def as_event(name: str, found, shape: tuple, batch: tuple) -> D.Distribution:
+    """A supplied distribution of events of a shape, whatever it left to its batch.
+
+    `batch` is the batch shape of what it was made for.
+    """
+    if not hasattr(found, "event_shape"):
+        got = type(found).__name__
+        raise TypeError(f"{name}, as supplied, gives {got}, not a distribution")
+    size = (*found.batch_shape, *found.event_shape)
+    if size[max(len(size) - len(shape), 0) :] != shape:
+        raise ValueError(f"{name}, as supplied, must end in {shape}, not {size}")
+    sizes = {"its parents": batch, "what it gives": size[: len(size) - len(shape)]}
+    broadcast_batches(f"{name}, as supplied,", sizes)
+    left = len(shape) - len(found.event_shape)
+    return D.Independent(found, left) if left > 0 else found
 
 
 class VonMises(D.VonMises):

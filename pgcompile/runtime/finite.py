@@ -76,9 +76,15 @@ def past_of(values: list, shape: tuple, event: tuple, like: Tensor) -> Tensor:
     return like.new_zeros((*shape, 0, *event))
 
 
-def data_weight(total: float | None, rows: int) -> float:
+def data_weight(name: str, total: float | None, rows: int) -> float:
     """The number of all data points over that of the rows; 1 where it is not said."""
-    return 1.0 if total is None else total / rows
+    if total is None:
+        return 1.0
+    one = hasattr(total, "__float__") and not getattr(total, "shape", ())
+    if not one or not (isinstance(total, Tensor) or total >= rows):
+        said = f"the number of all data points, at least the {rows} given"
+        raise ValueError(f"{name} must be {said}, not {total!r}")
+    return total / rows
 
 
 def inside_places(count: int, lengths: Tensor) -> Tensor:

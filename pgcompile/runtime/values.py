@@ -7,7 +7,13 @@ from torch import Tensor
 @torch.no_grad()
 def store(name: str, tensor: Tensor, value, inverse=torch.positive) -> None:
     """Give a tensor a value in place; `inverse` finds the free numbers that are stored."""
-    given = torch.as_tensor(value, dtype=tensor.dtype, device=tensor.device)
+    try:
+        given = torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"{name} must be numbers, not {value!r}") from None
+    if given.is_complex():
+        raise TypeError(f"{name} must be real numbers, not {given.dtype}")
+    given = given.to(tensor)
     if given.ndim and given.shape != tensor.shape:
         raise ValueError(f"{name} has shape {[*tensor.shape]}, not {[*given.shape]}")
     free = inverse(given.expand(tensor.shape))

@@ -453,3 +453,39 @@ def test_what_data_lack_is_left_out_at_each_place() -> None:
         z, before = q.loc + 0.7 * noise[t], seen
         total = total + (seen * D.Normal(model.d(z), 0.5).log_prob(here)).sum(-1) - D.kl_divergence(q, prior).sum(-1)
     torch.testing.assert_close(found, total)
+
+
+CHAIN_OF_CATEGORIES = """index t in 1..T
+z_t : category[3]
+x_t : real
+param a : real[3, 3] = normal(1)
+param m : real[3] = normal(1)
+p(z_1) = Categorical(logits = [0, 1, 2])
+p(z_t|z_{t-1}) = Categorical(logits = a[z_{t-1}])
+p(x_t|z_t) = Normal(m[z_t], 1)
+joint = log p
+maximize joint
+"""
+
+
+def test_a_chain_of_categories_is_its_product() -> None:
+    """What stands before the first place is an index too, so that rows of a table are taken by those before."""
+    model = made(CHAIN_OF_CATEGORIES)
+    z, x = torch.randint(0, 3, (4, 5)), torch.randn(4, 5, dtype=torch.float64)
+    expected = D.Categorical(logits=torch.arange(3.0).double()).log_prob(z[:, 0])
+    for t in range(5):
+        expected = expected + D.Normal(model.m[z[:, t]], 1.0).log_prob(x[:, t])
+        if t:
+            expected = expected + D.Categorical(logits=model.a[z[:, t - 1]]).log_prob(z[:, t])
+    torch.testing.assert_close(model.joint(z=z, x=x), expected)
+    assert model.sample((), T=4)["z"].shape == (4,)  # a batch of no dimensions has a start as well
+
+
+def test_padded_categories_are_each_sequence_alone() -> None:
+    text = CHAIN_OF_CATEGORIES.replace("1..T", "1..T padded")
+    model, alone = made(text), made(CHAIN_OF_CATEGORIES)
+    z, x = torch.randint(0, 3, (3, 5)), torch.randn(3, 5, dtype=torch.float64)
+    lengths = torch.tensor([5, 2, 1])
+    found = model.joint(z=z, x=x, T=lengths)
+    for row, length in enumerate(lengths.tolist()):
+        torch.testing.assert_close(found[row], alone.joint(z=z[row, :length], x=x[row, :length]))

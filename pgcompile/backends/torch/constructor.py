@@ -43,7 +43,8 @@ def extern_lines(plan: ModulePlan, name: str, rename: Callable[[str], str], use:
     argument = attribute.removeprefix("extern_")
     assigned = Line(f"        self.{attribute} = {argument}")
     if not isinstance(net, ExternNetwork):
-        return [assigned]
+        use("check_part")
+        return [*statement(f'check_part("{argument}", {argument})'), assigned]
     results = ", ".join(f"{n}: {space}" if n else str(space) for n, space in net.outputs)
     signature = f"{name}({', '.join(net.inputs)}) -> {results}"
     use("check_net")
@@ -52,7 +53,7 @@ def extern_lines(plan: ModulePlan, name: str, rename: Callable[[str], str], use:
         for shape, index in plan.tensors.externs[name]
     ]
     outputs = [f'"{n or name}": {space.shape}' for n, space in net.outputs]
-    check = f"check_net({argument}, ({', '.join(inputs)},), {{{', '.join(outputs)}}})"
+    check = f'check_net("{argument}", {argument}, ({", ".join(inputs)},), {{{", ".join(outputs)}}})'
     lines = [Line(f"        # {safe_comment(signature)}"), assigned, *statement(check)]
     return stamped(lines, Origin(net.span, name))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pgcompile.backends.torch.distributions import construct
 from pgcompile.backends.torch.layout import WIDTH, Line, bare, collection, docstring, safe_comment, stamped, statement
-from pgcompile.backends.torch.method_writer import MethodWriter, canonical
+from pgcompile.backends.torch.method_writer import MethodWriter, batch_of, canonical
 from pgcompile.backends.torch.printer import Text
 from pgcompile.backends.torch.products import product_head
 from pgcompile.backends.torch.tables import family_mixture, table_method
@@ -126,8 +126,12 @@ def _extern(writer: MethodWriter, method: FactorMethod, extern: Extern) -> list[
     lines = [*_head(writer, method), Line(f'        """{safe_comment(method.label)}, as supplied."""')]
     writer.use("as_event")
     given = ", ".join(identifier(a.name) for a in method.arguments)
-    rank = writer.rank(method.factor.targets[0])
-    return [*lines, *statement(f"return as_event(self.{writer.rename(method.name)}({given}), {rank})")]
+    shape = tuple(writer.plan.model.spaces[method.factor.targets[0]].shape)
+    lines += writer.checks(method.label, method.arguments, batches=False)
+    supplied = f"self.{writer.rename(method.name)}({given})"
+    known = [a for a in method.arguments if not a.is_input]
+    batch = batch_of(known[0]) if known else "()"
+    return [*lines, *statement(f'return as_event("{method.label}", {supplied}, {shape}, {batch})')]
 
 
 KINDS: dict[type, Kind] = {FamilyUse: _family, FlowUse: _flow, Mixture: _mixture, Extern: _extern}
@@ -148,10 +152,10 @@ def _parameters(
         method: of the factor.
         named: parameters that get a line of their own.
     """
-    lines = writer.checks(method.label, method.arguments, batches=False)
     body = writer.body_of(method, [v for _, v in method.parameters])
     body.with_lines = {value.number for key, value in method.parameters if key in named}
     body.before = max((len(f"    {name}=,") for name, _ in method.parameters), default=0)
     texts = body.write()
     given = {name: text for (name, _), text in zip(method.parameters, texts, strict=True)}
+    lines = writer.checks(method.label, method.arguments, body.lines, batches=False)
     return [*lines, *bare(body.lines)], given

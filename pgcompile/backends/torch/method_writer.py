@@ -111,35 +111,43 @@ class MethodWriter:
                     found[str(name)] = Line(f"        {name} = {identifier(argument.name)}.shape[{place}]")
         return list(found.values())
 
-    def checks(self, formula: str, arguments: tuple[Argument, ...], *, batches: bool = True) -> list[Line]:
-        """The statement that checks and converts the variables a method is given; inputs may have any batch."""
+    def checks(
+        self, formula: str, arguments: tuple[Argument, ...], lines: Sequence[Line] = (), *, batches: bool = True
+    ) -> list[Line]:
+        """The statement that checks and converts the variables a method is given; inputs may have any batch.
+
+        Args:
+            formula: what the method computes, for messages.
+            arguments: of the method.
+            lines: its statements: some functions of torch broadcast no batches.
+            batches: whether the variables are those of data, which have one batch and lie in their spaces.
+        """
         model = self.plan.model
         given = [a for a in arguments if not a.is_input]
         inputs = [a for a in arguments if a.is_input and not a.optional]
-        before: list[Line] = []
+        found: list[Line] = []
+        if given:
+            together = batches and len(given) > 1 and formula != "log_prob" and not formula.startswith("log_")
+            check = "take_all" if together else "take"
+            if check == "take" and len(given) > 1 and any(_AS_THEY_ARE.search(line.text) for line in lines):
+                check = "take_expanded"
+            if any(isinstance(size, str) for a in given for size in a.places):
+                check = "take_sequences"
+                self.use("take")
+                self.use("take_all")
+            self.use(check)
+            entries = [f"{identifier(a.name)}={self._spec(a, given)}" for a in given]
+            names = ", ".join(identifier(a.name) for a in given)
+            found = collection(f"{names} = {check}(", ["self", f'"{formula}"', *entries], ")")
+            if len(found) > 1 and "|" in formula:  # the arguments say what it is conditioned on
+                brief = f'"{formula.partition("|")[0]}|...)"'
+                shorter = collection(f"{names} = {check}(", ["self", brief, *entries], ")")
+                found = shorter if len(shorter) == 1 else found
         if inputs:
             self.use("check_inputs")
+            batch = batch_of(given[0]) if given else "()"
             asked = [f"{identifier(a.name)}=({identifier(a.name)}, {_shape(a.dims)})" for a in inputs]
-            before = collection("check_inputs(", [f'"{formula}"', *asked], ")")
-        if not given:
-            return before
-        together = batches and len(given) > 1 and formula != "log_prob" and not formula.startswith("log_")
-        check = "take_all" if together else "take"
-        if any(isinstance(size, str) for a in given for size in a.places):
-            check = "take_sequences"
-            self.use("take")
-            self.use("take_all")
-        self.use(check)
-        entries = [
-            f"{identifier(a.name)}={_spec(identifier(a.name), a.dims, _LENGTHS if a.lengths else model.spaces[a.name])}"
-            for a in given
-        ]
-        names = ", ".join(identifier(a.name) for a in given)
-        lines = collection(f"{names} = {check}(", ["self", f'"{formula}"', *entries], ")")
-        if len(lines) > 1 and "|" in formula:  # the arguments say what it is conditioned on
-            brief = f'"{formula.partition("|")[0]}|...)"'
-            shorter = collection(f"{names} = {check}(", ["self", brief, *entries], ")")
-            lines = shorter if len(shorter) == 1 else lines
+            found += collection("check_inputs(", ["self", f'"{formula}"', batch, *asked], ")")
         if self.debug and batches:  # `sample_mean` hands means to factors, which need not lie in the space
             for argument in (a for a in given if not a.lengths):
                 self.use("check_support")
@@ -148,8 +156,35 @@ class MethodWriter:
                     continue  # it may hold what is no number
                 size = space.categories if space.kind == "category" else None
                 name = identifier(argument.name)
-                lines += statement(f'check_support("{argument.name}", {name}, "{space.kind}", {size})')
-        return before + lines
+                found += statement(f'check_support("{argument.name}", {name}, "{space.kind}", {size})')
+        return found
+
+    def _spec(self, argument: Argument, given: Sequence[Argument]) -> str:
+        """A variable with its event shape and the kind of its numbers; counts, 0 and 1 may be of any."""
+        name, space = identifier(argument.name), self.plan.model.spaces.get(argument.name)
+        known = f"{name}, {_shape(argument.dims)}"
+        if argument.lengths or space is None:
+            return f"({known}, {self._counted_places(argument.name, given)})"
+        if space.kind == "category" and self._is_padded(argument):
+            return f'({known}, "int64")'  # what stands behind the end may be anything
+        if space.kind == "category":
+            return f"({known}, {category_range(space)})"
+        return f"({known})" if is_countable(space.kind) else f'({known}, "float")'
+
+    def _counted_places(self, lengths: str, given: Sequence[Argument]) -> str:
+        """The places that the lengths of sequences count: their name where the data say how many they are."""
+        indices = self.plan.model.indices
+        (index,) = (i for i, known in indices.ranges.items() if known.lengths == lengths)
+        carriers = [(a.places, indices.of(a.name)) for a in given if a.places]
+        count = next((places[own.index(index)] for places, own in carriers if index in own), None)
+        if count is None:
+            return '"int64"'
+        return f"range({count + 1})" if isinstance(count, int) else f'"{count}"'
+
+    def _is_padded(self, argument: Argument) -> bool:
+        """True of a variable whose sequences end before its tensor does."""
+        indices = self.plan.model.indices
+        return bool(argument.places) and any(indices.ranges[i].lengths for i in indices.of(argument.name))
 
 
 def _shape(shape: tuple[int | str, ...]) -> str:
@@ -164,19 +199,29 @@ def annotation(argument: Argument) -> str:
     return "Tensor | float" if argument.is_input else "Tensor"
 
 
-_LENGTHS = Space("category", categories=2**31)
-"""The space of lengths of sequences: whole numbers."""
+_AS_THEY_ARE = re.compile(r"torch\.cat\(|\.gather\(|F\.(binary_)?cross_entropy")
+"""Functions of torch that do not broadcast the batches of their arguments."""
+
+
+def category_range(space: Space) -> str:
+    """The range of a category's values, empty for other spaces; -1 stands for a value that data lack."""
+    if space.kind != "category" or space.categories is None:
+        return ""
+    return f"range({'-1, ' if space.optional else ''}{space.categories})"
+
+
+def with_range(space: Space) -> str:
+    """The range of a category's values as the last entry of a tuple."""
+    known = category_range(space)
+    return f", {known}" if known else ""
+
+
+def batch_of(argument: Argument) -> str:
+    """The batch shape of a variable."""
+    rank = len(argument.dims)
+    return f"{identifier(argument.name)}.shape{f'[:-{rank}]' if rank else ''}"
 
 
 def canonical(label: str) -> str:
     """A factor's label without spaces, by which it is looked up."""
     return label.replace(" ", "")
-
-
-def _spec(name: str, shape: tuple[int | str, ...], space: Space) -> str:
-    """A variable with its event shape, and the type of its numbers; counts, 0 and 1 may be of any."""
-    if space.kind == "category":
-        return f'({name}, {_shape(shape)}, "int64")'
-    if is_countable(space.kind):
-        return f"({name}, {_shape(shape)})" if shape else name
-    return f'({name}, {_shape(shape)}, "float")'

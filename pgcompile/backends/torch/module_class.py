@@ -116,6 +116,11 @@ def _factorisation(plan: ModulePlan) -> str:
     return "; ".join(texts) or "a model"
 
 
+_GO_BY_ANCHOR = frozenset(
+    "check_inputs hold hold_places log_prob_under take take_all take_expanded take_inputs take_sequences".split()
+)
+"""Functions of the library that read the module's dtype and device off its anchor."""
+
 # --- head ---
 
 
@@ -223,6 +228,6 @@ def _constructor(writer: MethodWriter, methods: Sequence[Line]) -> list[Line]:
     lines += module_lines(tensors, writer.rename, writer.use)
     lines += flow_lines(tensors, writer.rename, writer.use)
     lines += initial_lines(tensors, writer.rename)
-    if {"take_all", "take"} & writer.used.keys() or any(f"self.{ANCHOR}" in line.text for line in methods):
+    if _GO_BY_ANCHOR & writer.used.keys() or any(f"self.{ANCHOR}" in line.text for line in methods):
         lines.append(Line(f'        self.register_buffer("{ANCHOR}", torch.zeros(()), persistent=False)'))
     return lines

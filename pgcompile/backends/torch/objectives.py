@@ -12,7 +12,7 @@ from pgcompile.backends.torch.by_place import (
     places_of,
 )
 from pgcompile.backends.torch.layout import WIDTH, Line, bare, collection, docstring, stamped, statement
-from pgcompile.backends.torch.method_writer import MethodWriter, canonical
+from pgcompile.backends.torch.method_writer import MethodWriter, canonical, category_range
 from pgcompile.diagnostics import InternalError
 from pgcompile.model.names import identifier
 from pgcompile.plan.methods.description import Argument, Form, LossMethod, Method, Procedure
@@ -39,9 +39,8 @@ def _body(writer: MethodWriter, method: Method, name: str) -> list[Line]:
     writer.turns += body.methods
     writer.noise[name] = tuple(body.noise)
     returned = stamped(statement(f"return {result.text}"), *body.origins)
-    places = places_of(body, method, keyed=False)
-    lines = [*body.lines, *places, *returned]
-    checks = check_per(writer, name, indices_of(method)) + writer.checks(name, method.arguments)
+    lines = [*body.lines, *places_of(body, method, keyed=False), *returned]
+    checks = check_per(writer, name, indices_of(method)) + writer.checks(name, method.arguments, lines)
     return [*checks, *writer.lengths(method.arguments, lines), *lines]
 
 
@@ -191,7 +190,7 @@ def log_densities(writer: MethodWriter) -> list[Line]:
             Line('        if (label := str(name).replace(" ", "")) in methods:'),
             Line("            return methods[label](**values)"),
         ]
-    writer.use("take")
+    writer.use("log_prob_under")
     return [*lines, *_of_a_factor(writer)]
 
 
@@ -201,23 +200,23 @@ _OF_A_FACTOR = (
     '        targets, parents = head.split(","), [n for n in rest.split(",") if n]',
     "        if missing := {*targets, *parents} - values.keys():",
     '            raise KeyError(f"{name} needs {min(missing)}")',
-    "        x, *more = map(values.pop, targets)",
+    "        asked = {n: values.pop(n) for n in targets}",
     "        found = factor(*[values.pop(n) for n in parents], **values)",
-    "        x = take(self, name, **{targets[0]: (x, tuple(found.event_shape))})",
-    "        return found.log_prob(x, *more)",
 )
 """The rest of `log_prob_of`: the factor's parents and targets by its name; what its name lacks are inputs."""
 
 
 def _of_a_factor(writer: MethodWriter) -> list[Line]:
     """The rest of `log_prob_of`, for which names with an index are those of Python."""
-    lines = list(map(Line, _OF_A_FACTOR))
-    if not writer.plan.model.indices.carried:
+    lines, model = list(map(Line, _OF_A_FACTOR)), writer.plan.model
+    ranges = {n: category_range(model.spaces[n]) for n in model.variables if n not in model.indices.lags}
+    kinds = [f"{identifier(name)}={values}" for name, values in ranges.items() if values]
+    lines += collection("return log_prob_under(", ["self", "name", "found", "asked", *kinds], ")")
+    if not model.indices.carried:
         return lines
     entries = []
     known: list[tuple[str, tuple[str, ...], tuple[str, ...]]]
     known = [(planned.label, planned.factor.targets, planned.factor.parents) for planned in writer.plan.factors]
-    model = writer.plan.model
     known += [(n.label, n.distribution.target_names, tuple(v.name for v in n.parents)) for n in model.named]
     for label, given, by in {entry[0]: entry for entry in known}.values():
         targets, parents = ("[" + ", ".join(f'"{identifier(n)}"' for n in side) + "]" for side in (given, by))

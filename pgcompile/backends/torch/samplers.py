@@ -1,7 +1,7 @@
 """The methods that go through the generative model, parents first: `sample` and `sample_mean`."""
 
 from pgcompile.backends.torch.layout import WIDTH, Line, bare, collection, docstring, shortened, stamped, statement
-from pgcompile.backends.torch.method_writer import MethodWriter
+from pgcompile.backends.torch.method_writer import MethodWriter, with_range
 from pgcompile.model.names import factor_attribute, identifier
 from pgcompile.plan.methods.description import Sampler, SampleStep
 from pgcompile.plan.origin import Origin
@@ -52,27 +52,29 @@ def _conditions(writer: MethodWriter, sampler: Sampler) -> list[Line]:
     writer.use("hold")
     ancestors = dict(sampler.ancestors)
     facts = [
-        f'"{step.variable}": ({_shape_text(writer, step.variable)}, {_tuple_text(ancestors[step.variable])})'
+        f'"{step.variable}": ({_shape_text(writer, step.variable)}, {_tuple_text(ancestors[step.variable])}'
+        f"{with_range(writer.plan.model.spaces[step.variable])})"
         for step in sampler.steps
         if step.factor is not None
     ]
-    facts += [f'"{v}": ({_shape_text(writer, v)}, ())' for v in sampler.conditions]
+    spaces = writer.plan.model.spaces
+    facts += [f'"{v}": ({_shape_text(writer, v)}, (){with_range(spaces[v])})' for v in sampler.conditions]
     lines: list[Line] = []
     if sampler.inputs:
         writer.use("take_inputs")
         names = [a.name for a in sampler.inputs]
-        asked = ", ".join(["given", *(f'"{name}"' for name in names)])
+        asked = "self, given, {" + ", ".join(f'"{a.name}": {tuple(a.dims)}' for a in sampler.inputs) + "}"
         lines += statement(f"{', '.join(['given', *map(identifier, names)])} = take_inputs({asked})")
     if sampler.conditions:
         writer.use("require_given")
         quoted = ", ".join(f'"{v}"' for v in sampler.conditions)
         lines += statement(f"require_given(given, {quoted})")
-    whole = f"shape, held = hold(shape, given, {{{', '.join(facts)}}})"
+    whole = f"shape, held = hold(self, shape, given, {{{', '.join(facts)}}})"
     if len(whole) + 8 <= WIDTH:
         lines.append(Line(f"        {whole}"))
     else:
         lines += collection("variables = {", facts, "}")
-        lines.append(Line("        shape, held = hold(shape, given, variables)"))
+        lines.append(Line("        shape, held = hold(self, shape, given, variables)"))
     return lines + [Line(f'        {identifier(v)} = held["{v}"]') for v in sampler.conditions]
 
 

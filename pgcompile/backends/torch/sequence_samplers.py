@@ -13,7 +13,7 @@ from pgcompile.backends.torch.layout import (
     stamped,
     statement,
 )
-from pgcompile.backends.torch.method_writer import MethodWriter
+from pgcompile.backends.torch.method_writer import MethodWriter, with_range
 from pgcompile.backends.torch.samplers import centre_of
 from pgcompile.model.indices import Lag
 from pgcompile.model.names import identifier
@@ -74,7 +74,7 @@ class _Sampler:
         if sampler.inputs:
             self.writer.use("take_inputs")
             names = [a.name for a in sampler.inputs]
-            asked = ", ".join(["given", *(f'"{name}"' for name in names)])
+            asked = "self, given, {" + ", ".join(f'"{a.name}": {tuple(a.dims)}' for a in sampler.inputs) + "}"
             found += statement(f"{', '.join(['given', *map(identifier, names)])} = take_inputs({asked})")
         if sampler.conditions:
             self.writer.use("require_given")
@@ -85,14 +85,15 @@ class _Sampler:
         spaces = self.writer.plan.model.spaces
         lengths = {i: f'"{length}"' for i, length in self.lengths.items()}
         facts = [
-            f"{_quoted(v)}: ({_tuple([lengths[i] for i in self.indices.of(v)])}, {tuple(spaces[v].shape)})"
+            f"{_quoted(v)}: ({_tuple([lengths[i] for i in self.indices.of(v)])}, {tuple(spaces[v].shape)}"
+            f"{with_range(spaces[v])})"
             for v in names
         ]
         asked = ", ".join(f"{length}={length}" for length in self.lengths.values())
         found += collection("variables = {", facts, "}")
         targets = ", ".join(["shape", "held", *self.lengths.values()])
         required = _quoted_or_none(self.lengths.get(self.sampler.time or ""))
-        found += statement(f"{targets} = hold_places(shape, given, variables, {required}, {asked})")
+        found += statement(f"{targets} = hold_places(self, shape, given, variables, {required}, {asked})")
         return found + [
             Line(f"        {identifier(v)} = held[{_quoted(v)}]") for v in sampler.conditions if not self._loops(v)
         ]
@@ -260,6 +261,7 @@ class _Sampler:
         shape = self.writer.plan.model.spaces[base].shape
         plates = [self.lengths[i] for i in self.indices.of(carry.source) if i in self.sampler.plates]
         sizes = ", ".join([*plates, "*shape", *map(str, shape)])
+        sizes = "shape" if sizes == "*shape" else sizes  # which may be empty
         if carry.start is not None:
             own = self.writer.plan.model.tensors.get(carry.start)
             text = f"self.{self.writer.rename(carry.start)}" if own is not None else identifier(carry.start)

@@ -39,10 +39,16 @@ def given(lowering: "FactorLowering", name: str) -> Value:
         if (inside := inside_places(lowering, index)) is not None:
             # What stands behind the end may be anything, NaN too: it enters nothing.
             space = lowering.model.spaces[name]
-            filled = build.constant(filling(space.kind))
+            filled = _constant(lowering, name, filling(space.kind))
             here, value = build.align(inside, places)
             places = build.make("where", (here, value, filled), shape=shape)
     return build.name(places, f"{python_name(name)}_all", materialize=True)
+
+
+def _constant(lowering: "FactorLowering", name: str, number: float) -> Value:
+    """A number among the values of a variable; 0.0 would make floats of indices."""
+    text = "0" if lowering.model.spaces[name].kind == "category" else None
+    return lowering.builder.constant(number, text)
 
 
 def inside_places(lowering: "FactorLowering", index: str) -> Value | None:
@@ -89,7 +95,7 @@ def elsewhere(lowering: "FactorLowering", name: str) -> Value:
         axes=axes,
     )
     value.hints.append(name)
-    starts = tuple(partial(_start, lowering, start) for start in lag.starts)
+    starts = tuple(partial(_start, lowering, name, start) for start in lag.starts)
     source = partial(_source, lowering, lag)
     lowering.recurrences.delays[name] = Delay(value, axis_of(lowering, lag.index), lag.offset, source, starts)
     return value
@@ -104,19 +110,19 @@ def _one(lowering: "FactorLowering", name: str, lag: Lag) -> Value:
     rest = tuple(a for a in whole.axes if a is not axis)
     at = whole.axes.index(axis)
     if lag.offset < 0 and inside_places(lowering, lag.index) is not None:
-        return build.name(_at_own_end(lowering, whole, lag.index), python_name(name), materialize=True)
+        return build.name(_at_own_end(lowering, whole, lag), python_name(name), materialize=True)
     value = build.make("one_place", (whole,), (lag.offset, at), shape=whole.shape, batched=whole.batched, axes=rest)
     return build.name(value, python_name(name), materialize=True)
 
 
-def _at_own_end(lowering: "FactorLowering", whole: Value, index: str) -> Value:
+def _at_own_end(lowering: "FactorLowering", whole: Value, lag: Lag) -> Value:
     """The value at the last place of each data point's own sequence."""
-    build, axis = lowering.builder, axis_of(lowering, index)
-    lengths = lowering.model.indices.ranges[index].lengths
+    build, axis = lowering.builder, axis_of(lowering, lag.index)
+    lengths = lowering.model.indices.ranges[lag.index].lengths
     assert lengths is not None
     ends = build.make("last_places", (build.argument(lengths, ()),), (axis.extent,), shape=(), axes=(axis,))
     at_end, value = build.align(build.name(ends, "at_end", materialize=True), whole)
-    kept = build.make("where", (at_end, value, build.constant(0.0)), shape=whole.shape)
+    kept = build.make("where", (at_end, value, _constant(lowering, lag.of, 0.0)), shape=whole.shape)
     rest = tuple(a for a in kept.axes if a is not axis)
     return build.make("sum_axis", (kept,), (kept.axes.index(axis),), shape=whole.shape, axes=rest)
 
@@ -128,12 +134,19 @@ def _source(lowering: "FactorLowering", lag: Lag) -> Value:
     if inside is None:
         return value
     build = lowering.builder
-    here, value, start = build.align_all([inside, build.tensor(value), build.tensor(_start(lowering, lag.starts[-1]))])
+    here, value, start = build.align_all(
+        [inside, build.tensor(value), build.tensor(_start(lowering, lag.of, lag.starts[-1]))]
+    )
     return build.make("where", (here, value, start))
 
 
-def _start(lowering: "FactorLowering", start: tree.Expr) -> Value:
-    return lowering.expressions(lowering.path, {}, ()).lower(start)
+def _start(lowering: "FactorLowering", name: str, start: tree.Expr) -> Value:
+    """What stands for a variable outside the range; a number among indices would make floats of them all."""
+    value = lowering.expressions(lowering.path, {}, ()).lower(start)
+    if isinstance(start, tree.Name) or lowering.model.spaces[name].kind != "category":
+        return value
+    tensor = lowering.builder.tensor(value)
+    return lowering.builder.make("as_index", (tensor,), shape=tensor.shape)
 
 
 def _sample_axes(lowering: "FactorLowering", variable: Variable) -> set[Axis]:

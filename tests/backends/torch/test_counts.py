@@ -29,7 +29,7 @@ def test_the_vae(nets: tuple[int, int, int]) -> None:
 
 @pytest.mark.parametrize("name", sorted(HAND))
 def test_every_example(name: str) -> None:
-    """Same value from the same noise, in no more operations."""
+    """Same value from the same noise, in no more operations, but for a look at the labels' range on the CPU."""
     model = pgc.compile(EXAMPLES[name]).Model().eval()
     image = (torch.rand(16, 64) > 0.5).float()
     values: dict[str, Tensor | float] = {"grey": image} if name == "factor_analysis" else {"x": image}
@@ -41,7 +41,8 @@ def test_every_example(name: str) -> None:
     torch.manual_seed(0)
     torch.testing.assert_close(found, HAND[name](model, **values), rtol=1e-4, atol=1e-4)
     mine = dispatches(model, lambda: model.loss(**values, **inputs))
-    assert mine <= dispatches(model, lambda: HAND[name](model, **values))
+    looks = 3 if name == "classifier" else 0  # `aminmax`, and the reading of both ends
+    assert mine <= dispatches(model, lambda: HAND[name](model, **values)) + looks
 
 
 @pytest.mark.parametrize("name", sorted(p.stem for p in (ROOT / "benchmarks").glob("*.py") if p.stem[0] != "_"))

@@ -6,46 +6,121 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def out_of_range(value: Tensor, allowed) -> int | None:
+    """A whole number that is not allowed; None where reading it would wait, or fail."""
+    if not value.is_cpu or torch.compiler.is_compiling():
+        return None
+    try:
+        ends = [int(end) for end in value.aminmax()]
+    except RuntimeError:  # there is none, or it is one of many under vmap
+        return None
+    return next((n for n in ends if not allowed[0] <= n <= allowed[-1]), None)
+
+
+def take_one(like: Tensor, said: str, value, shape: tuple, kind=None) -> Tensor:
+    """A dense real tensor that ends in `shape`, in a module's dtype and on its device.
+
+    The kind of its numbers is "float", "int64", or the range of a category's values.
+    """
+    real = isinstance(value, Tensor) and not value.is_complex()
+    if not real or value.layout is not torch.strided:
+        is_tensor = isinstance(value, Tensor)
+        got = f"{value.dtype} ({value.layout})" if is_tensor else type(value)
+        raise TypeError(f"{said} must be a dense real tensor, not {got}")
+    size = tuple(value.shape)
+    if size[max(len(size) - len(shape), 0) :] != shape:
+        raise ValueError(f"{said} ends in {shape}, not {size}")
+    if kind is not None and value.is_floating_point() is (kind != "float"):
+        wanted = "float" if kind == "float" else "int64"
+        raise TypeError(f"{said} must be {wanted}, not {value.dtype}")
+    if isinstance(kind, range) and (found := out_of_range(value, kind)) is not None:
+        raise ValueError(f"{said} must lie in {kind[0]}..{kind[-1]}, not {found}")
+    if value.is_meta and not like.is_meta:
+        raise ValueError(f"{said} is on meta, the module on {like.device}")
+    if kind is None or kind == "float":
+        return value.to(like)
+    return value.to(like.device, torch.int64)
+
+
+def broadcast_batches(formula: str, batch: dict) -> tuple:
+    """The shape that batch shapes, by variable, broadcast to."""
+    first, *others = [*batch.values()] or [()]
+    if all(size == first for size in others):
+        return first
+    try:
+        return torch.broadcast_shapes(*batch.values())
+    except RuntimeError:
+        said = ", ".join(f"{name} {tuple(size)}" for name, size in batch.items())
+    said = f"the batch shapes of {said} in {formula} do not broadcast together"
+    raise ValueError(said)
+
+
+def take_each(module, formula: str, variables: dict) -> tuple:
+    """Variables as `take_one` gives them, each of its event shape, and the batch shapes."""
+    found, batch = [], {}
+    for name, (value, shape, *kind) in variables.items():
+        value = take_one(module._like, f"{name} of {formula}", value, shape, *kind)
+        found.append(value)
+        batch[name] = tuple(value.shape)[: value.ndim - len(shape)]
+    return found, batch
+
+
 def take(module, formula: str, /, **variables):
-    """Variables in a module's dtype; each with its event shape and kind of number."""
-    found = []
-    for name, given in variables.items():
-        value, shape, *kind = given if isinstance(given, tuple) else (given, ())
-        if not isinstance(value, Tensor) or value.is_complex() or value.is_sparse:
-            raise TypeError(f"{name} of {formula} must be a dense real tensor")
-        if (size := tuple(value.shape))[len(size) - len(shape) :] != shape:
-            raise ValueError(f"{name} of {formula} ends in {shape}, not {size}")
-        if kind and value.is_floating_point() is (kind[0] == "int64"):
-            raise TypeError(f"{name} of {formula} must be {kind[0]}, not {value.dtype}")
-        found.append(value.long() if kind == ["int64"] else value.to(module._like))
+    """Variables in a module's dtype and on its device; their batches must broadcast."""
+    found, batch = take_each(module, formula, variables)
+    broadcast_batches(formula, batch)
     return found if len(found) > 1 else found[0]
 
 
 def take_all(module, formula: str, /, **variables):
     """Variables as `take` gives them, which must have one batch shape."""
-    found = take(module, formula, **variables)
-    ranks = [len(v[1]) if isinstance(v, tuple) else 0 for v in variables.values()]
-    sizes = [tuple(v.shape[: v.ndim - n]) for v, n in zip(found, ranks, strict=True)]
-    if len(set(sizes)) > 1:
-        raise ValueError(f"the batch shapes of {', '.join(variables)} differ: {sizes}")
+    found, batch = take_each(module, formula, variables)
+    first, *others = batch.values()
+    if any(size != first for size in others):
+        said = ", ".join(f"{name} {size}" for name, size in batch.items())
+        raise ValueError(f"the batch shapes of {said} in {formula} differ")
     return found
 
 
-def hold(shape: tuple, given: dict | None, variables: dict) -> tuple:
-    """Check what a sampler is given and expand it; `variables`: event shape, and parents."""
-    shape = torch.empty(shape, device="meta").shape
-    given, batch = given or {}, {}
-    for name, v in given.items():
+def log_prob_under(module, name: str, found, values: dict, /, **kinds) -> Tensor:
+    """Log-density of a factor's variables; `kinds` has the ranges of categories."""
+    (first, value), *more = values.items()
+    known = {first: (value, tuple(found.event_shape), kinds.get(first))}
+    (value,), batch = take_each(module, name, known)
+    if not more:
+        broadcast_batches(name, {**batch, "its parents": tuple(found.batch_shape)})
+    return found.log_prob(value, *(v for _, v in more))
+
+
+def values_of(given: dict | None) -> dict:
+    """What a sampler is given, by name."""
+    if given is not None and not hasattr(given, "items"):
+        raise TypeError(f"given must be a dict of tensors by name, not {given!r}")
+    return given or {}
+
+
+def shape_of_draws(shape) -> tuple:
+    """The batch shape of draws: a number, or several."""
+    try:
+        return torch.empty(shape, device="meta").shape
+    except (TypeError, RuntimeError):
+        said = "shape must be a number of draws or a tuple of such, not"
+    raise TypeError(f"{said} {shape!r}")
+
+
+def hold(module, shape: tuple, given: dict | None, variables: dict) -> tuple:
+    """Check and expand what is given; `variables`: event shape, parents, kind."""
+    shape, given, held, batch = shape_of_draws(shape), values_of(given), {}, {}
+    for name, value in given.items():
         if name not in variables:
             raise KeyError(f"{name} is not one of {', '.join(variables)}")
-        event, above = variables[name]
+        event, above, *kind = variables[name]
         if missing := {*above} - given.keys():
             raise ValueError(f"{name} is given, but {min(missing)} above it is not")
-        if not isinstance(v, Tensor) or v.shape[v.ndim - len(event) :] != event:
-            raise TypeError(f"{name} must be a tensor that ends in {event}")
-        batch[name] = v.shape[: v.ndim - len(event)]
-    shape = (*shape, *torch.broadcast_shapes(*batch.values()))
-    return shape, {n: v.expand((*shape, *variables[n][0])) for n, v in given.items()}
+        held[name] = take_one(module._like, f"{name} in given", value, event, *kind)
+        batch[name] = tuple(value.shape[: value.ndim - len(event)])
+    shape = (*shape, *broadcast_batches("given", batch))
+    return shape, {n: v.expand((*shape, *variables[n][0])) for n, v in held.items()}
 
 
 class TableOf:
@@ -118,7 +193,13 @@ def bernoulli_log_prob(logits: Tensor, x: Tensor, rank: int = 1) -> Tensor:
 @torch.no_grad()
 def store(name: str, tensor: Tensor, value, inverse=torch.positive) -> None:
     """Give a tensor a value in place; `inverse` finds the free numbers that are stored."""
-    given = torch.as_tensor(value, dtype=tensor.dtype, device=tensor.device)
+    try:
+        given = torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"{name} must be numbers, not {value!r}") from None
+    if given.is_complex():
+        raise TypeError(f"{name} must be real numbers, not {given.dtype}")
+    given = given.to(tensor)
     if given.ndim and given.shape != tensor.shape:
         raise ValueError(f"{name} has shape {[*tensor.shape]}, not {[*given.shape]}")
     free = inverse(given.expand(tensor.shape))
@@ -137,7 +218,7 @@ class Asia(nn.Module):
 
     def evidence(self, xray: Tensor, dysp: Tensor) -> Tensor:
         """log p(xray, dysp); xray, dysp: [...] -> [...]."""
-        xray, dysp = take_all(self, "evidence", xray=xray, dysp=dysp)
+        xray, dysp = take_all(self, "evidence", xray=(xray, ()), dysp=(dysp, ()))
         return self._log_joint(xray, dysp).logsumexp((0, 1, 2))
 
     def loss(self, xray: Tensor, dysp: Tensor) -> Tensor:
@@ -159,7 +240,7 @@ class Asia(nn.Module):
             "xray": ((), ("tub", "lung")),
             "dysp": ((), ("tub", "lung", "bronc")),
         }
-        shape, held = hold(shape, given, variables)
+        shape, held = hold(self, shape, given, variables)
         asia = held["asia"] if "asia" in held else by(self.p_asia(), shape)
         smoke = held["smoke"] if "smoke" in held else by(self.p_smoke(), shape)
         tub = held["tub"] if "tub" in held else by(self.p_tub_given_asia(asia))
@@ -201,13 +282,13 @@ class Asia(nn.Module):
         asia, tub, smoke, lung, bronc, xray, dysp = take(
             self,
             "log_prob",
-            asia=asia,
-            tub=tub,
-            smoke=smoke,
-            lung=lung,
-            bronc=bronc,
-            xray=xray,
-            dysp=dysp,
+            asia=(asia, ()),
+            tub=(tub, ()),
+            smoke=(smoke, ()),
+            lung=(lung, ()),
+            bronc=(bronc, ()),
+            xray=(xray, ()),
+            dysp=(dysp, ()),
         )
         log_p_asia = -0.010050335853501442 * (1.0 - asia) - 4.605170185988092 * asia
         log_p_smoke = bernoulli_log_prob(self.smokers, smoke, 0)
@@ -269,10 +350,9 @@ class Asia(nn.Module):
         targets, parents = head.split(","), [n for n in rest.split(",") if n]
         if missing := {*targets, *parents} - values.keys():
             raise KeyError(f"{name} needs {min(missing)}")
-        x, *more = map(values.pop, targets)
+        asked = {n: values.pop(n) for n in targets}
         found = factor(*[values.pop(n) for n in parents], **values)
-        x = take(self, name, **{targets[0]: (x, tuple(found.event_shape))})
-        return found.log_prob(x, *more)
+        return log_prob_under(self, name, found, asked)
 
     def p_asia(self) -> D.Distribution:
         """p(asia) = Bernoulli(probs=0.01)."""
@@ -287,7 +367,7 @@ class Asia(nn.Module):
         """p(tub|asia) = Bernoulli(logits=logit(0.01) + (logit(0.05) - logit(0.01)) *
         asia).
         """
-        asia = take(self, "p(tub|asia)", asia=asia)
+        asia = take(self, "p(tub|asia)", asia=(asia, ()))
         logits = 1.6506808709681495 * asia - 4.59511985013459
         return D.Bernoulli(logits=logits, validate_args=False)
 
@@ -295,7 +375,7 @@ class Asia(nn.Module):
         """p(lung|smoke) = Bernoulli(logits=logit(0.01) + (logit(0.1) - logit(0.01)) *
         smoke).
         """
-        smoke = take(self, "p(lung|smoke)", smoke=smoke)
+        smoke = take(self, "p(lung|smoke)", smoke=(smoke, ()))
         logits = 2.3978952727983707 * smoke - 4.59511985013459
         return D.Bernoulli(logits=logits, validate_args=False)
 
@@ -303,7 +383,7 @@ class Asia(nn.Module):
         """p(bronc|smoke) = Bernoulli(logits=logit(0.3) + (logit(0.6) - logit(0.3)) *
         smoke).
         """
-        smoke = take(self, "p(bronc|smoke)", smoke=smoke)
+        smoke = take(self, "p(bronc|smoke)", smoke=(smoke, ()))
         logits = 1.252762968495368 * smoke - 0.8472978603872038
         return D.Bernoulli(logits=logits, validate_args=False)
 
@@ -311,7 +391,7 @@ class Asia(nn.Module):
         """p(xray|tub,lung) = Bernoulli(logits=logit(0.05) + (logit(0.98) -
         logit(0.05)) * either), either = max(tub, lung).
         """
-        tub, lung = take(self, "p(xray|tub,lung)", tub=tub, lung=lung)
+        tub, lung = take(self, "p(xray|tub,lung)", tub=(tub, ()), lung=(lung, ()))
         logits = 6.836259277277065 * torch.maximum(tub, lung) - 2.9444389791664403
         return D.Bernoulli(logits=logits, validate_args=False)
 
@@ -326,7 +406,13 @@ class Asia(nn.Module):
         logit(0.1)) * either, wheezing = logit(0.8) + (logit(0.9) - logit(0.8)) *
         either.
         """
-        tub, lung, bronc = take(self, "p(dysp|...)", tub=tub, lung=lung, bronc=bronc)
+        tub, lung, bronc = take(
+            self,
+            "p(dysp|tub,lung,bronc)",
+            tub=(tub, ()),
+            lung=(lung, ()),
+            bronc=(bronc, ()),
+        )
         either = torch.maximum(tub, lung)
         short = 3.0445224377234226 * either - 2.197224577336219
         wheezing = 1.3862943611198908 + 0.8109302162163288 * either
@@ -341,13 +427,18 @@ class Asia(nn.Module):
 
     def p_tub_lung_bronc_given_xray_dysp(self, xray: Tensor, dysp: Tensor) -> TableOf:
         """p(tub,lung,bronc|xray,dysp), by the values of tub, lung, bronc."""
-        xray, dysp = take_all(self, "p(tub,lung,bronc|xray,dysp)", xray=xray, dysp=dysp)
+        xray, dysp = take_all(
+            self,
+            "p(tub,lung,bronc|xray,dysp)",
+            xray=(xray, ()),
+            dysp=(dysp, ()),
+        )
         logits = self._log_joint(xray, dysp).movedim((2, 1, 0), (-3, -2, -1))
         return TableOf(logits, tub="boolean", lung="boolean", bronc="boolean")
 
     def p_lung_given_xray_dysp(self, xray: Tensor, dysp: Tensor) -> D.Distribution:
         """p(lung|xray,dysp), by the values of lung."""
-        xray, dysp = take_all(self, "p(lung|xray,dysp)", xray=xray, dysp=dysp)
+        xray, dysp = take_all(self, "p(lung|...)", xray=(xray, ()), dysp=(dysp, ()))
         log_sum_tub_bronc = self._log_joint(xray, dysp).logsumexp((0, 2))
         logits = log_sum_tub_bronc.movedim(0, -1)
         return D.Bernoulli(logits=logits[..., 1] - logits[..., 0], validate_args=False)

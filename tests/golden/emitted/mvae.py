@@ -8,46 +8,129 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def out_of_range(value: Tensor, allowed) -> int | None:
+    """A whole number that is not allowed; None where reading it would wait, or fail."""
+    if not value.is_cpu or torch.compiler.is_compiling():
+        return None
+    try:
+        ends = [int(end) for end in value.aminmax()]
+    except RuntimeError:  # there is none, or it is one of many under vmap
+        return None
+    return next((n for n in ends if not allowed[0] <= n <= allowed[-1]), None)
+
+
+def take_one(like: Tensor, said: str, value, shape: tuple, kind=None) -> Tensor:
+    """A dense real tensor that ends in `shape`, in a module's dtype and on its device.
+
+    The kind of its numbers is "float", "int64", or the range of a category's values.
+    """
+    real = isinstance(value, Tensor) and not value.is_complex()
+    if not real or value.layout is not torch.strided:
+        is_tensor = isinstance(value, Tensor)
+        got = f"{value.dtype} ({value.layout})" if is_tensor else type(value)
+        raise TypeError(f"{said} must be a dense real tensor, not {got}")
+    size = tuple(value.shape)
+    if size[max(len(size) - len(shape), 0) :] != shape:
+        raise ValueError(f"{said} ends in {shape}, not {size}")
+    if kind is not None and value.is_floating_point() is (kind != "float"):
+        wanted = "float" if kind == "float" else "int64"
+        raise TypeError(f"{said} must be {wanted}, not {value.dtype}")
+    if isinstance(kind, range) and (found := out_of_range(value, kind)) is not None:
+        raise ValueError(f"{said} must lie in {kind[0]}..{kind[-1]}, not {found}")
+    if value.is_meta and not like.is_meta:
+        raise ValueError(f"{said} is on meta, the module on {like.device}")
+    if kind is None or kind == "float":
+        return value.to(like)
+    return value.to(like.device, torch.int64)
+
+
+def broadcast_batches(formula: str, batch: dict) -> tuple:
+    """The shape that batch shapes, by variable, broadcast to."""
+    first, *others = [*batch.values()] or [()]
+    if all(size == first for size in others):
+        return first
+    try:
+        return torch.broadcast_shapes(*batch.values())
+    except RuntimeError:
+        said = ", ".join(f"{name} {tuple(size)}" for name, size in batch.items())
+    said = f"the batch shapes of {said} in {formula} do not broadcast together"
+    raise ValueError(said)
+
+
+def take_each(module, formula: str, variables: dict) -> tuple:
+    """Variables as `take_one` gives them, each of its event shape, and the batch shapes."""
+    found, batch = [], {}
+    for name, (value, shape, *kind) in variables.items():
+        value = take_one(module._like, f"{name} of {formula}", value, shape, *kind)
+        found.append(value)
+        batch[name] = tuple(value.shape)[: value.ndim - len(shape)]
+    return found, batch
+
+
 def take(module, formula: str, /, **variables):
-    """Variables in a module's dtype; each with its event shape and kind of number."""
-    found = []
-    for name, given in variables.items():
-        value, shape, *kind = given if isinstance(given, tuple) else (given, ())
-        if not isinstance(value, Tensor) or value.is_complex() or value.is_sparse:
-            raise TypeError(f"{name} of {formula} must be a dense real tensor")
-        if (size := tuple(value.shape))[len(size) - len(shape) :] != shape:
-            raise ValueError(f"{name} of {formula} ends in {shape}, not {size}")
-        if kind and value.is_floating_point() is (kind[0] == "int64"):
-            raise TypeError(f"{name} of {formula} must be {kind[0]}, not {value.dtype}")
-        found.append(value.long() if kind == ["int64"] else value.to(module._like))
+    """Variables in a module's dtype and on its device; their batches must broadcast."""
+    found, batch = take_each(module, formula, variables)
+    broadcast_batches(formula, batch)
     return found if len(found) > 1 else found[0]
+
+
+def take_expanded(module, formula: str, /, **variables):
+    """Variables as `take` gives them, each repeated over the batches of the others."""
+    found, batch = take_each(module, formula, variables)
+    whole = broadcast_batches(formula, batch)
+    pairs = zip(found, batch.values(), strict=True)
+    return [v if n == whole else v.expand(*whole, *v.shape[len(n) :]) for v, n in pairs]
 
 
 def take_all(module, formula: str, /, **variables):
     """Variables as `take` gives them, which must have one batch shape."""
-    found = take(module, formula, **variables)
-    ranks = [len(v[1]) if isinstance(v, tuple) else 0 for v in variables.values()]
-    sizes = [tuple(v.shape[: v.ndim - n]) for v, n in zip(found, ranks, strict=True)]
-    if len(set(sizes)) > 1:
-        raise ValueError(f"the batch shapes of {', '.join(variables)} differ: {sizes}")
+    found, batch = take_each(module, formula, variables)
+    first, *others = batch.values()
+    if any(size != first for size in others):
+        said = ", ".join(f"{name} {size}" for name, size in batch.items())
+        raise ValueError(f"the batch shapes of {said} in {formula} differ")
     return found
 
 
-def hold(shape: tuple, given: dict | None, variables: dict) -> tuple:
-    """Check what a sampler is given and expand it; `variables`: event shape, and parents."""
-    shape = torch.empty(shape, device="meta").shape
-    given, batch = given or {}, {}
-    for name, v in given.items():
+def log_prob_under(module, name: str, found, values: dict, /, **kinds) -> Tensor:
+    """Log-density of a factor's variables; `kinds` has the ranges of categories."""
+    (first, value), *more = values.items()
+    known = {first: (value, tuple(found.event_shape), kinds.get(first))}
+    (value,), batch = take_each(module, name, known)
+    if not more:
+        broadcast_batches(name, {**batch, "its parents": tuple(found.batch_shape)})
+    return found.log_prob(value, *(v for _, v in more))
+
+
+def values_of(given: dict | None) -> dict:
+    """What a sampler is given, by name."""
+    if given is not None and not hasattr(given, "items"):
+        raise TypeError(f"given must be a dict of tensors by name, not {given!r}")
+    return given or {}
+
+
+def shape_of_draws(shape) -> tuple:
+    """The batch shape of draws: a number, or several."""
+    try:
+        return torch.empty(shape, device="meta").shape
+    except (TypeError, RuntimeError):
+        said = "shape must be a number of draws or a tuple of such, not"
+    raise TypeError(f"{said} {shape!r}")
+
+
+def hold(module, shape: tuple, given: dict | None, variables: dict) -> tuple:
+    """Check and expand what is given; `variables`: event shape, parents, kind."""
+    shape, given, held, batch = shape_of_draws(shape), values_of(given), {}, {}
+    for name, value in given.items():
         if name not in variables:
             raise KeyError(f"{name} is not one of {', '.join(variables)}")
-        event, above = variables[name]
+        event, above, *kind = variables[name]
         if missing := {*above} - given.keys():
             raise ValueError(f"{name} is given, but {min(missing)} above it is not")
-        if not isinstance(v, Tensor) or v.shape[v.ndim - len(event) :] != event:
-            raise TypeError(f"{name} must be a tensor that ends in {event}")
-        batch[name] = v.shape[: v.ndim - len(event)]
-    shape = (*shape, *torch.broadcast_shapes(*batch.values()))
-    return shape, {n: v.expand((*shape, *variables[n][0])) for n, v in given.items()}
+        held[name] = take_one(module._like, f"{name} in given", value, event, *kind)
+        batch[name] = tuple(value.shape[: value.ndim - len(event)])
+    shape = (*shape, *broadcast_batches("given", batch))
+    return shape, {n: v.expand((*shape, *variables[n][0])) for n, v in held.items()}
 
 
 def unwrapped(experts: list) -> tuple:
@@ -120,7 +203,7 @@ class Mvae(nn.Module):
 
     def both(self, x: Tensor, y: Tensor) -> Tensor:
         """ELBO[p || q_both(z|x,y)]; x: [..., 64], y: [...] -> [...]."""
-        x, y = take_all(self, "both", x=(x, (64,)), y=(y, (), "int64"))
+        x, y = take_all(self, "both", x=(x, (64,)), y=(y, (), range(10)))
         # q_both(z|x,y)
         h_expert1 = self.image(x)
         square = self.i_scale(h_expert1).square()
@@ -163,7 +246,7 @@ class Mvae(nn.Module):
 
     def named(self, y: Tensor) -> Tensor:
         """ELBO[p(y|z) p(z) || q_label(z|y)]; y: [...] -> [...]."""
-        y = take(self, "named", y=(y, (), "int64"))
+        y = take(self, "named", y=(y, (), range(10)))
         # q_label(z|y)
         h_expert1 = self.label(F.one_hot(y, 10).to(self._like.dtype))
         square = self.l_scale(h_expert1).square()
@@ -185,7 +268,7 @@ class Mvae(nn.Module):
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """The scalar to minimise: minus the batch mean of goal."""
-        x, y = take_all(self, "loss", x=(x, (64,)), y=(y, (), "int64"))
+        x, y = take_all(self, "loss", x=(x, (64,)), y=(y, (), range(10)))
         h_expert1 = self.image(x)
         square = self.i_scale(h_expert1).square()
         ratio = self.i_loc(h_expert1) / square
@@ -242,7 +325,7 @@ class Mvae(nn.Module):
 
     def terms(self, x: Tensor, y: Tensor) -> dict:
         """Every named term, in one pass."""
-        x, y = take_all(self, "terms", x=(x, (64,)), y=(y, (), "int64"))
+        x, y = take_all(self, "terms", x=(x, (64,)), y=(y, (), range(10)))
         # q_both(z|x,y)
         h_expert1 = self.image(x)
         square = self.i_scale(h_expert1).square()
@@ -298,8 +381,12 @@ class Mvae(nn.Module):
 
     def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Draw from p(z) p(x|z) p(y|z); variables in `given` are held fixed."""
-        variables = {"z": ((8,), ()), "x": ((64,), ("z",)), "y": ((), ("z",))}
-        shape, held = hold(shape, given, variables)
+        variables = {
+            "z": ((8,), ()),
+            "x": ((64,), ("z",)),
+            "y": ((), ("z",), range(10)),
+        }
+        shape, held = hold(self, shape, given, variables)
         z = held["z"] if "z" in held else self.p_z().sample(shape)
         x = held["x"] if "x" in held else self.p_x_given_z(z).sample()
         y = held["y"] if "y" in held else self.p_y_given_z(z).sample()
@@ -307,8 +394,12 @@ class Mvae(nn.Module):
 
     def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
         """Propagate means through p(z) ...; variables in `given` are held fixed."""
-        variables = {"z": ((8,), ()), "x": ((64,), ("z",)), "y": ((), ("z",))}
-        shape, held = hold(shape, given, variables)
+        variables = {
+            "z": ((8,), ()),
+            "x": ((64,), ("z",)),
+            "y": ((), ("z",), range(10)),
+        }
+        shape, held = hold(self, shape, given, variables)
         z = held["z"] if "z" in held else self.p_z().mean.expand(*shape, 8)
         x = held["x"] if "x" in held else self.p_x_given_z(z).mean
         y = held["y"] if "y" in held else self.p_y_given_z(z).mode
@@ -316,11 +407,11 @@ class Mvae(nn.Module):
 
     def log_prob(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
         """log p(z) p(x|z) p(y|z); x: [..., 64], y: [...], z: [..., 8] -> [...]."""
-        x, y, z = take(
+        x, y, z = take_expanded(
             self,
             "log_prob",
             x=(x, (64,)),
-            y=(y, (), "int64"),
+            y=(y, (), range(10)),
             z=(z, (8,), "float"),
         )
         log_p_z = -0.5 * z.square().sum(-1) - 0.5 * 8 * math.log(2 * math.pi)
@@ -337,10 +428,9 @@ class Mvae(nn.Module):
         targets, parents = head.split(","), [n for n in rest.split(",") if n]
         if missing := {*targets, *parents} - values.keys():
             raise KeyError(f"{name} needs {min(missing)}")
-        x, *more = map(values.pop, targets)
+        asked = {n: values.pop(n) for n in targets}
         found = factor(*[values.pop(n) for n in parents], **values)
-        x = take(self, name, **{targets[0]: (x, tuple(found.event_shape))})
-        return found.log_prob(x, *more)
+        return log_prob_under(self, name, found, asked, y=range(10))
 
     def p_z(self) -> D.Distribution:
         """p(z) = Normal(loc=0, scale=1)."""
@@ -366,7 +456,7 @@ class Mvae(nn.Module):
 
     def q_y_z_given_y(self, y: Tensor) -> D.Distribution:
         """q_y(z|y) = Normal(loc=l_loc(h), scale=l_scale(h)), h = label(one_hot(y))."""
-        y = take(self, "q_y(z|y)", y=(y, (), "int64"))
+        y = take(self, "q_y(z|y)", y=(y, (), range(10)))
         h = self.label(F.one_hot(y, 10).to(self._like.dtype))
         normal = D.Normal(self.l_loc(h), self.l_scale(h), validate_args=False)
         return D.Independent(normal, 1)
@@ -392,7 +482,7 @@ class Mvae(nn.Module):
                 experts.append((mask, self.q_y_z_given_y(y)))
             experts.append((1.0, self.p_z()))
             return product_of_normals(experts)
-        x, y = take(self, "q_both(z|x,y)", x=(x, (64,)), y=(y, (), "int64"))
+        x, y = take(self, "q_both(z|x,y)", x=(x, (64,)), y=(y, (), range(10)))
         h_expert1 = self.image(x)
         square = self.i_scale(h_expert1).square()
         h_expert2 = self.label(F.one_hot(y, 10).to(self._like.dtype))
@@ -419,7 +509,7 @@ class Mvae(nn.Module):
         / square(l_scale(h_expert1)) + 1 / square(1)), scale=1 / sqrt(1 /
         square(l_scale(h_expert1)) + 1 / square(1))), h_expert1 = label(one_hot(y)).
         """
-        y = take(self, "q_label(z|y)", y=(y, (), "int64"))
+        y = take(self, "q_label(z|y)", y=(y, (), range(10)))
         h_expert1 = self.label(F.one_hot(y, 10).to(self._like.dtype))
         square = self.l_scale(h_expert1).square()
         total = 1.0 / square + 1.0
