@@ -54,7 +54,11 @@ class Truncated(D.Distribution):
         """The coordinates of both bounds."""
         like = torch.ones_like(self.given[0])
         pairs = ((self.low, self.first), (self.high, math.inf))
-        return tuple(like * end if bound is None else self.coordinate(self.hold(bound)) for bound, end in pairs)
+        found = []
+        for bound, end in pairs:
+            known = bound is not None
+            found.append(self.coordinate(self.hold(bound)) if known else like * end)
+        return tuple(found)
 
     def mass(self, low: Tensor, high: Tensor) -> Tensor:
         """log of the mass of the standard family between two coordinates."""
@@ -308,7 +312,11 @@ class TruncatedGumbel(TruncatedByExponential):
         """The coordinates of the upper bound and of the lower one."""
         like = torch.ones_like(self.given[0])
         pairs = ((self.high, 0.0), (self.low, math.inf))
-        return tuple(like * end if bound is None else self.coordinate(bound) for bound, end in pairs)
+        found = []
+        for bound, end in pairs:
+            known = bound is not None
+            found.append(self.coordinate(bound) if known else like * end)
+        return tuple(found)
 
     def coordinate(self, value: Tensor) -> Tensor:
         """exp(-z), z in scales from the location."""

@@ -17,7 +17,8 @@ def log1m_exp(x: Tensor) -> Tensor:
     """log(1 - exp(x)) of a negative number, to full precision at both ends (Maechler 2012)."""
     near = x > -0.6931471805599453
     close, far = torch.where(near, x, -1.0), torch.where(near, -1.0, x)
-    return torch.where(near, torch.log(-torch.expm1(close)), torch.log1p(-torch.exp(far)))
+    below = torch.log(-torch.expm1(close))
+    return torch.where(near, below, torch.log1p(-torch.exp(far)))
 
 
 def log_exponential_mass(low: Tensor, high: Tensor) -> Tensor:
@@ -55,7 +56,7 @@ def log_symmetric_mass(log_below, low: Tensor, high: Tensor) -> Tensor:
     return log_b + log1m_exp(share)
 
 
-def symmetric_between(log_below, value_at, low: Tensor, high: Tensor, share: Tensor) -> Tensor:
+def symmetric_between(log_below, value_at, low, high, share: Tensor) -> Tensor:
     """The value between two bounds below which a share of a symmetric family lies.
 
     Args:

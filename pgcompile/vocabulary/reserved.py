@@ -27,8 +27,8 @@ PRIVATE = frozenset(
 # Functions that an emitted file may hold; arguments that are called so get an underscore.
 HELPERS = frozenset(
     "add_product after_past as_event behind_batch bernoulli_cross_entropy bernoulli_log_prob bessel_ratio "
-    "broadcast_batches cauchy_angle cauchy_between causal_mask check_inputs check_net check_part check_present "
-    "check_support cholesky_of_inverse clipped_positive clipped_unit continuous_bernoulli_draw "
+    "broadcast_batches cauchy_angle cauchy_between causal_mask check_inputs check_net check_part check_per "
+    "check_present check_support cholesky_of_inverse clipped_positive clipped_unit continuous_bernoulli_draw "
     "continuous_bernoulli_mean continuous_bernoulli_variance data_weight draw_binomial draw_category draw_counts "
     "draw_from draw_multinomial draw_of draw_sphere_lack draw_von_mises each_entry every_state exp_minus expand_rows "
     "expm1_ratio exponential_between exponential_mean first_place free_of_lower_cholesky free_of_positive "

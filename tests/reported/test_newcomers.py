@@ -169,12 +169,6 @@ def test_the_slope_of_a_density_has_a_name() -> None:
     ("text", "code", "words"),
     [
         ("x, z : real\np(x|z) = Normal(z, 1)\nq(z|x) = Normal(x, 1)\no = ELBO[p || q]", "PGC405", "define `p(z) ="),
-        (
-            "y : nonnegative_integer[3]\nparam g : unit_interval[3] = 0.2\np_0(y) = Delta(0)\np_1(y) = Poisson(2)\n"
-            "p(y) = g p_0(y) + (1 - g) p_1(y)\no = log p(y)",
-            "PGC402",
-            "`p(y) = sum_b p(y|b) p(b)`",
-        ),
         ("x, z : real\np(x|z) = Normal(z, 1)\nq(z|x) = Normal(x, 1)\no = ELBO[q || p]", "PGC405", "the model first"),
         (
             "x : real\ny : boolean\np(x) = Normal(0, 1)\no = where(y, log p(x), 0)",

@@ -208,7 +208,7 @@ def test_an_extern_net_is_checked_against_its_declaration() -> None:
             loc, scale = super().forward(x)
             return loc[..., :1], scale
 
-    with pytest.raises(ValueError, match=r"loc is declared with the event shape \[2\], the net gives \[1\]"):
+    with pytest.raises(ValueError, match=r"loc is declared with the event shape \[2\], encoder gives \[1\]"):
         compiled(EXTERN).Model(encoder=Wrong(), p_x_given_z=Likelihood())
 
 
