@@ -92,14 +92,17 @@ def emit(plan: ModulePlan, class_name: str, program: Source, *, link: bool = Fal
 def _file(writer: MethodWriter, class_name: str, origin: str, link: bool) -> list[Line]:
     body = _class(writer, class_name)
     text = "\n".join(line.text for line in body)
-    library = _library_text(writer, link=link)
+    functions, checks = _library_texts(writer, link=link)
     lines = [Line(f'"""{_title(writer.plan, origin)}"""'), Line("")]
-    lines += _imports(text, library)
+    lines += _imports(text, functions + checks)
     if link and writer.used:
         lines += [Line(""), *_library_imports(writer)]
-    if library:
-        lines += plain_lines(["", "", *library.split("\n")])
-    return [*lines, Line(""), Line(""), *body]
+    if functions:
+        lines += plain_lines(["", "", *functions.split("\n")])
+    lines += [Line(""), Line(""), *body]
+    if checks:
+        lines += plain_lines(["", "", "# What is said of calls that are wrong.", "", "", *checks.split("\n")])
+    return lines
 
 
 def _title(plan: ModulePlan, origin: str) -> str:
@@ -144,11 +147,12 @@ def _library_imports(writer: MethodWriter) -> list[Line]:
     return lines
 
 
-def _library_text(writer: MethodWriter, *, link: bool) -> str:
-    """The text of the library functions in use and of those that they call; where linked, of those without a module."""
-    if not writer.used:
-        return ""
-    sources = writer.library.sources
+def _library_texts(writer: MethodWriter, *, link: bool) -> tuple[str, str]:
+    """The text of the library functions in use and of those that they call; where linked, of those without a module.
+
+    Checks of calls come by themselves: they stand behind the class, which is what people open the file for.
+    """
+    sources, modules = writer.library.sources, writer.library.modules
     needed: set[str] = set()
     pending = list(writer.used)
     while pending:
@@ -156,9 +160,10 @@ def _library_text(writer: MethodWriter, *, link: bool) -> str:
         if name not in needed:
             needed.add(name)
             pending += writer.library.uses[name]
-    return "\n\n\n".join(
-        sources[name] for name in sources if name in needed and not (link and name in writer.library.modules)
-    )
+    copied = [name for name in sources if name in needed and not (link and name in modules)]
+    checks = [name for name in copied if modules.get(name) == "pgcompile.runtime.checks"]
+    functions = [name for name in copied if name not in checks]
+    return "\n\n\n".join(map(sources.__getitem__, functions)), "\n\n\n".join(map(sources.__getitem__, checks))
 
 
 # --- the class ---

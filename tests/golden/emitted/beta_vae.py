@@ -8,146 +8,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def out_of_range(value: Tensor, allowed) -> int | None:
-    """A whole number that is not allowed; None where reading it would wait, or fail."""
-    if not value.is_cpu or torch.compiler.is_compiling():
-        return None
-    try:
-        ends = [int(end) for end in value.aminmax()]
-    except RuntimeError:  # there is none, or it is one of many under vmap
-        return None
-    return next((n for n in ends if not allowed[0] <= n <= allowed[-1]), None)
-
-
-def take_one(like: Tensor, said: str, value, shape: tuple, kind=None) -> Tensor:
-    """A dense real tensor that ends in `shape`, in a module's dtype and on its device.
-
-    The kind of its numbers is "float", "int64", or the range of a category's values.
-    """
-    real = isinstance(value, Tensor) and not value.is_complex()
-    if not real or value.layout is not torch.strided:
-        is_tensor = isinstance(value, Tensor)
-        got = f"{value.dtype} ({value.layout})" if is_tensor else type(value)
-        raise TypeError(f"{said} must be a dense real tensor, not {got}")
-    size = tuple(value.shape)
-    if size[max(len(size) - len(shape), 0) :] != shape:
-        raise ValueError(f"{said} ends in {shape}, not {size}")
-    if kind is not None and value.is_floating_point() is (kind != "float"):
-        wanted = "float" if kind == "float" else "int64"
-        raise TypeError(f"{said} must be {wanted}, not {value.dtype}")
-    if isinstance(kind, range) and (found := out_of_range(value, kind)) is not None:
-        raise ValueError(f"{said} must lie in {kind[0]}..{kind[-1]}, not {found}")
-    if value.is_meta and not like.is_meta:
-        raise ValueError(f"{said} is on meta, the module on {like.device}")
-    if kind is None or kind == "float":
-        return value.to(like)
-    return value.to(like.device, torch.int64)
-
-
-def broadcast_batches(formula: str, batch: dict) -> tuple:
-    """The shape that batch shapes, by variable, broadcast to."""
-    first, *others = [*batch.values()] or [()]
-    if all(size == first for size in others):
-        return first
-    try:
-        return torch.broadcast_shapes(*batch.values())
-    except RuntimeError:
-        said = ", ".join(f"{name} {tuple(size)}" for name, size in batch.items())
-    said = f"the batch shapes of {said} in {formula} do not broadcast together"
-    raise ValueError(said)
-
-
-def take_each(module, formula: str, variables: dict) -> tuple:
-    """Variables as `take_one` gives them, each of its event shape, and the batch shapes."""
-    found, batch = [], {}
-    for name, (value, shape, *kind) in variables.items():
-        value = take_one(module._like, f"{name} of {formula}", value, shape, *kind)
-        found.append(value)
-        batch[name] = tuple(value.shape)[: value.ndim - len(shape)]
-    return found, batch
-
-
-def take(module, formula: str, /, **variables):
-    """Variables in a module's dtype and on its device; their batches must broadcast."""
-    found, batch = take_each(module, formula, variables)
-    broadcast_batches(formula, batch)
-    return found if len(found) > 1 else found[0]
-
-
-def take_expanded(module, formula: str, /, **variables):
-    """Variables as `take` gives them, each repeated over the batches of the others."""
-    found, batch = take_each(module, formula, variables)
-    whole = broadcast_batches(formula, batch)
-    pairs = zip(found, batch.values(), strict=True)
-    return [v if n == whole else v.expand(*whole, *v.shape[len(n) :]) for v, n in pairs]
-
-
-def check_inputs(module, formula: str, batch: tuple, /, **inputs) -> None:
-    """Check that inputs are numbers, or tensors that end in their shapes.
-
-    Their batch shapes must broadcast with that of the variables.
-    """
-    sizes = {"the variables": batch}
-    for name, (value, shape) in inputs.items():
-        size = tuple(getattr(value, "shape", ()))
-        fits = size[max(len(size) - len(shape), 0) :] == shape
-        if isinstance(value, Tensor):
-            fits = fits and not value.is_complex() and value.layout is torch.strided
-            got = f"{value.dtype} of {size}"
-        else:
-            fits = fits and not size and hasattr(value, "__float__")
-            got = f"{type(value).__name__} of {size}" if size else f"{value!r}"
-        if not fits:
-            said = f"a tensor that ends in {shape}" if shape else "a number"
-            raise TypeError(f"{name} of {formula} must be {said}, not {got}")
-        if size and value.device != (here := module._like.device):
-            said = f"is on {value.device}, the module on {here}"
-            raise ValueError(f"{name} of {formula} {said}")
-        sizes[name] = size[: len(size) - len(shape)]
-    broadcast_batches(formula, sizes)
-
-
-def log_prob_under(module, name: str, found, values: dict, /, **kinds) -> Tensor:
-    """Log-density of a factor's variables; `kinds` has the ranges of categories."""
-    (first, value), *more = values.items()
-    known = {first: (value, tuple(found.event_shape), kinds.get(first))}
-    (value,), batch = take_each(module, name, known)
-    if not more:
-        broadcast_batches(name, {**batch, "its parents": tuple(found.batch_shape)})
-    return found.log_prob(value, *(v for _, v in more))
-
-
-def values_of(given: dict | None) -> dict:
-    """What a sampler is given, by name."""
-    if given is not None and not hasattr(given, "items"):
-        raise TypeError(f"given must be a dict of tensors by name, not {given!r}")
-    return given or {}
-
-
-def shape_of_draws(shape) -> tuple:
-    """The batch shape of draws: a number, or several."""
-    try:
-        return torch.empty(shape, device="meta").shape
-    except (TypeError, RuntimeError):
-        said = "shape must be a number of draws or a tuple of such, not"
-    raise TypeError(f"{said} {shape!r}")
-
-
-def hold(module, shape: tuple, given: dict | None, variables: dict) -> tuple:
-    """Check and expand what is given; `variables`: event shape, parents, kind."""
-    shape, given, held, batch = shape_of_draws(shape), values_of(given), {}, {}
-    for name, value in given.items():
-        if name not in variables:
-            raise KeyError(f"{name} is not one of {', '.join(variables)}")
-        event, above, *kind = variables[name]
-        if missing := {*above} - given.keys():
-            raise ValueError(f"{name} is given, but {min(missing)} above it is not")
-        held[name] = take_one(module._like, f"{name} in given", value, event, *kind)
-        batch[name] = tuple(value.shape[: value.ndim - len(event)])
-    shape = (*shape, *broadcast_batches("given", batch))
-    return shape, {n: v.expand((*shape, *variables[n][0])) for n, v in held.items()}
-
-
 class BetaVae(nn.Module):
     """p(z) p(x|z); q(z|x); x: boolean[64], z: real[8]."""
 
@@ -301,3 +161,146 @@ class BetaVae(nn.Module):
         loss.backward()
         optimizer.step()
         return {"loss": loss.detach()}
+
+
+# What is said of calls that are wrong.
+
+
+def out_of_range(value: Tensor, allowed) -> int | None:
+    """A whole number that is not allowed; None where reading it would wait, or fail."""
+    if not value.is_cpu or torch.compiler.is_compiling():
+        return None
+    try:
+        ends = [int(end) for end in value.aminmax()]
+    except RuntimeError:  # there is none, or it is one of many under vmap
+        return None
+    return next((n for n in ends if not allowed[0] <= n <= allowed[-1]), None)
+
+
+def take_one(like: Tensor, said: str, value, shape: tuple, kind=None) -> Tensor:
+    """A dense real tensor that ends in `shape`, in a module's dtype and on its device.
+
+    The kind of its numbers is "float", "int64", or the range of a category's values.
+    """
+    real = isinstance(value, Tensor) and not value.is_complex()
+    if not real or value.layout is not torch.strided:
+        is_tensor = isinstance(value, Tensor)
+        got = f"{value.dtype} ({value.layout})" if is_tensor else type(value)
+        raise TypeError(f"{said} must be a dense real tensor, not {got}")
+    size = tuple(value.shape)
+    if size[max(len(size) - len(shape), 0) :] != shape:
+        raise ValueError(f"{said} ends in {shape}, not {size}")
+    if kind is not None and value.is_floating_point() is (kind != "float"):
+        wanted = "float" if kind == "float" else "int64"
+        raise TypeError(f"{said} must be {wanted}, not {value.dtype}")
+    if isinstance(kind, range) and (found := out_of_range(value, kind)) is not None:
+        raise ValueError(f"{said} must lie in {kind[0]}..{kind[-1]}, not {found}")
+    if value.is_meta and not like.is_meta:
+        raise ValueError(f"{said} is on meta, the module on {like.device}")
+    if kind is None or kind == "float":
+        return value.to(like)
+    return value.to(like.device, torch.int64)
+
+
+def broadcast_batches(formula: str, batch: dict) -> tuple:
+    """The shape that batch shapes, by variable, broadcast to."""
+    first, *others = [*batch.values()] or [()]
+    if all(size == first for size in others):
+        return first
+    try:
+        return torch.broadcast_shapes(*batch.values())
+    except RuntimeError:
+        said = ", ".join(f"{name} {tuple(size)}" for name, size in batch.items())
+    said = f"the batch shapes of {said} in {formula} do not broadcast together"
+    raise ValueError(said)
+
+
+def take_each(module, formula: str, variables: dict) -> tuple:
+    """Variables as `take_one` gives them, each of its event shape, and the batch shapes."""
+    found, batch = [], {}
+    for name, (value, shape, *kind) in variables.items():
+        value = take_one(module._like, f"{name} of {formula}", value, shape, *kind)
+        found.append(value)
+        batch[name] = tuple(value.shape)[: value.ndim - len(shape)]
+    return found, batch
+
+
+def take(module, formula: str, /, **variables):
+    """Variables in a module's dtype and on its device; their batches must broadcast."""
+    found, batch = take_each(module, formula, variables)
+    broadcast_batches(formula, batch)
+    return found if len(found) > 1 else found[0]
+
+
+def take_expanded(module, formula: str, /, **variables):
+    """Variables as `take` gives them, each repeated over the batches of the others."""
+    found, batch = take_each(module, formula, variables)
+    whole = broadcast_batches(formula, batch)
+    pairs = zip(found, batch.values(), strict=True)
+    return [v if n == whole else v.expand(*whole, *v.shape[len(n) :]) for v, n in pairs]
+
+
+def check_inputs(module, formula: str, batch: tuple, /, **inputs) -> None:
+    """Check that inputs are numbers, or tensors that end in their shapes.
+
+    Their batch shapes must broadcast with that of the variables.
+    """
+    sizes = {"the variables": batch}
+    for name, (value, shape) in inputs.items():
+        size = tuple(getattr(value, "shape", ()))
+        fits = size[max(len(size) - len(shape), 0) :] == shape
+        if isinstance(value, Tensor):
+            fits = fits and not value.is_complex() and value.layout is torch.strided
+            got = f"{value.dtype} of {size}"
+        else:
+            fits = fits and not size and hasattr(value, "__float__")
+            got = f"{type(value).__name__} of {size}" if size else f"{value!r}"
+        if not fits:
+            said = f"a tensor that ends in {shape}" if shape else "a number"
+            raise TypeError(f"{name} of {formula} must be {said}, not {got}")
+        if size and value.device != (here := module._like.device):
+            said = f"is on {value.device}, the module on {here}"
+            raise ValueError(f"{name} of {formula} {said}")
+        sizes[name] = size[: len(size) - len(shape)]
+    broadcast_batches(formula, sizes)
+
+
+def log_prob_under(module, name: str, found, values: dict, /, **kinds) -> Tensor:
+    """Log-density of a factor's variables; `kinds` has the ranges of categories."""
+    (first, value), *more = values.items()
+    known = {first: (value, tuple(found.event_shape), kinds.get(first))}
+    (value,), batch = take_each(module, name, known)
+    if not more:
+        broadcast_batches(name, {**batch, "its parents": tuple(found.batch_shape)})
+    return found.log_prob(value, *(v for _, v in more))
+
+
+def values_of(given: dict | None) -> dict:
+    """What a sampler is given, by name."""
+    if given is not None and not hasattr(given, "items"):
+        raise TypeError(f"given must be a dict of tensors by name, not {given!r}")
+    return given or {}
+
+
+def shape_of_draws(shape) -> tuple:
+    """The batch shape of draws: a number, or several."""
+    try:
+        return torch.empty(shape, device="meta").shape
+    except (TypeError, RuntimeError):
+        said = "shape must be a number of draws or a tuple of such, not"
+    raise TypeError(f"{said} {shape!r}")
+
+
+def hold(module, shape: tuple, given: dict | None, variables: dict) -> tuple:
+    """Check and expand what is given; `variables`: event shape, parents, kind."""
+    shape, given, held, batch = shape_of_draws(shape), values_of(given), {}, {}
+    for name, value in given.items():
+        if name not in variables:
+            raise KeyError(f"{name} is not one of {', '.join(variables)}")
+        event, above, *kind = variables[name]
+        if missing := {*above} - given.keys():
+            raise ValueError(f"{name} is given, but {min(missing)} above it is not")
+        held[name] = take_one(module._like, f"{name} in given", value, event, *kind)
+        batch[name] = tuple(value.shape[: value.ndim - len(event)])
+    shape = (*shape, *broadcast_batches("given", batch))
+    return shape, {n: v.expand((*shape, *variables[n][0])) for n, v in held.items()}

@@ -6,6 +6,100 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+class Classifier(nn.Module):
+    """p(y|x); x: boolean[64], y: category[10]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.logits = nn.Sequential(
+            nn.Linear(64, 128),
+            nn.ReLU(),
+            nn.Dropout(p=0.2),
+            nn.Linear(128, 10),
+        )
+        self.register_buffer("_like", torch.zeros(()), persistent=False)
+
+    def likelihood(self, x: Tensor, y: Tensor) -> Tensor:
+        """log p(y|x); x: [..., 64], y: [...] -> [...]."""
+        x, y = take_all(self, "likelihood", x=(x, (64,)), y=(y, (), range(10)))
+        # p(y|x)
+        logits = self.logits(x)
+        return logits.log_softmax(-1).gather(-1, y.unsqueeze(-1)).squeeze(-1)
+
+    def loss(self, x: Tensor, y: Tensor) -> Tensor:
+        """The scalar to minimise: minus the batch mean of likelihood."""
+        x, y = take_all(self, "loss", x=(x, (64,)), y=(y, (), range(10)))
+        logits = self.logits(x)
+        return F.cross_entropy(torch.atleast_2d(logits).flatten(0, -2), y.flatten())
+
+    def terms(self, x: Tensor, y: Tensor) -> dict:
+        """Every named term."""
+        return {"likelihood": self.likelihood(x, y)}
+
+    def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
+        """Draw from p(y|x); variables in `given` are held fixed."""
+        require_given(given, "x")
+        variables = {"y": ((), (), range(10)), "x": ((64,), ())}
+        shape, held = hold(self, shape, given, variables)
+        x = held["x"]
+        y = held["y"] if "y" in held else self.p_y_given_x(x).sample()
+        return {"y": y, "x": x}
+
+    def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
+        """Propagate means through p(y|x); variables in `given` are held fixed."""
+        require_given(given, "x")
+        variables = {"y": ((), (), range(10)), "x": ((64,), ())}
+        shape, held = hold(self, shape, given, variables)
+        x = held["x"]
+        y = held["y"] if "y" in held else self.p_y_given_x(x).mode
+        return {"y": y, "x": x}
+
+    def log_prob(self, x: Tensor, y: Tensor) -> Tensor:
+        """log p(y|x); x: [..., 64], y: [...] -> [...]."""
+        x, y = take_expanded(self, "log_prob", x=(x, (64,)), y=(y, (), range(10)))
+        logits = self.logits(x)
+        return logits.log_softmax(-1).gather(-1, y.unsqueeze(-1)).squeeze(-1)
+
+    def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
+        """Log-density of a factor or model by its name, per example."""
+        factor = self.factor(name)
+        head, _, rest = name.replace(" ", "").split("(")[-1].rstrip(")").partition("|")
+        targets, parents = head.split(","), [n for n in rest.split(",") if n]
+        if missing := {*targets, *parents} - values.keys():
+            raise KeyError(f"{name} needs {min(missing)}")
+        asked = {n: values.pop(n) for n in targets}
+        found = factor(*[values.pop(n) for n in parents], **values)
+        return log_prob_under(self, name, found, asked, y=range(10))
+
+    def p_y_given_x(self, x: Tensor) -> D.Distribution:
+        """p(y|x) = Categorical(logits=logits(x))."""
+        x = take(self, "p(y|x)", x=(x, (64,)))
+        return D.Categorical(logits=self.logits(x), validate_args=False)
+
+    def factor(self, name: str):
+        """A factor by its name: call it with its parents for a distribution."""
+        law = {"p(y|x)": self.p_y_given_x}
+        if (label := str(name).replace(" ", "")) not in law:
+            raise KeyError(f"{name} is not one of {', '.join(law)}")
+        return law[label]
+
+    def optimizers(self, fused: bool | None = None) -> list:
+        """Adam for likelihood."""
+        return [torch.optim.Adam(self.parameters(), lr=0.001, fused=fused)]
+
+    def train_step(self, optimizers: list, x: Tensor, y: Tensor) -> dict:
+        """One optimizer step on -likelihood; returns the loss before the update."""
+        (optimizer,) = optimizers
+        loss = self.loss(x, y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return {"loss": loss.detach()}
+
+
+# What is said of calls that are wrong.
+
+
 def out_of_range(value: Tensor, allowed) -> int | None:
     """A whole number that is not allowed; None where reading it would wait, or fail."""
     if not value.is_cpu or torch.compiler.is_compiling():
@@ -135,94 +229,3 @@ def hold(module, shape: tuple, given: dict | None, variables: dict) -> tuple:
         batch[name] = tuple(value.shape[: value.ndim - len(event)])
     shape = (*shape, *broadcast_batches("given", batch))
     return shape, {n: v.expand((*shape, *variables[n][0])) for n, v in held.items()}
-
-
-class Classifier(nn.Module):
-    """p(y|x); x: boolean[64], y: category[10]."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.logits = nn.Sequential(
-            nn.Linear(64, 128),
-            nn.ReLU(),
-            nn.Dropout(p=0.2),
-            nn.Linear(128, 10),
-        )
-        self.register_buffer("_like", torch.zeros(()), persistent=False)
-
-    def likelihood(self, x: Tensor, y: Tensor) -> Tensor:
-        """log p(y|x); x: [..., 64], y: [...] -> [...]."""
-        x, y = take_all(self, "likelihood", x=(x, (64,)), y=(y, (), range(10)))
-        # p(y|x)
-        logits = self.logits(x)
-        return logits.log_softmax(-1).gather(-1, y.unsqueeze(-1)).squeeze(-1)
-
-    def loss(self, x: Tensor, y: Tensor) -> Tensor:
-        """The scalar to minimise: minus the batch mean of likelihood."""
-        x, y = take_all(self, "loss", x=(x, (64,)), y=(y, (), range(10)))
-        logits = self.logits(x)
-        return F.cross_entropy(torch.atleast_2d(logits).flatten(0, -2), y.flatten())
-
-    def terms(self, x: Tensor, y: Tensor) -> dict:
-        """Every named term."""
-        return {"likelihood": self.likelihood(x, y)}
-
-    def sample(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Draw from p(y|x); variables in `given` are held fixed."""
-        require_given(given, "x")
-        variables = {"y": ((), (), range(10)), "x": ((64,), ())}
-        shape, held = hold(self, shape, given, variables)
-        x = held["x"]
-        y = held["y"] if "y" in held else self.p_y_given_x(x).sample()
-        return {"y": y, "x": x}
-
-    def sample_mean(self, shape: tuple = (), given: dict | None = None) -> dict:
-        """Propagate means through p(y|x); variables in `given` are held fixed."""
-        require_given(given, "x")
-        variables = {"y": ((), (), range(10)), "x": ((64,), ())}
-        shape, held = hold(self, shape, given, variables)
-        x = held["x"]
-        y = held["y"] if "y" in held else self.p_y_given_x(x).mode
-        return {"y": y, "x": x}
-
-    def log_prob(self, x: Tensor, y: Tensor) -> Tensor:
-        """log p(y|x); x: [..., 64], y: [...] -> [...]."""
-        x, y = take_expanded(self, "log_prob", x=(x, (64,)), y=(y, (), range(10)))
-        logits = self.logits(x)
-        return logits.log_softmax(-1).gather(-1, y.unsqueeze(-1)).squeeze(-1)
-
-    def log_prob_of(self, name: str, /, **values: Tensor) -> Tensor:
-        """Log-density of a factor or model by its name, per example."""
-        factor = self.factor(name)
-        head, _, rest = name.replace(" ", "").split("(")[-1].rstrip(")").partition("|")
-        targets, parents = head.split(","), [n for n in rest.split(",") if n]
-        if missing := {*targets, *parents} - values.keys():
-            raise KeyError(f"{name} needs {min(missing)}")
-        asked = {n: values.pop(n) for n in targets}
-        found = factor(*[values.pop(n) for n in parents], **values)
-        return log_prob_under(self, name, found, asked, y=range(10))
-
-    def p_y_given_x(self, x: Tensor) -> D.Distribution:
-        """p(y|x) = Categorical(logits=logits(x))."""
-        x = take(self, "p(y|x)", x=(x, (64,)))
-        return D.Categorical(logits=self.logits(x), validate_args=False)
-
-    def factor(self, name: str):
-        """A factor by its name: call it with its parents for a distribution."""
-        law = {"p(y|x)": self.p_y_given_x}
-        if (label := str(name).replace(" ", "")) not in law:
-            raise KeyError(f"{name} is not one of {', '.join(law)}")
-        return law[label]
-
-    def optimizers(self, fused: bool | None = None) -> list:
-        """Adam for likelihood."""
-        return [torch.optim.Adam(self.parameters(), lr=0.001, fused=fused)]
-
-    def train_step(self, optimizers: list, x: Tensor, y: Tensor) -> dict:
-        """One optimizer step on -likelihood; returns the loss before the update."""
-        (optimizer,) = optimizers
-        loss = self.loss(x, y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        return {"loss": loss.detach()}
