@@ -15,7 +15,7 @@ from pgcompile.declare.reaches import EVERYWHERE, HERE, Reach, covered, reach_of
 from pgcompile.model.indices import Indices
 from pgcompile.syntax import tree
 from pgcompile.syntax.mapped import mapped
-from pgcompile.syntax.subscripts import Shift, Slice, Subscript, subscripts
+from pgcompile.syntax.subscripts import Literal, Shift, Slice, Subscript, subscripts
 from pgcompile.vocabulary.functions import FUNCTIONS
 
 WORDS = ("sum", "mean", "prod")
@@ -53,6 +53,11 @@ class _Formula:
         """The names that it uses, each as often as it stands there."""
         bound = {n.id for node in tree.walk(self.right) if isinstance(node, tree.Where) for n in _bound(node)}
         return (n for n in _names(self.right) if n not in bound)
+
+    @property
+    def is_start(self) -> bool:
+        """True if it says what stands outside the places of an index."""
+        return bool(self.parts) and all(isinstance(part, Literal) for part in self.parts)
 
     @property
     def of_one_place(self) -> bool:
@@ -97,10 +102,12 @@ class _Reader:
             if (found := subscripts(name, self.indices)) is not None:
                 self.bases.add(found[0])
         for statement in self.program.statements:
-            if isinstance(statement, tree.Definition) and not _is_objective(statement.right, factors):
+            if isinstance(statement, tree.Definition) and not speaks_of_distributions(statement.right, factors):
                 for name in tree.defined_names(statement.left):
                     base, parts = self._split(name.id)
                     self.formulas.setdefault(base, []).append(_Formula(statement.left, parts, statement.right))
+        # `x_0 = 0` says where a recurrence over data starts, and makes no other place of x.
+        self.formulas = {base: found for base, found in self.formulas.items() if any(not f.is_start for f in found)}
         self.sources = self._closed()
 
     def _split(self, name: str) -> tuple[str, tuple[Subscript, ...]]:
@@ -228,14 +235,12 @@ class _Reader:
         made_of = {source for base in bases for source in self.sources.get(base, (base,))}
 
         def is_replaced(name: str) -> bool:
-            base, parts = self._split(name)
-            run = any(isinstance(part, Slice) for part in parts)
-            return run and base in made_of and name not in used
+            return self._is_run(name) and self._split(name)[0] in made_of and name not in used
 
         kept = [a for a in given if not all(map(is_replaced, tree.names_in(a.value)))]
         spot = given[-1].span
         new = (*kept, *(tree.Argument(None, tree.Name(name, span=spot), span=spot) for name in states))
-        self.heads[_key(head)] = new
+        self.heads[self._key(head)] = new
         for first in self._at_first(head.args):
             self.firsts[head.name, first] = tuple(a for a in map(self._argument_at_first, new) if a is not None)
         return replace(statement, left=replace(head, given=new))
@@ -244,11 +249,24 @@ class _Reader:
         """A tree in which these factors are named with their new conditions."""
         if not isinstance(node, tree.Call) or node.given is None:
             return mapped(node, self.named)
-        new = self.heads.get(_key(node))
-        if new is None and any(isinstance(p, Slice) for n in _names(*node.given) for p in self._split(n)[1]):
+        new = self.heads.get(self._key(node))
+        if new is None and any(map(self._is_run, _names(*node.given))):
             targets = ",".join(sorted(_names(*node.args)))
             new = self.firsts.get((node.name, targets))
         return node if new is None else replace(node, given=new)
+
+    def _key(self, call: tree.Call) -> _Key:
+        """A factor's name and variables, in any order; `x` is `x_{1:T}` where x has an index."""
+
+        def side(arguments: tuple[tree.Argument, ...]) -> frozenset[str]:
+            names = [name for argument in arguments for name in tree.names_in(argument.value)]
+            whole = {n: self._split(n)[0] for n in names if self._reach(n) == EVERYWHERE and self._is_run(n)}
+            return frozenset(whole.get(name, name) for name in names)
+
+        return call.name, side(call.args), side(call.given or ())
+
+    def _is_run(self, name: str) -> bool:
+        return any(isinstance(part, Slice) for part in self._split(name)[1])
 
     def _at_first(self, targets: tuple[tree.Argument, ...]) -> Iterator[str]:
         """The names of what a factor generates at the first place, where it has places."""
@@ -266,13 +284,6 @@ class _Reader:
         return replace(argument, value=replace(argument.value, id=f"{base}_{1 + parts[0].offset}"))
 
 
-def _key(call: tree.Call) -> _Key:
-    """A factor's name and variables, in any order."""
-    sides = (call.args, call.given or ())
-    targets, parents = (frozenset(n for a in side for n in tree.names_in(a.value)) for side in sides)
-    return call.name, targets, parents
-
-
 def _names(*nodes: Any) -> list[str]:
     return [node.id for node in tree.walk(*nodes) if isinstance(node, tree.Name)]
 
@@ -281,8 +292,8 @@ def _bound(where: tree.Where) -> list[tree.Name]:
     return [name for binding in where.bindings for name in binding.names]
 
 
-def _is_objective(expr: tree.Expr, factors: set[str]) -> bool:
-    """True of a formula that speaks of distributions."""
+def speaks_of_distributions(expr: tree.Expr, factors: set[str]) -> bool:
+    """True of an expectation, a divergence, or what names a factor."""
     return any(
         isinstance(node, tree.Expectation | tree.Functional)
         or (isinstance(node, tree.Call) and (node.given is not None or node.name in factors))

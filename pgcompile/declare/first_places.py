@@ -1,8 +1,10 @@
 """Factors of the first place: `p(z_1)` beside `p(z_t|z_{t-1})` is one factor, whose parameters differ at the start."""
 
 from dataclasses import replace
+from itertools import count
 
 from pgcompile.diagnostics import Sink
+from pgcompile.inference.expression_maker import renamed
 from pgcompile.syntax import tree
 from pgcompile.syntax.places import places_of, shown_place
 from pgcompile.vocabulary.truncated_names import is_family_name
@@ -45,7 +47,23 @@ def with_first_places(
     return merged
 
 
+def _apart(first: tree.Definition, rest: tree.Definition) -> tree.Definition:
+    """A factor of the first place whose clauses bind no name that those of the others bind to something else."""
+    if not isinstance(first.right, tree.Where) or not isinstance(rest.right, tree.Where):
+        return first
+    others = {n.id for b in rest.right.bindings if b not in first.right.bindings for n in b.names}
+    known = {n.id for s in (first, rest) for n in tree.walk(s) if isinstance(n, tree.Name)}
+    names: dict[str, str] = {}
+    for name in (n.id for b in first.right.bindings for n in b.names if n.id in others):
+        names[name] = next(f"{name}_first{k or ''}" for k in count() if f"{name}_first{k or ''}" not in known)
+    bindings = [b for b in first.right.bindings if {n.id for n in b.names} & names.keys()]
+    if not names or any(b in rest.right.bindings for b in bindings):
+        return first
+    return replace(first, right=renamed(first.right, names))
+
+
 def _merged(first: tree.Definition, rest: tree.Definition, sink: Sink) -> tree.Definition:
+    first = _apart(first, rest)
     start, others = _family(first.right), _family(rest.right)
     assert isinstance(rest.left, tree.Call) and isinstance(first.left, tree.Call)
     names = None if start is None or others is None else (_parameters(start[0]), _parameters(others[0]))

@@ -13,7 +13,7 @@ from typing import Any
 from pgcompile.declare.conditions import WORDS
 from pgcompile.declare.first_places import with_first_places
 from pgcompile.declare.first_terms import heads_of, of_first_place
-from pgcompile.declare.formulas import is_formula
+from pgcompile.declare.inlining import Inlining
 from pgcompile.declare.place_names import PlaceNames
 from pgcompile.declare.place_tensors import report_tensors_of_places
 from pgcompile.declare.run_parents import without_run_parents
@@ -42,12 +42,13 @@ def read_indices(program: tree.Program, sink: Sink, constants: dict[str, Fractio
     indices = Indices()
     for statement in declared:
         _declare(statement, indices, sink, constants)
+    _refuse_lengths_of_rows(indices, sink)
     program = without_run_parents(program, indices, sink)
     reader = _Reader(indices, sink, program)
     statements = [reader.read(s) for s in program.statements if not isinstance(s, tree.IndexDeclaration)]
     if not indices.ranges:
         return (program if not declared else replace(program, statements=tuple(statements))), indices
-    statements = with_first_places(reader.inlined(statements), reader.firsts, sink)
+    statements = with_first_places(Inlining(reader.factors).inlined(statements), reader.firsts, sink)
     statements += _totals(indices, statements)
     find_starts(indices, statements, reader.firsts, sink)
     statements = _without_unused(statements, reader.outside, indices, sink)
@@ -123,6 +124,19 @@ def _declare(statement: tree.IndexDeclaration, indices: Indices, sink: Sink, con
     indices.ranges[name] = IndexRange(name, statement.high, size, statement.padded, span=statement.span)
 
 
+def _refuse_lengths_of_rows(indices: Indices, sink: Sink) -> None:
+    """Report padded sequences beside an index over the data points: lengths are those of rows."""
+    rows = next((known.name for known in indices.ranges.values() if known.of_data), None)
+    padded = next((known for known in indices.ranges.values() if known.padded), None)
+    if rows is not None and padded is not None:
+        sink.add(
+            "PGC010",
+            padded.span,
+            f"padded sequences beside `index {rows} in data` are not part of this version",
+            help=f"leave `index {rows} in data` and its subscripts out: each row is then a sequence of its own length",
+        )
+
+
 def _needs_index(node: tree.Node) -> bool:
     """True of what has no meaning without an index."""
     return isinstance(node, tree.OverIndex) or (isinstance(node, tree.Name) and node.id.endswith("}"))
@@ -156,8 +170,6 @@ class _Reader(PlaceNames):
     def __init__(self, indices: Indices, sink: Sink, program: tree.Program) -> None:
         super().__init__(indices, sink)
         self.firsts: list[tree.Definition] = []
-        self.formulas: dict[str, tree.Expr] = {}
-        self.wholes: list[tuple[tree.Whole, tree.Expr]] = []
         self.plain: set[str] = set()
         self.different: set[str] = set()
         self.heads = heads_of(program, indices)
@@ -172,7 +184,7 @@ class _Reader(PlaceNames):
     def _note(self, name: str, span: Span) -> None:
         """Know which variables have an index, and which names stand for themselves."""
         found = subscripts(name, self.indices)
-        if found is None:
+        if found is None or self._over(name) is not None:
             self.plain.add(name)
         elif None not in (carried := [self._index_of(part) for part in found[1]]):
             own = tuple(index for index in carried if index is not None)
@@ -210,6 +222,10 @@ class _Reader(PlaceNames):
             case tree.TensorDeclaration():
                 report_tensors_of_places(statement, self.indices, self.sink)
                 return self._mapped(statement, self.name)  # type: ignore[no-any-return]
+            case tree.Definition(tree.Call() as head, _) if any(
+                self._is_place_of_another(a.value) for a in head.args if isinstance(a.value, tree.Name)
+            ):
+                return statement
             case tree.Definition(tree.Call() as head, _) if self._is_first(head):
                 first: tree.Definition = self._mapped(statement, self.at_first)
                 self.firsts.append(first)
@@ -219,6 +235,8 @@ class _Reader(PlaceNames):
                 return found
 
     def _declared(self, name: tree.Name) -> tree.Name:
+        if self._is_place_of_another(name):
+            return name
         run = self.run(name)
         if run is not None and run[2] == "all":
             self.sink.add(
@@ -241,6 +259,19 @@ class _Reader(PlaceNames):
             )
         here = place_name(places[0], tuple((index, 0) for index, _ in places[1]))
         return tree.Name(here, span=name.span)
+
+    def _is_place_of_another(self, name: tree.Name) -> bool:
+        """True of `z_T` or `z_3`, which are places of z_t and not variables of their own; reported."""
+        found = subscripts(name.id, self.indices, self.bases)
+        match found:
+            case (base, (Literal(place, end),)) if base in self.bases and (place == 0 if end else place > 1):
+                (index, *_) = self.bases[base]
+                which = "last place" if end else f"place {place}"
+                message = f"{name.id} is the {which} of {base}_{index}, and no variable of its own"
+                help = f"give it another name, or write {base}_{index}, which stands for every place"
+                self.sink.add("PGC118", name.span, message, help=help)
+                return True
+        return False
 
     def _is_first(self, head: tree.Call) -> bool:
         """True of `p(z_1)` where z has an index, and where the first place is no other name of the program."""
@@ -415,29 +446,3 @@ class _Reader(PlaceNames):
             for a, run in zip(call.args, found, strict=True)
         )
         return tree.Along(replace(call, args=args), index, reach, span=call.span)
-
-    # --- after all statements ---
-
-    def inlined(self, statements: list[tree.Statement]) -> list[tree.Statement]:
-        """Objectives of one place put where they are used, and definitions of whole sequences by their products."""
-        kept: list[tree.Statement] = []
-        for statement in statements:
-            match statement:
-                case tree.Definition(tree.Name(id), right) if places_of(id) is not None and is_formula(right):
-                    self.formulas[id] = right
-                case tree.Definition(tree.Whole() as head, right):
-                    self.wholes.append((head, right))
-                case _:
-                    kept.append(statement)
-        for _ in self.formulas:  # each may use those before it
-            self.formulas = {name: self._written_out(expr) for name, expr in self.formulas.items()}
-        return [self._written_out(statement) for statement in kept]
-
-    def _written_out(self, node: Any) -> Any:
-        match node:
-            case tree.Name(id) if id in self.formulas:
-                return self.formulas[id]
-            case tree.Whole():
-                return next((self._written_out(right) for head, right in self.wholes if head == node), node)
-            case _:
-                return mapped(node, self._written_out)

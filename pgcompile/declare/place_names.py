@@ -133,6 +133,10 @@ class PlaceNames:
         if len(moved) > 1:
             message = f"{name} is another place of two indices at once, which is not part of this version"
             self.sink.add("PGC010", span, message, help="refer to another place of one index")
+        if self.indices.ranges[moved[0][0]].of_data and name not in self.indices.lags:
+            index = moved[0][0]
+            message = f"{name} is another row of the data, whose order is that of a batch"
+            self.sink.add("PGC118", span, message, help=f"write `index {index} in 1..T`, where each row is a sequence")
         self.indices.lags.setdefault(name, Lag(here, moved[0][0], moved[0][1], span=span))
         return name
 

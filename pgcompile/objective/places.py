@@ -47,7 +47,22 @@ def over_index(whole: "Objectives", expr: tree.OverIndex, env: Env, context: Con
             help=f"write its subscript, as in x_{index}, or leave the {expr.kind} out",
         )
         return None
+    if expr.kind == "sum":
+        _warn_of_repetition(whole, body, index, expr.span)
     return terms.OverIndex(expr.kind, index, body, expr.span)
+
+
+def _warn_of_repetition(whole: "Objectives", body: Term, index: str, span: Span) -> None:
+    """Remark on a divergence inside a sum over an index that it does not carry, `sum_n (... - KL[q(w) || p(w)])`."""
+    for _, item in body.terms if isinstance(body, terms.Add) else ():
+        if isinstance(item, terms.Divergence) and index not in indices_of(whole, item):
+            whole.sink.add(
+                "W131",
+                item.span,
+                f"{item.label} is the same for every {index}, and is counted as often as there are places",
+                related=[(span, "summed here")],
+                help=f"take it out of the brackets: sum_{index} (...) - {item.label}",
+            )
 
 
 def log_over_places(whole: "Objectives", distribution: Distribution, env: Env, context: Context, span: Span) -> Term:

@@ -40,6 +40,15 @@ def type_of_along(typer: TypingContext, expr: tree.Along, scope: Scope) -> Resul
             return None
         values.append(value)
     length = values[0].shape[0]
+    for argument, value in zip(expr.call.args, values, strict=True):
+        if len(value.shape) == 1 and value.space.kind != "category" and isinstance(argument.value, tree.Name):
+            one = argument.value.id.partition("_{")[0] + f"_{expr.index}"
+            return typer.fail(
+                "PGC303",
+                argument.span,
+                f"{one} is one number, and a net of a whole sequence takes a vector at each place",
+                f"declare it as a vector of one: `{one} : {value.space.kind}[1]`",
+            )
     net = typer.model.nets.get(expr.call.name)
     if not isinstance(net, Net):
         return typer.fail(

@@ -4,6 +4,14 @@ LADDER = (
     "x : real[3]\na, b : real[2]\nnet enc = Linear(2)\nnet dec = Linear(3)\n"
     "p(b) = Normal(0, 1)\np(a|b) = Normal(b, 1)\np(x|a) = Normal(dec(a), 1)\n"
 )
+GLOBAL = """index n in data
+y_n, w : real
+param m : real
+p(w)     = Normal(0, 1)
+p(y_n|w) = Normal(w, 1)
+q(w)     = Normal(m, 1)
+"""
+
 CHAIN = """index t in 1..T
 x_t : real[2]
 net f = Linear(2)

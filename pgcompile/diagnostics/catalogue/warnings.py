@@ -1,7 +1,7 @@
 """Warnings: programs that mean something, though hardly what was meant."""
 
 from pgcompile.diagnostics.catalogue.entry import Entry
-from pgcompile.diagnostics.catalogue.programs import DISCRETE, GAN, LADDER, PAIR, VAE
+from pgcompile.diagnostics.catalogue.programs import DISCRETE, GAN, GLOBAL, LADDER, PAIR, VAE
 
 WARNINGS: tuple[Entry, ...] = (
     Entry(
@@ -149,6 +149,12 @@ WARNINGS: tuple[Entry, ...] = (
         "a formula that nothing uses",
         "x, h : real[3]\nnet f = Linear(3)\np(x) = Normal(0, 1)\nh = f(x)",
         "x : real[3]\nnet f = Linear(3)\np(x) = Normal(0, 1)\nh = sum(f(x))",
+    ),
+    Entry(
+        "W131",
+        "a divergence that is counted once for each place of an index it does not carry",
+        GLOBAL + "elbo = sum_n (E_{q(w)}[log p(y_n|w)] - KL[q(w) || p(w)])",
+        GLOBAL + "elbo = sum_n E_{q(w)}[log p(y_n|w)] - KL[q(w) || p(w)]",
     ),
     Entry(
         "W121",

@@ -1,0 +1,52 @@
+"""Formulas that are put where they are used: objectives of one place, and products of whole sequences."""
+
+from typing import Any
+
+from pgcompile.declare.conditions import speaks_of_distributions
+from pgcompile.declare.formulas import is_formula
+from pgcompile.syntax import tree
+from pgcompile.syntax.mapped import mapped
+from pgcompile.syntax.places import places_of
+
+
+class Inlining:
+    """Rewrites statements that have names of templates.
+
+    Args:
+        factors: the names of factors.
+    """
+
+    def __init__(self, factors: set[str]) -> None:
+        self.factors = factors
+        self.formulas: dict[str, tree.Expr] = {}
+        self.wholes: list[tuple[tree.Whole, tree.Expr]] = []
+
+    def inlined(self, statements: list[tree.Statement]) -> list[tree.Statement]:
+        """Objectives of one place put where they are used, and definitions of whole sequences by their products."""
+        kept: list[tree.Statement] = []
+        for statement in statements:
+            match statement:
+                case tree.Definition(tree.Name(id), right) if places_of(id) is not None and self._is_objective(right):
+                    self.formulas[id] = right
+                case tree.Definition(tree.Whole() as head, right):
+                    self.wholes.append((head, right))
+                case _:
+                    kept.append(statement)
+        for _ in self.formulas:  # each may use those before it
+            self.formulas = {name: self._written_out(expr) for name, expr in self.formulas.items()}
+        return [self._written_out(statement) for statement in kept]
+
+    def _is_objective(self, expr: tree.Expr) -> bool:
+        """True of a formula of distributions; `r_n = mean_t f(x_{n,t})` is a variable."""
+        if not is_formula(expr):
+            return False
+        return not isinstance(expr, tree.OverIndex) or speaks_of_distributions(expr, self.factors)
+
+    def _written_out(self, node: Any) -> Any:
+        match node:
+            case tree.Name(id) if id in self.formulas:
+                return self.formulas[id]
+            case tree.Whole():
+                return next((self._written_out(right) for head, right in self.wholes if head == node), node)
+            case _:
+                return mapped(node, self._written_out)
