@@ -48,7 +48,7 @@ def read_indices(program: tree.Program, sink: Sink, constants: dict[str, Fractio
     statements = [reader.read(s) for s in program.statements if not isinstance(s, tree.IndexDeclaration)]
     if not indices.ranges:
         return (program if not declared else replace(program, statements=tuple(statements))), indices
-    statements = with_first_places(Inlining(reader.factors).inlined(statements), reader.firsts, sink)
+    statements = with_first_places(Inlining(reader.factors, sink).inlined(statements), reader.firsts, sink)
     statements += _totals(indices, statements)
     find_starts(indices, statements, reader.firsts, sink)
     statements = _without_unused(statements, reader.outside, indices, sink)

@@ -54,7 +54,7 @@ def canonical_name(text: str) -> str | None:
     """The one ASCII-where-possible spelling of a name as it was typed; None where a subscript is not a plain name."""
     if text.isascii() and text.isidentifier() and not text.startswith("_"):
         return text
-    text = _STYLED.sub(r"\1", text)
+    text = _UP_TO.sub(r"{1:\1}", _STYLED.sub(r"\1", text))
     text = _COMMAND.sub(lambda m: m[1].removeprefix("var"), text)
     text = re.sub(r"(?<![_₀-₉])([₀-₉]+)", r"_\1", text).translate(_SUBSCRIPT_DIGITS)
     text = "".join(_GREEK.get(char, char) for char in text)
@@ -67,6 +67,8 @@ def canonical_name(text: str) -> str | None:
     return text if text.isidentifier() and not text.startswith("_") else None
 
 
+_UP_TO = re.compile(r"\{\s*(?:<=|≤|\\leq?(?![a-zA-Z]))\s*(\w+)\s*\}")
+"""`x_{<=t}` is `x_{1:t}`."""
 _PART = r"(?:\w+(?:\s*[-+]\s*\d+)?(?:\s*:\s*\w+(?:\s*[-+]\s*\d+)?)?|-\s*\d+|<\s*\w+)"
 _PLACE = re.compile(rf"_\{{\s*({_PART}(?:\s*,\s*{_PART})*)\s*\}}$")
 

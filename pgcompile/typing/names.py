@@ -4,6 +4,7 @@ from pgcompile.diagnostics import suggest
 from pgcompile.model.literals import flatten, shape_of
 from pgcompile.model.typed import Constant, Typed, TypedMany
 from pgcompile.syntax import tree
+from pgcompile.syntax.places import places_of
 from pgcompile.typing.context import TypingContext
 from pgcompile.typing.layer_arguments import example_of
 from pgcompile.typing.number_kinds import kind_of_number
@@ -68,6 +69,9 @@ def _report_undeclared(typer: TypingContext, expr: tree.Name, scope: Scope) -> N
         special = f"a layer belongs in a net: `net f = {example_of(LAYERS[name])}`, and f(x) here"
     elif name == "E":
         special = "an expectation says over what: E_{q(z|x)}[...]"
+    elif (place := places_of(name)) is not None and place[0] in {"max", "min", *FUNCTIONS}:
+        index = place[1][0][0]
+        special = f"over the places of an index there are sum_{index}, mean_{index} and, of densities, prod_{index}"
     elif ends := [i for i, known_as in model.indices.ranges.items() if known_as.high == tree.Name(name)]:
         special = f"the number of places is no value of a formula: write mean_{ends[0]} (...), or `const {name} = 20`"
     declare = (

@@ -31,6 +31,17 @@ RIGHT = {
 }
 
 WRONG = {
+    "a family of all places": (
+        "index t in 1..T\nx_t, z_t : real\np(z_t) = Normal(0, 1)\np(x_t|z_t) = Normal(z_t, 1)\n"
+        "q(z_{1:T}|x_{1:T}) = Normal(x_t, 1)\nelbo = ELBO[p || q]\n",
+        "PGC212",
+        "q(z_t|x_t) = ...",
+    ),
+    "a largest place": (
+        "index t in 1..T\nx_t : real[2]\nz : real\nr = max_t x_t\nq(z|r) = Normal(sum(r), 1)\nl = H[q(z|r)]\n",
+        "PGC101",
+        "sum_t, mean_t",
+    ),
     "a place of a variable as another": (
         "index t in 1..T\nz_t, z_T : real\np(z_t) = Normal(0, 1)\np(z_T) = Normal(5, 1)\nl = log p(z_T)\n",
         "PGC118",
@@ -72,6 +83,14 @@ def test_the_first_place_has_its_own_clause() -> None:
     z = torch.full((1, 1, 2), 2.0)
     at_mean = 2 * torch.distributions.Normal(0.0, 1.0).log_prob(torch.zeros(2)).sum()
     assert torch.allclose(model.l(x=z, z=z), at_mean)
+
+
+@pytest.mark.parametrize("run", ["x_{<=t}", "x_{≤t}", r"x_{\leq t}", r"x_{\le t}"])
+def test_the_places_up_to_one(run: str) -> None:
+    text = "index t in 1..T\nx_t : real[2]\nz_t : real\nnet f = GRU(3)\nq(z_t|RUN) = Normal(sum(f(RUN)), 1)\n"
+    text += "l = sum_t H[q(z_t|RUN)]\n"
+    assert [d for d in pgc.check(text.replace("RUN", run)) if d.code[0] != "N"] == []
+    assert pgc.compile(text.replace("RUN", run)).source == pgc.compile(text.replace("RUN", "x_{1:t}")).source
 
 
 @pytest.mark.parametrize("name", WRONG)
